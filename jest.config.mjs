@@ -1,0 +1,11 @@
+/** @type {import('jest').Config} */
+export default {
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  // Types are checked by `npm run typecheck`; here each file is only transpiled (isolatedModules in tsconfig.json).
+  transform: { '\\.ts$': 'ts-jest' },
+  moduleNameMapper: { '^hadal$': '<rootDir>/lib/index.ts' },
+  // Kernels use every core themselves.
+  maxWorkers: 2,
+  testTimeout: 60_000,
+};
