@@ -1,0 +1,243 @@
+// Vectors of the instruction-set level this file is compiled for: Vec<float> is 16 lanes on x86-64-v4, 8 on v3, 4 on v2 and
+// NEON. A GCC/Clang vector type, so + - * / comparisons and `mask ? a : b` work as on scalars, and one expression serves both.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "runtime/half.h"
+
+namespace hadal::cpu {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+template <class T, int kBytes = kVectorBytes>
+struct VecOf {
+  typedef T type __attribute__((vector_size(kBytes)));
+};
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class V>
+using LaneOf = std::remove_cvref_t<decltype(std::declval<V>()[0])>;
+template <class V>
+concept Vector = requires(V v) { v[0]; } && !std::is_pointer_v<V>;
+
+template <class T>
+inline Vec<T> broadcast(T value) {
+  return value - Vec<T>{};
+}
+template <class T>
+inline Vec<T> load(const T* from) {
+  Vec<T> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class T>
+inline void store(T* to, Vec<T> v) {
+  std::memcpy(to, &v, sizeof v);
+}
+// The first `count` lanes (0 < count < kLanes); the others become `fill`. Nothing beyond them is touched.
+template <class T>
+inline Vec<T> load_partial(const T* from, int count, T fill = T(0)) {
+  Vec<T> v = broadcast(fill);
+#if defined(__AVX512F__)
+  const uint64_t lanes = (uint64_t{1} << count) - 1;
+  if constexpr (sizeof(T) == 8) return (Vec<T>)_mm512_mask_loadu_epi64((__m512i)v, static_cast<__mmask8>(lanes), from);
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)v, static_cast<__mmask16>(lanes), from);
+  if constexpr (sizeof(T) == 2) return (Vec<T>)_mm512_mask_loadu_epi16((__m512i)v, static_cast<__mmask32>(lanes), from);
+  if constexpr (sizeof(T) == 1) return (Vec<T>)_mm512_mask_loadu_epi8((__m512i)v, lanes, from);
+#else
+  std::memcpy(&v, from, static_cast<size_t>(count) * sizeof(T));
+  return v;
+#endif
+}
+template <class T>
+inline void store_partial(T* to, Vec<T> v, int count) {
+#if defined(__AVX512F__)
+  const uint64_t lanes = (uint64_t{1} << count) - 1;
+  if constexpr (sizeof(T) == 8) _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(lanes), (__m512i)v);
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(lanes), (__m512i)v);
+  if constexpr (sizeof(T) == 2) _mm512_mask_storeu_epi16(to, static_cast<__mmask32>(lanes), (__m512i)v);
+  if constexpr (sizeof(T) == 1) _mm512_mask_storeu_epi8(to, lanes, (__m512i)v);
+#else
+  std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+#endif
+}
+
+// Sixteen-bit floats travel as float: one vector of floats from kLanes<float> half-width elements.
+inline Vec<float> load(const BFloat16* from) {
+  typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
+  Half h;
+  std::memcpy(&h, from, sizeof h);
+  return reinterpret_cast<Vec<float>>(__builtin_convertvector(h, Vec<uint32_t>) << 16);
+}
+inline void store(BFloat16* to, Vec<float> v) {
+  typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
+  const auto word = reinterpret_cast<Vec<uint32_t>>(v);
+  const Vec<uint32_t> rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
+  const Vec<uint32_t> quiet = (word >> 16) | 0x40u;
+  const Half h = __builtin_convertvector((v != v) ? quiet : rounded, Half);
+  std::memcpy(static_cast<void*>(to), &h, sizeof h);
+}
+inline Vec<float> load(const Float16* from) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__F16C__)
+  return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  Vec<float> v;
+  for (int i = 0; i < kLanes<float>; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+inline void store(Float16* to, Vec<float> v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+  for (int i = 0; i < kLanes<float>; ++i) to[i] = Float16(v[i]);
+#endif
+}
+template <class Half>
+  requires(sizeof(Half) == 2 && !std::is_integral_v<Half>)
+inline Vec<float> load_partial(const Half* from, int count, float fill = 0) {
+  Half padded[kLanes<float>];
+  for (int i = 0; i < kLanes<float>; ++i) padded[i] = i < count ? from[i] : Half(fill);
+  return load(padded);
+}
+template <class Half>
+  requires(sizeof(Half) == 2 && !std::is_integral_v<Half>)
+inline void store_partial(Half* to, Vec<float> v, int count) {
+  Half padded[kLanes<float>];
+  store(padded, v);
+  std::memcpy(static_cast<void*>(to), padded, static_cast<size_t>(count) * sizeof(Half));
+}
+
+#if defined(__AVX512F__)
+// The mask of the zero-masking intrinsics, which serve in place of the plain ones: GCC 12 warns about the undefined source
+// operand inside those.
+inline constexpr __mmask16 kAllLanes = 0xffff;
+#endif
+
+// Square root and the four roundings of every lane, one instruction each where there is one. kMode counts as the
+// processor does: 0 to nearest (ties to even), 1 down, 2 up, 3 towards zero.
+template <int kMode, class V>
+inline V round_lanes(V v) {
+#if defined(__AVX512F__)
+  constexpr int kControl = kMode | _MM_FROUND_NO_EXC;
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm512_maskz_roundscale_ps(kAllLanes, (__m512)v, kControl);
+  else return (V)_mm512_maskz_roundscale_pd(kAllLanes & 0xff, (__m512d)v, kControl);
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm256_round_ps((__m256)v, kMode | _MM_FROUND_NO_EXC);
+  else return (V)_mm256_round_pd((__m256d)v, kMode | _MM_FROUND_NO_EXC);
+#elif defined(__SSE4_1__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm_round_ps((__m128)v, kMode | _MM_FROUND_NO_EXC);
+  else return (V)_mm_round_pd((__m128d)v, kMode | _MM_FROUND_NO_EXC);
+#else
+  for (int i = 0; i < kLanes<LaneOf<V>>; ++i) {
+    if constexpr (kMode == 0) v[i] = std::nearbyint(v[i]);
+    if constexpr (kMode == 1) v[i] = std::floor(v[i]);
+    if constexpr (kMode == 2) v[i] = std::ceil(v[i]);
+    if constexpr (kMode == 3) v[i] = std::trunc(v[i]);
+  }
+  return v;
+#endif
+}
+template <class V>
+inline V vsqrt(V v) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm512_maskz_sqrt_ps(kAllLanes, (__m512)v);
+  else return (V)_mm512_maskz_sqrt_pd(kAllLanes & 0xff, (__m512d)v);
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm256_sqrt_ps((__m256)v);
+  else return (V)_mm256_sqrt_pd((__m256d)v);
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm_sqrt_ps((__m128)v);
+  else return (V)_mm_sqrt_pd((__m128d)v);
+#else
+  for (int i = 0; i < kLanes<LaneOf<V>>; ++i) v[i] = std::sqrt(v[i]);
+  return v;
+#endif
+}
+// Whether any lane of a comparison is true.
+template <class Mask>
+inline bool any_lane(Mask mask) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(LaneOf<Mask>) == 4) return _mm512_movepi32_mask((__m512i)mask) != 0;
+  else return _mm512_movepi64_mask((__m512i)mask) != 0;
+#else
+  uint64_t words[sizeof(Mask) / 8], found = 0;
+  std::memcpy(words, &mask, sizeof mask);
+  for (const uint64_t word : words) found |= word;
+  return found != 0;
+#endif
+}
+
+// A vector of floats as two of doubles and back, for what needs more than 24 bits on the way.
+struct DoublePair {
+  Vec<double> low, high;
+};
+typedef float HalfFloats __attribute__((vector_size(kVectorBytes / 2)));
+inline DoublePair widen(Vec<float> v) {
+  HalfFloats halves[2];
+  std::memcpy(halves, &v, sizeof v);
+  return {__builtin_convertvector(halves[0], Vec<double>), __builtin_convertvector(halves[1], Vec<double>)};
+}
+inline Vec<float> narrow(DoublePair pair) {
+  const HalfFloats halves[2] = {__builtin_convertvector(pair.low, HalfFloats),
+                                __builtin_convertvector(pair.high, HalfFloats)};
+  Vec<float> v;
+  std::memcpy(&v, halves, sizeof v);
+  return v;
+}
+
+// Lane-wise minimum and maximum that keep the second operand when either is NaN (the hardware's rule).
+template <class V>
+inline V vmin(V a, V b) {
+  return a < b ? a : b;
+}
+template <class V>
+inline V vmax(V a, V b) {
+  return a > b ? a : b;
+}
+
+// Horizontal folds, in a fixed tree order: halves onto each other.
+template <class V, class F>
+inline LaneOf<V> fold(V v, F&& combine) {
+  using T = LaneOf<V>;
+  constexpr int kCount = sizeof(V) / sizeof(T);
+  T lanes[kCount];
+  std::memcpy(lanes, &v, sizeof v);
+  for (int half = kCount / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] = combine(lanes[i], lanes[i + half]);
+  }
+  return lanes[0];
+}
+template <class V>
+inline LaneOf<V> horizontal_sum(V v) {
+  return fold(v, [](auto a, auto b) { return a + b; });
+}
+template <class V>
+inline LaneOf<V> horizontal_max(V v) {
+  return fold(v, [](auto a, auto b) { return a > b ? a : b; });
+}
+
+}  // namespace hadal::cpu
