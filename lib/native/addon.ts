@@ -1,0 +1,49 @@
+// What the native addon exports: the whole boundary between TypeScript and C++, typed. Implemented in native/binding/addon.cc.
+// A storage is named by its slot and generation; `device` is a device's number; a record is what lib/runtime writes to the words.
+
+export interface NativeAddon {
+  /** The hash of the op list that the binary was built from. */
+  readonly opsFingerprint: number;
+  /** The instruction-set level of the kernels in use, such as `v4`. */
+  readonly cpuLevel: string;
+
+  /** Makes `buffer` the memory through which records and small results cross. */
+  bindWords(buffer: ArrayBuffer): void;
+  /** Checks the record in the words and hands it to its device's stream. */
+  submit(): void;
+  /** The same; the collection of `owner` frees the record's first output. */
+  submitTracked(owner: object): void;
+
+  /** Allocates a storage; its slot and generation are left in words 0 and 1. */
+  allocate(device: number, bytes: number): void;
+  /** The collection of `owner` frees the storage. */
+  track(owner: object, slot: number, generation: number): void;
+  /** Frees the storages named by the first `count` pairs of words. */
+  release(count: number): void;
+
+  write(slot: number, generation: number, byteOffset: number, source: ArrayBufferView): void;
+  read(slot: number, generation: number, byteOffset: number, target: ArrayBuffer): Promise<ArrayBuffer>;
+  readSync(slot: number, generation: number, byteOffset: number, target: ArrayBuffer): void;
+  /** Waits for the device's stream and throws the error it kept, if any. */
+  synchronize(device: number): void;
+
+  memory(device: number): NativeMemory;
+  resetPeak(device: number): void;
+  releaseCache(device: number): void;
+  setMemoryLimit(bytes: number): void;
+  setThreadCount(count: number): void;
+  threadCount(): number;
+}
+
+export interface NativeMemory {
+  readonly liveBytes: number;
+  readonly cachedBytes: number;
+  readonly peakBytes: number;
+  readonly storages: number;
+  readonly availableBytes: number;
+}
+
+/** An error thrown by the addon: `nativeCode` is the ErrorCode of native/runtime/error.h. */
+export interface NativeError extends Error {
+  readonly nativeCode: number;
+}
