@@ -4,41 +4,84 @@
 //
 // --levels builds a subset of the instruction-set levels, which is quicker while a kernel is being written.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { findOpenBlas } from './openblas.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { values } = parseArgs({
-  options: {
-    levels: { type: 'string', default: 'all' },
-    sanitize: { type: 'string', default: 'OFF' },
-    debug: { type: 'boolean', default: false },
-    name: { type: 'string', default: 'release' },
-    out: { type: 'string', default: 'build/Release' },
-  },
-});
+const stampName = 'sources.sha256';
 
-const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
+/** Whether build/Release holds a complete build of the sources as they are. */
+export function isBuilt() {
+  const stamp = join(root, 'build/Release', stampName);
+  return (
+    existsSync(join(root, 'build/Release/hadal.node')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash()
+  );
+}
 
-function run(command, ...options) {
+// Of everything that the build depends on and a checkout can change.
+function hash() {
+  const native = readdirSync(join(root, 'native'), { recursive: true, withFileTypes: true });
+  const sources = native
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const digest = createHash('sha256').update(`${process.platform} ${process.arch} ${findOpenBlas()}\n`);
+  for (const file of [...sources.sort(), join(root, 'CMakeLists.txt')]) {
+    digest.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
+  }
+  return digest.digest('hex');
+}
+
+function cmakeJs(name, command, ...options) {
+  const program = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
+  const folder = join(root, '.build', name);
   const { status } = spawnSync(
     process.execPath,
-    [cmakeJs, command, '--log-level', 'error', '--out', join(root, '.build', values.name), ...options],
-    { cwd: root, stdio: 'inherit' },
+    [program, command, '--log-level', 'error', '--out', folder, ...options],
+    {
+      cwd: root,
+      stdio: 'inherit',
+    },
   );
   if (status !== 0) process.exit(status ?? 1);
 }
 
-// Configured anew each time: it takes a second, and the options are always those asked for.
-run(
-  'configure',
-  '--config',
-  values.debug ? 'RelWithDebInfo' : 'Release',
-  `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${resolve(root, values.out)}`,
-  `--CDHADAL_CPU_LEVELS:STRING=${values.levels.replaceAll(',', ';')}`,
-  `--CDHADAL_SANITIZE:STRING=${values.sanitize}`,
-);
-run('build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism()));
+function main() {
+  const { values } = parseArgs({
+    options: {
+      levels: { type: 'string', default: 'all' },
+      sanitize: { type: 'string', default: 'OFF' },
+      debug: { type: 'boolean', default: false },
+      name: { type: 'string', default: 'release' },
+      out: { type: 'string', default: 'build/Release' },
+    },
+  });
+  const openBlas = findOpenBlas();
+  if (!openBlas) {
+    console.error('libopenblas.a not found: run `npm run setup`, or set OPENBLAS_LIBRARY to its path');
+    process.exit(1);
+  }
+  const out = resolve(root, values.out);
+  const built = hash();
+  rmSync(join(out, stampName), { force: true });
+  // Configured anew each time: it takes half a second, and the options are always those asked for.
+  cmakeJs(
+    values.name,
+    'configure',
+    '--config',
+    values.debug ? 'RelWithDebInfo' : 'Release',
+    `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${out}`,
+    `--CDOPENBLAS_LIBRARY=${openBlas}`,
+    `--CDHADAL_CPU_LEVELS=${values.levels.replaceAll(',', ';')}`,
+    `--CDHADAL_SANITIZE=${values.sanitize}`,
+  );
+  cmakeJs(values.name, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
+  if (values.levels === 'all' && values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), built);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();

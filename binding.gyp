@@ -1,0 +1,17 @@
+{
+  # A thin adapter, so that prebuildify works: the build itself is CMakeLists.txt.
+  'targets': [
+    {
+      'target_name': 'hadal',
+      'type': 'none',
+      'actions': [
+        {
+          'action_name': 'cmake',
+          'inputs': [],
+          'outputs': ['<(PRODUCT_DIR)/hadal.node'],
+          'action': ['node', 'scripts/build-native.mjs', '--out', '<(PRODUCT_DIR)'],
+        },
+      ],
+    },
+  ],
+}

@@ -1,0 +1,151 @@
+// Makes a checkout ready to run: system packages, npm packages, the native addon. What is there already is left alone, so it
+// goes before `npm start` and `npm test`. It runs before anything is installed, hence on Node alone.
+//
+//   node scripts/setup.mjs [--system-only]
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findOpenBlas } from './openblas.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const say = (message) => console.log(`setup: ${message}`);
+
+function stop(message) {
+  console.error(`setup: ${message}`);
+  process.exit(1);
+}
+
+function run(command, args, options = {}) {
+  return spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options }).status === 0;
+}
+
+function outputOf(command, ...args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' });
+  return status === 0 ? stdout : undefined;
+}
+
+function onPath(command) {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function atLeast(version, minimum) {
+  const [major, minor = 0] = version.split('.').map(Number);
+  return major > minimum[0] || (major === minimum[0] && minor >= minimum[1]);
+}
+
+function checkNode() {
+  if (!atLeast(process.versions.node, [20, 17])) {
+    stop(`Node 20.17 or newer is needed, this is ${process.versions.node}: see https://nodejs.org`);
+  }
+}
+
+// Each tool: what is wrong with it (undefined: nothing), and the packages that bring it.
+const tools = [
+  {
+    problem() {
+      const command = [process.env.CXX, 'c++', 'g++', 'clang++'].find((name) => name && outputOf(name, '--version'));
+      if (!command) return 'a C++ compiler is missing';
+      const isClang = outputOf(command, '--version').includes('clang');
+      const version = outputOf(command, ...(isClang ? ['-dumpversion'] : ['-dumpfullversion', '-dumpversion'])).trim();
+      const minimum = isClang ? 14 : 11;
+      if (!atLeast(version, [minimum, 0])) {
+        return `${command} is ${isClang ? 'clang' : 'GCC'} ${version}, ${minimum} or newer is needed (CXX chooses another)`;
+      }
+    },
+    packages: { apt: 'g++', dnf: 'gcc-c++', brew: 'llvm' },
+  },
+  {
+    problem() {
+      const version = /version ([\d.]+)/.exec(outputOf('cmake', '--version') ?? '')?.[1];
+      if (!version) return 'cmake is missing';
+      if (!atLeast(version, [3, 18])) return `cmake is ${version}, 3.18 or newer is needed`;
+    },
+    packages: { apt: 'cmake', dnf: 'cmake', brew: 'cmake' },
+  },
+  {
+    problem: () => (onPath('ninja') || onPath('make') ? undefined : 'ninja is missing'),
+    packages: { apt: 'ninja-build', dnf: 'ninja-build', brew: 'ninja' },
+  },
+  {
+    problem: () => (findOpenBlas() ? undefined : 'the static OpenBLAS library is missing'),
+    packages: { apt: 'libopenblas-serial-dev', dnf: 'openblas-static', brew: 'openblas' },
+  },
+];
+
+const findProblems = () =>
+  tools.map((tool) => ({ problem: tool.problem(), packages: tool.packages })).filter(({ problem }) => problem);
+
+function setUpSystem() {
+  const problems = findProblems();
+  if (problems.length === 0) return;
+  const summary = problems.map(({ problem }) => problem).join('; ');
+  const packagesFor = (manager) => problems.map(({ packages }) => packages[manager]);
+  const byHand = [
+    `  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${packagesFor('apt').join(' ')}`,
+    `  Fedora, RHEL:    sudo dnf install -y ${packagesFor('dnf').join(' ')}`,
+    `  macOS:           brew install ${packagesFor('brew').join(' ')}`,
+  ].join('\n');
+
+  const isRoot = process.getuid?.() === 0;
+  const mayInstall =
+    onPath('apt-get') && (isRoot || (onPath('sudo') && run('sudo', ['-n', 'true'], { stdio: 'ignore' })));
+  if (!mayInstall) stop(`${summary}. Install what is missing and run this again:\n${byHand}`);
+
+  say(`${summary}: installing ${packagesFor('apt').join(' ')} with apt`);
+  const apt = (...args) =>
+    isRoot
+      ? run('apt-get', args, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+      : run('sudo', ['-n', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args]);
+  const installed =
+    apt('update', '-qq') && apt('install', '-y', '-qq', '--no-install-recommends', ...packagesFor('apt'));
+  const left = findProblems();
+  if (!installed || left.length > 0) {
+    stop(`apt did not bring everything (${left.map(({ problem }) => problem).join('; ')}). By hand:\n${byHand}`);
+  }
+}
+
+// What npm noted in node_modules about the packages it installed, against what package-lock.json asks for.
+function packagesAreCurrent() {
+  const noted = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(noted)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  const present = JSON.parse(readFileSync(noted, 'utf8')).packages;
+  return Object.entries(wanted).every(([path, { version, optional }]) => {
+    if (path === '') return true;
+    return present[path] ? present[path].version === version : optional;
+  });
+}
+
+function setUpPackages() {
+  if (packagesAreCurrent()) return;
+  say('installing npm packages');
+  const npm = process.env.npm_execpath;
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, ...args]) : run('npm', args);
+  if (!done) stop('`npm ci` failed; its message is above');
+}
+
+async function setUpAddon() {
+  const { isBuilt } = await import('./build-native.mjs');
+  if (isBuilt()) return;
+  say('building the native addon (the first time takes minutes)');
+  const started = performance.now();
+  if (!run(process.execPath, ['scripts/build-native.mjs'])) stop('the native build failed; its message is above');
+  say(`native addon built in ${Math.round((performance.now() - started) / 1000)} s`);
+}
+
+checkNode();
+setUpSystem();
+if (!process.argv.includes('--system-only')) {
+  setUpPackages();
+  await setUpAddon();
+}
