@@ -30,7 +30,8 @@ export function loadAddon(root: string = packageRoot): NativeAddon {
   try {
     addon = createRequire(__filename)(file) as NativeAddon;
   } catch (error) {
-    throw explain(root, `could not load ${file}: ${messageOf(error)}`, remedyFor(root, messageOf(error)), error);
+    const { message } = error as Error;
+    throw explain(root, `could not load ${file}: ${message}`, remedyFor(root, message), error);
   }
   if (addon.opsFingerprint !== opsFingerprint) {
     throw explain(root, `${file} was built from another version of the op list`, rebuildRemedy(root));
@@ -97,8 +98,6 @@ function prebuiltPlatforms(root: string): string[] {
     return [];
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function platformName(): string {
   const libc = process.platform === 'linux' ? (glibcVersion() ? `, glibc ${glibcVersion()}` : ', not glibc') : '';
