@@ -1,0 +1,300 @@
+/**
+ * What an op is, and how one runs: `defineOp` binds a line of native/ops.def to its dtypes and its gradient rule, `defineView` does the
+ * same for ops that only look at the same memory differently; `run` and its siblings encode a call, submit it and record it in
+ * the autograd graph. Nothing here branches on an op's name. Gradient rules are written with tensor methods, so that op files need
+ * not import each other in circles.
+ */
+import { ArgumentError, DeviceError, DTypeError } from '../errors';
+import { Op, type OpName } from '../native/opcodes';
+import {
+  beginRecord,
+  claimOutput,
+  recordAbsent,
+  recordAttribute,
+  recordBroadcast,
+  recordFresh,
+  recordNumber,
+  recordTensor,
+  submitRecord,
+} from '../runtime/recorder';
+import { Storage } from '../runtime/storage';
+import { codes, isFloat, sizes, type DType } from '../tensor/dtype';
+import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
+import type { Shape } from '../tensor/shape-types';
+import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+
+/** An argument of an op: a tensor, a number (an immediate operand of a pointwise op), or an optional tensor left out. */
+export type Argument = AnyTensor | number | undefined;
+
+export interface OpSpec<Context> {
+  /** The dtypes that the kernels take for the first tensor; an op called with another throws `DTypeError`. */
+  readonly dtypes: readonly DType[];
+  /** How the gradient is computed; absent for an op whose result does not depend smoothly on its inputs. */
+  readonly gradient?: GradientRule<Context>;
+  /** What the rule reads: only that is kept alive by the graph. */
+  readonly saves?: { readonly inputs?: boolean; readonly outputs?: boolean };
+  /** Inputs are seen broadcast to the shape of the output, and may be numbers. */
+  readonly pointwise?: boolean;
+  /** The highest order of gradient that the tests check; 2 unless given. 1 for rules over kernels without a gradient of their own. */
+  readonly order?: 1 | 2;
+  /** How many outputs take part in gradients; the first one unless given. */
+  readonly differentiableOutputs?: number;
+}
+
+/** An op of native/ops.def with its rules. */
+export interface NativeOp<Context = unknown> extends OpSpec<Context>, Differentiable<Context> {
+  readonly name: OpName;
+  readonly opcode: number;
+  readonly gradient: GradientRule<Context> | undefined;
+}
+
+/** Every native op that has been defined, for the completeness test and docs/ops.md. */
+export const nativeOps = new Map<OpName, NativeOp<never>>();
+
+/** Defines the op `name` of native/ops.def. */
+export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec<Context>): NativeOp<Context> {
+  const op: NativeOp<Context> = {
+    name,
+    opcode: Op[name],
+    dtypes: spec.dtypes,
+    gradient: spec.gradient,
+    saves: spec.saves ?? nothing,
+    pointwise: spec.pointwise ?? false,
+    order: spec.order ?? 2,
+    differentiableOutputs: spec.differentiableOutputs ?? 1,
+  };
+  nativeOps.set(name, op);
+  return op;
+}
+
+const nothing = {};
+const noAttributes: readonly number[] = [];
+
+export const allDTypes = Object.keys(codes) as DType[];
+export const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
+export const integers: readonly DType[] = ['int64', 'int32', 'int16', 'int8', 'uint8'];
+export const numbers: readonly DType[] = [...floats, ...integers];
+export const integersAndBool: readonly DType[] = [...integers, 'bool'];
+
+/** Throws unless `dtype` is one that the op takes. */
+export function checkDType(name: string, dtype: DType, allowed: readonly DType[]): void {
+  if (allowed.includes(dtype)) return;
+  throw new DTypeError(`${name}: dtype: got ${dtype}, expected ${allowed.join(', ')}`, { op: name, dtype });
+}
+
+/** Throws `ArgumentError` unless `value` is a tensor. */
+export function checkTensor(name: string, value: unknown, argument = 'input'): asserts value is AnyTensor {
+  if (value instanceof Tensor) return;
+  throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a tensor`, { op: name });
+}
+
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? `a ${value.constructor?.name ?? 'object'}` : typeof value === 'function' ? 'a function' : `${typeof value} ${String(value)}`;
+}
+
+/** What an output is to be. */
+export interface OutputSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+function encodeInputs(op: NativeOp<never>, inputs: readonly Argument[], shape: Shape, dtype: DType): void {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (typeof input === 'number') recordNumber(input, codes[dtype], shape);
+    else if (input === undefined) recordAbsent();
+    else if (op.pointwise === true && input.shape !== shape) recordBroadcast(input, shape);
+    else recordTensor(input);
+  }
+}
+
+/** The device that all tensors among `inputs` are on; the CPU when there are none. */
+function deviceOf(op: NativeOp<never>, inputs: readonly Argument[]): number {
+  let device = -1;
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (typeof input !== 'object') continue;
+    if (device === -1) device = input.storage.device;
+    else if (device !== input.storage.device) {
+      throw new DeviceError(`${op.name}: tensors on different devices: got ${deviceNames(inputs)}, expected one device`);
+    }
+  }
+  return device === -1 ? 0 : device;
+}
+
+function deviceNames(inputs: readonly Argument[]): string {
+  return inputs.flatMap((input) => (typeof input === 'object' ? [input.device] : [])).join(' and ');
+}
+
+/**
+ * Runs an op with one output, freshly allocated, and records it. `operandDType` is the dtype of number arguments, where it differs from
+ * the output's. `context` is what the gradient rule gets: the attributes, unless given.
+ */
+export function run<Context>(
+  op: NativeOp<Context>,
+  inputs: readonly Argument[],
+  shape: Shape,
+  dtype: DType,
+  attributes: readonly number[] = noAttributes,
+  context: Context = attributes as Context,
+  operandDType: DType = dtype,
+  device: number = deviceOf(op as NativeOp<never>, inputs),
+): AnyTensor {
+  beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
+  encodeInputs(op as NativeOp<never>, inputs, shape, operandDType);
+  const position = recordFresh(codes[dtype], shape);
+  for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
+  submitRecord();
+  const storage = new Storage(device, sizeOf(shape) * sizes[dtype], op.name);
+  claimOutput(storage, position);
+  const first = inputs[0];
+  const strides =
+    typeof first === 'object' && first.shape === shape && first.isContiguous ? first.strides : contiguousStrides(shape);
+  const output = new Tensor(storage, dtype, shape, strides, 0, true) as AnyTensor;
+  if (recording.enabled && op.gradient !== undefined) recordNode(op, inputs, output, undefined, context);
+  return output;
+}
+
+/** Runs an op with several fresh outputs. */
+export function runMany<Context>(
+  op: NativeOp<Context>,
+  inputs: readonly Argument[],
+  outputs: readonly OutputSpec[],
+  attributes: readonly number[] = noAttributes,
+  context: Context = attributes as Context,
+): AnyTensor[] {
+  const device = deviceOf(op as NativeOp<never>, inputs);
+  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
+  encodeInputs(op as NativeOp<never>, inputs, outputs[0]!.shape, outputs[0]!.dtype);
+  const positions = outputs.map(({ shape, dtype }) => recordFresh(codes[dtype], shape));
+  for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
+  submitRecord();
+  // The words of all outputs are read before anything else is recorded.
+  const results = outputs.map(({ shape, dtype }, i) => {
+    const storage = new Storage(device, sizeOf(shape) * sizes[dtype], op.name);
+    claimOutput(storage, positions[i]!);
+    return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, true) as AnyTensor;
+  });
+  if (recording.enabled && op.gradient !== undefined) recordNode(op, inputs, results[0]!, results, context);
+  return results;
+}
+
+/**
+ * Runs an op that writes into existing tensors, and bumps their versions. It is not recorded: a tensor that the graph depends on must not be
+ * written to, except under noGrad.
+ */
+export function runInto<Context>(
+  op: NativeOp<Context>,
+  inputs: readonly Argument[],
+  outputs: readonly AnyTensor[],
+  attributes: readonly number[] = noAttributes,
+): void {
+  for (let i = 0; i < outputs.length; i++) {
+    if (recording.enabled && outputs[i]!.edge !== undefined) {
+      throw new ArgumentError(
+        `${op.name}: in-place write to a tensor that requires a gradient: got ${outputs[i]!.isLeaf ? 'a leaf' : 'the result of a recorded op'}, ` +
+          'expected noGrad(() => …) around it',
+      );
+    }
+  }
+  const device = deviceOf(op as NativeOp<never>, outputs);
+  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
+  const first = outputs[0]!;
+  encodeInputs(op as NativeOp<never>, inputs, first.shape, first.dtype);
+  for (let i = 0; i < outputs.length; i++) recordTensor(outputs[i]!);
+  for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
+  submitRecord();
+  for (let i = 0; i < outputs.length; i++) outputs[i]!.storage.version++;
+}
+
+function recordNode<Context>(
+  op: OpSpec<Context> & Differentiable<Context>,
+  inputs: readonly Argument[],
+  output: AnyTensor,
+  outputs: readonly AnyTensor[] | undefined,
+  context: Context,
+): void {
+  // A result that is no floating number takes no part in gradients.
+  if (!isFloat(output.dtype)) return;
+  let needed = false;
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (typeof input === 'object' && input.edge !== undefined) {
+      needed = true;
+      break;
+    }
+  }
+  if (!needed) return;
+  const edges = new Array<Edge | undefined>(inputs.length);
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    edges[i] = typeof input === 'object' ? input.edge : undefined;
+  }
+  const node = new Node<Context>(op, edges, context);
+  if (recording.anomaly) node.trace = new Error(op.name).stack;
+  if (op.saves?.inputs === true) {
+    node.inputs = inputs;
+    const versions = new Array<number>(inputs.length);
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i];
+      versions[i] = typeof input === 'object' ? input.storage.version : 0;
+    }
+    node.inputVersions = versions;
+  }
+  if (outputs === undefined) {
+    output.edge = new Edge(node as Node, 0, output.shape, output.dtype);
+  } else {
+    for (let i = 0; i < (op.differentiableOutputs ?? 1); i++) {
+      outputs[i]!.edge = new Edge(node as Node, i, outputs[i]!.shape, outputs[i]!.dtype);
+    }
+  }
+  if (op.saves?.outputs === true) {
+    node.outputs = outputs ?? [output];
+    node.outputVersions = node.outputs.map((saved) => saved.storage.version);
+  }
+}
+
+/** An op that only looks at its input's memory differently. */
+export interface ViewOp<Context> extends Differentiable<Context> {
+  readonly gradient: GradientRule<Context>;
+}
+
+/** Every view op that has been defined, for the completeness test. */
+export const viewOps = new Map<string, ViewOp<never>>();
+
+export function defineView<Context>(name: string, gradient: GradientRule<Context>): ViewOp<Context> {
+  const op: ViewOp<Context> = { name, gradient };
+  viewOps.set(name, op);
+  return op;
+}
+
+/** Makes a view of `x` and records it. */
+export function view<Context>(
+  op: ViewOp<Context>,
+  x: AnyTensor,
+  shape: Shape,
+  strides: readonly number[],
+  offset: number,
+  context: Context,
+): AnyTensor {
+  const output = new Tensor(x.storage, x.dtype, shape, strides, offset, isContiguous(shape, strides)) as AnyTensor;
+  if (recording.enabled && x.edge !== undefined) recordNode(op, [x], output, undefined, context);
+  return output;
+}
+
+/** Makes functions of a tensor into methods of it: `f(x, a, b)` becomes `x.f(a, b)`. Their types are declared by interface merging. */
+export function installMethods(functions: Readonly<Record<string, (x: never, ...rest: never[]) => unknown>>): void {
+  for (const [name, f] of Object.entries(functions)) {
+    const call = f as (x: unknown, a: unknown, b: unknown, c: unknown, d: unknown) => unknown;
+    Object.defineProperty(Tensor.prototype, name, {
+      value(this: AnyTensor, a: unknown, b: unknown, c: unknown, d: unknown) {
+        return call(this, a, b, c, d);
+      },
+      writable: true,
+      configurable: true,
+    });
+  }
+}

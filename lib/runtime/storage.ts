@@ -1,0 +1,109 @@
+/**
+ * Owns the lifetime of device memory: `Storage` names a block, scopes and the garbage collector free it. It does not know
+ * tensors; lib/tensor builds on it.
+ */
+import { DisposedError } from '../errors';
+import { callNative, native, words } from './native';
+
+/** A block of device memory, shared by every view into it. */
+export class Storage {
+  slot = 0;
+  generation = 0;
+  /** Counts in-place writes, so that `backward` notices when a saved tensor has changed. */
+  version = 0;
+  released: string | undefined = undefined;
+  /** The scope that frees this storage at its end; undefined when the garbage collector does. */
+  scope: Scope | undefined = undefined;
+  /** Gradients in flight that live in this storage; see autograd/backward.ts. */
+  pendingUses = 0;
+
+  constructor(
+    readonly device: number,
+    readonly bytes: number,
+    readonly madeBy: string,
+  ) {}
+
+  /** Frees the memory now. `how` completes the sentence "tensor … was released …" of a later DisposedError. */
+  release(how: string): void {
+    if (this.released !== undefined) return;
+    this.released = how;
+    words[0] = this.slot;
+    words[1] = this.generation;
+    native.release(1);
+  }
+}
+
+/** What a `scope` call owns: the storages made inside it. */
+export class Scope {
+  readonly storages: Storage[] = [];
+  constructor(readonly parent: Scope | undefined) {}
+}
+
+let currentScope: Scope | undefined;
+
+/** Gives a storage that has just got its memory to the current scope, or else to the garbage collector. */
+export function adopt(storage: Storage): void {
+  if (currentScope !== undefined) {
+    storage.scope = currentScope;
+    currentScope.storages.push(storage);
+  } else {
+    native.track(storage, storage.slot, storage.generation);
+  }
+}
+
+/** Opens a scope; every storage made from now on belongs to it until {@link closeScope}. */
+export function openScope(): Scope {
+  currentScope = new Scope(currentScope);
+  return currentScope;
+}
+
+/** Moves a storage out of `scope` into the one around it. */
+export function promote(storage: Storage, scope: Scope): void {
+  if (storage.scope !== scope || storage.released !== undefined) return;
+  storage.scope = scope.parent;
+  if (scope.parent !== undefined) scope.parent.storages.push(storage);
+  else native.track(storage, storage.slot, storage.generation);
+}
+
+/** Takes a storage out of every scope: from now on the garbage collector frees it. */
+export function detachFromScopes(storage: Storage): void {
+  if (storage.scope === undefined || storage.released !== undefined) return;
+  storage.scope = undefined;
+  native.track(storage, storage.slot, storage.generation);
+}
+
+/** Ends `scope`, which must be the innermost one, and frees what it still owns. */
+export function closeScope(scope: Scope): void {
+  currentScope = scope.parent;
+  const capacity = words.length >> 1;
+  let count = 0;
+  for (const storage of scope.storages) {
+    if (storage.scope !== scope || storage.released !== undefined) continue;
+    storage.released = 'when its scope ended; return it from the scope or keep() it';
+    words[2 * count] = storage.slot;
+    words[2 * count + 1] = storage.generation;
+    if (++count === capacity) {
+      native.release(count);
+      count = 0;
+    }
+  }
+  if (count > 0) native.release(count);
+}
+
+/** Allocates a storage that no command fills. Throws `OutOfMemoryError`. */
+export function allocateStorage(device: number, bytes: number, madeBy: string): Storage {
+  const storage = new Storage(device, bytes, madeBy);
+  callNative(() => native.allocate(device, bytes), madeBy);
+  storage.slot = words[0]!;
+  storage.generation = words[1]!;
+  adopt(storage);
+  return storage;
+}
+
+/** The error for an op that was given a released tensor. */
+export function disposedError(op: string, storage: Storage, shape: readonly number[]): DisposedError {
+  return new DisposedError(
+    `${op}: tensor [${shape.join(', ')}] made by ${storage.madeBy} was released ${storage.released ?? ''}`,
+    { op, madeBy: storage.madeBy, shape },
+  );
+}

@@ -1,0 +1,129 @@
+/**
+ * The nodes of the autograd graph: what an op leaves behind so that its gradient can be computed later. Written by
+ * lib/ops/define.ts when it records, walked by lib/autograd/backward.ts.
+ */
+import { AutogradError, DisposedError } from '../errors';
+import type { DType } from './dtype';
+import type { Shape } from './shape-types';
+import type { AnyTensor } from './tensor';
+
+/** One gradient per input of the op; `undefined` for an input that gets none. */
+export type Gradients = readonly (AnyTensor | undefined)[];
+
+/**
+ * How the gradient of an op is computed: `g` is the gradient of its (first) output, in that output's shape and dtype; `rest` those of
+ * further outputs, where they take part. Written over other ops, so that gradients have gradients.
+ */
+export type GradientRule<Context> = (g: AnyTensor, node: Node<Context>, rest: Gradients) => Gradients;
+
+/** What the graph needs to know of an op. */
+export interface Differentiable<Context = unknown> {
+  readonly name: string;
+  readonly gradient: GradientRule<Context> | undefined;
+}
+
+/** Called with a gradient as it arrives at a tensor; what it returns replaces the gradient. */
+export type GradientHook = (gradient: AnyTensor) => AnyTensor | void;
+
+/** Where a gradient goes: to an output of a node, or to a leaf, which collects it in `grad`. */
+export class Edge {
+  hooks: GradientHook[] | undefined = undefined;
+  /** The collected gradient of a leaf. */
+  grad: AnyTensor | undefined = undefined;
+  /** Whether user code has seen `grad`: if not, zeroGrad() may free it at once. */
+  gradSeen = false;
+  /** Whether a tensor that is no leaf keeps its gradient too. */
+  retainsGrad = false;
+
+  constructor(
+    readonly node: Node | undefined,
+    readonly index: number,
+    readonly shape: Shape,
+    readonly dtype: DType,
+  ) {}
+}
+
+let sequence = 0;
+
+/** One application of an op in the graph. */
+export class Node<Context = unknown> {
+  /** Later nodes have larger numbers; an edge always leads to a smaller one. */
+  readonly sequence = ++sequence;
+  inputs: readonly (AnyTensor | number | undefined)[] | undefined = undefined;
+  outputs: readonly AnyTensor[] | undefined = undefined;
+  inputVersions: number[] | undefined = undefined;
+  outputVersions: number[] | undefined = undefined;
+  freed = false;
+  /** The stack of the call that made it, in anomaly mode. */
+  trace: string | undefined = undefined;
+
+  constructor(
+    readonly op: Differentiable<Context>,
+    readonly edges: readonly (Edge | undefined)[],
+    readonly context: Context,
+  ) {}
+
+  /** Whether input `i` wants a gradient. */
+  needs(i: number): boolean {
+    return this.edges[i] !== undefined;
+  }
+
+  /** The shape of input `i`, which must want a gradient. */
+  shape(i: number): Shape {
+    return this.edges[i]!.shape;
+  }
+
+  /** A saved input. */
+  input(i: number): AnyTensor {
+    const tensor = this.saved(this.inputs)[i] as AnyTensor;
+    this.check(tensor, this.inputVersions![i]!);
+    return tensor;
+  }
+
+  /** A saved input that was a tensor, a number or left out. */
+  operand(i: number): AnyTensor | number | undefined {
+    const operand = this.saved(this.inputs)[i];
+    return typeof operand === 'object' ? this.input(i) : operand;
+  }
+
+  /** A saved output. */
+  output(i = 0): AnyTensor {
+    const tensor = this.saved(this.outputs)[i]!;
+    this.check(tensor, this.outputVersions![i]!);
+    return tensor;
+  }
+
+  /** Lets go of what was saved. */
+  free(): void {
+    this.inputs = undefined;
+    this.outputs = undefined;
+    this.freed = true;
+  }
+
+  private saved<T>(tensors: T | undefined): T {
+    if (tensors !== undefined) return tensors;
+    throw new AutogradError(
+      `backward: the graph of ${this.op.name} was freed by an earlier backward: got a second backward, expected ` +
+        `backward({ retainGraph: true }) before it`,
+    );
+  }
+
+  private check(tensor: AnyTensor, version: number): void {
+    const { storage } = tensor;
+    if (storage.released !== undefined) {
+      throw new DisposedError(
+        `backward: tensor [${tensor.shape.join(', ')}] made by ${storage.madeBy} and saved by ${this.op.name} was released ` +
+          storage.released,
+      );
+    }
+    if (storage.version !== version) {
+      throw new AutogradError(
+        `backward: tensor [${tensor.shape.join(', ')}] saved by ${this.op.name} was changed in place: got version ` +
+          `${storage.version}, expected ${version}`,
+      );
+    }
+  }
+}
+
+/** Whether ops record themselves; changed by lib/autograd/modes.ts. */
+export const recording = { enabled: true, anomaly: false };

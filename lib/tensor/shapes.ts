@@ -1,0 +1,117 @@
+/** Shapes at run time: sizes, strides, axes and broadcasting, with the errors users see. The compile-time twins are in shape-types.ts. */
+import { ArgumentError, ShapeError } from '../errors';
+import type { Shape } from './shape-types';
+
+/** The highest rank that native code takes (kMaxRank in native/runtime/tensor_view.h). */
+export const maxRank = 8;
+
+/** The number of elements. */
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (let axis = 0; axis < shape.length; axis++) size *= shape[axis]!;
+  return size;
+}
+
+/** Row-major strides, in elements. */
+export function contiguousStrides(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis]!;
+  }
+  return strides;
+}
+
+/** Whether elements with these strides lie in row-major order without gaps. */
+export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (shape[axis] !== 1 && strides[axis] !== expected) return shape.includes(0);
+    expected *= shape[axis]!;
+  }
+  return true;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
+}
+
+/** A shape as errors print it. */
+export function show(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/** The axis counted from the front. Throws `ShapeError` when it is out of range. */
+export function normalizeAxis(op: string, axis: number, shape: Shape): number {
+  const rank = shape.length;
+  if (!Number.isInteger(axis)) throw new ArgumentError(`${op}: axis: got ${String(axis)}, expected an integer`);
+  if (axis < -rank || axis >= rank) {
+    throw new ShapeError(`${op}: axis ${axis} out of range for shape ${show(shape)}`, { op, axis, shape });
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** The axes counted from the front, ascending; all of them for `undefined`. Throws on duplicates. */
+export function normalizeAxes(op: string, axes: number | readonly number[] | undefined, shape: Shape): number[] {
+  if (axes === undefined) return shape.map((_, axis) => axis);
+  const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(op, axis, shape));
+  list.sort((a, b) => a - b);
+  for (let i = 1; i < list.length; i++) {
+    if (list[i] === list[i - 1]) {
+      throw new ShapeError(`${op}: axis ${list[i]} given twice for shape ${show(shape)}`, { op, axes, shape });
+    }
+  }
+  return list;
+}
+
+/** Throws unless every entry is a size: a non-negative safe integer, at most 8 of them, whose product is safe too. */
+export function checkShape(op: string, shape: Shape): void {
+  if (!Array.isArray(shape)) {
+    throw new ArgumentError(`${op}: shape: got ${String(shape)}, expected an array of sizes`);
+  }
+  if (shape.length > maxRank) {
+    throw new ShapeError(`${op}: too many axes: got ${shape.length}, expected at most ${maxRank}`, { op, shape });
+  }
+  let size = 1;
+  for (const entry of shape as readonly unknown[]) {
+    if (typeof entry !== 'number' || !Number.isSafeInteger(entry) || entry < 0) {
+      throw new ShapeError(
+        `${op}: not a size: got ${String(entry)} in shape [${shape.map(String).join(', ')}], expected a non-negative integer`,
+        {
+          op,
+          shape,
+        },
+      );
+    }
+    size *= entry;
+  }
+  if (!Number.isSafeInteger(size)) {
+    throw new ShapeError(`${op}: too many elements: got shape ${show(shape)}, expected at most 2^53 - 1 elements`, {
+      op,
+      shape,
+    });
+  }
+}
+
+/** The common shape of two operands under NumPy's broadcasting rules. */
+export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
+  if (sameShape(a, b)) return a;
+  const rank = Math.max(a.length, b.length);
+  const shape = new Array<number>(rank);
+  for (let axis = 0; axis < rank; axis++) {
+    const sizeA = a[axis - rank + a.length] ?? 1;
+    const sizeB = b[axis - rank + b.length] ?? 1;
+    if (sizeA !== sizeB && sizeA !== 1 && sizeB !== 1) {
+      throw new ShapeError(
+        `${op}: shapes ${show(a)} and ${show(b)} do not broadcast: ${sizeA} vs ${sizeB} at axis ${axis - rank}`,
+        { op, a, b },
+      );
+    }
+    shape[axis] = sizeA === 1 ? sizeB : sizeA;
+  }
+  return shape;
+}

@@ -1,0 +1,217 @@
+// The exports of the addon: everything that JavaScript can call. Only numbers and buffers cross; lib/native/addon.ts holds the
+// same list as types. A failure is thrown as a JS error with the ErrorCode in `nativeCode`; lib/runtime turns it into a class.
+#include <napi.h>
+
+#include "binding/decode.h"
+#include "binding/environment.h"
+#include "runtime/cpu_levels.h"
+#include "runtime/thread_pool.h"
+
+namespace hadal {
+
+namespace {
+
+void throw_to_js(napi_env env, const Error& error) {
+  Napi::Error failure = Napi::Error::New(env, error.what());
+  failure.Set("nativeCode", Napi::Number::New(env, static_cast<int>(error.code())));
+  failure.ThrowAsJavaScriptException();
+}
+
+Environment& environment_of(const Napi::CallbackInfo& info) { return *static_cast<Environment*>(info.Data()); }
+
+uint32_t uint32_argument(const Napi::CallbackInfo& info, size_t i) { return info[i].As<Napi::Number>().Uint32Value(); }
+
+Storage& storage_argument(const Napi::CallbackInfo& info, const char* what) {
+  Storage* storage = environment_of(info).storages().find(uint32_argument(info, 0), uint32_argument(info, 1));
+  if (storage == nullptr) throw Error(ErrorCode::kDisposed, std::string(what) + ": the tensor was released");
+  return *storage;
+}
+
+// Bytes [offset, offset + bytes) of a storage, checked.
+void check_range(const Storage& storage, int64_t offset, size_t bytes, const char* what) {
+  if (offset < 0 || static_cast<size_t>(offset) > storage.bytes || bytes > storage.bytes - static_cast<size_t>(offset)) {
+    throw Error(ErrorCode::kInternal, std::string(what) + ": outside the storage");
+  }
+}
+
+template <auto kFunction>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  try {
+    if constexpr (std::is_void_v<decltype(kFunction(info))>) {
+      kFunction(info);
+      return info.Env().Undefined();
+    } else {
+      return kFunction(info);
+    }
+  } catch (const Error& error) {
+    throw_to_js(info.Env(), error);
+    return {};
+  }
+}
+
+// submit(): runs the record in the buffer. submitTracked(owner): the same, and `owner` owns the first output.
+// These two are the hot path, so they use Node-API directly.
+napi_value submit(napi_env env, napi_callback_info info) {
+  void* data;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  auto& environment = *static_cast<Environment*>(data);
+  try {
+    decode_and_submit(environment);
+    if (environment.synchronous()) {
+      Backend& backend = environment.backend(static_cast<int>(environment.words()[1]));
+      backend.synchronize();
+      environment.throw_stream_error(backend);
+    }
+  } catch (const Error& error) {
+    throw_to_js(env, error);
+  }
+  return nullptr;
+}
+
+void bind_words(const Napi::CallbackInfo& info) { environment_of(info).bind_words(info[0].As<Napi::ArrayBuffer>()); }
+
+// allocate(device, bytes): the storage's name is written to words 0 and 1.
+void allocate(const Napi::CallbackInfo& info) {
+  Environment& environment = environment_of(info);
+  Backend& backend = environment.backend(info[0].As<Napi::Number>().Int32Value());
+  const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
+  const Block block = environment.allocate(backend, bytes);
+  const StorageTable::Name name = environment.storages().insert(&backend, block, bytes);
+  environment.words()[0] = name.slot;
+  environment.words()[1] = name.generation;
+}
+
+// track(owner, slot, generation)
+napi_value track(napi_env env, napi_callback_info info) {
+  void* data;
+  size_t count = 3;
+  napi_value arguments[3];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  uint32_t slot = 0, generation = 0;
+  napi_get_value_uint32(env, arguments[1], &slot);
+  napi_get_value_uint32(env, arguments[2], &generation);
+  try {
+    static_cast<Environment*>(data)->track(arguments[0], slot, generation);
+  } catch (const Error& error) {
+    throw_to_js(env, error);
+  }
+  return nullptr;
+}
+
+// release(count): frees the storages named by `count` pairs of words. A name that is gone already is passed over.
+void release(const Napi::CallbackInfo& info) {
+  Environment& environment = environment_of(info);
+  const size_t count = std::min<size_t>(uint32_argument(info, 0), environment.word_count() / 2);
+  const double* words = environment.words();
+  for (size_t i = 0; i < count; ++i) {
+    environment.release(static_cast<uint32_t>(words[2 * i]), static_cast<uint32_t>(words[2 * i + 1]));
+  }
+}
+
+// write(slot, generation, byteOffset, view)
+void write(const Napi::CallbackInfo& info) {
+  Storage& storage = storage_argument(info, "write");
+  const int64_t offset = info[2].As<Napi::Number>().Int64Value();
+  const auto source = info[3].As<Napi::Uint8Array>();
+  check_range(storage, offset, source.ByteLength(), "write");
+  storage.backend->write(storage.block, static_cast<size_t>(offset), source.Data(), source.ByteLength());
+}
+
+// read(slot, generation, byteOffset, target: ArrayBuffer): a promise of the filled target.
+Napi::Value read(const Napi::CallbackInfo& info) {
+  Storage& storage = storage_argument(info, "read");
+  const int64_t offset = info[2].As<Napi::Number>().Int64Value();
+  auto target = info[3].As<Napi::ArrayBuffer>();
+  check_range(storage, offset, target.ByteLength(), "read");
+  return environment_of(info).read(*storage.backend, storage.block.data + offset, target.ByteLength(), target);
+}
+
+// readSync(slot, generation, byteOffset, target: ArrayBuffer)
+void read_sync(const Napi::CallbackInfo& info) {
+  Storage& storage = storage_argument(info, "read");
+  const int64_t offset = info[2].As<Napi::Number>().Int64Value();
+  auto target = info[3].As<Napi::ArrayBuffer>();
+  check_range(storage, offset, target.ByteLength(), "read");
+  environment_of(info).read_sync(*storage.backend, storage.block.data + offset, target.ByteLength(), target.Data());
+}
+
+void synchronize(const Napi::CallbackInfo& info) {
+  Environment& environment = environment_of(info);
+  Backend& backend = environment.backend(info[0].As<Napi::Number>().Int32Value());
+  backend.synchronize();
+  environment.throw_stream_error(backend);
+}
+
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  Backend& backend = environment_of(info).backend(info[0].As<Napi::Number>().Int32Value());
+  const MemoryStatistics& statistics = backend.memory();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("liveBytes", static_cast<double>(statistics.live));
+  result.Set("cachedBytes", static_cast<double>(statistics.cached));
+  result.Set("peakBytes", static_cast<double>(statistics.peak));
+  result.Set("storages", static_cast<double>(statistics.storages));
+  result.Set("availableBytes", static_cast<double>(backend.available_memory()));
+  return result;
+}
+
+void reset_peak(const Napi::CallbackInfo& info) {
+  environment_of(info).backend(info[0].As<Napi::Number>().Int32Value()).reset_peak();
+}
+
+void release_cache(const Napi::CallbackInfo& info) {
+  environment_of(info).backend(info[0].As<Napi::Number>().Int32Value()).release_cache();
+}
+
+void set_memory_limit(const Napi::CallbackInfo& info) {
+  Allocator::set_limit(static_cast<size_t>(info[0].As<Napi::Number>().Int64Value()));
+}
+
+void set_thread_count(const Napi::CallbackInfo& info) {
+  ThreadPool::instance().set_thread_count(info[0].As<Napi::Number>().Int32Value());
+}
+
+Napi::Value thread_count(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ThreadPool::instance().thread_count());
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  Environment* environment;
+  try {
+    environment = Environment::create(env);
+  } catch (const Error& error) {
+    throw_to_js(env, error);
+    return exports;
+  }
+  const auto add = [&](const char* name, Napi::Value (*callback)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, callback, name, environment));
+  };
+  const auto add_direct = [&](const char* name, napi_callback callback) {
+    napi_value function;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, environment, &function);
+    exports.Set(name, Napi::Value(env, function));
+  };
+  add_direct("submit", submit);
+  add_direct("track", track);
+  add("bindWords", guarded<bind_words>);
+  add("allocate", guarded<allocate>);
+  add("release", guarded<release>);
+  add("write", guarded<write>);
+  add("read", guarded<read>);
+  add("readSync", guarded<read_sync>);
+  add("synchronize", guarded<synchronize>);
+  add("memory", guarded<memory>);
+  add("resetPeak", guarded<reset_peak>);
+  add("releaseCache", guarded<release_cache>);
+  add("setMemoryLimit", guarded<set_memory_limit>);
+  add("setThreadCount", guarded<set_thread_count>);
+  add("threadCount", guarded<thread_count>);
+  exports.Set("cpuLevel", cpu_level().name);
+  exports.Set("opsFingerprint", Napi::Number::New(env, ops_fingerprint()));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(hadal, initialize)
+
+}  // namespace hadal

@@ -1,0 +1,75 @@
+// The state of one JS environment (the main thread or a worker): its record buffer, storages and device streams. Nothing of it is
+// shared, so the addon loads in any number of workers and each may be terminated at any time.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "runtime/storage_table.h"
+
+namespace hadal {
+
+class Environment final : private ReadListener {
+ public:
+  static Environment* create(Napi::Env env);
+
+  // The record buffer, written by lib/runtime/recorder.ts. Replaced when a record outgrows it.
+  void bind_words(Napi::ArrayBuffer buffer);
+  double* words() const { return words_; }
+  size_t word_count() const { return word_count_; }
+
+  StorageTable& storages() { return storages_; }
+  Backend& backend(int device) {
+    if (device < 0 || device >= static_cast<int>(backends_.size())) throw Error(ErrorCode::kDevice, "no such device");
+    return *backends_[device];
+  }
+
+  // Memory for a new storage; tries again with an emptied cache before it throws kOutOfMemory.
+  Block allocate(Backend& backend, size_t bytes);
+  // Hands a storage over to the garbage collector: it is freed when `owner` is collected, even in a loop that never yields.
+  void track(napi_value owner, uint32_t slot, uint32_t generation);
+  void release(uint32_t slot, uint32_t generation);
+
+  Napi::Promise read(Backend& backend, const std::byte* from, size_t bytes, Napi::ArrayBuffer to);
+  void read_sync(Backend& backend, const std::byte* from, size_t bytes, void* to);
+  void throw_stream_error(Backend& backend);
+  bool synchronous() const { return synchronous_; }
+
+ private:
+  struct PendingRead {
+    Napi::Promise::Deferred promise;
+    Napi::Reference<Napi::ArrayBuffer> target;
+    Backend* backend;
+  };
+
+  explicit Environment(Napi::Env env);
+  void close();
+  void unreference();
+  void adjust_external_memory(int64_t change);
+  void read_done(void* token) override;
+  void settle_reads();
+  static void finalize_storage(node_api_basic_env env, void* data, void* hint);
+
+  napi_env env_;
+  Napi::Reference<Napi::ArrayBuffer> words_owner_;
+  double* words_ = nullptr;
+  size_t word_count_ = 0;
+  std::vector<std::unique_ptr<Backend>> backends_;
+  StorageTable storages_;
+  int64_t unreported_bytes_ = 0;
+  // Alive until the environment is closed and the last finalizer has run.
+  size_t references_ = 1;
+  bool closed_ = false;
+  bool synchronous_ = false;
+
+  napi_threadsafe_function settle_ = nullptr;
+  std::mutex reads_mutex_;
+  std::vector<PendingRead*> finished_reads_;
+  size_t pending_reads_ = 0;
+};
+
+}  // namespace hadal

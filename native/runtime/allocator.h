@@ -1,0 +1,56 @@
+// The caching allocator of the CPU stream. Ordered by the stream: a freed block may be handed out again at once, because
+// every later use comes later in the stream. One per environment, used on its JS thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace hadal {
+
+struct MemoryStatistics {
+  size_t live = 0;      // bytes of storages in use
+  size_t cached = 0;    // bytes kept for reuse
+  size_t peak = 0;      // highest `live`
+  size_t storages = 0;  // storages in use
+};
+
+struct Block {
+  std::byte* data = nullptr;
+  size_t capacity = 0;
+  uint64_t freed_at = 0;  // sequence number of the last command submitted before it was freed; 0 for fresh memory
+};
+
+class Allocator {
+ public:
+  Allocator() = default;
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // At least max(bytes, 1), 64-byte aligned, uninitialised. An empty block when the limit or the machine says no.
+  Block allocate(size_t bytes);
+  void free(Block block, uint64_t sequence);
+  // Gives cached large blocks back to the system. The stream must be idle.
+  void release_cache();
+
+  const MemoryStatistics& statistics() const { return statistics_; }
+  void reset_peak() { statistics_.peak = statistics_.live; }
+
+  // Bytes the whole process may still map, by the limit and by what the system has available.
+  static size_t available();
+  static void set_limit(size_t bytes);
+  static size_t limit();
+
+ private:
+  static int size_class(size_t bytes);
+  static size_t class_size(int size_class);
+  Block map(size_t bytes);
+
+  std::vector<std::vector<Block>> free_lists_;
+  std::vector<Block> slabs_;  // mappings that small blocks are cut from
+  size_t slab_used_ = 0;
+  MemoryStatistics statistics_;
+};
+
+}  // namespace hadal

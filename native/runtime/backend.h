@@ -1,0 +1,59 @@
+// What a device is to the binding: memory, one ordered stream of commands, and reads and writes from the host. Both the CPU
+// and CUDA implement it; nothing above knows which one it talks to. One per environment and device, used on its JS thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "runtime/allocator.h"
+#include "runtime/command.h"
+
+namespace hadal {
+
+// A failure on the stream, kept until the next read or synchronisation.
+struct StreamError {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;
+  uint64_t sequence = 0;
+};
+
+// Told, on a thread of the device, that a read has arrived.
+class ReadListener {
+ public:
+  virtual void read_done(void* token) = 0;
+
+ protected:
+  ~ReadListener() = default;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual bool supports(Op op) const = 0;
+
+  // Memory, ordered by the stream. `allocate` answers with an empty block when there is none.
+  virtual Block allocate(size_t bytes) = 0;
+  virtual void free(Block block) = 0;
+  virtual void release_cache() = 0;  // waits for the stream
+  virtual const MemoryStatistics& memory() const = 0;
+  virtual void reset_peak() = 0;
+  virtual size_t available_memory() const = 0;
+
+  // The command to fill next; waits while the queue is full. It runs after commit(), or never if that is not called.
+  virtual Command& next_command() = 0;
+  virtual void commit() = 0;
+
+  // Copies between host and a block, in stream order. `write` has taken the bytes when it returns; `read` calls
+  // listener->read_done(token) when they are there.
+  virtual void write(const Block& block, size_t offset, const void* from, size_t bytes) = 0;
+  virtual void read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) = 0;
+
+  // Waits until everything submitted so far has run.
+  virtual void synchronize() = 0;
+  // The oldest error since the last call, if any.
+  virtual bool take_error(StreamError& error) = 0;
+};
+
+}  // namespace hadal

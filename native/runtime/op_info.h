@@ -1,0 +1,44 @@
+// The op list of ops.def as an enum and a table: names, arities, and each op's shape check.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace hadal {
+
+struct Command;
+
+enum class Op : uint16_t {
+#define HADAL_OP(name, inputs, outputs, attributes, check) name,
+#include "ops.def"
+#undef HADAL_OP
+  kCount
+};
+inline constexpr int kOpCount = static_cast<int>(Op::kCount);
+
+struct OpInfo {
+  const char* name;
+  const char* inputs;      // "(x, weight, bias?)": `?` marks an optional tensor, `...` a variable number
+  const char* outputs;     // "(y)"
+  const char* attributes;  // "(epsilon)"
+  // Throws Error unless the shapes and dtypes are ones for which the kernels stay inside the tensors.
+  void (*check)(const Command&);
+
+  static constexpr int count(std::string_view list) {
+    int names = 0;
+    bool in_name = false;
+    for (const char c : list) {
+      const bool letter = c != '(' && c != ')' && c != ',' && c != ' ';
+      if (letter && !in_name) ++names;
+      in_name = letter;
+    }
+    return names;
+  }
+  static constexpr bool variadic(std::string_view list) { return list.find("...") != std::string_view::npos; }
+};
+
+const OpInfo& op_info(Op op);
+// Of every "name(inputs)(outputs)(attributes)": equal here and in lib/native/opcodes.ts, or the addon refuses to start.
+uint32_t ops_fingerprint();
+
+}  // namespace hadal

@@ -1,0 +1,137 @@
+#include "runtime/thread_pool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace hadal {
+
+namespace {
+
+// How long an idle worker spins before it sleeps: a wake-up costs 5 to 50 µs, and a training step leaves gaps of about
+// that length between loops.
+constexpr auto kSpinTime = std::chrono::microseconds(60);
+
+struct Scratch {
+  void* memory = nullptr;
+  size_t size = 0;
+  ~Scratch() { std::free(memory); }
+};
+thread_local Scratch scratch;
+
+}  // namespace
+
+void spin_pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+ThreadPool& ThreadPool::instance() {
+  static ThreadPool pool;
+  return pool;
+}
+
+ThreadPool::ThreadPool() {
+  const char* wanted = std::getenv("HADAL_NUM_THREADS");
+  const int count = wanted != nullptr ? std::atoi(wanted) : static_cast<int>(std::thread::hardware_concurrency());
+  set_thread_count(std::max(count, 1));
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_ = true;
+  {
+    std::lock_guard lock(sleep_mutex_);
+    wake_.notify_all();
+  }
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::set_thread_count(int count) {
+  std::lock_guard owner(owner_);
+  while (static_cast<int>(workers_.size()) < count - 1) {
+    workers_.emplace_back(&ThreadPool::work, this, static_cast<int>(workers_.size()) + 1);
+  }
+  thread_count_ = count;
+}
+
+void ThreadPool::drain(Loop& loop) {
+  for (;;) {
+    const int64_t task = loop.next.fetch_add(1, std::memory_order_relaxed);
+    if (task >= loop.tasks) return;
+    try {
+      loop.body(loop.data, task);
+    } catch (...) {
+      std::lock_guard lock(loop.error_mutex);
+      if (!loop.error) loop.error = std::current_exception();
+    }
+  }
+}
+
+void ThreadPool::run(int64_t tasks, Body body, void* data) {
+  if (thread_count() == 1 || tasks == 1 || !owner_.try_lock()) {
+    for (int64_t task = 0; task < tasks; ++task) body(data, task);
+    return;
+  }
+  std::lock_guard owner(owner_, std::adopt_lock);
+  loop_.body = body;
+  loop_.data = data;
+  loop_.tasks = tasks;
+  loop_.error = nullptr;
+  loop_.next.store(0, std::memory_order_relaxed);
+  generation_.fetch_add(1);  // odd: open. Sequentially consistent with the sleepers' check below.
+  if (sleepers_.load() > 0) {
+    std::lock_guard lock(sleep_mutex_);
+    wake_.notify_all();
+  }
+  drain(loop_);
+  generation_.fetch_add(1);  // even: closed; a worker that has not entered by now stays out
+  while (active_.load() != 0) spin_pause();
+  if (loop_.error) std::rethrow_exception(loop_.error);
+}
+
+void ThreadPool::work(int worker) {
+  uint64_t seen = 0;
+  auto idle_since = std::chrono::steady_clock::now();
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    const uint64_t generation = generation_.load();
+    const bool open = (generation & 1) != 0 && generation != seen;
+    if (open && worker < thread_count()) {
+      active_.fetch_add(1);
+      // Entering and closing are ordered: if the loop is still open here, run() waits for `active_` to fall again.
+      if (generation_.load() == generation) drain(loop_);
+      active_.fetch_sub(1);
+      seen = generation;
+      idle_since = std::chrono::steady_clock::now();
+      continue;
+    }
+    for (int i = 0; i < 64 && generation_.load(std::memory_order_relaxed) == generation; ++i) spin_pause();
+    if (std::chrono::steady_clock::now() - idle_since < kSpinTime) continue;
+    std::unique_lock lock(sleep_mutex_);
+    sleepers_.fetch_add(1);
+    wake_.wait(lock, [&] { return stopping_.load() || (generation_.load() != generation && worker < thread_count()); });
+    sleepers_.fetch_sub(1);
+    idle_since = std::chrono::steady_clock::now();
+  }
+}
+
+void* ThreadPool::thread_scratch(size_t bytes) {
+  if (bytes > scratch.size) {
+    std::free(scratch.memory);
+    scratch.size = 0;
+    scratch.memory = std::aligned_alloc(64, (bytes + 4095) & ~size_t{4095});
+    if (scratch.memory == nullptr) throw std::bad_alloc();
+    scratch.size = bytes;
+  }
+  return scratch.memory;
+}
+
+}  // namespace hadal
