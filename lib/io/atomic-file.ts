@@ -1,0 +1,85 @@
+// Replacing a file so that nobody ever finds half of it: not a reader, not after a crash, not when the disk is full.
+// It owns the temporary file and the order of syncs; what goes into the file is the caller's (safetensors, reports).
+
+import { randomBytes } from 'node:crypto';
+import { chmod, open, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HadalError } from '../errors';
+
+/**
+ * Writes a new file and puts it in the place of `path` in one step.
+ *
+ * `write` fills a temporary file in the same folder; then the file is synced, renamed over `path`, and the folder is synced.
+ * Whatever fails or is thrown, the temporary file is removed and the previous file stays as it was. Writers that run at the
+ * same time each have their own temporary file; the last to finish wins. Permissions of a replaced file are kept, and a
+ * symbolic link is followed. Failures of the system (a full disk) are `HadalError`s with the system's `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<16 hex digits>.tmp`).
+ */
+export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    await writeAndRename(path, write);
+  } catch (error) {
+    const { code, errno, message } = error as NodeJS.ErrnoException;
+    if (errno === undefined || code === undefined) throw error; // thrown by `write`, or an abort
+    throw new HadalError(`${path} was not written: ${message}`, { file: path, cause: error }, code);
+  }
+}
+
+async function writeAndRename(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const target = await realpath(path).catch(unlessMissing(path));
+  const previous = await stat(target).catch(unlessMissing(undefined));
+  if (previous?.isFile() === false) {
+    throw new HadalError(`${path} was not written: it exists and is not a regular file`, { file: path }, 'EEXIST');
+  }
+  const folder = dirname(target);
+  // The name does not contain the target's, which may already be as long as a name can be.
+  const temporary = join(folder, `.hadal-${randomBytes(8).toString('hex')}.tmp`);
+  const file = await open(temporary, 'wx');
+  try {
+    try {
+      await write(file);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (previous) await chmod(temporary, previous.mode & 0o7777);
+    await rename(temporary, target);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Writes all of `bytes` at the file's current position; `FileHandle.write` may write less than it is given. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+  // One call writes at most 2 GiB on Linux; a smaller piece lets an abort be noticed.
+  const piece = 64 * 2 ** 20;
+  for (let start = 0; start < bytes.byteLength;) {
+    signal?.throwIfAborted();
+    const { bytesWritten } = await file.write(bytes, start, Math.min(piece, bytes.byteLength - start));
+    start += bytesWritten;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return; // cannot open folders; NTFS journals the rename
+  const handle = await open(folder, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EACCES') return undefined; // a folder that may be written but not listed
+    throw error;
+  });
+  try {
+    await handle?.sync();
+  } catch (error) {
+    // Some network file systems cannot sync a folder.
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+  } finally {
+    await handle?.close();
+  }
+}
+
+function unlessMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT') return value;
+    throw error;
+  };
+}
