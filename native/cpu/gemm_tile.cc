@@ -1,0 +1,118 @@
+// The register tiles of gemm_tile.h, one function per shape, and the table that finds them.
+#include "cpu/gemm_tile.h"
+
+#include <array>
+
+namespace hadal::cpu {
+namespace {
+
+// Accumulates in T, in the order of k (with few accumulators: kSplit interleaved sums, added at the end). Writes =.
+template <class T, int kRows, int kVectors, bool kUnitRow>
+void run_tile(const Tile<T>& tile) {
+  constexpr int kWidth = kLanes<T>;
+  // Two multiply-adds start per cycle and take four cycles: fewer than eight sums would wait for themselves.
+  constexpr int kSums = kRows * kVectors;
+  constexpr int kSplit = kSums >= 8 ? 1 : kSums >= 4 ? 2 : 4;
+  constexpr int kGroups = (kRows + 2) / 3;
+  const bool whole = tile.columns == kVectors * kWidth;
+  const int last = tile.columns - (kVectors - 1) * kWidth;
+  Vec<T> sums[kSplit][kRows][kVectors];
+
+  const auto each = [](auto&& body) __attribute__((always_inline)) {
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) { body(r, v); });
+    });
+  };
+  const auto load_edge = [&](const T* from, auto v) __attribute__((always_inline)) {
+    return v < kVectors - 1 || whole ? load(from + v * kWidth) : load_columns(from + v * kWidth, last);
+  };
+  unroll<kSplit>([&](auto s) __attribute__((always_inline)) {
+    each([&](auto r, auto v) __attribute__((always_inline)) { sums[s][r][v] = Vec<T>{}; });
+  });
+  switch (tile.start) {
+    case Start::kZero:
+      break;
+    case Start::kAccumulate:
+      each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = load_edge(tile.c + r * tile.c_row, v); });
+      break;
+    case Start::kColumnBias:
+      each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = load_edge(tile.bias, v); });
+      break;
+    case Start::kRowBias:
+      each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = broadcast(tile.bias[r]); });
+      break;
+  }
+
+  const int64_t a_row = tile.a_row, a_step = tile.a_step, b_step = tile.b_step;
+  for (int64_t segment = 0; segment < tile.segments; ++segment) {
+    const T* a = tile.a;
+    const T* b = tile.b;
+    if (tile.a_offsets != nullptr) {
+      a += tile.a_offsets[segment];
+      b += tile.b_offsets[segment];
+    }
+    // Every third row has a pointer of its own; the others are one and two strides away, which an address can express. The
+    // empty asm keeps the compiler from deriving one pointer from another and running out of registers.
+    const T* rows[kGroups];
+    unroll<kGroups>([&](auto g) __attribute__((always_inline)) {
+      rows[g] = a + 3 * g * a_row;
+      if constexpr (!kUnitRow) asm("" : "+r"(rows[g]));
+    });
+    const auto step = [&](auto s) __attribute__((always_inline)) {
+      Vec<T> column[kVectors];
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * kWidth); });
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        const Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) { sums[s][r][v] += factor * column[v]; });
+      });
+      b += b_step;
+      if constexpr (kUnitRow) {
+        a += a_step;
+      } else {
+        unroll<kGroups>([&](auto g) __attribute__((always_inline)) { rows[g] += a_step; });
+      }
+    };
+    int64_t p = 0;
+    for (; p + kSplit <= tile.k; p += kSplit) unroll<kSplit>(step);
+    for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
+  }
+  unroll<kSplit - 1>([&](auto s) __attribute__((always_inline)) {
+    each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += sums[s + 1][r][v]; });
+  });
+
+  if (whole) {
+    each([&](auto r, auto v) __attribute__((always_inline)) { store(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
+  } else {
+    each([&](auto r, auto v) __attribute__((always_inline)) {
+      T* to = tile.c + r * tile.c_row + v * kWidth;
+      v < kVectors - 1 ? store(to, sums[0][r][v]) : store_columns(to, sums[0][r][v], last);
+    });
+  }
+}
+
+template <class T, int kVectors, bool kUnitRow>
+constexpr auto kernels_of_width() {
+  return []<int... r>(std::integer_sequence<int, r...>) {
+    return std::array<TileKernel<T>, kMaxRows>{
+        (r < max_rows(kVectors) ? run_tile<T, (r < max_rows(kVectors) ? r + 1 : 1), kVectors, kUnitRow> : nullptr)...};
+  }(std::make_integer_sequence<int, kMaxRows>{});
+}
+template <class T, bool kUnitRow>
+constexpr auto all_kernels() {
+  return []<int... v>(std::integer_sequence<int, v...>) {
+    return std::array{kernels_of_width<T, v + 1, kUnitRow>()...};
+  }(std::make_integer_sequence<int, kMaxVectors>{});
+}
+
+}  // namespace
+
+template <class T>
+TileKernel<T> tile_kernel(int rows, int vectors, bool unit_row) {
+  static constexpr auto kUnit = all_kernels<T, true>();
+  static constexpr auto kStrided = all_kernels<T, false>();
+  return (unit_row ? kUnit : kStrided)[vectors - 1][rows - 1];
+}
+template TileKernel<float> tile_kernel<float>(int, int, bool);
+template TileKernel<double> tile_kernel<double>(int, int, bool);
+
+}  // namespace hadal::cpu
