@@ -1,0 +1,146 @@
+// Folds of a contiguous run or of columns with whole vectors: load and convert, map, combine. Used by the reducers of
+// reduce.cc. A fold's order depends on sizes alone; many lanes and accumulators keep the error of a sum small.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "cpu/simd.h"
+
+namespace hadal::cpu {
+
+// kLanes<A> elements of T as a vector of A, the type a fold accumulates in. A bool is a byte that holds 0 or 1.
+template <class A, class T>
+inline Vec<A> load_as(const T* from) {
+  if constexpr (std::is_same_v<A, T> || (sizeof(T) == 2 && !std::is_integral_v<T>)) {
+    return load(from);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return load_as<A>(reinterpret_cast<const uint8_t*>(from));
+  } else if constexpr (sizeof(T) * kLanes<A> < 8) {
+    Vec<A> v;
+    for (int i = 0; i < kLanes<A>; ++i) v[i] = static_cast<A>(from[i]);
+    return v;
+  } else {
+    typedef T Narrow __attribute__((vector_size(sizeof(T) * kLanes<A>)));
+    Narrow v;
+    std::memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, Vec<A>);
+  }
+}
+// The first `count` lanes (0 < count < kLanes<A>); the others hold anything.
+template <class A, class T>
+inline Vec<A> load_partial_as(const T* from, int count) {
+  if constexpr (std::is_same_v<A, T> || (sizeof(T) == 2 && !std::is_integral_v<T>)) {
+    return load_partial(from, count);
+  } else {
+    T padded[kLanes<A>] = {};
+    std::memcpy(padded, from, static_cast<size_t>(count) * sizeof(T));
+    return load_as<A>(padded);
+  }
+}
+
+// Integers as wide as A: the lanes of A's comparisons.
+template <class A>
+using LaneInt = std::conditional_t<sizeof(A) == 8, int64_t,
+                                   std::conditional_t<sizeof(A) == 4, int32_t,
+                                                      std::conditional_t<sizeof(A) == 2, int16_t, int8_t>>>;
+
+template <class A>
+inline Vec<LaneInt<A>> lane_numbers() {
+  Vec<LaneInt<A>> v;
+  for (int i = 0; i < kLanes<A>; ++i) v[i] = static_cast<LaneInt<A>>(i);
+  return v;
+}
+
+// All lanes combined, in a fixed tree: halves onto each other by shuffles.
+template <class V, class Combine>
+inline LaneOf<V> fold_lanes(V v, Combine&& combine) {
+  constexpr int kCount = sizeof(V) / sizeof(LaneOf<V>);
+  const auto onto = [&]<int kHalf>(auto&& self, V x) -> V {
+    Vec<LaneInt<LaneOf<V>>> from;
+    for (int i = 0; i < kCount; ++i) from[i] = static_cast<LaneInt<LaneOf<V>>>((i + kHalf) % kCount);
+    x = combine(x, __builtin_shuffle(x, from));
+    if constexpr (kHalf == 1) return x;
+    else return self.template operator()<kHalf / 2>(self, x);
+  };
+  return onto.template operator()<kCount / 2>(onto, v)[0];
+}
+
+// Runs a fold over x[0, n), n >= 1. `map(x, place)` makes an Acc from a vector of which place.count lanes count;
+// Acc is a vector or a struct of vectors with `combine(Acc, Acc)`.
+struct Lanes {
+  int count;  // -1: all of them
+
+  template <class A>
+  Vec<A> or_else(Vec<A> v, A other) const {
+    return count < 0 ? v : (lane_numbers<A>() < static_cast<LaneInt<A>>(count)) ? v : broadcast(other);
+  }
+};
+
+template <class A, class T, class Map, class Combine>
+inline auto fold_run(const T* x, int64_t n, Map&& map, Combine&& combine) {
+  constexpr int kStep = kLanes<A>;
+  using Acc = decltype(map(Vec<A>{}, Lanes{-1}));
+  const auto full = [&](int64_t i) { return map(load_as<A>(x + i), Lanes{-1}); };
+  const auto tail = [&](int64_t i) {
+    const int count = static_cast<int>(n - i);
+    return map(load_partial_as<A>(x + i, count), Lanes{count});
+  };
+  if (n < kStep) return tail(0);
+  int64_t i = kStep;
+  Acc total = full(0);
+  if (n >= 8 * kStep) {
+    // Eight chains hide the latency of the combination.
+    Acc a[8] = {total,           full(kStep),     full(2 * kStep), full(3 * kStep),
+                full(4 * kStep), full(5 * kStep), full(6 * kStep), full(7 * kStep)};
+    for (i = 8 * kStep; i + 8 * kStep <= n; i += 8 * kStep) {
+      for (int k = 0; k < 8; ++k) a[k] = combine(a[k], full(i + k * kStep));
+    }
+    for (int half = 4; half > 0; half /= 2) {
+      for (int k = 0; k < half; ++k) a[k] = combine(a[k], a[k + half]);
+    }
+    total = a[0];
+  }
+  for (; i + kStep <= n; i += kStep) total = combine(total, full(i));
+  if (i < n) total = combine(total, tail(i));
+  return total;
+}
+
+// Folds each of `width` columns over `rows` >= 1 rows, `stride` elements apart. `map(x, column)` as above with the vector's
+// first column, `emit(column, Acc)` takes a vector of results. A last vector may overlap the one before it; fewer columns than
+// lanes leave lanes that hold anything, so `emit` writes to room padded to whole vectors.
+template <class A, class T, class Map, class Combine, class Emit>
+inline void fold_columns(const T* x, int64_t stride, int64_t rows, int64_t width, Map&& map, Combine&& combine,
+                         Emit&& emit) {
+  constexpr int kStep = kLanes<A>;
+  using Acc = decltype(map(Vec<A>{}, int64_t{0}));
+  const auto group = [&]<int kVectors>(int64_t column) {
+    const auto value = [&](int64_t row, int k) {
+      return map(load_as<A>(x + row * stride + column + k * kStep), column + k * kStep);
+    };
+    Acc acc[kVectors];
+    for (int k = 0; k < kVectors; ++k) acc[k] = value(0, k);
+    int64_t row = 1;
+    for (; row + 4 <= rows; row += 4) {
+      for (int k = 0; k < kVectors; ++k) {
+        acc[k] = combine(acc[k], combine(combine(value(row, k), value(row + 1, k)),
+                                         combine(value(row + 2, k), value(row + 3, k))));
+      }
+    }
+    for (; row < rows; ++row) {
+      for (int k = 0; k < kVectors; ++k) acc[k] = combine(acc[k], value(row, k));
+    }
+    for (int k = 0; k < kVectors; ++k) emit(column + k * kStep, acc[k]);
+  };
+  int64_t column = 0;
+  for (; column + 4 * kStep <= width; column += 4 * kStep) group.template operator()<4>(column);
+  for (; column + kStep <= width; column += kStep) group.template operator()<1>(column);
+  if (column == width) return;
+  if (width >= kStep) return group.template operator()<1>(width - kStep);
+  const int count = static_cast<int>(width);
+  Acc acc = map(load_partial_as<A>(x, count), int64_t{0});
+  for (int64_t row = 1; row < rows; ++row) acc = combine(acc, map(load_partial_as<A>(x + row * stride, count), int64_t{0}));
+  emit(int64_t{0}, acc);
+}
+
+}  // namespace hadal::cpu
