@@ -1,7 +1,9 @@
 // Elementary functions, our own: one expression serves `float`, `double` (host and GPU) and the CPU's vectors of them.
-// Range reduction and a minimax polynomial, no tables, no branches unless a function says so. Signed zeros, infinities, NaN
-// and subnormals come out as IEEE asks. `ulp` below is the largest error found against a reference of higher precision.
-// Called by the functors of pointwise ops and by every kernel that needs an exponential (softmax, attention, losses, random).
+// Range reduction and a minimax polynomial, no tables, no branches unless a function says so. Signed zeros, infinities,
+// NaN and subnormals come out as IEEE 754 asks. "x ulp" behind a function is the largest error found against a reference of
+// higher precision over 2^25 floats of all magnitudes (double: 2^21 arguments).
+// Called by the functors of pointwise ops and by every kernel that needs an exponential (softmax, attention, losses,
+// random numbers). Functions that are rare and long go through libm lane by lane, and say so.
 #pragma once
 
 #include <bit>
@@ -17,7 +19,7 @@
 
 namespace hadal::math {
 
-// --- What scalars and vectors have in common -------------------------------------------------------------------------
+// --- What scalars and vectors have in common ---------------------------------------------------------------------------
 
 template <class V>
 inline constexpr bool kIsScalar = std::is_arithmetic_v<V>;
@@ -34,8 +36,10 @@ struct Traits<V, false> {
   using Bits = cpu::Vec<std::conditional_t<sizeof(Lane) == 8, int64_t, int32_t>>;
 };
 #endif
-template <class V> using Lane = typename Traits<V>::Lane;
-template <class V> using Bits = typename Traits<V>::Bits;  // integers as wide as V's lanes
+template <class V>
+using Lane = typename Traits<V>::Lane;
+template <class V>
+using Bits = typename Traits<V>::Bits;  // signed integers as wide as V's lanes
 template <class V>
 inline constexpr bool kIsFloat = std::is_same_v<Lane<V>, float>;
 
@@ -59,6 +63,14 @@ template <class V>
 HADAL_HD inline V from_bits(Bits<V> bits) {
   return std::bit_cast<V>(bits);
 }
+template <class Mask>
+HADAL_HD inline bool any(Mask mask) {
+#if !defined(__CUDACC__)
+  if constexpr (!kIsScalar<Mask>) return cpu::any_lane(mask);
+  else
+#endif
+    return mask;
+}
 
 template <class T>
 struct Format;
@@ -67,12 +79,16 @@ struct Format<float> {
   static constexpr int kMantissaBits = 23;
   static constexpr int32_t kBias = 127, kSignBit = INT32_MIN, kMantissaMask = (1 << 23) - 1;
   static constexpr float kRoundToInteger = 0x1.8p23f;  // added and subtracted: rounds |x| < 2^22 to an integer
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  static constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 };
 template <>
 struct Format<double> {
   static constexpr int kMantissaBits = 52;
   static constexpr int64_t kBias = 1023, kSignBit = INT64_MIN, kMantissaMask = (int64_t{1} << 52) - 1;
   static constexpr double kRoundToInteger = 0x1.8p52;
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 };
 
 // c[0] + c[1] x + c[2] x² + …, by Horner; the coefficients are written in that order.
@@ -89,19 +105,31 @@ template <class V>
 HADAL_HD inline V abs(V x) {
   return from_bits<V>(to_bits(x) & ~Format<Lane<V>>::kSignBit);
 }
+// The sign of `sign` on a magnitude that has none.
 template <class V>
-HADAL_HD inline V copy_sign(V magnitude, V sign) {
-  constexpr auto kSignBit = Format<Lane<V>>::kSignBit;
-  return from_bits<V>((to_bits(magnitude) & ~kSignBit) | (to_bits(sign) & kSignBit));
-}
-// One operand NaN: the first of minimum and maximum's pair passes, `x` of clamped is kept.
-template <class V>
-HADAL_HD inline V at_most(V x, Lane<V> high) {
-  return select(x > high, splat<V>(high), x);
+HADAL_HD inline V with_sign(V magnitude, V sign) {
+  return from_bits<V>(to_bits(magnitude) | (to_bits(sign) & Format<Lane<V>>::kSignBit));
 }
 template <class V>
-HADAL_HD inline V at_least(V x, Lane<V> low) {
-  return select(x < low, splat<V>(low), x);
+HADAL_HD inline auto sign_bit(V x) {
+  return to_bits(x) < 0;
+}
+// Minimum and maximum that keep `x` when it is NaN.
+template <class V>
+HADAL_HD inline V at_most(V x, V high) {
+#if !defined(__CUDACC__)
+  if constexpr (!kIsScalar<V>) return cpu::vmin(high, x);
+  else
+#endif
+    return high < x ? high : x;
+}
+template <class V>
+HADAL_HD inline V at_least(V x, V low) {
+#if !defined(__CUDACC__)
+  if constexpr (!kIsScalar<V>) return cpu::vmax(low, x);
+  else
+#endif
+    return low > x ? low : x;
 }
 
 #if defined(__CUDACC__)
@@ -138,35 +166,87 @@ inline V trunc(V x) {
 }
 #endif
 
+// a / b for b (and 1 / b) well inside the normal range.
+template <class V>
+HADAL_HD inline V quotient(V a, V b) {
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  if constexpr (std::is_same_v<V, cpu::Vec<float>>) {
+    const V inverse = cpu::fast_reciprocal(b);
+    const V q = a * inverse;
+    return q + (a - b * q) * inverse;
+  }
+#endif
+  return a / b;
+}
+
 // 2^n for an integer n within the normal range.
 template <class V>
 HADAL_HD inline V power_of_two(Bits<V> n) {
   using F = Format<Lane<V>>;
   return from_bits<V>((n + F::kBias) << F::kMantissaBits);
 }
-// x · 2^n with one rounding, for x near 1 and a result anywhere from zero over the subnormals to infinity. `n` is given both
-// as a floating-point number and as an integer.
+// The integer nearest to x, as a number and as an integer, for |x| < 2^22.
 template <class V>
-HADAL_HD inline V scale(V x, [[maybe_unused]] V n, [[maybe_unused]] Bits<V> integer) {
+struct Nearest {
+  V n;
+  Bits<V> integer;
+};
+template <class V>
+HADAL_HD inline Nearest<V> nearest(V shifted) {  // of x + kRoundToInteger, so that the caller's multiplication can fuse
+  constexpr auto kRound = Format<Lane<V>>::kRoundToInteger;
+  return {shifted - kRound, to_bits(shifted) - std::bit_cast<Bits<Lane<V>>>(kRound)};
+}
+template <class V>
+inline constexpr bool kHasScale =
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+    !kIsScalar<V>;
+#else
+    false;
+#endif
+// x · 2^n with one rounding, for x near 1 and a result anywhere from zero over the subnormals to infinity. With kHasScale
+// n may be anything, infinities included; without, a small integer.
+template <class V>
+HADAL_HD inline V scale(V x, [[maybe_unused]] Nearest<V> power) {
 #if defined(__AVX512F__) && !defined(__CUDACC__)
   if constexpr (std::is_same_v<V, cpu::Vec<float>>) {
-    return (V)_mm512_maskz_scalef_ps(cpu::kAllLanes, (__m512)x, (__m512)n);
+    return (V)_mm512_maskz_scalef_ps(cpu::kAllLanes, (__m512)x, (__m512)power.n);
   }
   if constexpr (std::is_same_v<V, cpu::Vec<double>>) {
-    return (V)_mm512_maskz_scalef_pd(cpu::kAllLanes & 0xff, (__m512d)x, (__m512d)n);
+    return (V)_mm512_maskz_scalef_pd(cpu::kAllLanes & 0xff, (__m512d)x, (__m512d)power.n);
   }
 #endif
-  const Bits<V> half = integer >> 1;
-  return x * power_of_two<V>(half) * power_of_two<V>(integer - half);
+  const Bits<V> half = power.integer >> 1;
+  return x * power_of_two<V>(half) * power_of_two<V>(power.integer - half);
 }
 
-// --- The exponential family ------------------------------------------------------------------------------------------
+#if !defined(__CUDACC__)
+// Calls f on each lane, as doubles: for functions that are too rare to vectorise.
+template <class V, class F, class... More>
+inline V per_lane(F&& f, V x, More... more) {
+  if constexpr (kIsScalar<V>) {
+    return static_cast<V>(f(double{x}, double{more}...));
+  } else {
+    for (int i = 0; i < cpu::kLanes<Lane<V>>; ++i) x[i] = static_cast<Lane<V>>(f(double{x[i]}, double{more[i]}...));
+    return x;
+  }
+}
+// Evaluates f, written for double lanes, on floats: rounds once, at the end.
+template <class V, class F, class... More>
+inline V via_double(F&& f, V x, More... more) {
+  if constexpr (kIsScalar<V>) {
+    return static_cast<V>(f(double{x}, double{more}...));
+  } else {
+    return cpu::narrow({f(cpu::widen(x).low, cpu::widen(more).low...), f(cpu::widen(x).high, cpu::widen(more).high...)});
+  }
+}
+#endif
+
+// --- The exponential family --------------------------------------------------------------------------------------------
 
 // x = n ln 2 + r with |r| <= ln 2 / 2. ln 2 is cut into a head, short enough for n · head to be exact, and a tail.
 template <class V>
 struct Reduced {
-  V n;
-  Bits<V> integer;
+  Nearest<V> power;
   V r;
 };
 template <class V>
@@ -175,10 +255,8 @@ HADAL_HD inline Reduced<V> reduce_by_ln2(V x) {
   constexpr T kLog2E = static_cast<T>(0x1.71547652b82fep+0);
   constexpr T kHead = kIsFloat<V> ? static_cast<T>(0x1.62e4p-1) : static_cast<T>(0x1.62e42fefa38p-1);
   constexpr T kTail = kIsFloat<V> ? static_cast<T>(0x1.7f7d1cp-20) : static_cast<T>(0x1.ef35793c7673p-45);
-  constexpr T kRound = Format<T>::kRoundToInteger;
-  const V shifted = x * kLog2E + kRound;
-  const V n = shifted - kRound;
-  return {n, to_bits(shifted) - std::bit_cast<Bits<T>>(kRound), (x - n * kHead) - n * kTail};
+  const Nearest<V> power = nearest(V(x * kLog2E + Format<T>::kRoundToInteger));
+  return {power, (x - power.n * kHead) - power.n * kTail};
 }
 
 // (e^r - 1 - r) / r² on |r| <= ln 2 / 2.
@@ -192,24 +270,66 @@ HADAL_HD inline V exp_tail(V r) {
                       0x1.af5ea6ab41d1bp-26, 0x1.1f954f9f71f48p-29);
   }
 }
-
-// e^x.
+// (2^r - 1) / r on |r| <= 1/2.
 template <class V>
-HADAL_HD inline V exp(V x) {
-  using T = Lane<V>;
-  // Beyond these the result is 0 or infinity.
-  constexpr T kLow = kIsFloat<V> ? -104 : -746, kHigh = kIsFloat<V> ? 89 : 710;
-  const auto [n, integer, r] = reduce_by_ln2(at_least(at_most(x, kHigh), kLow));
-  return scale(exp_tail(r) * r * r + r + T(1), n, integer);
+HADAL_HD inline V exp2_tail(V r) {
+  if constexpr (kIsFloat<V>) {
+    return polynomial(r, 0x1.62e43p-1f, 0x1.ebfbep-3f, 0x1.c6afbp-5f, 0x1.3b29f8p-7f, 0x1.5eed08p-10f, 0x1.445fbep-13f);
+  } else {
+    return polynomial(r, 0x1.62e42fefa39efp-1, 0x1.ebfbdff82c58fp-3, 0x1.c6b08d704a0c4p-5, 0x1.3b2ab6fba4e7cp-7,
+                      0x1.5d87fe78a456fp-10, 0x1.430912f86a43dp-13, 0x1.ffcbfc6bf7526p-17, 0x1.62c022488624cp-20,
+                      0x1.b524ef362b6ebp-24, 0x1.e4cef924bc99bp-28, 0x1.e9e72bd768aacp-32, 0x1.c4c59bbfacec8p-36);
+  }
 }
 
-// e^x - 1 for x <= kHigh, before the care that tiny arguments need.
+// e^x · 2^kShift.
+template <int kShift, class V>
+HADAL_HD inline V exp_shifted(V x) {
+  using T = Lane<V>;
+  Reduced<V> reduced;
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  if constexpr (kHasScale<V>) {
+    // Scaling copes with any n, so only r has to be kept small where n is too large to be exact: the range instruction
+    // returns the smaller magnitude with r's sign, and passes the number when r is NaN (then n is infinite or NaN).
+    constexpr int kSmallerMagnitude = 2;
+    reduced = reduce_by_ln2(x);
+    if constexpr (kIsFloat<V>) {
+      const __m512 bound = (__m512)splat<V>(0.35f);
+      reduced.r = (V)_mm512_maskz_range_ps(cpu::kAllLanes, (__m512)reduced.r, bound, kSmallerMagnitude);
+    } else {
+      const __m512d bound = (__m512d)splat<V>(0.35);
+      reduced.r = (V)_mm512_maskz_range_pd(cpu::kAllLanes & 0xff, (__m512d)reduced.r, bound, kSmallerMagnitude);
+    }
+  } else
+#endif
+  {
+    // Beyond these the result is 0 or infinity.
+    constexpr T kLow = (kIsFloat<V> ? -104 : -746) - kShift, kHigh = (kIsFloat<V> ? 89 : 710) - kShift;
+    reduced = reduce_by_ln2(at_least(at_most(x, splat<V>(kHigh)), splat<V>(kLow)));
+  }
+  const V mantissa = (exp_tail(reduced.r) * reduced.r + T(1)) * reduced.r + T(1);
+  if constexpr (kShift != 0) {
+    reduced.power.n += T(kShift);
+    reduced.power.integer += kShift;
+  }
+  return scale(mantissa, reduced.power);
+}
+
+// e^x. Float 1.1 ulp, double 1.1.
 template <class V>
-HADAL_HD inline V expm1_bounded(V x) {
-  const auto [n, integer, r] = reduce_by_ln2(x);
-  const V p = exp_tail(r) * (r * r) + r;
-  const V power = power_of_two<V>(integer);
-  return p * power + (power - Lane<V>(1));
+HADAL_HD inline V exp(V x) {
+  return exp_shifted<0>(x);
+}
+
+// 2^x.
+template <class V>
+HADAL_HD inline V exp2(V x) {
+  using T = Lane<V>;
+  constexpr T kLow = kIsFloat<V> ? -151 : -1076, kHigh = kIsFloat<V> ? 129 : 1025;
+  const V bounded = at_least(at_most(x, splat<V>(kHigh)), splat<V>(kLow));
+  const Nearest<V> power = nearest(V(bounded + Format<T>::kRoundToInteger));
+  const V r = bounded - power.n;
+  return scale(V(exp2_tail(r) * r + T(1)), power);
 }
 
 // e^x - 1.
@@ -218,31 +338,46 @@ HADAL_HD inline V expm1(V x) {
   using T = Lane<V>;
   constexpr T kLow = kIsFloat<V> ? -18 : -38, kHigh = kIsFloat<V> ? 89 : 710;
   constexpr T kTiny = kIsFloat<V> ? T(0x1p-25) : T(0x1p-54);
-  const auto [n, integer, r] = reduce_by_ln2(at_least(at_most(x, kHigh), kLow));
+  const auto [power, r] = reduce_by_ln2(at_least(at_most(x, splat<V>(kHigh)), splat<V>(kLow)));
   const V p = exp_tail(r) * (r * r) + r;
   // Halved, so that e^x just under the largest number does not overflow on the way.
-  const V power = power_of_two<V>(integer - 1);
-  const V half = p * power + (power - T(0.5));
-  return select(abs(x) < kTiny, x, half + half);
+  const V half_power = power_of_two<V>(power.integer - 1);
+  const V half = p * half_power + (half_power - T(0.5));
+  return select(abs(x) < kTiny, x, V(half + half));
 }
 
-// tanh x = t / (t + 2) with t = e^(2x) - 1, taken at |x|.
+// tanh |x| = t / (2 - t) with t = 1 - e^(-2|x|).
 template <class V>
 HADAL_HD inline V tanh(V x) {
   using T = Lane<V>;
-  constexpr T kHigh = kIsFloat<V> ? 20 : 44;  // of 2x: from here on the result rounds to 1
-  const V t = expm1_bounded(at_most(abs(x) * T(2), kHigh));
-  return copy_sign(t / (t + T(2)), x);
+  constexpr T kHigh = kIsFloat<V> ? 9.02 : 20;  // from here on the result rounds to 1
+  const V a = at_most(abs(x), splat<V>(kHigh));
+  V t;
+  if constexpr (kIsFloat<V>) {
+    // e^(-2a) = 2^(n + r): the factor -2 log2 e in two parts.
+    constexpr float kHead = -0x1.715476p+1f, kTail = -0x1.4ae0cp-25f;
+    const V shifted = a * kHead + Format<float>::kRoundToInteger;
+    const auto [n, integer] = nearest(shifted);
+    const V r = a * kTail + (a * kHead - n);
+    const V two_to_n = power_of_two<V>(integer);
+    t = (1.0f - two_to_n) - exp2_tail(r) * (r * two_to_n);
+  } else {
+    const auto [power, r] = reduce_by_ln2(V(a * -2.0));
+    const V two_to_n = power_of_two<V>(power.integer);
+    t = (1.0 - two_to_n) - (exp_tail(r) * (r * r) + r) * two_to_n;
+  }
+  return with_sign(quotient(t, V(T(2) - t)), x);
 }
 
-// 1 / (1 + e^-x).
+// 1 / (1 + e^-x), from e^-|x| so that nothing overflows and the tail keeps its digits.
 template <class V>
 HADAL_HD inline V sigmoid(V x) {
   using T = Lane<V>;
-  return T(1) / (T(1) + exp(-x));
+  const V e = exp(-abs(x));
+  return quotient(select(x < T(0), e, splat<V>(T(1))), V(e + T(1)));
 }
 
-// --- The logarithm family --------------------------------------------------------------------------------------------
+// --- The logarithm family ----------------------------------------------------------------------------------------------
 
 // x = m · 2^e with m in [0.75, 1.5). Zero gives m = 1 and e = -inf, infinity m = 1 and e = inf, a negative number or NaN
 // gives m = NaN.
@@ -254,45 +389,42 @@ template <class V>
 HADAL_HD inline Split<V> split_exponent(V x) {
   using T = Lane<V>;
 #if defined(__AVX512F__) && !defined(__CUDACC__)
-  if constexpr (std::is_same_v<V, cpu::Vec<float>>) {
-    const V m = (V)_mm512_maskz_getmant_ps(cpu::kAllLanes, (__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
-    const V e = (V)_mm512_maskz_getexp_ps(cpu::kAllLanes, (__m512)x);
-    return {m, select(m < T(1), e + T(1), e)};
-  }
-  if constexpr (std::is_same_v<V, cpu::Vec<double>>) {
-    const V m = (V)_mm512_maskz_getmant_pd(cpu::kAllLanes & 0xff, (__m512d)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
-    const V e = (V)_mm512_maskz_getexp_pd(cpu::kAllLanes & 0xff, (__m512d)x);
-    return {m, select(m < T(1), e + T(1), e)};
+  if constexpr (!kIsScalar<V>) {
+    V m, e;
+    if constexpr (kIsFloat<V>) {
+      m = (V)_mm512_maskz_getmant_ps(cpu::kAllLanes, (__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+      e = (V)_mm512_maskz_getexp_ps(cpu::kAllLanes, (__m512)x);
+    } else {
+      m = (V)_mm512_maskz_getmant_pd(cpu::kAllLanes & 0xff, (__m512d)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+      e = (V)_mm512_maskz_getexp_pd(cpu::kAllLanes & 0xff, (__m512d)x);
+    }
+    return {m, select(m < T(1), V(e + T(1)), e)};
   }
 #endif
   using F = Format<T>;
-  constexpr T kInfinity = std::numeric_limits<T>::infinity();
-  constexpr T kSmallestNormal = std::numeric_limits<T>::min();
   constexpr T kLift = static_cast<T>(kIsFloat<V> ? 0x1p23 : 0x1p52);  // makes a subnormal normal
   constexpr auto kThreeQuarters = std::bit_cast<Bits<T>>(T(0.75));
-  const auto subnormal = x < kSmallestNormal;
-  const Bits<V> above = to_bits(select(subnormal, x * kLift, x)) - kThreeQuarters;
-  const Bits<V> exponent = above >> F::kMantissaBits;
+  const auto subnormal = x < std::numeric_limits<T>::min();
+  const Bits<V> above = to_bits(select(subnormal, V(x * kLift), x)) - kThreeQuarters;
   V m = from_bits<V>((above & F::kMantissaMask) + kThreeQuarters);
   // The exponent, a small integer, as a number: placed into the low bits of kRoundToInteger.
-  constexpr T kRound = F::kRoundToInteger;
-  V e = from_bits<V>(exponent + std::bit_cast<Bits<T>>(kRound)) - kRound;
-  e = select(subnormal, e - T(F::kMantissaBits), e);
-  const auto ordinary = x < kInfinity;
-  m = select(ordinary, m, splat<V>(T(1)));
-  e = select(ordinary, e, x);
+  const Bits<V> exponent = above >> F::kMantissaBits;
+  V e = from_bits<V>(exponent + std::bit_cast<Bits<T>>(F::kRoundToInteger)) - F::kRoundToInteger;
+  e = select(subnormal, V(e - T(F::kMantissaBits)), e);
+  const auto finite = x < F::kInfinity;
   const auto positive = x > T(0);
-  m = select(positive, m, select(x == T(0), splat<V>(T(1)), splat<V>(std::numeric_limits<T>::quiet_NaN())));
-  return {m, select(positive, e, splat<V>(-kInfinity))};
+  const V one = splat<V>(T(1));
+  m = select(positive, select(finite, m, one), select(x == T(0), one, splat<V>(F::kNaN)));
+  return {m, select(positive, select(finite, e, x), splat<V>(-F::kInfinity))};
 }
 
 // log(1 + f) - f for 1 + f in [0.75, 1.5].
 template <class V>
 HADAL_HD inline V log_tail(V f) {
   if constexpr (kIsFloat<V>) {
-    const V p = polynomial(f, 0x1.55559ep-2f, -0x1.000082p-2f, 0x1.996c4p-3f, -0x1.54de2cp-3f, 0x1.283c14p-3f,
-                           -0x1.0dfa02p-3f, 0x1.b1d222p-4f, -0x1.7b5f98p-5f);
-    return f * f * (p * f - 0.5f);
+    return f * f *
+           polynomial(f, -0.5f, 0x1.55559ep-2f, -0x1.000082p-2f, 0x1.996c4p-3f, -0x1.54de2cp-3f, 0x1.283c14p-3f,
+                      -0x1.0dfa02p-3f, 0x1.b1d222p-4f, -0x1.7b5f98p-5f);
   } else {
     // With s = f / (2 + f), log(1 + f) = 2 atanh s, whose odd series converges three times as fast.
     const V s = f / (f + 2.0), z = s * s, half_square = 0.5 * f * f;
@@ -301,19 +433,31 @@ HADAL_HD inline V log_tail(V f) {
     return s * (half_square + z * p) - half_square;
   }
 }
+// e ln 2 + log(1 + f).
 template <class V>
 HADAL_HD inline V log_of_split(V f, V e) {
   using T = Lane<V>;
   constexpr T kHead = kIsFloat<V> ? static_cast<T>(0x1.62e4p-1) : static_cast<T>(0x1.62e42fefa38p-1);
   constexpr T kTail = kIsFloat<V> ? static_cast<T>(0x1.7f7d1cp-20) : static_cast<T>(0x1.ef35793c7673p-45);
-  return (e * kTail + log_tail(f)) + f + e * kHead;
+  return e * kHead + (log_tail(f) + (e * kTail + f));
 }
 
-// The natural logarithm.
+// The natural logarithm. Float 1.0 ulp, double 0.9.
 template <class V>
 HADAL_HD inline V log(V x) {
   const auto [m, e] = split_exponent(x);
-  return log_of_split(m - Lane<V>(1), e);
+  return log_of_split(V(m - Lane<V>(1)), e);
+}
+
+// The binary logarithm, exact on powers of two.
+template <class V>
+HADAL_HD inline V log2(V x) {
+  using T = Lane<V>;
+  constexpr T kHead = kIsFloat<V> ? static_cast<T>(0x1.715476p+0) : static_cast<T>(0x1.71547652b82fep+0);
+  constexpr T kTail = kIsFloat<V> ? static_cast<T>(0x1.4ae0cp-26) : static_cast<T>(0x1.777d0ffda0d24p-56);
+  const auto [m, e] = split_exponent(x);
+  const V f = m - T(1);
+  return e + (f * kHead + (f * kTail + log_tail(f) * kHead));
 }
 
 // log(1 + x).
@@ -326,31 +470,62 @@ HADAL_HD inline V log1p(V x) {
   // f = (1 + x) / 2^e - 1 without the rounding of 1 + x. For huge x, and for x = -1, u is all there is.
   constexpr T kRound = Format<T>::kRoundToInteger;
   const V power = power_of_two<V>(std::bit_cast<Bits<T>>(kRound) - to_bits(V(e + kRound)));
-  const V f = select(x > kHuge, m - T(1), select(u > T(0), x * power + (power - T(1)), m - T(1)));
+  const V f = select((x > kHuge) | (u <= T(0)), V(m - T(1)), V(x * power + (power - T(1))));
   return select(abs(x) < kTiny, x, log_of_split(f, e));
 }
 
-// --- The error function ----------------------------------------------------------------------------------------------
+// log(1 + x) for 0 <= x <= 1: what softplus and its kin need, without the special cases.
+template <class V>
+HADAL_HD inline V log1p_unit(V x) {
+  using T = Lane<V>;
+  const auto upper = x > T(0.5);
+  return log_of_split(select(upper, V(x * T(0.5) - T(0.5)), x), select(upper, splat<V>(T(1)), splat<V>(T(0))));
+}
 
-// erf x: x + x P(x²) up to 0.93, beyond it 1 - e^(-t Q(t)) with t = |x|.
+// --- The error function and the normal distribution --------------------------------------------------------------------
+
+// erf |x| = 1 - 2^(-q), q = |x| Q(|x|) a polynomial fitted to -log2 erfc. Double: libm, lane by lane.
 template <class V>
 HADAL_HD inline V erf(V x) {
   if constexpr (kIsFloat<V>) {
-    const V t = abs(x), z = x * x;
-    const V small = x + x * polynomial(z, 0x1.06eba8p-3f, -0x1.812742p-2f, 0x1.ce2de2p-4f, -0x1.b80b0ep-6f,
-                                       0x1.54a492p-8f, -0x1.a8fc7p-11f, 0x1.58948p-14f);
-    const V bounded = at_most(t, 3.95f);
-    const V q = bounded * polynomial(bounded, 0x1.20efb8p+0f, 0x1.452d8cp-1f, 0x1.b36834p-4f, -0x1.863906p-6f,
-                                     0x1.e0decep-9f, -0x1.594d4ap-12f, 0x1.8ebf74p-17f);
-    const auto [n, integer, r] = reduce_by_ln2(-q);
-    const V tail = (exp_tail(r) * (r * r) + r + 1.0f) * power_of_two<V>(integer);
-    return select(t > 0.93f, copy_sign(1.0f - tail, x), small);
-  } else if constexpr (kIsScalar<V>) {
-    return ::erf(x);
+    const V t = at_most(abs(x), splat<V>(3.95f));
+    const V q = t * -0x1.a0be84p+0f -
+                t * polynomial(t, -0x1.66ba46p-29f, 0x1.d63ec4p-1f, 0x1.2fabe4p-3f, -0x1.c4b926p-6f, -0x1.e5467ep-13f,
+                               0x1.3b3a9cp-9f, -0x1.deaaf4p-11f, 0x1.63ed3cp-13f, -0x1.c01422p-17f);
+    const auto [n, integer] = nearest(V(q + Format<float>::kRoundToInteger));
+    const V r = q - n;
+    const V two_to_n = power_of_two<V>(integer);
+    return with_sign(V((1.0f - two_to_n) - exp2_tail(r) * r * two_to_n), x);
   } else {
-    for (int i = 0; i < cpu::kLanes<double>; ++i) x[i] = ::erf(x[i]);
-    return x;
+#if defined(__CUDACC__)
+    return ::erf(x);
+#else
+    return per_lane([](double lane) { return ::erf(lane); }, x);
+#endif
   }
 }
+
+// The probability that a standard normal variable exceeds t >= 0. Float: 2^(-g), g a polynomial; the relative error grows
+// from 2 ulp at 0 to 2^-17 at 6, and from 9 on the result stays below 1e-19. Double: libm, lane by lane.
+template <class V>
+HADAL_HD inline V normal_tail(V t) {
+  if constexpr (kIsFloat<V>) {
+    const V g = polynomial(t, 0x1.14df1ep-26f, -0x1.26aed4p+0f, -0x1.d63c32p-2f, -0x1.adbea4p-5f, 0x1.c8a34cp-8f,
+                           -0x1.8975c6p-17f, -0x1.2257eep-12f, 0x1.4102bp-14f, -0x1.758344p-17f, 0x1.dc72ecp-21f,
+                           -0x1.054350p-25f);
+    const auto [n, integer] = nearest(V(g + Format<float>::kRoundToInteger));
+    const V r = g - n;
+    return (exp2_tail(r) * r + 1.0f) * power_of_two<V>(integer - 1);
+  } else {
+#if defined(__CUDACC__)
+    return 0.5 * ::erfc(t * 0.70710678118654752440);
+#else
+    return per_lane([](double lane) { return 0.5 * ::erfc(lane * 0.70710678118654752440); }, t);
+#endif
+  }
+}
+// Where normal_tail's polynomial ends: arguments are to be bounded by this.
+template <class V>
+inline constexpr Lane<V> kNormalTailEnd = kIsFloat<V> ? 9 : 40;
 
 }  // namespace hadal::math
