@@ -31,7 +31,7 @@ export interface OpSpec<Context> {
   /** The dtypes that the kernels take for the first tensor; an op called with another throws `DTypeError`. */
   readonly dtypes: readonly DType[];
   /** How the gradient is computed; absent for an op whose result does not depend smoothly on its inputs. */
-  readonly gradient?: GradientRule<Context>;
+  readonly gradient?: GradientRule<Context> | undefined;
   /** What the rule reads: only that is kept alive by the graph. */
   readonly saves?: { readonly inputs?: boolean; readonly outputs?: boolean };
   /** Inputs are seen broadcast to the shape of the output, and may be numbers. */
@@ -46,11 +46,10 @@ export interface OpSpec<Context> {
 export interface NativeOp<Context = unknown> extends OpSpec<Context>, Differentiable<Context> {
   readonly name: OpName;
   readonly opcode: number;
-  readonly gradient: GradientRule<Context> | undefined;
 }
 
 /** Every native op that has been defined, for the completeness test and docs/ops.md. */
-export const nativeOps = new Map<OpName, NativeOp<never>>();
+export const nativeOps = new Map<OpName, NativeOp>();
 
 /** Defines the op `name` of native/ops.def. */
 export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec<Context>): NativeOp<Context> {
@@ -95,13 +94,22 @@ export function describe(value: unknown): string {
   return typeof value === 'object' ? `a ${value.constructor?.name ?? 'object'}` : typeof value === 'function' ? 'a function' : `${typeof value} ${String(value)}`;
 }
 
+/** The same kernel under another gradient rule, for a call whose gradient has a better form. */
+export function withGradient<Context>(
+  op: NativeOp,
+  gradient: GradientRule<Context>,
+  saves: OpSpec<Context>['saves'] = nothing,
+): NativeOp<Context> {
+  return { ...(op as NativeOp<Context>), gradient, saves };
+}
+
 /** What an output is to be. */
 export interface OutputSpec {
   readonly shape: Shape;
   readonly dtype: DType;
 }
 
-function encodeInputs(op: NativeOp<never>, inputs: readonly Argument[], shape: Shape, dtype: DType): void {
+function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType): void {
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
     if (typeof input === 'number') recordNumber(input, codes[dtype], shape);
@@ -112,7 +120,7 @@ function encodeInputs(op: NativeOp<never>, inputs: readonly Argument[], shape: S
 }
 
 /** The device that all tensors among `inputs` are on; the CPU when there are none. */
-function deviceOf(op: NativeOp<never>, inputs: readonly Argument[]): number {
+function deviceOf(op: NativeOp, inputs: readonly Argument[]): number {
   let device = -1;
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
@@ -130,8 +138,9 @@ function deviceNames(inputs: readonly Argument[]): string {
 }
 
 /**
- * Runs an op with one output, freshly allocated, and records it. `operandDType` is the dtype of number arguments, where it differs from
- * the output's. `context` is what the gradient rule gets: the attributes, unless given.
+ * Runs an op with one output, freshly allocated, and records it. `context` is what the gradient rule gets: the attributes, unless given.
+ * `operandDType` is the dtype of number arguments and `nativeShape` the output's shape for the kernel (a reduction keeps its axes there),
+ * where they differ from the output's own.
  */
 export function run<Context>(
   op: NativeOp<Context>,
@@ -141,11 +150,12 @@ export function run<Context>(
   attributes: readonly number[] = noAttributes,
   context: Context = attributes as Context,
   operandDType: DType = dtype,
-  device: number = deviceOf(op as NativeOp<never>, inputs),
+  nativeShape: Shape = shape,
+  device: number = deviceOf(op, inputs),
 ): AnyTensor {
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
-  encodeInputs(op as NativeOp<never>, inputs, shape, operandDType);
-  const position = recordFresh(codes[dtype], shape);
+  encodeInputs(op, inputs, nativeShape, operandDType);
+  const position = recordFresh(codes[dtype], nativeShape);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
   const storage = new Storage(device, sizeOf(shape) * sizes[dtype], op.name);
@@ -166,9 +176,9 @@ export function runMany<Context>(
   attributes: readonly number[] = noAttributes,
   context: Context = attributes as Context,
 ): AnyTensor[] {
-  const device = deviceOf(op as NativeOp<never>, inputs);
+  const device = deviceOf(op, inputs);
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
-  encodeInputs(op as NativeOp<never>, inputs, outputs[0]!.shape, outputs[0]!.dtype);
+  encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype);
   const positions = outputs.map(({ shape, dtype }) => recordFresh(codes[dtype], shape));
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
@@ -200,10 +210,10 @@ export function runInto<Context>(
       );
     }
   }
-  const device = deviceOf(op as NativeOp<never>, outputs);
+  const device = deviceOf(op, outputs);
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
   const first = outputs[0]!;
-  encodeInputs(op as NativeOp<never>, inputs, first.shape, first.dtype);
+  encodeInputs(op, inputs, first.shape, first.dtype);
   for (let i = 0; i < outputs.length; i++) recordTensor(outputs[i]!);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
@@ -211,7 +221,7 @@ export function runInto<Context>(
 }
 
 function recordNode<Context>(
-  op: OpSpec<Context> & Differentiable<Context>,
+  op: Differentiable<Context> & Pick<OpSpec<Context>, 'saves' | 'differentiableOutputs'>,
   inputs: readonly Argument[],
   output: AnyTensor,
   outputs: readonly AnyTensor[] | undefined,
@@ -245,11 +255,13 @@ function recordNode<Context>(
     node.inputVersions = versions;
   }
   if (outputs === undefined) {
-    output.edge = new Edge(node as Node, 0, output.shape, output.dtype);
+    const edge = new Edge(node, 0, output.shape, output.dtype);
+    output.edge = edge;
+    node.outputEdges = [edge];
   } else {
-    for (let i = 0; i < (op.differentiableOutputs ?? 1); i++) {
-      outputs[i]!.edge = new Edge(node as Node, i, outputs[i]!.shape, outputs[i]!.dtype);
-    }
+    node.outputEdges = outputs.slice(0, op.differentiableOutputs ?? 1).map((result, i) => {
+      return (result.edge = new Edge(node, i, result.shape, result.dtype));
+    });
   }
   if (op.saves?.outputs === true) {
     node.outputs = outputs ?? [output];
@@ -263,7 +275,7 @@ export interface ViewOp<Context> extends Differentiable<Context> {
 }
 
 /** Every view op that has been defined, for the completeness test. */
-export const viewOps = new Map<string, ViewOp<never>>();
+export const viewOps = new Map<string, ViewOp<unknown>>();
 
 export function defineView<Context>(name: string, gradient: GradientRule<Context>): ViewOp<Context> {
   const op: ViewOp<Context> = { name, gradient };

@@ -14,12 +14,16 @@ export type Gradients = readonly (AnyTensor | undefined)[];
  * How the gradient of an op is computed: `g` is the gradient of its (first) output, in that output's shape and dtype; `rest` those of
  * further outputs, where they take part. Written over other ops, so that gradients have gradients.
  */
-export type GradientRule<Context> = (g: AnyTensor, node: Node<Context>, rest: Gradients) => Gradients;
+export type GradientRule<Context> = RuleHolder<Context>['rule'];
+/** A method, so that rules for one kind of context can stand where any rule is wanted. */
+interface RuleHolder<Context> {
+  rule(g: AnyTensor, node: Node<Context>, rest: Gradients): Gradients;
+}
 
 /** What the graph needs to know of an op. */
 export interface Differentiable<Context = unknown> {
   readonly name: string;
-  readonly gradient: GradientRule<Context> | undefined;
+  readonly gradient?: GradientRule<Context> | undefined;
 }
 
 /** Called with a gradient as it arrives at a tensor; what it returns replaces the gradient. */
@@ -44,6 +48,7 @@ export class Edge {
 }
 
 let sequence = 0;
+const none: readonly Edge[] = [];
 
 /** One application of an op in the graph. */
 export class Node<Context = unknown> {
@@ -53,7 +58,8 @@ export class Node<Context = unknown> {
   outputs: readonly AnyTensor[] | undefined = undefined;
   inputVersions: number[] | undefined = undefined;
   outputVersions: number[] | undefined = undefined;
-  freed = false;
+  /** The edges of the outputs that take part in gradients. */
+  outputEdges: readonly Edge[] = none;
   /** The stack of the call that made it, in anomaly mode. */
   trace: string | undefined = undefined;
 
@@ -97,7 +103,6 @@ export class Node<Context = unknown> {
   free(): void {
     this.inputs = undefined;
     this.outputs = undefined;
-    this.freed = true;
   }
 
   private saved<T>(tensors: T | undefined): T {

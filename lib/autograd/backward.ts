@@ -1,0 +1,251 @@
+/**
+ * The backward pass: walks the graph that ops recorded, from the latest node to the earliest, and sends gradients along its edges. Frees
+ * what the graph saved and every gradient in flight as soon as it has been used.
+ */
+import { AutogradError, ShapeError } from '../errors';
+import { closeScope, detachFromScopes, openScope, promote, type Scope } from '../runtime/storage';
+import { sizes, type DType } from '../tensor/dtype';
+import { recording, type Edge, type Node } from '../tensor/node';
+import type { Shape } from '../tensor/shape-types';
+import { sameShape, show } from '../tensor/shapes';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { onesLike, zeros } from '../ops/creation';
+
+export interface BackwardOptions {
+  /** The gradient of the output, in its shape; 1 for an output of one element. */
+  readonly gradient?: AnyTensor;
+  /** Keeps what the graph saved, so that backward can run again. `createGraph` implies it. */
+  readonly retainGraph?: boolean;
+  /** Records the backward pass itself, so that gradients have gradients. */
+  readonly createGraph?: boolean;
+}
+
+/** Gradients in flight, one per edge, with the ownership of their memory. */
+class Flight {
+  readonly gradients = new Map<Edge, AnyTensor>();
+
+  /** `scope` owns every storage made during the pass; undefined when the pass is recorded and frees nothing. */
+  constructor(readonly scope: Scope | undefined) {}
+
+  /** Adds `gradient` to what has arrived at `edge`. */
+  arrive(edge: Edge, gradient: AnyTensor): void {
+    const before = this.gradients.get(edge);
+    if (before === undefined) {
+      this.hold(edge, gradient);
+    } else if (this.owns(before) && before.isContiguous && before.storage.pendingUses === 1) {
+      before.add_(gradient);
+    } else {
+      this.gradients.delete(edge);
+      this.hold(edge, before.add(gradient));
+      this.release(before);
+    }
+  }
+
+  /** Takes the gradient of an edge out; the caller releases it. */
+  take(edge: Edge): AnyTensor | undefined {
+    const gradient = this.gradients.get(edge);
+    this.gradients.delete(edge);
+    return gradient;
+  }
+
+  /** The gradient is no longer used by the caller; it is freed unless another edge has it. */
+  release(gradient: AnyTensor): void {
+    if (--gradient.storage.pendingUses === 0 && this.owns(gradient)) gradient.storage.release('by backward');
+  }
+
+  hold(edge: Edge, gradient: AnyTensor): void {
+    gradient.storage.pendingUses++;
+    this.gradients.set(edge, gradient);
+  }
+
+  owns(gradient: AnyTensor): boolean {
+    return this.scope !== undefined && gradient.storage.scope === this.scope;
+  }
+}
+
+/**
+ * Sends gradients from `roots` through the graph. Leaves collect them in `grad`, unless `wanted` lists the edges whose gradients are asked
+ * for: then those are returned, and no leaf changes.
+ */
+export function propagate(
+  roots: readonly { readonly edge: Edge; readonly gradient: AnyTensor }[],
+  options: { readonly retainGraph?: boolean | undefined; readonly createGraph?: boolean | undefined },
+  wanted?: readonly Edge[],
+): (AnyTensor | undefined)[] {
+  const createGraph = options.createGraph ?? false;
+  const retainGraph = options.retainGraph ?? createGraph;
+  const enabled = recording.enabled;
+  recording.enabled = createGraph;
+  const flight = new Flight(createGraph ? undefined : openScope());
+  const leaves = new Set<Edge>();
+  const found = new Map<Edge, AnyTensor>();
+  const isWanted = new Set(wanted);
+  try {
+    for (const { edge, gradient } of roots) {
+      flight.arrive(edge, gradient);
+      if (edge.node === undefined) leaves.add(edge);
+    }
+    for (const node of reachable(roots.map(({ edge }) => edge))) {
+      visit(node, flight, leaves, found, isWanted);
+      if (!retainGraph) node.free();
+    }
+    for (const edge of leaves) {
+      const gradient = hooked(edge, flight.take(edge)!);
+      if (wanted === undefined) collect(edge, gradient, flight);
+      else if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
+    }
+    return (wanted ?? []).map((edge) => found.get(edge));
+  } finally {
+    recording.enabled = enabled;
+    for (const gradient of flight.gradients.values()) gradient.storage.pendingUses--;
+    if (flight.scope !== undefined) closeScope(flight.scope);
+  }
+}
+
+/** The nodes behind `edges`, latest first: every node comes after all that use its results. */
+function reachable(edges: readonly Edge[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = edges.flatMap((edge) => edge.node ?? []);
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const edge of node.edges) if (edge?.node !== undefined) stack.push(edge.node);
+  }
+  return [...seen].sort((a, b) => b.sequence - a.sequence);
+}
+
+function visit(node: Node, flight: Flight, leaves: Set<Edge>, found: Map<Edge, AnyTensor>, isWanted: Set<Edge>): void {
+  const arrived = node.outputEdges.map((edge) => {
+    const gradient = flight.take(edge);
+    return gradient === undefined ? undefined : hooked(edge, gradient);
+  });
+  if (arrived.every((gradient) => gradient === undefined)) return;
+  node.outputEdges.forEach((edge, i) => {
+    const gradient = arrived[i];
+    if (gradient === undefined) return;
+    if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
+    if (edge.retainsGrad) edge.grad = owned(gradient, flight);
+  });
+  const inner = flight.scope === undefined ? undefined : openScope();
+  try {
+    const first = arrived[0] ?? (zeros(node.outputEdges[0]!.shape, { dtype: node.outputEdges[0]!.dtype }) as AnyTensor);
+    const results = node.op.gradient!(first, node, arrived.slice(1));
+    for (let i = 0; i < node.edges.length; i++) {
+      const edge = node.edges[i];
+      const result = results[i];
+      if (edge === undefined || result === undefined) continue;
+      const gradient = fitting(result, edge, node);
+      if (recording.anomaly) checkFinite(gradient, node);
+      if (edge.node === undefined) leaves.add(edge);
+      flight.arrive(edge, gradient);
+      if (inner !== undefined) promote(flight.gradients.get(edge)!.storage, inner);
+    }
+  } finally {
+    if (inner !== undefined) closeScope(inner);
+  }
+  for (const gradient of arrived) if (gradient !== undefined) flight.release(gradient);
+}
+
+/** `gradient` in the shape and dtype of the edge. */
+function fitting(gradient: AnyTensor, edge: Edge, node: Node): AnyTensor {
+  if (!sameShape(gradient.shape, edge.shape)) {
+    throw new AutogradError(
+      `backward: the gradient rule of ${node.op.name} gave the wrong shape: got ${show(gradient.shape)}, expected ${show(edge.shape)}`,
+    );
+  }
+  return gradient.dtype === edge.dtype ? gradient : gradient.cast(edge.dtype);
+}
+
+function hooked(edge: Edge, gradient: AnyTensor): AnyTensor {
+  let result = gradient;
+  for (const hook of edge.hooks ?? []) result = hook(result) ?? result;
+  if (result !== gradient) {
+    result.storage.pendingUses++;
+    gradient.storage.pendingUses--;
+  }
+  return result;
+}
+
+/** `gradient` as a tensor that outlives the pass. */
+function owned(gradient: AnyTensor, flight: Flight): AnyTensor {
+  if (flight.scope === undefined) return gradient;
+  return gradient.clone().keep();
+}
+
+/** Adds an arrived gradient to a leaf's `grad`. */
+function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
+  const { grad } = edge;
+  if (flight.scope === undefined) {
+    edge.grad = grad === undefined ? gradient : grad.add(gradient);
+    return;
+  }
+  if (grad !== undefined && grad.storage.released === undefined) {
+    grad.add_(gradient);
+    flight.release(gradient);
+    return;
+  }
+  const exclusive =
+    flight.owns(gradient) &&
+    gradient.storage.pendingUses === 1 &&
+    gradient.isContiguous &&
+    gradient.offset === 0 &&
+    gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
+  gradient.storage.pendingUses--;
+  const kept = exclusive ? gradient : gradient.clone();
+  detachFromScopes(kept.storage);
+  edge.grad = kept;
+  edge.gradSeen = false;
+}
+
+function checkFinite(gradient: AnyTensor, node: Node): void {
+  if (gradient.isNaN().any().itemSync() === 0) return;
+  const made = node.trace === undefined ? '' : `\nForward call:\n${node.trace.split('\n').slice(2).join('\n')}`;
+  throw new AutogradError(`backward: the gradient of ${node.op.name} has a NaN${made}`);
+}
+
+/** The gradient that a backward pass starts from. Throws when there is none to assume. */
+export function initialGradient(op: string, output: AnyTensor, gradient: AnyTensor | undefined): AnyTensor {
+  if (gradient !== undefined) {
+    if (!sameShape(gradient.shape, output.shape)) {
+      throw new ShapeError(`${op}: gradient: got shape ${show(gradient.shape)}, expected ${show(output.shape)}`);
+    }
+    return gradient.dtype === output.dtype ? gradient : gradient.cast(output.dtype);
+  }
+  if (output.size !== 1) {
+    throw new AutogradError(
+      `${op}: no gradient given for an output of shape ${show(output.shape)}: got ${output.size} elements, expected one (a loss), or ` +
+        'the option gradient',
+    );
+  }
+  return onesLike(output) as AnyTensor;
+}
+
+/**
+ * Computes the gradient of `output` with respect to every leaf that requires one, and adds it to the leaves' `grad`.
+ *
+ * @throws AutogradError when nothing was recorded, when the graph has been freed, or when a saved tensor has changed.
+ * @example
+ * const w = tensor([1, 2]).requiresGrad_();
+ * backward(w.mul(w).sum());
+ * w.grad; // [2, 4]
+ */
+export function backward(output: AnyTensor, options: BackwardOptions = {}): void {
+  const { edge } = output;
+  if (edge === undefined) {
+    throw new AutogradError(
+      `backward: nothing to differentiate: got a tensor ${show(output.shape)} that does not require a gradient, expected the result of ` +
+        'recorded ops on a tensor that does',
+    );
+  }
+  propagate([{ edge, gradient: initialGradient('backward', output, options.gradient) }], options);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    /** See {@link backward}. */
+    backward(options?: BackwardOptions): void;
+  }
+}
+Tensor.prototype.backward = function (options) {
+  backward(this, options);
+};

@@ -1,0 +1,135 @@
+/** Matrix products. One kernel serves them all: transposed and broadcast operands are views, and a bias is added as the result is written. */
+import { ShapeError } from '../errors';
+import { promote, type DType, type Promote } from '../tensor/dtype';
+import type { MatMul, MatMulCheck, Ok, Shape } from '../tensor/shape-types';
+import { broadcastShapes, sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkDType, checkTensor, defineOp, installMethods, numbers, run, withGradient } from './define';
+
+const noActivation: readonly number[] = [0];
+
+const matmulOp = defineOp('matmul', {
+  dtypes: numbers,
+  saves: { inputs: true },
+  // y = a·b: ga = g·bᵀ, gb = aᵀ·g, each summed over the batch axes along which its operand was broadcast.
+  gradient: (g, node) => [
+    node.needs(0) ? g.matmul(node.input(1).transpose()).sumTo(node.shape(0)) : undefined,
+    node.needs(1) ? node.input(0).transpose().matmul(g).sumTo(node.shape(1)) : undefined,
+    undefined,
+  ],
+});
+
+/**
+ * The product of matrices a [..., m, k] · b [..., k, n], with batch axes broadcast; a vector stands for a row on the left and a column on the
+ * right, and its axis disappears from the result.
+ *
+ * @throws ShapeError when the inner sizes differ or the batch axes do not broadcast.
+ * @example
+ * matmul(ones([2, 3]), ones([3, 4])).shape; // [2, 4]
+ */
+export function matmul<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<MatMulCheck<S, T>>,
+): Tensor<MatMul<S, T>, Promote<D, E>>;
+export function matmul(a: AnyTensor, b: AnyTensor): AnyTensor {
+  checkTensor('matmul', a, 'a');
+  checkTensor('matmul', b, 'b');
+  if (a.rank === 0 || b.rank === 0) {
+    throw new ShapeError(`matmul: no axes to multiply: got a ${show(a.shape)} · b ${show(b.shape)}, expected at least vectors`);
+  }
+  const inner = b.shape[b.rank === 1 ? 0 : b.rank - 2]!;
+  if (a.shape[a.rank - 1] !== inner) {
+    throw new ShapeError(
+      `matmul: inner sizes differ: a ${show(a.shape)} · b ${show(b.shape)} (${a.shape[a.rank - 1]} vs ${inner})`,
+      { a: a.shape, b: b.shape },
+    );
+  }
+  const dtype = promote(a.dtype, b.dtype);
+  checkDType('matmul', dtype, numbers);
+  const left = a.cast(dtype);
+  const right = b.cast(dtype);
+  if (a.rank === 1) {
+    const row = product(left.unsqueeze(0), b.rank === 1 ? right.unsqueeze(1) : right);
+    return b.rank === 1 ? row.reshape([]) : row.squeeze(-2);
+  }
+  if (b.rank === 1) return product(left, right.unsqueeze(1)).squeeze(-1);
+  return product(left, right);
+}
+
+/** The product of two operands with at least two axes and one dtype. */
+function product(a: AnyTensor, b: AnyTensor): AnyTensor {
+  const m = a.shape[a.rank - 2]!;
+  const n = b.shape[b.rank - 1]!;
+  // A stack of rows against one matrix is one larger product.
+  if (b.rank === 2 && a.rank > 2 && a.isContiguous) {
+    const rows = a.reshape([-1, a.shape[a.rank - 1]!].map((size) => (a.size === 0 && size === -1 ? 0 : size)));
+    if (a.size !== 0) return product(rows, b).reshape([...a.shape.slice(0, -1), n]);
+  }
+  const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const left = broadcastBatch(a, batch);
+  const right = broadcastBatch(b, batch);
+  return run(matmulOp, [left, right, undefined], [...batch, m, n], a.dtype, noActivation);
+}
+
+function broadcastBatch(x: AnyTensor, batch: Shape): AnyTensor {
+  return sameShape(x.shape.slice(0, -2), batch) ? x : x.expand([...batch, ...x.shape.slice(-2)]);
+}
+
+const linearOp = withGradient(
+  matmulOp,
+  // The kernel is given x [rows, in] and the view wᵀ, but the graph's inputs are x, w [out, in] and the bias: gw = gᵀ·x comes out in
+  // the layout of w.
+  (g, node) => [
+    node.needs(0) ? g.matmul(node.input(1).transpose()) : undefined,
+    node.needs(1) ? g.transpose().matmul(node.input(0)).transpose() : undefined,
+    node.needs(2) ? g.sum(0) : undefined,
+  ],
+  { inputs: true },
+);
+
+/**
+ * y = x·wᵀ + bias, for x [..., in], weight [out, in] and bias [out].
+ *
+ * @throws ShapeError when the sizes differ.
+ * @example
+ * linear(ones([8, 3]), ones([2, 3]), zeros([2])).shape; // [8, 2]
+ */
+export function linear<D extends DType>(
+  x: Tensor<Shape, D>,
+  weight: Tensor<Shape, D>,
+  bias?: Tensor<Shape, D>,
+): Tensor<Shape, D>;
+export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTensor {
+  checkTensor('linear', x);
+  checkTensor('linear', weight, 'weight');
+  const features = x.shape[x.rank - 1] ?? NaN;
+  if (weight.rank !== 2 || features !== weight.shape[1]) {
+    throw new ShapeError(
+      `linear: inner sizes differ: x ${show(x.shape)} · weight ${show(weight.shape)}ᵀ (${features} vs ${weight.shape[1]})`,
+      { x: x.shape, weight: weight.shape },
+    );
+  }
+  const out = weight.shape[0]!;
+  if (bias !== undefined) {
+    checkTensor('linear', bias, 'bias');
+    if (bias.rank !== 1 || bias.shape[0] !== out) {
+      throw new ShapeError(`linear: bias does not fit: got shape ${show(bias.shape)}, expected [${out}]`);
+    }
+  }
+  const dtype = promote(x.dtype, weight.dtype);
+  checkDType('linear', dtype, numbers);
+  const count = x.size / Math.max(features, 1);
+  const rows = x.rank === 2 ? x : x.reshape([count, features]);
+  const inputs = [rows.cast(dtype), weight.cast(dtype).transpose(), bias?.cast(dtype)];
+  const y = run(linearOp, inputs, [count, out], dtype, noActivation);
+  return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), out]);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    matmul<T extends Shape, E extends DType>(
+      other: Tensor<T, E> & Ok<MatMulCheck<S, T>>,
+    ): Tensor<MatMul<S, T>, Promote<D, E>>;
+  }
+}
+installMethods({ matmul });

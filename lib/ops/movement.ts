@@ -1,0 +1,589 @@
+/** Ops that move elements without computing: views (which cost no kernel), concatenation, padding, flipping. */
+import { ArgumentError, ShapeError } from '../errors';
+import type { DType } from '../tensor/dtype';
+import type {
+  AxisCheck,
+  Expand,
+  ExpandCheck,
+  Ok,
+  Permute,
+  PermuteCheck,
+  Reshape,
+  ReshapeCheck,
+  Shape,
+  Squeeze,
+  Transpose,
+} from '../tensor/shape-types';
+import { checkShape, contiguousStrides, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { allDTypes, checkTensor, defineOp, defineView, describe, installMethods, run, view } from './define';
+
+/** Strides under which the elements of `x` are seen in `shape` without a copy, if there are any. */
+function viewStrides(x: AnyTensor, shape: Shape): number[] | undefined {
+  if (x.isContiguous) return contiguousStrides(shape);
+  const strides = new Array<number>(shape.length);
+  let to = shape.length - 1;
+  let from = x.shape.length - 1;
+  while (to >= 0 || from >= 0) {
+    // The shortest runs of axes with equal element counts; inside one, the old axes must lie gapless in each other.
+    let fromSize = from >= 0 ? x.shape[from]! : 1;
+    let toSize = to >= 0 ? shape[to]! : 1;
+    const lastStride = from >= 0 ? x.strides[from]! : 1;
+    const toEnd = to;
+    while (fromSize !== toSize) {
+      if (fromSize < toSize) {
+        if (from === 0) return undefined;
+        from--;
+        if (x.shape[from] !== 1 && x.strides[from] !== lastStride * fromSize) return undefined;
+        fromSize *= x.shape[from]!;
+      } else {
+        to--;
+        toSize *= shape[to]!;
+      }
+    }
+    let stride = lastStride;
+    for (let axis = toEnd; axis >= Math.max(to, 0); axis--) {
+      strides[axis] = stride;
+      stride *= shape[axis]!;
+    }
+    from--;
+    to--;
+  }
+  return strides;
+}
+
+const reshapeOp = defineView<Shape>('reshape', (g, { context }) => [g.reshape(context)]);
+
+/**
+ * The same elements, in row-major order, under another shape; one size may be -1 and follows from the others. A view where the layout allows
+ * it, else a copy.
+ *
+ * @throws ShapeError when the number of elements differs.
+ * @example
+ * arange(6).reshape([2, -1]); // [[0, 1, 2], [3, 4, 5]]
+ */
+export function reshape<S extends Shape, D extends DType, const T extends Shape>(
+  x: Tensor<S, D>,
+  shape: T & Ok<ReshapeCheck<S, T>>,
+): Tensor<Reshape<S, T>, D>;
+export function reshape(x: AnyTensor, shape: Shape): AnyTensor {
+  checkTensor('reshape', x);
+  const target = resolveShape('reshape', x.shape, shape);
+  if (sameShape(target, x.shape)) return x;
+  const strides = viewStrides(x, target);
+  if (strides === undefined) return view(reshapeOp, x.contiguous(), target, contiguousStrides(target), 0, x.shape);
+  return view(reshapeOp, x, target, strides, x.offset, x.shape);
+}
+
+/** `shape` with its -1 filled in. */
+function resolveShape(op: string, from: Shape, shape: Shape): Shape {
+  if (!Array.isArray(shape)) throw new ArgumentError(`${op}: shape: got ${describe(shape)}, expected an array of sizes`);
+  const unknown = shape.indexOf(-1);
+  const total = sizeOf(from);
+  let target = shape;
+  if (unknown >= 0) {
+    const known = shape.reduce((product, size, axis) => (axis === unknown ? product : product * size), 1);
+    if (known === 0 || total % known !== 0) {
+      throw new ShapeError(`${op}: sizes do not divide: got shape ${show(from)} with ${total} elements, expected ${show(shape)}`);
+    }
+    target = shape.map((size, axis) => (axis === unknown ? total / known : size));
+  }
+  checkShape(op, target);
+  if (sizeOf(target) !== total) {
+    throw new ShapeError(
+      `${op}: number of elements differs: got shape ${show(from)} with ${total}, expected ${show(shape)} with ${sizeOf(target)}`,
+      { op, from, shape },
+    );
+  }
+  return target;
+}
+
+const permuteOp = defineView<readonly number[]>('permute', (g, { context }) => {
+  const inverse = new Array<number>(context.length);
+  context.forEach((from, to) => (inverse[from] = to));
+  return [g.permute(inverse)];
+});
+
+/**
+ * The axes in another order: axis `i` of the result is axis `axes[i]` of `x`. Reversed when `axes` is left out. A view.
+ *
+ * @example
+ * zeros([2, 3, 4]).permute([2, 0, 1]).shape; // [4, 2, 3]
+ */
+export function permute<S extends Shape, D extends DType, const P extends readonly number[] | undefined = undefined>(
+  x: Tensor<S, D>,
+  axes?: P & Ok<PermuteCheck<S, P>>,
+): Tensor<Permute<S, P>, D>;
+export function permute(x: AnyTensor, axes?: readonly number[]): AnyTensor {
+  checkTensor('permute', x);
+  const { rank } = x;
+  const order = axes?.map((axis) => normalizeAxis('permute', axis, x.shape)) ?? x.shape.map((_, i) => rank - 1 - i);
+  if (order.length !== rank || new Set(order).size !== rank) {
+    throw new ShapeError(`permute: axes: got ${show(axes!)}, expected every axis of shape ${show(x.shape)} once`);
+  }
+  const shape = order.map((axis) => x.shape[axis]!);
+  const strides = order.map((axis) => x.strides[axis]!);
+  return view(permuteOp, x, shape, strides, x.offset, order);
+}
+
+/**
+ * Two axes exchanged, the last two unless given. A view.
+ *
+ * @example
+ * zeros([2, 3]).transpose().shape; // [3, 2]
+ */
+export function transpose<
+  S extends Shape,
+  D extends DType,
+  const A extends number = -2,
+  const B extends number = -1,
+>(
+  x: Tensor<S, D>,
+  a?: A & Ok<AxisCheck<S, A, 'transpose'>>,
+  b?: B & Ok<AxisCheck<S, B, 'transpose'>>,
+): Tensor<Transpose<S, A, B>, D>;
+export function transpose(x: AnyTensor, a = -2, b = -1): AnyTensor {
+  checkTensor('transpose', x);
+  const first = normalizeAxis('transpose', a, x.shape);
+  const second = normalizeAxis('transpose', b, x.shape);
+  const order = x.shape.map((_, axis) => (axis === first ? second : axis === second ? first : axis));
+  return permute(x, order);
+}
+
+const expandOp = defineView<undefined>('expand', (g, node) => [g.sumTo(node.shape(0))]);
+
+/**
+ * `x` repeated along new leading axes and axes of size 1, up to `shape`; -1 keeps an axis. A view: nothing is copied.
+ *
+ * @throws ShapeError when an axis of another size than 1 would have to change.
+ * @example
+ * tensor([1, 2]).expand([3, 2]); // [[1, 2], [1, 2], [1, 2]]
+ */
+export function expand<S extends Shape, D extends DType, const T extends Shape>(
+  x: Tensor<S, D>,
+  shape: T & Ok<ExpandCheck<S, T>>,
+): Tensor<Expand<S, T>, D>;
+export function expand(x: AnyTensor, shape: Shape): AnyTensor {
+  checkTensor('expand', x);
+  if (!Array.isArray(shape)) throw new ArgumentError(`expand: shape: got ${describe(shape)}, expected an array of sizes`);
+  const missing = shape.length - x.rank;
+  const target = shape.map((size, axis) => (size === -1 && axis >= missing ? x.shape[axis - missing]! : size));
+  checkShape('expand', target);
+  if (sameShape(target, x.shape)) return x;
+  const strides = target.map((size, axis) => {
+    const own = x.shape[axis - missing] ?? 1;
+    if (own === size) return x.strides[axis - missing] ?? 0;
+    return own === 1 ? 0 : NaN;
+  });
+  if (missing < 0 || strides.includes(NaN)) {
+    throw new ShapeError(`expand: shape does not fit: got ${show(x.shape)}, expected one that broadcasts to ${show(target)}`, {
+      shape: x.shape,
+      target,
+    });
+  }
+  return view(expandOp, x, target, strides, x.offset, undefined);
+}
+
+interface SliceContext {
+  readonly axis: number;
+  readonly start: number;
+  readonly step: number;
+}
+
+const sliceOp = defineView<SliceContext>('slice', (g, node) => {
+  const { axis, start, step } = node.context;
+  const total = node.shape(0)[axis]!;
+  let spread = g;
+  const count = g.shape[axis]!;
+  if (step > 1 && count > 0) {
+    // Each element becomes the first of a group of `step`, the others zero.
+    const rank = g.rank;
+    const grouped = padConstant(g.unsqueeze(axis + 1), axes(rank + 1, axis + 1, 0), axes(rank + 1, axis + 1, step - 1), 0);
+    const flat = grouped.reshape(g.shape.map((size, i) => (i === axis ? size * step : size)));
+    spread = flat.slice(axis, 0, Math.min(count * step, total - start));
+  }
+  const after = total - start - spread.shape[axis]!;
+  return [padConstant(spread, axes(g.rank, axis, start), axes(g.rank, axis, after), 0)];
+});
+
+/** One number per axis: `value` at `axis`, else 0. */
+const axes = (rank: number, axis: number, value: number): number[] =>
+  Array.from({ length: rank }, (_, i) => (i === axis ? value : 0));
+
+/**
+ * The elements `start, start + step, …` before `stop` of one axis. Negative positions count from the end; what lies outside is cut off, as in
+ * NumPy. A view.
+ *
+ * @example
+ * arange(10).slice(0, 2, 8, 3); // [2, 5]
+ */
+export function slice<D extends DType>(
+  x: Tensor<Shape, D>,
+  axis: number,
+  start?: number,
+  stop?: number,
+  step?: number,
+): Tensor<Shape, D>;
+export function slice(x: AnyTensor, axis: number, start = 0, stop = Infinity, step = 1): AnyTensor {
+  checkTensor('slice', x);
+  const along = normalizeAxis('slice', axis, x.shape);
+  if (!Number.isInteger(start) || !(Number.isInteger(stop) || stop === Infinity) || !Number.isInteger(step) || step < 1) {
+    throw new ArgumentError(
+      `slice: positions: got start ${start}, stop ${stop}, step ${step}, expected integers and a step of at least 1`,
+    );
+  }
+  const size = x.shape[along]!;
+  const clip = (position: number): number => Math.min(Math.max(position < 0 ? position + size : position, 0), size);
+  const first = clip(start);
+  const count = Math.max(Math.ceil((clip(stop) - first) / step), 0);
+  if (count === size && step === 1) return x;
+  const shape = x.shape.map((n, i) => (i === along ? count : n));
+  const strides = x.strides.map((stride, i) => (i === along ? stride * step : stride));
+  const offset = x.offset + (count === 0 ? 0 : first * x.strides[along]!);
+  return view(sliceOp, x, shape, strides, offset, { axis: along, start: first, step });
+}
+
+/**
+ * `length` elements of one axis from `start` on. A view.
+ *
+ * @throws ShapeError when they are not all there.
+ */
+export function narrow<D extends DType>(x: Tensor<Shape, D>, axis: number, start: number, length: number): Tensor<Shape, D> {
+  checkTensor('narrow', x);
+  const size = x.shape[normalizeAxis('narrow', axis, x.shape)]!;
+  const first = start < 0 ? start + size : start;
+  if (!(first >= 0 && length >= 0 && first + length <= size)) {
+    throw new ShapeError(`narrow: range out of the axis: got start ${start} and length ${length}, expected them within ${size}`);
+  }
+  return slice(x, axis, first, first + length);
+}
+
+/**
+ * One position of an axis, which disappears. A view.
+ *
+ * @throws ShapeError when the index is outside the axis.
+ * @example
+ * tensor([[1, 2], [3, 4]]).select(0, -1); // [3, 4]
+ */
+export function select<D extends DType>(x: Tensor<Shape, D>, axis: number, index: number): Tensor<Shape, D>;
+export function select(x: AnyTensor, axis: number, index: number): AnyTensor {
+  checkTensor('select', x);
+  const along = normalizeAxis('select', axis, x.shape);
+  const size = x.shape[along]!;
+  if (!Number.isInteger(index) || index < -size || index >= size) {
+    throw new ShapeError(`select: index ${index} out of range for axis ${axis} of shape ${show(x.shape)}`);
+  }
+  const at = index < 0 ? index + size : index;
+  return squeeze(slice(x, along, at, at + 1), along);
+}
+
+/**
+ * Without axes of size 1: all of them, or the given one (which stays if its size is not 1). A view.
+ *
+ * @example
+ * zeros([1, 3, 1]).squeeze().shape; // [3]
+ */
+export function squeeze<S extends Shape, D extends DType, const A extends number | undefined = undefined>(
+  x: Tensor<S, D>,
+  axis?: A,
+): Tensor<Squeeze<S, A>, D>;
+export function squeeze(x: AnyTensor, axis?: number): AnyTensor {
+  checkTensor('squeeze', x);
+  const only = axis === undefined ? undefined : normalizeAxis('squeeze', axis, x.shape);
+  const keeps = (size: number, i: number): boolean => size !== 1 || (only !== undefined && i !== only);
+  const kept = x.shape.flatMap((size, i) => (keeps(size, i) ? [i] : []));
+  if (kept.length === x.rank) return x;
+  return view(reshapeOp, x, kept.map((i) => x.shape[i]!), kept.map((i) => x.strides[i]!), x.offset, x.shape);
+}
+
+/**
+ * With a new axis of size 1 at `axis` of the result. A view.
+ *
+ * @example
+ * zeros([2, 3]).unsqueeze(-1).shape; // [2, 3, 1]
+ */
+export function unsqueeze<D extends DType>(x: Tensor<Shape, D>, axis: number): Tensor<Shape, D>;
+export function unsqueeze(x: AnyTensor, axis: number): AnyTensor {
+  checkTensor('unsqueeze', x);
+  const at = normalizeAxis('unsqueeze', axis, [...x.shape, 1]);
+  const shape = [...x.shape.slice(0, at), 1, ...x.shape.slice(at)];
+  const strides = [...x.strides.slice(0, at), (x.strides[at] ?? 1) * (x.shape[at] ?? 1), ...x.strides.slice(at)];
+  checkShape('unsqueeze', shape);
+  return view(reshapeOp, x, shape, strides, x.offset, x.shape);
+}
+
+/**
+ * The axes from `start` to `end` (inclusive) merged into one. A view where the layout allows it.
+ *
+ * @example
+ * zeros([2, 3, 4]).flatten(1).shape; // [2, 12]
+ */
+export function flatten<D extends DType>(x: Tensor<Shape, D>, start?: number, end?: number): Tensor<Shape, D>;
+export function flatten(x: AnyTensor, start = 0, end = -1): AnyTensor {
+  checkTensor('flatten', x);
+  if (x.rank === 0) return x.reshape([1]);
+  const first = normalizeAxis('flatten', start, x.shape);
+  const last = normalizeAxis('flatten', end, x.shape);
+  if (first > last) throw new ArgumentError(`flatten: axes: got start ${start} after end ${end}, expected them in order`);
+  const merged = sizeOf(x.shape.slice(first, last + 1));
+  return x.reshape([...x.shape.slice(0, first), merged, ...x.shape.slice(last + 1)]);
+}
+
+interface CatContext {
+  readonly axis: number;
+  readonly sizes: readonly number[];
+}
+
+const catOp = defineOp<CatContext>('cat', {
+  dtypes: allDTypes,
+  gradient: (g, node) => {
+    const { axis, sizes } = node.context;
+    let start = 0;
+    return sizes.map((size, i) => {
+      const from = start;
+      start += size;
+      return node.needs(i) ? g.slice(axis, from, start) : undefined;
+    });
+  },
+});
+
+/**
+ * Tensors joined along an existing axis. All other sizes must agree, and the dtypes too.
+ *
+ * @example
+ * cat([ones([2, 3]), zeros([1, 3])]).shape; // [3, 3]
+ */
+export function cat<D extends DType>(tensors: readonly Tensor<Shape, D>[], axis = 0): Tensor<Shape, D> {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new ArgumentError(`cat: tensors: got ${Array.isArray(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`);
+  }
+  tensors.forEach((tensor: unknown, i) => checkTensor('cat', tensor, `tensors[${i}]`));
+  const first = tensors[0] as Tensor<Shape, D>;
+  const along = normalizeAxis('cat', axis, first.shape);
+  let total = 0;
+  tensors.forEach((tensor: Tensor<Shape, D>, i) => {
+    const fits =
+      tensor.rank === first.rank && tensor.shape.every((size, other) => other === along || size === first.shape[other]);
+    if (!fits) {
+      throw new ShapeError(
+        `cat: tensors[${i}] does not fit along axis ${axis}: got shape ${show(tensor.shape)}, expected ${show(
+          first.shape,
+        )} except at that axis`,
+      );
+    }
+    if (tensor.dtype !== first.dtype) {
+      throw new ArgumentError(`cat: tensors[${i}]: got dtype ${tensor.dtype}, expected ${first.dtype} as in tensors[0]`);
+    }
+    total += tensor.shape[along]!;
+  });
+  const shape = first.shape.map((size, other) => (other === along ? total : size));
+  const context = { axis: along, sizes: tensors.map((tensor: AnyTensor) => tensor.shape[along]!) };
+  return run(catOp, tensors, shape, first.dtype, [along], context) as Tensor<Shape, D>;
+}
+
+/**
+ * Tensors of one shape joined along a new axis.
+ *
+ * @example
+ * stack([tensor([1, 2]), tensor([3, 4])], 1); // [[1, 3], [2, 4]]
+ */
+export function stack<D extends DType>(tensors: readonly Tensor<Shape, D>[], axis = 0): Tensor<Shape, D> {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new ArgumentError(`stack: tensors: got ${Array.isArray(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`);
+  }
+  const first = tensors[0] as Tensor<Shape, D>;
+  tensors.forEach((tensor: Tensor<Shape, D>, i) => {
+    checkTensor('stack', tensor, `tensors[${i}]`);
+    if (!sameShape(tensor.shape, first.shape)) {
+      throw new ShapeError(`stack: tensors[${i}] has another shape: got ${show(tensor.shape)}, expected ${show(first.shape)}`);
+    }
+  });
+  return cat(
+    tensors.map((tensor: Tensor<Shape, D>) => unsqueeze(tensor, axis)),
+    axis,
+  );
+}
+
+interface PadContext {
+  readonly before: readonly number[];
+}
+
+const padModes = { constant: 0, reflect: 1, replicate: 2, circular: 3 } as const;
+export type PadMode = keyof typeof padModes;
+
+const padOp = defineOp<PadContext>('pad', {
+  dtypes: allDTypes,
+  gradient: (g, node) => {
+    let inner = g;
+    const { before } = node.context;
+    node.shape(0).forEach((size, axis) => (inner = inner.slice(axis, before[axis]!, before[axis]! + size)));
+    return [inner];
+  },
+});
+
+function padConstant(x: AnyTensor, before: readonly number[], after: readonly number[], value: number): AnyTensor {
+  if (before.every((count) => count === 0) && after.every((count) => count === 0)) return x;
+  const shape = x.shape.map((size, axis) => before[axis]! + size + after[axis]!);
+  return run(padOp, [x], shape, x.dtype, [padModes.constant, value, ...before], { before });
+}
+
+export interface PadOptions {
+  /** Where the new elements come from; `'constant'` unless given. */
+  readonly mode?: PadMode;
+  /** Of the new elements in mode `'constant'`; 0 unless given. */
+  readonly value?: number;
+}
+
+/**
+ * `x` with elements added before and after: `padding` holds one pair `[before, after]` per axis, for the last axes. Modes other than
+ * `'constant'` take them from `x`: mirrored without its edge, its edge repeated, or from its other end.
+ *
+ * @throws ShapeError when a mode needs more elements than an axis has.
+ * @example
+ * tensor([1, 2, 3]).pad([[2, 1]], { mode: 'reflect' }); // [3, 2, 1, 2, 3, 2]
+ */
+export function pad<D extends DType>(
+  x: Tensor<Shape, D>,
+  padding: readonly (readonly [number, number])[],
+  options?: PadOptions,
+): Tensor<Shape, D>;
+export function pad(x: AnyTensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): AnyTensor {
+  checkTensor('pad', x);
+  const { mode = 'constant', value = 0 } = options;
+  if (!Object.hasOwn(padModes, mode)) {
+    throw new ArgumentError(`pad: mode: got ${String(mode)}, expected ${Object.keys(padModes).join(', ')}`);
+  }
+  const valid = (pair: unknown): boolean =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((count) => Number.isSafeInteger(count) && count >= 0);
+  if (!Array.isArray(padding) || padding.length > x.rank || !padding.every(valid)) {
+    throw new ArgumentError(
+      `pad: padding: got ${JSON.stringify(padding)}, expected up to ${x.rank} pairs [before, after] of non-negative integers`,
+    );
+  }
+  const missing = x.rank - padding.length;
+  const before = x.shape.map((_, axis) => padding[axis - missing]?.[0] ?? 0);
+  const after = x.shape.map((_, axis) => padding[axis - missing]?.[1] ?? 0);
+  if (mode === 'constant') return padConstant(x, before, after, value);
+  let padded = x;
+  x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, before[axis]!, after[axis]!, mode)));
+  return padded;
+}
+
+/** Pads one axis with its own elements. */
+function padAxis(x: AnyTensor, axis: number, before: number, after: number, mode: Exclude<PadMode, 'constant'>): AnyTensor {
+  if (before === 0 && after === 0) return x;
+  const size = x.shape[axis]!;
+  const most = mode === 'reflect' ? size - 1 : mode === 'circular' ? size : size === 0 ? 0 : Infinity;
+  if (before > most || after > most) {
+    throw new ShapeError(`pad: ${mode} needs more elements: got padding [${before}, ${after}], expected at most ${most} at axis ${axis}`);
+  }
+  const edge = (at: number, count: number): AnyTensor =>
+    x.slice(axis, at, at + 1).expand(x.shape.map((n, i) => (i === axis ? count : n)));
+  const parts = {
+    reflect: () => [x.slice(axis, 1, before + 1).flip(axis), x.slice(axis, size - 1 - after, size - 1).flip(axis)],
+    replicate: () => [edge(0, before), edge(size - 1, after)],
+    circular: () => [x.slice(axis, size - before), x.slice(axis, 0, after)],
+  }[mode]();
+  return cat([parts[0]!, x, parts[1]!], axis);
+}
+
+const flipOp = defineOp<readonly number[]>('flip', {
+  dtypes: allDTypes,
+  gradient: (g, { context }) => [g.flip(context)],
+});
+
+/**
+ * The elements in reverse order along the given axes, all of them unless given.
+ *
+ * @example
+ * tensor([1, 2, 3]).flip(); // [3, 2, 1]
+ */
+export function flip<S extends Shape, D extends DType>(x: Tensor<S, D>, axes?: number | readonly number[]): Tensor<S, D> {
+  checkTensor('flip', x);
+  const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
+  const along = [...new Set(list.map((axis) => normalizeAxis('flip', axis, x.shape)))];
+  const mask = along.reduce((bits, axis) => bits | (1 << axis), 0);
+  return run(flipOp, [x], x.shape, x.dtype, [mask], along) as unknown as Tensor<S, D>;
+}
+
+/**
+ * Pieces of at most `size` along an axis, or of the given sizes, which must add up to it. Views.
+ *
+ * @example
+ * arange(5).split(2).map((piece) => piece.size); // [2, 2, 1]
+ */
+export function split<D extends DType>(x: Tensor<Shape, D>, size: number | readonly number[], axis = 0): Tensor<Shape, D>[] {
+  checkTensor('split', x);
+  const total = x.shape[normalizeAxis('split', axis, x.shape)]!;
+  if (typeof size === 'number' && !(Number.isSafeInteger(size) && size > 0)) {
+    throw new ArgumentError(`split: size: got ${size}, expected a positive integer`);
+  }
+  const pieces =
+    typeof size === 'number'
+      ? Array.from({ length: Math.max(Math.ceil(total / size), 1) }, (_, i) => Math.min(size, total - i * size))
+      : size;
+  if (pieces.reduce((sum, piece) => sum + piece, 0) !== total) {
+    throw new ShapeError(`split: sizes: got ${show(pieces)}, expected a sum of ${total}`);
+  }
+  let start = 0;
+  return pieces.map((piece) => narrow(x, axis, (start += piece) - piece, piece));
+}
+
+/** `count` pieces along an axis, equal but for the last. Views. */
+export function chunk<D extends DType>(x: Tensor<Shape, D>, count: number, axis = 0): Tensor<Shape, D>[] {
+  checkTensor('chunk', x);
+  if (!(Number.isSafeInteger(count) && count > 0)) {
+    throw new ArgumentError(`chunk: count: got ${count}, expected a positive integer`);
+  }
+  const total = x.shape[normalizeAxis('chunk', axis, x.shape)]!;
+  return split(x, Math.max(Math.ceil(total / count), 1), axis);
+}
+
+/** The slices along an axis, which disappears. Views. */
+export function unbind<D extends DType>(x: Tensor<Shape, D>, axis = 0): Tensor<Shape, D>[] {
+  checkTensor('unbind', x);
+  const count = x.shape[normalizeAxis('unbind', axis, x.shape)]!;
+  return Array.from({ length: count }, (_, i) => select(x, axis, i));
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    reshape<const T extends Shape>(shape: T & Ok<ReshapeCheck<S, T>>): Tensor<Reshape<S, T>, D>;
+    permute<const P extends readonly number[] | undefined = undefined>(
+      axes?: P & Ok<PermuteCheck<S, P>>,
+    ): Tensor<Permute<S, P>, D>;
+    transpose<const A extends number = -2, const B extends number = -1>(
+      a?: A & Ok<AxisCheck<S, A, 'transpose'>>,
+      b?: B & Ok<AxisCheck<S, B, 'transpose'>>,
+    ): Tensor<Transpose<S, A, B>, D>;
+    expand<const T extends Shape>(shape: T & Ok<ExpandCheck<S, T>>): Tensor<Expand<S, T>, D>;
+    slice(axis: number, start?: number, stop?: number, step?: number): Tensor<Shape, D>;
+    narrow(axis: number, start: number, length: number): Tensor<Shape, D>;
+    select(axis: number, index: number): Tensor<Shape, D>;
+    squeeze<const A extends number | undefined = undefined>(axis?: A): Tensor<Squeeze<S, A>, D>;
+    unsqueeze(axis: number): Tensor<Shape, D>;
+    flatten(start?: number, end?: number): Tensor<Shape, D>;
+    pad(padding: readonly (readonly [number, number])[], options?: PadOptions): Tensor<Shape, D>;
+    flip(axes?: number | readonly number[]): Tensor<S, D>;
+    split(size: number | readonly number[], axis?: number): Tensor<Shape, D>[];
+    chunk(count: number, axis?: number): Tensor<Shape, D>[];
+    unbind(axis?: number): Tensor<Shape, D>[];
+  }
+}
+installMethods({
+  reshape,
+  permute,
+  transpose,
+  expand,
+  slice,
+  narrow,
+  select,
+  squeeze,
+  unsqueeze,
+  flatten,
+  pad,
+  flip,
+  split,
+  chunk,
+  unbind,
+});
