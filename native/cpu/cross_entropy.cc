@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "cpu/exp_flushed.h"
 #include "cpu/rows.h"
 #include "kernels/math.h"
 #include "runtime/registry.h"
@@ -93,7 +94,7 @@ RowSums<C> sum_row(const T* x, const C* weight, int64_t classes) {
     // While everything is -inf the sum stays zero (a NaN still shows).
     const C shift = largest == kLowest ? C(0) : largest;
     each_vector<C>(count, [&](int64_t i, auto part, auto lane) {
-      sums.lanes[lane] += math::exp(load(block + i, part, kLowest) - shift);
+      sums.lanes[lane] += exp_flushed(load(block + i, part, kLowest) - shift);
     });
     total += sums.sum();
     if constexpr (kSmooth) weighted += products.sum();
@@ -185,15 +186,16 @@ void cross_entropy_backward(KernelContext& ctx, const Command& cmd) {
         }
         if (smoothing == 0) {
           each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, math::exp(load(row + i, part) - log_total) * factor, part);
+            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor, part);
           });
         } else if (weight == nullptr) {
           each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, math::exp(load(row + i, part) - log_total) * factor - spread, part);
+            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor - spread, part);
           });
         } else {
           each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, math::exp(load(row + i, part) - log_total) * factor - load(weight + i, part) * spread, part);
+            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor - load(weight + i, part) * spread,
+                  part);
           });
         }
         const C background = smoothing == 0 ? C(0) : spread * (weight != nullptr ? weight[target] : C(1));

@@ -1,6 +1,7 @@
 // Softmax and log-softmax along one axis, and their gradients. Any strides; 16-bit floats compute in float.
 #include <string>
 
+#include "cpu/exp_flushed.h"
 #include "cpu/rows.h"
 #include "kernels/math.h"
 #include "runtime/registry.h"
@@ -114,7 +115,7 @@ void softmax(KernelContext& ctx, const Command& cmd) {
         C* exponentials = temporary;
         if constexpr (!kLog && std::is_same_v<T, C>) exponentials = y;
         each_vector<C>(n, [&](int64_t i, auto part, auto lane) {
-          const Vec<C> e = math::exp(load(x + i, part, kLowest) - shift);
+          const Vec<C> e = exp_flushed(load(x + i, part, kLowest) - shift);
           if constexpr (!kLog) store(exponentials + i, e, part);
           total.lanes[lane] += e;
         });
@@ -138,14 +139,14 @@ void softmax(KernelContext& ctx, const Command& cmd) {
         }
         for (int64_t i = 0; i < n; ++i) {
           for (int v = 0; v < kVectors; ++v) {
-            total[v] += math::exp(load(x + i * strides[0] + v * kLanes<C>, part) - shift[v]);
+            total[v] += exp_flushed(load(x + i * strides[0] + v * kLanes<C>, part) - shift[v]);
           }
         }
         for (int v = 0; v < kVectors; ++v) total[v] = kLog ? math::log(total[v]) : C(1) / total[v];
         for (int64_t i = 0; i < n; ++i) {
           for (int v = 0; v < kVectors; ++v) {
             const Vec<C> difference = load(x + i * strides[0] + v * kLanes<C>, part) - shift[v];
-            store(y + i * strides[1] + v * kLanes<C>, kLog ? difference - total[v] : math::exp(difference) * total[v],
+            store(y + i * strides[1] + v * kLanes<C>, kLog ? difference - total[v] : exp_flushed(difference) * total[v],
                   part);
           }
         }
@@ -158,7 +159,7 @@ void softmax_backward(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   const auto term = [](Vec<C> g, Vec<C> y) { return kLog ? g : g * y; };
   const auto gradient = [](Vec<C> g, Vec<C> y, auto total) {
-    return kLog ? g - math::exp(y) * total : y * (g - total);
+    return kLog ? g - exp_flushed(y) * total : y * (g - total);
   };
   along_axis<T, 2>(
       ctx, cmd,
