@@ -119,6 +119,29 @@ A scan_block(A* values, int64_t n, A carry) {
   return carries[0];
 }
 
+// The same for log-sum-exp, as a sum of exp(value - max) wherever none of these underflows: one exponential and one logarithm
+// for each value instead of a pair for each step of the tree.
+template <class A>
+A scan_block_of_logs(A* values, int64_t n, A carry) {
+  constexpr A kInfinity = std::numeric_limits<A>::infinity();
+  constexpr A kSpan = std::is_same_v<A, float> ? A(80) : A(700);
+  const auto later_or_nan = [](auto a, auto b) { return ((b > a) | (b != b)) ? b : a; };
+  const auto smaller = [](auto a, auto b) { return b < a ? b : a; };
+  const auto value = [&](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, -kInfinity); };
+  const auto finite = [&](Vec<A> v, Lanes lanes) {
+    return lanes.or_else<A>((v == -kInfinity) ? broadcast(kInfinity) : v, kInfinity);
+  };
+  const A max = later_or_nan(carry, fold_lanes(fold_run<A>(values, n, value, later_or_nan), later_or_nan));
+  const A min = smaller(carry == -kInfinity ? kInfinity : carry,
+                        fold_lanes(fold_run<A>(values, n, finite, smaller), smaller));
+  if (!(max > -kInfinity && max - min < kSpan)) return scan_block<LogAddExp>(values, n, carry);
+  const A start = math::exp(broadcast(carry - max))[0];
+  for (int64_t i = 0; i < n; i += kLanes<A>) store(values + i, math::exp(load(values + i) - max));
+  const A total = scan_block<Sum>(values, n, start);
+  for (int64_t i = 0; i < n; i += kLanes<A>) store(values + i, math::log(load(values + i)) + max);
+  return math::log(broadcast(total))[0] + max;
+}
+
 // Scans x[0, n) of a line into y, or only sums it up where y is null.
 template <class Op, class A, class T, class Y>
 A scan_line(const T* x, int64_t x_stride, Y* y, int64_t y_stride, int64_t n, A carry) {
@@ -131,7 +154,8 @@ A scan_line(const T* x, int64_t x_stride, Y* y, int64_t y_stride, int64_t n, A c
     } else {
       for (int64_t i = 0; i < size; ++i) values[i] = static_cast<A>(static_cast<Compute<T>>(from[i * x_stride]));
     }
-    carry = scan_block<Op>(values, size, carry);
+    if constexpr (std::is_same_v<Op, LogAddExp>) carry = scan_block_of_logs(values, size, carry);
+    else carry = scan_block<Op>(values, size, carry);
     if (y == nullptr) continue;
     Y* to = y + begin * y_stride;
     if (y_stride == 1) {
@@ -141,6 +165,19 @@ A scan_line(const T* x, int64_t x_stride, Y* y, int64_t y_stride, int64_t n, A c
     }
   }
   return carry;
+}
+
+// What scan_line would carry on from the identity, in the order of a fold where that is cheaper.
+template <class Op, class A, class T>
+A total_of_line(const T* x, int64_t stride, int64_t n) {
+  constexpr A kIdentity = Op::template kIdentity<A>;
+  if constexpr (!std::is_same_v<Op, LogAddExp>) {
+    if (stride == 1) {
+      const auto value = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, kIdentity); };
+      return fold_lanes(fold_run<A>(x, n, value, Op::template combine<Vec<A>>), Op::template combine<Vec<A>>);
+    }
+  }
+  return scan_line<Op, A, T, T>(x, stride, nullptr, 0, n, kIdentity);
 }
 
 template <class Op, class A, class T, class Y>
@@ -196,31 +233,36 @@ void scan(KernelContext& ctx, const Command& cmd, bool reverse) {
     });
     return;
   }
-  // Few long lines: the totals of all chunks first, then each chunk from the total of those before it.
-  const int64_t chunks = (n + kTaskElements - 1) / kTaskElements;
-  A* carries = ctx.scratch<A>(lines.count * chunks);
-  const auto each_chunk = [&](auto&& body) {
-    ctx.parallel(lines.count * chunks, [&](int64_t task) {
-      const int64_t begin = task % chunks * kTaskElements;
-      body(task, task / chunks, begin, std::min(kTaskElements, n - begin));
-    });
-  };
-  each_chunk([&](int64_t task, int64_t line, int64_t begin, int64_t size) {
-    carries[task] = scan_line<Op, A, T, Y>(x_line(line) + begin * x_stride, x_stride, nullptr, 0, size, identity);
-  });
+  // Few long lines, in waves of chunks: the totals of all chunks, then each chunk from the total of those before it, while
+  // the wave is in the caches.
+  constexpr int64_t kWave = 16;
   for (int64_t line = 0; line < lines.count; ++line) {
+    const T* from = x_line(line);
+    Y* to = y_line(line);
     Vec<A> carry = broadcast(identity);
-    for (int64_t i = 0; i < chunks; ++i) {
-      A& cell = carries[line * chunks + i];
-      const Vec<A> total = broadcast(cell);
-      cell = carry[0];
-      carry = Op::combine(carry, total);
+    for (int64_t wave = 0; wave < n; wave += kWave * kTaskElements) {
+      A totals[kWave];
+      A carries[kWave];
+      const int64_t end = std::min(n, wave + kWave * kTaskElements);
+      const int64_t chunks = (end - wave + kTaskElements - 1) / kTaskElements;
+      const auto each_chunk = [&](auto&& body) {
+        ctx.parallel(chunks, [&](int64_t i) {
+          const int64_t begin = wave + i * kTaskElements;
+          body(i, begin, std::min(kTaskElements, end - begin));
+        });
+      };
+      each_chunk([&](int64_t i, int64_t begin, int64_t size) {
+        totals[i] = total_of_line<Op, A>(from + begin * x_stride, x_stride, size);
+      });
+      for (int64_t i = 0; i < chunks; ++i) {
+        carries[i] = carry[0];
+        carry = Op::combine(carry, broadcast(totals[i]));
+      }
+      each_chunk([&](int64_t i, int64_t begin, int64_t size) {
+        scan_line<Op, A>(from + begin * x_stride, x_stride, to + begin * y_stride, y_stride, size, carries[i]);
+      });
     }
   }
-  each_chunk([&](int64_t task, int64_t line, int64_t begin, int64_t size) {
-    scan_line<Op, A>(x_line(line) + begin * x_stride, x_stride, y_line(line) + begin * y_stride, y_stride, size,
-                     carries[task]);
-  });
 }
 
 template <class Op>
