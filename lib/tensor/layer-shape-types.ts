@@ -1,0 +1,205 @@
+/**
+ * Owns the shape types of products, convolutions, pooling, lookups, attention and losses. Written under the rules of shape-types.ts.
+ */
+import type { Bad, Broadcast, BroadcastCheck, Good, MaySame, Resize, Select, Shape, Show, SizeAt } from './shape-types';
+import type { Add, Divide, Multiply, Subtract } from './size-types';
+
+/** Whether two sizes may be equal. */
+type May<A extends number, B extends number> = A extends B ? true : B extends A ? true : false;
+
+// ---------------------------------------------------------------------------------------------------------------- products
+
+/** The shape of S · T: vectors and matrices contract, the axes before the matrices broadcast. */
+export type MatMul<S extends Shape, T extends Shape> = S extends readonly [
+  ...infer SBatch extends Shape,
+  infer M extends number,
+  number,
+]
+  ? T extends readonly [...infer TBatch extends Shape, number, infer N extends number]
+    ? [...Broadcast<SBatch, TBatch>, M, N]
+    : T extends readonly [number]
+      ? [...SBatch, M]
+      : Shape
+  : S extends readonly [number]
+    ? T extends readonly [...infer TBatch extends Shape, number, infer N extends number]
+      ? [...TBatch, N]
+      : T extends readonly [number]
+        ? []
+        : Shape
+    : Shape;
+
+/** Verdict: S · T has equal inner sizes and batch axes that broadcast. */
+export type MatMulCheck<S extends Shape, T extends Shape, Op extends string = 'matmul'> = S extends readonly [
+  ...infer SFront extends Shape,
+  infer K extends number,
+]
+  ? T extends readonly [...infer TBatch extends Shape, infer L extends number, number]
+    ? true extends May<K, L>
+      ? SFront extends readonly [...infer SBatch extends Shape, number]
+        ? BroadcastCheck<SBatch, TBatch, Op>
+        : Good
+      : Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
+    : T extends readonly [infer L extends number]
+      ? true extends May<K, L>
+        ? Good
+        : Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
+      : T extends readonly []
+        ? Bad<`${Op}: a tensor without axes: ${Show<S>} · []`>
+        : Good
+  : S extends readonly []
+    ? Bad<`${Op}: a tensor without axes: [] · ${Show<T>}`>
+    : Good;
+
+/** The shape of a linear layer's result: the last size becomes `Out`. */
+export type Linear<S extends Shape, Out extends number> = Resize<S, -1, Out>;
+
+/** Verdict: the last size is `In`. */
+export type LinearCheck<S extends Shape, In extends number, Op extends string = 'linear'> = S extends readonly [
+  ...Shape,
+  infer K extends number,
+]
+  ? true extends May<K, In>
+    ? Good
+    : Bad<`${Op}: inner sizes differ: ${K} vs ${In}`>
+  : S extends readonly []
+    ? Bad<`${Op}: a tensor without axes`>
+    : Good;
+
+// ------------------------------------------------------------------------------------------------- convolution and pooling
+
+/** One size for both spatial axes, or [height, width]. */
+export type Pair = number | readonly [number, number];
+type First<P> = P extends number ? P : P extends readonly [infer H extends number, number] ? H : number;
+type Second<P> = P extends number ? P : P extends readonly [number, infer W extends number] ? W : number;
+
+/** How many places a window has along an axis: (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down. */
+type Places<
+  Size extends number,
+  Kernel extends number,
+  Stride extends number,
+  Padding extends number,
+  Dilation extends number,
+> = Add<
+  Divide<
+    Subtract<
+      Add<Size, Multiply<Padding, 2>>,
+      Dilation extends 1 ? Kernel : Add<Multiply<Dilation, Subtract<Kernel, 1>>, 1>
+    >,
+    Stride
+  >,
+  1
+>;
+
+/** The shape of a convolution's result for kernels K (a size or [height, width]) and `Out` channels. S is [...batch, c, h, w]. */
+export type Conv2d<
+  S extends Shape,
+  Out extends number,
+  K extends Pair,
+  Stride = 1,
+  Padding = 0,
+  Dilation = 1,
+> = S extends readonly [...infer Batch extends Shape, number, infer H extends number, infer W extends number]
+  ? [
+      ...Batch,
+      Out,
+      Places<H, First<K>, First<Stride>, First<Padding>, First<Dilation>>,
+      Places<W, Second<K>, Second<Stride>, Second<Padding>, Second<Dilation>>,
+    ]
+  : Shape;
+
+/** Verdict: the input has `In` channels. */
+export type Conv2dCheck<S extends Shape, In extends number, Op extends string = 'conv2d'> = S extends readonly [
+  ...Shape,
+  infer C extends number,
+  number,
+  number,
+]
+  ? true extends May<C, In>
+    ? Good
+    : Bad<`${Op}: channels differ: ${C} vs ${In}`>
+  : ImageCheck<S, Op>;
+
+/** The shape after pooling with windows K: channels stay. */
+export type Pool2d<S extends Shape, K extends Pair, Stride = K, Padding = 0, Dilation = 1> = S extends readonly [
+  ...Shape,
+  infer C extends number,
+  number,
+  number,
+]
+  ? Conv2d<S, C, K, Stride, Padding, Dilation>
+  : Shape;
+
+/** Verdict: the input has channels, height and width. */
+export type ImageCheck<S extends Shape, Op extends string> = S extends
+  readonly [] | readonly [number] | readonly [number, number]
+  ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, h, w]`>
+  : Good;
+
+/** Verdict: axis 1 has `C` channels. */
+export type ChannelCheck<S extends Shape, C extends number, Op extends string> = S extends readonly []
+  ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, ...]`>
+  : S extends readonly [number]
+    ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, ...]`>
+    : true extends May<SizeAt<S, 1>, C>
+      ? Good
+      : Bad<`${Op}: channels differ: ${SizeAt<S, 1>} vs ${C}`>;
+
+// -------------------------------------------------------------------------------------------- lookups, attention and losses
+
+/** Verdict: S ends in the sizes N. */
+export type EndCheck<S extends Shape, N extends Shape, Op extends string = 'layerNorm'> = N extends readonly [
+  ...infer NRest extends Shape,
+  infer B extends number,
+]
+  ? S extends readonly [...infer SRest extends Shape, infer A extends number]
+    ? true extends May<A, B>
+      ? EndCheck<SRest, NRest, Op> extends Bad<string>
+        ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
+        : Good
+      : Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
+    : S extends readonly []
+      ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
+      : Good
+  : Good;
+
+/** The shape of rows of a table [rows, N] looked up at indices of shape S. */
+export type Embedding<S extends Shape, N extends number> = [...S, N];
+
+/** The shape of indices S as rows of `Classes` zeros and a one. */
+export type OneHot<S extends Shape, Classes extends number> = [...S, Classes];
+
+/** The shape of attention: as the queries, with the values' width. */
+export type Attention<Q extends Shape, V extends Shape> = Resize<Q, -1, SizeAt<V, -1>>;
+
+/** Verdict: queries [..., t, d], keys [..., s, d] and values [..., s, e] fit. */
+export type AttentionCheck<
+  Q extends Shape,
+  K extends Shape,
+  V extends Shape,
+  Op extends string = 'scaledDotProductAttention',
+> =
+  true extends May<SizeAt<Q, -1>, SizeAt<K, -1>>
+    ? true extends May<SizeAt<K, -2>, SizeAt<V, -2>>
+      ? Good
+      : Bad<`${Op}: keys ${Show<K>} and values ${Show<V>} differ in length`>
+    : Bad<`${Op}: queries ${Show<Q>} and keys ${Show<K>} differ in width`>;
+
+/** How a loss is made of its parts. */
+export type Reduction = 'mean' | 'sum' | 'none';
+
+/** The shape of a loss whose parts have shape S. */
+export type Loss<S extends Shape, R extends Reduction = 'mean'> = R extends 'none' ? S : [];
+
+/** The shape of the targets of logits S: without the axis of classes, which is 1, or 0 in a single row. */
+export type Targets<S extends Shape> = S extends readonly [number] ? [] : Select<S, 1>;
+
+/** Verdict: one class T for each row of logits S. */
+export type CrossEntropyCheck<
+  S extends Shape,
+  T extends Shape,
+  Op extends string = 'crossEntropy',
+> = S extends readonly []
+  ? Bad<`${Op}: logits without axes`>
+  : true extends MaySame<Targets<S>, T>
+    ? Good
+    : Bad<`${Op}: targets: got shape ${Show<T>}, expected ${Show<Targets<S>>}`>;
