@@ -204,6 +204,19 @@ void unpack_row(const C* from, int64_t columns, C factor, T* to, int64_t column)
   for (; j < columns; ++j) to[j * column] = static_cast<T>(from[j] * factor);
 }
 
+// Σ a[j] · b[j] over a packed row and one of a tensor.
+template <class T, class C>
+C dot_row(const C* a, const T* b, int64_t column, int64_t columns) {
+  Vec<C> sum = {};
+  C rest = 0;
+  int64_t j = 0;
+  if (column == 1) {
+    for (; j + kLanes<C> <= columns; j += kLanes<C>) sum += load(a + j) * load(b + j);
+  }
+  for (; j < columns; ++j) rest += a[j] * static_cast<C>(b[j * column]);
+  return horizontal_sum(sum) + rest;
+}
+
 // --- Scores ----------------------------------------------------------------------------------------------------------
 
 // Which keys a query sees, and with what added to their scores.
