@@ -1,0 +1,338 @@
+// sort and topk along an axis. Elements become pairs of an unsigned key, whose order is the wanted one, and their place; ties
+// are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0 as 0.
+#include <algorithm>
+#include <bit>
+#include <type_traits>
+#include <utility>
+
+#include "cpu/rows.h"
+#include "runtime/registry.h"
+
+namespace hadal::cpu {
+namespace {
+
+// A task of 8 Ki elements takes 30 µs and more.
+constexpr int64_t kTaskElements = int64_t{1} << 13;
+// Keys are made in blocks that stay in registers and the L1 cache.
+constexpr int64_t kKeyBlock = 64;
+// A longer line is sorted by all threads together, in blocks of this size.
+constexpr int64_t kSortBlock = int64_t{1} << 16;
+// Shorter lines are sorted by comparisons: a radix pass costs 256 counters each.
+constexpr int64_t kRadixFrom = 192;
+
+template <int kBytes>
+using UnsignedOf =
+    std::conditional_t<kBytes == 8, uint64_t,
+                       std::conditional_t<kBytes == 4, uint32_t, std::conditional_t<kBytes == 2, uint16_t, uint8_t>>>;
+
+template <class T>
+using KeyOf = UnsignedOf<sizeof(T)>;
+
+// Keys ascend as the elements do. Without branches, so that loops over it become vector code.
+template <class T>
+inline KeyOf<T> key_of(T x) {
+  using Key = KeyOf<T>;
+  constexpr Key kSign = static_cast<Key>(Key{1} << (8 * sizeof(T) - 1));
+  if constexpr (std::is_same_v<T, bool> || std::is_unsigned_v<T>) {
+    return static_cast<Key>(x);
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<Key>(static_cast<Key>(x) ^ kSign);
+  } else {
+    constexpr Key kInfinity = std::is_same_v<T, double>     ? static_cast<Key>(0x7ff0000000000000u)
+                              : std::is_same_v<T, float>    ? static_cast<Key>(0x7f800000u)
+                              : std::is_same_v<T, BFloat16> ? static_cast<Key>(0x7f80u)
+                                                            : static_cast<Key>(0x7c00u);
+    const Key bits = std::bit_cast<Key>(x);
+    const Key magnitude = static_cast<Key>(bits & static_cast<Key>(~kSign));
+    const Key signed_key = static_cast<Key>((bits & kSign) != 0 ? ~bits : bits | kSign);
+    const Key key = magnitude == 0 ? kSign : signed_key;
+    return magnitude > kInfinity ? static_cast<Key>(~Key{0}) : key;
+  }
+}
+
+// Key and place in one word, where both fit 32 bits.
+struct NarrowItem {
+  uint64_t word;
+
+  NarrowItem() = default;
+  NarrowItem(uint64_t key, int64_t place) : word(key << 32 | static_cast<uint64_t>(place)) {}
+  uint64_t key() const { return word >> 32; }
+  int64_t place() const { return static_cast<int64_t>(word & 0xffffffffu); }
+  unsigned digit(int byte) const { return static_cast<unsigned>(word >> (32 + 8 * byte) & 0xffu); }
+  bool operator<(const NarrowItem& other) const { return word < other.word; }
+};
+
+struct WideItem {
+  uint64_t key_;
+  int64_t place_;
+
+  WideItem() = default;
+  WideItem(uint64_t key, int64_t place) : key_(key), place_(place) {}
+  uint64_t key() const { return key_; }
+  int64_t place() const { return place_; }
+  unsigned digit(int byte) const { return static_cast<unsigned>(key_ >> (8 * byte) & 0xffu); }
+  bool operator<(const WideItem& other) const { return key_ != other.key_ ? key_ < other.key_ : place_ < other.place_; }
+};
+
+// The lines along an axis of the input and the two outputs.
+template <class T, class I>
+struct Lines {
+  int64_t n = 1;  // along x
+  int64_t k = 1;  // along the outputs
+  int64_t count = 1;
+  bool descending;
+
+  explicit Lines(const Command& cmd)
+      : descending(cmd.flag(1)), x_(cmd.input(0)), y_(cmd.output(0)), index_(cmd.output(1)) {
+    uint32_t axis_bit = 0;
+    if (x_.rank > 0) {
+      const int axis = static_cast<int>(cmd.integer(0));
+      n = x_.shape[axis];
+      k = y_.shape[axis];
+      x_stride_ = x_.strides[axis];
+      y_stride_ = y_.strides[axis];
+      index_stride_ = index_.strides[axis];
+      axis_bit = 1u << axis;
+    }
+    x_offsets_ = RowOffsets(x_, axis_bit);
+    y_offsets_ = RowOffsets(y_, axis_bit);
+    index_offsets_ = RowOffsets(index_, axis_bit);
+    count = x_offsets_.rows();
+  }
+
+  // Of the elements [begin, end) of a line, in the wanted order.
+  void keys(const T* x, int64_t begin, int64_t end, KeyOf<T>* keys) const {
+    const KeyOf<T> flipped = static_cast<KeyOf<T>>(descending ? ~KeyOf<T>{0} : 0);
+    const T* from = x + begin * x_stride_;
+    if (x_stride_ == 1) {
+      for (int64_t i = 0; i < end - begin; ++i) keys[i] = key_of(from[i]) ^ flipped;
+    } else {
+      for (int64_t i = 0; i < end - begin; ++i) keys[i] = key_of(from[i * x_stride_]) ^ flipped;
+    }
+  }
+  const T* x(int64_t line) const { return x_.as<T>() + x_offsets_(line); }
+
+  template <class Item>
+  void read(int64_t line, int64_t begin, int64_t end, Item* items) const {
+    const T* from = x(line);
+    KeyOf<T> block[kKeyBlock];
+    for (int64_t start = begin; start < end; start += kKeyBlock) {
+      const int64_t stop = std::min(end, start + kKeyBlock);
+      keys(from, start, stop, block);
+      for (int64_t i = start; i < stop; ++i) items[i - begin] = Item(block[i - start], i);
+    }
+  }
+  // Items [begin, end) of the result.
+  template <class Item>
+  void write(int64_t line, int64_t begin, int64_t end, const Item* items) const {
+    const T* from = x(line);
+    T* y = y_.as<T>() + y_offsets_(line);
+    I* index = index_.as<I>() + index_offsets_(line);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t place = items[i - begin].place();
+      y[i * y_stride_] = from[place * x_stride_];
+      index[i * index_stride_] = static_cast<I>(place);
+    }
+  }
+
+ private:
+  const TensorView& x_;
+  const TensorView& y_;
+  const TensorView& index_;
+  int64_t x_stride_ = 0;
+  int64_t y_stride_ = 0;
+  int64_t index_stride_ = 0;
+  RowOffsets x_offsets_;
+  RowOffsets y_offsets_;
+  RowOffsets index_offsets_;
+};
+
+// Sorts by the lowest `bytes` of the keys, least significant first; items start in the order of their places. Blocks of items are
+// counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for each. Returns where the result is.
+template <class Item, class EachBlock>
+Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_size, int64_t* counts,
+                 EachBlock&& each_block) {
+  const int64_t blocks = (n + block_size - 1) / block_size;
+  for (int byte = 0; byte < bytes; ++byte) {
+    each_block(blocks, [&](int64_t block) {
+      int64_t* count = counts + block * 256;
+      std::fill_n(count, 256, int64_t{0});
+      const int64_t end = std::min(n, (block + 1) * block_size);
+      for (int64_t i = block * block_size; i < end; ++i) ++count[items[i].digit(byte)];
+    });
+    // Counts become the places where each block's items of a digit begin.
+    bool is_sorted = false;
+    int64_t begin = 0;
+    for (int digit = 0; digit < 256; ++digit) {
+      const int64_t digit_begin = begin;
+      for (int64_t block = 0; block < blocks; ++block) {
+        begin += std::exchange(counts[block * 256 + digit], begin);
+      }
+      is_sorted |= begin - digit_begin == n;
+    }
+    if (is_sorted) continue;
+    each_block(blocks, [&](int64_t block) {
+      int64_t* place = counts + block * 256;
+      const int64_t end = std::min(n, (block + 1) * block_size);
+      for (int64_t i = block * block_size; i < end; ++i) spare[place[items[i].digit(byte)]++] = items[i];
+    });
+    std::swap(items, spare);
+  }
+  return items;
+}
+
+// On this thread alone; items start in the order of their places, `spare` holds n more.
+template <class Item>
+Item* sort_items(Item* items, Item* spare, int64_t n, int bytes) {
+  if (n < kRadixFrom) {
+    std::sort(items, items + n);
+    return items;
+  }
+  int64_t counts[256];
+  return radix_sort(items, spare, n, bytes, n, counts, [](int64_t, auto&& body) { body(0); });
+}
+
+// Writes the first k of each sorted line.
+template <class T, class Item, class I>
+void sort_lines(KernelContext& ctx, const Lines<T, I>& lines) {
+  constexpr int kBytes = sizeof(T);
+  const int64_t n = lines.n;
+  if (n <= kSortBlock) {
+    ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
+      Item* items = ctx.thread_scratch<Item>(2 * n);
+      for (int64_t line = begin; line < end; ++line) {
+        lines.read(line, 0, n, items);
+        lines.write(line, 0, lines.k, sort_items(items, items + n, n, kBytes));
+      }
+    });
+    return;
+  }
+  Item* items = ctx.scratch<Item>(2 * n);
+  int64_t* counts = ctx.scratch<int64_t>((n + kSortBlock - 1) / kSortBlock * 256);
+  for (int64_t line = 0; line < lines.count; ++line) {
+    ctx.parallel_ranges(n, kSortBlock,
+                        [&](int64_t begin, int64_t end) { lines.read(line, begin, end, items + begin); });
+    const Item* sorted = radix_sort(items, items + n, n, kBytes, kSortBlock, counts,
+                                    [&](int64_t blocks, auto&& body) { ctx.parallel(blocks, body); });
+    ctx.parallel_ranges(lines.k, kSortBlock,
+                        [&](int64_t begin, int64_t end) { lines.write(line, begin, end, sorted + begin); });
+  }
+}
+
+// --- topk -----------------------------------------------------------------------------------------------------------------
+
+// The k first of a stream of items, unordered. A buffer of candidates is cut to the best k whenever it is full; after that only
+// items before the last of these are taken.
+template <class Item>
+class Selection {
+ public:
+  static int64_t capacity(int64_t k) { return std::max<int64_t>(4 * k, 128); }
+  Selection(Item* buffer, int64_t k) : buffer_(buffer), k_(k) {}
+
+  void add(Item item) {
+    if (has_limit_ && !(item < limit_)) return;
+    buffer_[size_++] = item;
+    if (size_ == capacity(k_)) cut();
+  }
+  // Whether no item with this key or a greater one would be taken.
+  bool refuses(uint64_t key) const { return has_limit_ && key > limit_.key(); }
+  // Moves the k first, or all where there are fewer, to the front; returns how many.
+  int64_t cut() {
+    if (size_ > k_) {
+      std::nth_element(buffer_, buffer_ + k_ - 1, buffer_ + size_);
+      limit_ = buffer_[k_ - 1];
+      has_limit_ = true;
+      size_ = k_;
+    }
+    return size_;
+  }
+
+ private:
+  Item* buffer_;
+  int64_t k_;
+  int64_t size_ = 0;
+  Item limit_{};
+  bool has_limit_ = false;
+};
+
+// Offers the elements [begin, end) of a line.
+template <class T, class Item, class I>
+void select(const Lines<T, I>& lines, const T* x, int64_t begin, int64_t end, Selection<Item>& selection) {
+  KeyOf<T> block[kKeyBlock];
+  for (int64_t start = begin; start < end; start += kKeyBlock) {
+    const int64_t stop = std::min(end, start + kKeyBlock);
+    lines.keys(x, start, stop, block);
+    KeyOf<T> least = block[0];
+    for (int64_t i = 1; i < stop - start; ++i) least = std::min(least, block[i]);
+    if (selection.refuses(least)) continue;
+    for (int64_t i = start; i < stop; ++i) selection.add(Item(block[i - start], i));
+  }
+}
+
+template <class T, class Item, class I>
+void top_lines(KernelContext& ctx, const Lines<T, I>& lines) {
+  const int64_t n = lines.n;
+  const int64_t k = lines.k;
+  if (4 * k >= n) return sort_lines<T, Item>(ctx, lines);
+  const int64_t capacity = Selection<Item>::capacity(k);
+  const auto finish = [&](int64_t line, Selection<Item>& selection, Item* buffer) {
+    std::sort(buffer, buffer + selection.cut());
+    lines.write(line, 0, k, buffer);
+  };
+  const int64_t chunks = (n + kSortBlock - 1) / kSortBlock;
+  // Chunks keep k candidates each, which is worth it while these are few.
+  if (chunks <= 2 || k > kSortBlock / 16 || lines.count >= 16) {
+    ctx.parallel_ranges(lines.count, 2 * kTaskElements / n, [&](int64_t begin, int64_t end) {
+      Item* buffer = ctx.thread_scratch<Item>(capacity);
+      for (int64_t line = begin; line < end; ++line) {
+        Selection<Item> selection(buffer, k);
+        select(lines, lines.x(line), 0, n, selection);
+        finish(line, selection, buffer);
+      }
+    });
+    return;
+  }
+  // Few long lines: the best k of each chunk, then of these.
+  Item* candidates = ctx.scratch<Item>(chunks * k);
+  int64_t* counts = ctx.scratch<int64_t>(chunks);
+  Item* best = ctx.scratch<Item>(capacity);
+  for (int64_t line = 0; line < lines.count; ++line) {
+    const T* x = lines.x(line);
+    ctx.parallel(chunks, [&](int64_t chunk) {
+      Item* buffer = ctx.thread_scratch<Item>(capacity);
+      Selection<Item> selection(buffer, k);
+      select(lines, x, chunk * kSortBlock, std::min(n, (chunk + 1) * kSortBlock), selection);
+      counts[chunk] = selection.cut();
+      std::copy_n(buffer, counts[chunk], candidates + chunk * k);
+    });
+    Selection<Item> selection(best, k);
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      for (int64_t i = 0; i < counts[chunk]; ++i) selection.add(candidates[chunk * k + i]);
+    }
+    finish(line, selection, best);
+  }
+}
+
+template <class F>
+void with_lines(const Command& cmd, F&& body) {
+  visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    visit_index(cmd.name(), cmd.output(1).dtype, [&]<class I>() {
+      const Lines<T, I> lines(cmd);
+      if (lines.count == 0 || lines.k == 0) return;
+      if constexpr (sizeof(T) <= 4) {
+        if (lines.n <= int64_t{0xffffffff}) return body.template operator()<T, NarrowItem>(lines);
+      }
+      body.template operator()<T, WideItem>(lines);
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(sort) {
+  with_lines(cmd, [&]<class T, class Item>(const auto& lines) { sort_lines<T, Item>(ctx, lines); });
+}
+HADAL_CPU_KERNEL(topk) {
+  with_lines(cmd, [&]<class T, class Item>(const auto& lines) { top_lines<T, Item>(ctx, lines); });
+}
+
+}  // namespace
+}  // namespace hadal::cpu
