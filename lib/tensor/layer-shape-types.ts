@@ -1,11 +1,21 @@
 /**
  * Owns the shape types of products, convolutions, pooling, lookups, attention and losses. Written under the rules of shape-types.ts.
  */
-import type { Bad, Broadcast, BroadcastCheck, Good, MaySame, Resize, Select, Shape, Show, SizeAt } from './shape-types';
+import type {
+  Bad,
+  Broadcast,
+  BroadcastCheck,
+  Good,
+  May,
+  MaySame,
+  Rank,
+  Resize,
+  Select,
+  Shape,
+  Show,
+  SizeAt,
+} from './shape-types';
 import type { Add, Divide, Multiply, Subtract } from './size-types';
-
-/** Whether two sizes may be equal. */
-type May<A extends number, B extends number> = A extends B ? true : B extends A ? true : false;
 
 // ---------------------------------------------------------------------------------------------------------------- products
 
@@ -163,10 +173,10 @@ export type EndCheck<S extends Shape, N extends Shape, Op extends string = 'laye
   : Good;
 
 /** The shape of rows of a table [rows, N] looked up at indices of shape S. */
-export type Embedding<S extends Shape, N extends number> = [...S, N];
+export type Embedding<S extends Shape, N extends number> = S['length'] extends Rank ? [...S, N] : Shape;
 
 /** The shape of indices S as rows of `Classes` zeros and a one. */
-export type OneHot<S extends Shape, Classes extends number> = [...S, Classes];
+export type OneHot<S extends Shape, Classes extends number> = Embedding<S, Classes>;
 
 /** The shape of attention: as the queries, with the values' width. */
 export type Attention<Q extends Shape, V extends Shape> = Resize<Q, -1, SizeAt<V, -1>>;

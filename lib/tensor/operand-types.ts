@@ -91,19 +91,17 @@ type IsUnion<S extends Shape, All extends Shape = S> = number extends All[number
     : never;
 
 /** The dtype of a nested array: numbers make float32, booleans bool, bigints int64; a typed array keeps its own. */
-export type NestedDType<A> = NestedArray extends A
-  ? DType
-  : A extends readonly unknown[] | Element
-    ? ElementDType<A>
-    : TypedArrayDType<A>;
-type ElementDType<A> = [Leaf<A>] extends [never]
-  ? 'float32'
-  : [Leaf<A>] extends [boolean]
-    ? 'bool'
-    : [Leaf<A>] extends [bigint]
-      ? 'int64'
-      : 'float32';
+export type NestedDType<A> = NestedArray extends A ? DType : LeafDType<Leaf<A>>;
 type Leaf<A> = NestedArray extends A ? A : A extends readonly (infer E)[] ? Leaf<E> : A;
+type LeafDType<L> = [L] extends [never]
+  ? 'float32'
+  : [L] extends [boolean]
+    ? 'bool'
+    : [L] extends [bigint]
+      ? 'int64'
+      : [L] extends [Element]
+        ? 'float32'
+        : TypedArrayDType<L>;
 type TypedArrayDType<A> = A extends Float32Array
   ? 'float32'
   : A extends Float64Array

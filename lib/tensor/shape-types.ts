@@ -18,6 +18,9 @@ import type { Add, Divide, Multiply, Subtract } from './size-types';
 /** The sizes of a tensor's axes: a tuple such as `[2, 3]` or `[number, 3]` where they are known, `number[]` where not. */
 export type Shape = readonly number[];
 
+/** The type of a tensor's shape for the argument S of a creation function: without `readonly`; `Shape` where the rank is not known. */
+export type Sized<S extends Shape> = S['length'] extends Rank ? [...S] : Shape;
+
 /** The shape of an operand: that of a tensor, `[]` of a number. */
 export type ShapeOf<O> = O extends { readonly shape: infer S extends Shape } ? S : [];
 
@@ -61,7 +64,7 @@ type ShowRest<S extends Shape> = S extends readonly [infer Size extends number, 
 type ShowSize<Size extends number> = number extends Size ? 'number' : `${Size}`;
 
 /** Whether two sizes may be equal. Unions of sizes: whether any two may. */
-type May<A extends number, B extends number> = A extends B ? true : B extends A ? true : false;
+export type May<A extends number, B extends number> = A extends B ? true : B extends A ? true : false;
 
 type Product<S extends Shape, Total extends number = 1> = S extends readonly [
   infer Size extends number,
@@ -115,7 +118,8 @@ interface After {
   [-8]: [number, number, number, number, number, number, number];
 }
 type Axis = keyof Before;
-type Rank = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
+/** The ranks that tensors have; the length of a tuple is one of them, that of an array is not. */
+export type Rank = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
 /** The size of axis A; `number` where it is not known. */
 export type SizeAt<S extends Shape, A extends number> = A extends Axis
@@ -417,10 +421,12 @@ type SqueezeAll<S extends Shape, Done extends Shape = []> = S extends readonly [
     : Shape;
 
 /** The shape with a new axis A of size N: unsqueeze, stack. */
-export type Insert<S extends Shape, A extends number, N extends number = 1> = A extends Axis
-  ? number extends Before[A]['length']
-    ? InsertBack<S, After[A], N>
-    : InsertFront<S, Before[A], N>
+export type Insert<S extends Shape, A extends number, N extends number = 1> = S['length'] extends Rank
+  ? A extends Axis
+    ? number extends Before[A]['length']
+      ? InsertBack<S, After[A], N>
+      : InsertFront<S, Before[A], N>
+    : Shape
   : Shape;
 type InsertFront<S extends Shape, Skip extends Shape, N extends number> = Skip extends readonly [
   number,
@@ -440,22 +446,16 @@ type InsertBack<S extends Shape, Skip extends Shape, N extends number> = Skip ex
   : [...S, N];
 
 /** Verdict: a new axis A fits between, before or behind those of S. */
-export type InsertCheck<
-  S extends Shape,
-  A extends number,
-  Op extends string = 'unsqueeze',
-> = S extends readonly unknown[]
-  ? AxisCheck<[...S, 1], A, Op> extends Good
-    ? AxisCheck<[...S, 1], A, Op> extends Bad<string>
-      ? Bad<`${Op}: axis ${A} out of range for shape ${Show<S>}`>
-      : Good
+export type InsertCheck<S extends Shape, A extends number, Op extends string = 'unsqueeze'> = S extends unknown
+  ? AxisCheck<[...S, 1], A, Op> extends Bad<string>
+    ? Bad<`${Op}: axis ${A} out of range for shape ${Show<S>}`>
     : Good
   : never;
 
 // ------------------------------------------------------------------------------------------------------------------ reshape
 
 /** The shape T that S is viewed as; a -1 stands for the size that is left. */
-export type Reshape<S extends Shape, T extends Shape> = -1 extends T[number] ? Fill<T, Remaining<S, T>> : [...T];
+export type Reshape<S extends Shape, T extends Shape> = -1 extends T[number] ? Fill<T, Remaining<S, T>> : Sized<T>;
 type Fill<T extends Shape, N extends number> = T extends readonly [
   infer Size extends number,
   ...infer Rest extends Shape,
@@ -467,7 +467,7 @@ type Fill<T extends Shape, N extends number> = T extends readonly [
 /** The size that -1 stands for. Sizes that S and T share cancel before anything is multiplied. */
 type Remaining<S extends Shape, T extends Shape> =
   Cancel<S, T> extends [infer X extends Shape, infer Y extends Shape] ? Divide<Product<X>, Product<Y>> : number;
-/** [S, T] without the literal sizes that both have, and without -1. */
+/** [S, T] without the literal sizes that both have, and without -1. Zeros stay. */
 type Cancel<S extends Shape, T extends Shape, Done extends Shape = []> = S extends readonly [
   infer Size extends number,
   ...infer Rest extends Shape,
@@ -482,11 +482,13 @@ type Cancel<S extends Shape, T extends Shape, Done extends Shape = []> = S exten
     : [Shape, T];
 type Without<T extends Shape, N extends number, Done extends Shape = []> = number extends N
   ? T
-  : T extends readonly [infer Size extends number, ...infer Rest extends Shape]
-    ? Size extends N
-      ? [...Done, ...Rest]
-      : Without<Rest, N, [...Done, Size]>
-    : [...Done, ...T];
+  : N extends 0
+    ? T
+    : T extends readonly [infer Size extends number, ...infer Rest extends Shape]
+      ? Size extends N
+        ? [...Done, ...Rest]
+        : Without<Rest, N, [...Done, Size]>
+      : [...Done, ...T];
 
 /** Verdict: S and T have the same number of elements, where both are known. */
 export type ReshapeCheck<S extends Shape, T extends Shape, Op extends string = 'reshape'> = S extends unknown
@@ -538,7 +540,7 @@ type BackOf<S extends Shape, A extends Axis> = number extends After[A]['length']
 
 /** The shape of tensors of shapes Ss joined along axis A. */
 export type Cat<Ss extends readonly Shape[], A extends number> = Ss extends readonly [infer First extends Shape]
-  ? [...First]
+  ? Sized<First>
   : Ss extends readonly [infer First extends Shape, infer Second extends Shape, ...infer Rest extends readonly Shape[]]
     ? Cat<[Cat2<First, Second, A>, ...Rest], A>
     : Resize<Ss[number], A, number>;
@@ -547,10 +549,10 @@ type Cat2<S extends Shape, T extends Shape, A extends number> = Resize<Merge<S, 
 type Merge<S extends Shape, T extends Shape> = S extends readonly [infer A extends number, ...infer SRest extends Shape]
   ? T extends readonly [infer B extends number, ...infer TRest extends Shape]
     ? [A extends B ? A : B extends A ? B : number, ...Merge<SRest, TRest>]
-    : [...S]
+    : Sized<S>
   : S extends readonly []
     ? []
-    : [...T];
+    : Sized<T>;
 
 /** Verdict: shapes Ss have axis A and differ only there. */
 export type CatCheck<Ss extends readonly Shape[], A extends number, Op extends string = 'cat'> = Ss extends readonly [
@@ -632,9 +634,7 @@ export type Slice<
 type SliceEnd<Size extends number, I extends number> = I extends 0
   ? 0
   : number extends I | Size
-    ? I extends Size
-      ? I
-      : number
+    ? number
     : `${I}` extends `-${infer Back extends number}`
       ? Subtract<Size, Back>
       : number extends Subtract<Size, I>
