@@ -240,6 +240,14 @@ export function backward(output: AnyTensor, options: BackwardOptions = {}): void
   propagate([{ edge, gradient: initialGradient('backward', output, options.gradient) }], options);
 }
 
+/** Forgets a parameter's gradient; frees it at once if nobody has seen it. */
+export function clearGradient(parameter: AnyTensor): void {
+  const { edge } = parameter;
+  if (edge?.grad === undefined) return;
+  if (!edge.gradSeen) edge.grad.storage.release('by zeroGrad()');
+  edge.grad = undefined;
+}
+
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     /** See {@link backward}. */

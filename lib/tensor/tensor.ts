@@ -4,6 +4,7 @@
  */
 import { ArgumentError } from '../errors';
 import { native, translated } from '../runtime/native';
+import type { Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
 import { arrays, codes, decode, isFloat, sizes } from './dtype';
@@ -50,7 +51,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
   }
 
   /** Where the elements live: `'cpu'`. */
-  get device(): string {
+  get device(): Device {
     return this.storage.device === 0 ? 'cpu' : `cuda:${this.storage.device - 1}`;
   }
 

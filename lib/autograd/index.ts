@@ -1,0 +1,4 @@
+/** Differentiation. */
+export { backward, type BackwardOptions } from './backward';
+export * from './modes';
+export * from './transforms';

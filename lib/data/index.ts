@@ -1,0 +1,4 @@
+/** Data sets and loaders, as `data`. */
+export * from './dataset';
+export * from './loader';
+export { renderDigits, type RenderedDigits } from './rendered-digits';

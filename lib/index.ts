@@ -1,0 +1,15 @@
+/** The public exports of hadal, and nothing else. */
+export * from './errors';
+export { Tensor, type AnyTensor, type Operand } from './tensor/tensor';
+export type { Shape, Axes } from './tensor/shape-types';
+export type { DType, FloatDType, IndexDType, IntDType } from './tensor/dtype';
+export { keep, scope } from './tensor/scope';
+export { getRandomState, manualSeed, setRandomState, type RandomState } from './runtime/random';
+export { devices, memory, resetPeakMemory, releaseMemory, setMemoryLimit, setNumThreads, getNumThreads, synchronize } from './runtime/device';
+export * from './ops';
+export * from './autograd';
+export * as nn from './nn';
+export * as optim from './optim';
+export * as data from './data';
+export * as io from './io';
+export * as train from './train';

@@ -1,0 +1,3 @@
+/** Files, as `io`. */
+export { parseIdx, readIdx, readMnist, type DigitSplit, type IdxArray } from './idx';
+export * from './safetensors';

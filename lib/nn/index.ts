@@ -1,0 +1,13 @@
+/** Networks and their parts, as `nn`. */
+export * from './activation';
+export * from './container';
+export * from './convolution';
+export * from './embedding';
+export * as functional from './functional';
+export * as init from './init';
+export * from './linear';
+export * from './module';
+export * from './normalization';
+export * from './pooling';
+export * from './regularization';
+export * from './transformer';

@@ -1,0 +1,45 @@
+/** The fully connected layer. */
+import { linear } from '../ops/matmul';
+import { empty } from '../ops/creation';
+import type { AnyTensor } from '../tensor/tensor';
+import { uniform_ } from './init';
+import { Module, Parameter } from './module';
+import { checkSizes } from './options';
+
+export interface LinearOptions {
+  /** Whether a bias is added; true unless given. */
+  readonly bias?: boolean;
+}
+
+/**
+ * y = x·Wᵀ + b, for x [..., inFeatures] and y [..., outFeatures]. Weights and bias start uniform on ±1/√inFeatures, as in PyTorch.
+ *
+ * @example
+ * new nn.Linear(784, 10).forward(randn([32, 784])).shape; // [32, 10]
+ */
+export class Linear extends Module {
+  /** [outFeatures, inFeatures] */
+  readonly weight: Parameter;
+  /** [outFeatures] */
+  readonly bias: Parameter | undefined;
+
+  constructor(
+    readonly inFeatures: number,
+    readonly outFeatures: number,
+    options: LinearOptions = {},
+  ) {
+    super();
+    checkSizes('Linear', { inFeatures, outFeatures });
+    const bound = 1 / Math.sqrt(Math.max(inFeatures, 1));
+    this.weight = new Parameter(uniform_(empty([outFeatures, inFeatures]), -bound, bound));
+    if (options.bias ?? true) this.bias = new Parameter(uniform_(empty([outFeatures]), -bound, bound));
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    return linear(x, this.weight, this.bias);
+  }
+
+  protected override describe(): string {
+    return `${this.inFeatures} → ${this.outFeatures}${this.bias === undefined ? ', no bias' : ''}`;
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * The base of every network part. A module finds its parameters, buffers and children by walking its own fields, so nothing is
+ * registered. Names in state dicts are PyTorch's: the path of fields in snake_case, such as `layers.0.running_mean`.
+ */
+import { ArgumentError, ShapeError } from '../errors';
+import { Edge } from '../tensor/node';
+import type { DType } from '../tensor/dtype';
+import { isFloat } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { sameShape, show } from '../tensor/shapes';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { clearGradient } from '../autograd/backward';
+import { noGrad } from '../autograd/modes';
+
+/**
+ * A tensor that belongs to a module and is trained. Outlives every scope.
+ *
+ * @example
+ * class Scale extends nn.Module {
+ *   readonly factor = new nn.Parameter(ones([1]));
+ *   forward(x: AnyTensor) {
+ *     return x.mul(this.factor);
+ *   }
+ * }
+ */
+export class Parameter<out S extends Shape = Shape, out D extends DType = DType> extends Tensor<S, D> {
+  constructor(data: Tensor<S, D>, options: { readonly requiresGrad?: boolean } = {}) {
+    const value = data.contiguous();
+    super(value.storage, value.dtype, value.shape, value.strides, value.offset, true);
+    this.keep();
+    if (options.requiresGrad ?? true) this.edge = new Edge(undefined, 0, this.shape, this.dtype);
+  }
+}
+
+/** Called after `forward` with its arguments and result; what it returns, if anything, replaces the result. */
+export type ForwardHook = (module: Module, inputs: readonly unknown[], output: unknown) => unknown;
+
+/** Named tensors of a module, as saved to and loaded from files. */
+export type StateDict = Record<string, AnyTensor>;
+
+export interface LoadResult {
+  /** Names that the module has and the dict lacks. */
+  readonly missing: readonly string[];
+  /** Names that the dict has and the module lacks. */
+  readonly unexpected: readonly string[];
+}
+
+export abstract class Module {
+  /** Whether layers such as dropout and batch norm behave as in training; see {@link train} and {@link eval}. */
+  training = true;
+
+  /** What the module computes. Implementations narrow the types. */
+  abstract forward(...inputs: never[]): unknown;
+
+  /** The fields that are searched for parameters, buffers and children, with their names. Containers override it. */
+  protected fields(): Iterable<[string, unknown]> {
+    return Object.entries(this).map(([name, value]) => [snakeCase(name), value]);
+  }
+
+  /** Direct children with their names. */
+  namedChildren(): [string, Module][] {
+    return [...leaves(this.fields())].filter((entry): entry is [string, Module] => entry[1] instanceof Module);
+  }
+
+  /** This module and all below it, each once, with their names ('' for this one). */
+  namedModules(): [string, Module][] {
+    const seen = new Set<Module>();
+    const found: [string, Module][] = [];
+    const visit = (name: string, module: Module): void => {
+      if (seen.has(module)) return;
+      seen.add(module);
+      found.push([name, module]);
+      for (const [child, inner] of module.namedChildren()) visit(name === '' ? child : `${name}.${child}`, inner);
+    };
+    visit('', this);
+    return found;
+  }
+
+  /** All parameters, each once, with PyTorch's names. */
+  namedParameters(): [string, Parameter][] {
+    return unique(this.namedTensors().filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter));
+  }
+
+  /** All parameters, each once. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** All tensors that are state but not trained, such as running means, each once. */
+  namedBuffers(): [string, AnyTensor][] {
+    return unique(this.namedTensors().filter(([, tensor]) => !(tensor instanceof Parameter)));
+  }
+
+  /** Every parameter and buffer by name; shared ones under each of their names. The tensors are the module's own. */
+  stateDict(): StateDict {
+    return Object.fromEntries(this.namedTensors());
+  }
+
+  /**
+   * Copies the tensors of `dict` into the module, converting dtypes. Nothing is changed when something does not fit.
+   *
+   * @throws ArgumentError when names are missing or unexpected and `strict` is true (as it is unless given); ShapeError naming every tensor of another
+   * shape.
+   */
+  loadStateDict(dict: Readonly<StateDict>, options: { readonly strict?: boolean } = {}): LoadResult {
+    const own = this.stateDict();
+    const missing = Object.keys(own).filter((name) => !Object.hasOwn(dict, name));
+    const unexpected = Object.keys(dict).filter((name) => !Object.hasOwn(own, name));
+    if ((options.strict ?? true) && missing.length + unexpected.length > 0) {
+      throw new ArgumentError(
+        `loadStateDict: names differ: missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}]`,
+        { missing, unexpected },
+      );
+    }
+    const common = Object.keys(own).filter((name) => Object.hasOwn(dict, name));
+    const wrong = common.filter((name) => !sameShape(own[name]!.shape, dict[name]!.shape));
+    if (wrong.length > 0) {
+      const list = wrong.map((name) => `${name}: got ${show(dict[name]!.shape)}, expected ${show(own[name]!.shape)}`);
+      throw new ShapeError(`loadStateDict: shapes differ: ${list.join('; ')}`, { names: wrong });
+    }
+    noGrad(() => {
+      for (const name of common) own[name]!.copy_(dict[name]!);
+    });
+    return { missing, unexpected };
+  }
+
+  /** Puts this module and all below it into training mode, or out of it. Answers the module. */
+  train(mode = true): this {
+    for (const [, module] of this.namedModules()) module.training = mode;
+    return this;
+  }
+
+  /** Puts this module and all below it into evaluation mode: dropout passes through, batch norm uses its running statistics. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Calls `f` with this module and all below it. Answers the module. */
+  apply(f: (module: Module) => void): this {
+    for (const [, module] of this.namedModules()) f(module);
+    return this;
+  }
+
+  /** Converts floating parameters and buffers to `dtype`, in place. Make the optimizer afterwards: the tensors are new ones. */
+  to(dtype: DType): this {
+    if (!isFloat(dtype)) throw new ArgumentError(`to: dtype: got ${String(dtype)}, expected a floating dtype`);
+    const converted = new Map<AnyTensor, AnyTensor>();
+    const convert = (tensor: AnyTensor): AnyTensor => {
+      if (!isFloat(tensor.dtype)) return tensor;
+      const done = converted.get(tensor);
+      if (done !== undefined) return done;
+      const value = noGrad(() => tensor.cast(dtype) as AnyTensor);
+      const result =
+        tensor instanceof Parameter ? new Parameter(value, { requiresGrad: tensor.requiresGrad }) : value.keep();
+      converted.set(tensor, result);
+      return result;
+    };
+    for (const [, module] of this.namedModules()) replaceTensors(module as unknown as Record<string, unknown>, convert);
+    return this;
+  }
+
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) clearGradient(parameter);
+  }
+
+  /** Makes all parameters collect gradients, or stop doing so. */
+  requiresGrad_(value = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad_(value);
+    return this;
+  }
+
+  /** Calls `hook` after each `forward`. Answers a function that removes it. */
+  registerForwardHook(hook: ForwardHook): () => void {
+    const inner = this.forward.bind(this) as (...inputs: unknown[]) => unknown;
+    const hooked = (...inputs: unknown[]): unknown => {
+      const output = inner(...inputs);
+      return hook(this, inputs, output) ?? output;
+    };
+    const before = Object.getOwnPropertyDescriptor(this, 'forward');
+    Object.defineProperty(this, 'forward', { value: hooked, configurable: true, writable: true });
+    return () => {
+      if (before === undefined) delete (this as { forward?: unknown }).forward;
+      else Object.defineProperty(this, 'forward', before);
+    };
+  }
+
+  /** What the printed summary shows in brackets after the class's name. */
+  protected describe(): string {
+    return '';
+  }
+
+  /** The module and all below it, one per line. */
+  toString(): string {
+    const children = this.namedChildren();
+    const head = `${this.constructor.name}(${this.describe()}`;
+    if (children.length === 0) return `${head})`;
+    const lines = children.map(([name, child]) => `  (${name}): ${child.toString().replaceAll('\n', '\n  ')}`);
+    return `${head}\n${lines.join('\n')}\n)`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
+  private namedTensors(): [string, AnyTensor][] {
+    return namedTensorsOf(this, '', new Set());
+  }
+
+  /** @internal */
+  static tensorsOf(module: Module): Iterable<[string, unknown]> {
+    return leaves(module.fields());
+  }
+}
+
+/** Tensors of a module and those below it, in the order of fields; a module met twice is listed under both names, a cycle once. */
+function namedTensorsOf(module: Module, prefix: string, path: Set<Module>): [string, AnyTensor][] {
+  if (path.has(module)) return [];
+  path.add(module);
+  const found: [string, AnyTensor][] = [];
+  const below: [string, AnyTensor][] = [];
+  for (const [name, value] of Module.tensorsOf(module)) {
+    if (value instanceof Tensor) found.push([prefix + name, value as AnyTensor]);
+    else if (value instanceof Module) below.push(...namedTensorsOf(value, `${prefix}${name}.`, path));
+  }
+  path.delete(module);
+  return [...found, ...below];
+}
+
+/** The tensors and modules in fields, also inside arrays and plain objects. */
+function* leaves(fields: Iterable<[string, unknown]>): Generator<[string, unknown]> {
+  for (const [name, value] of fields) {
+    if (value instanceof Tensor || value instanceof Module) yield [name, value];
+    else if (isContainer(value)) {
+      yield* leaves(Object.entries(value).map(([key, inner]): [string, unknown] => [`${name}.${key}`, inner]));
+    }
+  }
+}
+
+function isContainer(value: unknown): value is object {
+  if (Array.isArray(value)) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function replaceTensors(holder: Record<string, unknown>, convert: (tensor: AnyTensor) => AnyTensor): void {
+  for (const [key, value] of Object.entries(holder)) {
+    if (value instanceof Tensor) holder[key] = convert(value as AnyTensor);
+    else if (isContainer(value)) replaceTensors(value as Record<string, unknown>, convert);
+  }
+}
+
+function unique<T>(entries: [string, T][]): [string, T][] {
+  const seen = new Set<T>();
+  return entries.filter(([, value]) => !seen.has(value) && seen.add(value));
+}
+
+const snakeCase = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();

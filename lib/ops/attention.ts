@@ -1,0 +1,145 @@
+/** Scaled dot-product attention, computed in tiles: the matrix of scores is never stored. */
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { nextRandom } from '../runtime/random';
+import { isFloat, type DType } from '../tensor/dtype';
+import { recording } from '../tensor/node';
+import type { Shape } from '../tensor/shape-types';
+import { broadcastShapes, sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { ones } from './creation';
+import { where } from './pointwise-compare';
+import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+
+export interface AttentionOptions {
+  /** Broadcasts to [b, h, t, s]: bool (true: attend) or floating (added to the scores). */
+  readonly mask?: AnyTensor | undefined;
+  /** Query i sees keys 0 … i only. */
+  readonly causal?: boolean;
+  /** Of the scores; 1 / √d unless given. */
+  readonly scale?: number;
+  /** The probability with which an attention weight is dropped; 0 unless given. */
+  readonly dropout?: number;
+}
+
+interface AttentionContext {
+  readonly attributes: readonly number[];
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly dropout: number;
+}
+
+const attentionOp = defineOp<AttentionContext>('attention', {
+  dtypes: floats,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const [q, k, v] = [node.input(0), node.input(1), node.input(2)];
+    const mask = node.operand(3) as AnyTensor | undefined;
+    if (recording.enabled || node.needs(3)) return composedGradients(g, q, k, v, mask, node.context);
+    const inputs = [g, q, k, v, mask, node.output(0), node.output(1)];
+    return runMany(attentionBackwardOp, inputs, [q, k, v], node.context.attributes);
+  },
+});
+const attentionBackwardOp = defineOp('attentionBackward', { dtypes: floats });
+
+/** The gradients of q, k, v and an added mask over ops, with the scores stored: for gradients of gradients and learned masks. */
+function composedGradients(
+  g: AnyTensor,
+  q: AnyTensor,
+  k: AnyTensor,
+  v: AnyTensor,
+  mask: AnyTensor | undefined,
+  { scale, causal, dropout }: AttentionContext,
+): AnyTensor[] {
+  if (dropout > 0) {
+    throw new ArgumentError('attention: no composed gradient with dropout: got dropout > 0 with createGraph or a mask that requires a gradient');
+  }
+  const [b, h, t] = q.shape as [number, number, number];
+  const [, shared, s] = k.shape as [number, number, number];
+  const repeat = h / Math.max(shared, 1);
+  const perHead = (x: AnyTensor): AnyTensor =>
+    repeat === 1 ? x : x.unsqueeze(2).expand([b, shared, repeat, s, x.shape[3]!]).reshape([b, h, s, x.shape[3]!]);
+  const folded = (x: AnyTensor): AnyTensor =>
+    repeat === 1 ? x : x.reshape([b, shared, repeat, s, x.shape[3]!]).sum(2);
+  const [keys, values] = [perHead(k), perHead(v)];
+  let scores = q.matmul(keys.transpose()).mul(scale);
+  if (causal) scores = where(ones([t, s], { dtype: 'bool' }).tril(), scores, -Infinity);
+  if (mask?.dtype === 'bool') scores = where(mask, scores, -Infinity);
+  else if (mask !== undefined) scores = scores.add(mask);
+  const weights = scores.softmax(-1) as AnyTensor;
+  const gw = g.matmul(values.transpose());
+  const gs = weights.mul(gw.sub(weights.mul(gw).sum(-1, { keepDims: true })));
+  return [
+    gs.matmul(keys).mul(scale),
+    folded(gs.transpose().matmul(q)).mul(scale),
+    folded(weights.transpose().matmul(g)),
+    gs,
+  ];
+}
+
+/**
+ * softmax(q·kᵀ·scale + mask)·v for q [b, h, t, d], k [b, h', s, d] and v [b, h', s, e] with h' dividing h (grouped queries): y [b, h, t, e]. Inputs of
+ * rank 3 are [h, t, d]. A query that may attend to nothing gives zeros. Memory grows with t + s, not t · s.
+ *
+ * @throws ShapeError, DTypeError.
+ * @see Vaswani et al., 2017, Attention is all you need; Dao et al., 2022, FlashAttention.
+ * @example
+ * const x = randn([2, 4, 16, 8]);
+ * scaledDotProductAttention(x, x, x, { causal: true }).shape; // [2, 4, 16, 8]
+ */
+export function scaledDotProductAttention<D extends DType>(
+  q: Tensor<Shape, D>,
+  k: Tensor<Shape, D>,
+  v: Tensor<Shape, D>,
+  options?: AttentionOptions,
+): Tensor<Shape, D>;
+export function scaledDotProductAttention(
+  q: AnyTensor,
+  k: AnyTensor,
+  v: AnyTensor,
+  options: AttentionOptions = {},
+): AnyTensor {
+  const op = 'scaledDotProductAttention';
+  const inputs = { q, k, v };
+  for (const [name, x] of Object.entries(inputs)) {
+    checkTensor(op, x, name);
+    checkDType(op, x.dtype, floats);
+    if (x.dtype !== q.dtype) throw new DTypeError(`${op}: ${name}: got dtype ${x.dtype}, expected ${q.dtype} as q`);
+    if (x.rank !== q.rank || (x.rank !== 3 && x.rank !== 4)) {
+      throw new ShapeError(`${op}: ${name}: got shape ${show(x.shape)}, expected [b, h, t, d] or [h, t, d] for all of q, k and v`);
+    }
+  }
+  if (q.rank === 3) {
+    return scaledDotProductAttention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options).squeeze(0);
+  }
+  const [b, h, t, d] = q.shape as [number, number, number, number];
+  const [kb, shared, s, kd] = k.shape as [number, number, number, number];
+  const fits = kb === b && kd === d && sameShape(v.shape.slice(0, 3), k.shape.slice(0, 3));
+  if (!fits || (shared === 0 ? h !== 0 : h % shared !== 0)) {
+    throw new ShapeError(
+      `${op}: shapes do not fit: got q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}, expected [b, h, t, d], [b, h', s, d], [b, h', s, e] ` +
+        "with h' dividing h",
+      { q: q.shape, k: k.shape, v: v.shape },
+    );
+  }
+  const { causal = false, scale = 1 / Math.sqrt(d), dropout = 0 } = options;
+  if (!(dropout >= 0 && dropout < 1)) throw new ArgumentError(`${op}: dropout: got ${dropout}, expected a probability below 1`);
+  let { mask } = options;
+  if (mask !== undefined) {
+    checkTensor(op, mask, 'mask');
+    const full = [b, h, t, s];
+    if (!sameShape(broadcastShapes(op, mask.shape, full), full)) {
+      throw new ShapeError(`${op}: mask does not fit: got ${show(mask.shape)}, expected one that broadcasts to ${show(full)}`);
+    }
+    if (mask.dtype !== 'bool' && !isFloat(mask.dtype)) {
+      throw new DTypeError(`${op}: mask: got dtype ${mask.dtype}, expected bool or a floating dtype`);
+    }
+    mask = (mask.dtype === 'bool' ? mask : mask.cast(q.dtype)).expand(full);
+  }
+  const random = dropout > 0 ? nextRandom(b * h * t * s) : [0, 0, 0];
+  const attributes = [scale, Number(causal), dropout, ...random];
+  const outputs = [
+    { shape: [b, h, t, v.shape[3]!], dtype: q.dtype },
+    { shape: [b, h, t], dtype: q.dtype === 'float64' ? ('float64' as const) : ('float32' as const) },
+  ];
+  return runMany(attentionOp, [q, k, v, mask], outputs, attributes, { attributes, scale, causal, dropout })[0]!;
+}

@@ -1,0 +1,15 @@
+/** Every op as a function. Importing this installs the methods of tensors. */
+export { scaledDotProductAttention, type AttentionOptions } from './attention';
+export { conv2d, type Conv2dOptions, type Pair } from './convolution';
+export { cast, clone, contiguous } from './copy';
+export * from './creation';
+export * from './diagonal';
+export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
+export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
+export { linear, matmul } from './matmul';
+export * from './movement';
+export { batchNorm, layerNorm, logSoftmax, softmax, type BatchNormOptions, type NormOptions } from './normalization';
+export * from './pointwise';
+export { avgPool2d, maxPool2d, maxPool2dWithIndices, type AvgPool2dOptions, type MaxPool2dOptions } from './pooling';
+export * from './random';
+export * from './reduce';

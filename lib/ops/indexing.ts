@@ -1,0 +1,156 @@
+/** Ops that address elements by integer tensors. Indices live on the device: one out of range is an `IndexError` at the next read. */
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { isIndex, type DType, type IndexDType } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { normalizeAxis, sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { zeros } from './creation';
+import { allDTypes, checkTensor, defineOp, installMethods, run, type NativeOp } from './define';
+
+/** Throws unless `index` is an integer tensor that can address elements. */
+export function checkIndex(op: string, index: unknown, name = 'index'): asserts index is Tensor<Shape, IndexDType> {
+  checkTensor(op, index, name);
+  if (!isIndex(index.dtype)) throw new DTypeError(`${op}: ${name}: got dtype ${index.dtype}, expected int32 or int64`);
+}
+
+interface EmbeddingContext {
+  readonly index: AnyTensor;
+  readonly paddingIndex: number;
+}
+
+const embeddingOp: NativeOp<EmbeddingContext> = defineOp<EmbeddingContext>('embedding', {
+  dtypes: allDTypes,
+  gradient: (g, node) => {
+    const { context } = node;
+    return [run(embeddingBackwardOp, [g, context.index], node.shape(0), g.dtype, [context.paddingIndex], context), undefined];
+  },
+});
+const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward', {
+  dtypes: allDTypes,
+  gradient: (gg, { context }) => {
+    const rows = run(embeddingOp, [gg, context.index], [...context.index.shape, ...gg.shape.slice(1)], gg.dtype, undefined, context);
+    if (context.paddingIndex < 0) return [rows, undefined];
+    const kept = context.index.notEqual(context.paddingIndex).cast(gg.dtype);
+    return [rows.mul(kept.reshape([...kept.shape, ...new Array<number>(gg.rank - 1).fill(1)])), undefined];
+  },
+});
+
+export interface EmbeddingOptions {
+  /** A row that gets no gradient. */
+  readonly paddingIndex?: number;
+}
+
+/**
+ * Rows of a table: y = weight[index], of shape [...index.shape, ...weight.shape[1:]].
+ *
+ * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the table.
+ * @example
+ * embedding(eye(3), tensor([2, 0], { dtype: 'int32' })); // [[0, 0, 1], [1, 0, 0]]
+ */
+export function embedding<D extends DType>(
+  weight: Tensor<Shape, D>,
+  index: Tensor<Shape, IndexDType>,
+  options: EmbeddingOptions = {},
+): Tensor<Shape, D> {
+  checkTensor('embedding', weight, 'weight');
+  checkIndex('embedding', index);
+  if (weight.rank < 1) throw new ShapeError(`embedding: weight: got a scalar, expected [rows, …]`);
+  const { paddingIndex = -1 } = options;
+  const rows = weight.shape[0]!;
+  if (!Number.isInteger(paddingIndex) || paddingIndex < -1 || paddingIndex >= rows) {
+    throw new ArgumentError(`embedding: paddingIndex: got ${paddingIndex}, expected a row of ${rows}`);
+  }
+  const shape = [...index.shape, ...weight.shape.slice(1)];
+  return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex }) as Tensor<
+    Shape,
+    D
+  >;
+}
+
+interface AxisContext {
+  readonly axis: number;
+}
+
+/** Throws unless index has x's rank and, but for `axis`, at most its sizes. */
+function checkGather(op: string, shape: Shape, index: AnyTensor, axis: number): void {
+  const fits =
+    index.rank === shape.length && index.shape.every((size, other) => other === axis || size <= shape[other]!);
+  if (!fits) {
+    throw new ShapeError(
+      `${op}: index does not fit: got shape ${show(index.shape)}, expected the rank of ${show(shape)} and at most its sizes except at axis ${axis}`,
+    );
+  }
+}
+
+const gatherOp = defineOp<AxisContext>('gather', {
+  dtypes: allDTypes,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const zero = zeros(node.shape(0), { dtype: g.dtype, device: g.device }) as AnyTensor;
+    return [zero.scatterAdd(node.context.axis, node.input(1) as Tensor<Shape, IndexDType>, g), undefined];
+  },
+});
+
+/**
+ * Elements picked along one axis: y[i][j] = x[index[i][j]][j] for axis 0, and so on. `index` has x's rank; y has its shape.
+ *
+ * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the axis.
+ * @example
+ * tensor([[1, 2], [3, 4]]).gather(1, tensor([[1], [0]], { dtype: 'int32' })); // [[2], [3]]
+ */
+export function gather<D extends DType>(x: Tensor<Shape, D>, axis: number, index: Tensor<Shape, IndexDType>): Tensor<Shape, D> {
+  checkTensor('gather', x);
+  checkIndex('gather', index);
+  const along = normalizeAxis('gather', axis, x.shape);
+  checkGather('gather', x.shape, index, along);
+  return run(gatherOp, [x, index], index.shape, x.dtype, [along], { axis: along }) as Tensor<Shape, D>;
+}
+
+const reductions = { assign: 0, add: 1 } as const;
+
+const scatterAddOp = defineOp<AxisContext>('scatter', {
+  dtypes: allDTypes,
+  saves: { inputs: true },
+  gradient: (g, node) => [g, undefined, node.needs(2) ? takeBack(g, node.input(1), node.input(2), node.context.axis) : undefined],
+});
+
+/** The gradient of what was scattered: picked from where it went. */
+function takeBack(g: AnyTensor, index: AnyTensor, source: AnyTensor, axis: number): AnyTensor {
+  const picked = g.gather(axis, index as Tensor<Shape, IndexDType>);
+  if (sameShape(index.shape, source.shape)) return picked;
+  return picked.pad(source.shape.map((size, i) => [0, size - index.shape[i]!]));
+}
+
+/**
+ * x with `source` added where `index` points along one axis: y[index[i][j]][j] += source[i][j] for axis 0, and so on. Sums are formed in row-major
+ * order of `index`, so the result is the same at any thread count.
+ *
+ * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the axis.
+ * @example
+ * zeros([3]).scatterAdd(0, tensor([0, 0, 2], { dtype: 'int32' }), ones([3])); // [2, 0, 1]
+ */
+export function scatterAdd<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  axis: number,
+  index: Tensor<Shape, IndexDType>,
+  source: Tensor<Shape, D>,
+): Tensor<S, D> {
+  checkTensor('scatterAdd', x);
+  checkIndex('scatterAdd', index);
+  checkTensor('scatterAdd', source, 'source');
+  const along = normalizeAxis('scatterAdd', axis, x.shape);
+  checkGather('scatterAdd', x.shape, index, along);
+  if (source.rank !== index.rank || index.shape.some((size, i) => size > source.shape[i]!)) {
+    throw new ShapeError(`scatterAdd: source does not fit: got shape ${show(source.shape)}, expected at least ${show(index.shape)}`);
+  }
+  const inputs = [x, index, (source as AnyTensor).cast(x.dtype)];
+  return run(scatterAddOp, inputs, x.shape, x.dtype, [along, reductions.add], { axis: along }) as unknown as Tensor<S, D>;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    gather(axis: number, index: Tensor<Shape, IndexDType>): Tensor<Shape, D>;
+    scatterAdd(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D>): Tensor<S, D>;
+  }
+}
+installMethods({ gather, scatterAdd });

@@ -1,0 +1,210 @@
+/** Losses: how far predictions are from targets, as one number, or one per element or row. */
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
+import { recording } from '../tensor/node';
+import type { Shape } from '../tensor/shape-types';
+import { sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { oneHot } from './creation';
+import { checkDType, checkTensor, defineOp, floats, run, runMany } from './define';
+import { checkIndex } from './indexing';
+import { where } from './pointwise-compare';
+
+/** How the losses of all elements become the result. */
+export type Reduction = 'mean' | 'sum' | 'none';
+
+export interface LossOptions {
+  /** `'mean'` unless given. */
+  readonly reduction?: Reduction;
+}
+
+export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = 'mean'): AnyTensor {
+  switch (reduction) {
+    case 'mean':
+      return loss.mean();
+    case 'sum':
+      return loss.sum();
+    case 'none':
+      return loss;
+    default:
+      throw new ArgumentError(`${op}: reduction: got ${String(reduction)}, expected mean, sum or none`);
+  }
+}
+
+interface CrossEntropyContext {
+  readonly target: AnyTensor;
+  readonly weight: AnyTensor | undefined;
+  readonly attributes: readonly number[];
+}
+
+const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
+  dtypes: floats,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const logits = node.input(0);
+    const { target, weight, attributes } = node.context;
+    if (recording.enabled) return [composedGradient(g, logits, node.context)];
+    const inputs = [g, logits, target, weight, node.output(1)];
+    return [run(crossEntropyBackwardOp, inputs, logits.shape, logits.dtype, attributes)];
+  },
+});
+const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats });
+
+/** The gradient by the logits over ops: each row is softmax · Σ targets − targets, for the weighted and smoothed targets. */
+function composedGradient(g: AnyTensor, logits: AnyTensor, { target, weight, attributes }: CrossEntropyContext): AnyTensor {
+  const [ignoreIndex, smoothing] = attributes as [number, number];
+  const classes = logits.shape[1]!;
+  const counted = target.notEqual(ignoreIndex);
+  const safe = where(counted, target, 0) as Tensor<Shape, IndexDType>;
+  let targets: AnyTensor = oneHot(safe, classes, { dtype: logits.dtype }).mul(1 - smoothing);
+  if (weight === undefined) targets = targets.add(smoothing / classes);
+  else targets = targets.add(smoothing / classes).mul(weight);
+  const rows = g.mul(counted.cast(g.dtype)).cast(logits.dtype).unsqueeze(1);
+  return logits.softmax(1).mul(targets.sum(1, { keepDims: true })).sub(targets).mul(rows);
+}
+
+export interface CrossEntropyOptions extends LossOptions {
+  /** Of each class, [classes]. The mean is then weighted too. */
+  readonly weight?: AnyTensor;
+  /** A target that contributes nothing; -100 unless given. */
+  readonly ignoreIndex?: number;
+  /** The share of the target spread evenly over all classes; 0 unless given. */
+  readonly labelSmoothing?: number;
+}
+
+/**
+ * The negative log-likelihood of targets under softmax(logits): −log softmax(x)[t], for logits [n, classes] and integer targets [n] (or logits
+ * [classes] and a scalar; or logits [n, classes, d…] and targets [n, d…]; or target probabilities in the shape of the logits).
+ *
+ * @throws ShapeError, DTypeError; IndexError at the next read when a target is no class.
+ * @example
+ * crossEntropy(tensor([[2, 1, 0]]), tensor([0], { dtype: 'int32' })); // 0.4076
+ */
+export function crossEntropy<D extends DType>(
+  logits: Tensor<Shape, D>,
+  target: Tensor<Shape, DType>,
+  options?: CrossEntropyOptions,
+): Tensor<Shape, D>;
+export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: CrossEntropyOptions = {}): AnyTensor {
+  const op = 'crossEntropy';
+  checkTensor(op, logits, 'logits');
+  checkTensor(op, target, 'target');
+  checkDType(op, logits.dtype, floats);
+  const { weight, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
+  }
+  if (logits.rank === 0) throw new ShapeError(`${op}: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]`);
+  const classAxis = logits.rank === 1 ? 0 : 1;
+  const classes = logits.shape[classAxis]!;
+  if (weight !== undefined) {
+    checkTensor(op, weight, 'weight');
+    if (!sameShape(weight.shape, [classes])) {
+      throw new ShapeError(`${op}: weight does not fit: got shape ${show(weight.shape)}, expected [${classes}]`);
+    }
+  }
+  if (isFloat(target.dtype)) return softCrossEntropy(logits, target, classAxis, options);
+  const expected = logits.shape.filter((_, axis) => axis !== classAxis);
+  if (!sameShape(target.shape, expected)) {
+    throw new ShapeError(
+      `${op}: target does not fit: got shape ${show(target.shape)} for logits ${show(logits.shape)}, expected ${show(expected)}`,
+      { logits: logits.shape, target: target.shape },
+    );
+  }
+  checkIndex(op, target, 'target');
+  const rows = logits.rank === 2 ? logits : movedToLast(logits, classAxis).reshape([target.size, classes]);
+  const context: CrossEntropyContext = {
+    target: (target as AnyTensor).reshape([target.size]),
+    weight: weight?.cast(logits.dtype),
+    attributes: [ignoreIndex, labelSmoothing],
+  };
+  const dtype = logits.dtype === 'float64' ? 'float64' : 'float32';
+  const output = { shape: [target.size], dtype } as const;
+  const inputs = [rows, context.target, context.weight];
+  const loss = runMany(crossEntropyOp, inputs, [output, output], context.attributes, context)[0]!;
+  if (reduction !== 'mean') return reduceLoss(op, loss, reduction).reshape(reduction === 'none' ? target.shape : []);
+  // The mean is over the rows that count, by their weights.
+  const counted = context.target.notEqual(ignoreIndex).cast(dtype);
+  const total =
+    weight === undefined
+      ? counted.sum()
+      : counted.mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1) as Tensor<Shape, IndexDType>)).sum();
+  return loss.sum().div(total);
+}
+
+/** x with `axis` as its last axis, the others in order. */
+const movedToLast = (x: AnyTensor, axis: number): AnyTensor =>
+  x.permute([...x.shape.keys()].filter((other) => other !== axis).concat(axis));
+
+function softCrossEntropy(
+  logits: AnyTensor,
+  target: AnyTensor,
+  classAxis: number,
+  { weight, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions,
+): AnyTensor {
+  if (!sameShape(target.shape, logits.shape)) {
+    throw new ShapeError(
+      `crossEntropy: target does not fit: got probabilities ${show(target.shape)}, expected the shape ${show(logits.shape)} of the logits`,
+    );
+  }
+  const classes = logits.shape[classAxis]!;
+  const smooth = labelSmoothing === 0 ? target : target.mul(1 - labelSmoothing).add(labelSmoothing / classes);
+  let terms = smooth.mul(logits.logSoftmax(classAxis));
+  if (weight !== undefined) {
+    terms = terms.mul(weight.reshape(logits.shape.map((_, axis) => (axis === classAxis ? classes : 1))));
+  }
+  return reduceLoss('crossEntropy', terms.sum(classAxis).neg(), reduction);
+}
+
+/** Throws unless both tensors have one shape and a floating dtype. */
+function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void {
+  checkTensor(op, input);
+  checkTensor(op, target, 'target');
+  checkDType(op, input.dtype, floats);
+  if (!sameShape(input.shape, target.shape)) {
+    throw new ShapeError(`${op}: shapes differ: got input ${show(input.shape)} and target ${show(target.shape)}, expected one shape`);
+  }
+  if (!isFloat(target.dtype)) throw new DTypeError(`${op}: target: got dtype ${target.dtype}, expected a floating dtype`);
+}
+
+/**
+ * The squared error (input − target)².
+ *
+ * @example
+ * mseLoss(tensor([1, 2]), tensor([1, 4])); // 2
+ */
+export function mseLoss<D extends DType>(input: Tensor<Shape, D>, target: Tensor<Shape, D>, options?: LossOptions): Tensor<Shape, D>;
+export function mseLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
+  checkPrediction('mseLoss', input, target);
+  return reduceLoss('mseLoss', input.sub(target).square(), options.reduction);
+}
+
+export interface BceWithLogitsOptions extends LossOptions {
+  /** Of each element; broadcasts to the input. */
+  readonly weight?: AnyTensor;
+  /** Of the positive class; broadcasts to the input. */
+  readonly posWeight?: AnyTensor;
+}
+
+/**
+ * Binary cross entropy of sigmoid(input) and targets in [0, 1], without overflow: max(x, 0) − x·t + log(1 + exp(−|x|)).
+ *
+ * @example
+ * bceWithLogits(tensor([0]), tensor([1])); // 0.6931
+ */
+export function bceWithLogits<D extends DType>(
+  input: Tensor<Shape, D>,
+  target: Tensor<Shape, D>,
+  options?: BceWithLogitsOptions,
+): Tensor<Shape, D>;
+export function bceWithLogits(input: AnyTensor, target: AnyTensor, options: BceWithLogitsOptions = {}): AnyTensor {
+  checkPrediction('bceWithLogits', input, target);
+  const { posWeight, weight } = options;
+  // softplus(x) − x·t; with a positive weight p: (1 − t)·x + (1 + (p − 1)·t)·softplus(−x).
+  let loss =
+    posWeight === undefined
+      ? input.softplus().sub(input.mul(target))
+      : input.sub(input.mul(target)).add(input.neg().softplus().mul(target.mul(posWeight.sub(1)).add(1)));
+  if (weight !== undefined) loss = loss.mul(weight);
+  return reduceLoss('bceWithLogits', loss, options.reduction);
+}

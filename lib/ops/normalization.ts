@@ -1,0 +1,308 @@
+/** Softmax and the normalisations. */
+import { ArgumentError, ShapeError } from '../errors';
+import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
+import { recording } from '../tensor/node';
+import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
+import { normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkDType, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
+
+interface AxisContext {
+  readonly axis: number;
+}
+
+const softmaxOp = defineOp<AxisContext>('softmax', {
+  dtypes: floats,
+  saves: { outputs: true },
+  gradient: (g, node) => {
+    const { axis } = node.context;
+    return [run(softmaxBackwardOp, [g, node.output()], g.shape, g.dtype, [axis], { axis })];
+  },
+});
+// gx = y ∘ (g − Σ g∘y)
+const softmaxBackwardOp = defineOp<AxisContext>('softmaxBackward', {
+  dtypes: floats,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const { axis } = node.context;
+    const g = node.input(0);
+    const y = node.input(1);
+    const total = (x: AnyTensor): AnyTensor => x.sum(axis, { keepDims: true });
+    return [
+      node.needs(0) ? y.mul(gg.sub(total(gg.mul(y)))) : undefined,
+      node.needs(1) ? gg.mul(g.sub(total(g.mul(y)))).sub(g.mul(total(gg.mul(y)))) : undefined,
+    ];
+  },
+});
+
+/**
+ * exp(x) / Σ exp(x) along `axis`, without overflow.
+ *
+ * @example
+ * tensor([1, 1]).softmax(-1); // [0.5, 0.5]
+ */
+export function softmax<S extends Shape, D extends DType, const A extends number>(
+  x: Tensor<S, D>,
+  axis: A & Ok<AxisCheck<S, A, 'softmax'>>,
+): Tensor<S, ToFloat<D>>;
+export function softmax(x: AnyTensor, axis: number): AnyTensor {
+  checkTensor('softmax', x);
+  const along = x.rank === 0 ? 0 : normalizeAxis('softmax', axis, x.shape);
+  const dtype = toFloat(x.dtype);
+  if (x.rank === 0) return softmax(x.reshape([1]), 0).reshape([]);
+  return run(softmaxOp, [x.cast(dtype)], x.shape, dtype, [along], { axis: along });
+}
+
+const logSoftmaxOp = defineOp<AxisContext>('logSoftmax', {
+  dtypes: floats,
+  saves: { outputs: true },
+  gradient: (g, node) => {
+    const { axis } = node.context;
+    return [run(logSoftmaxBackwardOp, [g, node.output()], g.shape, g.dtype, [axis], { axis })];
+  },
+});
+// gx = g − exp(y) Σ g
+const logSoftmaxBackwardOp = defineOp<AxisContext>('logSoftmaxBackward', {
+  dtypes: floats,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const { axis } = node.context;
+    const total = (x: AnyTensor): AnyTensor => x.sum(axis, { keepDims: true });
+    const p = node.input(1).exp();
+    return [
+      node.needs(0) ? gg.sub(total(gg.mul(p))) : undefined,
+      node.needs(1) ? gg.mul(p).mul(total(node.input(0))).neg() : undefined,
+    ];
+  },
+});
+
+/**
+ * x − log Σ exp(x) along `axis`, without overflow.
+ *
+ * @example
+ * tensor([1, 1]).logSoftmax(-1); // [-0.6931, -0.6931]
+ */
+export function logSoftmax<S extends Shape, D extends DType, const A extends number>(
+  x: Tensor<S, D>,
+  axis: A & Ok<AxisCheck<S, A, 'logSoftmax'>>,
+): Tensor<S, ToFloat<D>>;
+export function logSoftmax(x: AnyTensor, axis: number): AnyTensor {
+  checkTensor('logSoftmax', x);
+  const dtype = toFloat(x.dtype);
+  if (x.rank === 0) return logSoftmax(x.reshape([1]), 0).reshape([]);
+  const along = normalizeAxis('logSoftmax', axis, x.shape);
+  return run(logSoftmaxOp, [x.cast(dtype)], x.shape, dtype, [along], { axis: along });
+}
+
+/** The dtype of means and deviations: float64 for float64, else float32. */
+const statisticsDType = (dtype: DType): DType => (dtype === 'float64' ? 'float64' : 'float32');
+
+/**
+ * The gradients (gx, gw, gb) of y = x̂·weight + bias, x̂ = (x − mean)·rstd with statistics over `axes`, written over ops. Used in place of the
+ * fused kernel when the backward pass is itself recorded. `weight` broadcasts against x.
+ */
+function composedGradients(
+  g: AnyTensor,
+  x: AnyTensor,
+  weight: AnyTensor | undefined,
+  axes: readonly number[],
+  epsilon: number,
+): AnyTensor[] {
+  const average = (t: AnyTensor): AnyTensor => t.mean(axes, { keepDims: true });
+  const centred = x.sub(average(x));
+  const rstd = average(centred.square()).add(epsilon).rsqrt();
+  const normalized = centred.mul(rstd);
+  const inner = weight === undefined ? g : g.mul(weight);
+  const gx = inner.sub(average(inner)).sub(normalized.mul(average(inner.mul(normalized)))).mul(rstd);
+  return [gx, g.mul(normalized), g];
+}
+
+interface NormContext {
+  readonly epsilon: number;
+}
+
+const layerNormOp = defineOp<NormContext>('layerNorm', {
+  dtypes: floats,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const x = node.input(0);
+    const weight = node.operand(1) as AnyTensor | undefined;
+    const size = x.shape[x.rank - 1]!;
+    if (recording.enabled) {
+      const [gx, gw, gb] = composedGradients(g, x, weight, [-1], node.context.epsilon);
+      return [gx, node.needs(1) ? gw!.sumTo([size]) : undefined, node.needs(2) ? gb!.sumTo([size]) : undefined];
+    }
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [size] };
+    const inputs = [g, x, weight, node.output(1), node.output(2)];
+    const [gx, gw, gb] = runMany(layerNormBackwardOp, inputs, [x, parameter, parameter]);
+    return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
+  },
+});
+const layerNormBackwardOp = defineOp('layerNormBackward', { dtypes: floats });
+
+/** Throws unless `parameter` is a vector of `size`, or left out. */
+function checkParameter(op: string, name: string, parameter: AnyTensor | undefined, size: number): void {
+  if (parameter === undefined) return;
+  checkTensor(op, parameter, name);
+  if (parameter.rank !== 1 || parameter.shape[0] !== size) {
+    throw new ShapeError(`${op}: ${name} does not fit: got shape ${show(parameter.shape)}, expected [${size}]`);
+  }
+}
+
+export interface NormOptions {
+  /** Added to the variance; 1e-5 unless given. */
+  readonly epsilon?: number;
+}
+
+/**
+ * Layer normalisation over the last axes, as many as `shape` has: y = (x − mean) / √(var + ε) · weight + bias, with weight and bias of `shape`.
+ *
+ * @throws ShapeError when `shape` is not the end of x's shape, or weight or bias have another one.
+ * @see Ba, Kiros and Hinton, 2016, Layer normalization.
+ * @example
+ * layerNorm(randn([8, 16]), [16]).shape; // [8, 16]
+ */
+export function layerNorm<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  shape: number | Shape,
+  weight?: Tensor<Shape, D>,
+  bias?: Tensor<Shape, D>,
+  options?: NormOptions,
+): Tensor<S, D>;
+export function layerNorm(
+  x: AnyTensor,
+  shape: number | Shape,
+  weight?: AnyTensor,
+  bias?: AnyTensor,
+  options: NormOptions = {},
+): AnyTensor {
+  const op = 'layerNorm';
+  checkTensor(op, x);
+  checkDType(op, x.dtype, floats);
+  const normalized = typeof shape === 'number' ? [shape] : shape;
+  const rows = x.shape.slice(0, x.rank - normalized.length);
+  if (normalized.length === 0 || !sameShape([...rows, ...normalized], x.shape)) {
+    throw new ShapeError(`${op}: shape is not the end of the input's: got ${show(normalized)}, expected the last axes of ${show(x.shape)}`);
+  }
+  const size = sizeOf(normalized);
+  const flat = (parameter: AnyTensor | undefined, name: string): AnyTensor | undefined => {
+    if (parameter === undefined || normalized.length === 1) return parameter;
+    checkTensor(op, parameter, name);
+    if (!sameShape(parameter.shape, normalized)) {
+      throw new ShapeError(`${op}: ${name} does not fit: got shape ${show(parameter.shape)}, expected ${show(normalized)}`);
+    }
+    return parameter.reshape([size]);
+  };
+  const scale = flat(weight, 'weight');
+  const shift = flat(bias, 'bias');
+  checkParameter(op, 'weight', scale, size);
+  checkParameter(op, 'bias', shift, size);
+  const { epsilon = 1e-5 } = options;
+  const input = normalized.length === 1 ? x : x.reshape([...rows, size]);
+  const statistics = { dtype: statisticsDType(x.dtype), shape: rows };
+  const outputs = [{ shape: input.shape, dtype: x.dtype }, statistics, statistics];
+  const y = runMany(layerNormOp, [input, scale, shift], outputs, [epsilon], { epsilon })[0]!;
+  return normalized.length === 1 ? y : y.reshape(x.shape);
+}
+
+const batchNormOp = defineOp<NormContext>('batchNorm', {
+  dtypes: floats,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const x = node.input(0);
+    const weight = node.operand(1) as AnyTensor | undefined;
+    const channels = x.shape[1]!;
+    if (recording.enabled) {
+      const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+      const [gx, gw, gb] = composedGradients(g, x, weight && perChannel(weight, x), axes, node.context.epsilon);
+      return [gx, node.needs(1) ? gw!.sum(axes) : undefined, node.needs(2) ? gb!.sum(axes) : undefined];
+    }
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [channels] };
+    const inputs = [g, x, weight, node.output(1), node.output(2)];
+    const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [x, parameter, parameter]);
+    return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
+  },
+});
+const batchNormBackwardOp = defineOp('batchNormBackward', { dtypes: floats });
+
+/** A vector of one value per channel, seen so that it broadcasts against x [n, c, …]. */
+const perChannel = (vector: AnyTensor, x: AnyTensor): AnyTensor =>
+  vector.reshape([vector.shape[0]!, ...new Array<number>(x.rank - 2).fill(1)]);
+
+export interface BatchNormOptions extends NormOptions {
+  /** Normalise with the statistics of this batch, and move the running ones towards them. Otherwise the running ones are used. */
+  readonly training?: boolean;
+  /** How far the running statistics move: running = (1 − momentum)·running + momentum·batch; 0.1 unless given. */
+  readonly momentum?: number;
+}
+
+/**
+ * Batch normalisation of x [n, c, …] per channel: y = (x − mean) / √(var + ε) · weight + bias. In training, mean and (biased) variance are those of the
+ * batch, and the running ones, if given, are updated in place (with the unbiased variance).
+ *
+ * @throws ShapeError when a parameter is not [c], or a training batch has one value per channel.
+ * @see Ioffe and Szegedy, 2015, Batch normalization.
+ * @example
+ * batchNorm(randn([8, 4, 5, 5]), undefined, undefined, undefined, undefined, { training: true }).shape; // [8, 4, 5, 5]
+ */
+export function batchNorm<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  runningMean: Tensor<Shape, DType> | undefined,
+  runningVar: Tensor<Shape, DType> | undefined,
+  weight?: Tensor<Shape, D>,
+  bias?: Tensor<Shape, D>,
+  options?: BatchNormOptions,
+): Tensor<S, D>;
+export function batchNorm(
+  x: AnyTensor,
+  runningMean: AnyTensor | undefined,
+  runningVar: AnyTensor | undefined,
+  weight?: AnyTensor,
+  bias?: AnyTensor,
+  options: BatchNormOptions = {},
+): AnyTensor {
+  const op = 'batchNorm';
+  checkTensor(op, x);
+  checkDType(op, x.dtype, floats);
+  if (x.rank < 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [n, c, …]`);
+  const channels = x.shape[1]!;
+  checkParameter(op, 'runningMean', runningMean, channels);
+  checkParameter(op, 'runningVar', runningVar, channels);
+  checkParameter(op, 'weight', weight, channels);
+  checkParameter(op, 'bias', bias, channels);
+  const { epsilon = 1e-5, momentum = 0.1, training = false } = options;
+  if (!training) {
+    if (runningMean === undefined || runningVar === undefined) {
+      throw new ArgumentError(`${op}: running statistics: got none, expected runningMean and runningVar outside training`);
+    }
+    const rstd = runningVar.add(epsilon).rsqrt();
+    const scale = weight === undefined ? rstd : rstd.mul(weight);
+    const shift = bias === undefined ? runningMean.mul(scale).neg() : bias.sub(runningMean.mul(scale));
+    return x.mul(perChannel(scale, x).cast(x.dtype)).add(perChannel(shift, x).cast(x.dtype));
+  }
+  const count = x.size / Math.max(channels, 1);
+  if (count === 1) {
+    throw new ShapeError(`${op}: one value per channel has no variance: got shape ${show(x.shape)}, expected more in training`);
+  }
+  const statistics = { dtype: statisticsDType(x.dtype), shape: [channels] };
+  const outputs = [{ shape: x.shape, dtype: x.dtype }, statistics, statistics];
+  const [y, mean, rstd] = runMany(batchNormOp, [x, weight, bias], outputs, [epsilon], { epsilon }) as [
+    AnyTensor,
+    AnyTensor,
+    AnyTensor,
+  ];
+  if (runningMean !== undefined) runningMean.lerp_(mean, momentum);
+  if (runningVar !== undefined) {
+    const biased = rstd.square().reciprocal().sub(epsilon);
+    runningVar.lerp_(biased.mul(count / (count - 1)), momentum);
+  }
+  return y;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    softmax<const A extends number>(axis: A & Ok<AxisCheck<S, A, 'softmax'>>): Tensor<S, ToFloat<D>>;
+    logSoftmax<const A extends number>(axis: A & Ok<AxisCheck<S, A, 'logSoftmax'>>): Tensor<S, ToFloat<D>>;
+  }
+}
+installMethods({ softmax, logSoftmax });

@@ -1,0 +1,5 @@
+/** Optimizers, as `optim`. */
+export * from './adam';
+export * from './clip';
+export * from './optimizer';
+export * from './sgd';

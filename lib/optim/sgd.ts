@@ -1,0 +1,66 @@
+/** Stochastic gradient descent. */
+import { emptyLike } from '../ops/creation';
+import { sgdStep } from '../ops/optimizer-steps';
+import type { AnyTensor } from '../tensor/tensor';
+import { checkSetting, Optimizer, partition, type Group, type ParameterGroup } from './optimizer';
+
+export interface SGDSettings {
+  /** The learning rate; 1e-3 unless given. */
+  lr: number;
+  /** 0 unless given. */
+  momentum: number;
+  /** How much of a new gradient the momentum leaves out; 0 unless given. */
+  dampening: number;
+  /** L2 penalty, added to the gradient; 0 unless given. */
+  weightDecay: number;
+  /** Look ahead along the momentum; false unless given. */
+  nesterov: boolean;
+  /** Ascend instead of descending; false unless given. */
+  maximize: boolean;
+}
+
+/**
+ * Stochastic gradient descent with momentum: b ← μ·b + (1 − dampening)·g, p ← p − lr·b. Sutskever et al., 2013, for Nesterov's form; the formulas are
+ * PyTorch's.
+ *
+ * @example
+ * const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
+ */
+export class SGD extends Optimizer<SGDSettings> {
+  constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<SGDSettings>[], settings: Partial<SGDSettings> = {}) {
+    super(parameters, {
+      lr: 1e-3,
+      momentum: 0,
+      dampening: 0,
+      weightDecay: 0,
+      nesterov: false,
+      maximize: false,
+      ...settings,
+    });
+  }
+
+  protected check(s: SGDSettings): void {
+    checkSetting('SGD', 'lr', s.lr);
+    checkSetting('SGD', 'momentum', s.momentum);
+    checkSetting('SGD', 'weightDecay', s.weightDecay);
+  }
+
+  protected update(group: Group<SGDSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {
+    const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
+    const settings = { learningRate: lr, momentum, dampening, weightDecay, nesterov, maximize };
+    const pieces = partition(parameters, gradients, (p) => `${p.dtype} ${momentum !== 0 && !this.state.has(p)}`);
+    for (const piece of pieces) {
+      if (momentum === 0) {
+        sgdStep(piece.parameters, piece.gradients, [], { ...settings, firstStep: false });
+        continue;
+      }
+      const firstStep = !this.state.has(piece.parameters[0]!);
+      const momenta = piece.parameters.map((parameter) => {
+        const own = this.state.get(parameter) ?? { momentum_buffer: emptyLike(parameter.detach()).keep() };
+        this.state.set(parameter, own);
+        return own['momentum_buffer'] as AnyTensor;
+      });
+      sgdStep(piece.parameters, piece.gradients, momenta, { ...settings, firstStep });
+    }
+  }
+}

@@ -1,0 +1,3 @@
+/** What surrounds a training loop, as `train`. */
+export * from './progress';
+export { buildReport, writeReport, type HistoryPoint, type Report, type ReportSample } from './report';
