@@ -12,6 +12,12 @@ namespace hadal::cpu {
 // Elements that packing may write beyond the end of a strip or panel: whole vectors are stored, the next one overwrites.
 inline constexpr int64_t kPackSlack = 64;
 
+#if defined(__AVX512F__)
+inline constexpr bool kHasMasks = true;
+#else
+inline constexpr bool kHasMasks = false;
+#endif
+
 template <class E>
 inline Vec<Compute<E>> load_as_compute(const E* from) {
   return load(from);
@@ -44,23 +50,34 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
   if (step == 1) {
     // Squares through registers. The last group of lanes first: what it stores too much, the first group overwrites.
     const int64_t groups = (padded + kWidth - 1) / kWidth;
-    for (; p + kWidth <= steps; p += kWidth) {
+    const int64_t end = kHasMasks || steps >= kWidth ? steps : 0;
+    for (; p < end; p += kWidth) {
+      // The last square may overlap the one before it.
+      if (!kHasMasks && p + kWidth > steps) p = steps - kWidth;
+      const int count = static_cast<int>(std::min<int64_t>(kWidth, steps - p));
       for (int64_t group = groups - 1; group >= 0; --group) {
         const E* corner = from + group * kWidth * lane_stride + p;
         const int64_t valid = std::min<int64_t>(kWidth, lanes - group * kWidth);
         Vec<T> square[kWidth];
-        if (valid == kWidth) {
+        if (valid == kWidth && count == kWidth) {
           unroll<kWidth>([&](auto i) __attribute__((always_inline)) { square[i] = load_as_compute(corner + i * lane_stride); });
         } else {
           unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
-            square[i] = i < valid ? load_as_compute(corner + i * lane_stride) : Vec<T>{};
+            square[i] = i < valid ? load_columns(corner + i * lane_stride, count) : Vec<T>{};
           });
         }
         transpose<T>(square);
         T* out = to + p * width + group * kWidth;
-        unroll<kWidth>([&](auto i) __attribute__((always_inline)) { store(out + i * width, square[i]); });
+        if (count == kWidth) {
+          unroll<kWidth>([&](auto i) __attribute__((always_inline)) { store(out + i * width, square[i]); });
+        } else {
+          unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+            if (i < count) store(out + i * width, square[i]);
+          });
+        }
       }
     }
+    p = end;
   }
   for (; p < steps; ++p) {
     const E* row = from + p * step;

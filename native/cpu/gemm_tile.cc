@@ -31,9 +31,7 @@ void run_tile(const Tile<T>& tile) {
   });
   switch (tile.start) {
     case Start::kZero:
-      break;
     case Start::kAccumulate:
-      each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = load_edge(tile.c + r * tile.c_row, v); });
       break;
     case Start::kColumnBias:
       each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = load_edge(tile.bias, v); });
@@ -42,6 +40,9 @@ void run_tile(const Tile<T>& tile) {
       each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = broadcast(tile.bias[r]); });
       break;
   }
+
+  // c is far away as a rule, and needed when the sums are done; not worth it where that is at once.
+  if (tile.k * tile.segments >= 128) each([&](auto r, auto v) __attribute__((always_inline)) { __builtin_prefetch(tile.c + r * tile.c_row + v * kWidth, 1); });
 
   const int64_t a_row = tile.a_row, a_step = tile.a_step, b_step = tile.b_step;
   for (int64_t segment = 0; segment < tile.segments; ++segment) {
@@ -80,6 +81,9 @@ void run_tile(const Tile<T>& tile) {
     each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += sums[s + 1][r][v]; });
   });
 
+  if (tile.start == Start::kAccumulate) {
+    each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += load_edge(tile.c + r * tile.c_row, v); });
+  }
   if (whole) {
     each([&](auto r, auto v) __attribute__((always_inline)) { store(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
   } else {

@@ -72,6 +72,7 @@ inline Vec<T> load_columns(const T* from, int count) {
     return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), from);
   }
 #endif
+  if (count == kLanes<T>) return load(from);
   Vec<T> v{};
   for (int i = 0; i < count; ++i) v[i] = from[i];
   return v;
@@ -85,19 +86,33 @@ inline void store_columns(T* to, Vec<T> v, int count) {
     return _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), (__m512d)v);
   }
 #endif
+  if (count == kLanes<T>) return store(to, v);
   for (int i = 0; i < count; ++i) to[i] = v[i];
 }
-inline Vec<float> load_columns(const BFloat16* from, int count) {
-  return count == kLanes<float> ? load(from) : load_partial(from, count);
+template <class Half>
+  requires(sizeof(Half) == 2)
+inline Vec<float> load_columns(const Half* from, int count) {
+  alignas(kVectorBytes) Half lanes[kLanes<float>];
+#if defined(__AVX512F__)
+  const __m256i masked = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from);
+  std::memcpy(static_cast<void*>(lanes), &masked, sizeof lanes);
+#else
+  for (int i = 0; i < kLanes<float>; ++i) lanes[i] = i < count ? from[i] : Half(0.0f);
+#endif
+  return load(lanes);
 }
-inline Vec<float> load_columns(const Float16* from, int count) {
-  return count == kLanes<float> ? load(from) : load_partial(from, count);
-}
-inline void store_columns(BFloat16* to, Vec<float> v, int count) {
-  count == kLanes<float> ? store(to, v) : store_partial(to, v, count);
-}
-inline void store_columns(Float16* to, Vec<float> v, int count) {
-  count == kLanes<float> ? store(to, v) : store_partial(to, v, count);
+template <class Half>
+  requires(sizeof(Half) == 2)
+inline void store_columns(Half* to, Vec<float> v, int count) {
+  alignas(kVectorBytes) Half lanes[kLanes<float>];
+  store(lanes, v);
+#if defined(__AVX512F__)
+  __m256i whole;
+  std::memcpy(&whole, lanes, sizeof whole);
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), whole);
+#else
+  for (int i = 0; i < count; ++i) to[i] = lanes[i];
+#endif
 }
 
 // Transposes a square of kLanes vectors in registers: log2(kLanes) rounds of perfect shuffles.

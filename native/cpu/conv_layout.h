@@ -1,0 +1,108 @@
+// How convolutions see images: channels-last rows with their padding, in the type that is computed in. Owns the way from a
+// view of any strides into that layout and from tiles of pixels × channels back to a view. Called by conv2d.cc.
+#pragma once
+
+#include "cpu/gemm_pack.h"
+#include "runtime/tensor_view.h"
+
+namespace hadal::cpu {
+
+// One tensor [n, c, h, w] of any strides.
+template <class E>
+struct Images {
+  E* data = nullptr;
+  int64_t count = 0, channels = 0, height = 0, width = 0;
+  int64_t image_stride = 0, channel_stride = 0, row_stride = 0, pixel_stride = 0;
+
+  explicit Images(const TensorView& view)
+      : data(view.as<E>()),
+        count(view.shape[0]),
+        channels(view.shape[1]),
+        height(view.shape[2]),
+        width(view.shape[3]),
+        image_stride(view.strides[0]),
+        channel_stride(view.strides[1]),
+        row_stride(view.strides[2]),
+        pixel_stride(view.strides[3]) {}
+  E* at(int64_t image, int64_t channel) const { return data + image * image_stride + channel * channel_stride; }
+};
+
+// A window of an image: rows and columns may lie outside, where it is zero.
+struct Window {
+  int64_t row = 0, column = 0;
+  int64_t rows = 0, columns = 0;
+};
+
+template <class E>
+inline void convert_row(const E* from, Compute<E>* to, int64_t count) {
+  constexpr int kWidth = kLanes<Compute<E>>;
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(to + i, load_as_compute(from + i));
+  if (i < count) store_columns(to + i, load_columns(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
+}
+
+// to[row][column][channel], `pixel` elements from one column to the next (channels ≤ pixel; what lies between is undefined
+// unless `pixel` is whole vectors, then it is zero). Writes up to kPackSlack elements past the end.
+template <class E>
+void to_channels_last(const Images<E>& images, int64_t image, int64_t first_channel, int64_t channels,
+                      const Window& window, Compute<E>* to, int64_t pixel) {
+  using T = Compute<E>;
+  const int64_t begin = std::clamp<int64_t>(-window.column, 0, window.columns);
+  const int64_t end = std::clamp<int64_t>(images.width - window.column, begin, window.columns);
+  const int64_t padded = pixel % kLanes<T> == 0 && pixel - channels < kLanes<T> ? pixel : channels;
+  for (int64_t r = 0; r < window.rows; ++r, to += window.columns * pixel) {
+    const int64_t y = window.row + r;
+    if (y < 0 || y >= images.height || begin == end) {
+      std::fill(to, to + window.columns * pixel, T(0));
+      continue;
+    }
+    const E* from = images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    std::fill(to, to + begin * pixel, T(0));
+    T* inner = to + begin * pixel;
+    if ((images.channel_stride == 1 || channels == 1) && images.pixel_stride == channels && pixel == channels) {
+      convert_row(from, inner, (end - begin) * channels);
+    } else {
+      pack(from, images.channel_stride, images.pixel_stride, channels, padded, end - begin, inner, pixel);
+    }
+    std::fill(to + end * pixel, to + window.columns * pixel, T(0));
+  }
+}
+
+// Moves a tile [pixels][channels], `width` elements from pixel to pixel, to a view; pixels ≤ kMaxRows. Writes =.
+template <class E>
+void store_tile(const Compute<E>* tile, int64_t width, int64_t pixels, int64_t channels, E* to, int64_t pixel_stride,
+                int64_t channel_stride) {
+  using T = Compute<E>;
+  constexpr int kWidth = kLanes<T>;
+  if (channel_stride == 1) {
+    for (int64_t r = 0; r < pixels; ++r) {
+      for (int64_t c = 0; c < channels; c += kWidth) {
+        const int count = static_cast<int>(std::min<int64_t>(kWidth, channels - c));
+        store_columns(to + r * pixel_stride + c, load_columns(tile + r * width + c, count), count);
+      }
+    }
+    return;
+  }
+  if (pixel_stride == 1) {
+    for (int64_t first = 0; first < pixels; first += kWidth) {
+      const int rows = static_cast<int>(std::min<int64_t>(kWidth, pixels - first));
+      for (int64_t c = 0; c < channels; c += kWidth) {
+        Vec<T> square[kWidth];
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          square[i] = i < rows ? load(tile + (first + i) * width + c) : Vec<T>{};
+        });
+        transpose<T>(square);
+        const int count = static_cast<int>(std::min<int64_t>(kWidth, channels - c));
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          if (i < count) store_columns(to + first + (c + i) * channel_stride, square[i], rows);
+        });
+      }
+    }
+    return;
+  }
+  for (int64_t r = 0; r < pixels; ++r) {
+    for (int64_t c = 0; c < channels; ++c) to[r * pixel_stride + c * channel_stride] = static_cast<E>(tile[r * width + c]);
+  }
+}
+
+}  // namespace hadal::cpu
