@@ -65,9 +65,11 @@ export function setRandomState(state: RandomState): void {
   offset = state.offset;
 }
 
-/** Takes the numbers for `count` elements from the stream. */
-export function nextRandom(count: number): RandomStream {
+/**
+ * Takes what `elements` elements draw from the stream, at one word each or two (native/runtime/philox.h says which ops need two).
+ */
+export function nextRandom(elements: number, wordsPerElement: 1 | 2 = 1): RandomStream {
   const stream: RandomStream = [low, high, offset];
-  offset += Math.ceil(count / 4);
+  offset += Math.ceil((elements * wordsPerElement) / 4);
   return stream;
 }

@@ -1,0 +1,153 @@
+/** Diagonals and triangles of matrices. */
+import { ArgumentError, ShapeError } from '../errors';
+import type { DType } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { checkShape, normalizeAxis, show } from '../tensor/shapes';
+import type { Tensor, AnyTensor } from '../tensor/tensor';
+import { zeros, type CreationOptions } from './creation';
+import { allDTypes, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
+import { where } from './pointwise-compare';
+
+/** How many elements the diagonal of a matrix has that begins `offset` columns to the right of the corner. */
+const lengthOf = (rows: number, columns: number, offset: number): number =>
+  Math.max(0, Math.min(rows + Math.min(offset, 0), columns - Math.max(offset, 0)));
+
+function checkOffset(op: string, offset: number): void {
+  if (Number.isSafeInteger(offset)) return;
+  throw new ArgumentError(`${op}: offset: got ${String(offset)}, expected an integer`);
+}
+
+/** The diagonal of the last two axes. */
+function lastDiagonal(x: AnyTensor, offset: number): AnyTensor {
+  const rank = x.shape.length;
+  const [rows, columns] = x.shape.slice(-2) as [number, number];
+  const [down, right] = x.strides.slice(-2) as [number, number];
+  const length = lengthOf(rows, columns, offset);
+  const skipped = length === 0 ? 0 : offset >= 0 ? offset * right : -offset * down;
+  const shape = [...x.shape.slice(0, rank - 2), length];
+  const strides = [...x.strides.slice(0, rank - 2), down + right];
+  return view(diagonalOp, x, shape, strides, x.offset + skipped, offset);
+}
+
+const diagonalOp = defineView<number>('diagonal', (g, node) => {
+  const [rows, columns] = node.shape(0).slice(-2) as [number, number];
+  return [placed(g, rows, columns, node.context)];
+});
+
+/** Matrices of zeros with the rows of `x` as diagonals. */
+function placed(x: AnyTensor, rows: number, columns: number, offset: number): AnyTensor {
+  const mask = zeros([rows, columns], { dtype: 'bool' });
+  lastDiagonal(mask, offset).fill_(1);
+  // Element i stands in row i of a diagonal above the corner, in column i of one below.
+  const missing = (offset >= 0 ? rows : columns) - x.shape[x.rank - 1]!;
+  const padded = missing > 0 ? x.pad([[0, missing]]) : x;
+  return where(mask, padded.unsqueeze(offset >= 0 ? -1 : -2), 0);
+}
+
+export interface DiagonalOptions {
+  /** How many columns to the right of the corner it begins; 0 unless given. */
+  readonly offset?: number;
+  /** The axes of the matrices; the last two unless given. */
+  readonly axes?: readonly [rows: number, columns: number];
+}
+
+/**
+ * The diagonals of the matrices that two axes span, as a new last axis. A view.
+ *
+ * @throws ShapeError when x has fewer than two axes.
+ * @example
+ * diagonal(tensor([[1, 2], [3, 4]])); // [1, 4]
+ */
+export function diagonal<D extends DType>(x: Tensor<Shape, D>, options?: DiagonalOptions): Tensor<Shape, D>;
+export function diagonal(x: AnyTensor, options: DiagonalOptions = {}): AnyTensor {
+  checkTensor('diagonal', x);
+  const { offset = 0, axes = [-2, -1] } = options;
+  checkOffset('diagonal', offset);
+  const [rows, columns] = axes.map((axis) => normalizeAxis('diagonal', axis, x.shape)) as [number, number];
+  if (rows === columns) {
+    throw new ShapeError(`diagonal: axis ${rows} given twice for shape ${show(x.shape)}`, { axes, shape: x.shape });
+  }
+  const others = x.shape.map((_, axis) => axis).filter((axis) => axis !== rows && axis !== columns);
+  const isLast = rows === x.rank - 2 && columns === x.rank - 1;
+  return lastDiagonal(isLast ? x : x.permute([...others, rows, columns]), offset);
+}
+
+/**
+ * The diagonal of a matrix, or the matrix with a vector as its diagonal.
+ *
+ * @throws ShapeError when x is neither.
+ * @example
+ * diag(tensor([1, 2])); // [[1, 0], [0, 2]]
+ */
+export function diag<D extends DType>(x: Tensor<Shape, D>, offset?: number): Tensor<Shape, D>;
+export function diag(x: AnyTensor, offset = 0): AnyTensor {
+  checkTensor('diag', x);
+  checkOffset('diag', offset);
+  if (x.rank === 2) return lastDiagonal(x, offset).contiguous();
+  if (x.rank !== 1) throw new ShapeError(`diag: got shape ${show(x.shape)}, expected a vector or a matrix`);
+  const size = x.size + Math.abs(offset);
+  checkShape('diag', [size, size]);
+  return placed(x, size, size, offset);
+}
+
+/**
+ * The identity matrix, or the first `columns` columns of a wide one.
+ *
+ * @throws ShapeError when a size is none.
+ * @example
+ * eye(2); // [[1, 0], [0, 1]]
+ */
+export function eye<const N extends number, const M extends number = N, D extends DType = 'float32'>(
+  rows: N,
+  columns?: M,
+  options?: CreationOptions<D>,
+): Tensor<[N, M], D>;
+export function eye(rows: number, columns: number = rows, options: CreationOptions = {}): AnyTensor {
+  const { requiresGrad = false, ...rest } = options;
+  checkShape('eye', [rows, columns]);
+  const matrix: AnyTensor = zeros([rows, columns], rest);
+  lastDiagonal(matrix, 0).fill_(1);
+  return requiresGrad ? matrix.requiresGrad_() : matrix;
+}
+
+const trilOp = defineOp('tril', { dtypes: allDTypes, gradient: (g, { context }) => [g.tril(context[0])] });
+const triuOp = defineOp('triu', { dtypes: allDTypes, gradient: (g, { context }) => [g.triu(context[0])] });
+
+function triangle<S extends Shape, D extends DType>(op: typeof trilOp, x: Tensor<S, D>, offset: number): Tensor<S, D> {
+  checkTensor(op.name, x);
+  checkOffset(op.name, offset);
+  if (x.rank < 2) throw new ShapeError(`${op.name}: got shape ${show(x.shape)}, expected at least two axes`);
+  return run(op, [x], x.shape, x.dtype, [offset]) as unknown as Tensor<S, D>;
+}
+
+/**
+ * The matrices in the last two axes with zeros above the diagonal that begins `offset` columns to the right of the corner.
+ *
+ * @throws ShapeError when x has fewer than two axes.
+ * @example
+ * tril(ones([2, 2])); // [[1, 0], [1, 1]]
+ */
+export function tril<S extends Shape, D extends DType>(x: Tensor<S, D>, offset = 0): Tensor<S, D> {
+  return triangle(trilOp, x, offset);
+}
+
+/**
+ * The matrices in the last two axes with zeros below the diagonal that begins `offset` columns to the right of the corner.
+ *
+ * @throws ShapeError when x has fewer than two axes.
+ * @example
+ * triu(ones([2, 2]), 1); // [[0, 1], [0, 0]]
+ */
+export function triu<S extends Shape, D extends DType>(x: Tensor<S, D>, offset = 0): Tensor<S, D> {
+  return triangle(triuOp, x, offset);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    diagonal(options?: DiagonalOptions): Tensor<Shape, D>;
+    diag(offset?: number): Tensor<Shape, D>;
+    tril(offset?: number): Tensor<S, D>;
+    triu(offset?: number): Tensor<S, D>;
+  }
+}
+installMethods({ diagonal, diag, tril, triu });

@@ -1,0 +1,525 @@
+/** Activations: the nonlinear functions between the layers of a network, and the fused kernels of their gradients. */
+import { ArgumentError, ShapeError } from '../errors';
+import type { OpName } from '../native/opcodes';
+import type { DType, PromoteNumber, ToFloat } from '../tensor/dtype';
+import { toFloat } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { normalizeAxis, show } from '../tensor/shapes';
+import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { checkTensor, defineOp, describe, floats, installMethods, numbers, run, type NativeOp } from './define';
+import { fitted, floating, ofInput, unary } from './pointwise';
+import { where } from './pointwise-compare';
+
+// ------------------------------------------------------------------------------------------------------ gradients as kernels
+
+type Attributed = NativeOp<readonly number[]>;
+
+/**
+ * Defines an op `(g, x) → g · f'(x)`. In g it is its own gradient; `second` answers `f''(x)`, nothing where that is zero almost
+ * everywhere.
+ */
+function backwardOp(name: OpName, second?: (x: AnyTensor, attributes: readonly number[]) => AnyTensor): Attributed {
+  const op: Attributed = defineOp<readonly number[]>(name, {
+    dtypes: floats,
+    pointwise: true,
+    saves: { inputs: true },
+    gradient: (gg, node) => {
+      const x = node.input(1);
+      return [
+        node.needs(0) ? backward(op, gg, x, node.context) : undefined,
+        node.needs(1) && second ? gg.mul(node.input(0)).mul(second(x, node.context)) : undefined,
+      ];
+    },
+  });
+  return op;
+}
+
+function backward(op: Attributed, g: AnyTensor, x: AnyTensor, attributes?: readonly number[]): AnyTensor {
+  return run(op, [g, x], g.shape, g.dtype, attributes);
+}
+
+const rootTwoOverPi = Math.sqrt(2 / Math.PI);
+/** The cubic coefficient of the tanh form of gelu. */
+const geluCubic = 0.044715;
+
+// Written from the output: f' is 1 - y² for tanh and y (1 - y) for sigmoid, and these are their derivatives in y.
+const tanhBackwardOp = backwardOp('tanhBackward', (y) => y.mul(-2));
+const sigmoidBackwardOp = backwardOp('sigmoidBackward', (y) => y.mul(-2).add(1));
+const reluBackwardOp = backwardOp('reluBackward');
+const leakyReluBackwardOp = backwardOp('leakyReluBackward');
+const clampBackwardOp = backwardOp('clampBackward');
+const eluBackwardOp = backwardOp('eluBackward', (x, [alpha, scale]) =>
+  where(x.lessEqual(0), x.exp().mul(alpha! * scale!), 0),
+);
+const geluBackwardOp = backwardOp('geluBackward', (x) => {
+  const square = x.square();
+  return square
+    .mul(-0.5)
+    .exp()
+    .mul(square.neg().add(2))
+    .mul(rootTwoOverPi / 2);
+});
+const geluTanhBackwardOp = backwardOp('geluTanhBackward', (x) => {
+  const square = x.square();
+  const t = x.mul(square.mul(geluCubic).add(1)).mul(rootTwoOverPi).tanh();
+  const du = square
+    .mul(3 * geluCubic)
+    .add(1)
+    .mul(rootTwoOverPi);
+  const ddu = x.mul(6 * geluCubic * rootTwoOverPi);
+  return t
+    .square()
+    .neg()
+    .add(1)
+    .mul(du.add(x.mul(ddu.mul(0.5).sub(t.mul(du.square())))));
+});
+const siluBackwardOp = backwardOp('siluBackward', (x) => {
+  const s = x.sigmoid();
+  const slope = s.mul(s.neg().add(1));
+  return slope.mul(x.mul(s.mul(-2).add(1)).add(2));
+});
+
+/** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
+function activation(name: OpName, of: Attributed, saved: 'input' | 'output', dtypes = floats): Attributed {
+  return defineOp<readonly number[]>(name, {
+    dtypes,
+    pointwise: true,
+    saves: saved === 'input' ? { inputs: true } : { outputs: true },
+    gradient: (g, node) => [backward(of, g, saved === 'input' ? node.input(0) : node.output(), node.context)],
+  });
+}
+
+// ----------------------------------------------------------------------------------------------------------------- sigmoids
+
+const sigmoidOp = activation('sigmoid', sigmoidBackwardOp, 'output');
+
+/**
+ * The logistic function `1 / (1 + e^-x)`. Integers and bool become float32.
+ *
+ * @example
+ * sigmoid(tensor([0, 2])); // [0.5, 0.8808]
+ */
+export function sigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(sigmoidOp, x);
+}
+
+const tanhOp = activation('tanh', tanhBackwardOp, 'output');
+
+/**
+ * The hyperbolic tangent `(e^x - e^-x) / (e^x + e^-x)`. Integers and bool become float32.
+ *
+ * @example
+ * tanh(tensor([0, 1])); // [0, 0.7616]
+ */
+export function tanh<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(tanhOp, x);
+}
+
+const logSigmoidOp = ofInput('logSigmoid', (g, x) => g.mul(x.neg().sigmoid()));
+
+/**
+ * `ln(sigmoid(x)) = -ln(1 + e^-x)`, without overflow. Integers and bool become float32.
+ *
+ * @example
+ * logSigmoid(tensor([0, -100])); // [-0.6931, -100]
+ */
+export function logSigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(logSigmoidOp, x);
+}
+
+const softplusOp = defineOp('softplus', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const [beta, threshold] = node.context as [number, number];
+    const scaled = node.input(0).mul(beta);
+    return [where(scaled.greater(threshold), g, g.mul(scaled.sigmoid()))];
+  },
+});
+
+export interface SoftplusOptions {
+  /** How sharp the bend is; 1 unless given. */
+  readonly beta?: number;
+  /** From `beta · x` above this on, the function is x itself; 20 unless given. */
+  readonly threshold?: number;
+}
+
+/**
+ * A smooth relu, `ln(1 + e^(βx)) / β`, and x itself where `βx` is above the threshold. Integers and bool become float32.
+ *
+ * @example
+ * softplus(tensor([0, 100])); // [0.6931, 100]
+ */
+export function softplus<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  options: SoftplusOptions = {},
+): Tensor<S, ToFloat<D>> {
+  const { beta = 1, threshold = 20 } = options;
+  checkNumber('softplus', 'beta', beta);
+  checkNumber('softplus', 'threshold', threshold);
+  return floating(softplusOp, x, [beta, threshold]);
+}
+
+/**
+ * `x / (1 + |x|)`. Integers and bool become float32.
+ *
+ * @example
+ * softsign(tensor([0, 1, -3])); // [0, 0.5, -0.75]
+ */
+export function softsign<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function softsign(x: AnyTensor): AnyTensor {
+  checkTensor('softsign', x);
+  return x.div(x.abs().add(1));
+}
+
+/**
+ * The piecewise linear sigmoid `clamp(x + 3, 0, 6) / 6`. Integers and bool become float32.
+ *
+ * @example
+ * hardsigmoid(tensor([-4, 0, 1.5])); // [0, 0.5, 0.75]
+ */
+export function hardsigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function hardsigmoid(x: AnyTensor): AnyTensor {
+  checkTensor('hardsigmoid', x);
+  return x.add(3).clamp(0, 6).div(6);
+}
+
+// -------------------------------------------------------------------------------------------------------------------- relus
+
+const reluOp = activation('relu', reluBackwardOp, 'output', numbers);
+
+/**
+ * `max(x, 0)`; NaN stays NaN. All dtypes but bool.
+ *
+ * @throws DTypeError for bool.
+ * @example
+ * relu(tensor([-1, 0, 2])); // [0, 0, 2]
+ */
+export function relu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
+  return unary(reluOp, x);
+}
+
+/**
+ * `min(max(x, 0), 6)`. All dtypes but bool.
+ *
+ * @example
+ * relu6(tensor([-1, 3, 8])); // [0, 3, 6]
+ */
+export function relu6<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D>;
+export function relu6(x: AnyTensor): AnyTensor {
+  return hardtanh(x, 0, 6);
+}
+
+const leakyReluOp = activation('leakyRelu', leakyReluBackwardOp, 'input');
+
+/**
+ * x where it is positive, else `slope · x`. Integers and bool become float32.
+ *
+ * @example
+ * leakyRelu(tensor([-2, 3]), 0.1); // [-0.2, 3]
+ */
+export function leakyRelu<S extends Shape, D extends DType>(x: Tensor<S, D>, slope = 0.01): Tensor<S, ToFloat<D>> {
+  checkNumber('leakyRelu', 'slope', slope);
+  return floating(leakyReluOp, x, [slope]);
+}
+
+/**
+ * x where it is positive, else `weight · x`, with a learned weight: one value, or one per channel (axis 1 of x).
+ *
+ * @throws ShapeError when the weight fits neither.
+ * @example
+ * prelu(tensor([[-2, -3]]), tensor([0.1, 0.5])); // [[-0.2, -1.5]]
+ */
+export function prelu<S extends Shape, D extends DType>(x: Tensor<S, D>, weight: AnyTensor): Tensor<S, ToFloat<D>>;
+export function prelu(x: AnyTensor, weight: AnyTensor): AnyTensor {
+  checkTensor('prelu', x);
+  checkTensor('prelu', weight, 'weight');
+  const channels = x.rank > 1 ? x.shape[1]! : 1;
+  if (weight.size !== 1 && !(weight.rank === 1 && weight.size === channels)) {
+    throw new ShapeError(`prelu: weight does not fit: got ${show(weight.shape)}, expected [1] or [${channels}]`, {
+      x: x.shape,
+      weight: weight.shape,
+    });
+  }
+  const slope = weight.reshape(x.shape.map((_, axis) => (axis === 1 ? weight.size : 1)));
+  return where(x.greater(0), x, x.mul(slope));
+}
+
+const eluOp = activation('elu', eluBackwardOp, 'input');
+
+/**
+ * x where it is positive, else `α (e^x - 1)`. Integers and bool become float32. [Clevert et al. 2015, arXiv:1511.07289]
+ *
+ * @example
+ * elu(tensor([-1, 2])); // [-0.6321, 2]
+ */
+export function elu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha = 1): Tensor<S, ToFloat<D>> {
+  checkNumber('elu', 'alpha', alpha);
+  return floating(eluOp, x, [alpha, 1]);
+}
+
+/** The fixed point of the moments of a unit normal variable. */
+const seluConstants = [1.6732632423543772, 1.0507009873554805];
+
+/**
+ * The self-normalising elu, `λ · elu(x, α)` with α ≈ 1.6733 and λ ≈ 1.0507. Integers and bool become float32.
+ * [Klambauer et al. 2017, arXiv:1706.02515]
+ *
+ * @example
+ * selu(tensor([-1, 2])); // [-1.1113, 2.1014]
+ */
+export function selu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(eluOp, x, seluConstants);
+}
+
+/**
+ * x where it is positive, else `α (e^(x/α) - 1)`, whose slope is continuous for every α. Integers and bool become float32.
+ * [Barron 2017, arXiv:1704.07483]
+ *
+ * @throws ArgumentError for α = 0.
+ * @example
+ * celu(tensor([-1, 2]), 2); // [-0.7869, 2]
+ */
+export function celu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha?: number): Tensor<S, ToFloat<D>>;
+export function celu(x: AnyTensor, alpha = 1): AnyTensor {
+  checkNumber('celu', 'alpha', alpha);
+  if (alpha === 0) throw new ArgumentError('celu: alpha: got 0, expected another number');
+  return alpha === 1 ? elu(x) : elu(x.div(alpha)).mul(alpha);
+}
+
+const geluOp = activation('gelu', geluBackwardOp, 'input');
+const geluTanhOp = activation('geluTanh', geluTanhBackwardOp, 'input');
+
+export interface GeluOptions {
+  /** `'tanh'` replaces Φ by `(1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`; `'none'` unless given. */
+  readonly approximate?: 'none' | 'tanh';
+}
+
+/**
+ * `x Φ(x)`, where Φ is the distribution function of the normal distribution. Integers and bool become float32.
+ * [Hendrycks and Gimpel 2016, arXiv:1606.08415]
+ *
+ * @example
+ * gelu(tensor([-1, 0, 1])); // [-0.1587, 0, 0.8413]
+ */
+export function gelu<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  options: GeluOptions = {},
+): Tensor<S, ToFloat<D>> {
+  const { approximate = 'none' } = options;
+  if (approximate !== 'none' && approximate !== 'tanh') {
+    throw new ArgumentError(`gelu: approximate: got ${String(approximate)}, expected none or tanh`);
+  }
+  return floating(approximate === 'tanh' ? geluTanhOp : geluOp, x);
+}
+
+const siluOp = activation('silu', siluBackwardOp, 'input');
+
+/**
+ * `x · sigmoid(x)`, also called swish. Integers and bool become float32.
+ *
+ * @example
+ * silu(tensor([-1, 0, 1])); // [-0.2689, 0, 0.7311]
+ */
+export function silu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(siluOp, x);
+}
+
+const mishOp = ofInput('mish', (g, x) => {
+  const t = x.softplus().tanh();
+  return g.mul(t.add(x.mul(x.sigmoid()).mul(t.square().neg().add(1))));
+});
+
+/**
+ * `x · tanh(softplus(x))`. Integers and bool become float32. [Misra 2019, arXiv:1908.08681]
+ *
+ * @example
+ * mish(tensor([-1, 0, 1])); // [-0.3034, 0, 0.8651]
+ */
+export function mish<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(mishOp, x);
+}
+
+/**
+ * `x · hardsigmoid(x)`. Integers and bool become float32. [Howard et al. 2019, arXiv:1905.02244]
+ *
+ * @example
+ * hardswish(tensor([-4, 0, 1.5])); // [0, 0, 1.125]
+ */
+export function hardswish<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function hardswish(x: AnyTensor): AnyTensor {
+  return hardsigmoid(x).mul(x);
+}
+
+// ---------------------------------------------------------------------------------------------------- shrinking and clipping
+
+const clampOp = activation('clamp', clampBackwardOp, 'input', numbers);
+
+/**
+ * `min(max(x, min), max)`; NaN stays NaN. The bounds are numbers, or tensors of the kind of x that broadcast to its shape; one may be left
+ * out. The gradient passes where x lies within the bounds, ends included. All dtypes but bool; a fractional bound makes integers float32.
+ *
+ * @throws ArgumentError when both bounds are missing.
+ * @example
+ * clamp(tensor([-2, 0.5, 3]), 0, 1); // [0, 0.5, 1]
+ */
+export function clamp<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  min?: Operand,
+  max?: Operand,
+): Tensor<S, PromoteNumber<D, number>>;
+export function clamp(x: AnyTensor, min?: Operand, max?: Operand): AnyTensor {
+  checkTensor('clamp', x);
+  if (min === undefined && max === undefined) {
+    throw new ArgumentError('clamp: got neither min nor max, expected at least one');
+  }
+  if (typeof min === 'object' || typeof max === 'object') {
+    const raised = min === undefined ? x : x.maximum(fitted('clamp', x, min));
+    return max === undefined ? raised : raised.minimum(fitted('clamp', x, max));
+  }
+  return clampTo('clamp', x, min ?? -Infinity, max ?? Infinity);
+}
+
+function clampTo(name: string, x: AnyTensor, min: number, max: number): AnyTensor {
+  checkTensor(name, x);
+  if (typeof min !== 'number' || typeof max !== 'number') {
+    throw new ArgumentError(`${name}: bounds: got ${describe(min)} and ${describe(max)}, expected numbers`);
+  }
+  const whole = (bound: number): boolean => Number.isInteger(bound) || Math.abs(bound) === Infinity;
+  return unary(clampOp, whole(min) && whole(max) ? x : x.cast(toFloat(x.dtype)), [min, max]);
+}
+
+/**
+ * `min(max(x, min), max)`, the piecewise linear tanh. All dtypes but bool; a fractional bound makes integers float32.
+ *
+ * @example
+ * hardtanh(tensor([-2, 0.5, 3])); // [-1, 0.5, 1]
+ */
+export function hardtanh<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  min = -1,
+  max = 1,
+): Tensor<S, PromoteNumber<D, number>> {
+  return clampTo('hardtanh', x, min, max) as Tensor<S, PromoteNumber<D, number>>;
+}
+
+/**
+ * 0 where `|x| ≤ lambda`, else x moved towards 0 by lambda. Integers and bool become float32.
+ *
+ * @example
+ * softshrink(tensor([-2, 0.3, 1])); // [-1.5, 0, 0.5]
+ */
+export function softshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda?: number): Tensor<S, ToFloat<D>>;
+export function softshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
+  const input = shrinkable('softshrink', x, lambda);
+  return input.sub(clamp(input, -lambda, lambda));
+}
+
+/**
+ * 0 where `|x| ≤ lambda`, else x. Integers and bool become float32.
+ *
+ * @example
+ * hardshrink(tensor([-2, 0.3, 1])); // [-2, 0, 1]
+ */
+export function hardshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda?: number): Tensor<S, ToFloat<D>>;
+export function hardshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
+  const input = shrinkable('hardshrink', x, lambda);
+  return where(input.abs().lessEqual(lambda), 0, input);
+}
+
+function shrinkable(name: string, x: AnyTensor, lambda: number): AnyTensor {
+  checkTensor(name, x);
+  if (!(lambda >= 0))
+    throw new ArgumentError(`${name}: lambda: got ${String(lambda)}, expected a number of at least 0`);
+  return x.cast(toFloat(x.dtype));
+}
+
+/**
+ * `x - tanh(x)`. Integers and bool become float32.
+ *
+ * @example
+ * tanhshrink(tensor([0, 2])); // [0, 1.036]
+ */
+export function tanhshrink<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function tanhshrink(x: AnyTensor): AnyTensor {
+  return tanh(x).neg().add(x);
+}
+
+/**
+ * x where it is above the bound, else `value`.
+ *
+ * @example
+ * threshold(tensor([0.1, 0.5]), 0.2, -1); // [-1, 0.5]
+ */
+export function threshold<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  bound: number,
+  value: number,
+): Tensor<S, PromoteNumber<D, number>>;
+export function threshold(x: AnyTensor, bound: number, value: number): AnyTensor {
+  checkTensor('threshold', x);
+  checkNumber('threshold', 'bound', bound);
+  checkNumber('threshold', 'value', value);
+  return where(x.lessEqual(bound), value, x);
+}
+
+/**
+ * Gated linear unit: the first half of an axis times the sigmoid of the second. [Dauphin et al. 2016, arXiv:1612.08083]
+ *
+ * @throws ShapeError when the axis has an odd size.
+ * @example
+ * glu(tensor([4, 0])); // [2]
+ */
+export function glu<D extends DType>(x: Tensor<Shape, D>, axis?: number): Tensor<Shape, ToFloat<D>>;
+export function glu(x: AnyTensor, axis = -1): AnyTensor {
+  checkTensor('glu', x);
+  const size = x.shape[normalizeAxis('glu', axis, x.shape)]!;
+  if (size % 2 !== 0) {
+    throw new ShapeError(`glu: odd size: got ${size} at axis ${axis} of shape ${show(x.shape)}, expected an even one`, {
+      shape: x.shape,
+      axis,
+    });
+  }
+  return x.narrow(axis, 0, size / 2).mul(sigmoid(x.narrow(axis, size / 2, size / 2)));
+}
+
+function checkNumber(name: string, argument: string, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a number`);
+  }
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    sigmoid(): Tensor<S, ToFloat<D>>;
+    tanh(): Tensor<S, ToFloat<D>>;
+    logSigmoid(): Tensor<S, ToFloat<D>>;
+    softplus(options?: SoftplusOptions): Tensor<S, ToFloat<D>>;
+    softsign(): Tensor<S, ToFloat<D>>;
+    hardsigmoid(): Tensor<S, ToFloat<D>>;
+    relu(): Tensor<S, D>;
+    relu6(): Tensor<S, D>;
+    leakyRelu(slope?: number): Tensor<S, ToFloat<D>>;
+    prelu(weight: AnyTensor): Tensor<S, ToFloat<D>>;
+    elu(alpha?: number): Tensor<S, ToFloat<D>>;
+    selu(): Tensor<S, ToFloat<D>>;
+    celu(alpha?: number): Tensor<S, ToFloat<D>>;
+    gelu(options?: GeluOptions): Tensor<S, ToFloat<D>>;
+    silu(): Tensor<S, ToFloat<D>>;
+    mish(): Tensor<S, ToFloat<D>>;
+    hardswish(): Tensor<S, ToFloat<D>>;
+    clamp(min?: Operand, max?: Operand): Tensor<S, PromoteNumber<D, number>>;
+    hardtanh(min?: number, max?: number): Tensor<S, PromoteNumber<D, number>>;
+    softshrink(lambda?: number): Tensor<S, ToFloat<D>>;
+    hardshrink(lambda?: number): Tensor<S, ToFloat<D>>;
+    tanhshrink(): Tensor<S, ToFloat<D>>;
+    threshold(bound: number, value: number): Tensor<S, PromoteNumber<D, number>>;
+    glu(axis?: number): Tensor<Shape, ToFloat<D>>;
+  }
+}
+// prettier-ignore
+installMethods({
+  sigmoid, tanh, logSigmoid, softplus, softsign, hardsigmoid, relu, relu6, leakyRelu, prelu, elu, selu, celu, gelu, silu, mish,
+  hardswish, clamp, hardtanh, softshrink, hardshrink, tanhshrink, threshold, glu,
+});
