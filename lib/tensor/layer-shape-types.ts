@@ -44,15 +44,15 @@ export type MatMulCheck<S extends Shape, T extends Shape, Op extends string = 'm
   infer K extends number,
 ]
   ? T extends readonly [...infer TBatch extends Shape, infer L extends number, number]
-    ? true extends May<K, L>
-      ? SFront extends readonly [...infer SBatch extends Shape, number]
+    ? May<K, L> extends false
+      ? Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
+      : SFront extends readonly [...infer SBatch extends Shape, number]
         ? BroadcastCheck<SBatch, TBatch, Op>
         : Good
-      : Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
     : T extends readonly [infer L extends number]
-      ? true extends May<K, L>
-        ? Good
-        : Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
+      ? May<K, L> extends false
+        ? Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
+        : Good
       : T extends readonly []
         ? Bad<`${Op}: a tensor without axes: ${Show<S>} · []`>
         : Good
@@ -64,16 +64,15 @@ export type MatMulCheck<S extends Shape, T extends Shape, Op extends string = 'm
 export type Linear<S extends Shape, Out extends number> = Resize<S, -1, Out>;
 
 /** Verdict: the last size is `In`. */
-export type LinearCheck<S extends Shape, In extends number, Op extends string = 'linear'> = S extends readonly [
-  ...Shape,
-  infer K extends number,
-]
-  ? true extends May<K, In>
-    ? Good
-    : Bad<`${Op}: inner sizes differ: ${K} vs ${In}`>
-  : S extends readonly []
-    ? Bad<`${Op}: a tensor without axes`>
-    : Good;
+export type LinearCheck<S extends Shape, In extends number, Op extends string = 'linear'> = SizeCheck<
+  SizeAt<S, -1>,
+  In,
+  `${Op}: inner sizes differ`
+>;
+
+/** Verdict: two sizes are equal. Without a condition on S, so that classes with a type parameter `out In` can be proved. */
+type SizeCheck<A extends number, B extends number, What extends string> =
+  May<A, B> extends false ? Bad<`${What}: ${A} vs ${B}`> : Good;
 
 // ------------------------------------------------------------------------------------------------- convolution and pooling
 
@@ -117,17 +116,12 @@ export type Conv2d<
     ]
   : Shape;
 
-/** Verdict: the input has `In` channels. */
-export type Conv2dCheck<S extends Shape, In extends number, Op extends string = 'conv2d'> = S extends readonly [
-  ...Shape,
-  infer C extends number,
-  number,
-  number,
-]
-  ? true extends May<C, In>
-    ? Good
-    : Bad<`${Op}: channels differ: ${C} vs ${In}`>
-  : ImageCheck<S, Op>;
+/** Verdict: the input [...batch, c, h, w] has `In` channels. */
+export type Conv2dCheck<S extends Shape, In extends number, Op extends string = 'conv2d'> = SizeCheck<
+  SizeAt<S, -3>,
+  In,
+  `${Op}: channels differ`
+>;
 
 /** The shape after pooling with windows K: channels stay. */
 export type Pool2d<S extends Shape, K extends Pair, Stride = K, Padding = 0, Dilation = 1> = S extends readonly [
@@ -146,13 +140,11 @@ export type ImageCheck<S extends Shape, Op extends string> = S extends
   : Good;
 
 /** Verdict: axis 1 has `C` channels. */
-export type ChannelCheck<S extends Shape, C extends number, Op extends string> = S extends readonly []
-  ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, ...]`>
-  : S extends readonly [number]
-    ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, ...]`>
-    : true extends May<SizeAt<S, 1>, C>
-      ? Good
-      : Bad<`${Op}: channels differ: ${SizeAt<S, 1>} vs ${C}`>;
+export type ChannelCheck<S extends Shape, C extends number, Op extends string> = SizeCheck<
+  SizeAt<S, 1>,
+  C,
+  `${Op}: channels differ`
+>;
 
 // -------------------------------------------------------------------------------------------- lookups, attention and losses
 
@@ -162,11 +154,11 @@ export type EndCheck<S extends Shape, N extends Shape, Op extends string = 'laye
   infer B extends number,
 ]
   ? S extends readonly [...infer SRest extends Shape, infer A extends number]
-    ? true extends May<A, B>
-      ? EndCheck<SRest, NRest, Op> extends Bad<string>
+    ? May<A, B> extends false
+      ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
+      : EndCheck<SRest, NRest, Op> extends Bad<string>
         ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
         : Good
-      : Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
     : S extends readonly []
       ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
       : Good
@@ -188,11 +180,11 @@ export type AttentionCheck<
   V extends Shape,
   Op extends string = 'scaledDotProductAttention',
 > =
-  true extends May<SizeAt<Q, -1>, SizeAt<K, -1>>
-    ? true extends May<SizeAt<K, -2>, SizeAt<V, -2>>
-      ? Good
-      : Bad<`${Op}: keys ${Show<K>} and values ${Show<V>} differ in length`>
-    : Bad<`${Op}: queries ${Show<Q>} and keys ${Show<K>} differ in width`>;
+  May<SizeAt<Q, -1>, SizeAt<K, -1>> extends false
+    ? Bad<`${Op}: queries ${Show<Q>} and keys ${Show<K>} differ in width`>
+    : May<SizeAt<K, -2>, SizeAt<V, -2>> extends false
+      ? Bad<`${Op}: keys ${Show<K>} and values ${Show<V>} differ in length`>
+      : Good;
 
 /** How a loss is made of its parts. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -210,6 +202,6 @@ export type CrossEntropyCheck<
   Op extends string = 'crossEntropy',
 > = S extends readonly []
   ? Bad<`${Op}: logits without axes`>
-  : true extends MaySame<Targets<S>, T>
-    ? Good
-    : Bad<`${Op}: targets: got shape ${Show<T>}, expected ${Show<Targets<S>>}`>;
+  : MaySame<Targets<S>, T> extends false
+    ? Bad<`${Op}: targets: got shape ${Show<T>}, expected ${Show<Targets<S>>}`>
+    : Good;

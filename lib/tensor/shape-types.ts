@@ -64,7 +64,7 @@ type ShowRest<S extends Shape> = S extends readonly [infer Size extends number, 
 type ShowSize<Size extends number> = number extends Size ? 'number' : `${Size}`;
 
 /** Whether two sizes may be equal. Unions of sizes: whether any two may. */
-export type May<A extends number, B extends number> = A extends B ? true : B extends A ? true : false;
+export type May<A extends number, B extends number> = [A & B] extends [never] ? false : true;
 
 type Product<S extends Shape, Total extends number = 1> = S extends readonly [
   infer Size extends number,
@@ -313,7 +313,7 @@ type Clash<
         SRest,
         TRest,
         [...Passed, 0],
-        true extends May<A, B> | May<A, 1> | May<B, 1> ? Found : `${A} vs ${B} at axis -${Passed['length']}`
+        May<A, B> | May<A, 1> | May<B, 1> extends false ? `${A} vs ${B} at axis -${Passed['length']}` : Found
       >
     : T extends readonly []
       ? Found
@@ -349,9 +349,9 @@ type Stretches<S extends Shape, T extends Shape> = S extends readonly [
   infer A extends number,
 ]
   ? T extends readonly [...infer TRest extends Shape, infer B extends number]
-    ? true extends May<A, 1> | May<A, B> | May<B, -1>
-      ? Stretches<SRest, TRest>
-      : false
+    ? May<A, 1> | May<A, B> | May<B, -1> extends false
+      ? false
+      : Stretches<SRest, TRest>
     : T extends readonly []
       ? false
       : true
@@ -392,9 +392,9 @@ export type PermuteCheck<
   AxisCheck<S, P, Op>,
   S extends readonly unknown[]
     ? P extends Shape
-      ? true extends May<S['length'], P['length']>
-        ? Good
-        : Bad<`${Op}: got ${P['length']} axes for shape ${Show<S>}`>
+      ? May<S['length'], P['length']> extends false
+        ? Bad<`${Op}: got ${P['length']} axes for shape ${Show<S>}`>
+        : Good
       : Good
     : never
 >;
@@ -495,9 +495,9 @@ export type ReshapeCheck<S extends Shape, T extends Shape, Op extends string = '
   ? -1 extends T[number]
     ? Good
     : Cancel<S, T> extends [infer X extends Shape, infer Y extends Shape]
-      ? true extends May<Product<X>, Product<Y>>
-        ? Good
-        : Bad<`${Op}: ${Show<S>} has ${Product<S>} elements, ${Show<T>} has ${Product<T>}`>
+      ? May<Product<X>, Product<Y>> extends false
+        ? Bad<`${Op}: ${Show<S>} has ${Product<S>} elements, ${Show<T>} has ${Product<T>}`>
+        : Good
       : Good
   : never;
 
@@ -567,9 +567,9 @@ type EachBesideCheck<
   A extends number,
   Op extends string,
 > = Ts extends readonly [infer T extends Shape, ...infer Rest extends readonly Shape[]]
-  ? true extends MaySame<Resize<S, A, number>, Resize<T, A, number>>
-    ? EachBesideCheck<S, Rest, A, Op>
-    : Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ beside axis ${A}`>
+  ? MaySame<Resize<S, A, number>, Resize<T, A, number>> extends false
+    ? Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ beside axis ${A}`>
+    : EachBesideCheck<S, Rest, A, Op>
   : Good;
 
 /** Whether two shapes may be equal. */
@@ -578,9 +578,9 @@ export type MaySame<S extends Shape, T extends Shape> = S extends readonly [
   ...infer SRest extends Shape,
 ]
   ? T extends readonly [infer B extends number, ...infer TRest extends Shape]
-    ? true extends May<A, B>
-      ? MaySame<SRest, TRest>
-      : false
+    ? May<A, B> extends false
+      ? false
+      : MaySame<SRest, TRest>
     : T extends readonly []
       ? false
       : true
@@ -592,7 +592,7 @@ export type MaySame<S extends Shape, T extends Shape> = S extends readonly [
 
 /** Verdict: the shapes are equal. */
 export type SameCheck<S extends Shape, T extends Shape, Op extends string> =
-  true extends MaySame<S, T> ? Good : Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ`>;
+  MaySame<S, T> extends false ? Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ`> : Good;
 
 /** The shape of tensors of shapes Ss laid along a new axis A. */
 export type Stack<Ss extends readonly Shape[], A extends number> = Ss extends readonly [
