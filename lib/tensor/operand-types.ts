@@ -33,10 +33,12 @@ type Lead<D extends DType, E extends DType> = D extends FloatDType
 /** The dtype of `op(a, b)` of a tensor with shape S and dtype D and an operand. */
 export type PromoteOperand<S extends Shape, D extends DType, O> = O extends number
   ? PromoteNumber<D, O>
-  : O extends TensorLike
-    ? PromoteTensors<S, D, O['shape'], O['dtype']>
+  : O extends { readonly shape: infer T; readonly dtype: infer E extends DType }
+    ? D extends E
+      ? Promote<D, E> | E
+      : PromoteTensors<S, D, T, E>
     : never;
-type PromoteTensors<S extends Shape, D extends DType, T extends Shape, E extends DType> = S extends readonly []
+type PromoteTensors<S extends Shape, D extends DType, T, E extends DType> = S extends readonly []
   ? T extends readonly []
     ? Promote<D, E>
     : T extends readonly [number, ...Shape]
