@@ -1,27 +1,15 @@
 // Checks of normalisation, attention and cross entropy: shapes and dtypes for which the kernels stay inside their tensors.
 #include <initializer_list>
-#include <string>
 
-#include "runtime/command.h"
-#include "runtime/error.h"
+#include "kernels/checks.h"
 
 namespace hadal {
 
 namespace {
 
-void require(bool holds, const Command& cmd, ErrorCode code, const char* what) {
-  if (!holds) throw Error(code, std::string(cmd.name()) + ": " + what);
-}
-void require_shape(bool holds, const Command& cmd, const char* what) { require(holds, cmd, ErrorCode::kShape, what); }
-void require_dtype(bool holds, const Command& cmd, const char* what) { require(holds, cmd, ErrorCode::kDType, what); }
-
-bool same_shape(const TensorView& a, const TensorView& b) {
-  if (a.rank != b.rank) return false;
-  for (int axis = 0; axis < a.rank; ++axis) {
-    if (a.shape[axis] != b.shape[axis]) return false;
-  }
-  return true;
-}
+using checks::require_dtype;
+using checks::require_shape;
+using checks::same_shape;
 
 bool has_shape(const TensorView& view, std::initializer_list<int64_t> shape) {
   if (view.rank != static_cast<int>(shape.size())) return false;
