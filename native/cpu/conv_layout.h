@@ -1,5 +1,5 @@
-// How convolutions see images: channels-last rows with their padding, in the type that is computed in. Owns the way from a
-// view of any strides into that layout and from tiles of pixels × channels back to a view. Called by conv2d.cc.
+// How convolution and pooling see images: channels-last rows with their padding, in the type that is computed in. Owns the way
+// from a view of any strides into that layout and from tiles of pixels × channels back. Called by conv2d.cc and pool2d.cc.
 #pragma once
 
 #include "cpu/gemm_pack.h"
@@ -14,6 +14,7 @@ struct Images {
   int64_t count = 0, channels = 0, height = 0, width = 0;
   int64_t image_stride = 0, channel_stride = 0, row_stride = 0, pixel_stride = 0;
 
+  Images() = default;
   explicit Images(const TensorView& view)
       : data(view.as<E>()),
         count(view.shape[0]),
@@ -68,17 +69,26 @@ void to_channels_last(const Images<E>& images, int64_t image, int64_t first_chan
   }
 }
 
-// Moves a tile [pixels][channels], `width` elements from pixel to pixel, to a view; pixels ≤ kMaxRows. Writes =.
-template <class E>
-void store_tile(const Compute<E>* tile, int64_t width, int64_t pixels, int64_t channels, E* to, int64_t pixel_stride,
+// Indices leave as int64 or int32, whatever the lanes count in.
+inline void store_columns(int64_t* to, Vec<int32_t> v, int count) {
+  int32_t lanes[kLanes<int32_t>];
+  store(lanes, v);
+  for (int i = 0; i < count; ++i) to[i] = lanes[i];
+}
+inline void store_columns(int32_t* to, Vec<int64_t> v, int count) {
+  for (int i = 0; i < count; ++i) to[i] = static_cast<int32_t>(v[i]);
+}
+
+// Moves a tile [pixels][channels], `width` elements from pixel to pixel (whole vectors), to a view. Writes =.
+template <class T, class E>
+void store_tile(const T* tile, int64_t width, int64_t pixels, int64_t channels, E* to, int64_t pixel_stride,
                 int64_t channel_stride) {
-  using T = Compute<E>;
   constexpr int kWidth = kLanes<T>;
   if (channel_stride == 1) {
     for (int64_t r = 0; r < pixels; ++r) {
       for (int64_t c = 0; c < channels; c += kWidth) {
         const int count = static_cast<int>(std::min<int64_t>(kWidth, channels - c));
-        store_columns(to + r * pixel_stride + c, load_columns(tile + r * width + c, count), count);
+        store_columns(to + r * pixel_stride + c, load(tile + r * width + c), count);
       }
     }
     return;

@@ -81,8 +81,10 @@ void check_conv2d_weight_grad(const Command& cmd) {
 
 void check_max_pool2d(const Command& cmd) {
   const TensorView &y = cmd.output(0), &index = cmd.output(1);
-  require_planes(cmd, cmd.input(0), y);
+  const TensorView& x = cmd.input(0);
+  require_planes(cmd, x, y);
   require_same_images(cmd, y, index, "y and index need one shape");
+  require_shape(static_cast<double>(x.shape[2]) * static_cast<double>(x.shape[3]) < 0x1p31, cmd, "the plane is too large");
   require_dtype(is_index(index.dtype), cmd, "the index output needs dtype int64 or int32");
   require_kernel(cmd, y, true);
 }
