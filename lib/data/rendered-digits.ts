@@ -1,5 +1,6 @@
-// Digits drawn by the library itself, so that the first training run needs no download: strokes of a pen under random distortion.
-// It owns the skeletons, the distortion and the rasteriser; it knows no tensors. The main example and tests use it.
+// Digits drawn by the library itself, so that the first training run needs no download: strokes of a pen under random
+// distortion. It owns the skeletons, the distortion and the rasteriser; it knows no tensors. The main example and tests
+// use it.
 //
 // Image i depends on the seed and i alone: asking for more images leaves the first ones as they are.
 
@@ -68,8 +69,8 @@ type Stroke = readonly Point[];
 const digits: readonly (readonly (readonly Stroke[])[])[] = skeletons.map((styles) => styles.map(parsePath));
 
 /**
- * Renders `count` pictures of digits, each in one of three ways to write it, with random slant, rotation, proportions, place, stroke width,
- * wobble, blur, ink, paper and noise. A small convolutional network gets about 99 % of them right.
+ * Renders `count` pictures of digits, each in one of three ways to write it, with random slant, rotation, proportions,
+ * place, stroke width, wobble, blur, ink, paper and noise. A small convolutional network gets about 99 % of them right.
  *
  * @example
  * const { images, labels } = renderDigits(1000, { seed: 1 }); // 1000 · 28 · 28 bytes, 1000 bytes
@@ -270,7 +271,9 @@ class Random {
     return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** The sum of four bytes, scaled to mean 0 and deviation 1: close enough to normal for grain, and ten times as fast. */
+  /**
+   * The sum of four bytes, scaled to mean 0 and deviation 1: close enough to normal for grain, and ten times as fast.
+   */
   roughlyNormal(): number {
     const bits = this.bits();
     return ((bits & 255) + ((bits >>> 8) & 255) + ((bits >>> 16) & 255) + (bits >>> 24) - 510) / 147.8;

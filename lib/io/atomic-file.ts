@@ -9,10 +9,11 @@ import { HadalError } from '../errors';
 /**
  * Writes a new file and puts it in the place of `path` in one step.
  *
- * `write` fills a temporary file in the same folder; then the file is synced, renamed over `path`, and the folder is synced.
- * Whatever fails or is thrown, the temporary file is removed and the previous file stays as it was. Writers that run at the
- * same time each have their own temporary file; the last to finish wins. Permissions of a replaced file are kept, and a
- * symbolic link is followed. Failures of the system (a full disk) are `HadalError`s with the system's `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<16 hex digits>.tmp`).
+ * `write` fills a temporary file in the same folder; then the file is synced, renamed over `path`, and the folder is
+ * synced. Whatever fails or is thrown, the temporary file is removed and the previous file stays as it was. Writers
+ * that run at the same time each have their own temporary file; the last to finish wins. Permissions of a replaced file
+ * are kept, and a symbolic link is followed. Failures of the system (a full disk) are `HadalError`s with the system's
+ * `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<16 hex digits>.tmp`).
  */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   try {

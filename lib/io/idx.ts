@@ -1,6 +1,6 @@
-// IDX, the format of the MNIST files (http://yann.lecun.com/exdb/mnist/): plain or gzipped bytes to typed arrays.
-// A file is: two zero bytes, a type code, the rank, one big-endian 32-bit size per axis, the elements in big-endian order.
-// Nothing is allocated before the header has been checked against the number of bytes that the file can hold.
+// IDX, the format of the MNIST files (http://yann.lecun.com/exdb/mnist/): plain or gzipped bytes to typed arrays. A
+// file is: two zero bytes, a type code, the rank, one big-endian 32-bit size per axis, the elements in big-endian
+// order. Nothing is allocated before the header has been checked against the number of bytes that the file can hold.
 
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,10 +35,14 @@ export interface DigitSplit {
   readonly width: number;
 }
 
-// Deflate cannot express more than 258 bytes by 2 bits, so a gzipped file never holds more than this times its own size.
+// Deflate cannot express more than 258 bytes by 2 bits, so a gzipped file never holds more than this times its own
+// size.
 const MAX_DEFLATE_RATIO = 1032;
 
-/** Reads an IDX file, gzipped or not (told by its first bytes). Throws `FormatError` unless its size is exactly as its header says. */
+/**
+ * Reads an IDX file, gzipped or not (told by its first bytes). Throws `FormatError` unless its size is exactly as its
+ * header says.
+ */
 export async function readIdx(path: string): Promise<IdxArray> {
   const file = await open(path, 'r');
   try {

@@ -1,16 +1,20 @@
 // The safetensors format (https://github.com/huggingface/safetensors#format): bytes to checked header and back.
 // It owns every check on a header and touches no file; safetensors.ts does the reading and writing.
 //
-// A file is: the header's length N (8 bytes, little endian), N bytes of JSON, the tensors' bytes without gaps. Nothing is
-// allocated from a number in a file before that number has been checked against the file's true size. The header has its own
-// small parser, because JSON.parse drops duplicate keys silently and builds anything however large or deep it is.
+// A file is: the header's length N (8 bytes, little endian), N bytes of JSON, the tensors' bytes without gaps. Nothing
+// is allocated from a number in a file before that number has been checked against the file's true size. The header has
+// its own small parser, because JSON.parse drops duplicate keys silently and builds anything however large or deep it
+// is.
 
 import { isUtf8 } from 'node:buffer';
 import { FormatError } from '../errors';
 import { arrays, sizes, type ArrayOf, type DType } from '../tensor/dtype';
 import { maxRank } from '../tensor/shapes';
 
-/** A tensor outside the library: float16 and bfloat16 are their bits in a `Uint16Array`, bool is 0 or 1 in a `Uint8Array`. */
+/**
+ * A tensor outside the library: float16 and bfloat16 are their bits in a `Uint16Array`, bool is 0 or 1 in a
+ * `Uint8Array`.
+ */
 export interface ArrayRecord {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -32,8 +36,8 @@ export interface SafetensorsHeader {
   readonly dataStart: number;
 }
 
-// In the order in which the reference implementation writes them, and so do we: the largest elements first, so that every
-// tensor is aligned to its element size.
+// In the order in which the reference implementation writes them, and so do we: the largest elements first, so that
+// every tensor is aligned to its element size.
 const codes: Readonly<Record<DType, string>> = {
   int64: 'I64',
   float64: 'F64',
@@ -307,7 +311,9 @@ class HeaderParser {
     throw malformed(this.#file, this.#offset(at), what, got, expected);
   }
 
-  /** Shapes, sizes and offsets agree, and the tensors cover the data exactly: no holes, no overlaps, nothing left over. */
+  /**
+   * Shapes, sizes and offsets agree, and the tensors cover the data exactly: no holes, no overlaps, nothing left over.
+   */
   #checkLayout(entries: readonly Entry[], dataLength: number): void {
     let previous = 0;
     const inOrder = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);

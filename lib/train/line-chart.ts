@@ -1,4 +1,5 @@
-// Line charts as SVG text, for reports. It owns scales, ticks, smoothing and drawing; what the curves mean is the caller's.
+// Line charts as SVG text, for reports. It owns scales, ticks, smoothing and drawing; what the curves mean is the
+// caller's.
 
 export interface Curve {
   readonly name: string;
@@ -26,7 +27,10 @@ const frame = { left: 54, right: WIDTH - 14, top: 14, bottom: HEIGHT - 38 };
 const MAX_POINTS = 400; // about one per visible pixel of a curve
 const SMOOTH_FROM = 40; // curves of fewer points are drawn as they are
 
-/** The chart as an `<svg>` element, or undefined when there is nothing to draw. A script of the page reads `data-curves`. */
+/**
+ * The chart as an `<svg>` element, or undefined when there is nothing to draw. A script of the page reads
+ * `data-curves`.
+ */
 export function drawLineChart({ title, xLabel, curves, format, scale, bounds }: LineChart): string | undefined {
   const drawn = curves
     .map((curve) => ({ ...curve, points: thin(curve.points.filter((point) => point.every(Number.isFinite))) }))
@@ -54,19 +58,18 @@ export function drawLineChart({ title, xLabel, curves, format, scale, bounds }: 
   parts.push(`<line class="axis" x1="${frame.left}" x2="${frame.right}" y1="${frame.bottom}" y2="${frame.bottom}"/>`);
   parts.push(`<text class="tick" x="${frame.right}" y="${HEIGHT - 4}" text-anchor="end">${xLabel}</text>`);
 
+  // What is cut off at a steep start must not be drawn over the axis; lines and dots may stand out by half their width.
   const clip = `clip-${title.toLowerCase().replace(/\W+/g, '-')}`;
-  const height = frame.bottom - frame.top + 8;
-  parts.push(
-    `<clipPath id="${clip}"><rect x="${frame.left}" y="${frame.top - 4}" width="${frame.right - frame.left + 8}" height="${height}"/></clipPath>`,
-  );
+  const [width, height] = [frame.right - frame.left + 8, frame.bottom - frame.top + 8];
+  const window = `<rect x="${frame.left}" y="${frame.top - 4}" width="${width}" height="${height}"/>`;
+  parts.push(`<clipPath id="${clip}">${window}</clipPath>`);
   parts.push(`<g clip-path="url(#${clip})">`);
   for (const { kind, points } of drawn) {
     const path = (of: readonly (readonly [number, number])[]): string =>
       of.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${fix(x.at(px))} ${fix(y.at(py))}`).join('');
     if (points.length >= SMOOTH_FROM) {
-      parts.push(
-        `<path class="curve raw ${kind}" d="${path(points)}"/><path class="curve ${kind}" d="${path(smooth(points))}"/>`,
-      );
+      parts.push(`<path class="curve raw ${kind}" d="${path(points)}"/>`);
+      parts.push(`<path class="curve ${kind}" d="${path(smooth(points))}"/>`);
       continue;
     }
     parts.push(`<path class="curve ${kind}" d="${path(points)}"/>`);
@@ -82,10 +85,12 @@ export function drawLineChart({ title, xLabel, curves, format, scale, bounds }: 
     kind,
     points: points.map(([px, py]) => [+fix(x.at(px)), +fix(Math.min(frame.bottom, y.at(py))), number(px), format(py)]),
   }));
+  const caption = `${title}${isLog ? ' <small>log scale</small>' : ''}<span class="legend">${legend}</span>`;
+  const data = JSON.stringify(hover).replaceAll('&', '&amp;').replaceAll('"', '&quot;');
   return (
-    `<figure class="chart"><figcaption>${title}${isLog ? ' <small>log scale</small>' : ''}<span class="legend">${legend}</span></figcaption>` +
+    `<figure class="chart"><figcaption>${caption}</figcaption>` +
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} by ${xLabel}" data-x="${xLabel}" ` +
-    `data-curves="${JSON.stringify(hover).replaceAll('&', '&amp;').replaceAll('"', '&quot;')}">${parts.join('')}</svg></figure>`
+    `data-top="${frame.top}" data-bottom="${frame.bottom}" data-curves="${data}">${parts.join('')}</svg></figure>`
   );
 }
 

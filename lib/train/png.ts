@@ -8,8 +8,8 @@ export function encodePng(pixels: Uint8Array, width: number, height: number): Bu
   const channels = pixels.length / (width * height);
   if (channels !== 1 && channels !== 3) {
     throw new ShapeError(
-      `encodePng: pixels: got ${pixels.length} bytes, expected ${width * height} (grey) or ${3 * width * height} (colour) ` +
-        `for width ${width} and height ${height}`,
+      `encodePng: pixels: got ${pixels.length} bytes, expected ${width * height} (grey) ` +
+        `or ${3 * width * height} (colour) for width ${width} and height ${height}`,
     );
   }
   const header = Buffer.alloc(13);

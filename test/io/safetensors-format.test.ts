@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../../lib/errors';
-import { SafetensorsFile } from '../../lib/io/safetensors';
+import { SafetensorsFile } from '../../lib/io/safetensors-file';
 import { parseSafetensors } from '../../lib/io/safetensors-format';
 
 const golden = join(__dirname, '../golden/safetensors');

@@ -1,6 +1,7 @@
-// Saves the same file over and over until it is killed, saying each time what it has saved; run by safetensors.test.ts.
+// Saves the same file over and over until it is killed, saying each time what it has saved; run by
+// safetensors-file.test.ts.
 
-import { writeSafetensorsArrays } from '../../lib/io/safetensors';
+import { writeSafetensorsArrays } from '../../lib/io/safetensors-file';
 
 async function main(path: string): Promise<void> {
   for (let generation = 1; ; generation++) {

@@ -1,0 +1,192 @@
+// Safetensors files on disk as plain arrays: reads the header and then only what is asked for; writes tensor by tensor.
+// The format and its checks are safetensors-format.ts, replacing the file in one step is atomic-file.ts; safetensors.ts
+// puts tensors on top.
+
+import { open, type FileHandle } from 'node:fs/promises';
+import { ArgumentError, DTypeError, FormatError, ShapeError } from '../errors';
+import { allocateBytes } from './allocate';
+import { replaceFile, writeFully } from './atomic-file';
+import {
+  buildHeader,
+  byteLengthOf,
+  isWellFormed,
+  malformed,
+  MAX_HEADER_LENGTH,
+  parseHeader,
+  parseHeaderLength,
+  viewAs,
+  type ArrayRecord,
+  type SafetensorsHeader,
+  type TensorInfo,
+} from './safetensors-format';
+import { arrays, type ArrayOf, type DType } from '../tensor/dtype';
+
+/**
+ * What is to be written: its data at hand, or a function that brings it when its turn comes, so that one is held at a
+ * time.
+ */
+export interface ArraySource {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: ArrayOf<DType> | (() => ArrayOf<DType> | Promise<ArrayOf<DType>>);
+}
+
+export interface WriteOptions {
+  /** Strings kept in the file's header under `__metadata__`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Stops the writing; the file that was there before stays. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * An open safetensors file with a checked header; tensors are read one by one. Close it, or hold it with `await using`.
+ */
+export class SafetensorsFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #file: FileHandle;
+  readonly #header: SafetensorsHeader;
+
+  private constructor(path: string, file: FileHandle, header: SafetensorsHeader) {
+    this.path = path;
+    this.#file = file;
+    this.#header = header;
+  }
+
+  /**
+   * Opens a file and checks its whole header. Throws `FormatError` when the file is not exactly what its header says.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const file = await open(path, 'r');
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile()) throw new FormatError(`safetensors: ${path}: not a regular file`, { file: path });
+      const start = await readAt(file, 0, Math.min(8, stats.size), path);
+      const headerLength = parseHeaderLength(start, stats.size, path);
+      const header = parseHeader(await readAt(file, 8, headerLength, path), stats.size, path);
+      return new SafetensorsFile(path, file, header);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#header.metadata;
+  }
+
+  /** What the file holds, by name, in the header's order. */
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    return this.#header.tensors;
+  }
+
+  /** Reads one tensor's data. */
+  async read(name: string): Promise<ArrayRecord> {
+    const info = this.tensors.get(name);
+    if (!info) throw new ArgumentError(`safetensors: ${this.path}: no tensor named ${JSON.stringify(name)}`);
+    const { dtype, shape, begin, end } = info;
+    const bytes = await readAt(this.#file, this.#header.dataStart + begin, end - begin, this.path);
+    return { dtype, shape, data: viewAs(dtype, bytes) };
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Reads the tensors of a file, all or those named. */
+export async function readSafetensorsArrays(path: string, names?: Iterable<string>): Promise<Map<string, ArrayRecord>> {
+  const file = await SafetensorsFile.open(path);
+  try {
+    const records = new Map<string, ArrayRecord>();
+    for (const name of names ?? file.tensors.keys()) records.set(name, await file.read(name));
+    return records;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes tensors to a file in a fixed order, with the same bytes as the reference implementation. The file appears, or
+ * is replaced, only once all of it is on the disk; after any failure what was there before is unchanged.
+ */
+export async function writeSafetensorsArrays(
+  path: string,
+  tensors: Readonly<Record<string, ArraySource>>,
+  { metadata = {}, signal }: WriteOptions = {},
+): Promise<void> {
+  const sources = new Map(Object.entries(tensors));
+  for (const [name, { dtype, shape, data }] of sources) {
+    checkSource(name, dtype, shape);
+    if (typeof data !== 'function') checkData(name, dtype, shape, data);
+  }
+  checkMetadata(metadata);
+  const header = buildHeader(sources, metadata);
+  if (header.bytes.length - 8 > MAX_HEADER_LENGTH) {
+    const got = `${header.bytes.length - 8} bytes`;
+    throw new ArgumentError(
+      `writeSafetensors: names, shapes and metadata are too long: got ${got}, expected at most ${MAX_HEADER_LENGTH}`,
+    );
+  }
+  signal?.throwIfAborted();
+  await replaceFile(path, async (file) => {
+    await writeFully(file, header.bytes, signal);
+    for (const name of header.order) {
+      const { dtype, shape, data } = sources.get(name) as ArraySource;
+      const array = typeof data === 'function' ? await data() : data;
+      checkData(name, dtype, shape, array);
+      await writeFully(file, new Uint8Array(array.buffer, array.byteOffset, array.byteLength), signal);
+    }
+  });
+}
+
+/** Reads exactly `length` bytes, a number already checked against the file's size. */
+async function readAt(file: FileHandle, position: number, length: number, path: string): Promise<Uint8Array> {
+  const bytes = allocateBytes(length, `safetensors: ${path}`);
+  // One call reads at most 2 GiB on Linux.
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, 2 ** 30), position + done);
+    if (bytesRead === 0) {
+      throw malformed(path, position + done, 'file became shorter', 'its end', `${length - done} more bytes`);
+    }
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function checkSource(name: string, dtype: DType, shape: readonly number[]): void {
+  const label = JSON.stringify(name);
+  if (name === '__metadata__' || !isWellFormed(name)) {
+    throw new ArgumentError(`writeSafetensors: ${label} cannot be a tensor's name in a safetensors file`);
+  }
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0) || byteLengthOf(dtype, shape) === undefined) {
+    throw new ShapeError(
+      `writeSafetensors: shape of ${label}: got [${shape.join(', ')}], expected whole numbers below 2^53`,
+    );
+  }
+}
+
+function checkData(name: string, dtype: DType, shape: readonly number[], data: ArrayOf<DType>): void {
+  const wanted = arrays[dtype].name;
+  const label = JSON.stringify(name);
+  const got = Object.prototype.toString.call(data).slice(8, -1); // arrays of another realm are as good
+  if (got !== wanted)
+    throw new DTypeError(`writeSafetensors: data of ${label} (${dtype}): got ${got}, expected ${wanted}`);
+  const expected = byteLengthOf(dtype, shape);
+  if (data.byteLength !== expected) {
+    const sizes = `${data.byteLength} bytes, expected ${expected} for [${shape.join(', ')}]`;
+    throw new ShapeError(`writeSafetensors: data of ${label} (${dtype}): got ${sizes}`);
+  }
+}
+
+function checkMetadata(metadata: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries<unknown>(metadata)) {
+    if (typeof value === 'string' && isWellFormed(value) && isWellFormed(key)) continue;
+    throw new ArgumentError(
+      `writeSafetensors: metadata ${JSON.stringify(key)}: got ${typeof value}, expected a string`,
+    );
+  }
+}
