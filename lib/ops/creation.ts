@@ -198,7 +198,7 @@ export function emptyLike<S extends Shape, D extends DType, E extends DType = D>
  * @example
  * zeros([2]).fill_(3); // [3, 3]
  */
-export function fill_<T extends AnyTensor>(x: T, value: number | boolean): T {
+function fill_<T extends AnyTensor>(x: T, value: number | boolean): T {
   checkTensor('fill_', x);
   runInto(fillOp, [], [x], [elementOf('fill_', value, x.dtype)]);
   return x;
@@ -210,7 +210,7 @@ export function fill_<T extends AnyTensor>(x: T, value: number | boolean): T {
  * @example
  * ones([2]).zero_(); // [0, 0]
  */
-export function zero_<T extends AnyTensor>(x: T): T {
+function zero_<T extends AnyTensor>(x: T): T {
   checkTensor('zero_', x);
   runInto(fillOp, [], [x], [0]);
   return x;

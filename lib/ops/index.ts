@@ -13,3 +13,4 @@ export * from './pointwise';
 export { avgPool2d, maxPool2d, maxPool2dWithIndices, type AvgPool2dOptions, type MaxPool2dOptions } from './pooling';
 export * from './random';
 export * from './reduce';
+export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';

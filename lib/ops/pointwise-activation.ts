@@ -7,7 +7,7 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { checkTensor, defineOp, describe, floats, installMethods, numbers, run, type NativeOp } from './define';
-import { fitted, floating, ofInput, unary } from './pointwise';
+import { fitted, floating, ofInput, unary } from './pointwise-run';
 import { where } from './pointwise-compare';
 
 // ------------------------------------------------------------------------------------------------------ gradients as kernels

@@ -17,7 +17,7 @@ import {
   type FitsIn,
   type Quotient,
   type QuotientWith,
-} from './pointwise';
+} from './pointwise-run';
 import { equalTo, less, where } from './pointwise-compare';
 
 // --------------------------------------------------------------------------------------------------------------- arithmetic
@@ -517,37 +517,37 @@ export function addcdiv(x: Operand, a: Operand, b: Operand, options: ScaledOptio
  * @example
  * tensor([1, 2]).add_(1); // [2, 3]
  */
-export function add_<T extends AnyTensor>(x: T, other: Operand): T {
+function add_<T extends AnyTensor>(x: T, other: Operand): T {
   return inPlace('add_', addOp, x, [other]);
 }
 
 /** Subtracts `other` from x in place; see {@link add_}. */
-export function sub_<T extends AnyTensor>(x: T, other: Operand): T {
+function sub_<T extends AnyTensor>(x: T, other: Operand): T {
   return inPlace('sub_', subOp, x, [other]);
 }
 
 /** Multiplies x by `other` in place; see {@link add_}. */
-export function mul_<T extends AnyTensor>(x: T, other: Operand): T {
+function mul_<T extends AnyTensor>(x: T, other: Operand): T {
   return inPlace('mul_', mulOp, x, [other]);
 }
 
 /** Divides x by `other` in place; see {@link add_}. Floats only. */
-export function div_<T extends AnyTensor>(x: T, other: Operand): T {
+function div_<T extends AnyTensor>(x: T, other: Operand): T {
   return inPlace('div_', divOp, x, [other]);
 }
 
 /** Moves x towards `end` in place; see {@link lerp} and {@link add_}. Floats only. */
-export function lerp_<T extends AnyTensor>(x: T, end: Operand, weight: Operand): T {
+function lerp_<T extends AnyTensor>(x: T, end: Operand, weight: Operand): T {
   return inPlace('lerp_', lerpOp, x, [end, weight]);
 }
 
 /** Adds `value · a · b` to x in place; see {@link add_}. */
-export function addcmul_<T extends AnyTensor>(x: T, a: Operand, b: Operand, options: ScaledOptions = {}): T {
+function addcmul_<T extends AnyTensor>(x: T, a: Operand, b: Operand, options: ScaledOptions = {}): T {
   return inPlace('addcmul_', addcmulOp, x, [a, b], [options.value ?? 1]);
 }
 
 /** Adds `value · a / b` to x in place; see {@link add_}. Floats only. */
-export function addcdiv_<T extends AnyTensor>(x: T, a: Operand, b: Operand, options: ScaledOptions = {}): T {
+function addcdiv_<T extends AnyTensor>(x: T, a: Operand, b: Operand, options: ScaledOptions = {}): T {
   return inPlace('addcdiv_', addcdivOp, x, [a, b], [options.value ?? 1]);
 }
 

@@ -8,7 +8,7 @@ import { broadcastShapes, sameShape } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { full } from './creation';
 import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
-import { as, common, comparison, type Comparison, type ComparisonWith, type Fits, type FitsIn } from './pointwise';
+import { as, common, comparison, type Comparison, type ComparisonWith, type Fits, type FitsIn } from './pointwise-run';
 
 const equalToOp = defineOp('equalTo', { dtypes: allDTypes, pointwise: true });
 const notEqualOp = defineOp('notEqual', { dtypes: allDTypes, pointwise: true });

@@ -5,7 +5,7 @@ import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zerosLike } from './creation';
 import { allDTypes, checkTensor, defineOp, floats, installMethods, integersAndBool, numbers } from './define';
-import { floating, ofInput, ofOutput, predicate, unary } from './pointwise';
+import { floating, ofInput, ofOutput, predicate, unary } from './pointwise-run';
 
 const ln2 = Math.LN2;
 const ln10 = Math.LN10;
