@@ -1,0 +1,380 @@
+// Reading and writing at places that a tensor of indices names: embedding, gather, indexSelect, oneHot, and scatter, indexAdd and
+// embedding's gradient, which combine what falls on one place in row-major order of the index, whatever the number of threads.
+// Indices are checked as they are read; the error names the first bad one.
+#include <algorithm>
+#include <string>
+#include <type_traits>
+
+#include "cpu/rows.h"
+#include "cpu/strided_copy.h"
+#include "runtime/registry.h"
+
+namespace hadal::cpu {
+namespace {
+
+// A task of 32 Ki elements takes 10 to 40 µs.
+constexpr int64_t kTaskElements = int64_t{1} << 15;
+
+// The first `count` axes, or those from `first` on.
+TensorView leading(TensorView view, int count) {
+  view.rank = count;
+  return view;
+}
+TensorView trailing(const TensorView& view, int first) {
+  TensorView rest = view;
+  rest.rank = view.rank - first;
+  for (int axis = 0; axis < rest.rank; ++axis) {
+    rest.shape[axis] = view.shape[first + axis];
+    rest.strides[axis] = view.strides[first + axis];
+  }
+  return rest;
+}
+int64_t size_along(const TensorView& view, int axis) { return view.rank > 0 ? view.shape[axis] : 1; }
+int64_t stride_along(const TensorView& view, int axis) { return view.rank > 0 ? view.strides[axis] : 0; }
+
+inline bool is_outside(int64_t index, int64_t size) {
+  return static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);
+}
+
+// Called once some index is known to be outside [0, size): finds the first, in row-major order, and throws.
+template <class I>
+[[noreturn]] void throw_index_error(const Command& cmd, const TensorView& index, int64_t size, const char* what) {
+  const RowOffsets offsets(index, 0);
+  int64_t position = 0;
+  while (!is_outside(index.as<I>()[offsets(position)], size)) ++position;
+  throw Error(ErrorCode::kIndex, std::string(cmd.name()) + ": index " +
+                                     std::to_string(index.as<I>()[offsets(position)]) + " at position " +
+                                     std::to_string(position) + " out of range for " + std::to_string(size) + " " + what);
+}
+
+// --- Reading --------------------------------------------------------------------------------------------------------------
+
+// Rows `index[i]` of the axis `axis` of x to place i of y, for every place on the axes before it. The index's axes replace that
+// axis in y.
+void select_rows(KernelContext& ctx, const Command& cmd, const TensorView& x, const TensorView& index,
+                 const TensorView& y, int axis, const char* what) {
+  if (y.numel() == 0) return;
+  const int64_t size = x.shape[axis];
+  const int64_t indices = index.numel();
+  const RowOffsets x_outer(leading(x, axis), 0);
+  const RowOffsets y_outer(leading(y, axis), 0);
+  const RowOffsets y_places(leading(trailing(y, axis), index.rank), 0);
+  const RowOffsets index_places(index, 0);
+  visit_width(y.dtype, [&]<class T>() {
+    visit_index(cmd.name(), index.dtype, [&]<class I>() {
+      const StridedCopy<T> row(trailing(y, axis + index.rank), trailing(x, axis + 1));
+      const int64_t grain = kTaskElements / row.count();
+      ctx.parallel_ranges(x_outer.rows() * indices, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t outer = i / indices;
+          const int64_t place = i - outer * indices;
+          const int64_t source = index.as<I>()[index_places(place)];
+          if (is_outside(source, size)) throw_index_error<I>(cmd, index, size, what);
+          T* to = y.as<T>() + y_outer(outer) + y_places(place);
+          const T* from = x.as<T>() + x_outer(outer) + source * x.strides[axis];
+          if (row.count() == 1) *to = *from;
+          else row.run(to, from);
+        }
+      });
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(embedding) { select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), 0, "rows"); }
+
+HADAL_CPU_KERNEL(indexSelect) {
+  select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), static_cast<int>(cmd.integer(0)),
+              "elements of the axis");
+}
+
+HADAL_CPU_KERNEL(gather) {
+  const TensorView& x = cmd.input(0);
+  const TensorView& index = cmd.input(1);
+  const TensorView& y = cmd.output(0);
+  if (y.numel() == 0) return;
+  const int axis = static_cast<int>(cmd.integer(0));
+  const int last = std::max(y.rank - 1, 0);
+  const int64_t n = size_along(y, last);
+  const int64_t size = size_along(x, axis);
+  // x walked at the index's shape, and in place along the gathered axis.
+  TensorView held = x;
+  std::copy_n(index.shape, index.rank, held.shape);
+  if (x.rank > 0) held.strides[axis] = 0;
+  const uint32_t row_axis = y.rank > 0 ? 1u << last : 0u;
+  const RowOffsets x_rows(held, row_axis);
+  const RowOffsets index_rows(index, row_axis);
+  const RowOffsets y_rows(y, row_axis);
+  const int64_t x_stride = stride_along(held, last);
+  const int64_t x_axis_stride = stride_along(x, axis);
+  const int64_t index_stride = stride_along(index, last);
+  const int64_t y_stride = stride_along(y, last);
+  visit_width(y.dtype, [&]<class T>() {
+    visit_index(cmd.name(), index.dtype, [&]<class I>() {
+      ctx.parallel_ranges(y_rows.rows(), kTaskElements / n, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          const T* from = x.as<T>() + x_rows(row);
+          const I* places = index.as<I>() + index_rows(row);
+          T* to = y.as<T>() + y_rows(row);
+          // Checked first and then read without a branch, which makes vector code of both.
+          bool fails = false;
+          if (index_stride == 1 && y_stride == 1) {
+            for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i], size);
+            if (fails) throw_index_error<I>(cmd, index, size, "elements of the axis");
+            if (x_stride == 0 && x_axis_stride == 1) {
+              for (int64_t i = 0; i < n; ++i) to[i] = from[places[i]];
+            } else {
+              for (int64_t i = 0; i < n; ++i) to[i] = from[i * x_stride + places[i] * x_axis_stride];
+            }
+          } else {
+            for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i * index_stride], size);
+            if (fails) throw_index_error<I>(cmd, index, size, "elements of the axis");
+            for (int64_t i = 0; i < n; ++i) {
+              to[i * y_stride] = from[i * x_stride + places[i * index_stride] * x_axis_stride];
+            }
+          }
+        }
+      });
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(oneHot) {
+  const TensorView& index = cmd.input(0);
+  const TensorView& y = cmd.output(0);
+  if (y.numel() == 0 && index.numel() == 0) return;
+  const int64_t classes = y.size(-1);
+  const RowOffsets index_places(index, 0);
+  const RowOffsets y_rows(y, 1u << (y.rank - 1));
+  visit_any(cmd.name(), y.dtype, [&]<class T>() {
+    visit_index(cmd.name(), index.dtype, [&]<class I>() {
+      ctx.parallel_ranges(y_rows.rows(), kTaskElements / std::max<int64_t>(classes, 1), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          const int64_t hot = index.as<I>()[index_places(row)];
+          if (is_outside(hot, classes)) throw_index_error<I>(cmd, index, classes, "classes");
+          T* to = y.as<T>() + y_rows(row);
+          if (y.stride(-1) == 1) std::fill_n(to, classes, T{});
+          else for (int64_t i = 0; i < classes; ++i) to[i * y.stride(-1)] = T{};
+          to[hot * y.stride(-1)] = static_cast<T>(Compute<T>(1));
+        }
+      });
+    });
+  });
+}
+
+// --- Writing --------------------------------------------------------------------------------------------------------------
+
+enum class ScatterMode : int64_t { kAssign, kAdd, kMultiply, kMax, kMin };
+
+template <ScatterMode kMode, class T>
+inline void combine_into(T& to, T value) {
+  using A = Compute<T>;
+  if constexpr (kMode == ScatterMode::kAssign) {
+    to = value;
+  } else if constexpr (std::is_integral_v<T> && (kMode == ScatterMode::kAdd || kMode == ScatterMode::kMultiply)) {
+    // Wraps around.
+    const auto a = static_cast<uint64_t>(to);
+    const auto b = static_cast<uint64_t>(value);
+    to = static_cast<T>(kMode == ScatterMode::kAdd ? a + b : a * b);
+  } else {
+    const A a = to;
+    const A b = value;
+    if constexpr (kMode == ScatterMode::kAdd) to = static_cast<T>(a + b);
+    if constexpr (kMode == ScatterMode::kMultiply) to = static_cast<T>(a * b);
+    if constexpr (kMode == ScatterMode::kMax) to = ((b > a) | (b != b)) ? value : to;
+    if constexpr (kMode == ScatterMode::kMin) to = ((b < a) | (b != b)) ? value : to;
+  }
+}
+
+// y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on one
+// place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
+template <ScatterMode kMode, class T, class I>
+void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& index, const TensorView& source,
+                   const TensorView& y, int axis) {
+  if (index.numel() == 0) return;
+  const int last = std::max(index.rank - 1, 0);
+  const bool is_last = axis == last;  // then a line is a row, and stands alone
+  const uint32_t skipped = index.rank > 0 ? 1u << axis | 1u << last : 0u;
+  const auto at_index_shape = [&](TensorView view) {
+    std::copy_n(index.shape, index.rank, view.shape);
+    return RowOffsets(view, skipped);
+  };
+  const RowOffsets index_groups = at_index_shape(index);
+  const RowOffsets source_groups = at_index_shape(source);
+  const RowOffsets y_groups = at_index_shape(y);
+  const int64_t length = size_along(index, axis);
+  const int64_t size = size_along(y, axis);
+  const int64_t width = is_last ? 1 : index.shape[last];
+  const int64_t tile = std::clamp<int64_t>(kTaskElements / length, std::min<int64_t>(width, 64), width);
+  const int64_t tiles = (width + tile - 1) / tile;
+  const int64_t index_step = stride_along(index, axis), index_stride = is_last ? 0 : index.strides[last];
+  const int64_t source_step = stride_along(source, axis), source_stride = is_last ? 0 : source.strides[last];
+  const int64_t y_step = stride_along(y, axis), y_stride = is_last ? 0 : y.strides[last];
+  const auto checked = [&](I place) -> int64_t {
+    if (is_outside(place, size)) throw_index_error<I>(cmd, index, size, "elements of the axis");
+    return place;
+  };
+  ctx.parallel_ranges(index_groups.rows() * tiles, kTaskElements / (length * tile), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t group = task / tiles;
+      const int64_t first = task % tiles * tile;
+      const int64_t count = std::min(tile, width - first);
+      const I* places = index.as<I>() + index_groups(group) + first * index_stride;
+      const T* from = source.as<T>() + source_groups(group) + first * source_stride;
+      T* to = y.as<T>() + y_groups(group) + first * y_stride;
+      const auto each = [&](int64_t n, int64_t place_stride, int64_t value_stride, int64_t shift) {
+        for (int64_t i = 0; i < n; ++i) {
+          combine_into<kMode>(to[checked(places[i * place_stride]) * y_step + i * shift], from[i * value_stride]);
+        }
+      };
+      if (is_last) {
+        each(length, index_step, source_step, 0);
+        continue;
+      }
+      for (int64_t p = 0; p < length; ++p, places += index_step, from += source_step) {
+        if (index_stride == 0 && source_stride == 1 && y_stride == 1) {
+          T* __restrict row = to + checked(*places) * y_step;
+          const T* __restrict values = from;
+          for (int64_t i = 0; i < count; ++i) combine_into<kMode>(row[i], values[i]);
+        } else {
+          each(count, index_stride, source_stride, y_stride);
+        }
+      }
+    }
+  });
+}
+
+void copy_unless_same(KernelContext& ctx, const TensorView& to, const TensorView& from) {
+  bool is_same = to.data == from.data;
+  for (int axis = 0; axis < to.rank; ++axis) is_same &= to.strides[axis] == from.strides[axis];
+  if (!is_same) copy_view(ctx, to, from);
+}
+
+HADAL_CPU_KERNEL(scatter) {
+  const TensorView& index = cmd.input(1);
+  const TensorView& source = cmd.input(2);
+  const TensorView& y = cmd.output(0);
+  const int axis = static_cast<int>(cmd.integer(0));
+  copy_unless_same(ctx, y, cmd.input(0));
+  visit_index(cmd.name(), index.dtype, [&]<class I>() {
+    const auto run = [&]<ScatterMode kMode>() {
+      visit_any(cmd.name(), y.dtype,
+                [&]<class T>() { scatter_lines<kMode, T, I>(ctx, cmd, index, source, y, axis); });
+    };
+    switch (static_cast<ScatterMode>(cmd.integer(1))) {
+      case ScatterMode::kAssign:
+        return visit_width(y.dtype, [&]<class T>() {
+          scatter_lines<ScatterMode::kAssign, T, I>(ctx, cmd, index, source, y, axis);
+        });
+      case ScatterMode::kAdd: return run.template operator()<ScatterMode::kAdd>();
+      case ScatterMode::kMultiply: return run.template operator()<ScatterMode::kMultiply>();
+      case ScatterMode::kMax: return run.template operator()<ScatterMode::kMax>();
+      case ScatterMode::kMin: return run.template operator()<ScatterMode::kMin>();
+    }
+  });
+}
+
+// scatter by addition with an index that is the same for all of a row.
+HADAL_CPU_KERNEL(indexAdd) {
+  const TensorView& source = cmd.input(2);
+  const TensorView& y = cmd.output(0);
+  const int axis = static_cast<int>(cmd.integer(0));
+  TensorView index = source;
+  index.data = cmd.input(1).data;
+  index.dtype = cmd.input(1).dtype;
+  std::fill_n(index.strides, index.rank, int64_t{0});
+  index.strides[axis] = cmd.input(1).strides[0];
+  copy_unless_same(ctx, y, cmd.input(0));
+  visit_index(cmd.name(), index.dtype, [&]<class I>() {
+    visit_any(cmd.name(), y.dtype, [&]<class T>() {
+      scatter_lines<ScatterMode::kAdd, T, I>(ctx, cmd, index, source, y, axis);
+    });
+  });
+}
+
+// --- Embedding's gradient -------------------------------------------------------------------------------------------------
+
+// gw [rows, ...] = the sum of the rows of g whose index names each row, added in the order of the index, in float for 16-bit
+// floats. Rows that no index names become 0. The positions are first sorted by row (counting sort, stable), so that each task
+// owns a range of rows and a range of columns, and writes every element of them once.
+template <class T, class I>
+void embedding_backward(KernelContext& ctx, const Command& cmd) {
+  using A = Compute<T>;
+  const TensorView& g = cmd.input(0);
+  const TensorView& index = cmd.input(1);
+  const TensorView& gw = cmd.output(0);
+  const int64_t padding = cmd.integer(0);
+  const int64_t rows = gw.shape[0];
+  const int64_t positions = index.numel();
+  const TensorView g_row = trailing(g, index.rank);
+  const int64_t width = g_row.numel();
+
+  int64_t* row_of = ctx.scratch<int64_t>(positions);
+  int64_t* row_end = ctx.scratch<int64_t>(rows + 1);
+  std::fill_n(row_end, rows + 1, int64_t{0});
+  const RowOffsets index_places(index, 0);
+  for (int64_t i = 0; i < positions; ++i) {
+    row_of[i] = index.as<I>()[index_places(i)];
+    if (is_outside(row_of[i], rows)) throw_index_error<I>(cmd, index, rows, "rows");
+    if (row_of[i] != padding) ++row_end[row_of[i] + 1];
+  }
+  if (width == 0) return;
+  // row_end[r] is where row r's positions start in `sorted`, and once they are filled in, where they end.
+  for (int64_t r = 0; r < rows; ++r) row_end[r + 1] += row_end[r];
+  int64_t* sorted = ctx.scratch<int64_t>(positions);
+  for (int64_t i = 0; i < positions; ++i) {
+    if (row_of[i] != padding) sorted[row_end[row_of[i]]++] = i;
+  }
+
+  // Ranges of rows with about the same number of row reads and writes.
+  constexpr int64_t kColumns = 512;
+  const int64_t columns = std::min(width, kColumns);
+  const int64_t column_tiles = (width + columns - 1) / columns;
+  const int64_t range_work = std::max<int64_t>(kTaskElements / columns, 1);
+  int64_t* range_end = ctx.scratch<int64_t>((rows + positions) / range_work + 1);
+  int64_t ranges = 0;
+  for (int64_t r = 0, work = 0, done = 0; r < rows; ++r) {
+    work += 1 + row_end[r] - done;
+    done = row_end[r];
+    if (work < range_work && r + 1 < rows) continue;
+    range_end[ranges++] = r + 1;
+    work = 0;
+  }
+
+  const RowOffsets g_rows(leading(g, index.rank), 0);
+  const RowOffsets g_columns(g_row, 0);
+  const bool is_packed = g_row.is_contiguous();
+  ctx.parallel(ranges * column_tiles, [&](int64_t task) {
+    const int64_t range = task / column_tiles;
+    const int64_t first = task % column_tiles * columns;
+    const int64_t count = std::min(columns, width - first);
+    A total[kColumns];
+    int64_t offsets[kColumns];
+    if (!is_packed) {
+      for (int64_t c = 0; c < count; ++c) offsets[c] = g_columns(first + c);
+    }
+    const int64_t first_row = range == 0 ? 0 : range_end[range - 1];
+    int64_t next = first_row == 0 ? 0 : row_end[first_row - 1];
+    for (int64_t r = first_row; r < range_end[range]; ++r) {
+      std::fill_n(total, count, A(0));
+      for (; next < row_end[r]; ++next) {
+        const T* from = g.as<T>() + g_rows(sorted[next]);
+        if (is_packed) {
+          for (int64_t c = 0; c < count; ++c) total[c] += static_cast<A>(from[first + c]);
+        } else {
+          for (int64_t c = 0; c < count; ++c) total[c] += static_cast<A>(from[offsets[c]]);
+        }
+      }
+      T* to = gw.as<T>() + r * width + first;
+      for (int64_t c = 0; c < count; ++c) to[c] = static_cast<T>(total[c]);
+    }
+  });
+}
+
+HADAL_CPU_KERNEL(embeddingBackward) {
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    visit_index(cmd.name(), cmd.input(1).dtype, [&]<class I>() { embedding_backward<T, I>(ctx, cmd); });
+  });
+}
+
+}  // namespace
+}  // namespace hadal::cpu
