@@ -40,6 +40,12 @@ using LaneOf = std::remove_cvref_t<decltype(std::declval<V>()[0])>;
 template <class V>
 concept Vector = requires(V v) { v[0]; } && !std::is_pointer_v<V>;
 
+#if defined(__AVX512F__)
+// The mask of the zero-masking intrinsics, which serve in place of the plain ones: GCC 12 warns about the undefined source
+// operand inside those.
+inline constexpr __mmask16 kAllLanes = 0xffff;
+#endif
+
 template <class T>
 inline Vec<T> broadcast(T value) {
   return value - Vec<T>{};
@@ -99,7 +105,7 @@ inline void store(BFloat16* to, Vec<float> v) {
 }
 inline Vec<float> load(const Float16* from) {
 #if defined(__AVX512F__)
-  return (Vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  return (Vec<float>)_mm512_maskz_cvtph_ps(kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 #elif defined(__F16C__)
   return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 #else
@@ -110,7 +116,8 @@ inline Vec<float> load(const Float16* from) {
 }
 inline void store(Float16* to, Vec<float> v) {
 #if defined(__AVX512F__)
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm512_maskz_cvtps_ph(kAllLanes, (__m512)v, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(__F16C__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 #else
@@ -131,12 +138,6 @@ inline void store_partial(Half* to, Vec<float> v, int count) {
   store(padded, v);
   std::memcpy(static_cast<void*>(to), padded, static_cast<size_t>(count) * sizeof(Half));
 }
-
-#if defined(__AVX512F__)
-// The mask of the zero-masking intrinsics, which serve in place of the plain ones: GCC 12 warns about the undefined source
-// operand inside those.
-inline constexpr __mmask16 kAllLanes = 0xffff;
-#endif
 
 // Square root and the four roundings of every lane, one instruction each where there is one. kMode counts as the
 // processor does: 0 to nearest (ties to even), 1 down, 2 up, 3 towards zero.

@@ -528,4 +528,394 @@ HADAL_HD inline V normal_tail(V t) {
 template <class V>
 inline constexpr Lane<V> kNormalTailEnd = kIsFloat<V> ? 9 : 40;
 
+// --- Circular functions ------------------------------------------------------------------------------------------------
+
+// x = n π/2 + r with |r| <= π/4, for |x| <= kReducible: π/2 in parts short enough for n times each to be exact.
+template <class V>
+inline constexpr Lane<V> kReducible = kIsFloat<V> ? 12000 : 1.6e6;
+template <class V>
+HADAL_HD inline Reduced<V> reduce_by_half_pi(V x) {
+  using T = Lane<V>;
+  const Nearest<V> quadrant = nearest(V(x * static_cast<T>(0x1.45f306dc9c883p-1) + Format<T>::kRoundToInteger));
+  V r;
+  if constexpr (kIsFloat<V>) {
+    r = (((x - quadrant.n * 0x1.92p+0f) - quadrant.n * 0x1.fb4p-12f) - quadrant.n * 0x1.444p-24f) -
+        quadrant.n * 0x1.68c234p-39f;
+  } else {
+    r = ((x - quadrant.n * 0x1.921fb544p+0) - quadrant.n * 0x1.0b4611a6p-34) - quadrant.n * 0x1.3198a2e037073p-69;
+  }
+  return {quadrant, r};
+}
+// sin r and cos r for |r| <= π/4.
+template <class V>
+HADAL_HD inline V sin_reduced(V r) {
+  const V z = r * r;
+  if constexpr (kIsFloat<V>) {
+    return r + r * z * polynomial(z, -0x1.555546p-3f, 0x1.110762p-7f, -0x1.994e8ep-13f);
+  } else {
+    return r + r * z * polynomial(z, -0x1.5555555555549p-3, 0x1.111111110f8b2p-7, -0x1.a01a019c168e4p-13,
+                                  0x1.71de357ad4871p-19, -0x1.ae5e67fee23a9p-26, 0x1.5d935d8945cfep-33);
+  }
+}
+template <class V>
+HADAL_HD inline V cos_reduced(V r) {
+  const V z = r * r;
+  if constexpr (kIsFloat<V>) {
+    return (1.0f - 0.5f * z) + z * z * polynomial(z, 0x1.55554ap-5f, -0x1.6c0c98p-10f, 0x1.9a053ap-16f);
+  } else {
+    return (1.0 - 0.5 * z) + z * z * polynomial(z, 0x1.555555555554ep-5, -0x1.6c16c16c15501p-10, 0x1.a01a019cfdb38p-16,
+                                                -0x1.27e4f83a8cbc8p-22, 0x1.1eea09ad7d099p-29, -0x1.8fbcac5ba2d04p-37);
+  }
+}
+// The sine of quarter · π/2 + r: sine or cosine of r by the quarter's first bit, negated by its second.
+template <class V>
+HADAL_HD inline V sin_of_quarter(Bits<V> quarter, V r) {
+  constexpr int kSignShift = kIsFloat<V> ? 30 : 62;
+  const V value = select((quarter & 1) != 0, cos_reduced(r), sin_reduced(r));
+  return from_bits<V>(to_bits(value) ^ ((quarter & 2) << kSignShift));
+}
+
+#if defined(__CUDACC__)
+template <class T> HADAL_HD inline T sin(T x) { return ::sin(x); }
+template <class T> HADAL_HD inline T cos(T x) { return ::cos(x); }
+template <class T> HADAL_HD inline T tan(T x) { return ::tan(x); }
+template <class T> HADAL_HD inline T asin(T x) { return ::asin(x); }
+template <class T> HADAL_HD inline T acos(T x) { return ::acos(x); }
+template <class T> HADAL_HD inline T atan(T x) { return ::atan(x); }
+template <class T> HADAL_HD inline T atan2(T y, T x) { return ::atan2(y, x); }
+template <class T> HADAL_HD inline T sinh(T x) { return ::sinh(x); }
+template <class T> HADAL_HD inline T cosh(T x) { return ::cosh(x); }
+template <class T> HADAL_HD inline T asinh(T x) { return ::asinh(x); }
+template <class T> HADAL_HD inline T acosh(T x) { return ::acosh(x); }
+template <class T> HADAL_HD inline T atanh(T x) { return ::atanh(x); }
+template <class T> HADAL_HD inline T log10(T x) { return ::log10(x); }
+template <class T> HADAL_HD inline T erfc(T x) { return ::erfc(x); }
+template <class T> HADAL_HD inline T lgamma(T x) { return ::lgamma(x); }
+template <class T> HADAL_HD inline T pow(T x, T y) { return ::pow(x, y); }
+template <class T> HADAL_HD inline T hypot(T x, T y) { return ::hypot(x, y); }
+#else
+// Vectors with an argument beyond kReducible leave for libm: the one branch in this file.
+template <class V>
+inline V sin(V x) {
+  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::sin(lane); }, x);
+  const auto [quadrant, r] = reduce_by_half_pi(x);
+  return select(x == Lane<V>(0), x, sin_of_quarter(quadrant.integer, r));
+}
+template <class V>
+inline V cos(V x) {
+  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::cos(lane); }, x);
+  const auto [quadrant, r] = reduce_by_half_pi(x);
+  return sin_of_quarter<V>(quadrant.integer + 1, r);
+}
+template <class V>
+inline V tan(V x) {
+  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::tan(lane); }, x);
+  const auto [quadrant, r] = reduce_by_half_pi(x);
+  const auto odd = (quadrant.integer & 1) != 0;
+  const V s = sin_reduced(r), c = cos_reduced(r);
+  return select(x == Lane<V>(0), x, V(select(odd, V(-c), s) / select(odd, s, c)));
+}
+
+// atan(n / d) for 0 <= n <= d, d > 0: above tan(π/8) by the difference formula around π/4.
+template <class V>
+inline V atan_of_ratio(V n, V d) {
+  using T = Lane<V>;
+  const auto upper = n > d * static_cast<T>(0.41421356237309505);
+  const V u = select(upper, V(n - d), n) / select(upper, V(n + d), d);
+  const V z = u * u;
+  V p;
+  if constexpr (kIsFloat<V>) {
+    p = polynomial(z, -0x1.55554ap-2f, 0x1.9991eap-3f, -0x1.23ba68p-3f, 0x1.b2315ap-4f, -0x1.f32b0cp-5f);
+  } else {
+    p = polynomial(z, -0x1.5555555555543p-2, 0x1.99999999963a1p-3, -0x1.24924922e90f1p-3, 0x1.c71c70fa792e8p-4,
+                   -0x1.745cfaea3d3dbp-4, 0x1.3b113a5e0135ap-4, -0x1.10ed14794f530p-4, 0x1.df21b132e9357p-5,
+                   -0x1.9d205aa96894fp-5, 0x1.388f5c741c7fbp-5, -0x1.26eb4d639664cp-6);
+  }
+  const V r = u + u * z * p;
+  constexpr T kQuarterPi = static_cast<T>(0.78539816339744831);
+  constexpr T kRest = kIsFloat<V> ? static_cast<T>(-0x1.777a5cp-26) : static_cast<T>(0x1.1a62633145c07p-55);
+  return select(upper, V(kQuarterPi + (r + kRest)), r);
+}
+template <class V>
+inline V half_pi_minus(V x) {
+  using T = Lane<V>;
+  constexpr T kRest = kIsFloat<V> ? static_cast<T>(-0x1.777a5cp-25) : static_cast<T>(0x1.1a62633145c07p-54);
+  return static_cast<T>(1.5707963267948966) - (x - kRest);
+}
+template <class V>
+inline V atan(V x) {
+  const V a = abs(x), one = splat<V>(Lane<V>(1));
+  const auto inverted = a > Lane<V>(1);
+  // At infinity 1 / a is 0; written as a ratio it would be inf - inf.
+  const V r = atan_of_ratio(select(inverted, V(one / a), a), one);
+  return with_sign(select(inverted, half_pi_minus(r), r), x);
+}
+template <class V>
+inline V atan2(V y, V x) {
+  using T = Lane<V>;
+  const V a = abs(y), b = abs(x), one = splat<V>(T(1)), zero = splat<V>(T(0));
+  const auto steep = a > b;
+  V n = select(steep, b, a), d = select(steep, a, b);
+  const auto infinite = d == Format<T>::kInfinity;
+  n = select(infinite, select(n == Format<T>::kInfinity, one, zero), n);
+  d = select(infinite | (d == T(0)), one, d);
+  // A sum of the two could overflow, so large ones are scaled down.
+  const V shrink = select(d > std::numeric_limits<T>::max() / 4, splat<V>(T(0.25)), one);
+  V r = atan_of_ratio(V(n * shrink), V(d * shrink));
+  r = select(steep, half_pi_minus(r), r);
+  constexpr T kRest = kIsFloat<V> ? static_cast<T>(-0x1.777a5cp-24) : static_cast<T>(0x1.1a62633145c07p-53);
+  r = select(sign_bit(x), V(static_cast<T>(3.1415926535897931) - (r - kRest)), r);
+  return select((x != x) | (y != y), splat<V>(Format<T>::kNaN), with_sign(r, y));
+}
+
+// (asin x - x) / x³ with z = x² <= 1/4.
+template <class V>
+inline V asin_tail(V z) {
+  if constexpr (kIsFloat<V>) {
+    return polynomial(z, 0x1.5555c6p-3f, 0x1.33026p-4f, 0x1.7475a6p-5f, 0x1.8c685ep-6f, 0x1.5942c6p-5f);
+  } else {
+    return polynomial(z, 0x1.555555555556fp-3, 0x1.333333332ed55p-4, 0x1.6db6db719d095p-5, 0x1.f1c71aba33ec7p-6,
+                      0x1.6e8bdb4dd404cp-6, 0x1.1c4a2964e76c3p-6, 0x1.ca1abba01cb32p-7, 0x1.75a98aa941b8fp-7,
+                      0x1.60828955e8bacp-7, 0x1.f028a87d74e78p-9, 0x1.60b5b38c3d321p-6, -0x1.5420cf9aaa99fp-6,
+                      0x1.0a2287e83ea78p-5);
+  }
+}
+// Above 1/2 by asin a = π/2 - 2 asin sqrt((1 - a) / 2); beyond 1 the root is NaN.
+template <class V>
+inline V asin(V x) {
+  using T = Lane<V>;
+  const V a = abs(x);
+  const auto upper = a > T(0.5);
+  const V z = select(upper, V((T(1) - a) * T(0.5)), V(a * a));
+  const V s = select(upper, sqrt(z), a);
+  const V r = s + s * z * asin_tail(z);
+  return with_sign(select(upper, half_pi_minus(V(r + r)), r), x);
+}
+template <class V>
+inline V acos(V x) {
+  using T = Lane<V>;
+  const V a = abs(x);
+  const auto upper = a > T(0.5);
+  const V z = select(upper, V((T(1) - a) * T(0.5)), V(a * a));
+  const V s = select(upper, sqrt(z), a);
+  const V r = s + s * z * asin_tail(z);
+  constexpr T kRest = kIsFloat<V> ? static_cast<T>(-0x1.777a5cp-24) : static_cast<T>(0x1.1a62633145c07p-53);
+  const V twice = r + r;
+  const V near_one = select(x < T(0), V(static_cast<T>(3.1415926535897931) - (twice - kRest)), twice);
+  return select(upper, near_one, half_pi_minus(select(sign_bit(x), V(-r), r)));
+}
+
+// --- Hyperbolic functions ----------------------------------------------------------------------------------------------
+
+// With h = e^|x| / 2, computed so that it overflows only where the result does: h ± 1/(4h).
+template <class V>
+inline V cosh(V x) {
+  const V h = exp_shifted<-1>(abs(x));
+  return h + Lane<V>(0.25) / h;
+}
+template <class V>
+inline V sinh(V x) {
+  using T = Lane<V>;
+  const V a = abs(x), z = a * a;
+  V p;
+  if constexpr (kIsFloat<V>) {
+    p = polynomial(z, 0x1.555556p-3f, 0x1.111136p-7f, 0x1.9ffe1ep-13f, 0x1.7a251ep-19f);
+  } else {
+    p = polynomial(z, 0x1.5555555555556p-3, 0x1.11111111110a2p-7, 0x1.a01a01a029038p-13, 0x1.71de3a4609fd6p-19,
+                   0x1.ae64675975262p-26, 0x1.611a3eab737efp-33, 0x1.b4ce38ec01c90p-41);
+  }
+  const V h = exp_shifted<-1>(a);
+  return with_sign(select(a < T(1), V(a + a * z * p), V(h - T(0.25) / h)), x);
+}
+
+// The inverses in double; for floats that rounds once.
+template <class V>
+inline V asinh(V x) {
+  if constexpr (kIsFloat<V>) {
+    return via_double([](auto lane) { return asinh(lane); }, x);
+  } else {
+    const V a = abs(x), z = a * a;
+    const V near = log1p(V(a + z / (1.0 + sqrt(V(z + 1.0)))));
+    return with_sign(select(a > 0x1p28, V(log(a) + 0x1.62e42fefa39efp-1), near), x);
+  }
+}
+template <class V>
+inline V acosh(V x) {
+  if constexpr (kIsFloat<V>) {
+    return via_double([](auto lane) { return acosh(lane); }, x);
+  } else {
+    const V t = x - 1.0;
+    const V near = log1p(V(t + sqrt(V(t + t + t * t))));
+    return select(x < 1.0, splat<V>(Format<double>::kNaN), select(x > 0x1p28, V(log(x) + 0x1.62e42fefa39efp-1), near));
+  }
+}
+template <class V>
+inline V atanh(V x) {
+  if constexpr (kIsFloat<V>) {
+    return via_double([](auto lane) { return atanh(lane); }, x);
+  } else {
+    const V a = abs(x);
+    return with_sign(V(0.5 * log1p(V((a + a) / (1.0 - a)))), x);
+  }
+}
+template <class V>
+inline V log10(V x) {
+  if constexpr (kIsFloat<V>) {
+    return via_double([](auto lane) { return log10(lane); }, x);
+  } else {
+    const auto [m, e] = split_exponent(x);
+    const V f = m - 1.0;
+    // log10 2 as a head that an exponent multiplies exactly, and a tail; the same for 1 / ln 10.
+    const V small = e * 0x1.3fde623e2566bp-43 + (f * 0x1.95355baaafad3p-57 + log_tail(f) * 0x1.bcb7b1526e50ep-2);
+    return e * 0x1.34413509f7p-2 + (f * 0x1.bcb7b1526e50ep-2 + small);
+  }
+}
+
+// --- Powers ------------------------------------------------------------------------------------------------------------
+
+// x^y with the special cases of IEEE 754. Floats as e^(y log |x|) in double; doubles by libm, lane by lane, since the
+// product would need more than double precision.
+template <class V>
+inline V pow(V x, V y) {
+  if constexpr (kIsFloat<V>) {
+    return via_double(
+        [](auto base, auto exponent) {
+          using D = decltype(base);
+          const D one = splat<D>(1.0), a = abs(base);
+          const D magnitude = exp(D(exponent * log(a)));
+          // Doubles beyond 2^53 are even integers, and floats reach only that far with a fraction.
+          const auto integral = rint(exponent) == exponent;
+          const auto odd = integral & (rint(D(exponent * 0.5)) != exponent * 0.5);
+          const auto no_root = (base < 0.0) & (a < Format<double>::kInfinity) & (rint(exponent) != exponent);
+          const D value = select(no_root, splat<D>(Format<double>::kNaN),
+                                 select(odd & sign_bit(base), D(-magnitude), magnitude));
+          const auto to_one = (base == 1.0) | (exponent == 0.0) |
+                              ((base == -1.0) & (abs(exponent) == Format<double>::kInfinity));
+          return select(to_one, one, value);
+        },
+        x, y);
+  } else {
+    return per_lane([](double base, double exponent) { return std::pow(base, exponent); }, x, y);
+  }
+}
+template <class V>
+inline V hypot(V x, V y) {
+  if constexpr (kIsFloat<V>) {
+    const V root = via_double([](auto a, auto b) { return sqrt(decltype(a)(a * a + b * b)); }, x, y);
+    const auto infinite = (abs(x) == Format<float>::kInfinity) | (abs(y) == Format<float>::kInfinity);
+    return select(infinite, splat<V>(Format<float>::kInfinity), root);
+  } else {
+    return per_lane([](double a, double b) { return std::hypot(a, b); }, x, y);
+  }
+}
+
+template <class V>
+inline V erfc(V x) {
+  return per_lane([](double lane) { return std::erfc(lane); }, x);
+}
+template <class V>
+inline V lgamma(V x) {
+  return per_lane([](double lane) { int sign; return ::lgamma_r(lane, &sign); }, x);
+}
+#endif
+
+// --- Special functions, one number at a time, in double ----------------------------------------------------------------
+
+// The inverse of erf: a closed form good to 0.2 %, then Halley's iteration, which triples the digits of each step. Close to
+// ±1 the residual comes from erfc, whose digits erf has lost.
+HADAL_HD inline double erfinv_scalar(double x) {
+  const double a = x < 0 ? -x : x;
+  if (!(a < 1)) return a == 1 ? (x < 0 ? -HUGE_VAL : HUGE_VAL) : Format<double>::kNaN;
+  if (a < 1e-9) return x * 0.88622692545275801;
+  const double l = ::log1p(-a * a), t = 4.3307467508 + 0.5 * l;  // 2 / (π 0.147) + log(1 - a²) / 2
+  double y = ::sqrt(::sqrt(t * t - l * (1 / 0.147)) - t);
+  for (int step = 0; step < 3; ++step) {
+    const double residual = a < 0.5 ? ::erf(y) - a : (1 - a) - ::erfc(y);
+    const double newton = residual * 0.88622692545275801 * ::exp(y * y);
+    y -= newton / (1 + y * newton);
+  }
+  return x < 0 ? -y : y;
+}
+
+// The derivative of log Γ: shifted above 10 by ψ(x) = ψ(x + 1) - 1/x, then the asymptotic series; left of 1/2 by reflection.
+HADAL_HD inline double digamma_scalar(double x) {
+  if (x == 0) return ::copysign(HUGE_VAL, -x);
+  double value = 0;
+  if (x < 0.5) {
+    if (x == ::floor(x)) return Format<double>::kNaN;
+    value = -3.1415926535897931 / ::tan(3.1415926535897931 * (x - ::rint(x)));  // the nearest period keeps tan's digits
+    x = 1 - x;
+  }
+  for (; x < 10; x += 1) value -= 1 / x;
+  const double z = 1 / (x * x);
+  const double series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 -
+                        z * (691.0 / 32760 - z * (1.0 / 12)))))));
+  return value + ::log(x) - 0.5 / x - series;
+}
+
+inline constexpr int kMaxPolygammaOrder = 64;
+// The order-th derivative of digamma, (-1)^(n+1) n! Σ (x + k)^-(n+1): terms up to x + k = 20 + n, then Euler-Maclaurin. Left of
+// 0 by reflection, whose cotangent differentiates into polynomials of itself.
+HADAL_HD inline double polygamma_scalar(int order, double x) {
+  if (order == 0) return digamma_scalar(x);
+  const double sign = order % 2 == 0 ? -1 : 1;
+  if (x <= 0 && x == ::floor(x)) return order % 2 == 0 ? Format<double>::kNaN : HUGE_VAL;
+  double value = 0;
+  if (x < 0) {
+    // ψ⁽ⁿ⁾(x) = (-1)ⁿ ψ⁽ⁿ⁾(1 - x) - π dⁿ/dxⁿ cot πx.
+    double c[kMaxPolygammaOrder + 3] = {0, 1}, derivative[kMaxPolygammaOrder + 3];
+    for (int n = 0; n < order; ++n) {
+      for (int i = 0; i <= n + 2; ++i) derivative[i] = 0;
+      for (int i = 1; i <= n + 1; ++i) {
+        derivative[i - 1] -= i * c[i] * 3.1415926535897931;
+        derivative[i + 1] -= i * c[i] * 3.1415926535897931;
+      }
+      for (int i = 0; i <= n + 2; ++i) c[i] = derivative[i];
+      c[n + 3] = 0;
+    }
+    const double cotangent = 1 / ::tan(3.1415926535897931 * (x - ::rint(x)));
+    double power = 0;
+    for (int i = order + 1; i >= 0; --i) power = power * cotangent + c[i];
+    return -sign * polygamma_scalar(order, 1 - x) - 3.1415926535897931 * power;
+  }
+  const double s = order + 1;
+  double factorial = 1;
+  for (int i = 2; i <= order; ++i) factorial *= i;
+  for (; x < 20 + order; x += 1) value += ::pow(x, -s);
+  // Σ_{k>=0} (x + k)^-s = x^(1-s)/(s-1) + x^-s/2 + Σ_j B_2j/(2j)! s(s+1)…(s+2j-2) x^(-s-2j+1).
+  const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6};
+  value += ::pow(x, 1 - s) / (s - 1) + 0.5 * ::pow(x, -s);
+  double term = s * ::pow(x, -s - 1) / 2;  // s(s+1)…/(2j)! · x^…, for j = 1
+  for (int j = 1; j <= 7; ++j) {
+    value += bernoulli[j - 1] * term;
+    term *= (s + 2 * j - 1) * (s + 2 * j) / ((2 * j + 1) * (2 * j + 2)) / (x * x);
+  }
+  return sign * factorial * value;
+}
+
+template <class V>
+HADAL_HD inline V erfinv(V x) {
+#if defined(__CUDACC__)
+  return static_cast<V>(erfinv_scalar(x));
+#else
+  return per_lane([](double lane) { return erfinv_scalar(lane); }, x);
+#endif
+}
+template <class V>
+HADAL_HD inline V digamma(V x) {
+#if defined(__CUDACC__)
+  return static_cast<V>(digamma_scalar(x));
+#else
+  return per_lane([](double lane) { return digamma_scalar(lane); }, x);
+#endif
+}
+template <class V>
+HADAL_HD inline V polygamma(int order, V x) {
+#if defined(__CUDACC__)
+  return static_cast<V>(polygamma_scalar(order, x));
+#else
+  return per_lane([order](double lane) { return polygamma_scalar(order, lane); }, x);
+#endif
+}
+
 }  // namespace hadal::math

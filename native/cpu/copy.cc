@@ -1,0 +1,178 @@
+// Copies: any dtype to any dtype, any strides to any strides. One dtype moves bytes, transposes in tiles; two convert in blocks.
+// Conversions: a float to an integer truncates, clips to the integer's range and turns NaN into 0; an integer to a narrower one
+// keeps its low bits; to bool is != 0; to a 16-bit float rounds once, to nearest even.
+#include <algorithm>
+
+#include "cpu/pointwise.h"
+#include "runtime/registry.h"
+
+namespace hadal {
+namespace cpu {
+namespace {
+
+template <class T>
+void move_block(const void*, const BlockArguments& block) {
+  T* y = static_cast<T*>(block.y);
+  const T* x = static_cast<const T*>(block.inputs[0]);
+  if (block.scalar[0]) {
+    std::fill(y, y + block.count, *x);
+  } else {
+    std::memmove(y, x, static_cast<size_t>(block.count) * sizeof(T));
+  }
+}
+
+// Micro tile: 8 × 8 elements in registers, transposed by exchanging halves, quarters and eighths.
+template <class T>
+struct Octet {
+  typedef T type __attribute__((vector_size(8 * sizeof(T))));
+};
+template <int kDistance, class V, int... k>
+inline void exchange(V& a, V& b, std::integer_sequence<int, k...>) {
+  const V low = __builtin_shufflevector(a, b, ((k & kDistance) == 0 ? k : 8 + k - kDistance)...);
+  b = __builtin_shufflevector(a, b, ((k & kDistance) == 0 ? k + kDistance : 8 + k)...);
+  a = low;
+}
+template <class T>
+inline void transpose_octets(T* y, int64_t y_stride, const T* x, int64_t x_stride) {
+  using V = typename Octet<T>::type;
+  constexpr auto kLaneNumbers = std::make_integer_sequence<int, 8>();
+  V rows[8];
+  for (int i = 0; i < 8; ++i) std::memcpy(&rows[i], x + i * x_stride, sizeof(V));
+  for (int i = 0; i < 4; ++i) exchange<4>(rows[i], rows[i + 4], kLaneNumbers);
+  for (int i : {0, 1, 4, 5}) exchange<2>(rows[i], rows[i + 2], kLaneNumbers);
+  for (int i : {0, 2, 4, 6}) exchange<1>(rows[i], rows[i + 1], kLaneNumbers);
+  for (int i = 0; i < 8; ++i) std::memcpy(y + i * y_stride, &rows[i], sizeof(V));
+}
+// y[i · y_stride + j] = x[j · x_stride + i] for i < rows, j < columns.
+template <class T>
+void transpose_tile(T* y, int64_t y_stride, const T* x, int64_t x_stride, int64_t rows, int64_t columns) {
+  const int64_t whole_rows = rows & ~7, whole_columns = columns & ~7;
+  for (int64_t j = 0; j < whole_columns; j += 8) {
+    for (int64_t i = 0; i < whole_rows; i += 8) {
+      transpose_octets(y + i * y_stride + j, y_stride, x + j * x_stride + i, x_stride);
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) y[i * y_stride + j] = x[j * x_stride + i];
+  }
+}
+
+// Tiles of 64 × 64: whole cache lines on both sides, and both sides of a tile of floats (32 KiB) stay in the L1 and L2 caches.
+constexpr int64_t kTile = 64;
+
+// Along the last axis of the plan y is contiguous, along `across` x is.
+template <class T>
+void transpose(KernelContext& ctx, const Strides& plan, int across, T* y, const T* x) {
+  const int along = plan.rank - 1;
+  const int64_t rows = plan.shape[across], columns = plan.shape[along];
+  const int64_t row_tiles = (rows + kTile - 1) / kTile, column_tiles = (columns + kTile - 1) / kTile;
+  const int64_t plane = row_tiles * column_tiles;
+  constexpr int64_t kTilesPerTask = 16;
+  ctx.parallel_ranges(plan.count / (rows * columns) * plane, kTilesPerTask, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      int64_t y_offset = 0, x_offset = 0, batch = tile / plane;
+      for (int axis = along - 1; axis >= 0; --axis) {
+        if (axis == across) continue;
+        const int64_t at = batch % plan.shape[axis];
+        batch /= plan.shape[axis];
+        y_offset += at * plan.strides[0][axis];
+        x_offset += at * plan.strides[1][axis];
+      }
+      const int64_t row = tile % plane / column_tiles * kTile, column = tile % column_tiles * kTile;
+      transpose_tile(y + y_offset + row * plan.strides[0][across] + column, plan.strides[0][across],
+                     x + x_offset + column * plan.strides[1][along] + row, plan.strides[1][along],
+                     std::min(kTile, rows - row), std::min(kTile, columns - column));
+    }
+  });
+}
+
+}  // namespace
+
+void copy_elements(KernelContext& ctx, const TensorView& x, const TensorView& y) {
+  const TensorView* views[] = {&y, &x};
+  const Strides plan = collapse(views, 2, true);
+  if (plan.count == 0) return;
+  int across = -1;
+  if (plan.inner_stride(0) == 1 && plan.inner_stride(1) > 1) {
+    for (int axis = 0; axis < plan.rank - 1; ++axis) {
+      if (plan.strides[1][axis] == 1) across = axis;
+    }
+  }
+  visit_width(y.dtype, [&]<class T>() {
+    // Below 8 along either axis a tile is mostly edge, and the general walk does as well.
+    if (across >= 0 && plan.shape[across] >= 8 && plan.inner_size() >= 8) {
+      transpose(ctx, plan, across, y.as<T>(), x.as<const T>());
+    } else {
+      run_pointwise(ctx, {move_block<T>}, y, &x, 1);
+    }
+  });
+}
+
+namespace {
+
+// Towards odd: inexact results end in a one bit, so that a second rounding to fewer bits is as good as one.
+inline float round_to_odd(double value) {
+  const float nearest = static_cast<float>(value);
+  const double back = static_cast<double>(nearest);
+  if (back == value || value != value) return nearest;
+  const uint32_t bits = std::bit_cast<uint32_t>(nearest);
+  const bool away = std::fabs(back) > std::fabs(value);
+  return std::bit_cast<float>((bits - (away ? 1u : 0u)) | 1u);
+}
+
+template <class To, class From>
+inline To convert(From x) {
+  constexpr bool kHalf = sizeof(To) == 2 && !std::is_arithmetic_v<To>;
+  if constexpr (!std::is_arithmetic_v<From>) {
+    return convert<To>(static_cast<float>(x));
+  } else if constexpr (std::is_same_v<To, bool>) {
+    return x != From(0);
+  } else if constexpr (kHalf && std::is_same_v<From, double>) {
+    return To(round_to_odd(x));
+  } else if constexpr (kHalf && sizeof(From) >= 4 && std::is_integral_v<From>) {
+    return To(round_to_odd(static_cast<double>(x)));
+  } else if constexpr (kHalf) {
+    return To(static_cast<float>(x));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // The largest To plus one is a power of two, so exact in From.
+    constexpr From kEnd = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * 2;
+    constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
+    const To inside = static_cast<To>(x > kLow && x < kEnd ? x : From(0));
+    return x >= kEnd ? std::numeric_limits<To>::max() : x <= kLow ? std::numeric_limits<To>::min() : inside;
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class To, class From>
+void convert_block(const void*, const BlockArguments& block) {
+  To* y = static_cast<To*>(block.y);
+  const From* x = static_cast<const From*>(block.inputs[0]);
+  if (block.scalar[0]) {
+    std::fill(y, y + block.count, convert<To>(*x));
+    return;
+  }
+  int64_t i = 0;
+  constexpr bool kFloats = std::is_same_v<Compute<To>, float> && std::is_same_v<Compute<From>, float>;
+  if constexpr (kFloats) {
+    for (; i + kLanes<float> <= block.count; i += kLanes<float>) store(y + i, load(x + i));
+  }
+  for (; i < block.count; ++i) y[i] = convert<To>(x[i]);
+}
+
+}  // namespace
+}  // namespace cpu
+
+HADAL_CPU_KERNEL(copy) {
+  using namespace cpu;
+  const TensorView& x = cmd.input(0);
+  const TensorView& y = cmd.output(0);
+  if (x.dtype == y.dtype) return copy_elements(ctx, x, y);
+  BlockKernel kernel = nullptr;
+  visit_element(cmd.name(), y.dtype, [&]<class To>() {
+    visit_element(cmd.name(), x.dtype, [&]<class From>() { kernel = convert_block<To, From>; });
+  });
+  run_pointwise(ctx, {kernel}, cmd);
+}
+
+}  // namespace hadal

@@ -1,0 +1,265 @@
+// The walk of pointwise kernels over strided operands: which operands a block kernel can read where they lie, which are
+// gathered into blocks first, and how the work is cut into tasks. It knows no op; those are in pointwise_<group>.cc.
+#include "cpu/pointwise.h"
+
+#include <algorithm>
+
+namespace hadal::cpu {
+namespace {
+
+// Row mode calls the block kernel once per row; on shorter rows, gathering whole blocks is cheaper (a call with its tail and
+// its repeated scalars costs about 10 ns).
+constexpr int64_t kShortestRow = 64;
+// An operand of at least this size whose neighbours lie far apart is first copied in order, tile by tile: gathering it row by
+// row would fetch every cache line once per element.
+constexpr int64_t kReorderBytes = 64 << 10;
+
+int64_t grain_of(Cost cost, size_t element) {
+  switch (cost) {
+    case Cost::kMemory: return static_cast<int64_t>((256 << 10) / element);
+    case Cost::kTranscendental: return 32 << 10;
+    default: return 2 << 10;
+  }
+}
+
+struct Operand {
+  std::byte* data = nullptr;
+  size_t size = 0;
+  bool scalar = false;      // stride 0 on every axis
+  bool contiguous = false;  // in the order of the walk
+  bool periodic = false;    // a short row, the same for every inner loop
+};
+
+template <class T>
+void fill_splat(std::byte* to, const std::byte* value) {
+  T element;
+  std::memcpy(&element, value, sizeof element);
+  T lanes[kSplatBytes / sizeof(T)];
+  std::fill(std::begin(lanes), std::end(lanes), element);
+  std::memcpy(to, lanes, sizeof lanes);
+}
+void splat_bytes(std::byte* to, const std::byte* value, size_t size) {
+  switch (size) {
+    case 8: return fill_splat<uint64_t>(to, value);
+    case 4: return fill_splat<uint32_t>(to, value);
+    case 2: return fill_splat<uint16_t>(to, value);
+    default: return fill_splat<uint8_t>(to, value);
+  }
+}
+
+// Copies `count` elements between strides; one side is contiguous.
+template <class T>
+void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count) {
+  T* y = reinterpret_cast<T*>(to);
+  const T* x = reinterpret_cast<const T*>(from);
+  if (to_stride == 1 && from_stride == 1) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  } else if (from_stride == 0 && to_stride == 1) {
+    std::fill(y, y + count, *x);
+  } else {
+    for (int64_t i = 0; i < count; ++i) y[i * to_stride] = x[i * from_stride];
+  }
+}
+void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count, size_t size) {
+  switch (size) {
+    case 8: return copy_run<uint64_t>(to, to_stride, from, from_stride, count);
+    case 4: return copy_run<uint32_t>(to, to_stride, from, from_stride, count);
+    case 2: return copy_run<uint16_t>(to, to_stride, from, from_stride, count);
+    default: return copy_run<uint8_t>(to, to_stride, from, from_stride, count);
+  }
+}
+
+// A position in the walk: the coordinates of an element, moved along rows.
+class Position {
+ public:
+  Position(const Strides& plan, int64_t index) : plan_(plan) {
+    for (int axis = plan.rank - 1; axis > 0; --axis) {
+      at_[axis] = index % plan.shape[axis];
+      index /= plan.shape[axis];
+    }
+    at_[0] = index;
+  }
+  int64_t left_in_row() const { return plan_.inner_size() - at_[plan_.rank - 1]; }
+  int64_t offset(int operand) const {
+    int64_t sum = 0;
+    for (int axis = 0; axis < plan_.rank; ++axis) sum += at_[axis] * plan_.strides[operand][axis];
+    return sum;
+  }
+  // By at most what is left in the row.
+  void advance(int64_t count) {
+    int axis = plan_.rank - 1;
+    at_[axis] += count;
+    while (axis > 0 && at_[axis] == plan_.shape[axis]) {
+      at_[axis] = 0;
+      ++at_[--axis];
+    }
+  }
+
+ private:
+  const Strides& plan_;
+  int64_t at_[kMaxRank] = {};
+};
+
+class Walk {
+ public:
+  Walk(const Pointwise& op, const Strides& plan, const Operand* operands)
+      : op_(op), plan_(plan), operands_(operands), inputs_(plan.operands - 1) {
+    for (int k = 0; k < inputs_; ++k) {
+      if (operands[k + 1].scalar) splat_bytes(splats_[k], operands[k + 1].data, operands[k + 1].size);
+    }
+  }
+
+  // Operands without strides but 0 and 1 along the rows, and rows that are long: one call per row.
+  void rows(int64_t begin, int64_t end) const {
+    alignas(64) std::byte row_splats[kMaxInputs][kSplatBytes];
+    Position position(plan_, begin);
+    for (int64_t i = begin; i < end;) {
+      BlockArguments block;
+      block.count = std::min(end - i, position.left_in_row());
+      block.start = i;
+      block.y = operands_[0].data + position.offset(0) * static_cast<int64_t>(operands_[0].size);
+      for (int k = 0; k < inputs_; ++k) {
+        const Operand& x = operands_[k + 1];
+        block.scalar[k] = x.scalar || plan_.inner_stride(k + 1) == 0;
+        if (x.scalar) {
+          block.inputs[k] = splats_[k];
+          continue;
+        }
+        const std::byte* at = x.data + position.offset(k + 1) * static_cast<int64_t>(x.size);
+        if (block.scalar[k]) splat_bytes(row_splats[k], at, x.size);
+        block.inputs[k] = block.scalar[k] ? row_splats[k] : at;
+      }
+      op_.kernel(op_.functor, block);
+      position.advance(block.count);
+      i += block.count;
+    }
+  }
+
+  // Any strides: blocks of kBlock elements, with what is not contiguous gathered before and scattered after.
+  void blocks(KernelContext& ctx, int64_t begin, int64_t end) const {
+    // A periodic operand needs room for up to two blocks.
+    constexpr int64_t kBuffer = 2 * kBlock * static_cast<int64_t>(sizeof(double));
+    std::byte* buffers = ctx.thread_scratch<std::byte>((inputs_ + 1) * kBuffer);
+    const int64_t period = plan_.inner_size();
+    for (int k = 0; k < inputs_; ++k) {
+      const Operand& x = operands_[k + 1];
+      if (!x.periodic) continue;
+      std::byte* row = buffers + (k + 1) * kBuffer;
+      copy_run(row, 1, x.data, plan_.inner_stride(k + 1), period, x.size);
+      for (int64_t filled = period; filled < kBlock + period; filled += period) {
+        const int64_t bytes = std::min(period, kBlock + period - filled) * static_cast<int64_t>(x.size);
+        std::memcpy(row + filled * static_cast<int64_t>(x.size), row, static_cast<size_t>(bytes));
+      }
+    }
+    for (int64_t i = begin; i < end; i += kBlock) {
+      BlockArguments block;
+      block.count = std::min(end - i, kBlock);
+      block.start = i;
+      for (int k = 0; k < inputs_; ++k) {
+        const Operand& x = operands_[k + 1];
+        const int64_t size = static_cast<int64_t>(x.size);
+        block.scalar[k] = x.scalar;
+        if (x.scalar) {
+          block.inputs[k] = splats_[k];
+        } else if (x.contiguous) {
+          block.inputs[k] = x.data + i * size;
+        } else if (x.periodic) {
+          block.inputs[k] = buffers + (k + 1) * kBuffer + i % period * size;
+        } else {
+          block.inputs[k] = buffers + (k + 1) * kBuffer;
+          transfer(k + 1, buffers + (k + 1) * kBuffer, i, block.count);
+        }
+      }
+      const Operand& y = operands_[0];
+      block.y = y.contiguous ? y.data + i * static_cast<int64_t>(y.size) : buffers;
+      op_.kernel(op_.functor, block);
+      if (!y.contiguous) transfer(0, buffers, i, block.count);
+    }
+  }
+
+ private:
+  // Between an operand's elements [start, start + count) and a buffer: into the buffer, or for the output (0) out of it.
+  void transfer(int operand, std::byte* buffer, int64_t start, int64_t count) const {
+    const Operand& x = operands_[operand];
+    const int64_t size = static_cast<int64_t>(x.size), stride = plan_.inner_stride(operand);
+    Position position(plan_, start);
+    while (count > 0) {
+      const int64_t run = std::min(count, position.left_in_row());
+      std::byte* at = x.data + position.offset(operand) * size;
+      if (operand == 0) {
+        copy_run(at, stride, buffer, 1, run, x.size);
+      } else {
+        copy_run(buffer, 1, at, stride, run, x.size);
+      }
+      position.advance(run);
+      buffer += run * size;
+      count -= run;
+    }
+  }
+
+  const Pointwise& op_;
+  const Strides& plan_;
+  const Operand* operands_;
+  const int inputs_;
+  alignas(64) std::byte splats_[kMaxInputs][kSplatBytes];
+};
+
+// A view of operand `k` as the walk sees it.
+TensorView walked_view(const Strides& plan, int k, const TensorView& like) {
+  TensorView view = like;
+  view.rank = plan.rank;
+  for (int axis = 0; axis < plan.rank; ++axis) {
+    view.shape[axis] = plan.shape[axis];
+    view.strides[axis] = plan.strides[k][axis];
+  }
+  return view;
+}
+
+bool far_apart(const Strides& plan, int k, size_t size) {
+  if (plan.inner_stride(k) <= 1 || plan.count * static_cast<int64_t>(size) < kReorderBytes) return false;
+  for (int axis = 0; axis < plan.rank - 1; ++axis) {
+    if (plan.strides[k][axis] == 1) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y, const TensorView* inputs, int count) {
+  const TensorView* views[kMaxOperands] = {&y};
+  for (int k = 0; k < count; ++k) views[k + 1] = &inputs[k];
+  Strides plan = collapse(views, count + 1, !op.ordered);
+  if (plan.count == 0) return;
+
+  Operand operands[kMaxOperands];
+  bool rows = plan.rank == 1 || (plan.inner_size() >= kShortestRow && !op.ordered);
+  for (int k = 0; k <= count; ++k) {
+    Operand& operand = operands[k];
+    operand.data = views[k]->data;
+    operand.size = size_of(views[k]->dtype);
+    if (k > 0 && far_apart(plan, k, operand.size)) {
+      const TensorView from = walked_view(plan, k, *views[k]);
+      TensorView to = from;
+      to.data = ctx.scratch<std::byte>(plan.count * static_cast<int64_t>(operand.size));
+      for (int64_t axis = plan.rank - 1, stride = 1; axis >= 0; stride *= plan.shape[axis--]) to.strides[axis] = stride;
+      copy_elements(ctx, from, to);
+      operand.data = to.data;
+      std::copy(to.strides, to.strides + plan.rank, plan.strides[k]);
+    }
+    const int64_t inner = plan.inner_stride(k);
+    operand.contiguous = plan.contiguous(k);
+    operand.periodic = plan.repeats_rows(k) && plan.inner_size() <= kBlock;
+    operand.scalar = inner == 0 && plan.repeats_rows(k);
+    rows = rows && (inner == 1 || (k > 0 && inner == 0) || plan.count == 1);
+  }
+
+  const Walk walk(op, plan, operands);
+  const int64_t grain = grain_of(op.cost, operands[0].size);
+  if (rows) {
+    ctx.parallel_ranges(plan.count, grain, [&](int64_t begin, int64_t end) { walk.rows(begin, end); });
+  } else {
+    ctx.parallel_ranges(plan.count, grain, [&](int64_t begin, int64_t end) { walk.blocks(ctx, begin, end); });
+  }
+}
+
+}  // namespace hadal::cpu

@@ -1,0 +1,332 @@
+// Random numbers: uniform, normal, randint, randperm and dropout. Which words of the Philox stream an element uses is told in
+// runtime/philox.h; here they are made eight counters (on x86-64-v4) at a time and turned into numbers block by block.
+#include "runtime/philox.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/pointwise.h"
+#include "runtime/registry.h"
+
+namespace hadal {
+
+using namespace cpu;
+
+namespace {
+
+struct Stream {
+  PhiloxKey key;
+  uint64_t offset;
+};
+// The last three attributes of every random op.
+Stream stream_of(const Command& cmd) {
+  const double* last = cmd.attributes + cmd.attribute_count - 3;
+  return {{static_cast<uint32_t>(last[0]), static_cast<uint32_t>(last[1])}, static_cast<uint64_t>(last[2])};
+}
+
+using Words64 = Vec<uint64_t>;
+constexpr int kCounters = kLanes<uint64_t>;
+
+// The product of the low halves of 64-bit lanes.
+inline Words64 multiply_low(Words64 a, uint32_t b) {
+  const Words64 factor = broadcast(uint64_t{b});
+#if defined(__AVX512F__)
+  return (Words64)_mm512_maskz_mul_epu32(kAllLanes & 0xff, (__m512i)a, (__m512i)factor);
+#elif defined(__AVX2__)
+  return (Words64)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
+#elif defined(__SSE2__)
+  return (Words64)_mm_mul_epu32((__m128i)a, (__m128i)factor);
+#else
+  return (a & 0xffffffffu) * factor;
+#endif
+}
+
+template <int... k>
+inline void interleave(Words64 a, Words64 b, Words64& first, Words64& second, std::integer_sequence<int, k...>) {
+  first = __builtin_shufflevector(a, b, (k / 2 + (k % 2) * kCounters)...);
+  second = __builtin_shufflevector(a, b, (kCounters / 2 + k / 2 + (k % 2) * kCounters)...);
+}
+
+// The words of kCounters blocks from `counter` on, in order. Lanes hold 32 bits of the state; their upper halves are not kept
+// clean, since the multiplication reads the lower ones only.
+inline void philox_vector(uint64_t counter, PhiloxKey key, uint32_t* out) {
+  Words64 index;
+  for (int i = 0; i < kCounters; ++i) index[i] = static_cast<uint64_t>(i);
+  const Words64 low = broadcast(counter) + index;
+  Words64 c0 = low, c1 = low >> 32, c2{}, c3{};
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const Words64 p0 = multiply_low(c0, kPhiloxMultiplier0), p1 = multiply_low(c2, kPhiloxMultiplier1);
+    c0 = (p1 >> 32) ^ c1 ^ broadcast(uint64_t{key.low});
+    c2 = (p0 >> 32) ^ c3 ^ broadcast(uint64_t{key.high});
+    c1 = p1;
+    c3 = p0;
+    key.low += kPhiloxWeyl0;
+    key.high += kPhiloxWeyl1;
+  }
+  const Words64 mask = broadcast(uint64_t{0xffffffffu});
+  Words64 first, second;
+  interleave((c0 & mask) | c1 << 32, (c2 & mask) | c3 << 32, first, second,
+             std::make_integer_sequence<int, kCounters>());
+  std::memcpy(out, &first, sizeof first);
+  std::memcpy(out + 2 * kCounters, &second, sizeof second);
+}
+
+// Words are made for this many at a time, which stay in the L1 cache; a multiple of 4 kCounters at every level.
+constexpr int64_t kWords = 512;
+
+// Calls body(element, words, count) for pieces of a block that begins at element block.start, each with the words of its
+// elements.
+template <int kWordsPerElement, class F>
+inline void for_words(const Stream& stream, const BlockArguments& block, F&& body) {
+  alignas(64) uint32_t words[kWords];
+  constexpr int64_t kElements = kWords / kWordsPerElement;
+  for (int64_t i = 0; i < block.count; i += kElements) {
+    const int64_t count = std::min(kElements, block.count - i);
+    const uint64_t counter = stream.offset + static_cast<uint64_t>((block.start + i) * kWordsPerElement / 4);
+    for (int64_t made = 0; made < count * kWordsPerElement; made += 4 * kCounters) {
+      philox_vector(counter + static_cast<uint64_t>(made / 4), stream.key, words + made);
+    }
+    body(i, words, count);
+  }
+}
+
+// Stores a piece computed in whole vectors: f(v) gives vector v of it.
+template <class T, class F>
+inline void store_vectors(T* y, int64_t count, F&& f) {
+  constexpr int kWidth = kLanes<Compute<T>>;
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(y + i, f(i));
+  if (i < count) store_partial(y + i, f(i), static_cast<int>(count - i));
+}
+
+// The integers of lanes as numbers; they are below 2^31 or 2^63, and exact.
+inline Vec<float> to_numbers(Vec<uint32_t> v) { return __builtin_convertvector((Vec<int32_t>)v, Vec<float>); }
+inline Vec<double> to_numbers(Vec<uint64_t> v) { return __builtin_convertvector((Vec<int64_t>)v, Vec<double>); }
+
+// Significant bits of a uniform number: as many as T has, so that rounding to T never reaches 1.
+template <class T>
+constexpr int kUnitBits = std::is_same_v<T, double> ? 53 : std::is_same_v<T, float> ? 24 : std::is_same_v<T, Float16> ? 11 : 8;
+
+struct Uniform {
+  Stream stream;
+  double low, high;
+};
+template <class T>
+void uniform_block(const void* functor, const BlockArguments& block) {
+  using C = Compute<T>;
+  using Word = std::conditional_t<std::is_same_v<C, double>, uint64_t, uint32_t>;
+  constexpr int kShift = static_cast<int>(sizeof(Word)) * 8 - kUnitBits<T>;
+  const auto& op = *static_cast<const Uniform*>(functor);
+  const C low = static_cast<C>(op.low), high = static_cast<C>(op.high);
+  const C unit = (high - low) / static_cast<C>(uint64_t{1} << kUnitBits<T>);
+  T* y = static_cast<T*>(block.y);
+  for_words<sizeof(Word) / 4>(op.stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
+    store_vectors(y + at, count, [&](int64_t i) {
+      const auto word = load(reinterpret_cast<const Word*>(words) + i);
+      const Vec<C> value = to_numbers(word >> kShift) * unit + low;
+      return value < high ? value : broadcast(low);  // the sum may round up
+    });
+  });
+}
+
+struct Normal {
+  Stream stream;
+  double mean, deviation;
+};
+template <class V, int... k>
+inline void split_pairs(V a, V b, V& even, V& odd, std::integer_sequence<int, k...>) {
+  even = __builtin_shufflevector(a, b, (2 * k)...);
+  odd = __builtin_shufflevector(a, b, (2 * k + 1)...);
+}
+template <class V, int... k>
+inline void join_pairs(V even, V odd, V& a, V& b, std::integer_sequence<int, k...>) {
+  constexpr int kCount = sizeof...(k);
+  a = __builtin_shufflevector(even, odd, (k / 2 + (k % 2) * kCount)...);
+  b = __builtin_shufflevector(even, odd, (kCount / 2 + k / 2 + (k % 2) * kCount)...);
+}
+// Box-Muller: r = sqrt(-2 log u), and r cos 2πv and r sin 2πv. u is in (0, 1], with all the bits of its word: down to 2^-33.
+template <class T>
+void normal_block(const void* functor, const BlockArguments& block) {
+  using C = Compute<T>;
+  using Word = std::conditional_t<std::is_same_v<C, double>, uint64_t, uint32_t>;
+  constexpr int kWidth = kLanes<C>;
+  constexpr auto kLaneNumbers = std::make_integer_sequence<int, kWidth>();
+  const auto& op = *static_cast<const Normal*>(functor);
+  const C mean = static_cast<C>(op.mean), deviation = static_cast<C>(op.deviation);
+  T* y = static_cast<T*>(block.y);
+  for_words<sizeof(Word) / 4>(op.stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
+    const Word* word = reinterpret_cast<const Word*>(words);
+    // In pairs of vectors; a piece ends inside one at most once, at the tensor's end, and the words behind it are there.
+    for (int64_t i = 0; i < count; i += 2 * kWidth) {
+      Vec<Word> first, second;
+      split_pairs(load(word + i), load(word + i + kWidth), first, second, kLaneNumbers);
+      constexpr int kBits = sizeof(Word) * 8;
+      constexpr C kUnit = C(1) / static_cast<C>(uint64_t{1} << (kBits / 2)) / static_cast<C>(uint64_t{1} << (kBits / 2));
+      // One bit less than the word, so that the conversion is that of a signed integer.
+      const Vec<C> u = to_numbers(first >> 1) * (2 * kUnit) + kUnit;
+      const Vec<C> r = math::sqrt(Vec<C>(C(-2) * math::log(u))) * deviation;
+      // 4v = quarter + f with |f| <= 1/2, exactly.
+      const Vec<C> turns = to_numbers(second >> (kBits - kUnitBits<C>)) *
+                           (C(4) / static_cast<C>(uint64_t{1} << kUnitBits<C>));
+      const auto [n, quarter] = math::nearest(Vec<C>(turns + math::Format<C>::kRoundToInteger));
+      const Vec<C> angle = (turns - n) * static_cast<C>(1.5707963267948966);
+      Vec<C> a, b;
+      join_pairs(Vec<C>(r * math::sin_of_quarter<Vec<C>>(quarter + 1, angle) + mean),
+                 Vec<C>(r * math::sin_of_quarter<Vec<C>>(quarter, angle) + mean), a, b, kLaneNumbers);
+      const int64_t left = count - i;
+      T* to = y + at + i;
+      if (left >= 2 * kWidth) {
+        store(to, a);
+        store(to + kWidth, b);
+      } else if (left > kWidth) {
+        store(to, a);
+        store_partial(to + kWidth, b, static_cast<int>(left - kWidth));
+      } else if (left == kWidth) {
+        store(to, a);
+      } else {
+        store_partial(to, a, static_cast<int>(left));
+      }
+    }
+  });
+}
+
+// low + floor(range · word / 2^bits): within 2^-12 (one word) of equal chances for every value.
+constexpr double kOneWordRange = 1 << 20;
+struct RandomInteger {
+  Stream stream;
+  int64_t low;
+  uint64_t range;
+};
+template <class T, int kWordsPerElement>
+void randint_block(const void* functor, const BlockArguments& block) {
+  const auto& op = *static_cast<const RandomInteger*>(functor);
+  T* y = static_cast<T*>(block.y);
+  for_words<kWordsPerElement>(op.stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      uint64_t value;
+      if constexpr (kWordsPerElement == 1) {
+        value = words[i] * op.range >> 32;
+      } else {
+        const uint64_t word = static_cast<uint64_t>(words[2 * i + 1]) << 32 | words[2 * i];
+        value = static_cast<uint64_t>(static_cast<unsigned __int128>(word) * op.range >> 64);
+      }
+      const int64_t number = op.low + static_cast<int64_t>(value);
+      if constexpr (std::is_arithmetic_v<T>) {
+        y[at + i] = static_cast<T>(number);
+      } else {
+        y[at + i] = T(static_cast<float>(number));
+      }
+    }
+  });
+}
+
+struct Dropout {
+  Stream stream;
+  uint64_t threshold;  // words below it drop their element; 2^32 drops all
+  double scale;
+};
+template <class T>
+void dropout_block(const void* functor, const BlockArguments& block) {
+  using C = Compute<T>;
+  const auto& op = *static_cast<const Dropout*>(functor);
+  const C scale = static_cast<C>(op.scale);
+  const T* x = static_cast<const T*>(block.inputs[0]);
+  T* y = static_cast<T*>(block.y);
+  const int64_t step = block.scalar[0] ? 0 : 1;
+  if (op.threshold >> 32 != 0) return std::fill(y, y + block.count, T(0));
+  for_words<1>(op.stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
+    int64_t i = 0;
+    if constexpr (std::is_same_v<C, float>) {
+      for (; i + kLanes<float> <= count; i += kLanes<float>) {
+        const auto kept = load(words + i) >= static_cast<uint32_t>(op.threshold);
+        const Vec<float> value = load(x + (at + i) * step);
+        store(y + at + i, kept ? value * scale : Vec<float>{});
+      }
+    }
+    for (; i < count; ++i) {
+      y[at + i] = T(words[i] >= op.threshold ? static_cast<C>(x[(at + i) * step]) * scale : C(0));
+    }
+  });
+}
+
+}  // namespace
+
+HADAL_CPU_KERNEL(uniform) {
+  const Uniform op{stream_of(cmd), cmd.attribute(0), cmd.attribute(1)};
+  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_pointwise(ctx, {uniform_block<T>, &op, Cost::kTranscendental, true}, cmd);
+  });
+}
+
+HADAL_CPU_KERNEL(normal) {
+  const Normal op{stream_of(cmd), cmd.attribute(0), cmd.attribute(1)};
+  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_pointwise(ctx, {normal_block<T>, &op, Cost::kTranscendental, true}, cmd);
+  });
+}
+
+// Whole numbers in [low, high).
+HADAL_CPU_KERNEL(randint) {
+  const double low = cmd.attribute(0), high = cmd.attribute(1);
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (!(low >= -kExact && high <= kExact && low < high) || low != std::floor(low) || high != std::floor(high)) {
+    throw Error(ErrorCode::kIndex, "randint: low and high have to be whole numbers with low < high");
+  }
+  const RandomInteger op{stream_of(cmd), static_cast<int64_t>(low), static_cast<uint64_t>(high - low)};
+  visit_element(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    const BlockKernel kernel = high - low <= kOneWordRange ? randint_block<T, 1> : randint_block<T, 2>;
+    run_pointwise(ctx, {kernel, &op, Cost::kTranscendental, true}, cmd);
+  });
+}
+
+// The permutation that sorts random 64-bit keys (equal ones by their place): what any device gets, however it sorts. Here the
+// keys are spread over buckets by their upper bits, and each bucket, of a few keys, is sorted.
+HADAL_CPU_KERNEL(randperm) {
+  const Stream stream = stream_of(cmd);
+  const TensorView& y = cmd.output(0);
+  const int64_t n = y.shape[0];
+  if (n == 0) return;
+  struct Keyed {
+    uint64_t key;
+    int64_t index;
+  };
+  auto* keys = ctx.scratch<uint64_t>(n + kWords);
+  ctx.parallel_ranges(n, 1 << 15, [&](int64_t begin, int64_t end) {
+    const BlockArguments block{nullptr, {}, {}, end - begin, begin};
+    for_words<2>(stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
+      std::memcpy(keys + begin + at, words, static_cast<size_t>(count) * sizeof(uint64_t));
+    });
+  });
+  int bits = 1;
+  while (bits < 24 && (int64_t{8} << bits) < n) ++bits;
+  auto* ends = ctx.scratch<int64_t>((int64_t{1} << bits) + 1);
+  std::fill(ends, ends + (int64_t{1} << bits) + 1, 0);
+  for (int64_t i = 0; i < n; ++i) ++ends[(keys[i] >> (64 - bits)) + 1];
+  for (int64_t b = 0; b < int64_t{1} << bits; ++b) ends[b + 1] += ends[b];
+  // ends[b] starts as the beginning of bucket b and ends as its end.
+  auto* sorted = ctx.scratch<Keyed>(n);
+  for (int64_t i = 0; i < n; ++i) sorted[ends[keys[i] >> (64 - bits)]++] = {keys[i], i};
+  ctx.parallel_ranges(int64_t{1} << bits, 1 << 10, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t from = b == 0 ? 0 : ends[b - 1];
+      std::sort(sorted + from, sorted + ends[b], [](const Keyed& p, const Keyed& q) {
+        return p.key != q.key ? p.key < q.key : p.index < q.index;
+      });
+    }
+  });
+  visit_index(cmd.name(), y.dtype, [&]<class T>() {
+    for (int64_t i = 0; i < n; ++i) y.as<T>()[i * y.strides[0]] = static_cast<T>(sorted[i].index);
+  });
+}
+
+// y = x / (1 - p) with probability 1 - p, else 0. The gradient is the same op on g with the same stream.
+HADAL_CPU_KERNEL(dropout) {
+  const double p = cmd.attribute(0);
+  if (!(p >= 0 && p <= 1)) throw Error(ErrorCode::kIndex, "dropout: the probability has to lie in [0, 1]");
+  const Dropout op{stream_of(cmd), static_cast<uint64_t>(p * 4294967296.0), 1 / (1 - p)};
+  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_pointwise(ctx, {dropout_block<T>, &op, Cost::kTranscendental, true}, cmd);
+  });
+}
+
+}  // namespace hadal
