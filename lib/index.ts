@@ -3,6 +3,7 @@ export * from './errors';
 export { Tensor, type AnyTensor, type Operand } from './tensor/tensor';
 export type { Shape, Axes } from './tensor/shape-types';
 export type { DType, FloatDType, IndexDType, IntDType } from './tensor/dtype';
+import './tensor/print';
 export { keep, scope } from './tensor/scope';
 export { getRandomState, manualSeed, setRandomState, type RandomState } from './runtime/random';
 export { devices, memory, resetPeakMemory, releaseMemory, setMemoryLimit, setNumThreads, getNumThreads, synchronize } from './runtime/device';
