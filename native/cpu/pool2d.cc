@@ -46,17 +46,20 @@ void merge_images(Images<E>& a, Images<F>& b) {
   }
 }
 
-// Blocks of lanes × bands of rows of the output. body(image, first plane, planes, first row, rows).
+// Blocks of lanes × bands of rows of the output. body(image, first plane, planes, first row, rows). Planes that are adjacent
+// in memory come one after the other, in bands small enough that the cache lines they share are still there.
 template <class F>
 void for_each_band(KernelContext& ctx, int64_t images, int64_t planes, int64_t lanes, int64_t rows, int64_t row_elements,
-                   F&& body) {
+                   bool adjacent, F&& body) {
   const int64_t blocks = ceil_div(planes, lanes);
-  const int64_t band = std::clamp<int64_t>(kWindowElements / std::max<int64_t>(1, row_elements), 1, rows);
+  const int64_t together = adjacent ? std::min<int64_t>(blocks, 8) : 1;
+  const int64_t band = std::clamp<int64_t>(kWindowElements / std::max<int64_t>(1, row_elements * together), 1, rows);
   const int64_t bands = ceil_div(rows, band);
   const int64_t grain = ceil_div(kTaskElements, std::max<int64_t>(1, band * row_elements));
   ctx.parallel_ranges(images * blocks * bands, grain, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t plane = unit / bands % blocks * lanes, row = unit % bands * band;
+      const int64_t plane = (adjacent ? unit % blocks : unit / bands % blocks) * lanes;
+      const int64_t row = (adjacent ? unit / blocks % bands : unit % bands) * band;
       body(unit / bands / blocks, plane, std::min(lanes, planes - plane), row, std::min(band, rows - row));
     }
   });
@@ -84,7 +87,7 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
   if (index.image_stride == index.channels * index.channel_stride) merge_images(x, y);
   index.count = y.count;
   index.channels = y.channels;
-  for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth,
+  for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
     const Span span = touched(h, first_row, rows);
     const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
@@ -120,6 +123,22 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
   });
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_index(int64_t position, int64_t plane_size) {
+  throw Error(ErrorCode::kIndex, "maxPool2dBackward: index " + std::to_string(position) + " out of range for a plane of " +
+                                     std::to_string(plane_size));
+}
+
+// sums[i · step + index_i · position_step] += g_i, i < count.
+template <class E, class I, class T>
+void scatter(const E* g, int64_t g_step, const I* index, int64_t index_step, int64_t count, T* sums, int64_t step,
+             int64_t position_step, int64_t plane_size) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto position = static_cast<int64_t>(index[i * index_step]);
+    if (static_cast<uint64_t>(position) >= static_cast<uint64_t>(plane_size)) refuse_index(position, plane_size);
+    sums[i * step + position * position_step] += static_cast<T>(g[i * g_step]);
+  }
+}
+
 // gx = 0, then gx[index] += g in the order of the windows. Sums in T.
 template <class E, class I>
 void max_pool_backward(KernelContext& ctx, const Command& cmd) {
@@ -146,23 +165,23 @@ void max_pool_backward(KernelContext& ctx, const Command& cmd) {
       if (sums == nullptr) sums = ctx.thread_scratch<T>(plane_size * channels);
       if (channel_step == 1) {
         for (int64_t p = 0; p < plane_size; ++p) std::fill_n(sums + p * pixel_step, channels, T(0));
+      } else if (pixel_step == 1) {
+        for (int64_t c = 0; c < channels; ++c) std::fill_n(sums + c * channel_step, plane_size, T(0));
       } else {
         for (int64_t c = 0; c < channels; ++c) {
           for (int64_t p = 0; p < plane_size; ++p) sums[c * channel_step + p * pixel_step] = T(0);
         }
       }
       for (int64_t row = 0; row < g.height; ++row) {
+        if (channels == 1) {
+          scatter(g.at(n, first) + row * g.row_stride, g.pixel_stride, index.at(n, first) + row * index.row_stride,
+                  index.pixel_stride, g.width, sums, 0, pixel_step, plane_size);
+          continue;
+        }
         for (int64_t column = 0; column < g.width; ++column) {
-          const E* from = g.at(n, first) + row * g.row_stride + column * g.pixel_stride;
-          const I* at = index.at(n, first) + row * index.row_stride + column * index.pixel_stride;
-          for (int64_t c = 0; c < channels; ++c) {
-            const auto position = static_cast<int64_t>(at[c * index.channel_stride]);
-            if (position < 0 || position >= plane_size) {
-              throw Error(ErrorCode::kIndex, "maxPool2dBackward: index " + std::to_string(position) +
-                                                 " out of range for a plane of " + std::to_string(plane_size));
-            }
-            sums[c * channel_step + position * pixel_step] += static_cast<T>(from[c * g.channel_stride]);
-          }
+          scatter(g.at(n, first) + row * g.row_stride + column * g.pixel_stride, g.channel_stride,
+                  index.at(n, first) + row * index.row_stride + column * index.pixel_stride, index.channel_stride, channels,
+                  sums, channel_step, pixel_step, plane_size);
         }
       }
       if (in_place) continue;
@@ -187,7 +206,7 @@ void avg_pool(KernelContext& ctx, const Command& cmd) {
   const Axis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
   const bool with_padding = cmd.flag(6);
   merge_images(x, y);
-  for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth,
+  for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
     const Span span = touched(h, first_row, rows);
     const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
@@ -226,7 +245,7 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
     const int64_t last = std::min(windows, from / axis.stride + 1);
     return Span{std::min(first, last), last};
   };
-  for_each_band(ctx, gx.count, gx.channels, kWidth, gx.height, gx.width * kWidth,
+  for_each_band(ctx, gx.count, gx.channels, kWidth, gx.height, gx.width * kWidth, gx.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
     const int64_t begin = holding(h, g.height, first_row).first;
     const int64_t end = std::max(begin, holding(h, g.height, first_row + rows - 1).last);
