@@ -3,7 +3,7 @@
 // second-level cache with a running maximum and sum. 16-bit floats are widened when packed and compute in float.
 //
 // `causal` hides keys after the query's own position (counted from the top left, as tril). A query that sees no key gives zeros
-// and a log-sum-exp of -inf.
+// and a log-sum-exp of -inf. Dropout acts on the probabilities.
 #include "cpu/attention_tile.h"
 #include "cpu/exp_flushed.h"
 #include "runtime/registry.h"
@@ -66,6 +66,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
   const int64_t heads_per_key = h / k.shape[1];
   const C scale = static_cast<C>(cmd.attribute(0) * kLog2E);
   const Mask mask(cmd.input(3), cmd.flag(1));
+  const Dropout dropout(cmd, 2);
 
   const int64_t largest_chunk = std::max<int64_t>(kMaxChunkElements / std::max<int64_t>(d + dv, 1), kQueryTile);
   const int64_t wanted_chunks = std::max((kWantedTasks + b * h - 1) / (b * h), (t + largest_chunk - 1) / largest_chunk);
@@ -78,14 +79,15 @@ void attention(KernelContext& ctx, const Command& cmd) {
   const int64_t work = std::min(chunk, t) * s * (d + dv);
   ctx.parallel_ranges(b * h * chunks, kWorkPerTask / std::max<int64_t>(work, 1), [&](int64_t begin, int64_t end) {
     C* queries = ctx.thread_scratch<C>(padded * (d + value_width + kWidth + 1) + kKeyTile * (d + value_width) +
-                                       kQueryTile * (kKeyTile + 1));
+                                       kQueryTile * (2 * kKeyTile + 1));
     C* results = queries + padded * d;
     C* total = results + padded * value_width;
     C* maximum = total + padded * kWidth;
     C* keys = maximum + padded;
     C* values = keys + kKeyTile * d;
     C* scores = values + kKeyTile * value_width;
-    C* factor = scores + kQueryTile * kKeyTile;
+    C* kept = scores + kQueryTile * kKeyTile;
+    C* factor = kept + kQueryTile * kKeyTile;
     for (int64_t task = begin; task < end; ++task) {
       // Under a causal mask the last queries see most: they come first.
       const int64_t first = (chunks - 1 - task / (b * h)) * chunk;
@@ -122,6 +124,12 @@ void attention(KernelContext& ctx, const Command& cmd) {
             }
           }
           exponentiate(rows, score_vectors, scores, maximum + query, total + query * kWidth, factor);
+          if (dropout.active()) {
+            dropout.factors((batch * h + head) * t + first + query, rows, s, key, seen, kept);
+            for (int64_t i = 0; i < rows; ++i) {
+              for (int64_t j = 0; j < seen; ++j) scores[i * kKeyTile + j] *= kept[i * kKeyTile + j];
+            }
+          }
           const Left<C> weights{scores, kKeyTile, 1};
           const Right<C> right{values, value_width, kTileColumns<C>};
           C* to = results + query * value_width;

@@ -16,16 +16,20 @@ constexpr int64_t kWantedTasks = 16;
 // Multiply-adds worth a hand-off to another thread, about 20 µs.
 constexpr int64_t kWorkPerTask = 1 << 20;
 
-// Of a tile: scores to probabilities, and their gradients to gradients of the scores.
-template <class C>
-void differentiate(int64_t rows, int64_t vectors, const C* lse, const C* dot, C* scores, C* gradients) {
+// Of a tile: scores to probabilities (with dropout's factors applied), and their gradients to gradients of the scores.
+template <class C, bool kDropout>
+void differentiate(int64_t rows, int64_t vectors, const C* lse, const C* dot, const C* kept, C* scores, C* gradients) {
   for (int64_t i = 0; i < rows; ++i) {
-    C* score = scores + i * kKeyTile;
-    C* gradient = gradients + i * kKeyTile;
-    for (int64_t v = 0; v < vectors; ++v) {
-      const Vec<C> p = exp2_flushed(Vec<C>(load(score + v * kLanes<C>) - lse[i]));
-      store(score + v * kLanes<C>, p);
-      store(gradient + v * kLanes<C>, p * (load(gradient + v * kLanes<C>) - dot[i]));
+    for (int64_t at = i * kKeyTile; at < i * kKeyTile + vectors * kLanes<C>; at += kLanes<C>) {
+      const Vec<C> p = exp2_flushed(Vec<C>(load(scores + at) - lse[i]));
+      if constexpr (kDropout) {
+        const Vec<C> factor = load(kept + at);
+        store(scores + at, p * factor);
+        store(gradients + at, p * (load(gradients + at) * factor - dot[i]));
+      } else {
+        store(scores + at, p);
+        store(gradients + at, p * (load(gradients + at) - dot[i]));
+      }
     }
   }
 }
@@ -44,6 +48,7 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
   const C scale = static_cast<C>(cmd.attribute(0));
   const C query_scale = static_cast<C>(cmd.attribute(0) * kLog2E);
   const Mask mask(cmd.input(4), cmd.flag(1));
+  const Dropout dropout(cmd, 2);
 
   const int64_t tiles = (s + kKeyTile - 1) / kKeyTile;
   const int64_t shares = std::clamp<int64_t>((kWantedTasks + b * hk - 1) / (b * hk), 1, std::max<int64_t>(tiles, 1));
@@ -72,7 +77,7 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
   ctx.parallel_ranges(b * hk * shares, kWorkPerTask / std::max<int64_t>(work, 1), [&](int64_t begin, int64_t end) {
     const int64_t owned_keys = tiles_per_task * kKeyTile;
     C* queries = ctx.thread_scratch<C>(padded * (2 * width + value_width + 2) + owned_keys * (width + value_width) +
-                                       kKeyTile * (d + dv + width) + 2 * kQueryTile * kKeyTile);
+                                       kKeyTile * (d + dv + width) + 3 * kQueryTile * kKeyTile);
     C* gradients = queries + padded * width;  // of the result
     C* own_sum = gradients + padded * value_width;
     C* key_sums = own_sum + padded * width;
@@ -80,7 +85,8 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
     C* key_rows = value_sums + owned_keys * value_width;
     C* scores = key_rows + kKeyTile * width;
     C* score_gradients = scores + kQueryTile * kKeyTile;
-    C* key_panels = score_gradients + kQueryTile * kKeyTile;
+    C* kept = score_gradients + kQueryTile * kKeyTile;
+    C* key_panels = kept + kQueryTile * kKeyTile;
     C* value_panels = key_panels + kKeyTile * d;
     C* row_lse = value_panels + kKeyTile * dv;
     C* dots = row_lse + padded;
@@ -134,7 +140,13 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
               std::fill(scores + i * kKeyTile + seen, scores + i * kKeyTile + score_vectors * kWidth,
                         -std::numeric_limits<C>::infinity());
             }
-            differentiate(rows, score_vectors, row_lse + query, dots + query, scores, score_gradients);
+            if (dropout.active()) {
+              dropout.factors((batch * h + head) * t + query, rows, s, key, score_vectors * kWidth, kept);
+              differentiate<C, true>(rows, score_vectors, row_lse + query, dots + query, kept, scores, score_gradients);
+            } else {
+              differentiate<C, false>(rows, score_vectors, row_lse + query, dots + query, kept, scores,
+                                      score_gradients);
+            }
             multiply<C, Start::kAdd>(seen, value_vectors, rows, {scores, 1, kKeyTile},
                                      {gradients + query * value_width, value_width, kTileColumns<C>}, value_sum,
                                      value_width);

@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "cpu/philox_vector.h"
 #include "cpu/simd.h"
 #include "runtime/command.h"
 #include "runtime/dtype.h"
@@ -267,6 +268,41 @@ class Mask {
  private:
   const TensorView& view_;
   bool causal_;
+};
+
+// Which probabilities are dropped: those of the elements of a [b, h, t, s] tensor that the op `dropout` would drop with the same
+// probability and Philox stream (see runtime/philox.h).
+class Dropout {
+ public:
+  // Attributes from `first` on are the probability, seedLow, seedHigh and offset.
+  Dropout(const Command& cmd, int first)
+      : threshold_(static_cast<uint64_t>(cmd.attribute(first) * 4294967296.0)),
+        scale_(1 / (1 - cmd.attribute(first))),
+        key_{static_cast<uint32_t>(cmd.attribute(first + 1)), static_cast<uint32_t>(cmd.attribute(first + 2))},
+        offset_(static_cast<uint64_t>(cmd.attribute(first + 3))) {}
+  bool active() const { return threshold_ != 0; }
+
+  // factors[i][j], kKeyTile apart: what the probability of element (first_row + i) · s + key + j is multiplied with.
+  template <class C>
+  void factors(int64_t first_row, int64_t rows, int64_t s, int64_t key, int64_t keys, C* factors) const {
+    constexpr int64_t kWords = 4 * kPhiloxLanes;
+    alignas(64) uint32_t words[round_up(kKeyTile + 3, kWords)];
+    const C scale = static_cast<C>(scale_);
+    for (int64_t i = 0; i < rows; ++i, factors += kKeyTile) {
+      const int64_t element = (first_row + i) * s + key;
+      const int64_t skipped = element % 4;
+      for (int64_t made = 0; made < skipped + keys; made += kWords) {
+        philox_vector(offset_ + static_cast<uint64_t>((element + made) / 4), key_, words + made);
+      }
+      for (int64_t j = 0; j < keys; ++j) factors[j] = words[skipped + j] >= threshold_ ? scale : C(0);
+    }
+  }
+
+ private:
+  uint64_t threshold_;
+  double scale_;
+  PhiloxKey key_;
+  uint64_t offset_;
 };
 
 }  // namespace hadal::cpu
