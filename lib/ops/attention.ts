@@ -61,7 +61,7 @@ function composedGradients(
   const folded = (x: AnyTensor): AnyTensor =>
     repeat === 1 ? x : x.reshape([b, shared, repeat, s, x.shape[3]!]).sum(2);
   const [keys, values] = [perHead(k), perHead(v)];
-  let scores = q.matmul(keys.transpose()).mul(scale);
+  let scores: AnyTensor = q.matmul(keys.transpose()).mul(scale);
   if (causal) scores = where(ones([t, s], { dtype: 'bool' }).tril(), scores, -Infinity);
   if (mask?.dtype === 'bool') scores = where(mask, scores, -Infinity);
   else if (mask !== undefined) scores = scores.add(mask);

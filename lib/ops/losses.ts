@@ -149,7 +149,7 @@ function softCrossEntropy(
   }
   const classes = logits.shape[classAxis]!;
   const smooth = labelSmoothing === 0 ? target : target.mul(1 - labelSmoothing).add(labelSmoothing / classes);
-  let terms = smooth.mul(logits.logSoftmax(classAxis));
+  let terms: AnyTensor = smooth.mul(logits.logSoftmax(classAxis));
   if (weight !== undefined) {
     terms = terms.mul(weight.reshape(logits.shape.map((_, axis) => (axis === classAxis ? classes : 1))));
   }

@@ -1,7 +1,8 @@
 /** Matrix products. One kernel serves them all: transposed and broadcast operands are views, and a bias is added as the result is written. */
 import { ShapeError } from '../errors';
 import { promote, type DType, type Promote } from '../tensor/dtype';
-import type { MatMul, MatMulCheck, Ok, Shape } from '../tensor/shape-types';
+import type { MatMul, MatMulCheck } from '../tensor/layer-shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkTensor, defineOp, installMethods, numbers, run, withGradient } from './define';

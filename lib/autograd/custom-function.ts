@@ -1,0 +1,85 @@
+/** Functions with a gradient of the user's own, and checkpoints that trade time for memory. */
+import { ArgumentError } from '../errors';
+import { getRandomState, setRandomState } from '../runtime/random';
+import { Edge, Node, recording, type Gradients } from '../tensor/node';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { propagate } from './backward';
+import { enableGrad, noGrad } from './modes';
+
+/** What `forward` leaves for `backward`. */
+export type Saved = Record<string, unknown>;
+
+export interface FunctionDefinition<Inputs extends readonly AnyTensor[]> {
+  /** Shown in errors. */
+  readonly name?: string;
+  /** Computes the result, unrecorded; may put what the gradient needs into `saved`. */
+  forward(saved: Saved, ...inputs: Inputs): AnyTensor;
+  /** The gradients of the inputs, undefined where there is none, from that of the result. Write it over ops and it can be differentiated again. */
+  backward(saved: Saved, gradient: AnyTensor): Gradients;
+}
+
+/**
+ * Makes a function with the given gradient.
+ *
+ * @throws ArgumentError when `forward` gives no tensor.
+ * @example
+ * const clipped = defineFunction({
+ *   forward: (_, x) => x.clone(),
+ *   backward: (_, g) => [g.clamp(-1, 1)], // a gradient that never explodes
+ * });
+ */
+export function defineFunction<Inputs extends readonly AnyTensor[]>(
+  definition: FunctionDefinition<Inputs>,
+): (...inputs: Inputs) => AnyTensor {
+  const { name = 'function' } = definition;
+  return (...inputs) => {
+    const saved: Saved = {};
+    const result: unknown = noGrad(() => definition.forward(saved, ...inputs));
+    if (!(result instanceof Tensor)) throw new ArgumentError(`${name}: forward: got ${typeof result}, expected a tensor`);
+    // The caller may have answered an input or a tensor with a history of its own.
+    const output = result.detach() as AnyTensor;
+    if (recording.enabled && inputs.some((input) => input.requiresGrad)) {
+      attach(output, { name, gradient: (g) => definition.backward(saved, g) }, inputs);
+    }
+    return output;
+  };
+}
+
+/** Makes `output` the result of a node. */
+function attach(
+  output: AnyTensor,
+  op: { readonly name: string; readonly gradient: (g: AnyTensor) => Gradients },
+  inputs: readonly AnyTensor[],
+): void {
+  const node: Node = new Node<unknown>(op, inputs.map((input) => input.edge), undefined);
+  output.edge = new Edge(node, 0, output.shape, output.dtype);
+  node.outputEdges = [output.edge];
+}
+
+/**
+ * Runs `f` without keeping what its backward pass needs, and runs it again there: memory for time. Random numbers are drawn the same both times.
+ *
+ * @see Chen et al., 2016, Training deep nets with sublinear memory cost.
+ * @example
+ * const y = checkpoint((x) => block.forward(x), x);
+ */
+export function checkpoint<Inputs extends readonly AnyTensor[]>(f: (...inputs: Inputs) => AnyTensor, ...inputs: Inputs): AnyTensor {
+  if (!recording.enabled) return f(...inputs);
+  const random = getRandomState();
+  const output = noGrad(() => f(...inputs)).detach() as AnyTensor;
+  const gradient = (g: AnyTensor): Gradients => {
+    if (recording.enabled) throw new ArgumentError('checkpoint: got backward with createGraph, expected a first-order backward');
+    const now = getRandomState();
+    setRandomState(random);
+    const leaves = inputs.map((input) => (input.requiresGrad ? input.detach().requiresGrad_() : input));
+    try {
+      const again = enableGrad(() => f(...(leaves as unknown as Inputs)));
+      if (again.edge !== undefined) propagate([{ edge: again.edge, gradient: g }], {});
+    } finally {
+      setRandomState(now);
+    }
+    return leaves.map((leaf, i) => (inputs[i]!.requiresGrad ? leaf.edge!.grad : undefined));
+  };
+  attach(output, { name: 'checkpoint', gradient }, inputs);
+  return output;
+}
