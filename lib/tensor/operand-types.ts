@@ -64,7 +64,7 @@ export type PromoteOperands<A, B> = A extends TensorLike
 type Element = number | bigint | boolean;
 
 /** What a tensor is made of: a value, nested arrays of values, or a typed array. `readonly []` makes the compiler keep lengths. */
-export type NestedArray = Element | readonly [] | readonly NestedArray[] | ArrayOf<DType>;
+export type NestedArray = Element | readonly [] | readonly NestedArray[] | ArrayOf<DType> | Uint8ClampedArray;
 
 // `NestedArray extends A` tells a type that says nothing (NestedArray itself, any) and ends the recursion there.
 
@@ -116,6 +116,6 @@ type TypedArrayDType<A> = A extends Float32Array
           ? 'int16'
           : A extends Int8Array
             ? 'int8'
-            : A extends Uint8Array
+            : A extends Uint8Array | Uint8ClampedArray
               ? 'uint8'
               : DType;

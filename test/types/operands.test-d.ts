@@ -89,6 +89,8 @@ export type Nested = [
   Expect<Equal<NestedDType<Int16Array>, 'int16'>>,
   Expect<Equal<NestedDType<Int8Array>, 'int8'>>,
   Expect<Equal<NestedDType<Uint8Array>, 'uint8'>>,
+  Expect<Equal<NestedDType<Uint8ClampedArray>, 'uint8'>>,
+  Expect<Equal<NestedDType<Buffer>, 'uint8'>>,
   Expect<Equal<NestedDType<Float32Array[]>, 'float32'>>,
   Expect<Equal<NestedDType<Int32Array[]>, 'int32'>>,
   Expect<Equal<NestedDType<any>, DType>>,

@@ -35,6 +35,7 @@ export const narrower: Tensor<[32, 784]> = batch; // error: Type 'number' is not
 export const other: Tensor<[32, 700]> = zeros([32, 784]); // error: Type '784' is not assignable to type '700'
 export const rank: Tensor<[number]> = zeros([32, 784]); // error: not assignable
 export const dtype: Tensor = zeros([2], { dtype: 'float64' }); // error: Type '"float64"' is not assignable to type '"float32"'
+export const expected: Tensor<[2], 'float64'> = zeros([2]); // error: Type '"float32"' is not assignable to type '"float64"'
 export const lookAlike: AnyTensor = { shape: [2], dtype: 'float32' }; // error: missing the following properties
 export const same: Tensor = float.add(anyShape).matmul(batch);
 
