@@ -1,0 +1,180 @@
+/**
+ * What every bench shares: workloads that run side by side with PyTorch, in turns (A B A B …), medians, and a check that both compute the same.
+ * The peer is bench/peers/peer.py in the Python that HADAL_PEER_PYTHON names; without one, ours runs alone.
+ */
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+
+import { nn, noGrad, synchronize, tensor } from 'hadal';
+import type { AnyTensor } from 'hadal';
+
+/** A workload that has been set up. */
+export interface Prepared {
+  /** One iteration; may leave work queued on the device. */
+  step(): void;
+  /** Numbers that the peer must agree with. */
+  readonly check: readonly number[];
+}
+
+export interface Workload {
+  readonly name: string;
+  /** The name of the peer's side in bench/peers/peer.py, where it is another. */
+  readonly twin?: string;
+  prepare(): Prepared;
+  /** How many operations one of our iterations holds; 1 unless given. */
+  readonly per?: number;
+  /** Floating-point operations of an iteration, for a share of the machine's peak. */
+  readonly flops?: number;
+  /** Bytes that an iteration must move. */
+  readonly bytes?: number;
+  /** How far checks may differ, relative; 1e-4 unless given. */
+  readonly tolerance?: number;
+  /** The ratio of our time to the peer's that is asked for. */
+  readonly reach?: number;
+  /** The seconds that are asked for. */
+  readonly budget?: number;
+}
+
+export interface Result {
+  readonly name: string;
+  /** Seconds of one iteration, medians. */
+  readonly ours: number;
+  readonly peer: number | undefined;
+  /** ours / peer */
+  readonly ratio: number | undefined;
+  readonly gflops: number | undefined;
+  readonly gigabytesPerSecond: number | undefined;
+  readonly agrees: boolean | undefined;
+  readonly reach: number | undefined;
+  readonly budget: number | undefined;
+}
+
+/** sin(0.7·i + seed)·scale as float32: the inputs that bench/peers/peer.py makes too. */
+export function wave(shape: readonly number[], seed: number, scale = 1): AnyTensor {
+  const count = shape.reduce((product, size) => product * size, 1);
+  return tensor(Float32Array.from({ length: count }, (_, i) => scale * Math.sin(0.7 * i + seed))).reshape(shape);
+}
+
+/** 7·i mod `number`. */
+export function classes(count: number, number: number): Int32Array {
+  return Int32Array.from({ length: count }, (_, i) => (i * 7) % number);
+}
+
+/** The start that the peer's models get too. */
+export function fill(model: nn.Module): void {
+  noGrad(() => {
+    model.namedParameters().forEach(([name, parameter], i) => {
+      const fan = parameter.size / parameter.shape[0]!;
+      if (parameter.rank >= 2) parameter.copy_(wave(parameter.shape, i, 1 / Math.sqrt(fan)));
+      else parameter.copy_(name.includes('norm') && name.endsWith('weight') ? 1 : 0);
+    });
+  });
+}
+
+/** Checks of one result of an op, as the peer forms them. */
+export function summary(y: AnyTensor): number[] {
+  const values = y.cast('float64').dataSync() as Float64Array;
+  let sum = 0;
+  let absolute = 0;
+  for (const value of values) {
+    sum += value;
+    absolute += Math.abs(value);
+  }
+  return [sum, absolute, values[Math.floor(values.length / 3)]!];
+}
+
+const threads = process.env['HADAL_NUM_THREADS'] ?? '2';
+process.env['HADAL_NUM_THREADS'] = threads;
+// Both halve OpenBLAS where they are set.
+delete process.env['OPENBLAS_CORETYPE'];
+delete process.env['OPENBLAS_L2_SIZE'];
+
+/** PyTorch in a process of its own. */
+export class Peer {
+  private readonly lines: AsyncIterator<string>;
+  private readonly reader: Interface;
+
+  private constructor(private readonly child: ChildProcessWithoutNullStreams) {
+    this.reader = createInterface({ input: child.stdout });
+    this.lines = this.reader[Symbol.asyncIterator]();
+    child.stderr.pipe(process.stderr);
+  }
+
+  /** Starts it, if there is a Python with torch. */
+  static start(): Peer | undefined {
+    const python = process.env['HADAL_PEER_PYTHON'] ?? join(__dirname, '..', '.venv', 'bin', 'python');
+    if (spawnSync(python, ['-c', 'import torch, numpy']).status !== 0) return undefined;
+    return new Peer(spawn(python, [join(__dirname, 'peers', 'peer.py')]));
+  }
+
+  async request<T>(message: object): Promise<T> {
+    this.child.stdin.write(`${JSON.stringify(message)}\n`);
+    const { value, done } = await this.lines.next();
+    if (done === true) throw new Error('the peer ended');
+    return JSON.parse(value as string) as T;
+  }
+
+  stop(): void {
+    this.child.stdin.end();
+    this.reader.close();
+  }
+}
+
+const turnSeconds = 0.3;
+const turns = 9;
+
+function timeOurs(prepared: Prepared, iterations: number): number {
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < iterations; i++) prepared.step();
+  synchronize();
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
+
+/** Runs a workload in turns with its twin. */
+export async function measure(workload: Workload, peer: Peer | undefined): Promise<Result> {
+  const { name, twin = name, per = 1, tolerance = 1e-4, flops, bytes, reach, budget } = workload;
+  const prepared = workload.prepare();
+  const theirs = peer === undefined ? undefined : (await peer.request<{ check: number[] }>({ setup: twin })).check;
+  const agrees = theirs?.every((value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)));
+  let count = 1;
+  let seconds = timeOurs(prepared, 1);
+  while (seconds < turnSeconds / 4) seconds = timeOurs(prepared, (count *= 2));
+  count = Math.max(1, Math.round((count * turnSeconds) / seconds));
+  let peerCount = 1;
+  const timePeer = async (n: number): Promise<number> => (await peer!.request<{ seconds: number }>({ run: n })).seconds;
+  if (peer !== undefined) {
+    seconds = await timePeer(1);
+    while (seconds < turnSeconds / 4) seconds = await timePeer((peerCount *= 2));
+    peerCount = Math.max(1, Math.round((peerCount * turnSeconds) / seconds));
+  }
+  const ours: number[] = [];
+  const peers: number[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    ours.push(timeOurs(prepared, count) / count / per);
+    if (peer !== undefined) peers.push((await timePeer(peerCount)) / peerCount);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // both sides' threads come to rest
+  }
+  const own = median(ours);
+  const other = peer === undefined ? undefined : median(peers);
+  return {
+    name,
+    ours: own,
+    peer: other,
+    ratio: other === undefined ? undefined : own / other,
+    gflops: flops === undefined ? undefined : flops / own / 1e9,
+    gigabytesPerSecond: bytes === undefined ? undefined : bytes / own / 1e9,
+    agrees,
+    reach,
+    budget,
+  };
+}
+
+/** Seconds as people read them. */
+export function duration(seconds: number): string {
+  if (seconds < 1e-6) return `${(seconds * 1e9).toFixed(0)} ns`;
+  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(seconds < 1e-5 ? 2 : 0)} µs`;
+  return `${(seconds * 1e3).toFixed(2)} ms`;
+}
