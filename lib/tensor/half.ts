@@ -32,8 +32,8 @@ export function toFloat16Bits(value: number): number {
   if (magnitude >= 0x38800000) return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   // Subnormal: adding 0.5 aligns the mantissa so that the float32 addition rounds at the right bit.
   oneBits[0] = magnitude;
-  one[0] = one[0]! + 0.5;
-  return sign | (oneBits[0]! - 0x3f000000);
+  one[0] = one[0] + 0.5;
+  return sign | (oneBits[0] - 0x3f000000);
 }
 
 /** The value of a float16. */

@@ -54,10 +54,10 @@ export type MatMulCheck<S extends Shape, T extends Shape, Op extends string = 'm
         ? Bad<`${Op}: inner sizes differ: ${K} vs ${L}`>
         : Good
       : T extends readonly []
-        ? Bad<`${Op}: a tensor without axes: ${Show<S>} · []`>
+        ? Bad<`${Op}: no axes to multiply: got a ${Show<S>} · b [], expected at least vectors`>
         : Good
   : S extends readonly []
-    ? Bad<`${Op}: a tensor without axes: [] · ${Show<T>}`>
+    ? Bad<`${Op}: no axes to multiply: got a [] · b ${Show<T>}, expected at least vectors`>
     : Good;
 
 /** The shape of a linear layer's result: the last size becomes `Out`. */
@@ -136,7 +136,7 @@ export type Pool2d<S extends Shape, K extends Pair, Stride = K, Padding = 0, Dil
 /** Verdict: the input has channels, height and width. */
 export type ImageCheck<S extends Shape, Op extends string> = S extends
   readonly [] | readonly [number] | readonly [number, number]
-  ? Bad<`${Op}: got shape ${Show<S>}, expected [n, c, h, w]`>
+  ? Bad<`${Op}: wrong rank: got shape ${Show<S>}, expected [n, c, h, w] or [c, h, w]`>
   : Good;
 
 /** Verdict: axis 1 has `C` channels. */
@@ -149,20 +149,23 @@ export type ChannelCheck<S extends Shape, C extends number, Op extends string> =
 // -------------------------------------------------------------------------------------------- lookups, attention and losses
 
 /** Verdict: S ends in the sizes N. */
-export type EndCheck<S extends Shape, N extends Shape, Op extends string = 'layerNorm'> = N extends readonly [
+export type EndCheck<S extends Shape, N extends Shape, Op extends string = 'layerNorm'> = S extends unknown
+  ? EndsIn<S, N> extends false
+    ? Bad<`${Op}: shape is not the end of the input's: got ${Show<N>}, expected the last axes of ${Show<S>}`>
+    : Good
+  : never;
+type EndsIn<S extends Shape, N extends Shape> = N extends readonly [
   ...infer NRest extends Shape,
   infer B extends number,
 ]
   ? S extends readonly [...infer SRest extends Shape, infer A extends number]
     ? May<A, B> extends false
-      ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
-      : EndCheck<SRest, NRest, Op> extends Bad<string>
-        ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
-        : Good
+      ? false
+      : EndsIn<SRest, NRest>
     : S extends readonly []
-      ? Bad<`${Op}: shape ${Show<S>} does not end in ${Show<N>}`>
-      : Good
-  : Good;
+      ? false
+      : true
+  : true;
 
 /** The shape of rows of a table [rows, N] looked up at indices of shape S. */
 export type Embedding<S extends Shape, N extends number> = S['length'] extends Rank ? [...S, N] : Shape;
@@ -179,12 +182,9 @@ export type AttentionCheck<
   K extends Shape,
   V extends Shape,
   Op extends string = 'scaledDotProductAttention',
-> =
-  May<SizeAt<Q, -1>, SizeAt<K, -1>> extends false
-    ? Bad<`${Op}: queries ${Show<Q>} and keys ${Show<K>} differ in width`>
-    : May<SizeAt<K, -2>, SizeAt<V, -2>> extends false
-      ? Bad<`${Op}: keys ${Show<K>} and values ${Show<V>} differ in length`>
-      : Good;
+> = May<SizeAt<Q, -1>, SizeAt<K, -1>> | May<SizeAt<K, -2>, SizeAt<V, -2>> extends true
+  ? Good
+  : Bad<`${Op}: shapes do not fit: q ${Show<Q>}, k ${Show<K>}, v ${Show<V>}`>;
 
 /** How a loss is made of its parts. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -195,13 +195,13 @@ export type Loss<S extends Shape, R extends Reduction = 'mean'> = R extends 'non
 /** The shape of the targets of logits S: without the axis of classes, which is 1, or 0 in a single row. */
 export type Targets<S extends Shape> = S extends readonly [number] ? [] : Select<S, 1>;
 
-/** Verdict: one class T for each row of logits S. */
+/** Verdict: the targets T are a class for each row of logits S, or a probability for each logit. */
 export type CrossEntropyCheck<
   S extends Shape,
   T extends Shape,
   Op extends string = 'crossEntropy',
 > = S extends readonly []
-  ? Bad<`${Op}: logits without axes`>
-  : MaySame<Targets<S>, T> extends false
-    ? Bad<`${Op}: targets: got shape ${Show<T>}, expected ${Show<Targets<S>>}`>
+  ? Bad<`${Op}: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]`>
+  : MaySame<Targets<S>, T> | MaySame<S, T> extends false
+    ? Bad<`${Op}: target does not fit: got shape ${Show<T>} for logits ${Show<S>}, expected ${Show<Targets<S>>}`>
     : Good;

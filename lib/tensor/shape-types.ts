@@ -340,7 +340,7 @@ export type Expand<S extends Shape, T extends Shape> = T extends readonly [
 export type ExpandCheck<S extends Shape, T extends Shape> = S extends unknown
   ? T extends unknown
     ? Stretches<S, T> extends false
-      ? Bad<`expand: shape ${Show<S>} does not expand to ${Show<T>}`>
+      ? Bad<`expand: shape does not fit: got ${Show<S>}, expected one that broadcasts to ${Show<T>}`>
       : Good
     : never
   : never;
@@ -388,16 +388,30 @@ export type PermuteCheck<
   S extends Shape,
   P extends readonly number[] | undefined,
   Op extends string = 'permute',
-> = Both<
-  AxisCheck<S, P, Op>,
-  S extends readonly unknown[]
-    ? P extends Shape
-      ? May<S['length'], P['length']> extends false
-        ? Bad<`${Op}: got ${P['length']} axes for shape ${Show<S>}`>
-        : Good
+> = S extends unknown
+  ? S['length'] extends Rank
+    ? P extends Shape & { readonly length: Rank }
+      ? Both<
+          RangeCheck<S, P, Op>,
+          AllMarked<MarkAll<S, P>> | May<S['length'], P['length']> extends true
+            ? Good
+            : Bad<`${Op}: axes: got ${Show<P>}, expected every axis of shape ${Show<S>} once`>
+        >
       : Good
-    : never
->;
+    : Good
+  : never;
+/** Verdict: every axis of A is one of S. */
+type RangeCheck<S extends Shape, A extends Shape, Op extends string> = A extends readonly [
+  infer First extends number,
+  ...infer Rest extends Shape,
+]
+  ? Both<OneAxisCheck<S, First, Op>, RangeCheck<S, Rest, Op>>
+  : Good;
+type AllMarked<S extends Shape> = S extends readonly [infer Size extends number, ...infer Rest extends Shape]
+  ? Size extends Mark
+    ? AllMarked<Rest>
+    : false
+  : true;
 
 /** The shape without axes of size 1: all of them, or only A where its size is 1. */
 export type Squeeze<S extends Shape, A extends number | undefined = undefined> = A extends number
@@ -496,7 +510,7 @@ export type ReshapeCheck<S extends Shape, T extends Shape, Op extends string = '
     ? Good
     : Cancel<S, T> extends [infer X extends Shape, infer Y extends Shape]
       ? May<Product<X>, Product<Y>> extends false
-        ? Bad<`${Op}: ${Show<S>} has ${Product<S>} elements, ${Show<T>} has ${Product<T>}`>
+        ? Bad<`${Op}: number of elements differs: got shape ${Show<S>} with ${Product<S>}, expected ${Show<T>} with ${Product<T>}`>
         : Good
       : Good
   : never;
@@ -566,10 +580,11 @@ type EachBesideCheck<
   Ts extends readonly Shape[],
   A extends number,
   Op extends string,
+  Passed extends Shape = [0],
 > = Ts extends readonly [infer T extends Shape, ...infer Rest extends readonly Shape[]]
   ? MaySame<Resize<S, A, number>, Resize<T, A, number>> extends false
-    ? Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ beside axis ${A}`>
-    : EachBesideCheck<S, Rest, A, Op>
+    ? Bad<`${Op}: tensors[${Passed['length']}] does not fit along axis ${A}: got shape ${Show<T>}, expected ${Show<S>} except at that axis`>
+    : EachBesideCheck<S, Rest, A, Op, [...Passed, 0]>
   : Good;
 
 /** Whether two shapes may be equal. */
@@ -592,7 +607,9 @@ export type MaySame<S extends Shape, T extends Shape> = S extends readonly [
 
 /** Verdict: the shapes are equal. */
 export type SameCheck<S extends Shape, T extends Shape, Op extends string> =
-  MaySame<S, T> extends false ? Bad<`${Op}: shapes ${Show<S>} and ${Show<T>} differ`> : Good;
+  MaySame<S, T> extends false
+    ? Bad<`${Op}: shapes differ: got input ${Show<S>} and target ${Show<T>}, expected one shape`>
+    : Good;
 
 /** The shape of tensors of shapes Ss laid along a new axis A. */
 export type Stack<Ss extends readonly Shape[], A extends number> = Ss extends readonly [
@@ -610,11 +627,15 @@ export type StackCheck<
 > = Ss extends readonly [infer First extends Shape, ...infer Rest extends readonly Shape[]]
   ? Both<InsertCheck<First, A, Op>, EachSameCheck<First, Rest, Op>>
   : Good;
-type EachSameCheck<S extends Shape, Ts extends readonly Shape[], Op extends string> = Ts extends readonly [
-  infer T extends Shape,
-  ...infer Rest extends readonly Shape[],
-]
-  ? Both<SameCheck<S, T, Op>, EachSameCheck<S, Rest, Op>>
+type EachSameCheck<
+  S extends Shape,
+  Ts extends readonly Shape[],
+  Op extends string,
+  Passed extends Shape = [0],
+> = Ts extends readonly [infer T extends Shape, ...infer Rest extends readonly Shape[]]
+  ? MaySame<S, T> extends false
+    ? Bad<`${Op}: tensors[${Passed['length']}] has another shape: got ${Show<T>}, expected ${Show<S>}`>
+    : EachSameCheck<S, Rest, Op, [...Passed, 0]>
   : Good;
 
 /** The shape of the indices from Start up to End along axis A. Both count from the end when negative and stop at the ends. */

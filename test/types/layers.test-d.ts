@@ -52,8 +52,8 @@ demand<MatMulCheck<[32, 784], [700, 10]>>(0); // error: "matmul: inner sizes dif
 demand<MatMulCheck<[3], [4, 2]>>(0); // error: "matmul: inner sizes differ: 3 vs 4"
 demand<MatMulCheck<[2, 3], [2]>>(0); // error: "matmul: inner sizes differ: 3 vs 2"
 demand<MatMulCheck<[4, 2, 3], [5, 3, 2]>>(0); // error: "matmul: shapes [4] and [5] do not broadcast: 4 vs 5 at axis -1"
-demand<MatMulCheck<[], [5, 3]>>(0); // error: "matmul: a tensor without axes: [] · [5, 3]"
-demand<MatMulCheck<[5, 3], []>>(0); // error: "matmul: a tensor without axes: [5, 3] · []"
+demand<MatMulCheck<[], [5, 3]>>(0); // error: "matmul: no axes to multiply: got a [] · b [5, 3], expected at least vectors"
+demand<MatMulCheck<[5, 3], []>>(0); // error: "matmul: no axes to multiply: got a [5, 3] · b [], expected at least vectors"
 demand<LinearCheck<[32, 784], 700>>(0); // error: "linear: inner sizes differ: 784 vs 700"
 
 export type Images = [
@@ -85,7 +85,7 @@ export type Images = [
   Expect<Equal<ChannelCheck<Shape, 8, 'batchNorm'>, Good>>,
 ];
 demand<Conv2dCheck<[32, 3, 28, 28], 1>>(0); // error: "conv2d: channels differ: 3 vs 1"
-demand<ImageCheck<[28], 'maxPool2d'>>(0); // error: "maxPool2d: got shape [28], expected [n, c, h, w]"
+demand<ImageCheck<[28], 'maxPool2d'>>(0); // error: "maxPool2d: wrong rank: got shape [28], expected [n, c, h, w] or [c, h, w]"
 demand<ChannelCheck<[32, 8], 4, 'batchNorm'>>(0); // error: "batchNorm: channels differ: 8 vs 4"
 
 export type Others = [
@@ -111,14 +111,15 @@ export type Others = [
   Expect<Equal<Targets<[8, 21, 64, 64]>, [8, 64, 64]>>,
   Expect<Equal<CrossEntropyCheck<[32, 10], [32]>, Good>>,
   Expect<Equal<CrossEntropyCheck<[number, 10], [32]>, Good>>,
+  Expect<Equal<CrossEntropyCheck<[32, 10], [32, 10]>, Good>>,
   Expect<Equal<CrossEntropyCheck<[32, 10], Shape>, Good>>,
   Expect<Equal<CrossEntropyCheck<Shape, [32]>, Good>>,
 ];
-demand<EndCheck<[4, 16], [384]>>(0); // error: "layerNorm: shape [4, 16] does not end in [384]"
-demand<EndCheck<[384], [16, 384]>>(0); // error: "layerNorm: shape [384] does not end in [16, 384]"
-demand<EndCheck<[4, 15, 384], [16, 384]>>(0); // error: "layerNorm: shape [4, 15, 384] does not end in [16, 384]"
-demand<AttentionCheck<[2, 5, 64], [2, 9, 32], [2, 9, 32]>>(0); // error: "scaledDotProductAttention: queries [2, 5, 64] and keys [2, 9, 32] differ in width"
-demand<AttentionCheck<[2, 5, 64], [2, 9, 64], [2, 8, 64]>>(0); // error: "scaledDotProductAttention: keys [2, 9, 64] and values [2, 8, 64] differ in length"
-demand<CrossEntropyCheck<[32, 10], [31]>>(0); // error: "crossEntropy: targets: got shape [31], expected [32]"
-demand<CrossEntropyCheck<[32, 10], [32, 1]>>(0); // error: "crossEntropy: targets: got shape [32, 1], expected [32]"
-demand<CrossEntropyCheck<[], []>>(0); // error: "crossEntropy: logits without axes"
+demand<EndCheck<[4, 16], [384]>>(0); // error: "layerNorm: shape is not the end of the input's: got [384], expected the last axes of [4, 16]"
+demand<EndCheck<[384], [16, 384]>>(0); // error: "layerNorm: shape is not the end of the input's: got [16, 384], expected the last axes of [384]"
+demand<EndCheck<[4, 15, 384], [16, 384]>>(0); // error: "layerNorm: shape is not the end of the input's: got [16, 384], expected the last axes of [4, 15, 384]"
+demand<AttentionCheck<[2, 5, 64], [2, 9, 32], [2, 9, 32]>>(0); // error: "scaledDotProductAttention: shapes do not fit: q [2, 5, 64], k [2, 9, 32], v [2, 9, 32]"
+demand<AttentionCheck<[2, 5, 64], [2, 9, 64], [2, 8, 64]>>(0); // error: "scaledDotProductAttention: shapes do not fit: q [2, 5, 64], k [2, 9, 64], v [2, 8, 64]"
+demand<CrossEntropyCheck<[32, 10], [31]>>(0); // error: "crossEntropy: target does not fit: got shape [31] for logits [32, 10], expected [32]"
+demand<CrossEntropyCheck<[32, 10], [32, 1]>>(0); // error: "crossEntropy: target does not fit: got shape [32, 1] for logits [32, 10], expected [32]"
+demand<CrossEntropyCheck<[], []>>(0); // error: "crossEntropy: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]"

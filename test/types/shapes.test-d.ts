@@ -16,6 +16,7 @@ import type {
   Reshape,
   ReshapeCheck,
   Resize,
+  SameCheck,
   Select,
   SelectCheck,
   Shape,
@@ -219,13 +220,16 @@ export type Moving = [
   Expect<Equal<ExpandCheck<[number, 3], [2, -1]>, Good>>,
   Expect<Equal<ExpandCheck<Shape, [2, 3]>, Good>>,
 ];
-demand<PermuteCheck<[2, 3, 4], [0, 1]>>(0); // error: "permute: got 2 axes for shape [2, 3, 4]"
-demand<PermuteCheck<[2, 3], [0, 0]>>(0); // error: "permute: axis 0 given twice for shape [2, 3]"
+demand<PermuteCheck<[2, 3, 4], [0, 1]>>(0); // error: "permute: axes: got [0, 1], expected every axis of shape [2, 3, 4] once"
+demand<PermuteCheck<[2, 3], [0, 0]>>(0); // error: "permute: axes: got [0, 0], expected every axis of shape [2, 3] once"
+demand<PermuteCheck<[2, 3], [1, -1]>>(0); // error: "permute: axes: got [1, -1], expected every axis of shape [2, 3] once"
+demand<PermuteCheck<[2, 3], [0, 1, 0]>>(0); // error: "permute: axes: got [0, 1, 0], expected every axis of shape [2, 3] once"
+demand<PermuteCheck<[2, 3], [number, 1]>>(0);
 demand<PermuteCheck<[2, 3], [0, 2]>>(0); // error: "permute: axis 2 out of range for shape [2, 3]"
 demand<InsertCheck<[2, 3], 3>>(0); // error: "unsqueeze: axis 3 out of range for shape [2, 3]"
 demand<InsertCheck<[2, 3], -4>>(0); // error: "unsqueeze: axis -4 out of range for shape [2, 3]"
-demand<ExpandCheck<[2, 3], [4, 3]>>(0); // error: "expand: shape [2, 3] does not expand to [4, 3]"
-demand<ExpandCheck<[2, 3], [3]>>(0); // error: "expand: shape [2, 3] does not expand to [3]"
+demand<ExpandCheck<[2, 3], [4, 3]>>(0); // error: "expand: shape does not fit: got [2, 3], expected one that broadcasts to [4, 3]"
+demand<ExpandCheck<[2, 3], [3]>>(0); // error: "expand: shape does not fit: got [2, 3], expected one that broadcasts to [3]"
 
 export type Reshaping = [
   Expect<Equal<Reshape<[2, 6], [3, 4]>, [3, 4]>>,
@@ -258,9 +262,9 @@ export type Reshaping = [
   Expect<Equal<Flatten<[2, 3], number>, Shape>>,
   Expect<Equal<Flatten<Shape, 1>, Shape>>,
 ];
-demand<ReshapeCheck<[2, 3], [4, 2]>>(0); // error: "reshape: [2, 3] has 6 elements, [4, 2] has 8"
-demand<ReshapeCheck<[64, 28, 28], [64, 785], 'view'>>(0); // error: "view: [64, 28, 28] has 50176 elements, [64, 785] has 50240"
-demand<ReshapeCheck<[], [0]>>(0); // error: "reshape: [] has 1 elements, [0] has 0"
+demand<ReshapeCheck<[2, 3], [4, 2]>>(0); // error: "reshape: number of elements differs: got shape [2, 3] with 6, expected [4, 2] with 8"
+demand<ReshapeCheck<[64, 28, 28], [64, 785], 'view'>>(0); // error: "view: number of elements differs: got shape [64, 28, 28] with 50176, expected [64, 785] with 50240"
+demand<ReshapeCheck<[], [0]>>(0); // error: "reshape: number of elements differs: got shape [] with 1, expected [0] with 0"
 
 export type Joining = [
   Expect<Equal<Cat<[[2, 3], [4, 3]], 0>, [6, 3]>>,
@@ -282,8 +286,11 @@ export type Joining = [
   Expect<Equal<StackCheck<[[2, 3], [number, 3]], 0>, Good>>,
   Expect<Equal<StackCheck<Shape[], 0>, Good>>,
 ];
-demand<CatCheck<[[2, 3], [2, 4]], 0>>(0); // error: "cat: shapes [2, 3] and [2, 4] differ beside axis 0"
-demand<CatCheck<[[2, 3], [2]], 0>>(0); // error: "cat: shapes [2, 3] and [2] differ beside axis 0"
+demand<CatCheck<[[2, 3], [2, 4]], 0>>(0); // error: "cat: tensors[1] does not fit along axis 0: got shape [2, 4], expected [2, 3] except at that axis"
+demand<CatCheck<[[2, 3], [4, 3], [3, 4]], -2>>(0); // error: "cat: tensors[2] does not fit along axis -2: got shape [3, 4], expected [2, 3] except at that axis"
+demand<CatCheck<[[2, 3], [2]], 0>>(0); // error: "cat: tensors[1] does not fit along axis 0: got shape [2], expected [2, 3] except at that axis"
 demand<CatCheck<[[2, 3], [2, 3]], 2>>(0); // error: "cat: axis 2 out of range for shape [2, 3]"
-demand<StackCheck<[[2, 3], [2, 4]], 0>>(0); // error: "stack: shapes [2, 3] and [2, 4] differ"
+demand<StackCheck<[[2, 3], [2, 4]], 0>>(0); // error: "stack: tensors[1] has another shape: got [2, 4], expected [2, 3]"
+demand<SameCheck<[2, 3], [2, number], 'mseLoss'>>(0);
+demand<SameCheck<[2, 3], [3], 'mseLoss'>>(0); // error: "mseLoss: shapes differ: got input [2, 3] and target [3], expected one shape"
 demand<StackCheck<[[2, 3], [2, 3]], 3>>(0); // error: "stack: axis 3 out of range for shape [2, 3]"

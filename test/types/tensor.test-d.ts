@@ -82,9 +82,9 @@ expectType<Tensor<[32, 784]>>().of(zeros([32, 1, 28, 28]).reshape([32, -1]));
 expectType<Tensor<[number, 784]>>().of(zeros([n, 1, 28, 28]).reshape([n, 784]));
 expectType<Tensor<[2, 3]>>().of(zeros([3]).expand([2, -1]));
 expectType<Tensor<[2]>>().of(zeros([1, 2, 1]).squeeze());
-zeros([2, 3]).reshape([4, 2]); // error: "reshape: [2, 3] has 6 elements, [4, 2] has 8"
-zeros([2, 3]).permute([0]); // error: "permute: got 1 axes for shape [2, 3]"
-zeros([2, 3]).expand([4, 3]); // error: "expand: shape [2, 3] does not expand to [4, 3]"
+zeros([2, 3]).reshape([4, 2]); // error: "reshape: number of elements differs: got shape [2, 3] with 6, expected [4, 2] with 8"
+zeros([2, 3]).permute([0]); // error: "permute: axes: got [0], expected every axis of shape [2, 3] once"
+zeros([2, 3]).expand([4, 3]); // error: "expand: shape does not fit: got [2, 3], expected one that broadcasts to [4, 3]"
 
 // A variable can be reused.
 let running = zeros([2, 3]);
