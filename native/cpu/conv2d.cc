@@ -24,7 +24,6 @@ constexpr int64_t kWindowBytes = 384 << 10;
 // Tasks that a convolution is cut into where its size allows: enough for sixteen threads.
 constexpr int64_t kTasks = 16;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t floor_mod(int64_t a, int64_t b) { return ((a % b) + b) % b; }
 
 struct Geometry {

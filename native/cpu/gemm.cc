@@ -32,8 +32,6 @@ inline constexpr int64_t kDotRows = 4;
 // Elements of a that tiles read where they lie without falling out of the L1 cache.
 inline constexpr int64_t kDirectElements = 8192;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Applies the activation in place, as the pointwise kernels compute it.
 template <class T>
 [[gnu::noinline]] void activate(Activation activation, T* values, int64_t count) {
@@ -98,9 +96,12 @@ class Product {
     panels_ = ceil_div(vectors_, widest_);
     strips_ = ceil_div(g_.m, max_rows(widest_));
     writes_c_ = !kConverts && g_.c_column == 1;
+    if constexpr (std::is_same_v<E, BFloat16>) pairs_ = has_pair_kernels();
+    steps_ = pairs_ ? ceil_div(g_.k, 2) : g_.k;
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1;
     packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
-    packs_a_ = kConverts || (panels_ > 2 && g_.m * g_.k > kDirectElements && !(g_.m <= kDirectRows && g_.a_row == 1));
+    const bool direct_a = pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % 2 == 0 : !kConverts;
+    packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && !(g_.m <= kDirectRows && g_.a_row == 1));
   }
 
   int64_t work() const { return g_.m * g_.n * g_.k; }
@@ -113,8 +114,8 @@ class Product {
       T* scratch = ctx.thread_scratch<T>(bias_size + g_.m * g_.k);
       return dot_range(gather_bias(scratch), gather_a(scratch + bias_size), 0, g_.n);
     }
-    const int64_t blocks = depth_blocks(g_.k);
-    const int64_t depth = ceil_div(g_.k, blocks);
+    const int64_t blocks = depth_blocks(steps_);
+    const int64_t depth = ceil_div(steps_, blocks);
     const int64_t a_size = packs_a_ ? strips_ * strip_stride(depth) : 0;
     const int64_t b_size = panel_scratch(0, panels_) * depth;
     const int64_t sums_size = blocks > 1 && !writes_c_ ? g_.m * vectors_ * kWidth : 0;
@@ -127,8 +128,8 @@ class Product {
     block.panels_end = panels_;
     block.sums = sums_size > 0 ? b + align(b_size) : nullptr;
     for (int64_t i = 0; i < blocks; ++i) {
-      block.k_begin = g_.k * i / blocks;
-      block.k_end = g_.k * (i + 1) / blocks;
+      block.k_begin = steps_ * i / blocks;
+      block.k_end = steps_ * (i + 1) / blocks;
       block.first = i == 0;
       block.last = i == blocks - 1;
       if (packs_a_) pack_strips(0, strips_, block.k_begin, block.k_end, a);
@@ -149,8 +150,8 @@ class Product {
       return ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, g_.k),
                                  [&](int64_t begin, int64_t end) { dot_range(bias, a, begin, end); });
     }
-    const int64_t passes_k = ceil_div(g_.k, kPassDepth);
-    const int64_t pass_depth = ceil_div(g_.k, passes_k);
+    const int64_t passes_k = ceil_div(steps_, kPassDepth);
+    const int64_t pass_depth = ceil_div(steps_, passes_k);
     const int64_t pass_panels = std::min(panels_, std::max<int64_t>(1, kPassElements / (pass_depth * widest_ * kWidth)));
     const int64_t passes_n = ceil_div(panels_, pass_panels);
 
@@ -171,7 +172,7 @@ class Product {
       const bool shares_a = packs_a_ && column_blocks > 1;
 
       for (int64_t pass_k = 0; pass_k < passes_k; ++pass_k) {
-        const int64_t pass_begin = g_.k * pass_k / passes_k, pass_end = g_.k * (pass_k + 1) / passes_k;
+        const int64_t pass_begin = steps_ * pass_k / passes_k, pass_end = steps_ * (pass_k + 1) / passes_k;
         const int64_t blocks = depth_blocks(pass_end - pass_begin);
         const auto block_begin = [&](int64_t i) { return pass_begin + (pass_end - pass_begin) * i / blocks; };
         const int64_t depth = ceil_div(pass_end - pass_begin, blocks);
@@ -216,7 +217,7 @@ class Product {
             block.k_begin = block_begin(i);
             block.k_end = block_begin(i + 1);
             block.first = block.k_begin == 0;
-            block.last = block.k_end == g_.k;
+            block.last = block.k_end == steps_;
             block.b = b + i * b_block;
             if (shares_a) {
               block.a = a + i * a_block + block.strips_begin * strip_stride(block.k_end - block.k_begin);
@@ -277,8 +278,8 @@ class Product {
     const int64_t depth = k_end - k_begin;
     for (int64_t strip = begin; strip < end; ++strip) {
       const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-      pack(g_.a + row * g_.a_row + k_begin * g_.a_column, g_.a_row, g_.a_column, rows, rows, depth,
-           to + (strip - begin) * strip_stride(depth), rows);
+      pack_any(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, rows, k_begin, k_end,
+               to + (strip - begin) * strip_stride(depth), rows);
     }
   }
 
@@ -286,9 +287,25 @@ class Product {
     for (int64_t panel = begin; panel < end; ++panel) {
       if (!packs_panel(panel)) continue;
       const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
-      pack(g_.b + k_begin * g_.b_row + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width,
-           k_end - k_begin, to + panel_offset(base, panel, k_end - k_begin), width);
+      pack_any(g_.b + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width, k_begin, k_end,
+               to + panel_offset(base, panel, k_end - k_begin), width);
     }
+  }
+  void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t begin, int64_t end,
+                T* to, int64_t width) const {
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      if (pairs_) {
+        const int64_t depth = std::min(2 * end, g_.k) - 2 * begin;
+        return pack_pairs(from + 2 * begin * step, lane_stride, step, lanes, padded, depth, to, width);
+      }
+    }
+    pack(from + begin * step, lane_stride, step, lanes, padded, end - begin, to, width);
+  }
+  TileKernel<T> find_kernel(int64_t rows, int64_t vectors, bool unit_row) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (pairs_) return pair_kernel(static_cast<int>(rows), static_cast<int>(vectors), unit_row);
+    }
+    return tile_kernel<T>(static_cast<int>(rows), static_cast<int>(vectors), unit_row);
   }
 
   void multiply(const Block& block) const {
@@ -300,7 +317,7 @@ class Product {
     } else if (block.bias != nullptr) {
       tile.start = g_.bias_column != 0 || g_.bias_row == 0 ? Start::kColumnBias : Start::kRowBias;
     }
-    const bool unit_row = block.a != nullptr || g_.a_row == 1;
+    const bool unit_row = block.a != nullptr || (g_.a_row == 1 && !pairs_);
     alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
     for (int64_t panel = block.panels_begin; panel < block.panels_end; ++panel) {
       const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
@@ -323,7 +340,7 @@ class Product {
       for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
         const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
         if (rows != known_rows) {
-          kernel = tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), unit_row);
+          kernel = find_kernel(rows, width / kWidth, unit_row);
           known_rows = rows;
         }
         if (block.a != nullptr) {
@@ -331,8 +348,9 @@ class Product {
           tile.a_row = 1;
           tile.a_step = rows;
         } else {
-          tile.a = reinterpret_cast<const T*>(g_.a) + row * g_.a_row + block.k_begin * g_.a_column;
-          tile.a_row = g_.a_row;
+          // Either E is T, or rows of pairs that are adjacent, two elements of E to a step.
+          tile.a = reinterpret_cast<const T*>(g_.a + row * g_.a_row + block.k_begin * g_.a_column * (pairs_ ? 2 : 1));
+          tile.a_row = pairs_ ? g_.a_row / 2 : g_.a_row;
           tile.a_step = g_.a_column;
         }
         if (tile.start == Start::kColumnBias) tile.bias = block.bias + column;
@@ -440,6 +458,8 @@ class Product {
   }
 
   Gemm<E> g_;
+  bool pairs_ = false;   // bfloat16 through pair_kernel
+  int64_t steps_ = 0;    // of k: its elements or pairs
   int64_t vectors_ = 0;  // of a row of c
   int widest_ = 0;       // panel, in vectors
   int64_t panels_ = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 
 #include "cpu/gemm_tile.h"
 #include "runtime/dtype.h"
@@ -11,6 +12,8 @@ namespace hadal::cpu {
 
 // Elements that packing may write beyond the end of a strip or panel: whole vectors are stored, the next one overwrites.
 inline constexpr int64_t kPackSlack = 64;
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 #if defined(__AVX512F__)
 inline constexpr bool kHasMasks = true;
@@ -49,7 +52,7 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
   int64_t p = 0;
   if (step == 1) {
     // Squares through registers. The last group of lanes first: what it stores too much, the first group overwrites.
-    const int64_t groups = (padded + kWidth - 1) / kWidth;
+    const int64_t groups = ceil_div(padded, kWidth);
     const int64_t end = kHasMasks || steps >= kWidth ? steps : 0;
     for (; p < end; p += kWidth) {
       // The last square may overlap the one before it.
@@ -84,6 +87,65 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
     T* out = to + p * width;
     for (int64_t lane = 0; lane < lanes; ++lane) out[lane] = static_cast<T>(row[lane * lane_stride]);
     for (int64_t lane = lanes; lane < padded; ++lane) out[lane] = T(0);
+  }
+}
+
+// The same for pairs of bfloat16 (see pair_kernel): to[p * width + lane] holds from[lane * lane_stride + 2p * step] and its
+// neighbour in k, for 2p < depth; an odd depth is filled up with a zero.
+inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t depth,
+                       float* to, int64_t width) {
+  constexpr int kWidth = kLanes<float>;
+  using Word = Vec<uint32_t>;
+  [[maybe_unused]] const auto join = [](Word low, Word high) { return (Vec<float>)(low | high << 16); };
+  int64_t p = 0;
+#if defined(__AVX512F__)
+  const auto load_words = [](const BFloat16* at, int count) {
+    return (Word)_mm512_maskz_cvtepu16_epi32(kAllLanes, _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), at));
+  };
+  if (lane_stride == 1) {
+    for (; 2 * p < depth; ++p) {
+      const BFloat16* row = from + 2 * p * step;
+      float* out = to + p * width;
+      for (int64_t lane = 0; lane < padded; lane += kWidth) {
+        const int count = static_cast<int>(std::clamp<int64_t>(lanes - lane, 0, kWidth));
+        const Word high = 2 * p + 1 < depth ? load_words(row + step + lane, count) : Word{};
+        store(out + lane, join(load_words(row + lane, count), high));
+      }
+    }
+    return;
+  }
+  if (step == 1) {
+    const int64_t groups = ceil_div(padded, kWidth);
+    for (; 2 * p < depth; p += kWidth) {
+      const int count = static_cast<int>(std::min<int64_t>(2 * kWidth, depth - 2 * p));
+      const auto mask = static_cast<__mmask32>((uint64_t{1} << count) - 1);
+      for (int64_t group = groups - 1; group >= 0; --group) {
+        const BFloat16* corner = from + group * kWidth * lane_stride + 2 * p;
+        const int64_t valid = std::min<int64_t>(kWidth, lanes - group * kWidth);
+        Vec<float> square[kWidth];
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          square[i] = i < valid ? (Vec<float>)_mm512_maskz_loadu_epi16(mask, corner + i * lane_stride) : Vec<float>{};
+        });
+        transpose<float>(square);
+        float* out = to + p * width + group * kWidth;
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          if (2 * i < count) store(out + i * width, square[i]);
+        });
+      }
+    }
+    return;
+  }
+#endif
+  for (; 2 * p < depth; ++p) {
+    const BFloat16* row = from + 2 * p * step;
+    for (int64_t lane = 0; lane < padded; ++lane) {
+      uint32_t word = 0;
+      if (lane < lanes) {
+        word = row[lane * lane_stride].bits;
+        if (2 * p + 1 < depth) word |= static_cast<uint32_t>(row[lane * lane_stride + step].bits) << 16;
+      }
+      to[p * width + lane] = std::bit_cast<float>(word);
+    }
   }
 }
 

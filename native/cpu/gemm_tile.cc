@@ -6,8 +6,21 @@
 namespace hadal::cpu {
 namespace {
 
+// sum += factor · column; with kPairs the sum of two products of bfloat16. The instruction is spelled out because the file is
+// compiled for processors without it as well; has_pair_kernels() guards its use.
+template <bool kPairs, class V>
+[[gnu::always_inline]] inline void multiply_add(V& sum, V factor, V column) {
+#if defined(__AVX512F__)
+  if constexpr (kPairs) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
+    return;
+  }
+#endif
+  sum += factor * column;
+}
+
 // Accumulates in T, in the order of k (with few accumulators: kSplit interleaved sums, added at the end). Writes =.
-template <class T, int kRows, int kVectors, bool kUnitRow>
+template <class T, int kRows, int kVectors, bool kUnitRow, bool kPairs>
 void run_tile(const Tile<T>& tile) {
   constexpr int kWidth = kLanes<T>;
   // Two multiply-adds start per cycle and take four cycles: fewer than eight sums would wait for themselves.
@@ -64,7 +77,9 @@ void run_tile(const Tile<T>& tile) {
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * kWidth); });
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
         const Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
-        unroll<kVectors>([&](auto v) __attribute__((always_inline)) { sums[s][r][v] += factor * column[v]; });
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+          multiply_add<kPairs>(sums[s][r][v], factor, column[v]);
+        });
       });
       b += b_step;
       if constexpr (kUnitRow) {
@@ -94,29 +109,47 @@ void run_tile(const Tile<T>& tile) {
   }
 }
 
-template <class T, int kVectors, bool kUnitRow>
+template <class T, int kVectors, bool kUnitRow, bool kPairs>
 constexpr auto kernels_of_width() {
   return []<int... r>(std::integer_sequence<int, r...>) {
     return std::array<TileKernel<T>, kMaxRows>{
-        (r < max_rows(kVectors) ? run_tile<T, (r < max_rows(kVectors) ? r + 1 : 1), kVectors, kUnitRow> : nullptr)...};
+        (r < max_rows(kVectors) ? run_tile<T, (r < max_rows(kVectors) ? r + 1 : 1), kVectors, kUnitRow, kPairs>
+                                : nullptr)...};
   }(std::make_integer_sequence<int, kMaxRows>{});
 }
-template <class T, bool kUnitRow>
+template <class T, bool kUnitRow, bool kPairs>
 constexpr auto all_kernels() {
   return []<int... v>(std::integer_sequence<int, v...>) {
-    return std::array{kernels_of_width<T, v + 1, kUnitRow>()...};
+    return std::array{kernels_of_width<T, v + 1, kUnitRow, kPairs>()...};
   }(std::make_integer_sequence<int, kMaxVectors>{});
+}
+template <class T, bool kPairs>
+TileKernel<T> find_kernel(int rows, int vectors, bool unit_row) {
+  static constexpr auto kUnit = all_kernels<T, true, kPairs>();
+  static constexpr auto kStrided = all_kernels<T, false, kPairs>();
+  return (unit_row ? kUnit : kStrided)[vectors - 1][rows - 1];
 }
 
 }  // namespace
 
 template <class T>
 TileKernel<T> tile_kernel(int rows, int vectors, bool unit_row) {
-  static constexpr auto kUnit = all_kernels<T, true>();
-  static constexpr auto kStrided = all_kernels<T, false>();
-  return (unit_row ? kUnit : kStrided)[vectors - 1][rows - 1];
+  return find_kernel<T, false>(rows, vectors, unit_row);
 }
 template TileKernel<float> tile_kernel<float>(int, int, bool);
 template TileKernel<double> tile_kernel<double>(int, int, bool);
+
+#if defined(__AVX512F__)
+TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row) {
+  return find_kernel<float, true>(rows, vectors, unit_row);
+}
+bool has_pair_kernels() {
+  static const bool supported = __builtin_cpu_supports("avx512bf16");
+  return supported;
+}
+#else
+TileKernel<float> pair_kernel(int, int, bool) { return nullptr; }
+bool has_pair_kernels() { return false; }
+#endif
 
 }  // namespace hadal::cpu

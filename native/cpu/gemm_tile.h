@@ -53,6 +53,11 @@ using TileKernel = void (*)(const Tile<T>&);
 template <class T>
 TileKernel<T> tile_kernel(int rows, int vectors, bool unit_row);
 
+// The same tile over pairs of bfloat16: an element of a and of b is two neighbours in k, their two products are added to the
+// float sums (in the processor's order, subnormals as zero), and k counts pairs. Only where has_pair_kernels().
+TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row);
+bool has_pair_kernels();
+
 // body(integral_constant<int, 0>) … body(integral_constant<int, kCount - 1>), unrolled by construction so that arrays indexed
 // by the argument become registers.
 template <int kCount, class F>

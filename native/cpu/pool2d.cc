@@ -14,8 +14,6 @@ constexpr int64_t kTaskElements = 1 << 16;
 // Elements of a task's window of rows: with the output's lines it stays in an L2 cache of 512 KiB or more.
 constexpr int64_t kWindowElements = 48 << 10;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // One axis of the windows: window i covers the positions i · stride - pad + j · dilation, j < kernel, inside [0, size).
 struct Axis {
   int64_t size, kernel, stride, pad, dilation;
