@@ -53,10 +53,9 @@ class Block extends nn.Module {
 
   forward(x: AnyTensor): AnyTensor {
     const [b, t, c] = x.shape as [number, number, number];
-    const [q, k, v] = this.qkv
-      .forward(this.norm1.forward(x))
-      .split(c, -1)
-      .map((z) => z.reshape([b, t, this.heads, c / this.heads]).transpose(1, 2)) as [AnyTensor, AnyTensor, AnyTensor];
+    const perHead = (z: AnyTensor): AnyTensor => z.reshape([b, t, this.heads, c / this.heads]).transpose(1, 2);
+    const parts = this.qkv.forward(this.norm1.forward(x)).split(c, -1);
+    const [q, k, v] = parts.map(perHead) as [AnyTensor, AnyTensor, AnyTensor];
     const y = nn.functional.scaledDotProductAttention(q, k, v, { causal: true }).transpose(1, 2).reshape([b, t, c]);
     const attended = x.add(this.out.forward(y));
     return attended.add(this.down.forward(this.up.forward(this.norm2.forward(attended)).gelu({ approximate: 'tanh' })));

@@ -14,8 +14,9 @@ import {
   type DType,
   type IndexDType,
 } from '../tensor/dtype';
+import type { OneHot } from '../tensor/layer-shape-types';
 import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tensor/operand-types';
-import type { Ok, Shape } from '../tensor/shape-types';
+import type { Ok, Shape, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, describe, run, runInto, installMethods } from './define';
@@ -71,8 +72,8 @@ function fill(shape: Shape, value: number, dtype: DType, device: number): AnyTen
 export function zeros<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
-  return filled('zeros', shape, 0, options) as unknown as Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>> {
+  return filled('zeros', shape, 0, options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -85,8 +86,8 @@ export function zeros<const S extends Shape, D extends DType = 'float32'>(
 export function ones<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
-  return filled('ones', shape, 1, options) as unknown as Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>> {
+  return filled('ones', shape, 1, options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -101,10 +102,10 @@ export function full<
   const S extends Shape,
   V extends number | boolean,
   D extends DType = V extends boolean ? 'bool' : 'float32',
->(shape: S, value: V, options?: CreationOptions<D>): Tensor<[...S], D> {
+>(shape: S, value: V, options?: CreationOptions<D>): Tensor<Sized<S>, NoInfer<D>> {
   const otherwise = typeof value === 'boolean' ? 'bool' : 'float32';
   const element = elementOf('full', value, options?.dtype ?? otherwise);
-  return filled('full', shape, element, options, otherwise) as unknown as Tensor<[...S], D>;
+  return filled('full', shape, element, options, otherwise) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /** A value as an element of `dtype`. */
@@ -123,11 +124,11 @@ function elementOf(op: string, value: number | boolean, dtype: DType): number {
 export function empty<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
+): Tensor<Sized<S>, NoInfer<D>> {
   const { dtype, device, requiresGrad } = creation('empty', options);
   const own = ownShape('empty', shape);
   const storage = allocateStorage(device, sizeOf(own) * sizes[dtype], 'empty');
-  return finish(contiguousTensor(storage, dtype, own), requiresGrad) as unknown as Tensor<[...S], D>;
+  return finish(contiguousTensor(storage, dtype, own), requiresGrad) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 function like(op: string, x: AnyTensor, options: CreationOptions = {}): CreationOptions {
@@ -144,7 +145,7 @@ function like(op: string, x: AnyTensor, options: CreationOptions = {}): Creation
 export function zerosLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return filled('zerosLike', x.shape, 0, like('zerosLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -157,7 +158,7 @@ export function zerosLike<S extends Shape, D extends DType, E extends DType = D>
 export function onesLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return filled('onesLike', x.shape, 1, like('onesLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -172,7 +173,7 @@ export function fullLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   value: number | boolean,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   const merged = like('fullLike', x, options);
   const element = elementOf('fullLike', value, merged.dtype!);
   return filled('fullLike', x.shape, element, merged) as unknown as Tensor<S, E>;
@@ -187,7 +188,7 @@ export function fullLike<S extends Shape, D extends DType, E extends DType = D>(
 export function emptyLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return empty(x.shape, like('emptyLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -227,18 +228,18 @@ const arangeOp = defineOp('arange', { dtypes: allDTypes });
  * @example
  * arange(2, 10, 3); // [2, 5, 8]
  */
-export function arange<D extends DType = 'float32'>(end: number, options?: CreationOptions<D>): Tensor<[number], D>;
+export function arange<D extends DType = 'float32'>(end: number, options?: CreationOptions<D>): Tensor<[number], NoInfer<D>>;
 export function arange<D extends DType = 'float32'>(
   start: number,
   end: number,
   options?: CreationOptions<D>,
-): Tensor<[number], D>;
+): Tensor<[number], NoInfer<D>>;
 export function arange<D extends DType = 'float32'>(
   start: number,
   end: number,
   step: number,
   options?: CreationOptions<D>,
-): Tensor<[number], D>;
+): Tensor<[number], NoInfer<D>>;
 export function arange(...given: (number | CreationOptions | undefined)[]): AnyTensor {
   const options = given.find((argument): argument is CreationOptions => typeof argument === 'object');
   const numbers = given.filter((argument): argument is number => typeof argument === 'number');
@@ -272,8 +273,8 @@ export function linspace<const N extends number, D extends DType = 'float32'>(
   end: number,
   count: N,
   options?: CreationOptions<D>,
-): Tensor<[N], D> {
-  return upload('linspace', spaced('linspace', start, end, count), [count], options) as unknown as Tensor<[N], D>;
+): Tensor<[N], NoInfer<D>> {
+  return upload('linspace', spaced('linspace', start, end, count), [count], options) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
 export interface LogspaceOptions<D extends DType = DType> extends CreationOptions<D> {
@@ -293,10 +294,10 @@ export function logspace<const N extends number, D extends DType = 'float32'>(
   end: number,
   count: N,
   options: LogspaceOptions<D> = {},
-): Tensor<[N], D> {
+): Tensor<[N], NoInfer<D>> {
   const { base = 10 } = options;
   const powers = spaced('logspace', start, end, count).map((exponent) => base ** exponent);
-  return upload('logspace', powers, [count], options) as unknown as Tensor<[N], D>;
+  return upload('logspace', powers, [count], options) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
 function spaced(op: string, start: number, end: number, count: number): Float64Array {
@@ -348,7 +349,7 @@ export function oneHot<S extends Shape, const N extends number, D extends DType 
   index: Tensor<S, IndexDType>,
   classes: N,
   options: { readonly dtype?: D } = {},
-): Tensor<[...S, N], D> {
+): Tensor<OneHot<S, N>, NoInfer<D>> {
   checkTensor('oneHot', index, 'index');
   const { dtype } = creation('oneHot', options);
   if (!oneHotOp.dtypes.includes(index.dtype)) {
@@ -356,7 +357,7 @@ export function oneHot<S extends Shape, const N extends number, D extends DType 
   }
   const shape = [...index.shape, classes];
   checkShape('oneHot', shape);
-  return run(oneHotOp, [index], shape, dtype) as unknown as Tensor<[...S, N], D>;
+  return run(oneHotOp, [index], shape, dtype) as unknown as Tensor<OneHot<S, N>, NoInfer<D>>;
 }
 
 // --------------------------------------------------------------------------------------------------------------- from data
@@ -396,7 +397,7 @@ export function tensor<
 >(
   data: A & Ok<NestedCheck<A>>,
   options?: CreationOptions<D> & { readonly shape?: T },
-): Tensor<T extends Shape ? [...T] : NestedShape<A>, D>;
+): Tensor<T extends Shape ? Sized<T> : NestedShape<A>, NoInfer<D>>;
 export function tensor(data: unknown, options: TensorOptions = {}): AnyTensor {
   if (ArrayBuffer.isView(data)) {
     const values = typedArray(data);

@@ -5,7 +5,7 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { nextRandom, type RandomStream } from '../runtime/random';
 import { toFloat, type DType, type IndexDType, type ToFloat } from '../tensor/dtype';
-import type { Broadcast, Shape, ShapeOf } from '../tensor/shape-types';
+import type { Broadcast, Shape, ShapeOf, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { creation, ownShape, type CreationOptions } from './creation';
@@ -75,8 +75,8 @@ function checkProbability(op: string, value: unknown): asserts value is number {
 export function rand<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
-  return drawn('rand', uniformOp, shape, [0, 1], options) as unknown as Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>> {
+  return drawn('rand', uniformOp, shape, [0, 1], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -91,9 +91,9 @@ export function uniform<const S extends Shape, D extends DType = 'float32'>(
   high: number,
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
+): Tensor<Sized<S>, NoInfer<D>> {
   checkRange('uniform', low, high);
-  return drawn('uniform', uniformOp, shape, [low, high], options) as unknown as Tensor<[...S], D>;
+  return drawn('uniform', uniformOp, shape, [low, high], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 function checkRange(op: string, low: number, high: number): void {
@@ -111,8 +111,8 @@ function checkRange(op: string, low: number, high: number): void {
 export function randn<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
-  return drawn('randn', normalOp, shape, [0, 1], options) as unknown as Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>> {
+  return drawn('randn', normalOp, shape, [0, 1], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -128,7 +128,7 @@ export function normal<const S extends Shape, D extends DType = 'float32'>(
   deviation: number,
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>>;
 export function normal<A extends Operand, B extends Operand>(
   mean: A,
   deviation: B,
@@ -154,14 +154,14 @@ export function normal(mean: Operand, deviation: Operand, shape?: Shape, options
 export function exponential<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options: CreationOptions<D> & { readonly rate?: number } = {},
-): Tensor<[...S], D> {
+): Tensor<Sized<S>, NoInfer<D>> {
   const { rate = 1, requiresGrad = false, ...rest } = options;
   checkFinite('exponential', 'rate', rate, Number.MIN_VALUE);
   const x = drawn('exponential', uniformOp, shape, [0, 1], rest)
     .neg()
     .log1p()
     .mul(-1 / rate);
-  return (requiresGrad ? x.requiresGrad_() : x) as unknown as Tensor<[...S], D>;
+  return (requiresGrad ? x.requiresGrad_() : x) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -176,7 +176,7 @@ export function randint<const S extends Shape, D extends DType = 'int64'>(
   high: number,
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D> {
+): Tensor<Sized<S>, NoInfer<D>> {
   const { dtype, device, requiresGrad } = creation('randint', options, 'int64');
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high) {
     throw new ArgumentError(
@@ -186,7 +186,7 @@ export function randint<const S extends Shape, D extends DType = 'int64'>(
   const own = ownShape('randint', shape);
   const attributes = [low, high, ...nextRandom(sizeOf(own), 2)];
   const x = run(randintOp, [], own, dtype, attributes, attributes, dtype, own, device);
-  return (requiresGrad ? x.requiresGrad_() : x) as unknown as Tensor<[...S], D>;
+  return (requiresGrad ? x.requiresGrad_() : x) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
 /**
@@ -199,7 +199,7 @@ export function randint<const S extends Shape, D extends DType = 'int64'>(
 export function randperm<const N extends number, D extends IndexDType = 'int64'>(
   count: N,
   options?: CreationOptions<D>,
-): Tensor<[N], D> {
+): Tensor<[N], NoInfer<D>> {
   const { dtype, device } = creation('randperm', options, 'int64');
   checkDType('randperm', dtype, randpermOp.dtypes);
   checkShape('randperm', [count]);
@@ -223,7 +223,7 @@ export function bernoulli<const S extends Shape, D extends DType = 'float32'>(
   probability: number,
   shape: S,
   options?: CreationOptions<D>,
-): Tensor<[...S], D>;
+): Tensor<Sized<S>, NoInfer<D>>;
 export function bernoulli(probability: Operand, shape?: Shape, options?: CreationOptions): AnyTensor {
   if (typeof probability === 'number') {
     checkProbability('bernoulli', probability);
@@ -292,7 +292,7 @@ export function multinomial(
 export function randLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return drawn('randLike', uniformOp, x.shape, [0, 1], like('randLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -305,7 +305,7 @@ export function randLike<S extends Shape, D extends DType, E extends DType = D>(
 export function randnLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return drawn('randnLike', normalOp, x.shape, [0, 1], like('randnLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -320,7 +320,7 @@ export function randintLike<S extends Shape, D extends DType, E extends DType = 
   low: number,
   high: number,
   options?: CreationOptions<E>,
-): Tensor<S, E> {
+): Tensor<S, NoInfer<E>> {
   return randint(low, high, x.shape, like('randintLike', x, options)) as unknown as Tensor<S, E>;
 }
 
