@@ -134,11 +134,14 @@ inline To convert(From x) {
   } else if constexpr (kHalf) {
     return To(static_cast<float>(x));
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    // The largest To plus one is a power of two, so exact in From.
+    // The largest To plus one is a power of two, so exact in From. The conversion itself is of a number in range, whatever x.
     constexpr From kEnd = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * 2;
     constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
-    const To inside = static_cast<To>(x > kLow && x < kEnd ? x : From(0));
-    return x >= kEnd ? std::numeric_limits<To>::max() : x <= kLow ? std::numeric_limits<To>::min() : inside;
+    From inside = x > kLow ? x : From(0);
+    inside = x < kEnd ? inside : From(0);
+    To value = static_cast<To>(inside);
+    value = x >= kEnd ? std::numeric_limits<To>::max() : value;
+    return x <= kLow ? std::numeric_limits<To>::min() : value;
   } else {
     return static_cast<To>(x);
   }
@@ -148,16 +151,17 @@ template <class To, class From>
 void convert_block(const void*, const BlockArguments& block) {
   To* y = static_cast<To*>(block.y);
   const From* x = static_cast<const From*>(block.inputs[0]);
+  const int64_t count = block.count;
   if (block.scalar[0]) {
-    std::fill(y, y + block.count, convert<To>(*x));
+    std::fill(y, y + count, convert<To>(*x));
     return;
   }
   int64_t i = 0;
   constexpr bool kFloats = std::is_same_v<Compute<To>, float> && std::is_same_v<Compute<From>, float>;
   if constexpr (kFloats) {
-    for (; i + kLanes<float> <= block.count; i += kLanes<float>) store(y + i, load(x + i));
+    for (; i + kLanes<float> <= count; i += kLanes<float>) store(y + i, load(x + i));
   }
-  for (; i < block.count; ++i) y[i] = convert<To>(x[i]);
+  for (; i < count; ++i) y[i] = convert<To>(x[i]);
 }
 
 }  // namespace

@@ -52,10 +52,9 @@ template <class T>
 void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count) {
   T* y = reinterpret_cast<T*>(to);
   const T* x = reinterpret_cast<const T*>(from);
-  if (to_stride == 1 && from_stride == 1) {
+  constexpr int64_t kInline = 32;  // shorter runs are over before a call to memcpy or memset has started
+  if (to_stride == 1 && from_stride == 1 && count > kInline) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-  } else if (from_stride == 0 && to_stride == 1) {
-    std::fill(y, y + count, *x);
   } else {
     for (int64_t i = 0; i < count; ++i) y[i * to_stride] = x[i * from_stride];
   }
@@ -69,35 +68,47 @@ void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t f
   }
 }
 
-// A position in the walk: the coordinates of an element, moved along rows.
-class Position {
+// A walk over rows from element `begin` on: where each operand's piece of the row starts. Neighbouring rows cost one addition
+// per operand.
+class RowWalk {
  public:
-  Position(const Strides& plan, int64_t index) : plan_(plan) {
-    for (int axis = plan.rank - 1; axis > 0; --axis) {
-      at_[axis] = index % plan.shape[axis];
-      index /= plan.shape[axis];
+  RowWalk(const Strides& plan, int64_t begin, int64_t end) : plan_(plan), left_(end - begin) {
+    const int inner = plan.rank - 1;
+    for (int axis = inner; axis > 0; --axis) {
+      at_[axis] = begin % plan.shape[axis];
+      begin /= plan.shape[axis];
     }
-    at_[0] = index;
+    at_[0] = begin;
+    for (int k = 0; k < plan.operands; ++k) {
+      for (int axis = 0; axis <= inner; ++axis) offsets_[k] += at_[axis] * plan.strides[k][axis];
+    }
+    run_ = std::min(left_, plan.shape[inner] - at_[inner]);
   }
-  int64_t left_in_row() const { return plan_.inner_size() - at_[plan_.rank - 1]; }
-  int64_t offset(int operand) const {
-    int64_t sum = 0;
-    for (int axis = 0; axis < plan_.rank; ++axis) sum += at_[axis] * plan_.strides[operand][axis];
-    return sum;
-  }
-  // By at most what is left in the row.
-  void advance(int64_t count) {
+  bool done() const { return left_ <= 0; }
+  int64_t run() const { return run_; }
+  int64_t offset(int operand) const { return offsets_[operand]; }
+  void next() {
+    left_ -= run_;
+    if (left_ <= 0) return;
     int axis = plan_.rank - 1;
-    at_[axis] += count;
-    while (axis > 0 && at_[axis] == plan_.shape[axis]) {
-      at_[axis] = 0;
-      ++at_[--axis];
-    }
+    step(axis, -at_[axis]);
+    while (--axis > 0 && at_[axis] == plan_.shape[axis] - 1) step(axis, -at_[axis]);
+    step(axis, 1);
+    run_ = std::min(left_, plan_.inner_size());
   }
 
  private:
+  void step(int axis, int64_t by) {
+    if (by == 0) return;
+    at_[axis] += by;
+    for (int k = 0; k < plan_.operands; ++k) offsets_[k] += by * plan_.strides[k][axis];
+  }
+
   const Strides& plan_;
+  int64_t left_;
+  int64_t run_;
   int64_t at_[kMaxRank] = {};
+  int64_t offsets_[kMaxOperands] = {};
 };
 
 class Walk {
@@ -112,26 +123,29 @@ class Walk {
   // Operands without strides but 0 and 1 along the rows, and rows that are long: one call per row.
   void rows(int64_t begin, int64_t end) const {
     alignas(64) std::byte row_splats[kMaxInputs][kSplatBytes];
-    Position position(plan_, begin);
-    for (int64_t i = begin; i < end;) {
-      BlockArguments block;
-      block.count = std::min(end - i, position.left_in_row());
-      block.start = i;
-      block.y = operands_[0].data + position.offset(0) * static_cast<int64_t>(operands_[0].size);
+    BlockArguments block;
+    block.start = begin;
+    int64_t size[kMaxOperands];
+    for (int k = 0; k <= inputs_; ++k) size[k] = static_cast<int64_t>(operands_[k].size);
+    for (int k = 0; k < inputs_; ++k) {
+      block.scalar[k] = operands_[k + 1].scalar || plan_.inner_stride(k + 1) == 0;
+      block.inputs[k] = operands_[k + 1].scalar ? splats_[k] : row_splats[k];
+    }
+    for (RowWalk row(plan_, begin, end); !row.done(); row.next()) {
+      block.count = row.run();
+      block.y = operands_[0].data + row.offset(0) * size[0];
       for (int k = 0; k < inputs_; ++k) {
         const Operand& x = operands_[k + 1];
-        block.scalar[k] = x.scalar || plan_.inner_stride(k + 1) == 0;
-        if (x.scalar) {
-          block.inputs[k] = splats_[k];
-          continue;
+        if (x.scalar) continue;
+        const std::byte* at = x.data + row.offset(k + 1) * size[k + 1];
+        if (block.scalar[k]) {
+          splat_bytes(row_splats[k], at, x.size);
+        } else {
+          block.inputs[k] = at;
         }
-        const std::byte* at = x.data + position.offset(k + 1) * static_cast<int64_t>(x.size);
-        if (block.scalar[k]) splat_bytes(row_splats[k], at, x.size);
-        block.inputs[k] = block.scalar[k] ? row_splats[k] : at;
       }
       op_.kernel(op_.functor, block);
-      position.advance(block.count);
-      i += block.count;
+      block.start += block.count;
     }
   }
 
@@ -182,18 +196,20 @@ class Walk {
   void transfer(int operand, std::byte* buffer, int64_t start, int64_t count) const {
     const Operand& x = operands_[operand];
     const int64_t size = static_cast<int64_t>(x.size), stride = plan_.inner_stride(operand);
-    Position position(plan_, start);
-    while (count > 0) {
-      const int64_t run = std::min(count, position.left_in_row());
-      std::byte* at = x.data + position.offset(operand) * size;
+    for (RowWalk row(plan_, start, start + count); !row.done(); row.next()) {
+      std::byte* at = x.data + row.offset(operand) * size;
+      const int64_t bytes = row.run() * size;
       if (operand == 0) {
-        copy_run(at, stride, buffer, 1, run, x.size);
+        copy_run(at, stride, buffer, 1, row.run(), x.size);
+      } else if (stride == 0) {
+        // In whole vectors: the buffer has room, and the next row overwrites the excess.
+        alignas(64) std::byte splat[kSplatBytes];
+        splat_bytes(splat, at, x.size);
+        for (int64_t i = 0; i < bytes; i += kSplatBytes) std::memcpy(buffer + i, splat, kSplatBytes);
       } else {
-        copy_run(buffer, 1, at, stride, run, x.size);
+        copy_run(buffer, 1, at, stride, row.run(), x.size);
       }
-      position.advance(run);
-      buffer += run * size;
-      count -= run;
+      buffer += bytes;
     }
   }
 
@@ -233,6 +249,7 @@ void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y,
 
   Operand operands[kMaxOperands];
   bool rows = plan.rank == 1 || (plan.inner_size() >= kShortestRow && !op.ordered);
+  bool in_place = true;  // nothing to gather or scatter: blocks, which may span rows, cost less than rows
   for (int k = 0; k <= count; ++k) {
     Operand& operand = operands[k];
     operand.data = views[k]->data;
@@ -251,7 +268,9 @@ void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y,
     operand.periodic = plan.repeats_rows(k) && plan.inner_size() <= kBlock;
     operand.scalar = inner == 0 && plan.repeats_rows(k);
     rows = rows && (inner == 1 || (k > 0 && inner == 0) || plan.count == 1);
+    in_place = in_place && (operand.contiguous || (k > 0 && (operand.scalar || operand.periodic)));
   }
+  rows = rows && (plan.rank == 1 || !in_place);
 
   const Walk walk(op, plan, operands);
   const int64_t grain = grain_of(op.cost, operands[0].size);

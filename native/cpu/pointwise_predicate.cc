@@ -33,21 +33,23 @@ void where_block(const void*, const BlockArguments& block) {
   const T* b = static_cast<const T*>(block.inputs[2]);
   const int64_t condition_step = block.scalar[0] ? 0 : kWidth;
   const int64_t a_step = block.scalar[1] ? 0 : kWidth, b_step = block.scalar[2] ? 0 : kWidth;
+  const auto choose = [](Bytes<T> bytes, Vec<T> yes, Vec<T> no) {
+    const auto mask = widen_lanes<T>(bytes) != 0;
+    return mask ? yes : no;
+  };
   int64_t left = block.count;
-  for (; left > 0; left -= kWidth, y += kWidth, condition += condition_step, a += a_step, b += b_step) {
-    const int lanes = static_cast<int>(left < kWidth ? left : kWidth);
-    const bool whole = lanes == kWidth;
+  for (; left >= kWidth; left -= kWidth, y += kWidth, condition += condition_step, a += a_step, b += b_step) {
+    Bytes<T> bytes;
+    std::memcpy(&bytes, condition, sizeof bytes);
+    store(y, choose(bytes, load(a), load(b)));
+  }
+  if (left > 0) {
+    const int lanes = static_cast<int>(left);
     Bytes<T> bytes{};
-    std::memcpy(&bytes, condition, whole || condition_step == 0 ? kWidth : static_cast<size_t>(lanes));
-    const auto mask = __builtin_convertvector(bytes, Vec<T>) != 0;
-    const Vec<T> yes = whole || a_step == 0 ? load(a) : load_partial(a, lanes);
-    const Vec<T> no = whole || b_step == 0 ? load(b) : load_partial(b, lanes);
-    const Vec<T> value = mask ? yes : no;
-    if (whole) {
-      store(y, value);
-    } else {
-      store_partial(y, value, lanes);
-    }
+    std::memcpy(&bytes, condition, condition_step == 0 ? sizeof bytes : static_cast<size_t>(lanes));
+    const Vec<T> yes = a_step == 0 ? load(a) : load_partial(a, lanes);
+    const Vec<T> no = b_step == 0 ? load(b) : load_partial(b, lanes);
+    store_partial(y, choose(bytes, yes, no), lanes);
   }
 }
 

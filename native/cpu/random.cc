@@ -298,7 +298,7 @@ HADAL_CPU_KERNEL(randperm) {
     });
   });
   int bits = 1;
-  while (bits < 24 && (int64_t{8} << bits) < n) ++bits;
+  while ((int64_t{4} << bits) < n) ++bits;
   auto* ends = ctx.scratch<int64_t>((int64_t{1} << bits) + 1);
   std::fill(ends, ends + (int64_t{1} << bits) + 1, 0);
   for (int64_t i = 0; i < n; ++i) ++ends[(keys[i] >> (64 - bits)) + 1];
@@ -309,9 +309,13 @@ HADAL_CPU_KERNEL(randperm) {
   ctx.parallel_ranges(int64_t{1} << bits, 1 << 10, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t from = b == 0 ? 0 : ends[b - 1];
-      std::sort(sorted + from, sorted + ends[b], [](const Keyed& p, const Keyed& q) {
-        return p.key != q.key ? p.key < q.key : p.index < q.index;
-      });
+      // By insertion, which is stable: equal keys keep their order.
+      for (int64_t i = from + 1; i < ends[b]; ++i) {
+        const Keyed moved = sorted[i];
+        int64_t hole = i;
+        for (; hole > from && sorted[hole - 1].key > moved.key; --hole) sorted[hole] = sorted[hole - 1];
+        sorted[hole] = moved;
+      }
     }
   });
   visit_index(cmd.name(), y.dtype, [&]<class T>() {

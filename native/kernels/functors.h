@@ -388,70 +388,43 @@ struct RightShift {
   }
 };
 
-// Division that rounds down, its remainder (of the divisor's sign) and C's remainder (of the dividend's sign).
-// Integers: one number at a time, and the caller has refused a zero divisor; the smallest by -1 wraps.
-struct FloorDivide {
-  template <class V>
-  HADAL_HD V operator()(V a, V b) const {
-    if constexpr (kIsInteger<V>) {
-      if constexpr (std::is_signed_v<V>) {
-        if (b == -1) return from_unsigned<V>(-unsigned_lanes(a));
-        const V q = static_cast<V>(a / b);
-        return static_cast<V>(q - ((a % b != 0) & ((a < 0) != (b < 0))));
-      } else {
-        return static_cast<V>(a / b);
-      }
-    } else {
-      // From the remainder, so that it agrees with it: a / b alone can round up to the next integer.
-      using T = Lane<V>;
-      const V quotient = a / b;
-      V down = math::floor(quotient);
-      if constexpr (math::kIsScalar<V>) {
-        const T rest = ::fmod(a, b);
-        T q = (a - rest) / b;
-        if (rest != 0 && ((b < 0) != (rest < 0))) q -= 1;
-        down = math::floor(q);
-        if (q - down > T(0.5)) down += 1;
-        if (q == 0) down = ::copysign(T(0), quotient);
-        return b == 0 ? quotient : down;
-      } else {
-        for (int i = 0; i < cpu::kLanes<T>; ++i) down[i] = (*this)(T(a[i]), T(b[i]));
-        return down;
-      }
-    }
-  }
-};
+// C's remainder (of the dividend's sign), the remainder of the divisor's sign, and the division that rounds down and goes
+// with it. Integers: one number at a time, and the caller has refused a zero divisor; the smallest by -1 wraps.
 struct Fmod {
   template <class V>
   HADAL_HD V operator()(V a, V b) const {
-    if constexpr (kIsInteger<V>) {
-      if constexpr (std::is_signed_v<V>) {
-        if (b == -1) return 0;
-      }
-      return static_cast<V>(a % b);
-    } else if constexpr (math::kIsScalar<V>) {
-      return ::fmod(a, b);
-    } else {
-      for (int i = 0; i < cpu::kLanes<Lane<V>>; ++i) a[i] = (*this)(Lane<V>(a[i]), Lane<V>(b[i]));
-      return a;
-    }
+    if constexpr (!kIsInteger<V>) return math::fmod(a, b);
+    else if constexpr (std::is_signed_v<V>) return b == -1 ? V(0) : static_cast<V>(a % b);
+    else return static_cast<V>(a % b);
   }
 };
 struct Remainder {
   template <class V>
   HADAL_HD V operator()(V a, V b) const {
-    if constexpr (kIsInteger<V>) {
-      if constexpr (std::is_signed_v<V>) {
-        if (b == -1) return 0;
-      }
-      const V rest = static_cast<V>(a % b);
-      return rest != 0 && (rest < 0) != (b < 0) ? static_cast<V>(rest + b) : rest;
-    } else if constexpr (math::kIsScalar<V>) {
-      const V rest = ::fmod(a, b);
-      return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+    const V zero = splat<V>(Lane<V>(0));
+    const V rest = Fmod()(a, b);
+    return select((rest != zero) & ((rest < zero) ^ (b < zero)), static_cast<V>(rest + b), rest);
+  }
+};
+struct FloorDivide {
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    using T = Lane<V>;
+    if constexpr (!kIsInteger<V>) {
+      // From the remainder, so that it agrees with it: a / b alone can round up to the next integer.
+      const V zero = splat<V>(T(0));
+      const V ratio = a / b, rest = math::fmod(a, b);
+      V quotient = (a - rest) / b;
+      quotient = select((rest != zero) & ((rest < zero) ^ (b < zero)), V(quotient - T(1)), quotient);
+      const V down = math::floor(quotient);
+      const V nearest = select(quotient - down > T(0.5), V(down + T(1)), down);
+      const V signed_zero = math::with_sign(zero, ratio);
+      return select(b == zero, ratio, select(quotient == zero, signed_zero, nearest));
+    } else if constexpr (std::is_signed_v<V>) {
+      if (b == -1) return from_unsigned<V>(-unsigned_lanes(a));
+      return static_cast<V>(a / b - ((a % b != 0) & ((a < 0) != (b < 0))));
     } else {
-      for (int i = 0; i < cpu::kLanes<Lane<V>>; ++i) a[i] = (*this)(Lane<V>(a[i]), Lane<V>(b[i]));
-      return a;
+      return static_cast<V>(a / b);
     }
   }
 };

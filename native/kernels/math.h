@@ -593,6 +593,7 @@ template <class T> HADAL_HD inline T erfc(T x) { return ::erfc(x); }
 template <class T> HADAL_HD inline T lgamma(T x) { return ::lgamma(x); }
 template <class T> HADAL_HD inline T pow(T x, T y) { return ::pow(x, y); }
 template <class T> HADAL_HD inline T hypot(T x, T y) { return ::hypot(x, y); }
+template <class T> HADAL_HD inline T fmod(T x, T y) { return ::fmod(x, y); }
 #else
 // Vectors with an argument beyond kReducible leave for libm: the one branch in this file.
 template <class V>
@@ -760,15 +761,15 @@ inline V atanh(V x) {
 }
 template <class V>
 inline V log10(V x) {
-  if constexpr (kIsFloat<V>) {
-    return via_double([](auto lane) { return log10(lane); }, x);
-  } else {
-    const auto [m, e] = split_exponent(x);
-    const V f = m - 1.0;
-    // log10 2 as a head that an exponent multiplies exactly, and a tail; the same for 1 / ln 10.
-    const V small = e * 0x1.3fde623e2566bp-43 + (f * 0x1.95355baaafad3p-57 + log_tail(f) * 0x1.bcb7b1526e50ep-2);
-    return e * 0x1.34413509f7p-2 + (f * 0x1.bcb7b1526e50ep-2 + small);
-  }
+  using T = Lane<V>;
+  // log10 2 as a head that an exponent multiplies exactly, and a tail; the same for 1 / ln 10.
+  constexpr T kTwoHead = kIsFloat<V> ? static_cast<T>(0x1.344p-2) : static_cast<T>(0x1.34413509f7p-2);
+  constexpr T kTwoTail = kIsFloat<V> ? static_cast<T>(0x1.3509f8p-18) : static_cast<T>(0x1.3fde623e2566bp-43);
+  constexpr T kHead = kIsFloat<V> ? static_cast<T>(0x1.bcb7b2p-2) : static_cast<T>(0x1.bcb7b1526e50ep-2);
+  constexpr T kTail = kIsFloat<V> ? static_cast<T>(-0x1.5b235ep-27) : static_cast<T>(0x1.95355baaafad3p-57);
+  const auto [m, e] = split_exponent(x);
+  const V f = m - T(1);
+  return e * kTwoHead + (f * kHead + (e * kTwoTail + (f * kTail + log_tail(f) * kHead)));
 }
 
 // --- Powers ------------------------------------------------------------------------------------------------------------
@@ -797,6 +798,29 @@ inline V pow(V x, V y) {
   } else {
     return per_lane([](double base, double exponent) { return std::pow(base, exponent); }, x, y);
   }
+}
+// x - y trunc(x / y), exact, with x's sign. Floats in double, where quotients below 2^29 leave the product exact; a vector with a
+// larger one, or with an infinity, and doubles go to libm lane by lane.
+template <class V>
+inline V fmod(V x, V y) {
+  if constexpr (kIsFloat<V>) {
+    const V ratio = abs(x) / abs(y);
+    const auto ordinary = (ratio < 0x1p29f) & (abs(y) < Format<float>::kInfinity);
+    if (!any(ordinary == 0)) [[likely]] {
+      return via_double(
+          [](auto a, auto b) {
+            using D = decltype(a);
+            const D divisor = abs(b);
+            D rest = abs(a);
+            rest = rest - trunc(D(rest / divisor)) * divisor;
+            // The quotient may have rounded up to the next whole number.
+            rest = select(rest < 0.0, D(rest + divisor), rest);
+            return with_sign(rest, a);
+          },
+          x, y);
+    }
+  }
+  return per_lane([](double a, double b) { return std::fmod(a, b); }, x, y);
 }
 template <class V>
 inline V hypot(V x, V y) {
