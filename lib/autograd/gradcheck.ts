@@ -2,7 +2,8 @@
 import { ArgumentError, AutogradError } from '../errors';
 import { tensor, zerosLike } from '../ops/creation';
 import { getRandomState, setRandomState } from '../runtime/random';
-import { show } from '../tensor/shapes';
+import { decode, isFloat } from '../tensor/dtype';
+import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { enableGrad, noGrad } from './modes';
 import { gradients } from './transforms';
@@ -18,12 +19,12 @@ export interface GradcheckOptions {
   readonly atol?: number;
 }
 
-type Checked = (...inputs: AnyTensor[]) => AnyTensor | readonly (AnyTensor | undefined)[];
+type Checked = (...inputs: AnyTensor[]) => AnyTensor | readonly AnyTensor[];
 
 /**
- * Compares the gradients that backward finds with central differences, `(f(x + h) - f(x - h)) / 2h`, for every element of every input that requires
- * a gradient. Those inputs are float64. Several outputs are weighted with fixed random numbers. Random ops inside f draw the
- * same numbers at every call. Blocks the thread.
+ * Compares the gradients that backward finds with central differences, `(f(x + h) - f(x - h)) / 2h`, for every element of every input that
+ * requires a gradient. Those inputs are float64. Several outputs are weighted with fixed numbers. Random ops inside f draw the same
+ * numbers at every call. Blocks the thread.
  *
  * @throws AutogradError that names the first element where they differ.
  * @example
@@ -35,32 +36,111 @@ export function gradcheck(f: Checked, inputs: readonly AnyTensor[], options: Gra
     if (input.dtype === 'float64') return input.detach().clone().requiresGrad_();
     throw new ArgumentError(`gradcheck: inputs[${i}]: got ${input.dtype}, expected float64`);
   });
-  const checked = leaves.map((_, i) => i).filter((i) => leaves[i]!.requiresGrad);
-  if (checked.length === 0) throw new ArgumentError('gradcheck: inputs: got none that requires a gradient');
-  const repeatable = withFixedRandomness(f);
-  compare('gradient', repeatable, leaves, checked, options);
+  if (!leaves.some((leaf) => leaf.requiresGrad)) {
+    throw new ArgumentError('gradcheck: inputs: got none that requires a gradient');
+  }
+  const repeatable = repeatableList(f);
+  compare('gradient', repeatable, leaves, options);
   if (options.order !== 2) return;
+  const weights = noGrad(() => repeatable(...leaves)).map((output, k) => weightsOf(output, k + 1).requiresGrad_());
+  compare('gradient of the gradient', gradientOf(repeatable, leaves), [...leaves, ...weights], options);
+}
 
-  // The gradient as a function of the inputs and of what it is weighted with.
-  const weights = outputsOf(repeatable, leaves).map((output, i) => weightsLike(output, 7 + i).requiresGrad_());
-  const gradient: Checked = (...all) => {
-    const xs = all.slice(0, leaves.length);
-    return enableGrad(() => {
-      const outputs = outputsOf(repeatable, xs);
-      const wanted = checked.map((i) => xs[i]!);
-      if (wanted.some((x) => !x.requiresGrad)) {
-        // Called for a difference: leaves of its own stand in for the inputs.
-        wanted.forEach((x) => x.requiresGrad_());
-      }
-      const differentiable = outputs.map((_, i) => i).filter((i) => outputs[i]!.requiresGrad);
-      return gradients(
-        differentiable.map((i) => outputs[i]!),
-        wanted,
-        { gradients: differentiable.map((i) => all[leaves.length + i]!), createGraph: true },
-      );
-    });
+type ListFunction = (...inputs: AnyTensor[]) => readonly AnyTensor[];
+
+/** `f` with its results in a list: floating ones only, and the same ones at every call. */
+function repeatableList(f: Checked): ListFunction {
+  const state = getRandomState();
+  return (...inputs) => {
+    setRandomState(state);
+    const results = f(...inputs);
+    return (Array.isArray(results) ? (results as readonly AnyTensor[]) : [results as AnyTensor]).filter(({ dtype }) =>
+      isFloat(dtype),
+    );
   };
-  const both = [...leaves, ...weights];
-  const bothChecked = [...checked, ...weights.map((_, i) => leaves.length + i)];
-  compare('gradient of the gradient', gradient, both, bothChecked, options);
+}
+
+/** The gradients of `f` as a function of its inputs, followed by the gradients of its outputs. */
+function gradientOf(f: ListFunction, leaves: readonly AnyTensor[]): ListFunction {
+  return (...all) =>
+    enableGrad(() => {
+      // In a call for a difference the inputs are plain tensors.
+      const xs = leaves.map((leaf, i) =>
+        leaf.requiresGrad && !all[i]!.requiresGrad ? all[i]!.detach().requiresGrad_() : all[i]!,
+      );
+      const wanted = xs.filter((_, i) => leaves[i]!.requiresGrad);
+      return weighted(f(...xs), all.slice(leaves.length), wanted, true);
+    });
+}
+
+/** The gradients of Σ weight · output; zeros for an input that no output depends on. */
+function weighted(
+  outputs: readonly AnyTensor[],
+  weights: readonly AnyTensor[],
+  wanted: readonly AnyTensor[],
+  createGraph: boolean,
+): AnyTensor[] {
+  const live = outputs.map((_, k) => k).filter((k) => outputs[k]!.requiresGrad);
+  const found = gradients(
+    live.map((k) => outputs[k]!),
+    wanted,
+    { gradients: live.map((k) => weights[k]!), createGraph },
+  );
+  return wanted.map((x, i) => found[i] ?? zerosLike(x));
+}
+
+/** Numbers between 1/2 and 3/2 without a pattern, in the shape of an output. */
+function weightsOf(output: AnyTensor, seed: number): AnyTensor {
+  const values = Float64Array.from(
+    { length: output.size },
+    (_, i) => 1 + 0.5 * Math.sin(12.9898 * (i + 78.233 * seed)),
+  );
+  return tensor(values, { shape: output.shape, dtype: output.dtype });
+}
+
+function compare(what: string, f: ListFunction, leaves: readonly AnyTensor[], options: GradcheckOptions): void {
+  const { step = 1e-5, rtol = 1e-5, atol = 1e-7 } = options;
+  const outputs = f(...leaves);
+  const weights = outputs.map((output, k) => weightsOf(output.detach(), k));
+  const factors = weights.map((weight) => weight.dataSync() as Float64Array);
+  const wanted = leaves.filter((leaf) => leaf.requiresGrad);
+  const found = weighted(outputs, weights, wanted, false);
+
+  const valueAt = (inputs: readonly AnyTensor[]): number => {
+    const results = noGrad(() => f(...inputs));
+    let total = 0;
+    results.forEach((result, k) => {
+      const values = decode(result.dtype, result.detach().dataSync());
+      for (let i = 0; i < values.length; i++) total += factors[k]![i]! * values[i]!;
+    });
+    return total;
+  };
+  const plain = leaves.map((leaf) => leaf.detach());
+  wanted.forEach((leaf, which) => {
+    const input = leaves.indexOf(leaf);
+    const gradient = found[which]!;
+    if (!sameShape(gradient.shape, leaf.shape)) {
+      throw new AutogradError(
+        `gradcheck: ${what}: inputs[${input}]: got shape ${show(gradient.shape)}, expected ${show(leaf.shape)}`,
+      );
+    }
+    const analytic = gradient.detach().dataSync() as Float64Array;
+    const data = leaf.detach().dataSync() as Float64Array;
+    for (let i = 0; i < data.length; i++) {
+      const [above, below] = [step, -step].map((shift) => {
+        const moved = data.slice();
+        moved[i]! += shift;
+        const inputs = [...plain];
+        inputs[input] = tensor(moved, { shape: leaf.shape });
+        return valueAt(inputs);
+      }) as [number, number];
+      const expected = (above - below) / (2 * step);
+      const got = analytic[i]!;
+      if (Math.abs(got - expected) <= atol + rtol * Math.abs(expected)) continue;
+      throw new AutogradError(
+        `gradcheck: ${what}: inputs[${input}] ${show(leaf.shape)} at flat position ${i}: got ${got}, expected ${expected} by differences`,
+        { input, position: i, got, expected },
+      );
+    }
+  });
 }

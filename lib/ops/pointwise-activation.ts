@@ -170,7 +170,8 @@ export function softplus<S extends Shape, D extends DType>(
 export function softsign<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
 export function softsign(x: AnyTensor): AnyTensor {
   checkTensor('softsign', x);
-  return x.div(x.abs().add(1));
+  const floating = x.cast(toFloat(x.dtype));
+  return floating.div(floating.abs().add(1));
 }
 
 /**

@@ -237,7 +237,8 @@ const atan2Op = defineOp('atan2', {
   gradient: (g, node) => {
     const a = node.operand(0)!;
     const b = node.operand(1)!;
-    const scaled = g.div(add(mul(a, a), mul(b, b)));
+    const square = (x: Operand): Operand => (typeof x === 'number' ? x * x : x.square());
+    const scaled = g.div(add(square(a), square(b)));
     return [
       node.needs(0) ? scaled.mul(b).sumTo(node.shape(0)) : undefined,
       node.needs(1) ? scaled.mul(a).neg().sumTo(node.shape(1)) : undefined,
