@@ -19,6 +19,8 @@ export default tseslint.config(
       // The type parameter of a shape is `any` where a tensor of any shape is meant.
       '@typescript-eslint/no-explicit-any': 'off',
       '@typescript-eslint/no-unsafe-argument': 'off',
+      // `1 | 2 | number` names the values that matter.
+      '@typescript-eslint/no-redundant-type-constituents': 'off',
       // `fn.apply(this, args)` and functions kept in tables are ordinary here.
       '@typescript-eslint/unbound-method': 'off',
       eqeqeq: 'error',
