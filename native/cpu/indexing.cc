@@ -185,9 +185,29 @@ inline void combine_into(T& to, T value) {
   }
 }
 
+// An index as int64, so that the kernels below exist once for every element type.
+TensorView as_int64(KernelContext& ctx, const TensorView& index) {
+  if (index.dtype == DType::kInt64) return index;
+  TensorView wide = index;
+  wide.dtype = DType::kInt64;
+  int64_t stride = 1;
+  for (int axis = index.rank - 1; axis >= 0; --axis) {
+    wide.strides[axis] = stride;
+    stride *= index.shape[axis];
+  }
+  const int64_t count = index.numel();
+  int64_t* values = ctx.scratch<int64_t>(count);
+  wide.data = reinterpret_cast<std::byte*>(values);
+  const RowOffsets places(index, 0);
+  ctx.parallel_ranges(count, kTaskElements, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) values[i] = index.as<int32_t>()[places(i)];
+  });
+  return wide;
+}
+
 // y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on one
 // place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
-template <ScatterMode kMode, class T, class I>
+template <ScatterMode kMode, class T>
 void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& index, const TensorView& source,
                    const TensorView& y, int axis) {
   if (index.numel() == 0) return;
@@ -209,8 +229,8 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
   const int64_t index_step = stride_along(index, axis), index_stride = is_last ? 0 : index.strides[last];
   const int64_t source_step = stride_along(source, axis), source_stride = is_last ? 0 : source.strides[last];
   const int64_t y_step = stride_along(y, axis), y_stride = is_last ? 0 : y.strides[last];
-  const auto checked = [&](I place) -> int64_t {
-    if (is_outside(place, size)) throw_index_error<I>(cmd, index, size, "elements of the axis");
+  const auto checked = [&](int64_t place) {
+    if (is_outside(place, size)) throw_index_error<int64_t>(cmd, index, size, "elements of the axis");
     return place;
   };
   ctx.parallel_ranges(index_groups.rows() * tiles, kTaskElements / (length * tile), [&](int64_t begin, int64_t end) {
@@ -218,7 +238,7 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       const int64_t group = task / tiles;
       const int64_t first = task % tiles * tile;
       const int64_t count = std::min(tile, width - first);
-      const I* places = index.as<I>() + index_groups(group) + first * index_stride;
+      const int64_t* places = index.as<int64_t>() + index_groups(group) + first * index_stride;
       const T* from = source.as<T>() + source_groups(group) + first * source_stride;
       T* to = y.as<T>() + y_groups(group) + first * y_stride;
       const auto each = [&](int64_t n, int64_t place_stride, int64_t value_stride, int64_t shift) {
@@ -250,45 +270,40 @@ void copy_unless_same(KernelContext& ctx, const TensorView& to, const TensorView
 }
 
 HADAL_CPU_KERNEL(scatter) {
-  const TensorView& index = cmd.input(1);
+  const TensorView index = as_int64(ctx, cmd.input(1));
   const TensorView& source = cmd.input(2);
   const TensorView& y = cmd.output(0);
   const int axis = static_cast<int>(cmd.integer(0));
   copy_unless_same(ctx, y, cmd.input(0));
-  visit_index(cmd.name(), index.dtype, [&]<class I>() {
-    const auto run = [&]<ScatterMode kMode>() {
-      visit_any(cmd.name(), y.dtype,
-                [&]<class T>() { scatter_lines<kMode, T, I>(ctx, cmd, index, source, y, axis); });
-    };
-    switch (static_cast<ScatterMode>(cmd.integer(1))) {
-      case ScatterMode::kAssign:
-        return visit_width(y.dtype, [&]<class T>() {
-          scatter_lines<ScatterMode::kAssign, T, I>(ctx, cmd, index, source, y, axis);
-        });
-      case ScatterMode::kAdd: return run.template operator()<ScatterMode::kAdd>();
-      case ScatterMode::kMultiply: return run.template operator()<ScatterMode::kMultiply>();
-      case ScatterMode::kMax: return run.template operator()<ScatterMode::kMax>();
-      case ScatterMode::kMin: return run.template operator()<ScatterMode::kMin>();
-    }
-  });
+  const auto run = [&]<ScatterMode kMode>() {
+    visit_any(cmd.name(), y.dtype, [&]<class T>() { scatter_lines<kMode, T>(ctx, cmd, index, source, y, axis); });
+  };
+  switch (static_cast<ScatterMode>(cmd.integer(1))) {
+    case ScatterMode::kAssign:
+      return visit_width(y.dtype, [&]<class T>() {
+        scatter_lines<ScatterMode::kAssign, T>(ctx, cmd, index, source, y, axis);
+      });
+    case ScatterMode::kAdd: return run.template operator()<ScatterMode::kAdd>();
+    case ScatterMode::kMultiply: return run.template operator()<ScatterMode::kMultiply>();
+    case ScatterMode::kMax: return run.template operator()<ScatterMode::kMax>();
+    case ScatterMode::kMin: return run.template operator()<ScatterMode::kMin>();
+  }
 }
 
 // scatter by addition with an index that is the same for all of a row.
 HADAL_CPU_KERNEL(indexAdd) {
+  const TensorView places = as_int64(ctx, cmd.input(1));
   const TensorView& source = cmd.input(2);
   const TensorView& y = cmd.output(0);
   const int axis = static_cast<int>(cmd.integer(0));
   TensorView index = source;
-  index.data = cmd.input(1).data;
-  index.dtype = cmd.input(1).dtype;
+  index.data = places.data;
+  index.dtype = places.dtype;
   std::fill_n(index.strides, index.rank, int64_t{0});
-  index.strides[axis] = cmd.input(1).strides[0];
+  index.strides[axis] = places.strides[0];
   copy_unless_same(ctx, y, cmd.input(0));
-  visit_index(cmd.name(), index.dtype, [&]<class I>() {
-    visit_any(cmd.name(), y.dtype, [&]<class T>() {
-      scatter_lines<ScatterMode::kAdd, T, I>(ctx, cmd, index, source, y, axis);
-    });
-  });
+  visit_any(cmd.name(), y.dtype,
+            [&]<class T>() { scatter_lines<ScatterMode::kAdd, T>(ctx, cmd, index, source, y, axis); });
 }
 
 // --- Embedding's gradient -------------------------------------------------------------------------------------------------
@@ -296,11 +311,11 @@ HADAL_CPU_KERNEL(indexAdd) {
 // gw [rows, ...] = the sum of the rows of g whose index names each row, added in the order of the index, in float for 16-bit
 // floats. Rows that no index names become 0. The positions are first sorted by row (counting sort, stable), so that each task
 // owns a range of rows and a range of columns, and writes every element of them once.
-template <class T, class I>
+template <class T>
 void embedding_backward(KernelContext& ctx, const Command& cmd) {
   using A = Compute<T>;
   const TensorView& g = cmd.input(0);
-  const TensorView& index = cmd.input(1);
+  const TensorView index = as_int64(ctx, cmd.input(1));
   const TensorView& gw = cmd.output(0);
   const int64_t padding = cmd.integer(0);
   const int64_t rows = gw.shape[0];
@@ -313,8 +328,8 @@ void embedding_backward(KernelContext& ctx, const Command& cmd) {
   std::fill_n(row_end, rows + 1, int64_t{0});
   const RowOffsets index_places(index, 0);
   for (int64_t i = 0; i < positions; ++i) {
-    row_of[i] = index.as<I>()[index_places(i)];
-    if (is_outside(row_of[i], rows)) throw_index_error<I>(cmd, index, rows, "rows");
+    row_of[i] = index.as<int64_t>()[index_places(i)];
+    if (is_outside(row_of[i], rows)) throw_index_error<int64_t>(cmd, index, rows, "rows");
     if (row_of[i] != padding) ++row_end[row_of[i] + 1];
   }
   if (width == 0) return;
@@ -371,9 +386,7 @@ void embedding_backward(KernelContext& ctx, const Command& cmd) {
 }
 
 HADAL_CPU_KERNEL(embeddingBackward) {
-  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
-    visit_index(cmd.name(), cmd.input(1).dtype, [&]<class I>() { embedding_backward<T, I>(ctx, cmd); });
-  });
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { embedding_backward<T>(ctx, cmd); });
 }
 
 }  // namespace

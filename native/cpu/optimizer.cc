@@ -278,7 +278,7 @@ double norm_of_run(const T* x, int64_t n) {
     });
   } else {
     const auto term = [](Vec<double> v, Lanes lanes) { return norm_term<kOrder>(lanes.or_else<double>(v, 0)); };
-    total = fold_run<double>(x, n, term, norm_join<kOrder, Vec<double>>);
+    total = fold_run<double>(x, n, total, term, norm_join<kOrder, Vec<double>>);
   }
   return fold_lanes(total, norm_join<kOrder, Vec<double>>);
 }

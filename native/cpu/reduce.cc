@@ -46,18 +46,14 @@ LaneOf<V> sum_lanes(V v) {
 
 // --- Folds: map every element, combine ----------------------------------------------------------------------------------
 
-struct Identity {
+struct Unmapped {
   template <class V>
   static V map(V x) {
     return x;
   }
-  template <class A>
-  static A result(A total, int64_t) {
-    return total;
-  }
 };
 
-struct SumFold : Identity {
+struct SumFold : Unmapped {
   template <class A>
   static constexpr A kIdentity = 0;
   template <class V>
@@ -66,14 +62,7 @@ struct SumFold : Identity {
   }
 };
 
-struct MeanFold : SumFold {
-  template <class A>
-  static A result(A total, int64_t count) {
-    return total / static_cast<A>(count);
-  }
-};
-
-struct ProdFold : Identity {
+struct ProdFold : Unmapped {
   template <class A>
   static constexpr A kIdentity = 1;
   template <class V>
@@ -83,7 +72,7 @@ struct ProdFold : Identity {
 };
 
 // A NaN stays: it replaces anything, and nothing compares as beyond it.
-struct MaxFold : Identity {
+struct MaxFold : Unmapped {
   template <class A>
   static constexpr A kIdentity = lowest<A>();
   template <class V>
@@ -96,7 +85,7 @@ struct MaxFold : Identity {
   }
 };
 
-struct MinFold : Identity {
+struct MinFold : Unmapped {
   template <class A>
   static constexpr A kIdentity = highest<A>();
   template <class V>
@@ -114,7 +103,7 @@ V is_nonzero(V x) {
   return (x != 0) ? V{} + 1 : V{};
 }
 
-struct AnyFold : Identity {
+struct AnyFold {
   template <class A>
   static constexpr A kIdentity = 0;
   template <class V>
@@ -136,17 +125,17 @@ struct AllFold : AnyFold {
   }
 };
 
-// T elements, A accumulators, Y results.
-template <class T, class A, class Y, class Fold>
-class FoldReducer final : public Reducer {
+// T elements, A accumulators.
+template <class T, class A, class Fold>
+class FoldReducer : public Reducer {
  public:
-  explicit FoldReducer(const TensorView& y) : Reducer(sizeof(T), sizeof(A), 1, true), y_(y) {}
+  FoldReducer() : Reducer(sizeof(T), sizeof(A), 1, true) {}
 
   void rows(const ReduceBlock& block, PartialState state) const override {
     const T* x = reinterpret_cast<const T*>(block.x);
     const auto map = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(Fold::map(v), Fold::template kIdentity<A>); };
     for (int64_t o = 0; o < block.width; ++o) {
-      const Vec<A> total = fold_run<A>(x + o * block.output_stride, block.count, map, combine<Vec<A>>);
+      const Vec<A> total = fold_run<A>(x + o * block.output_stride, block.count, start(), map, combine<Vec<A>>);
       state.first<A>()[o] = fold_lanes(total, combine<Vec<A>>);
     }
   }
@@ -171,12 +160,6 @@ class FoldReducer final : public Reducer {
     }
   }
 
-  void finish(int64_t width, PartialState state, int64_t count, int64_t y_offset, int64_t y_stride) const override {
-    for (int64_t o = 0; o < width; ++o) {
-      write<Y>(y_, y_offset + o * y_stride, Fold::template result<A>(state.first<A>()[o], count));
-    }
-  }
-
  private:
   static constexpr int64_t kWide = 64;
 
@@ -184,9 +167,10 @@ class FoldReducer final : public Reducer {
   static V combine(V a, V b) {
     return Fold::template combine<V>(a, b);
   }
+  static Vec<A> start() { return broadcast(Fold::template kIdentity<A>); }
   static void fold_rows(const T* x, int64_t stride, int64_t rows, int64_t width, A* to) {
-    fold_columns<A>(x, stride, rows, width, [](Vec<A> v, int64_t) { return Fold::map(v); }, combine<Vec<A>>,
-                    [&](int64_t column, Vec<A> total) { store(to + column, total); });
+    fold_columns<A>(x, stride, rows, width, start(), [](Vec<A> v, int64_t) { return Fold::map(v); },
+                    combine<Vec<A>>, [&](int64_t column, Vec<A> total) { store(to + column, total); });
   }
   // Packed rows narrower than a vector: `groups` of them are taken as one row, and the groups folded at the end.
   static void narrow_columns(const T* x, int64_t width, int64_t count, int64_t groups, A* to) {
@@ -200,13 +184,29 @@ class FoldReducer final : public Reducer {
     for (int64_t i = width; i < wide; ++i) totals[i % width] = combine<A>(totals[i % width], totals[i]);
     std::copy_n(totals, width, to);
   }
+};
 
+// Y results: the totals, or with kIsMean their quotients by the number of elements.
+template <class T, class A, class Y, class Fold, bool kIsMean>
+class FinishedFold final : public FoldReducer<T, A, Fold> {
+ public:
+  explicit FinishedFold(const TensorView& y) : y_(y) {}
+
+  void finish(int64_t width, PartialState state, int64_t count, int64_t y_offset, int64_t y_stride) const override {
+    const A divisor = kIsMean ? static_cast<A>(count) : A(1);
+    for (int64_t o = 0; o < width; ++o) {
+      const A total = state.first<A>()[o];
+      write<Y>(y_, y_offset + o * y_stride, kIsMean ? static_cast<A>(total / divisor) : total);
+    }
+  }
+
+ private:
   const TensorView& y_;
 };
 
-template <class T, class A, class Y, class Fold>
+template <class T, class A, class Y, class Fold, bool kIsMean = false>
 void run_fold(KernelContext& ctx, const Command& cmd) {
-  const FoldReducer<T, A, Y, Fold> reducer(cmd.output(0));
+  const FinishedFold<T, A, Y, Fold, kIsMean> reducer(cmd.output(0));
   Reduction(cmd.input(0), cmd.output(0), reducer, false).run(ctx);
 }
 
@@ -245,9 +245,9 @@ class VarianceReducer final : public Reducer {
     for (int64_t o = 0; o < block.width; ++o) {
       const T* x = reinterpret_cast<const T*>(block.x) + o * block.output_stride;
       const auto value = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, 0); };
-      const A mean = sum_lanes(fold_run<A>(x, block.count, value, add)) / static_cast<A>(block.count);
+      const A mean = sum_lanes(fold_run<A>(x, block.count, Vec<A>{}, value, add)) / static_cast<A>(block.count);
       const auto deviation = [&](Vec<A> v, Lanes lanes) { return Deviation(lanes.or_else<A>(v - mean, 0)); };
-      const Deviation total = fold_run<A>(x, block.count, deviation, join);
+      const Deviation total = fold_run<A>(x, block.count, Deviation(), deviation, join);
       put(state, o, mean, sum_lanes(total.d), sum_lanes(total.dd), static_cast<double>(block.count));
     }
   }
@@ -255,10 +255,10 @@ class VarianceReducer final : public Reducer {
   void columns(const ReduceBlock& block, PartialState state) const override {
     const T* x = reinterpret_cast<const T*>(block.x);
     A means[Reduction::kColumnTile + kLanes<A>];
-    fold_columns<A>(x, block.reduced_stride, block.count, block.width, [](Vec<A> v, int64_t) { return v; }, add,
+    fold_columns<A>(x, block.reduced_stride, block.count, block.width, Vec<A>{}, [](Vec<A> v, int64_t) { return v; }, add,
                     [&](int64_t column, Vec<A> sum) { store(means + column, sum / static_cast<A>(block.count)); });
     fold_columns<A>(
-        x, block.reduced_stride, block.count, block.width,
+        x, block.reduced_stride, block.count, block.width, Deviation(),
         [&](Vec<A> v, int64_t column) { return Deviation(v - load(means + column)); }, join,
         [&](int64_t column, Deviation total) {
           for (int i = 0; i < kLanes<A>; ++i) {
@@ -296,7 +296,7 @@ class VarianceReducer final : public Reducer {
  private:
   using A = Compute<T>;
   struct Deviation {
-    Vec<A> d, dd;
+    Vec<A> d = {}, dd = {};
     Deviation() = default;
     explicit Deviation(Vec<A> d) : d(d), dd(d * d) {}
   };
@@ -331,21 +331,22 @@ class LogSumExpReducer final : public Reducer {
     for (int64_t o = 0; o < block.width; ++o) {
       const T* x = reinterpret_cast<const T*>(block.x) + o * block.output_stride;
       const auto value = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, lowest<A>()); };
-      const A max = fold_lanes(fold_run<A>(x, block.count, value, MaxFold::combine<Vec<A>>), MaxFold::combine<Vec<A>>);
+      const A max = fold_lanes(fold_run<A>(x, block.count, broadcast(lowest<A>()), value, MaxFold::combine<Vec<A>>),
+                               MaxFold::combine<Vec<A>>);
       const A shift = finite_or_zero(max);
       const auto term = [&](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(math::exp(v - shift), 0); };
       max_of(state)[o] = max;
-      sum_of(state)[o] = sum_lanes(fold_run<A>(x, block.count, term, SumFold::combine<Vec<A>>));
+      sum_of(state)[o] = sum_lanes(fold_run<A, 2>(x, block.count, Vec<A>{}, term, SumFold::combine<Vec<A>>));
     }
   }
 
   void columns(const ReduceBlock& block, PartialState state) const override {
     const T* x = reinterpret_cast<const T*>(block.x);
     A* max = max_of(state);
-    fold_columns<A>(x, block.reduced_stride, block.count, block.width, [](Vec<A> v, int64_t) { return v; },
-                    MaxFold::combine<Vec<A>>, [&](int64_t column, Vec<A> m) { store(max + column, m); });
-    fold_columns<A>(
-        x, block.reduced_stride, block.count, block.width,
+    fold_columns<A>(x, block.reduced_stride, block.count, block.width, broadcast(lowest<A>()),
+                    [](Vec<A> v, int64_t) { return v; }, MaxFold::combine<Vec<A>>, [&](int64_t column, Vec<A> m) { store(max + column, m); });
+    fold_columns<A, 1, 1>(
+        x, block.reduced_stride, block.count, block.width, Vec<A>{},
         [&](Vec<A> v, int64_t column) { return math::exp(v - finite_or_zero(load(max + column))); },
         SumFold::combine<Vec<A>>, [&](int64_t column, Vec<A> sum) { store(sum_of(state) + column, sum); });
   }
@@ -403,7 +404,8 @@ class ArgReducer final : public Reducer {
     for (int64_t o = 0; o < block.width; ++o) {
       const T* x = reinterpret_cast<const T*>(block.x) + o * block.output_stride;
       const auto value = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, Fold::template kIdentity<A>); };
-      const Vec<A> lanes = fold_run<A>(x, block.count, value, Fold::template combine<Vec<A>>);
+      const Vec<A> start = broadcast(Fold::template kIdentity<A>);
+      const Vec<A> lanes = fold_run<A>(x, block.count, start, value, Fold::template combine<Vec<A>>);
       const A best = fold_lanes(lanes, Fold::template combine<Vec<A>>);
       value_of(state)[o] = best;
       index_of(state)[o] = block.first + find(x, block.count, best);
@@ -496,7 +498,8 @@ HADAL_CPU_KERNEL(argmax) { arg_extremum<MaxFold>(ctx, cmd); }
 HADAL_CPU_KERNEL(argmin) { arg_extremum<MinFold>(ctx, cmd); }
 
 HADAL_CPU_KERNEL(mean) {
-  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { run_fold<T, Compute<T>, T, MeanFold>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(0).dtype,
+                 [&]<class T>() { run_fold<T, Compute<T>, T, SumFold, true>(ctx, cmd); });
 }
 
 HADAL_CPU_KERNEL(varMean) {

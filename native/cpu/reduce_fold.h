@@ -66,8 +66,7 @@ inline LaneOf<V> fold_lanes(V v, Combine&& combine) {
   return onto.template operator()<kCount / 2>(onto, v)[0];
 }
 
-// Runs a fold over x[0, n), n >= 1. `map(x, place)` makes an Acc from a vector of which place.count lanes count;
-// Acc is a vector or a struct of vectors with `combine(Acc, Acc)`.
+// Which lanes of a vector count.
 struct Lanes {
   int count;  // -1: all of them
 
@@ -77,69 +76,74 @@ struct Lanes {
   }
 };
 
-template <class A, class T, class Map, class Combine>
-inline auto fold_run(const T* x, int64_t n, Map&& map, Combine&& combine) {
+// Folds x[0, n). `map(x, lanes)` makes an Acc (a vector or a struct of vectors) from a vector, neutral in the lanes that do not
+// count; `start` is the result of no elements. kChains hide the latency of the combination; a long map needs fewer.
+template <class A, int kChains = 8, class T, class Acc, class Map, class Combine>
+inline Acc fold_run(const T* x, int64_t n, Acc start, Map&& map, Combine&& combine) {
   constexpr int kStep = kLanes<A>;
-  using Acc = decltype(map(Vec<A>{}, Lanes{-1}));
-  const auto full = [&](int64_t i) { return map(load_as<A>(x + i), Lanes{-1}); };
-  const auto tail = [&](int64_t i) {
-    const int count = static_cast<int>(n - i);
-    return map(load_partial_as<A>(x + i, count), Lanes{count});
-  };
-  if (n < kStep) return tail(0);
-  int64_t i = kStep;
-  Acc total = full(0);
-  if (n >= 8 * kStep) {
-    // Eight chains hide the latency of the combination.
-    Acc a[8] = {total,           full(kStep),     full(2 * kStep), full(3 * kStep),
-                full(4 * kStep), full(5 * kStep), full(6 * kStep), full(7 * kStep)};
-    for (i = 8 * kStep; i + 8 * kStep <= n; i += 8 * kStep) {
-      for (int k = 0; k < 8; ++k) a[k] = combine(a[k], full(i + k * kStep));
+  Acc total = start;
+  int64_t i = 0;
+  if (n >= kChains * kStep) {
+    Acc chains[kChains];
+    for (Acc& chain : chains) chain = start;
+    for (; i + kChains * kStep <= n; i += kChains * kStep) {
+      for (int k = 0; k < kChains; ++k) {
+        chains[k] = combine(chains[k], map(load_as<A>(x + i + k * kStep), Lanes{-1}));
+      }
     }
-    for (int half = 4; half > 0; half /= 2) {
-      for (int k = 0; k < half; ++k) a[k] = combine(a[k], a[k + half]);
+    for (int half = kChains / 2; half > 0; half /= 2) {
+      for (int k = 0; k < half; ++k) chains[k] = combine(chains[k], chains[k + half]);
     }
-    total = a[0];
+    total = chains[0];
   }
-  for (; i + kStep <= n; i += kStep) total = combine(total, full(i));
-  if (i < n) total = combine(total, tail(i));
+  for (; i + kStep <= n; i += kStep) total = combine(total, map(load_as<A>(x + i), Lanes{-1}));
+  if (i < n) {
+    const int count = static_cast<int>(n - i);
+    total = combine(total, map(load_partial_as<A>(x + i, count), Lanes{count}));
+  }
   return total;
 }
 
-// Folds each of `width` columns over `rows` >= 1 rows, `stride` elements apart. `map(x, column)` as above with the vector's
-// first column, `emit(column, Acc)` takes a vector of results. A last vector may overlap the one before it; fewer columns than
-// lanes leave lanes that hold anything, so `emit` writes to room padded to whole vectors.
-template <class A, class T, class Map, class Combine, class Emit>
-inline void fold_columns(const T* x, int64_t stride, int64_t rows, int64_t width, Map&& map, Combine&& combine,
+// Folds each of `width` columns over `rows` rows, `stride` elements apart. `map(x, column)` as above with the vector's first
+// column, `emit(column, Acc)` takes a vector of results. A last vector may overlap the one before it; fewer columns than lanes
+// leave lanes that hold anything, so `emit` writes to room padded to whole vectors. kVectors vectors of columns are folded side
+// by side, and kRows (4 or 1) rows as a tree; a long map needs neither.
+template <class A, int kVectors = 4, int kRows = 4, class T, class Acc, class Map, class Combine, class Emit>
+inline void fold_columns(const T* x, int64_t stride, int64_t rows, int64_t width, Acc start, Map&& map, Combine&& combine,
                          Emit&& emit) {
   constexpr int kStep = kLanes<A>;
-  using Acc = decltype(map(Vec<A>{}, int64_t{0}));
-  const auto group = [&]<int kVectors>(int64_t column) {
+  const auto group = [&]<int kCount>(int64_t column) {
     const auto value = [&](int64_t row, int k) {
       return map(load_as<A>(x + row * stride + column + k * kStep), column + k * kStep);
     };
-    Acc acc[kVectors];
-    for (int k = 0; k < kVectors; ++k) acc[k] = value(0, k);
-    int64_t row = 1;
-    for (; row + 4 <= rows; row += 4) {
-      for (int k = 0; k < kVectors; ++k) {
-        acc[k] = combine(acc[k], combine(combine(value(row, k), value(row + 1, k)),
-                                         combine(value(row + 2, k), value(row + 3, k))));
+    Acc acc[kCount];
+    for (Acc& a : acc) a = start;
+    int64_t row = 0;
+    if constexpr (kRows == 4) {
+      for (; row + 4 <= rows; row += 4) {
+        for (int k = 0; k < kCount; ++k) {
+          acc[k] = combine(acc[k], combine(combine(value(row, k), value(row + 1, k)),
+                                           combine(value(row + 2, k), value(row + 3, k))));
+        }
       }
     }
     for (; row < rows; ++row) {
-      for (int k = 0; k < kVectors; ++k) acc[k] = combine(acc[k], value(row, k));
+      for (int k = 0; k < kCount; ++k) acc[k] = combine(acc[k], value(row, k));
     }
-    for (int k = 0; k < kVectors; ++k) emit(column + k * kStep, acc[k]);
+    for (int k = 0; k < kCount; ++k) emit(column + k * kStep, acc[k]);
   };
   int64_t column = 0;
-  for (; column + 4 * kStep <= width; column += 4 * kStep) group.template operator()<4>(column);
-  for (; column + kStep <= width; column += kStep) group.template operator()<1>(column);
+  for (; column + kVectors * kStep <= width; column += kVectors * kStep) group.template operator()<kVectors>(column);
+  if constexpr (kVectors > 1) {
+    for (; column + kStep <= width; column += kStep) group.template operator()<1>(column);
+  }
   if (column == width) return;
   if (width >= kStep) return group.template operator()<1>(width - kStep);
   const int count = static_cast<int>(width);
-  Acc acc = map(load_partial_as<A>(x, count), int64_t{0});
-  for (int64_t row = 1; row < rows; ++row) acc = combine(acc, map(load_partial_as<A>(x + row * stride, count), int64_t{0}));
+  Acc acc = start;
+  for (int64_t row = 0; row < rows; ++row) {
+    acc = combine(acc, map(load_partial_as<A>(x + row * stride, count), int64_t{0}));
+  }
   emit(int64_t{0}, acc);
 }
 

@@ -87,8 +87,9 @@ struct Product {
 struct LogAddExp {
   template <class A>
   static constexpr A kIdentity = -std::numeric_limits<A>::infinity();
+  // Long, and called at every step of a tree: one copy.
   template <class V>
-  static V combine(V a, V b) {
+  [[gnu::noinline]] static V combine(V a, V b) {
     const V max = a > b ? a : b;
     // Equal infinities have no difference.
     const V distance = (a == b) ? V{} : math::abs(a - b);
@@ -131,9 +132,9 @@ A scan_block_of_logs(A* values, int64_t n, A carry) {
   const auto finite = [&](Vec<A> v, Lanes lanes) {
     return lanes.or_else<A>((v == -kInfinity) ? broadcast(kInfinity) : v, kInfinity);
   };
-  const A max = later_or_nan(carry, fold_lanes(fold_run<A>(values, n, value, later_or_nan), later_or_nan));
+  const A max = later_or_nan(carry, fold_lanes(fold_run<A>(values, n, broadcast(-kInfinity), value, later_or_nan), later_or_nan));
   const A min = smaller(carry == -kInfinity ? kInfinity : carry,
-                        fold_lanes(fold_run<A>(values, n, finite, smaller), smaller));
+                        fold_lanes(fold_run<A>(values, n, broadcast(kInfinity), finite, smaller), smaller));
   if (!(max > -kInfinity && max - min < kSpan)) return scan_block<LogAddExp>(values, n, carry);
   const A start = math::exp(broadcast(carry - max))[0];
   for (int64_t i = 0; i < n; i += kLanes<A>) store(values + i, math::exp(load(values + i) - max));
@@ -174,7 +175,8 @@ A total_of_line(const T* x, int64_t stride, int64_t n) {
   if constexpr (!std::is_same_v<Op, LogAddExp>) {
     if (stride == 1) {
       const auto value = [](Vec<A> v, Lanes lanes) { return lanes.or_else<A>(v, kIdentity); };
-      return fold_lanes(fold_run<A>(x, n, value, Op::template combine<Vec<A>>), Op::template combine<Vec<A>>);
+      return fold_lanes(fold_run<A>(x, n, broadcast(kIdentity), value, Op::template combine<Vec<A>>),
+                        Op::template combine<Vec<A>>);
     }
   }
   return scan_line<Op, A, T, T>(x, stride, nullptr, 0, n, kIdentity);
@@ -268,10 +270,7 @@ void scan(KernelContext& ctx, const Command& cmd, bool reverse) {
 template <class Op>
 void scan_totals(KernelContext& ctx, const Command& cmd, bool reverse) {
   visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
-    if constexpr (std::is_integral_v<T>) {
-      if (cmd.output(0).dtype == DType::kInt64) return scan<Op, T, int64_t>(ctx, cmd, reverse);
-    }
-    scan<Op, T, T>(ctx, cmd, reverse);
+    scan<Op, T, std::conditional_t<std::is_integral_v<T>, int64_t, T>>(ctx, cmd, reverse);
   });
 }
 
@@ -284,9 +283,9 @@ HADAL_CPU_KERNEL(logCumSumExp) {
 // --- Running extrema ------------------------------------------------------------------------------------------------------
 
 // The last of equal extrema is reported; from the first NaN on, the latest NaN.
-template <bool kMax, class T, class I>
-void extremum_columns(const T* x, int64_t x_stride, T* y, int64_t y_stride, I* index, int64_t index_stride, int64_t n,
-                      int64_t columns, Compute<T>* best, I* place) {
+template <bool kMax, class T>
+void extremum_columns(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t* index, int64_t index_stride,
+                      int64_t n, int64_t columns, Compute<T>* best, int64_t* place) {
   for (int64_t i = 0; i < columns; ++i) {
     best[i] = static_cast<Compute<T>>(x[i]);
     place[i] = 0;
@@ -297,7 +296,7 @@ void extremum_columns(const T* x, int64_t x_stride, T* y, int64_t y_stride, I* i
       const bool beyond = kMax ? v >= best[i] : v <= best[i];
       const bool taken = beyond | (v != v);
       best[i] = taken ? v : best[i];
-      place[i] = taken ? static_cast<I>(row) : place[i];
+      place[i] = taken ? row : place[i];
       y[i] = static_cast<T>(best[i]);
       index[i] = place[i];
     }
@@ -317,20 +316,17 @@ void scan_extremum(KernelContext& ctx, const Command& cmd) {
   const int64_t tile_size = std::min(lines.columns, kBlock);
   const int64_t tiles = (lines.columns + tile_size - 1) / tile_size;
   visit_any(cmd.name(), x.dtype, [&]<class T>() {
-    visit_index(cmd.name(), index.dtype, [&]<class I>() {
-      const int64_t grain = kTaskElements / (lines.length * tile_size);
-      ctx.parallel_ranges(lines.count * tiles, grain, [&](int64_t begin, int64_t end) {
-        Compute<T> best[kBlock];
-        I place[kBlock];
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t line = i / tiles;
-          const int64_t column = i % tiles * tile_size;
-          extremum_columns<kMax>(x.as<T>() + x_offsets(line) + column, lines.stride(x),
-                                 y.as<T>() + y_offsets(line) + column, lines.stride(y),
-                                 index.as<I>() + index_offsets(line) + column, lines.stride(index), lines.length,
-                                 std::min(tile_size, lines.columns - column), best, place);
-        }
-      });
+    ctx.parallel_ranges(lines.count * tiles, kTaskElements / (lines.length * tile_size), [&](int64_t begin, int64_t end) {
+      Compute<T> best[kBlock];
+      int64_t place[kBlock];
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t line = i / tiles;
+        const int64_t column = i % tiles * tile_size;
+        extremum_columns<kMax>(x.as<T>() + x_offsets(line) + column, lines.stride(x),
+                               y.as<T>() + y_offsets(line) + column, lines.stride(y),
+                               index.as<int64_t>() + index_offsets(line) + column, lines.stride(index), lines.length,
+                               std::min(tile_size, lines.columns - column), best, place);
+      }
     });
   });
 }

@@ -75,7 +75,7 @@ struct WideItem {
 };
 
 // The lines along an axis of the input and the two outputs.
-template <class T, class I>
+template <class T>
 struct Lines {
   int64_t n = 1;  // along x
   int64_t k = 1;  // along the outputs
@@ -127,11 +127,11 @@ struct Lines {
   void write(int64_t line, int64_t begin, int64_t end, const Item* items) const {
     const T* from = x(line);
     T* y = y_.as<T>() + y_offsets_(line);
-    I* index = index_.as<I>() + index_offsets_(line);
+    int64_t* index = index_.as<int64_t>() + index_offsets_(line);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t place = items[i - begin].place();
       y[i * y_stride_] = from[place * x_stride_];
-      index[i * index_stride_] = static_cast<I>(place);
+      index[i * index_stride_] = place;
     }
   }
 
@@ -193,8 +193,8 @@ Item* sort_items(Item* items, Item* spare, int64_t n, int bytes) {
 }
 
 // Writes the first k of each sorted line.
-template <class T, class Item, class I>
-void sort_lines(KernelContext& ctx, const Lines<T, I>& lines) {
+template <class T, class Item>
+void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
   constexpr int kBytes = sizeof(T);
   const int64_t n = lines.n;
   if (n <= kSortBlock) {
@@ -256,8 +256,8 @@ class Selection {
 };
 
 // Offers the elements [begin, end) of a line.
-template <class T, class Item, class I>
-void select(const Lines<T, I>& lines, const T* x, int64_t begin, int64_t end, Selection<Item>& selection) {
+template <class T, class Item>
+void select(const Lines<T>& lines, const T* x, int64_t begin, int64_t end, Selection<Item>& selection) {
   KeyOf<T> block[kKeyBlock];
   for (int64_t start = begin; start < end; start += kKeyBlock) {
     const int64_t stop = std::min(end, start + kKeyBlock);
@@ -269,8 +269,8 @@ void select(const Lines<T, I>& lines, const T* x, int64_t begin, int64_t end, Se
   }
 }
 
-template <class T, class Item, class I>
-void top_lines(KernelContext& ctx, const Lines<T, I>& lines) {
+template <class T, class Item>
+void top_lines(KernelContext& ctx, const Lines<T>& lines) {
   const int64_t n = lines.n;
   const int64_t k = lines.k;
   if (4 * k >= n) return sort_lines<T, Item>(ctx, lines);
@@ -316,14 +316,12 @@ void top_lines(KernelContext& ctx, const Lines<T, I>& lines) {
 template <class F>
 void with_lines(const Command& cmd, F&& body) {
   visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
-    visit_index(cmd.name(), cmd.output(1).dtype, [&]<class I>() {
-      const Lines<T, I> lines(cmd);
-      if (lines.count == 0 || lines.k == 0) return;
-      if constexpr (sizeof(T) <= 4) {
-        if (lines.n <= int64_t{0xffffffff}) return body.template operator()<T, NarrowItem>(lines);
-      }
-      body.template operator()<T, WideItem>(lines);
-    });
+    const Lines<T> lines(cmd);
+    if (lines.count == 0 || lines.k == 0) return;
+    if constexpr (sizeof(T) <= 4) {
+      if (lines.n <= int64_t{0xffffffff}) return body.template operator()<T, NarrowItem>(lines);
+    }
+    body.template operator()<T, WideItem>(lines);
   });
 }
 

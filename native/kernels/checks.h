@@ -35,7 +35,6 @@ inline bool same_shape_except(const TensorView& a, const TensorView& b, int axis
   }
   return true;
 }
-inline bool is_integral_or_bool(DType dtype) { return !is_floating(dtype); }
 
 // An attribute that is a whole number in [low, high]; NaN and fractions are refused.
 inline int64_t require_integer(const Command& cmd, int attribute, int64_t low, int64_t high, const char* what) {

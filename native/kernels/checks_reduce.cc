@@ -14,21 +14,18 @@ void require_reduced(const Command& cmd, const TensorView& x, const TensorView& 
   require_shape(fits, cmd, "every axis of the output needs the input's size or 1");
 }
 
-// Sums, products and their scans: integers into the same type or int64.
-void require_total_dtype(const Command& cmd, DType x, DType y) {
-  require_dtype(y == x || (is_integral_or_bool(x) && y == DType::kInt64), cmd,
-                "the output needs the input's dtype, or int64 for integers");
-}
-
-void require_index_dtype(const Command& cmd, const TensorView& index) {
-  require_dtype(is_index(index.dtype), cmd, "the index output needs dtype int64 or int32");
+void require_int64(const Command& cmd, const TensorView& index) {
+  require_dtype(index.dtype == DType::kInt64, cmd, "the index output needs dtype int64");
 }
 
 }  // namespace
 
 void check_total_reduction(const Command& cmd) {
   require_reduced(cmd, cmd.input(0), cmd.output(0));
-  require_total_dtype(cmd, cmd.input(0).dtype, cmd.output(0).dtype);
+  const DType x = cmd.input(0).dtype;
+  const DType y = cmd.output(0).dtype;
+  require_dtype(y == x || (!is_floating(x) && y == DType::kInt64), cmd,
+                "the output needs the input's dtype, or int64 for integers");
 }
 
 void check_reduction(const Command& cmd) {
@@ -60,7 +57,7 @@ void check_arg_reduction(const Command& cmd) {
   const TensorView& x = cmd.input(0);
   const TensorView& index = cmd.output(0);
   require_reduced(cmd, x, index);
-  require_index_dtype(cmd, index);
+  require_dtype(is_index(index.dtype), cmd, "the index output needs dtype int64 or int32");
   require_shape(x.numel() > 0 || index.numel() == 0, cmd, "no elements to choose from");
   // One axis is reduced, or (-1) all of them are; the kernel finds which by the sizes.
   const int64_t reduced = require_integer(cmd, 0, -1, x.rank > 0 ? x.rank - 1 : 0, "axis out of range");
@@ -72,7 +69,9 @@ void check_arg_reduction(const Command& cmd) {
 
 void check_scan(const Command& cmd) {
   require_shape(same_shape(cmd.input(0), cmd.output(0)), cmd, "input and output differ in shape");
-  require_total_dtype(cmd, cmd.input(0).dtype, cmd.output(0).dtype);
+  const DType x = cmd.input(0).dtype;
+  require_dtype(cmd.output(0).dtype == (is_floating(x) ? x : DType::kInt64), cmd,
+                "the output needs the input's dtype, for integers int64");
   require_axis(cmd, 0, cmd.input(0));
 }
 
@@ -85,7 +84,7 @@ void check_indexed_scan(const Command& cmd) {
   const TensorView& x = cmd.input(0);
   require_shape(same_shape(x, cmd.output(0)) && same_shape(x, cmd.output(1)), cmd, "input and outputs differ in shape");
   require_dtype(cmd.output(0).dtype == x.dtype, cmd, "the output needs the input's dtype");
-  require_index_dtype(cmd, cmd.output(1));
+  require_int64(cmd, cmd.output(1));
   require_axis(cmd, 0, x);
 }
 
@@ -96,7 +95,7 @@ void check_topk(const Command& cmd) {
   require_shape(same_shape_except(x, y, axis) && same_shape(y, cmd.output(1)), cmd, "outputs do not fit the input");
   require_shape(x.rank == 0 || y.shape[axis] <= x.shape[axis], cmd, "k is larger than the axis");
   require_dtype(y.dtype == x.dtype, cmd, "the output needs the input's dtype");
-  require_index_dtype(cmd, cmd.output(1));
+  require_int64(cmd, cmd.output(1));
 }
 
 }  // namespace hadal
