@@ -25,7 +25,7 @@ const WIDTH = 560;
 const HEIGHT = 300;
 const frame = { left: 54, right: WIDTH - 14, top: 14, bottom: HEIGHT - 38 };
 const MAX_POINTS = 400; // about one per visible pixel of a curve
-const SMOOTH_FROM = 40; // curves of fewer points are drawn as they are
+const SMOOTH_FROM = 20; // curves of fewer points are drawn as they are
 
 /**
  * The chart as an `<svg>` element, or undefined when there is nothing to draw. A script of the page reads
@@ -158,9 +158,9 @@ function thin(points: Curve['points']): Curve['points'] {
   });
 }
 
-/** The mean over a twentieth of the curve around each point. */
+/** The mean over a fifteenth of the curve around each point. */
 function smooth(points: Curve['points']): Curve['points'] {
-  const reach = Math.round(points.length / 40);
+  const reach = Math.max(2, Math.round(points.length / 30));
   return points.map(([x], i) => {
     const near = Math.min(reach, i); // a steep start is followed closely
     const group = points.slice(i - near, i + near + 1);
