@@ -307,6 +307,95 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   });
 }
 
+// Few output channels would leave most lanes of run_pass idle. Here rows of a tile are output channels and its columns
+// neighbouring pixels of one row, read from the padded planes of the image where they lie.
+template <class E>
+void run_planar(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  using T = Compute<E>;
+  constexpr bool kConverts = !std::is_same_v<E, T>;
+  constexpr int kWidth = kLanes<T>;
+  // A segment runs over the input channels of a tap, or over a row of taps of one channel, whichever is longer.
+  const bool along_taps = pass.taps_w.adjacent() && pass.taps_w.count() > pass.in;
+  const int64_t rows = pass.channels, taps_w = pass.taps_w.count();
+  const int64_t segments = along_taps ? pass.in * pass.taps_h.count() : pass.taps();
+  const int64_t depth = along_taps ? taps_w : pass.in;
+  T* packed = ctx.scratch<T>(pass.groups * segments * depth * rows + kPackSlack);
+  const Window whole = pass.window(0, pass.rows);
+  const int64_t row_size = std::max<int64_t>(1, pass.in * whole.columns);
+  const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
+  const int64_t band =
+      std::clamp<int64_t>((kWindowBytes / int64_t{sizeof(T)} / row_size - halo) / pass.step_h, 1, pass.rows);
+  const int64_t bands = ceil_div(pass.rows, band);
+  const int64_t plane = pass.window(0, band).rows * whole.columns + kWidth;
+
+  std::vector<int64_t> a_offsets(segments), b_offsets(segments);
+  for (int64_t s = 0; s < segments; ++s) {
+    const int64_t c = along_taps ? s / pass.taps_h.count() : 0;
+    const int64_t i = along_taps ? s % pass.taps_h.count() : s / taps_w, j = along_taps ? 0 : s % taps_w;
+    a_offsets[s] = s * depth * rows;
+    b_offsets[s] = c * plane + (pass.taps_h.shifts[i] - pass.taps_h.first()) * whole.columns +
+                   (pass.taps_w.shifts[j] - pass.taps_w.first());
+    for (int64_t group = 0; group < pass.groups; ++group) {
+      for (int64_t p = 0; p < depth; ++p) {
+        const E* from = weights.data + group * weights.group_stride + pass.taps_h.kernel[i] * weights.row_stride +
+                        pass.taps_w.kernel[along_taps ? p : j] * weights.column_stride +
+                        (along_taps ? c : p) * weights.in_stride;
+        for (int64_t o = 0; o < rows; ++o) {
+          packed[((group * segments + s) * depth + p) * rows + o] = static_cast<T>(from[o * weights.out_stride]);
+        }
+      }
+    }
+  }
+  T* bias = pass.bias == nullptr ? nullptr : ctx.scratch<T>(pass.groups * rows);
+  for (int64_t i = 0; bias != nullptr && i < pass.groups * rows; ++i) bias[i] = static_cast<T>(pass.bias[i * pass.bias_stride]);
+
+  const int64_t columns = ceil_div(pass.columns, kWidth);
+  // Up to three vectors of pixels at once; one channel keeps enough sums in flight by splitting them.
+  const int64_t pieces = ceil_div(columns, rows <= max_rows(kMaxVectors) ? kMaxVectors : 1);
+  const bool writes_out = !kConverts && pass.out.pixel_stride == 1 && pass.out_step_w == 1;
+  const int64_t units = pass.image.count * pass.groups * bands;
+  ctx.parallel_ranges(units, ceil_div(kTaskWork / 2, std::max<int64_t>(1, pass.work() / units)), [&](int64_t begin, int64_t end) {
+    T* window = ctx.thread_scratch<T>(pass.in * plane + kPackSlack);
+    alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
+    Tile<T> tile;
+    tile.k = depth;
+    tile.segments = segments;
+    tile.a_offsets = a_offsets.data();
+    tile.b_offsets = b_offsets.data();
+    tile.a_row = 1;
+    tile.a_step = rows;
+    tile.b_step = along_taps ? 1 : plane;
+    tile.start = bias != nullptr ? Start::kRowBias : Start::kZero;
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t n = unit / bands / pass.groups, group = unit / bands % pass.groups;
+      const int64_t first_row = unit % bands * band, unit_rows = std::min(band, pass.rows - first_row);
+      to_planes(pass.image, n, group * pass.in, pass.in, pass.window(first_row, unit_rows), window, plane);
+      tile.a = packed + group * segments * depth * rows;
+      tile.bias = bias + group * rows;
+      for (int64_t row = 0; row < unit_rows; ++row) {
+        for (int64_t piece = 0; piece < pieces; ++piece) {
+          const int64_t first = columns * piece / pieces * kWidth, width = columns * (piece + 1) / pieces * kWidth - first;
+          tile.columns = static_cast<int>(std::min(width, pass.columns - first));
+          tile.b = window + row * pass.step_h * whole.columns + first;
+          E* to = pass.target(n, group * rows, first_row + row, first);
+          tile.c = small;
+          tile.c_row = width;
+          if constexpr (!kConverts) {
+            if (writes_out) {
+              tile.c = to;
+              tile.c_row = pass.out.channel_stride;
+            }
+          }
+          tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), true)(tile);
+          if (!writes_out) {
+            store_tile(small, width, rows, tile.columns, to, pass.out.channel_stride, pass.out_step_w * pass.out.pixel_stride);
+          }
+        }
+      }
+    }
+  });
+}
+
 // One channel in, one out per group: nothing to sum over but taps. Vector lanes are channels; eight pixels at a time keep
 // enough sums in flight.
 template <class E>
@@ -386,6 +475,13 @@ template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   if (pass.image.count * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
+  // Lanes in use, of a row of pixels against those of a pixel's channels.
+  const auto share = [](int64_t count) {
+    return static_cast<double>(count) / static_cast<double>(ceil_div(count, kLanes<Compute<E>>) * kLanes<Compute<E>>);
+  };
+  if (pass.step_w == 1 && pass.channels <= max_rows(1) && pass.taps() > 0 && share(pass.columns) > share(pass.channels)) {
+    return run_planar(ctx, pass, weights);
+  }
   run_pass(ctx, pass, weights);
 }
 
@@ -464,6 +560,8 @@ class WeightGradient {
   void run(KernelContext& ctx) {
     if (gw_.numel() == 0) return;
     if (g_.count * g_.height * g_.width == 0) return fill_zero();
+    if (in_ == 1 && channels_ == 1 && groups_ > 1) return run_depthwise(ctx);
+    if (run_product(ctx)) return;
     vectors_ = ceil_div(channels_, kWidth);
     const int widest = panel_width(vectors_);
     panels_ = ceil_div(vectors_, widest);
@@ -548,6 +646,96 @@ class WeightGradient {
   }
 
  private:
+  // A 1 × 1 kernel over images whose channels are last and whose pixels continue each other: gw = gᵀ · x.
+  bool run_product(KernelContext& ctx) const {
+    const bool whole = kernel_h_ * kernel_w_ == 1 && groups_ == 1 && geometry_.stride_h == 1 && geometry_.stride_w == 1 &&
+                       geometry_.pad_h == 0 && geometry_.pad_w == 0 && g_.height == x_.height && g_.width == x_.width;
+    if (!whole) return false;
+    for (const Images<E>* side : {&g_, &x_}) {
+      if (side->channel_stride != 1 || side->row_stride != side->width * side->pixel_stride ||
+          (side->count > 1 && side->image_stride != side->height * side->row_stride)) {
+        return false;
+      }
+    }
+    Gemm<E> product;
+    product.m = channels_;
+    product.n = in_;
+    product.k = g_.count * g_.height * g_.width;
+    product.a = g_.data;
+    product.a_row = 1;
+    product.a_column = g_.pixel_stride;
+    product.b = x_.data;
+    product.b_row = x_.pixel_stride;
+    product.b_column = 1;
+    product.c = out_;
+    product.c_row = gw_.strides[0];
+    product.c_column = gw_.strides[1];
+    gemm(ctx, product);
+    return true;
+  }
+
+  // One channel in, one out per group: lanes are channels, one sum per tap.
+  void run_depthwise(KernelContext& ctx) const {
+    const int64_t taps = kernel_h_ * kernel_w_, blocks = ceil_div(groups_, kWidth);
+    const int64_t reach_h = (kernel_h_ - 1) * geometry_.dilation_h, reach_w = (kernel_w_ - 1) * geometry_.dilation_w;
+    const int64_t window_columns = (g_.width - 1) * geometry_.stride_w + reach_w + 1;
+    const int64_t row_size = geometry_.stride_h * window_columns + g_.width;
+    const int64_t band = std::clamp<int64_t>(kWindowBytes / (row_size * kWidth * int64_t{sizeof(T)}) - reach_h / geometry_.stride_h,
+                                             1, g_.height);
+    const int64_t bands = ceil_div(g_.height, band);
+    const int64_t units = g_.count * bands;
+    const int64_t x_size = ((band - 1) * geometry_.stride_h + reach_h + 1) * window_columns * kWidth + kPackSlack;
+    const int64_t g_size = band * g_.width * kWidth + kPackSlack;
+    const int64_t work = units * band * g_.width * kWidth * (taps + 8);
+    const int64_t slices = std::clamp<int64_t>(std::min(ceil_div(kTasks, blocks), blocks * work >> 18), 1, units);
+    T* sums = ctx.scratch<T>(blocks * slices * taps * kWidth);
+    ctx.parallel(blocks * slices, [&](int64_t task) {
+      const int64_t block = task / slices, slice = task % slices;
+      const int64_t channels = std::min<int64_t>(kWidth, groups_ - block * kWidth);
+      T* xs = ctx.thread_scratch<T>(x_size + g_size);
+      T* gs = xs + x_size;
+      T* to = sums + task * taps * kWidth;
+      std::fill_n(to, taps * kWidth, T(0));
+      for (int64_t unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
+        const int64_t n = unit / bands, row = unit % bands * band, rows = std::min(band, g_.height - row);
+        to_channels_last(x_, n, block * kWidth, channels,
+                         {row * geometry_.stride_h - geometry_.pad_h, -geometry_.pad_w,
+                          (rows - 1) * geometry_.stride_h + reach_h + 1, window_columns},
+                         xs, kWidth);
+        to_channels_last(g_, n, block * kWidth, channels, {row, 0, rows, g_.width}, gs, kWidth);
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          const T* origin = xs + (tap / kernel_w_ * geometry_.dilation_h * window_columns +
+                                  tap % kernel_w_ * geometry_.dilation_w) * kWidth;
+          constexpr int kSums = 8;
+          Vec<T> partial[kSums] = {};
+          for (int64_t r = 0; r < rows; ++r) {
+            const T* x = origin + r * geometry_.stride_h * window_columns * kWidth;
+            const T* g = gs + r * g_.width * kWidth;
+            const int64_t step = geometry_.stride_w * kWidth;
+            int64_t column = 0;
+            for (; column + kSums <= g_.width; column += kSums) {
+              unroll<kSums>([&](auto i) __attribute__((always_inline)) {
+                partial[i] += load(g + (column + i) * kWidth) * load(x + (column + i) * step);
+              });
+            }
+            for (; column < g_.width; ++column) partial[0] += load(g + column * kWidth) * load(x + column * step);
+          }
+          Vec<T> sum = load(to + tap * kWidth);
+          unroll<kSums>([&](auto i) __attribute__((always_inline)) { sum += partial[i]; });
+          store(to + tap * kWidth, sum);
+        }
+      }
+    });
+    for (int64_t c = 0; c < groups_; ++c) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const T* from = sums + (c / kWidth * slices * taps + tap) * kWidth + c % kWidth;
+        T sum = *from;
+        for (int64_t slice = 1; slice < slices; ++slice) sum += from[slice * taps * kWidth];
+        *at(c, tap) = static_cast<E>(sum);
+      }
+    }
+  }
+
   void fill_zero() const {
     for (int64_t o = 0; o < gw_.shape[0]; ++o) {
       for (int64_t row = 0; row < in_ * kernel_h_ * kernel_w_; ++row) *at(o, row) = static_cast<E>(T(0));

@@ -69,6 +69,31 @@ void to_channels_last(const Images<E>& images, int64_t image, int64_t first_chan
   }
 }
 
+// to[channel][row][column], `plane` elements from one channel to the next, at least a vector more than the window has: what
+// lies between is undefined.
+template <class E>
+void to_planes(const Images<E>& images, int64_t image, int64_t first_channel, int64_t channels, const Window& window,
+               Compute<E>* to, int64_t plane) {
+  using T = Compute<E>;
+  const int64_t begin = std::clamp<int64_t>(-window.column, 0, window.columns);
+  const int64_t end = std::clamp<int64_t>(images.width - window.column, begin, window.columns);
+  for (int64_t r = 0; r < window.rows; ++r, to += window.columns) {
+    const int64_t y = window.row + r;
+    const bool outside = y < 0 || y >= images.height || begin == end;
+    const E* from = images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    if (!outside && images.pixel_stride == 1) {
+      for (int64_t c = 0; c < channels; ++c) convert_row(from + c * images.channel_stride, to + c * plane + begin, end - begin);
+    } else if (!outside) {
+      pack(from, images.pixel_stride, images.channel_stride, end - begin, end - begin, channels, to + begin, plane);
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      T* row = to + c * plane;
+      std::fill(row, row + (outside ? window.columns : begin), T(0));
+      if (!outside) std::fill(row + end, row + window.columns, T(0));
+    }
+  }
+}
+
 // Indices leave as int64 or int32, whatever the lanes count in.
 inline void store_columns(int64_t* to, Vec<int32_t> v, int count) {
   int32_t lanes[kLanes<int32_t>];

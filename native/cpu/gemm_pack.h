@@ -94,11 +94,11 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
 // neighbour in k, for 2p < depth; an odd depth is filled up with a zero.
 inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t depth,
                        float* to, int64_t width) {
-  constexpr int kWidth = kLanes<float>;
-  using Word = Vec<uint32_t>;
-  [[maybe_unused]] const auto join = [](Word low, Word high) { return (Vec<float>)(low | high << 16); };
   int64_t p = 0;
 #if defined(__AVX512F__)
+  constexpr int kWidth = kLanes<float>;
+  using Word = Vec<uint32_t>;
+  const auto join = [](Word low, Word high) { return (Vec<float>)(low | high << 16); };
   const auto load_words = [](const BFloat16* at, int count) {
     return (Word)_mm512_maskz_cvtepu16_epi32(kAllLanes, _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), at));
   };

@@ -144,8 +144,8 @@ TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row) {
   return find_kernel<float, true>(rows, vectors, unit_row);
 }
 bool has_pair_kernels() {
-  static const bool supported = __builtin_cpu_supports("avx512bf16");
-  return supported;
+  static const bool fast = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
+  return fast;
 }
 #else
 TileKernel<float> pair_kernel(int, int, bool) { return nullptr; }

@@ -54,7 +54,9 @@ template <class T>
 TileKernel<T> tile_kernel(int rows, int vectors, bool unit_row);
 
 // The same tile over pairs of bfloat16: an element of a and of b is two neighbours in k, their two products are added to the
-// float sums (in the processor's order, subnormals as zero), and k counts pairs. Only where has_pair_kernels().
+// float sums (in the processor's order, subnormals as zero), and k counts pairs. Only where has_pair_kernels(): on AMD's cores
+// with the instruction, where it does twice the work of a float multiply-add. Intel's run it at half the rate of that
+// (measured on Sapphire Rapids: 94 against 170 GFLOP/s), and float panels are faster.
 TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row);
 bool has_pair_kernels();
 
