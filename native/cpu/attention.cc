@@ -10,6 +10,8 @@
 
 namespace hadal::cpu {
 
+using namespace attention_tile;
+
 namespace {
 
 // Queries that share a packed tile of keys: the more, the less packing (2 % of the work at 1024). Bounded by what their rows of

@@ -9,6 +9,8 @@
 
 namespace hadal::cpu {
 
+using namespace attention_tile;
+
 namespace {
 
 // Where b · hk is less, key tiles are shared out so that there are about this many tasks.

@@ -17,7 +17,7 @@
 #include "runtime/command.h"
 #include "runtime/dtype.h"
 
-namespace hadal::cpu {
+namespace hadal::cpu::attention_tile {
 
 inline constexpr double kLog2E = 1.4426950408889634;
 inline constexpr double kLn2 = 0.6931471805599453;
@@ -305,4 +305,4 @@ class Dropout {
   uint64_t offset_;
 };
 
-}  // namespace hadal::cpu
+}  // namespace hadal::cpu::attention_tile

@@ -163,6 +163,7 @@ void cross_entropy_backward(KernelContext& ctx, const Command& cmd) {
   const bool x_packed = x.strides[1] == 1 || classes == 1;
   const bool gx_packed = gx.strides[1] == 1 || classes == 1;
 
+  const bool stream_rows = gx_packed && streaming<T>(rows, classes);
   ctx.parallel_ranges(rows, kElementsPerTask / classes, [&](int64_t begin, int64_t end) {
     T* copies = x_packed && gx_packed ? nullptr : ctx.thread_scratch<T>(2 * classes);
     for (int64_t r = begin; r < end; ++r) {
@@ -185,17 +186,15 @@ void cross_entropy_backward(KernelContext& ctx, const Command& cmd) {
           row = copies;
         }
         if (smoothing == 0) {
-          each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor, part);
-          });
+          write_row(out, classes, stream_rows,
+                    [&](int64_t i, auto part) { return exp_flushed(load(row + i, part) - log_total) * factor; });
         } else if (weight == nullptr) {
-          each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor - spread, part);
+          write_row(out, classes, stream_rows, [&](int64_t i, auto part) {
+            return exp_flushed(load(row + i, part) - log_total) * factor - spread;
           });
         } else {
-          each_vector<C>(classes, [&](int64_t i, auto part, auto) {
-            store(out + i, exp_flushed(load(row + i, part) - log_total) * factor - load(weight + i, part) * spread,
-                  part);
+          write_row(out, classes, stream_rows, [&](int64_t i, auto part) {
+            return exp_flushed(load(row + i, part) - log_total) * factor - load(weight + i, part) * spread;
           });
         }
         const C background = smoothing == 0 ? C(0) : spread * (weight != nullptr ? weight[target] : C(1));
@@ -203,6 +202,7 @@ void cross_entropy_backward(KernelContext& ctx, const Command& cmd) {
       }
       if (!gx_packed) scatter(to, gx.strides[1], out, classes);
     }
+    if (stream_rows) finish_streaming();
   });
 }
 

@@ -75,6 +75,7 @@ void layer_norm(KernelContext& ctx, const Command& cmd) {
   const C* weight = packed_vector<C>(ctx, cmd.name(), cmd.input(1), size, C(1));
   const C* bias = packed_vector<C>(ctx, cmd.name(), cmd.input(2), size, C(0));
 
+  const bool stream_rows = cmd.output(0).stride(-1) == 1 && streaming<T>(rows, size);
   ctx.parallel_ranges(rows, kElementsPerTask / std::max<int64_t>(size, 1), [&](int64_t begin, int64_t end) {
     T* buffer = ctx.thread_scratch<T>(2 * size);
     const PackedRows<T> x_rows(x, buffer), y_rows(cmd.output(0), buffer + size);
@@ -89,13 +90,14 @@ void layer_norm(KernelContext& ctx, const Command& cmd) {
         squares.lanes[lane] += difference * difference;
       });
       const C rstd = C(1) / std::sqrt(squares.sum() / static_cast<C>(size) + epsilon);
-      each_vector<C>(size, [&](int64_t i, auto part, auto) {
-        store(yr + i, (load(xr + i, part) - mean) * rstd * load(weight + i, part) + load(bias + i, part), part);
+      write_row(yr, size, stream_rows, [&](int64_t i, auto part) {
+        return (load(xr + i, part) - mean) * rstd * load(weight + i, part) + load(bias + i, part);
       });
       y_rows.written(r);
       cmd.output(1).as<C>()[mean_offsets(r)] = mean;
       cmd.output(2).as<C>()[rstd_offsets(r)] = rstd;
     }
+    if (stream_rows) finish_streaming();
   });
 }
 
@@ -113,6 +115,7 @@ void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
   const int64_t blocks = (rows + block - 1) / block;
   C* sums = ctx.scratch<C>(blocks * 2 * size);  // of each block: gw, gb
 
+  const bool stream_rows = cmd.output(0).stride(-1) == 1 && streaming<T>(rows, size);
   ctx.parallel(blocks, [&](int64_t task) {
     T* buffer = ctx.thread_scratch<T>(3 * size);
     const PackedRows<T> g_rows(cmd.input(0), buffer), x_rows(x, buffer + size),
@@ -138,12 +141,13 @@ void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
       });
       const C d_mean = d_total.sum() / static_cast<C>(size);
       const C dn_mean = dn_total.sum() / static_cast<C>(size);
-      each_vector<C>(size, [&](int64_t i, auto part, auto) {
+      write_row(out, size, stream_rows, [&](int64_t i, auto part) {
         const Vec<C> n = (load(xr + i, part) - mean) * rstd;
-        store(out + i, (load(gr + i, part) * load(weight + i, part) - d_mean - n * dn_mean) * rstd, part);
+        return (load(gr + i, part) * load(weight + i, part) - d_mean - n * dn_mean) * rstd;
       });
       gx_rows.written(r);
     }
+    if (stream_rows) finish_streaming();
   });
 
   C* totals = ctx.scratch<C>(2 * size);

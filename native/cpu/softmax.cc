@@ -19,7 +19,7 @@ template <class C, int kInputs>
 using Inputs = std::array<C, kInputs>;
 
 // Finds the rows of the inputs and the output along `axis`. Where their elements are neighbours: row(inputs, output, n,
-// temporary), with n elements of C to use. Where instead the innermost axis lies in whole vectors, those are taken side by
+// temporary, streaming), with n elements of C to use. Where instead the innermost axis lies in whole vectors, those are taken side by
 // side: columns<kVectors>(inputs, output, strides along the axis, n, Full or Tail). All else is packed first and goes to `row`.
 template <class T, int kInputs, class Row, class Columns>
 void along_axis(KernelContext& ctx, const Command& cmd, Row&& row, Columns&& columns) {
@@ -78,6 +78,7 @@ void along_axis(KernelContext& ctx, const Command& cmd, Row&& row, Columns&& col
   const bool packed = all_neighbours(y.rank == 0 ? 0 : axis);
   Inputs<RowOffsets, kInputs + 1> offsets;
   for (int i = 0; i <= kInputs; ++i) offsets[i] = RowOffsets(cmd.tensors[i], 1u << axis);
+  const bool stream_rows = packed && streaming<T>(offsets[0].rows(), n);
   ctx.parallel_ranges(offsets[0].rows(), kElementsPerTask / n, [&](int64_t begin, int64_t end) {
     // A row of C for the op itself, then packed copies of the row of each tensor.
     C* temporary = ctx.thread_scratch<C>(n * (packed ? 1 : kInputs + 2));
@@ -91,9 +92,10 @@ void along_axis(KernelContext& ctx, const Command& cmd, Row&& row, Columns&& col
         from[i] = copies + i * n;
       }
       T* to = y.as<T>() + offsets[kInputs](r);
-      row(from, packed ? to : copies + kInputs * n, n, temporary);
+      row(from, packed ? to : copies + kInputs * n, n, temporary, stream_rows);
       if (!packed) scatter(to, strides[kInputs], copies + kInputs * n, n);
     }
+    if (stream_rows) finish_streaming();
   });
 }
 
@@ -104,7 +106,7 @@ void softmax(KernelContext& ctx, const Command& cmd) {
   constexpr C kLowest = -std::numeric_limits<C>::infinity();
   along_axis<T, 1>(
       ctx, cmd,
-      [](const Inputs<const T*, 1>& from, T* y, int64_t n, C* temporary) {
+      [](const Inputs<const T*, 1>& from, T* y, int64_t n, C* exponentials, bool streaming) {
         const T* x = from[0];
         Accumulators<C> largest(kLowest);
         each_vector<C>(n, [&](int64_t i, auto part, auto lane) {
@@ -112,8 +114,6 @@ void softmax(KernelContext& ctx, const Command& cmd) {
         });
         const C shift = largest.max();
         Accumulators<C> total(0);
-        C* exponentials = temporary;
-        if constexpr (!kLog && std::is_same_v<T, C>) exponentials = y;
         each_vector<C>(n, [&](int64_t i, auto part, auto lane) {
           const Vec<C> e = exp_flushed(load(x + i, part, kLowest) - shift);
           if constexpr (!kLog) store(exponentials + i, e, part);
@@ -121,12 +121,10 @@ void softmax(KernelContext& ctx, const Command& cmd) {
         });
         if constexpr (kLog) {
           const C log_total = math::log(total.sum());
-          each_vector<C>(
-              n, [&](int64_t i, auto part, auto) { store(y + i, load(x + i, part) - shift - log_total, part); });
+          write_row(y, n, streaming, [&](int64_t i, auto part) { return load(x + i, part) - shift - log_total; });
         } else {
           const C factor = C(1) / total.sum();
-          each_vector<C>(
-              n, [&](int64_t i, auto part, auto) { store(y + i, load(exponentials + i, part) * factor, part); });
+          write_row(y, n, streaming, [&](int64_t i, auto part) { return load(exponentials + i, part) * factor; });
         }
       },
       [&]<int kVectors>(const Inputs<const T*, 1>& from, T* y, const Inputs<int64_t, 2>& strides, int64_t n,
@@ -163,15 +161,15 @@ void softmax_backward(KernelContext& ctx, const Command& cmd) {
   };
   along_axis<T, 2>(
       ctx, cmd,
-      [&](const Inputs<const T*, 2>& from, T* gx, int64_t n, C*) {
+      [&](const Inputs<const T*, 2>& from, T* gx, int64_t n, C*, bool streaming) {
         const auto [g, y] = from;
         Accumulators<C> total(0);
         each_vector<C>(n, [&, g = g, y = y](int64_t i, auto part, auto lane) {
           total.lanes[lane] += term(load(g + i, part), load(y + i, part));
         });
         const C sum = total.sum();
-        each_vector<C>(n, [&, g = g, y = y](int64_t i, auto part, auto) {
-          store(gx + i, gradient(load(g + i, part), load(y + i, part), sum), part);
+        write_row(gx, n, streaming, [&, g = g, y = y](int64_t i, auto part) {
+          return gradient(load(g + i, part), load(y + i, part), sum);
         });
       },
       [&]<int kVectors>(const Inputs<const T*, 2>& from, T* gx, const Inputs<int64_t, 3>& strides, int64_t n,
