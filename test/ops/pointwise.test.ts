@@ -1,0 +1,245 @@
+// What the samples of the pointwise ops do not show: mixed dtypes, wrapping integers, writing in place, and what is refused.
+import {
+  add,
+  allClose,
+  allCloseSync,
+  arange,
+  bitwiseAnd,
+  clamp,
+  DTypeError,
+  div,
+  equal,
+  equalSync,
+  greater,
+  less,
+  noGrad,
+  ones,
+  pow,
+  ShapeError,
+  tensor,
+  where,
+  zeros,
+  type AnyTensor,
+  type DType,
+} from '../../lib/index';
+
+const values = (x: AnyTensor): unknown => x.toArraySync();
+const ints = (data: number[], dtype: DType = 'int32'): AnyTensor => tensor(data, { dtype });
+
+describe('dtypes', () => {
+  test.each<[string, () => AnyTensor, DType, unknown]>([
+    ['int32 + float32', () => add(ints([1, 2]), tensor([0.5, 1])), 'float32', [1.5, 3]],
+    ['int32 + 0-d float64', () => add(ints([1, 2]), tensor(0.5, { dtype: 'float64' })), 'float64', [1.5, 2.5]],
+    ['float32 + 0-d float64', () => add(tensor([1, 2]), tensor(0.5, { dtype: 'float64' })), 'float32', [1.5, 2.5]],
+    [
+      'float16 + bfloat16',
+      () => add(tensor([1], { dtype: 'float16' }), tensor([2], { dtype: 'bfloat16' })),
+      'float32',
+      [3],
+    ],
+    ['uint8 + int8', () => add(ints([200], 'uint8'), ints([-100], 'int8')), 'int16', [100]],
+    ['int32 + 2', () => add(ints([1]), 2), 'int32', [3]],
+    ['int32 + 1.5', () => add(ints([1]), 1.5), 'float32', [2.5]],
+    ['bool + 1', () => add(tensor([true]), 1), 'int64', [2]],
+    ['bool + bool', () => add(tensor([true, false]), tensor([true, false])), 'bool', [1, 0]],
+    ['int32 / int32', () => div(ints([1]), ints([4])), 'float32', [0.25]],
+    ['uint8 wraps', () => add(ints([250], 'uint8'), 10), 'uint8', [4]],
+    ['int8 wraps', () => ints([100], 'int8').mul(2), 'int8', [-56]],
+    ['clamp with a fraction', () => clamp(ints([0, 5]), 0.5), 'float32', [0.5, 5]],
+    ['clamp of int64 without an upper bound', () => clamp(tensor([2n ** 62n]), 0), 'int64', [2 ** 62]],
+    ['where of a number and int32', () => where(tensor([true, false]), 7, ints([1, 2])), 'int32', [7, 2]],
+    ['where of numbers', () => where(tensor([true, false]), 7, 8), 'float32', [7, 8]],
+  ])('%s', (_, make, dtype, expected) => {
+    const x = make();
+    expect([x.dtype, values(x)]).toEqual([dtype, expected]);
+  });
+
+  test('a comparison with a number that the dtype does not hold does not wrap', () => {
+    expect(values(less(ints([5, 255], 'uint8'), 300))).toEqual([1, 1]);
+    expect(values(greater(ints([5, 255], 'uint8'), -1))).toEqual([1, 1]);
+    expect(values(ints([127], 'int8').equalTo(383))).toEqual([0]);
+    expect(values(greater(300, ints([44], 'uint8')))).toEqual([1]);
+  });
+
+  test.each([
+    [
+      'neg',
+      () => tensor([true]).neg(),
+      'neg: dtype: got bool, expected float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8',
+    ],
+    [
+      'bitwiseAnd',
+      () => bitwiseAnd(tensor([1]), 1),
+      'bitwiseAnd: dtype: got float32, expected int64, int32, int16, int8, uint8, bool',
+    ],
+    ['where', () => where(ints([1]), 1, 2), 'where: condition: got int32, expected bool'],
+  ])('%s refuses what it does not take', (_, call, message) => {
+    expect(call).toThrow(new DTypeError(message));
+  });
+});
+
+describe('shapes', () => {
+  test('that do not broadcast are named', () => {
+    const a: AnyTensor = zeros([2, 3]);
+    const b: AnyTensor = zeros([2, 4]);
+    expect(() => a.add(b)).toThrow(new ShapeError('add: shapes [2, 3] and [2, 4] do not broadcast: 3 vs 4 at axis -1'));
+    expect(() => where(a.less(1), a, b)).toThrow(ShapeError);
+  });
+
+  test('what is no tensor is refused', () => {
+    expect(() => tensor([1]).add('x' as never)).toThrow('add: second operand: got string x, expected a tensor');
+    expect(() => add(1, 2)).toThrow('add: got two numbers, expected at least one tensor');
+    expect(() => tensor([1]).add({} as never)).toThrow('add: second operand: got a Object, expected a tensor');
+  });
+
+  test('integers to a negative power', () => {
+    expect(() => pow(ints([2]), -1)).toThrow(
+      'pow: exponent: got -1, expected at least 0 for a base of int32; cast it to a float',
+    );
+  });
+});
+
+describe('in place', () => {
+  test.each<[string, (x: AnyTensor) => AnyTensor, unknown]>([
+    [
+      'add_',
+      (x) => x.add_(tensor([10, 20])),
+      [
+        [11, 22],
+        [13, 24],
+      ],
+    ],
+    [
+      'sub_',
+      (x) => x.sub_(1),
+      [
+        [0, 1],
+        [2, 3],
+      ],
+    ],
+    [
+      'mul_',
+      (x) => x.mul_(tensor([[2], [3]])),
+      [
+        [2, 4],
+        [9, 12],
+      ],
+    ],
+    [
+      'div_',
+      (x) => x.div_(2),
+      [
+        [0.5, 1],
+        [1.5, 2],
+      ],
+    ],
+    [
+      'lerp_',
+      (x) => x.lerp_(0, 0.5),
+      [
+        [0.5, 1],
+        [1.5, 2],
+      ],
+    ],
+    [
+      'addcmul_',
+      (x) => x.addcmul_(tensor([1, 2]), 3, { value: 2 }),
+      [
+        [7, 14],
+        [9, 16],
+      ],
+    ],
+    [
+      'addcdiv_',
+      (x) => x.addcdiv_(tensor([1, 2]), 4, { value: 2 }),
+      [
+        [1.5, 3],
+        [3.5, 5],
+      ],
+    ],
+    [
+      'fill_',
+      (x) => x.fill_(5),
+      [
+        [5, 5],
+        [5, 5],
+      ],
+    ],
+    [
+      'zero_',
+      (x) => x.zero_(),
+      [
+        [0, 0],
+        [0, 0],
+      ],
+    ],
+  ])('%s writes into x, also through a strided view', (_, write, expected) => {
+    const x: AnyTensor = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    const { version } = x.storage;
+    expect(write(x)).toBe(x);
+    expect(values(x)).toEqual(expected);
+    expect(x.storage.version).toBe(version + 1);
+    const wide: AnyTensor = tensor([
+      [1, 9, 2, 9],
+      [3, 9, 4, 9],
+    ]);
+    write(wide.slice(1, 0, 4, 2));
+    const [top, bottom] = expected as number[][];
+    expect(values(wide)).toEqual([
+      [top![0], 9, top![1], 9],
+      [bottom![0], 9, bottom![1], 9],
+    ]);
+  });
+
+  test('another view of the same memory is read before it changes', () => {
+    const x: AnyTensor = arange(4).reshape([2, 2]);
+    x.add_(x.transpose());
+    expect(values(x)).toEqual([
+      [0, 3],
+      [3, 6],
+    ]);
+    const line: AnyTensor = arange(4);
+    line.slice(0, 1).add_(line.slice(0, 0, 3));
+    expect(values(line)).toEqual([0, 1, 3, 5]);
+  });
+
+  test('what does not fit is refused and changes nothing', () => {
+    const x: AnyTensor = ints([1, 2]);
+    expect(() => x.add_(0.5)).toThrow(
+      new DTypeError('add_: the result does not fit into the tensor: got the number 0.5, expected what int32 holds'),
+    );
+    expect(() => x.add_(tensor([1, 2]))).toThrow(
+      new DTypeError('add_: the result does not fit into the tensor: got float32, expected what int32 holds'),
+    );
+    expect(() => x.div_(2)).toThrow('div_: dtype: got int32, expected float64, float32, float16, bfloat16');
+    expect(() => x.add_(zeros([2, 2], { dtype: 'int32' }))).toThrow(
+      new ShapeError('add_: operand does not fit: got [2, 2], expected one that broadcasts to [2]'),
+    );
+    expect(values(x)).toEqual([1, 2]);
+  });
+
+  test('a leaf that requires a gradient is written to only without recording', () => {
+    const x = tensor([1, 2], { requiresGrad: true });
+    expect(() => x.add_(1)).toThrow(/in-place write to a tensor that requires a gradient/);
+    noGrad(() => x.add_(1));
+    expect(values(x)).toEqual([2, 3]);
+  });
+});
+
+test('allClose and equal answer for whole tensors', async () => {
+  const a = tensor([1, 2]);
+  expect(await allClose(a, tensor([1.000001, 2]))).toBe(true);
+  expect(allCloseSync(a, tensor([1.1, 2]))).toBe(false);
+  expect(await a.allClose(2, { atol: 1 })).toBe(true);
+  expect(await equal(a, tensor([1, 2]))).toBe(true);
+  expect(equalSync(a, tensor([1, 3]))).toBe(false);
+  expect(equalSync(a, tensor([[1, 2]]))).toBe(false);
+  expect(equalSync(a, ints([1, 2]))).toBe(false);
+  expect(equalSync(zeros([0]), ones([0]))).toBe(true);
+  expect(() => allCloseSync(a, a, { rtol: -1 })).toThrow(
+    'isClose: tolerances: got rtol -1 and atol 1e-8, expected numbers of at least 0',
+  );
+});

@@ -1,0 +1,235 @@
+// Random numbers: repeatable, independent of the number of threads, of the right distribution, and what is refused.
+import * as hadal from '../../lib/index';
+import {
+  alphaDropout,
+  bernoulli,
+  dropout,
+  dropout1d,
+  dropout2d,
+  exponential,
+  getRandomState,
+  manualSeed,
+  multinomial,
+  normal,
+  ones,
+  rand,
+  randint,
+  randn,
+  randperm,
+  setNumThreads,
+  setRandomState,
+  tensor,
+  uniform,
+  zeros,
+  type AnyTensor,
+  type DType,
+} from '../../lib/index';
+
+const values = (x: AnyTensor): number[] => (x.cast('float64').flatten() as AnyTensor).toArraySync() as number[];
+const mean = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+const deviation = (numbers: readonly number[]): number => {
+  const center = mean(numbers);
+  return Math.sqrt(mean(numbers.map((x) => (x - center) ** 2)));
+};
+
+beforeEach(() => manualSeed(42));
+
+const sources: Record<string, () => AnyTensor> = {
+  rand: () => rand([1001]),
+  'rand of float64': () => rand([1001], { dtype: 'float64' }),
+  'rand of float16': () => rand([1001], { dtype: 'float16' }),
+  randn: () => randn([1001]),
+  'randn of float64': () => randn([1001], { dtype: 'float64' }),
+  exponential: () => exponential([1001]),
+  randint: () => randint(-5, 10, [1001]),
+  randperm: () => randperm(1001),
+  bernoulli: () => bernoulli(0.3, [1001]),
+  multinomial: () => multinomial(tensor([1, 2, 3]), 100, { replacement: true }),
+  dropout: () => dropout(ones([1001]), 0.5),
+  uniform_: () => zeros([1001]).uniform_(-1, 1),
+  normal_: () => zeros([1001]).normal_(1, 2),
+};
+
+describe.each(Object.entries(sources))('%s', (_, make) => {
+  test('the same seed gives the same numbers, and the stream goes on', () => {
+    const [first, second] = [values(make()), values(make())];
+    manualSeed(42);
+    expect([values(make()), values(make())]).toEqual([first, second]);
+    expect(second).not.toEqual(first);
+    manualSeed(43);
+    expect(values(make())).not.toEqual(first);
+  });
+
+  test('a saved state continues', () => {
+    make();
+    const state = JSON.parse(JSON.stringify(getRandomState())) as hadal.RandomState;
+    const next = values(make());
+    setRandomState(state);
+    expect(values(make())).toEqual(next);
+  });
+});
+
+test('any number of threads draws the same numbers', () => {
+  const threads = hadal.getNumThreads();
+  const drawn = [1, 2, 3].map((count) => {
+    setNumThreads(count);
+    manualSeed(7);
+    return [values(randn([200_000])), values(dropout(ones([200_000]), 0.5)), values(randperm(50_000))];
+  });
+  setNumThreads(threads);
+  expect(drawn[1]).toEqual(drawn[0]);
+  expect(drawn[2]).toEqual(drawn[0]);
+});
+
+describe('distributions', () => {
+  const count = 100_000;
+  // Five standard errors of the mean, and about that of the deviation.
+  const near = (x: AnyTensor, center: number, spread: number): void => {
+    const numbers = values(x);
+    expect(Math.abs(mean(numbers) - center)).toBeLessThan((5 * spread) / Math.sqrt(count));
+    expect(Math.abs(deviation(numbers) / spread - 1)).toBeLessThan(0.02);
+  };
+
+  test.each<DType>(['float64', 'float32', 'float16', 'bfloat16'])('uniform and normal in %s', (dtype) => {
+    const x = uniform(-1, 3, [count], { dtype });
+    // bfloat16 has 8 bits: steps of 1/64 below, whose mean lies half a step lower.
+    const step = dtype === 'bfloat16' ? 2 / 256 : 0;
+    near(x.add(step), 1, 4 / Math.sqrt(12));
+    const numbers = values(x);
+    expect(Math.min(...numbers.slice(0, 50_000))).toBeGreaterThanOrEqual(-1);
+    expect(Math.max(...numbers.slice(0, 50_000))).toBeLessThan(3);
+    near(normal(2, 0.5, [count], { dtype }), 2, 0.5);
+  });
+
+  test('the others', () => {
+    near(exponential([count], { rate: 2 }), 0.5, 0.5);
+    near(bernoulli(0.25, [count]), 0.25, Math.sqrt(0.25 * 0.75));
+    near(bernoulli(hadal.full([count], 0.25)), 0.25, Math.sqrt(0.25 * 0.75));
+    near(randint(0, 10, [count]), 4.5, Math.sqrt(99 / 12));
+    near(normal(tensor([3]), zeros([count]).add(2)), 3, 2);
+    near(dropout(ones([count]), 0.2), 1, 0.5);
+  });
+
+  test('normal numbers lie in the tails as often as they should', () => {
+    const numbers = values(randn([count]));
+    const beyond = (bound: number): number => numbers.filter((x) => Math.abs(x) > bound).length / count;
+    expect(beyond(1)).toBeCloseTo(0.3173, 2);
+    expect(beyond(2)).toBeCloseTo(0.0455, 2);
+    expect(beyond(3)).toBeCloseTo(0.0027, 3);
+  });
+
+  test('neighbours are independent', () => {
+    const numbers = values(randn([count]));
+    const products = numbers.slice(1).map((x, i) => x * numbers[i]!);
+    expect(Math.abs(mean(products))).toBeLessThan(5 / Math.sqrt(count));
+  });
+
+  test('randint draws every value, randperm each once', () => {
+    expect([...new Set(values(randint(-2, 3, [1000])))].sort((a, b) => a - b)).toEqual([-2, -1, 0, 1, 2]);
+    expect(values(randint(0, 2 ** 40, [100])).some((x) => x > 2 ** 32)).toBe(true);
+    const order = values(randperm(1000, { dtype: 'int32' }));
+    expect([...order].sort((a, b) => a - b)).toEqual(order.map((_, i) => i));
+    expect(order).not.toEqual(order.map((_, i) => i));
+    expect(values(randperm(0))).toEqual([]);
+  });
+
+  test('multinomial draws in proportion, and nothing twice without replacement', () => {
+    const weights = tensor([
+      [1, 0, 3],
+      [0, 5, 0],
+    ]);
+    const drawn = multinomial(weights, 20_000, { replacement: true });
+    const [first, second] = drawn.toArraySync() as number[][];
+    expect(mean(first!.map((i) => (i === 2 ? 1 : 0)))).toBeCloseTo(0.75, 1);
+    expect(first!.includes(1)).toBe(false);
+    expect(new Set(second)).toEqual(new Set([1]));
+    const once = multinomial(tensor([1, 2, 3, 4]), 4).toArraySync() as number[];
+    expect([...once].sort()).toEqual([0, 1, 2, 3]);
+    const firsts = multinomial(tensor([1, 0, 3]).expand([20_000, 3]), 1)
+      .flatten()
+      .toArraySync() as number[];
+    expect(mean(firsts.map((i) => (i === 2 ? 1 : 0)))).toBeCloseTo(0.75, 1);
+  });
+});
+
+describe('dropout', () => {
+  test('drops or scales, and the gradient takes the same elements', () => {
+    const x = ones([1000], { requiresGrad: true });
+    const y = dropout(x, 0.25);
+    const kept = values(y);
+    expect(new Set(kept.map((v) => Math.fround(v)))).toEqual(new Set([0, Math.fround(4 / 3)]));
+    hadal.backward(y.sum());
+    expect(values(x.grad!)).toEqual(kept);
+  });
+
+  test('does nothing outside training and at 0, everything at 1', () => {
+    const x = tensor([1, 2]);
+    expect(values(dropout(x, 0.9, { training: false }))).toEqual([1, 2]);
+    expect(values(dropout(x, 0))).toEqual([1, 2]);
+    expect(values(dropout(x, 1))).toEqual([0, 0]);
+  });
+
+  test('channels fall together', () => {
+    for (const y of [
+      dropout1d(ones([50, 4, 3]), 0.5),
+      dropout2d(ones([50, 4, 3, 2]), 0.5),
+      dropout2d(ones([40, 3, 2]), 0.5),
+    ]) {
+      const channels = y.flatten(-y.rank + (y.rank === 3 && y.shape[0] === 40 ? 1 : 2)).toArraySync() as
+        number[][] | number[][][];
+      const rows = (Array.isArray(channels[0]![0]) ? (channels as number[][][]).flat() : channels) as number[][];
+      expect(rows.every((row) => new Set(row).size === 1)).toBe(true);
+      expect(new Set(rows.map((row) => row[0]))).toEqual(new Set([0, 2]));
+    }
+  });
+
+  test('alphaDropout keeps mean and deviation', () => {
+    const y = values(alphaDropout(randn([100_000]), 0.3));
+    expect(Math.abs(mean(y))).toBeLessThan(0.02);
+    expect(Math.abs(deviation(y) - 1)).toBeLessThan(0.02);
+  });
+});
+
+test.each<[string, () => unknown, string]>([
+  ['a negative seed', () => manualSeed(-1), 'manualSeed: seed: got -1, expected a whole number in [0, 2^64)'],
+  ['a fraction as a seed', () => manualSeed(0.5), 'manualSeed: seed: got 0.5, expected a whole number in [0, 2^64)'],
+  [
+    'a seed of 2^64',
+    () => manualSeed(1n << 64n),
+    'manualSeed: seed: got 18446744073709551616, expected a whole number in [0, 2^64)',
+  ],
+  [
+    'a state that is none',
+    () => setRandomState({} as never),
+    'setRandomState: state: got {}, expected one from getRandomState: { seed: [low, high], offset }',
+  ],
+  ['an empty range', () => randint(3, 3, [1]), 'randint: range: got 3 and 3, expected integers with low < high'],
+  [
+    'integers for uniform',
+    () => rand([1], { dtype: 'int32' }),
+    'rand: dtype: got int32, expected float64, float32, float16, bfloat16',
+  ],
+  [
+    'a negative deviation',
+    () => normal(0, -1, [1]),
+    'normal: deviation: got number -1, expected a finite number of at least 0',
+  ],
+  [
+    'an impossible probability',
+    () => bernoulli(1.5, [1]),
+    'bernoulli: probability: got number 1.5, expected a number in [0, 1]',
+  ],
+  [
+    'NaN as a probability',
+    () => dropout(ones([1]), NaN),
+    'dropout: probability: got number NaN, expected a number in [0, 1]',
+  ],
+  [
+    'too many draws',
+    () => multinomial(tensor([1, 2]), 3),
+    'multinomial: too few columns: got 2, expected at least 3 for 3 draws',
+  ],
+  ['a matrix for dropout2d', () => dropout2d(ones([2, 2])), 'dropout2d: got shape [2, 2], expected 3 or 4 axes'],
+])('refuses %s', (_, call, message) => {
+  expect(call).toThrow(message);
+});
