@@ -29,6 +29,8 @@ inline constexpr int64_t kTaskWork = int64_t{1} << 20;
 inline constexpr int64_t kDirectRows = 24;
 // Up to this many rows a product with transposed b is a set of dot products.
 inline constexpr int64_t kDotRows = 4;
+// … if k is at least this: each product ends with a sum over lanes, as long as the products of a hundred steps of k.
+inline constexpr int64_t kDotDepth = 128;
 // Elements of a that tiles read where they lie without falling out of the L1 cache.
 inline constexpr int64_t kDirectElements = 8192;
 
@@ -91,17 +93,23 @@ class Product {
     // Columns of c lie along vector lanes: turn a c that is adjacent along its rows, and one of few columns.
     const bool column_major = g_.c_row == 1 && g_.c_column != 1 && g_.n > 1;
     if (column_major || (g_.n <= kDotRows && g_.n < g_.m)) g_ = transposed(g_);
+    // A few rows times a large transposed b (a layer's forward pass on a small batch): packing b would cost as much as the
+    // products. Turned, b is read where it lies, row by row, and only the few rows of a are packed.
+    const bool reads_b = !kConverts && g_.b_row == 1 && g_.b_column != 1;
+    if (reads_b && g_.m > (g_.k < kDotDepth ? 1 : kDotRows) && g_.m <= 4 * kWidth && g_.m < g_.n) g_ = transposed(g_);
     vectors_ = ceil_div(g_.n, kWidth);
     widest_ = panel_vectors();
     panels_ = ceil_div(vectors_, widest_);
-    strips_ = ceil_div(g_.m, max_rows(widest_));
     writes_c_ = !kConverts && g_.c_column == 1;
     if constexpr (std::is_same_v<E, BFloat16>) pairs_ = has_pair_kernels();
     steps_ = pairs_ ? ceil_div(g_.k, 2) : g_.k;
-    is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1;
+    is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
     packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
     const bool direct_a = pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % 2 == 0 : !kConverts;
+    // Rows of a at a distance of whole pages share a set of the L1 cache, which has twelve ways or eight.
+    const bool aliases = g_.a_column == 1 && g_.a_row * int64_t{sizeof(E)} % 4096 == 0;
     packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && !(g_.m <= kDirectRows && g_.a_row == 1));
+    strips_ = ceil_div(g_.m, !packs_a_ && aliases ? std::min(8, max_rows(widest_)) : max_rows(widest_));
   }
 
   int64_t work() const { return g_.m * g_.n * g_.k; }
@@ -375,18 +383,11 @@ class Product {
 
   // Applies the activation to a tile's sums and moves them to c where they are not there yet.
   void finish(const Tile<T>& tile, int64_t row, int64_t rows, int64_t column) const {
-    for (int64_t r = 0; r < rows; ++r) {
-      T* sums = tile.c + r * tile.c_row;
-      activate(g_.activation, sums, tile.columns);
-      if (!writes_c_) copy_out(sums, tile.columns, g_.c + (row + r) * g_.c_row + column * g_.c_column);
+    if (g_.activation != Activation::kNone) {
+      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, tile.c + r * tile.c_row, tile.columns);
     }
-  }
-  void copy_out(const T* sums, int64_t count, E* to) const {
-    int64_t i = 0;
-    if (g_.c_column == 1) {
-      for (; i + kWidth <= count; i += kWidth) store(to + i, load(sums + i));
-    }
-    for (; i < count; ++i) to[i * g_.c_column] = static_cast<E>(sums[i]);
+    if (writes_c_) return;
+    store_tile(tile.c, tile.c_row, rows, tile.columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row, g_.c_column);
   }
 
   // bias as adjacent values of T, in place where it is that already.

@@ -1,5 +1,5 @@
 // Packing for the register tiles: strips of a (k steps of adjacent rows) and panels of b (k steps of adjacent columns), from
-// any strides and dtypes into float or double. Called by gemm.cc and conv2d.cc.
+// any strides and dtypes into float or double, and the way of a finished tile back. Called by gemm.cc, conv2d.cc, pool2d.cc.
 #pragma once
 
 #include <algorithm>
@@ -90,7 +90,53 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
   }
 }
 
-// The same for pairs of bfloat16 (see pair_kernel): to[p * width + lane] holds from[lane * lane_stride + 2p * step] and its
+// Indices leave as int64 or int32, whatever the lanes count in.
+inline void store_columns(int64_t* to, Vec<int32_t> v, int count) {
+  int32_t lanes[kLanes<int32_t>];
+  store(lanes, v);
+  for (int i = 0; i < count; ++i) to[i] = lanes[i];
+}
+inline void store_columns(int32_t* to, Vec<int64_t> v, int count) {
+  for (int i = 0; i < count; ++i) to[i] = static_cast<int32_t>(v[i]);
+}
+
+// The way back: moves a tile of rows, `width` elements from one to the next (whole vectors), to any strides and dtype. Writes =.
+template <class T, class E>
+void store_tile(const T* tile, int64_t width, int64_t rows, int64_t columns, E* to, int64_t row_stride,
+                int64_t column_stride) {
+  constexpr int kWidth = kLanes<T>;
+  if (column_stride == 1) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; c += kWidth) {
+        const int count = static_cast<int>(std::min<int64_t>(kWidth, columns - c));
+        store_columns(to + r * row_stride + c, load(tile + r * width + c), count);
+      }
+    }
+    return;
+  }
+  if (row_stride == 1) {
+    for (int64_t first = 0; first < rows; first += kWidth) {
+      const int valid = static_cast<int>(std::min<int64_t>(kWidth, rows - first));
+      for (int64_t c = 0; c < columns; c += kWidth) {
+        Vec<T> square[kWidth];
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          square[i] = i < valid ? load(tile + (first + i) * width + c) : Vec<T>{};
+        });
+        transpose<T>(square);
+        const int count = static_cast<int>(std::min<int64_t>(kWidth, columns - c));
+        unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+          if (i < count) store_columns(to + first + (c + i) * column_stride, square[i], valid);
+        });
+      }
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[r * row_stride + c * column_stride] = static_cast<E>(tile[r * width + c]);
+  }
+}
+
+// Packing for pairs of bfloat16 (see pair_kernel): to[p * width + lane] holds from[lane * lane_stride + 2p * step] and its
 // neighbour in k, for 2p < depth; an odd depth is filled up with a zero.
 inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t depth,
                        float* to, int64_t width) {
