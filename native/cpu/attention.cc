@@ -22,6 +22,52 @@ constexpr int64_t kWantedTasks = 32;
 // Multiply-adds worth a hand-off to another thread, about 20 µs.
 constexpr int64_t kWorkPerTask = 1 << 20;
 
+// Up to so many queries the products read K and V where they lie: packing would cost more than it saves (decoding has one
+// query per step).
+constexpr int64_t kFewQueries = 6;
+
+// scores[r][j] = queries[r] · keys[j] for rows of whole vectors.
+template <class C, class T>
+void score_few(const C* queries, int64_t rows, const T* keys, int64_t key_row, int64_t count, int64_t d, C* scores) {
+  constexpr int kWidth = kLanes<C>;
+  for (int64_t j = 0; j < count; j += kWidth) {
+    const T* row[kWidth];
+    for (int l = 0; l < kWidth; ++l) row[l] = keys + std::min(j + l, count - 1) * key_row;
+    for (int64_t r = 0; r < rows; ++r) {
+      Vec<C> sums[kWidth] = {};
+      for (int64_t c = 0; c < d; c += kWidth) {
+        const Vec<C> query = load(queries + r * d + c);
+#pragma GCC unroll 16
+        for (int l = 0; l < kWidth; ++l) sums[l] += query * load(row[l] + c);
+      }
+      store(scores + r * kKeyTile + j, fold_rows<C>(sums, [](Vec<C> a, Vec<C> b) { return a + b; }));
+    }
+  }
+}
+
+// results[r] = results[r] · factor[r] + Σ_j weights[r][j] · values[j] for rows of whole vectors.
+template <class C, class T>
+void weigh_few(const C* weights, int64_t rows, const T* values, int64_t value_row, int64_t count, int64_t dv,
+               const C* factor, C* results) {
+  constexpr int kWidth = kLanes<C>;
+  const auto columns = [&]<int kVectors>(int64_t r, int64_t c) {
+    C* to = results + r * dv + c;
+    Vec<C> sums[kVectors];
+    for (int v = 0; v < kVectors; ++v) sums[v] = load(to + v * kWidth) * factor[r];
+    for (int64_t j = 0; j < count; ++j) {
+      for (int v = 0; v < kVectors; ++v) {
+        sums[v] += weights[r * kKeyTile + j] * load(values + j * value_row + c + v * kWidth);
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) store(to + v * kWidth, sums[v]);
+  };
+  for (int64_t r = 0; r < rows; ++r) {
+    int64_t c = 0;
+    for (; c + 4 * kWidth <= dv; c += 4 * kWidth) columns.template operator()<4>(r, c);
+    for (; c < dv; c += kWidth) columns.template operator()<1>(r, c);
+  }
+}
+
 // Running softmax of a tile of scores: raises maximum[row], turns scores into exponentials, and adds them to total (a vector
 // per row). factor[row] is what results so far must be multiplied with.
 template <class C>
@@ -78,6 +124,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
   const int64_t value_width = round_up(dv, kWidth);
   const int64_t vectors = value_width / kWidth;
 
+  const bool few = t <= kFewQueries && k.strides[3] == 1 && v.strides[3] == 1 && d % kWidth == 0 && dv % kWidth == 0;
   const int64_t work = std::min(chunk, t) * s * (d + dv);
   ctx.parallel_ranges(b * h * chunks, kWorkPerTask / std::max<int64_t>(work, 1), [&](int64_t begin, int64_t end) {
     C* queries = ctx.thread_scratch<C>(padded * (d + value_width + kWidth + 1) + kKeyTile * (d + value_width) +
@@ -101,21 +148,27 @@ void attention(KernelContext& ctx, const Command& cmd) {
                 q.strides[3], count, d, scale, queries, d, padded);
       std::fill(total, total + padded * kWidth, C(0));
       std::fill(maximum, maximum + padded, -std::numeric_limits<C>::infinity());
-      if (s == 0) std::fill(results, results + padded * value_width, C(0));
+      if (s == 0 || few) std::fill(results, results + padded * value_width, C(0));
 
       for (int64_t key = 0; key < mask.visible(first + count, 0, s); key += kKeyTile) {
         const int64_t key_count = std::min<int64_t>(kKeyTile, s - key);
-        pack_panels(k.as<T>() + batch * k.strides[0] + key_head * k.strides[1] + key * k.strides[2], k.strides[2],
-                    k.strides[3], key_count, d, keys);
-        pack_rows(v.as<T>() + batch * v.strides[0] + key_head * v.strides[1] + key * v.strides[2], v.strides[2],
-                  v.strides[3], key_count, dv, C(1), values, value_width, key_count);
+        const T* tile_keys = k.as<T>() + batch * k.strides[0] + key_head * k.strides[1] + key * k.strides[2];
+        const T* tile_values = v.as<T>() + batch * v.strides[0] + key_head * v.strides[1] + key * v.strides[2];
+        if (!few) {
+          pack_panels(tile_keys, k.strides[2], k.strides[3], key_count, d, keys);
+          pack_rows(tile_values, v.strides[2], v.strides[3], key_count, dv, C(1), values, value_width, key_count);
+        }
         for (int64_t query = 0; query < count; query += kQueryTile) {
           const int64_t rows = std::min<int64_t>(kQueryTile, count - query);
           const int64_t seen = mask.visible(first + query + rows, key, key_count);
           if (seen == 0) continue;
           const int64_t score_vectors = (seen + kWidth - 1) / kWidth;
-          multiply<C, Start::kZero>(rows, score_vectors, d, {queries + query * d, d, 1},
-                                    {keys, kTileColumns<C>, kTileColumns<C> * d}, scores, kKeyTile);
+          if (few) {
+            score_few(queries, rows, tile_keys, k.strides[2], seen, d, scores);
+          } else {
+            multiply<C, Start::kZero>(rows, score_vectors, d, {queries + query * d, d, 1},
+                                      {keys, kTileColumns<C>, kTileColumns<C> * d}, scores, kKeyTile);
+          }
           if (!mask.transparent(first + query, key + seen)) {
             mask.apply(batch, head, first + query, rows, key, seen, scores, kKeyTile);
           }
@@ -135,7 +188,9 @@ void attention(KernelContext& ctx, const Command& cmd) {
           const Left<C> weights{scores, kKeyTile, 1};
           const Right<C> right{values, value_width, kTileColumns<C>};
           C* to = results + query * value_width;
-          if (key == 0) {
+          if (few) {
+            weigh_few(scores, rows, tile_values, v.strides[2], seen, dv, factor, to);
+          } else if (key == 0) {
             multiply<C, Start::kZero>(rows, vectors, seen, weights, right, to, value_width);
           } else {
             multiply<C, Start::kScale>(rows, vectors, seen, weights, right, to, value_width, factor);
