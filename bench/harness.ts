@@ -24,6 +24,8 @@ export interface Workload {
   prepare(): Prepared;
   /** How many operations one of our iterations holds; 1 unless given. */
   readonly per?: number;
+  /** Times the JS thread alone: as many iterations as the queue takes without waiting, the device then left to finish untimed. */
+  readonly burst?: number;
   /** Floating-point operations of an iteration, for a share of the machine's peak. */
   readonly flops?: number;
   /** Bytes that an iteration must move. */
@@ -81,7 +83,7 @@ export function summary(y: AnyTensor): number[] {
     sum += value;
     absolute += Math.abs(value);
   }
-  return [sum, absolute, values[Math.floor(values.length / 3)]!];
+  return [sum / absolute, absolute / values.length, values[Math.floor(values.length / 3)]!];
 }
 
 const threads = process.env['HADAL_NUM_THREADS'] ?? '2';
@@ -124,24 +126,34 @@ export class Peer {
 const turnSeconds = 0.3;
 const turns = 9;
 
-function timeOurs(prepared: Prepared, iterations: number): number {
-  const start = process.hrtime.bigint();
-  for (let i = 0; i < iterations; i++) prepared.step();
-  synchronize();
-  return Number(process.hrtime.bigint() - start) / 1e9;
+function timeOurs(prepared: Prepared, iterations: number, burst: number | undefined): number {
+  if (burst === undefined) {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < iterations; i++) prepared.step();
+    synchronize();
+    return Number(process.hrtime.bigint() - start) / 1e9;
+  }
+  let nanoseconds = 0n;
+  for (let done = 0; done < iterations; done += burst) {
+    const start = process.hrtime.bigint();
+    for (let i = done; i < Math.min(done + burst, iterations); i++) prepared.step();
+    nanoseconds += process.hrtime.bigint() - start;
+    synchronize();
+  }
+  return Number(nanoseconds) / 1e9;
 }
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Runs a workload in turns with its twin. */
 export async function measure(workload: Workload, peer: Peer | undefined): Promise<Result> {
-  const { name, twin = name, per = 1, tolerance = 1e-4, flops, bytes, reach, budget } = workload;
+  const { name, twin = name, per = 1, burst, tolerance = 1e-4, flops, bytes, reach, budget } = workload;
   const prepared = workload.prepare();
   const theirs = peer === undefined ? undefined : (await peer.request<{ check: number[] }>({ setup: twin })).check;
   const agrees = theirs?.every((value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)));
   let count = 1;
-  let seconds = timeOurs(prepared, 1);
-  while (seconds < turnSeconds / 4) seconds = timeOurs(prepared, (count *= 2));
+  let seconds = timeOurs(prepared, 1, burst);
+  while (seconds < turnSeconds / 4) seconds = timeOurs(prepared, (count *= 2), burst);
   count = Math.max(1, Math.round((count * turnSeconds) / seconds));
   let peerCount = 1;
   const timePeer = async (n: number): Promise<number> => (await peer!.request<{ seconds: number }>({ run: n })).seconds;
@@ -153,7 +165,7 @@ export async function measure(workload: Workload, peer: Peer | undefined): Promi
   const ours: number[] = [];
   const peers: number[] = [];
   for (let turn = 0; turn < turns; turn++) {
-    ours.push(timeOurs(prepared, count) / count / per);
+    ours.push(timeOurs(prepared, count, burst) / count / per);
     if (peer !== undefined) peers.push((await timePeer(peerCount)) / peerCount);
     await new Promise((resolve) => setTimeout(resolve, 20)); // both sides' threads come to rest
   }

@@ -11,6 +11,7 @@ function addition(name: string, twin: string, recorded: boolean, scoped: boolean
     name,
     twin,
     per: additions,
+    burst: 10, // 1,000 commands: half the stream's queue
     budget,
     prepare() {
       const a = wave([8, 8], 1).requiresGrad_(recorded);

@@ -18,7 +18,7 @@ import {
   submitRecord,
 } from '../runtime/recorder';
 import { Storage } from '../runtime/storage';
-import { codes, isFloat, sizes, type DType } from '../tensor/dtype';
+import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
@@ -112,7 +112,7 @@ export interface OutputSpec {
 function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType): void {
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
-    if (typeof input === 'number') recordNumber(input, codes[dtype], shape);
+    if (typeof input === 'number') recordNumber(input, codeOf(dtype), shape);
     else if (input === undefined) recordAbsent();
     else if (op.pointwise === true && input.shape !== shape) recordBroadcast(input, shape);
     else recordTensor(input);
@@ -155,10 +155,10 @@ export function run<Context>(
 ): AnyTensor {
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
   encodeInputs(op, inputs, nativeShape, operandDType);
-  const position = recordFresh(codes[dtype], nativeShape);
+  const position = recordFresh(codeOf(dtype), nativeShape);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
-  const storage = new Storage(device, sizeOf(shape) * sizes[dtype], op.name);
+  const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
   claimOutput(storage, position);
   const first = inputs[0];
   const strides =
@@ -179,12 +179,12 @@ export function runMany<Context>(
   const device = deviceOf(op, inputs);
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
   encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype);
-  const positions = outputs.map(({ shape, dtype }) => recordFresh(codes[dtype], shape));
+  const positions = outputs.map(({ shape, dtype }) => recordFresh(codeOf(dtype), shape));
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
   // The words of all outputs are read before anything else is recorded.
   const results = outputs.map(({ shape, dtype }, i) => {
-    const storage = new Storage(device, sizeOf(shape) * sizes[dtype], op.name);
+    const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
     claimOutput(storage, positions[i]!);
     return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, true) as AnyTensor;
   });

@@ -43,11 +43,21 @@ export const sizes: Readonly<Record<DType, number>> = {
   bool: 1,
 };
 
+// Looking a name up in a table takes 25 ns where many names have been seen; the usual dtype is spared it.
+/** The code of a dtype. */
+export function codeOf(dtype: DType): number {
+  return dtype === 'float32' ? codes.float32 : codes[dtype];
+}
+/** The bytes per element of a dtype. */
+export function bytesOf(dtype: DType): number {
+  return dtype === 'float32' ? sizes.float32 : sizes[dtype];
+}
+
 export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(codes, value);
 }
 export function isFloat(dtype: DType): dtype is FloatDType {
-  return codes[dtype] <= codes.bfloat16;
+  return codeOf(dtype) <= codes.bfloat16;
 }
 /** Integers without bool. */
 export function isInt(dtype: DType): dtype is IntDType {

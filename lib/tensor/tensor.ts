@@ -7,7 +7,7 @@ import { native, translated } from '../runtime/native';
 import type { Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
-import { arrays, codes, decode, isFloat, sizes } from './dtype';
+import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
 import { Edge, type GradientHook } from './node';
 import type { Shape } from './shape-types';
@@ -37,7 +37,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     /** Whether the elements lie in row-major order without gaps. */
     readonly isContiguous: boolean,
   ) {
-    this.dtypeCode = codes[dtype];
+    this.dtypeCode = codeOf(dtype);
   }
 
   /** The number of axes. */
