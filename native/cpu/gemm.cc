@@ -106,9 +106,12 @@ class Product {
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
     packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
     const bool direct_a = pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % 2 == 0 : !kConverts;
-    // Rows of a at a distance of whole pages share a set of the L1 cache, which has twelve ways or eight.
-    const bool aliases = g_.a_column == 1 && g_.a_row * int64_t{sizeof(E)} % 4096 == 0;
-    packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && !(g_.m <= kDirectRows && g_.a_row == 1));
+    // Rows of a that are adjacent along k are as good where they lie (128³ and 256³ gain 10 % unpacked), unless their distance
+    // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
+    const int64_t distance = g_.a_column == 1 ? g_.a_row * int64_t{sizeof(E)} : 0;
+    const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
+    const bool stays = g_.a_column == 1 ? distance % 2048 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
+    packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && !stays);
     strips_ = ceil_div(g_.m, !packs_a_ && aliases ? std::min(8, max_rows(widest_)) : max_rows(widest_));
   }
 
