@@ -15,7 +15,6 @@ struct Command {
   static constexpr int kInlineAttributes = 24;
 
   Op op{};
-  uint64_t sequence = 0;
   int input_count = 0;
   int output_count = 0;
   int attribute_count = 0;

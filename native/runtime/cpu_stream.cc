@@ -6,6 +6,7 @@
 #include <unistd.h>
 #endif
 
+#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -64,7 +65,9 @@ inline void heavy_fence() {
 }  // namespace
 
 CpuStream::CpuStream(const CpuKernelTable& kernels)
-    : kernels_(kernels), queue_(std::make_unique<Entry[]>(kQueueLength)), thread_(&CpuStream::run, this) {}
+    : kernels_(kernels),
+      ring_(std::make_unique_for_overwrite<uint64_t[]>(kRingWords)),
+      thread_(&CpuStream::run, this) {}
 
 CpuStream::~CpuStream() {
   stopping_ = true;
@@ -76,24 +79,116 @@ CpuStream::~CpuStream() {
   for (const ScratchBlock& block : scratch_) std::free(block.data);
 }
 
-CpuStream::Entry& CpuStream::next_entry() {
-  if (submitted_ - completed_seen_ >= kQueueLength) {
-    completed_seen_ = completed_.load(std::memory_order_acquire);
-    if (submitted_ - completed_seen_ >= kQueueLength) {
-      wait_for(submitted_ - kQueueLength / 2);
-      completed_seen_ = completed_.load(std::memory_order_acquire);
+// Entries of the ring. A command is
+//   kind, op, counts of inputs, outputs and attributes
+//   per tensor: dtype, rank and layout; then its address and shape, and its strides unless it is contiguous; or, for an
+//   immediate operand, its value and shape
+//   attributes
+// and one too large for the ring holds the address of the same words on the heap. A copy is the Copy itself.
+enum class EntryKind : uint64_t { kCommand, kLargeCommand, kCopy, kSkip };
+enum class Layout : uint64_t { kContiguous, kStrided, kImmediate, kAbsent };
+
+namespace {
+
+constexpr uint64_t kCommandHeaderWords = 2;
+
+uint64_t words_of(const Command& command) {
+  uint64_t words = kCommandHeaderWords + static_cast<uint64_t>(command.attribute_count);
+  const int tensors = command.input_count + command.output_count;
+  for (int i = 0; i < tensors; ++i) words += 2 + 2 * static_cast<uint64_t>(command.tensors[i].rank);  // an upper bound
+  return words;
+}
+
+uint64_t* write_command(const Command& command, uint64_t* word) {
+  const int tensors = command.input_count + command.output_count;
+  *word++ = static_cast<uint64_t>(EntryKind::kCommand) | static_cast<uint64_t>(command.op) << 8 |
+            static_cast<uint64_t>(command.attribute_count) << 32;
+  *word++ = static_cast<uint64_t>(command.input_count) | static_cast<uint64_t>(command.output_count) << 32;
+  for (int i = 0; i < tensors; ++i) {
+    const TensorView& view = command.tensors[i];
+    const bool immediate = view.data == reinterpret_cast<const std::byte*>(&command.immediates[i]);
+    const Layout layout = !view.present()          ? Layout::kAbsent
+                          : immediate              ? Layout::kImmediate
+                          : view.is_contiguous()   ? Layout::kContiguous
+                                                   : Layout::kStrided;
+    *word++ = static_cast<uint64_t>(view.dtype) | static_cast<uint64_t>(view.rank) << 8 |
+              static_cast<uint64_t>(layout) << 16;
+    if (layout == Layout::kAbsent) continue;
+    *word++ = immediate ? std::bit_cast<uint64_t>(command.immediates[i]) : reinterpret_cast<uint64_t>(view.data);
+    for (int axis = 0; axis < view.rank; ++axis) *word++ = static_cast<uint64_t>(view.shape[axis]);
+    if (layout != Layout::kStrided) continue;
+    for (int axis = 0; axis < view.rank; ++axis) *word++ = static_cast<uint64_t>(view.strides[axis]);
+  }
+  for (int i = 0; i < command.attribute_count; ++i) *word++ = std::bit_cast<uint64_t>(command.attributes[i]);
+  return word;
+}
+
+const uint64_t* read_command(Command& command, const uint64_t* word) {
+  command.op = static_cast<Op>((*word >> 8) & 0xffff);
+  command.attribute_count = static_cast<int>(*word++ >> 32);
+  command.input_count = static_cast<int>(*word & 0xffffffff);
+  command.output_count = static_cast<int>(*word++ >> 32);
+  const int tensors = command.input_count + command.output_count;
+  command.reserve(tensors, command.attribute_count);
+  for (int i = 0; i < tensors; ++i) {
+    TensorView& view = command.tensors[i];
+    view.dtype = static_cast<DType>(*word & 0xff);
+    view.rank = static_cast<int>((*word >> 8) & 0xff);
+    const auto layout = static_cast<Layout>(*word++ >> 16);
+    if (layout == Layout::kAbsent) {
+      view.data = nullptr;
+      continue;
+    }
+    if (layout == Layout::kImmediate) {
+      command.immediates[i] = std::bit_cast<double>(*word++);
+      view.data = reinterpret_cast<std::byte*>(&command.immediates[i]);
+    } else {
+      view.data = reinterpret_cast<std::byte*>(*word++);
+    }
+    for (int axis = 0; axis < view.rank; ++axis) view.shape[axis] = static_cast<int64_t>(*word++);
+    if (layout == Layout::kStrided) {
+      for (int axis = 0; axis < view.rank; ++axis) view.strides[axis] = static_cast<int64_t>(*word++);
+    } else if (layout == Layout::kImmediate) {
+      for (int axis = 0; axis < view.rank; ++axis) view.strides[axis] = 0;
+    } else {
+      int64_t stride = 1;
+      for (int axis = view.rank - 1; axis >= 0; --axis) {
+        view.strides[axis] = stride;
+        stride *= std::max<int64_t>(view.shape[axis], 1);
+      }
     }
   }
-  return queue_[submitted_ % kQueueLength];
+  for (int i = 0; i < command.attribute_count; ++i) command.attributes[i] = std::bit_cast<double>(*word++);
+  return word;
 }
 
-Command& CpuStream::next_command() {
-  Entry& entry = next_entry();
-  entry.is_copy = false;
-  return entry.command;
+}  // namespace
+
+uint64_t* CpuStream::reserve(uint64_t words) {
+  const uint64_t to_end = kRingWords - written_ % kRingWords;
+  const uint64_t needed = words <= to_end ? words : to_end + words;
+  const auto full = [&] {
+    return submitted_ - completed_seen_ >= kQueueLength || written_ + needed - consumed_seen_ > kRingWords;
+  };
+  if (full()) {
+    consumed_seen_ = consumed_.load(std::memory_order_acquire);
+    completed_seen_ = completed_.load(std::memory_order_acquire);
+    while (full()) {
+      // Waiting for half of what is queued lets both threads run for a while without meeting.
+      wait_for(submitted_ - (submitted_ - completed_seen_) / 2);
+      completed_seen_ = completed_.load(std::memory_order_acquire);
+      consumed_seen_ = consumed_.load(std::memory_order_acquire);
+    }
+  }
+  if (words > to_end) {
+    ring_[written_ % kRingWords] = static_cast<uint64_t>(EntryKind::kSkip);
+    written_ += to_end;
+  }
+  return &ring_[written_ % kRingWords];
 }
 
-void CpuStream::commit() {
+void CpuStream::publish(uint64_t words) {
+  written_ += words;
   ++submitted_;
   published_.store(submitted_, std::memory_order_release);
   light_fence();
@@ -103,6 +198,31 @@ void CpuStream::commit() {
   }
 }
 
+Command& CpuStream::next_command() { return next_; }
+
+void CpuStream::commit() {
+  const uint64_t words = words_of(next_);
+  if (words <= kRingWords / 4) {
+    uint64_t* const start = reserve(words);
+    publish(static_cast<uint64_t>(write_command(next_, start) - start));
+    return;
+  }
+  auto* large = new uint64_t[words];
+  write_command(next_, large);
+  uint64_t* const start = reserve(2);
+  start[0] = static_cast<uint64_t>(EntryKind::kLargeCommand);
+  start[1] = reinterpret_cast<uint64_t>(large);
+  publish(2);
+}
+
+void CpuStream::commit_copy(const Copy& copy) {
+  constexpr uint64_t kWords = 1 + sizeof(Copy) / sizeof(uint64_t);
+  uint64_t* const start = reserve(kWords);
+  start[0] = static_cast<uint64_t>(EntryKind::kCopy);
+  std::memcpy(start + 1, &copy, sizeof copy);
+  publish(kWords);
+}
+
 void CpuStream::write(const Block& block, size_t offset, const void* from, size_t bytes) {
   std::byte* to = block.data + offset;
   if (completed_.load(std::memory_order_acquire) >= block.freed_at) {
@@ -110,26 +230,13 @@ void CpuStream::write(const Block& block, size_t offset, const void* from, size_
     std::memcpy(to, from, bytes);
     return;
   }
-  Entry& entry = next_entry();
-  entry.is_copy = true;
-  entry.staged = std::make_unique_for_overwrite<std::byte[]>(bytes);
-  std::memcpy(entry.staged.get(), from, bytes);
-  entry.from = entry.staged.get();
-  entry.to = to;
-  entry.bytes = bytes;
-  entry.listener = nullptr;
-  commit();
+  auto* staged = new std::byte[bytes];
+  std::memcpy(staged, from, bytes);
+  commit_copy({to, staged, bytes, staged, nullptr, nullptr});
 }
 
 void CpuStream::read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) {
-  Entry& entry = next_entry();
-  entry.is_copy = true;
-  entry.from = from;
-  entry.to = to;
-  entry.bytes = bytes;
-  entry.listener = listener;
-  entry.token = token;
-  commit();
+  commit_copy({to, from, bytes, nullptr, listener, token});
 }
 
 void CpuStream::wait_for(uint64_t sequence) {
@@ -159,6 +266,7 @@ bool CpuStream::take_error(StreamError& error) {
 
 void CpuStream::run() {
   uint64_t done = 0;
+  uint64_t position = 0;
   for (;;) {
     const auto ready = [&] {
       return published_.load(std::memory_order_acquire) > done || stopping_.load(std::memory_order_relaxed);
@@ -170,11 +278,14 @@ void CpuStream::run() {
       work_arrived_.wait(lock, ready);
       worker_asleep_ = false;
     }
-    if (stopping_) return;
     const uint64_t end = published_.load(std::memory_order_acquire);
-    while (done < end && !stopping_.load(std::memory_order_relaxed)) {
-      run_entry(queue_[done % kQueueLength], done + 1);
+    while (done < end) {
+      if (static_cast<EntryKind>(ring_[position % kRingWords] & 0xff) == EntryKind::kSkip) {
+        position += kRingWords - position % kRingWords;
+      }
+      position += run_entry(&ring_[position % kRingWords], done + 1);
       ++done;
+      consumed_.store(position, std::memory_order_relaxed);
       completed_.store(done, std::memory_order_release);
       light_fence();
       if (waiter_asleep_.load(std::memory_order_relaxed)) {
@@ -182,16 +293,43 @@ void CpuStream::run() {
         work_done_.notify_all();
       }
     }
+    if (stopping_.load(std::memory_order_relaxed)) return;
   }
 }
 
-void CpuStream::run_entry(Entry& entry, uint64_t sequence) {
-  if (entry.is_copy) {
-    if (entry.bytes != 0) std::memcpy(entry.to, entry.from, entry.bytes);
-    entry.staged.reset();
-    if (entry.listener != nullptr) entry.listener->read_done(entry.token);
-    return;
+uint64_t CpuStream::run_entry(const uint64_t* words, uint64_t sequence) {
+  switch (static_cast<EntryKind>(words[0] & 0xff)) {
+    case EntryKind::kCopy: {
+      Copy copy;
+      std::memcpy(&copy, words + 1, sizeof copy);
+      run_copy(copy);
+      return 1 + sizeof copy / sizeof(uint64_t);
+    }
+    case EntryKind::kLargeCommand: {
+      const std::unique_ptr<uint64_t[]> large(reinterpret_cast<uint64_t*>(words[1]));
+      read_command(current_, large.get());
+      run_command(sequence);
+      return 2;
+    }
+    default: {
+      const uint64_t* const end = read_command(current_, words);
+      run_command(sequence);
+      return static_cast<uint64_t>(end - words);
+    }
   }
+}
+
+void CpuStream::run_copy(const Copy& copy) {
+  if (!stopping_.load(std::memory_order_relaxed)) {
+    if (copy.bytes != 0) std::memcpy(copy.to, copy.from, copy.bytes);
+    if (copy.listener != nullptr) copy.listener->read_done(copy.token);
+  }
+  delete[] copy.staged;
+}
+
+void CpuStream::run_command(uint64_t sequence) {
+  if (stopping_.load(std::memory_order_relaxed)) return;
+  const Command& command = current_;
   const auto keep_error = [&](ErrorCode code, const std::string& message) {
     std::lock_guard lock(error_mutex_);
     if (has_error_) return;
@@ -199,13 +337,13 @@ void CpuStream::run_entry(Entry& entry, uint64_t sequence) {
     has_error_.store(true, std::memory_order_release);
   };
   try {
-    kernels_.kernels[static_cast<int>(entry.command.op)](*this, entry.command);
+    kernels_.kernels[static_cast<int>(command.op)](*this, command);
   } catch (const Error& error) {
     keep_error(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    keep_error(ErrorCode::kOutOfMemory, std::string(entry.command.name()) + ": out of scratch memory");
+    keep_error(ErrorCode::kOutOfMemory, std::string(command.name()) + ": out of scratch memory");
   } catch (const std::exception& error) {
-    keep_error(ErrorCode::kInternal, std::string(entry.command.name()) + ": " + error.what());
+    keep_error(ErrorCode::kInternal, std::string(command.name()) + ": " + error.what());
   }
   for (ScratchBlock& block : scratch_) block.used = 0;
 }

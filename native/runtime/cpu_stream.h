@@ -36,23 +36,30 @@ class CpuStream final : public Backend, private KernelContext {
   bool take_error(StreamError& error) override;
 
  private:
-  // A queue entry runs a command, or copies bytes between host and device memory.
-  struct Entry {
-    Command command;
-    bool is_copy = false;
-    void* to = nullptr;
-    const void* from = nullptr;
-    size_t bytes = 0;
-    std::unique_ptr<std::byte[]> staged;  // what `from` points to, when the copy owns it
-    ReadListener* listener = nullptr;
-    void* token = nullptr;
-  };
-  // A GPT step is some 600 commands: JS submits a whole step and goes on to its next `await` without waiting.
+  // The queue is a ring of words: a command takes some 15 of them, two cache lines, where the Command itself would take ten.
+  // Every line written here has to come back from the other core first, so that is what an op costs most.
+  static constexpr uint64_t kRingWords = uint64_t{1} << 16;
+  // JS may run this far ahead: a GPT step is some 600 commands, so it submits a whole step and goes on to its next `await`.
   static constexpr uint64_t kQueueLength = 2048;
 
-  Entry& next_entry();
+  struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+    std::byte* staged;  // what `from` points to, when the copy owns it; else null
+    ReadListener* listener;
+    void* token;
+  };
+
+  // Room for `words` words in one piece; waits while the queue is full.
+  uint64_t* reserve(uint64_t words);
+  void publish(uint64_t words);
+  void commit_copy(const Copy& copy);
   void run();
-  void run_entry(Entry& entry, uint64_t sequence);
+  // Runs what starts at `words`, or only frees it once the stream is stopping; answers how many words it took.
+  uint64_t run_entry(const uint64_t* words, uint64_t sequence);
+  void run_command(uint64_t sequence);
+  void run_copy(const Copy& copy);
   void wait_for(uint64_t sequence);
 
   const Blas& blas() const override;
@@ -62,12 +69,17 @@ class CpuStream final : public Backend, private KernelContext {
 
   const CpuKernelTable& kernels_;
   Allocator allocator_;
-  std::unique_ptr<Entry[]> queue_;
+  Command next_;     // JS thread only: filled by decode, then written to the ring
+  Command current_;  // stream thread only: read from the ring
+  std::unique_ptr<uint64_t[]> ring_;
   // Each line is written by one side only, and the flags hardly ever: a line that bounces between cores costs 0.1 to 0.2 µs.
-  uint64_t submitted_ = 0;       // JS thread only; equals published_
-  uint64_t completed_seen_ = 0;  // JS thread only; a lower bound of completed_
+  uint64_t submitted_ = 0;       // JS thread only: commands and copies so far; equals published_
+  uint64_t written_ = 0;         // JS thread only: words so far, those skipped at the ring's end included
+  uint64_t completed_seen_ = 0;  // JS thread only: lower bounds of completed_ and consumed_
+  uint64_t consumed_seen_ = 0;
   alignas(64) std::atomic<uint64_t> published_{0};
-  alignas(64) std::atomic<uint64_t> completed_{0};
+  alignas(64) std::atomic<uint64_t> completed_{0};  // commands and copies that have run
+  std::atomic<uint64_t> consumed_{0};               // words that have been read
   alignas(64) std::atomic<bool> worker_asleep_{false};
   std::atomic<bool> waiter_asleep_{false};
   std::atomic<bool> stopping_{false};
