@@ -41,7 +41,9 @@ function placed(x: AnyTensor, rows: number, columns: number, offset: number): An
   // Element i stands in row i of a diagonal above the corner, in column i of one below.
   const missing = (offset >= 0 ? rows : columns) - x.shape[x.rank - 1]!;
   const padded = missing > 0 ? x.pad([[0, missing]]) : x;
-  return where(mask, padded.unsqueeze(offset >= 0 ? -1 : -2), 0);
+  // A number would make int64 of bool.
+  const zero: AnyTensor = zeros([], { dtype: x.dtype });
+  return where(mask, padded.unsqueeze(offset >= 0 ? -1 : -2), zero);
 }
 
 export interface DiagonalOptions {

@@ -233,6 +233,7 @@ describe('filled and counted', () => {
     ['full of true', full([1], true), 'bool', [1], [1]],
     ['zerosLike', zerosLike(tensor([1n])), 'int64', [1], [0]],
     ['onesLike in another dtype', onesLike(tensor([1n]), { dtype: 'bool' }), 'bool', [1], [1]],
+    ['fullLike', hadal.fullLike(tensor([1.5, 2]), 7), 'float32', [2], [7, 7]],
     ['arange', arange(3), 'float32', [3], [0, 1, 2]],
     ['arange in steps', arange(1, 2, 0.25, { dtype: 'float64' }), 'float64', [4], [1, 1.25, 1.5, 1.75]],
     ['arange downwards', arange(3, 0, -1, { dtype: 'int32' }), 'int32', [3], [3, 2, 1]],
@@ -300,6 +301,7 @@ describe('filled and counted', () => {
   });
 
   test('empty has the shape', () => {
+    expect(hadal.emptyLike(tensor([[1n]])).dataSync()).toHaveLength(1);
     expect([empty([2, 0, 3]).shape, empty([4], { dtype: 'int16' }).dataSync()]).toEqual([
       [2, 0, 3],
       expect.any(Int16Array),

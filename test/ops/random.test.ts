@@ -133,6 +133,14 @@ describe('distributions', () => {
     expect(values(randperm(0))).toEqual([]);
   });
 
+  test('like another tensor: its shape and dtype, where not given', () => {
+    const x = zeros([3, 40], { dtype: 'float64' });
+    for (const y of [hadal.randLike(x), hadal.randnLike(x), hadal.randintLike(x, 0, 100)]) {
+      expect([y.shape, y.dtype, new Set(values(y)).size > 20]).toEqual([[3, 40], 'float64', true]);
+    }
+    expect(hadal.randLike(x, { dtype: 'float16' }).dtype).toBe('float16');
+  });
+
   test('multinomial draws in proportion, and nothing twice without replacement', () => {
     const weights = tensor([
       [1, 0, 3],

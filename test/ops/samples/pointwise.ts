@@ -246,6 +246,13 @@ const unary: Record<string, Line> = {
   },
 };
 
+const geluTanh: Line = {
+  ...floating,
+  value: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  rest: [{ approximate: 'tanh' }],
+  variant: 'tanh form',
+};
+
 const whole = [[-5, 5]] as const;
 const divisor = [
   [-5, 5],
@@ -442,6 +449,7 @@ export const samples: Sample[] = [
   ...glu,
   isClose,
   ...Object.entries(unary).flatMap(([op, line]) => samplesOf(op, line)),
+  ...samplesOf('gelu', geluTanh),
   ...Object.entries(binary).flatMap(([op, line]) => samplesOf(op, { ...line, operands: 2 })),
   ...Object.entries(gradientsOfRemainders).map(([op, line]) => samplesOf(op, { ...line, operands: 2 })[0]!),
   ...Object.entries(ternary).flatMap(([op, line]) => samplesOf(op, { ...line, operands: 3 })),

@@ -1,0 +1,122 @@
+/** Products over axes and running products. Their gradients divide by nothing, so zeros among the factors are no exception. */
+import { sumDType, type DType, type SumDType } from '../tensor/dtype';
+import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
+import { normalizeAxes, normalizeAxis, sizeOf } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { ones } from './creation';
+import { eye } from './diagonal';
+import { checkDType, checkTensor, defineOp, installMethods, numbers, run } from './define';
+import { cat } from './movement';
+import { where } from './pointwise-compare';
+import type { ReduceOptions } from './reduce';
+
+interface ProductContext {
+  readonly axes: readonly number[];
+  readonly kept: Shape;
+}
+
+const prodOp = defineOp<ProductContext>('prod', {
+  dtypes: numbers,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const { axes, kept } = node.context;
+    const x = node.input(0);
+    // The reduced axes as one, behind the others.
+    const others = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+    const order = [...others, ...axes];
+    const moved = x.permute(order);
+    const flat = moved.reshape([...others.map((axis) => x.shape[axis]!), sizeOf(axes.map((axis) => x.shape[axis]!))]);
+    const back = x.shape.map((_, axis) => order.indexOf(axis));
+    return [productOfOthers(flat).reshape(moved.shape).permute(back).mul(g.reshape(kept))];
+  },
+});
+
+/** For every element of the last axis the product of the others: of those before times of those behind. */
+function productOfOthers(x: AnyTensor): AnyTensor {
+  const count = x.shape[x.rank - 1]!;
+  if (count === 0) return x;
+  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype });
+  const before = cat([one, x.narrow(-1, 0, count - 1).cumprod(-1)], -1);
+  const behind = cat(
+    [
+      x
+        .narrow(-1, 1, count - 1)
+        .flip(-1)
+        .cumprod(-1)
+        .flip(-1),
+      one,
+    ],
+    -1,
+  );
+  return before.mul(behind);
+}
+
+/**
+ * The product over `axes`, all of them unless given: y = Π x. Integers are multiplied in int64.
+ *
+ * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @example
+ * prod(tensor([[1, 2], [3, 4]]), 0); // [3, 8]
+ */
+export function prod<
+  S extends Shape,
+  D extends DType,
+  const A extends Axes = undefined,
+  const K extends boolean = false,
+>(
+  x: Tensor<S, D>,
+  axes?: A & Ok<AxisCheck<S, A, 'prod'>>,
+  options?: ReduceOptions<K>,
+): Tensor<Reduce<S, A, K>, SumDType<D>>;
+export function prod(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
+  checkTensor('prod', x);
+  checkDType('prod', x.dtype, prodOp.dtypes);
+  const reduced = normalizeAxes('prod', axes, x.shape);
+  const kept = x.shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
+  const shape = options.keepDims === true ? kept : kept.filter((_, axis) => !reduced.includes(axis));
+  const dtype = sumDType(x.dtype);
+  return run(prodOp, [x], shape, dtype, undefined, { axes: reduced, kept }, dtype, kept);
+}
+
+const cumprodOp = defineOp<number>('cumprod', {
+  dtypes: numbers,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const axis = node.context;
+    const x = node.input(0).transpose(axis, -1);
+    const count = x.shape[x.rank - 1]!;
+    // Row k holds the running products without factor k; they depend on it from position k on.
+    const diagonal = eye(count, count, { dtype: 'bool' });
+    const rows = where(diagonal, 1, x.unsqueeze(-2)).cumprod(-1).triu();
+    const gx = rows.mul(g.transpose(axis, -1).unsqueeze(-2)).sum(-1);
+    return [gx.transpose(axis, -1)];
+  },
+});
+
+/**
+ * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers are multiplied in int64. The gradient takes memory in proportion to the square of the
+ * axis' size.
+ *
+ * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @example
+ * cumprod(tensor([1, 2, 3]), 0); // [1, 2, 6]
+ */
+export function cumprod<S extends Shape, D extends DType>(x: Tensor<S, D>, axis: number): Tensor<S, SumDType<D>>;
+export function cumprod(x: AnyTensor, axis: number): AnyTensor {
+  checkTensor('cumprod', x);
+  checkDType('cumprod', x.dtype, cumprodOp.dtypes);
+  if (x.rank === 0) return cumprod(x.reshape([1]), axis).reshape([]);
+  const along = normalizeAxis('cumprod', axis, x.shape);
+  return run(cumprodOp, [x], x.shape, sumDType(x.dtype), [along], along);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    prod<const A extends Axes = undefined, const K extends boolean = false>(
+      axes?: A & Ok<AxisCheck<S, A, 'prod'>>,
+      options?: ReduceOptions<K>,
+    ): Tensor<Reduce<S, A, K>, SumDType<D>>;
+    cumprod(axis: number): Tensor<S, SumDType<D>>;
+  }
+}
+installMethods({ prod, cumprod });
