@@ -150,7 +150,9 @@ export async function measure(workload: Workload, peer: Peer | undefined): Promi
   const { name, twin = name, per = 1, burst, tolerance = 1e-4, flops, bytes, reach, budget } = workload;
   const prepared = workload.prepare();
   const theirs = peer === undefined ? undefined : (await peer.request<{ check: number[] }>({ setup: twin })).check;
-  const agrees = theirs?.every((value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)));
+  const agrees = theirs?.every(
+    (value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)),
+  );
   let count = 1;
   let seconds = timeOurs(prepared, 1, burst);
   while (seconds < turnSeconds / 4) seconds = timeOurs(prepared, (count *= 2), burst);

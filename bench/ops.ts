@@ -22,5 +22,9 @@ export const workloads: Workload[] = [
   op('softmax 8192×768', (x) => x.softmax(-1), [8192, 768], 2 * 4 * 8192 * 768),
   op('layer norm 8192×768', (x) => nn.functional.layerNorm(x, 768), [8192, 768], 2 * 4 * 8192 * 768),
   op('sum 64 MB', (x) => x.sum(), [4096, 4096], 4 * 4096 * 4096),
-  op('attention B4 H12 T1024 d64', (x) => nn.functional.scaledDotProductAttention(x, x, x, { causal: true }), [4, 12, 1024, 64]),
+  op(
+    'attention B4 H12 T1024 d64',
+    (x) => nn.functional.scaledDotProductAttention(x, x, x, { causal: true }),
+    [4, 12, 1024, 64],
+  ),
 ];

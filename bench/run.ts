@@ -50,8 +50,14 @@ async function main(): Promise<void> {
   const peer = Peer.start();
   if (peer === undefined) console.log('No Python with torch found (HADAL_PEER_PYTHON): ours alone.');
   const peak = peakGflops();
-  console.log(`${cpus()[0]?.model}, ${devices()[0]!.description}, FMA peak ${peak.toFixed(0)} GFLOP/s, Node ${process.version}`);
-  console.log(['workload'.padEnd(30), 'hadal'.padStart(10), 'PyTorch'.padStart(10), 'ratio'.padStart(7), 'goal'.padStart(9)].join(' '));
+  console.log(
+    `${cpus()[0]?.model}, ${devices()[0]!.description}, FMA peak ${peak.toFixed(0)} GFLOP/s, Node ${process.version}`,
+  );
+  console.log(
+    ['workload'.padEnd(30), 'hadal'.padStart(10), 'PyTorch'.padStart(10), 'ratio'.padStart(7), 'goal'.padStart(9)].join(
+      ' ',
+    ),
+  );
   const results: Result[] = [];
   try {
     for (const [group, workloads] of Object.entries(groups)) {

@@ -27,7 +27,9 @@ function training(optimizer: optim.Adam, lossOf: () => AnyTensor): Training {
 function classifier(model: nn.Sequential, x: AnyTensor): Training {
   fill(model);
   const y = tensor(classes(64, 10));
-  return training(new optim.Adam(model.parameters(), { lr: 1e-3 }), () => nn.functional.crossEntropy(model.forward(x), y));
+  return training(new optim.Adam(model.parameters(), { lr: 1e-3 }), () =>
+    nn.functional.crossEntropy(model.forward(x), y),
+  );
 }
 
 class Block extends nn.Module {
@@ -78,7 +80,9 @@ export class GPT extends nn.Module {
   }
 
   forward(index: AnyTensor): AnyTensor {
-    let x: AnyTensor = this.tokens.forward(index).add(this.positions.forward(arange(index.shape[1]!, { dtype: 'int32' })));
+    let x: AnyTensor = this.tokens
+      .forward(index)
+      .add(this.positions.forward(arange(index.shape[1]!, { dtype: 'int32' })));
     for (const block of this.blocks) x = block.forward(x);
     return nn.functional.linear(this.norm.forward(x), this.tokens.weight);
   }
@@ -102,7 +106,13 @@ export const workloads: Workload[] = [
     reach: 0.6,
     prepare: () =>
       classifier(
-        new nn.Sequential(new nn.Linear(784, 256), new nn.ReLU(), new nn.Linear(256, 128), new nn.ReLU(), new nn.Linear(128, 10)),
+        new nn.Sequential(
+          new nn.Linear(784, 256),
+          new nn.ReLU(),
+          new nn.Linear(256, 128),
+          new nn.ReLU(),
+          new nn.Linear(128, 10),
+        ),
         wave([64, 784], 1),
       ),
   },

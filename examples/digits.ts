@@ -63,7 +63,12 @@ class DigitNet extends nn.Module {
 }
 
 /** Bytes to numbers of mean 0 and deviation 1, about. */
-const normalized = (pixels: AnyTensor): AnyTensor => pixels.cast('float32').mul(1 / 255).sub(0.1307).div(0.3081);
+const normalized = (pixels: AnyTensor): AnyTensor =>
+  pixels
+    .cast('float32')
+    .mul(1 / 255)
+    .sub(0.1307)
+    .div(0.3081);
 
 /** A split as images [n, 1, h, w] of bytes and labels [n]. */
 function datasetOf({ images, labels, count, height, width }: io.DigitSplit) {
@@ -118,7 +123,9 @@ async function main(): Promise<void> {
   const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
   const steps = epochs * loader.length;
   const count = parameters.reduce((sum, parameter) => sum + parameter.size, 0);
-  console.log(`Training ${count.toLocaleString('en')} parameters on ${trainSet.length.toLocaleString('en')} images, ${getNumThreads()} threads`);
+  console.log(
+    `Training ${count.toLocaleString('en')} parameters on ${trainSet.length.toLocaleString('en')} images, ${getNumThreads()} threads`,
+  );
 
   const history: train.HistoryPoint[] = [];
   const start = performance.now();
@@ -131,7 +138,8 @@ async function main(): Promise<void> {
     for await (const [images, labels] of loader) {
       // Warm up over a tenth of the run, then fall along a cosine.
       const done = step / steps;
-      optimizer.groups[0]!.lr = peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 * (1 + Math.cos((Math.PI * (done - 0.1)) / 0.9)));
+      optimizer.groups[0]!.lr =
+        peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 * (1 + Math.cos((Math.PI * (done - 0.1)) / 0.9)));
       optimizer.zeroGrad();
       last = scope(() => {
         const logits = model.forward(normalized(images!));
@@ -153,7 +161,8 @@ async function main(): Promise<void> {
     }
     result = await evaluate(model, testSet);
     const { labels } = splits.test;
-    accuracy = labels.reduce((right, label, i) => right + Number(best(result.probabilities, i) === label), 0) / testSet.length;
+    accuracy =
+      labels.reduce((right, label, i) => right + Number(best(result.probabilities, i) === label), 0) / testSet.length;
     history.push({ step, epoch, valLoss: result.loss, valAccuracy: accuracy });
     progress.log(`epoch ${epoch}: test loss ${result.loss.toFixed(4)}, test accuracy ${(100 * accuracy).toFixed(2)} %`);
   }

@@ -11,7 +11,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { arange, manualSeed, nn, noGrad, optim, scope, tensor, train } from 'hadal';
+import { arange, data, manualSeed, nn, noGrad, optim, scope, tensor, train } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 const usage = `Options:
@@ -65,7 +65,11 @@ class Block extends nn.Module {
     this.norm1 = new nn.LayerNorm(width);
     this.attention = new nn.MultiHeadAttention(width, heads);
     this.norm2 = new nn.LayerNorm(width);
-    this.mlp = new nn.Sequential(new nn.Linear(width, 4 * width), new nn.GELU({ approximate: 'tanh' }), new nn.Linear(4 * width, width));
+    this.mlp = new nn.Sequential(
+      new nn.Linear(width, 4 * width),
+      new nn.GELU({ approximate: 'tanh' }),
+      new nn.Linear(4 * width, width),
+    );
     this.drop = new nn.Dropout(dropout);
   }
 
@@ -120,8 +124,9 @@ function readText(path: string): string {
 
 async function main(): Promise<void> {
   if (values.help) return console.log(usage);
-  const number = (name: 'steps' | 'layers' | 'width' | 'heads' | 'context' | 'batch' | 'lr' | 'dropout' | 'sample' | 'seed'): number =>
-    Number(values[name]);
+  const number = (
+    name: 'steps' | 'layers' | 'width' | 'heads' | 'context' | 'batch' | 'lr' | 'dropout' | 'sample' | 'seed',
+  ): number => Number(values[name]);
   const [context, batch, seed] = [number('context'), number('batch'), number('seed')];
   const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
   manualSeed(seed);
@@ -152,7 +157,9 @@ async function main(): Promise<void> {
     { lr: peak, betas: [0.9, 0.99] },
   );
   const count = parameters.reduce((sum, parameter) => sum + parameter.size, 0);
-  console.log(`${encoded.length.toLocaleString('en')} characters, ${alphabet.length} different; ${count.toLocaleString('en')} parameters`);
+  console.log(
+    `${encoded.length.toLocaleString('en')} characters, ${alphabet.length} different; ${count.toLocaleString('en')} parameters`,
+  );
 
   /** Inputs and targets [rows, context] from the given places. */
   const windows = (source: Int32Array, places: readonly number[]): [AnyTensor, AnyTensor] => {
@@ -173,7 +180,10 @@ async function main(): Promise<void> {
   /** The mean loss over the whole validation text, window after window. */
   async function validate(limit = Infinity): Promise<number> {
     model.eval();
-    const places = Array.from({ length: Math.floor((validation.length - 1) / context) }, (_, i) => i * context).slice(0, limit);
+    const places = Array.from({ length: Math.floor((validation.length - 1) / context) }, (_, i) => i * context).slice(
+      0,
+      limit,
+    );
     let total = 0;
     for (let from = 0; from < places.length; from += batch) {
       const rows = places.slice(from, from + batch);
@@ -183,7 +193,7 @@ async function main(): Promise<void> {
     return total / places.length;
   }
 
-  const random = seededRandom(seed);
+  const random = new data.Random(seed);
   const start = performance.now();
   const steps = number('steps');
   /** How much of the run is over, 0 to 1. */
@@ -194,7 +204,7 @@ async function main(): Promise<void> {
   for (let step = 0, done = 0; (done = elapsed(step)) < 1; step++) {
     const rate = peak * Math.min((step + 1) / 100, 0.05 + 0.475 * (1 + Math.cos(Math.PI * done)));
     for (const group of optimizer.groups) group.lr = rate;
-    const places = Array.from({ length: batch }, () => Math.floor(random() * (training.length - context - 1)));
+    const places = Array.from({ length: batch }, () => random.integer(training.length - context - 1));
     optimizer.zeroGrad();
     const loss = scope(() => {
       const value = lossOf(...windows(training, places));
@@ -209,7 +219,9 @@ async function main(): Promise<void> {
     if (step % 500 === 499) progress.log(`step ${step + 1}: validation loss ${(await validate(64)).toFixed(4)}`);
   }
   progress.stop();
-  console.log(`Validation loss ${(await validate()).toFixed(4)} nats per character after ${((performance.now() - start) / 60_000).toFixed(1)} minutes`);
+  console.log(
+    `Validation loss ${(await validate()).toFixed(4)} nats per character after ${((performance.now() - start) / 60_000).toFixed(1)} minutes`,
+  );
 
   model.eval();
   const written = [codes.get('\n') ?? 0];
@@ -217,22 +229,16 @@ async function main(): Promise<void> {
     const index = tensor(Int32Array.from(written.slice(-context))).reshape([1, -1]);
     const last = noGrad(() => scope(() => model.forward(index).select(1, -1).div(0.8).softmax(-1)));
     const probabilities = (await last.data()) as Float32Array;
-    let left = random();
+    let left = random.uniform();
     const next = probabilities.findIndex((p) => (left -= p) <= 0);
     written.push(next < 0 ? probabilities.length - 1 : next);
   }
-  console.log(written.slice(1).map((code) => alphabet[code]).join(''));
-}
-
-/** Numbers in [0, 1) that a seed decides (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let z = Math.imul(state ^ (state >>> 15), 1 | state);
-    z = (z + Math.imul(z ^ (z >>> 7), 61 | z)) ^ z;
-    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
-  };
+  console.log(
+    written
+      .slice(1)
+      .map((code) => alphabet[code])
+      .join(''),
+  );
 }
 
 void main();

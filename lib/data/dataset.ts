@@ -27,10 +27,13 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<An
 
   constructor(...tensors: T) {
     const length = tensors[0]?.shape[0];
-    if (length === undefined) throw new ArgumentError('TensorDataset: tensors: got none with an axis, expected at least one');
+    if (length === undefined)
+      throw new ArgumentError('TensorDataset: tensors: got none with an axis, expected at least one');
     tensors.forEach((one, i) => {
       if (one.shape[0] !== length) {
-        throw new ShapeError(`TensorDataset: tensors[${i}]: got ${one.shape[0] ?? 'no'} rows, expected ${length} as in tensors[0]`);
+        throw new ShapeError(
+          `TensorDataset: tensors[${i}]: got ${one.shape[0] ?? 'no'} rows, expected ${length} as in tensors[0]`,
+        );
       }
     });
     this.length = length;
@@ -57,6 +60,11 @@ export class Subset<Item> implements Dataset<Item> {
     readonly dataset: Dataset<Item>,
     readonly indices: readonly number[],
   ) {
+    indices.forEach((index, i) => {
+      if (!Number.isInteger(index) || index < 0 || index >= dataset.length) {
+        throw new ArgumentError(`Subset: indices[${i}]: got ${index}, expected an item of ${dataset.length}`);
+      }
+    });
     this.length = indices.length;
     if (dataset.getBatch !== undefined) {
       this.getBatch = (batch) => dataset.getBatch!(batch.map((i) => indices[i]!));

@@ -1,7 +1,7 @@
 /** Batches of a data set, in order or shuffled, made ahead of their use. */
 import { ArgumentError } from '../errors';
 import { collate, type Dataset } from './dataset';
-import { shuffled } from './shuffle';
+import { shuffled } from './random';
 
 export interface DataLoaderOptions<Item, Batch> {
   /** 1 unless given. */
@@ -16,7 +16,7 @@ export interface DataLoaderOptions<Item, Batch> {
   readonly prefetch?: number;
   /** How items become a batch; {@link collate} unless given. */
   readonly collate?: (items: Item[]) => Batch;
-  /** Ends the iteration with the signal's reason. */
+  /** Ends the iteration with the signal's reason, also while a batch is being waited for. */
   readonly signal?: AbortSignal;
 }
 
@@ -70,7 +70,7 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
     };
     for (refill(); pending.length > 0; refill()) {
       signal?.throwIfAborted();
-      yield await pending.shift()!;
+      yield await unlessAborted(pending.shift()!, signal);
     }
   }
 
@@ -86,4 +86,14 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
     const items = await Promise.all(indices.map((index) => this.dataset.get(index)));
     return join === undefined ? (collate(items) as Batch) : join(items);
   }
+}
+
+/** `promise`, or a rejection with the signal's reason if that comes first. (Promise.race would hold every batch until the signal goes.) */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }

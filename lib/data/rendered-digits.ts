@@ -5,6 +5,7 @@
 // Image i depends on the seed and i alone: asking for more images leaves the first ones as they are.
 
 import { ArgumentError } from '../errors';
+import { Random } from './random';
 
 export interface RenderedDigits {
   /** Grey values 0 (paper) to 255 (ink), image after image, row after row. */
@@ -213,72 +214,9 @@ class Canvas {
   }
 }
 
-const { imul, sqrt } = Math; // in the innermost loops: looking up a global costs more than the function does
+const { sqrt } = Math; // in the innermost loops: looking up a global costs more than the function does
 const OUTSIDE = -1e9;
 const MAX_BLUR = 1.1; // pixels from half ink to none
-
-/** xoshiro128** (Blackman and Vigna, 2018), its state filled from the seed and the image's number by splitmix32. */
-class Random {
-  #a: number;
-  #b: number;
-  #c: number;
-  #d: number;
-
-  constructor(seed: number, index: number) {
-    let state = imul((seed % 2 ** 32) | 0, 0x9e3779b1);
-    const next = (word: number): number => {
-      state = (imul(state ^ word, 0x85ebca6b) + 0x9e3779b9) | 0;
-      let mixed = state ^ (state >>> 16);
-      mixed = imul(mixed, 0x21f0aaad);
-      mixed ^= mixed >>> 15;
-      mixed = imul(mixed, 0x735a2d97);
-      return mixed ^ (mixed >>> 15);
-    };
-    this.#a = next(Math.floor(seed / 2 ** 32));
-    this.#b = next(index);
-    this.#c = next(seed);
-    this.#d = next(~index) | 1; // never all zero
-  }
-
-  bits(): number {
-    const product = imul(this.#b, 5);
-    const result = imul((product << 7) | (product >>> 25), 9);
-    const shifted = this.#b << 9;
-    this.#c ^= this.#a;
-    this.#d ^= this.#b;
-    this.#b ^= this.#c;
-    this.#a ^= this.#d;
-    this.#c ^= shifted;
-    this.#d = (this.#d << 11) | (this.#d >>> 21);
-    return result >>> 0;
-  }
-
-  /** From 0 up to 1. */
-  uniform(): number {
-    return this.bits() / 2 ** 32;
-  }
-
-  between(low: number, high: number): number {
-    return low + (high - low) * this.uniform();
-  }
-
-  /** From 0 up to and without `end`. */
-  integer(end: number): number {
-    return Math.floor(this.uniform() * end);
-  }
-
-  normal(): number {
-    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
-  }
-
-  /**
-   * The sum of four bytes, scaled to mean 0 and deviation 1: close enough to normal for grain, and ten times as fast.
-   */
-  roughlyNormal(): number {
-    const bits = this.bits();
-    return ((bits & 255) + ((bits >>> 8) & 255) + ((bits >>> 16) & 255) + (bits >>> 24) - 510) / 147.8;
-  }
-}
 
 function distance(p: Point, q: Point): number {
   return Math.hypot(q[0] - p[0], q[1] - p[1]);
