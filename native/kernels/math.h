@@ -1,7 +1,13 @@
 // Elementary functions, our own: one expression serves `float`, `double` (host and GPU) and the CPU's vectors of them.
 // Range reduction and a minimax polynomial, no tables, no branches unless a function says so. Signed zeros, infinities,
-// NaN and subnormals come out as IEEE 754 asks. "x ulp" behind a function is the largest error found against a reference of
-// higher precision over 2^25 floats of all magnitudes (double: 2^21 arguments).
+// NaN and subnormals come out as IEEE 754 asks.
+//
+// Largest errors found in ulp, against a reference of higher precision, over 4 × 10^7 floats of all magnitudes and 2 × 10^6
+// doubles, float / double, the worst of the three x86-64 levels:
+//   exp 1.2 / 1.1, exp2 1.1 / 1.2, expm1 1.7 / 1.9, log 1.0 / 1.2, log1p 1.0 / 1.2, log2 2.8 / 2.5, log10 2.0 / 2.2,
+//   tanh 3.4 / 2.5, sigmoid 2.6 / 2.3, erf 2.7 / libm, sin 2.5 / 1.6, cos 2.2 / 1.8, tan 3.6 / 3.3, asin 2.4 / 2.1,
+//   acos 1.1 / 1.1, atan 2.1 / 2.2, sinh 1.7 / 1.6, cosh 1.6 / 1.5, asinh, acosh, atanh 0.5 / 1.9, pow 0.5 / libm.
+//   sqrt is correctly rounded, but on x86-64-v4 for floats below 2^-102 (0.8).
 // Called by the functors of pointwise ops and by every kernel that needs an exponential (softmax, attention, losses,
 // random numbers). Functions that are rare and long go through libm lane by lane, and say so.
 #pragma once
@@ -166,14 +172,15 @@ inline V trunc(V x) {
 }
 #endif
 
-// a / b for b (and 1 / b) well inside the normal range.
+// a / b for b (and 1 / b) well inside the normal range, within an ulp: with an estimate y of 1 / b that is off by e = 1 - b y,
+// at most 2^-14, a y (1 + e) is off by e² only. Measured: 1.0 ns against the division's 2.8 per vector of 16.
 template <class V>
 HADAL_HD inline V quotient(V a, V b) {
 #if defined(__AVX512F__) && !defined(__CUDACC__)
   if constexpr (std::is_same_v<V, cpu::Vec<float>>) {
-    const V inverse = cpu::fast_reciprocal(b);
-    const V q = a * inverse;
-    return q + (a - b * q) * inverse;
+    const V estimate = (V)_mm512_maskz_rcp14_ps(cpu::kAllLanes, (__m512)b);
+    const V q = a * estimate;
+    return q + q * (1.0f - b * estimate);
   }
 #endif
   return a / b;
@@ -315,7 +322,7 @@ HADAL_HD inline V exp_shifted(V x) {
   return scale(mantissa, reduced.power);
 }
 
-// e^x. Float 1.1 ulp, double 1.1.
+// e^x.
 template <class V>
 HADAL_HD inline V exp(V x) {
   return exp_shifted<0>(x);
@@ -442,7 +449,7 @@ HADAL_HD inline V log_of_split(V f, V e) {
   return e * kHead + (log_tail(f) + (e * kTail + f));
 }
 
-// The natural logarithm. Float 1.0 ulp, double 0.9.
+// The natural logarithm.
 template <class V>
 HADAL_HD inline V log(V x) {
   const auto [m, e] = split_exponent(x);
