@@ -6,7 +6,7 @@ import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:chil
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
-import { nn, noGrad, synchronize, tensor } from 'hadal';
+import { type nn, noGrad, synchronize, tensor } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 /** A workload that has been set up. */
@@ -114,7 +114,7 @@ export class Peer {
     this.child.stdin.write(`${JSON.stringify(message)}\n`);
     const { value, done } = await this.lines.next();
     if (done === true) throw new Error('the peer ended');
-    return JSON.parse(value as string) as T;
+    return JSON.parse(value) as T;
   }
 
   stop(): void {

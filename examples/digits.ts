@@ -88,7 +88,7 @@ async function evaluate(model: DigitNet, set: ReturnType<typeof datasetOf>) {
         return [logits.softmax(1), nn.functional.crossEntropy(logits, labels!, { reduction: 'sum' })] as const;
       }),
     );
-    probabilities.set((await rows.data()) as Float32Array, done * 10);
+    probabilities.set(await rows.data(), done * 10);
     loss += await total.item();
     done += labels!.size;
   }
@@ -134,14 +134,13 @@ async function main(): Promise<void> {
   let result = { probabilities: new Float32Array(), loss: NaN };
   using progress = new train.ProgressBar({ total: steps * batchSize, unit: 'images' });
   for (let epoch = 1; epoch <= epochs; epoch++) {
-    let last: AnyTensor[] = [];
     for await (const [images, labels] of loader) {
       // Warm up over a tenth of the run, then fall along a cosine.
       const done = step / steps;
       optimizer.groups[0]!.lr =
         peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 * (1 + Math.cos((Math.PI * (done - 0.1)) / 0.9)));
       optimizer.zeroGrad();
-      last = scope(() => {
+      const last = scope(() => {
         const logits = model.forward(normalized(images!));
         const loss = nn.functional.crossEntropy(logits, labels!);
         loss.backward();

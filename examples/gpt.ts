@@ -201,7 +201,7 @@ async function main(): Promise<void> {
     minutes === undefined ? step / steps : (performance.now() - start) / (minutes * 60_000);
   using progress = new train.ProgressBar({ total: 1000, unit: '‰' });
   let smooth = NaN;
-  for (let step = 0, done = 0; (done = elapsed(step)) < 1; step++) {
+  for (let step = 0, done = 0; done < 1; done = elapsed(++step)) {
     const rate = peak * Math.min((step + 1) / 100, 0.05 + 0.475 * (1 + Math.cos(Math.PI * done)));
     for (const group of optimizer.groups) group.lr = rate;
     const places = Array.from({ length: batch }, () => random.integer(training.length - context - 1));

@@ -9,7 +9,8 @@ export type Device = 'cpu' | 'cuda' | `cuda:${number}`;
 export function deviceNumber(op: string, device: Device): number {
   if (device === 'cpu') return 0;
   const match = /^cuda(?::(\d{1,3}))?$/.exec(String(device));
-  if (match === null) throw new DeviceError(`${op}: device: got ${String(device)}, expected cpu, cuda or cuda:<number>`);
+  if (match === null)
+    throw new DeviceError(`${op}: device: got ${String(device)}, expected cpu, cuda or cuda:<number>`);
   return 1 + Number(match[1] ?? 0);
 }
 

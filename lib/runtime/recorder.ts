@@ -3,7 +3,7 @@
  * them. It knows storages and numbers, not tensors; lib/ops/define.ts is its only caller.
  */
 import { native, recover, words } from './native';
-import { adopt, disposedError, Storage } from './storage';
+import { adopt, disposedError, type Storage } from './storage';
 
 /** What the recorder needs of a tensor. */
 export interface RecordedTensor {
