@@ -3,7 +3,8 @@ import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { nextRandom } from '../runtime/random';
 import { isFloat, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
-import type { Shape } from '../tensor/shape-types';
+import type { Attention, AttentionCheck } from '../tensor/layer-shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones } from './creation';
@@ -51,7 +52,9 @@ function composedGradients(
   { scale, causal, dropout }: AttentionContext,
 ): AnyTensor[] {
   if (dropout > 0) {
-    throw new ArgumentError('attention: no composed gradient with dropout: got dropout > 0 with createGraph or a mask that requires a gradient');
+    throw new ArgumentError(
+      'attention: no composed gradient with dropout: got dropout > 0 with createGraph or a mask that requires a gradient',
+    );
   }
   const [b, h, t] = q.shape as [number, number, number];
   const [, shared, s] = k.shape as [number, number, number];
@@ -86,12 +89,12 @@ function composedGradients(
  * const x = randn([2, 4, 16, 8]);
  * scaledDotProductAttention(x, x, x, { causal: true }).shape; // [2, 4, 16, 8]
  */
-export function scaledDotProductAttention<D extends DType>(
-  q: Tensor<Shape, D>,
-  k: Tensor<Shape, D>,
-  v: Tensor<Shape, D>,
+export function scaledDotProductAttention<Q extends Shape, D extends DType, K extends Shape, V extends Shape>(
+  q: Tensor<Q, D>,
+  k: Tensor<K, D>,
+  v: Tensor<V, D> & Ok<AttentionCheck<Q, K, V>>,
   options?: AttentionOptions,
-): Tensor<Shape, D>;
+): Tensor<Attention<Q, V>, D>;
 export function scaledDotProductAttention(
   q: AnyTensor,
   k: AnyTensor,
@@ -105,7 +108,9 @@ export function scaledDotProductAttention(
     checkDType(op, x.dtype, floats);
     if (x.dtype !== q.dtype) throw new DTypeError(`${op}: ${name}: got dtype ${x.dtype}, expected ${q.dtype} as q`);
     if (x.rank !== q.rank || (x.rank !== 3 && x.rank !== 4)) {
-      throw new ShapeError(`${op}: ${name}: got shape ${show(x.shape)}, expected [b, h, t, d] or [h, t, d] for all of q, k and v`);
+      throw new ShapeError(
+        `${op}: ${name}: got shape ${show(x.shape)}, expected [b, h, t, d] or [h, t, d] for all of q, k and v`,
+      );
     }
   }
   if (q.rank === 3) {
@@ -122,13 +127,16 @@ export function scaledDotProductAttention(
     );
   }
   const { causal = false, scale = 1 / Math.sqrt(d), dropout = 0 } = options;
-  if (!(dropout >= 0 && dropout < 1)) throw new ArgumentError(`${op}: dropout: got ${dropout}, expected a probability below 1`);
+  if (!(dropout >= 0 && dropout < 1))
+    throw new ArgumentError(`${op}: dropout: got ${dropout}, expected a probability below 1`);
   let { mask } = options;
   if (mask !== undefined) {
     checkTensor(op, mask, 'mask');
     const full = [b, h, t, s];
     if (!sameShape(broadcastShapes(op, mask.shape, full), full)) {
-      throw new ShapeError(`${op}: mask does not fit: got ${show(mask.shape)}, expected one that broadcasts to ${show(full)}`);
+      throw new ShapeError(
+        `${op}: mask does not fit: got ${show(mask.shape)}, expected one that broadcasts to ${show(full)}`,
+      );
     }
     if (mask.dtype !== 'bool' && !isFloat(mask.dtype)) {
       throw new DTypeError(`${op}: mask: got dtype ${mask.dtype}, expected bool or a floating dtype`);

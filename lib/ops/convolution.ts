@@ -1,7 +1,9 @@
 /** Convolution over two spatial axes. */
-import { ArgumentError, ShapeError } from '../errors';
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { Conv2d, Conv2dCheck } from '../tensor/layer-shape-types';
+import type { Ok, Resize, Shape, SizeAt } from '../tensor/shape-types';
+import type { Multiply } from '../tensor/size-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkTensor, defineOp, floats, installMethods, run } from './define';
@@ -9,22 +11,35 @@ import { checkDType, checkTensor, defineOp, floats, installMethods, run } from '
 /** One number for both spatial axes, or `[height, width]`. */
 export type Pair = number | readonly [number, number];
 
-export interface Conv2dOptions {
+export interface Conv2dOptions<
+  Stride extends Pair = Pair,
+  Padding extends Pair | 'same' | 'valid' = Pair | 'same' | 'valid',
+  Dilation extends Pair = Pair,
+  Groups extends number = number,
+> {
   /** Of the window, in elements; 1 unless given. */
-  readonly stride?: Pair;
+  readonly stride?: Stride;
   /** Zeros added on each side, or `'same'` for an output of the input's size (stride 1 only), or `'valid'` for none; 0 unless given. */
-  readonly padding?: Pair | 'same' | 'valid';
+  readonly padding?: Padding;
   /** Spacing of the window's elements; 1 unless given. */
-  readonly dilation?: Pair;
+  readonly dilation?: Dilation;
   /** Independent groups of channels; 1 unless given. */
-  readonly groups?: number;
+  readonly groups?: Groups;
 }
 
 /** The two numbers of a pair, which must be integers of at least `least`. */
-export function pair(op: string, name: string, value: Pair | undefined, otherwise: Pair, least: number): [number, number] {
+export function pair(
+  op: string,
+  name: string,
+  value: Pair | undefined,
+  otherwise: Pair,
+  least: number,
+): [number, number] {
   const given = value ?? otherwise;
   const result: readonly number[] = typeof given === 'number' ? [given, given] : given;
-  if (!Array.isArray(result) || result.length !== 2 || !result.every((n) => Number.isSafeInteger(n) && n >= least)) {
+  const valid = (list: unknown): boolean =>
+    Array.isArray(list) && list.length === 2 && list.every((n) => Number.isSafeInteger(n) && n >= least);
+  if (!valid(result)) {
     throw new ArgumentError(
       `${op}: ${name}: got ${JSON.stringify(given)}, expected one or two integers of at least ${least}`,
     );
@@ -43,12 +58,32 @@ export function windowCount(
 ): number {
   const room = size + 2 * padding - extent;
   if (room < 0) {
-    throw new ShapeError(`${op}: window larger than the input: got ${extent}, expected at most ${size + 2 * padding}, padding included`);
+    throw new ShapeError(
+      `${op}: window larger than the input: got ${extent}, expected at most ${size + 2 * padding}, padding included`,
+    );
   }
   const count = (ceilMode ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1;
   // A last window that begins in the padding after the input is left out.
   return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
 }
+
+/** The shape of a convolution of S with a weight of shape W. */
+type Convolved<
+  S extends Shape,
+  W extends Shape,
+  Stride extends Pair,
+  Padding extends Pair | 'same' | 'valid',
+  Dilation extends Pair,
+> = Padding extends 'same'
+  ? Resize<S, 1, SizeAt<W, 0>>
+  : Conv2d<
+      S,
+      SizeAt<W, 0>,
+      readonly [SizeAt<W, 2>, SizeAt<W, 3>],
+      Stride,
+      Padding extends Pair ? Padding : 0,
+      Dilation
+    >;
 
 /** What all three convolution kernels are told. */
 interface Geometry {
@@ -70,7 +105,9 @@ const inputGradOp = defineOp<Geometry>('conv2dInputGrad', {
   dtypes: floats,
   saves: { inputs: true },
   gradient: (gg, node) => [
-    node.needs(0) ? run(conv2dOp, [gg, node.input(1), undefined], node.shape(0), gg.dtype, node.context.attributes, node.context) : undefined,
+    node.needs(0)
+      ? run(conv2dOp, [gg, node.input(1), undefined], node.shape(0), gg.dtype, node.context.attributes, node.context)
+      : undefined,
     node.needs(1) ? weightGradient(node.input(0), gg, node.shape(1), node.context) : undefined,
   ],
 });
@@ -78,7 +115,9 @@ const weightGradOp = defineOp<Geometry>('conv2dWeightGrad', {
   dtypes: floats,
   saves: { inputs: true },
   gradient: (gg, node) => [
-    node.needs(0) ? run(conv2dOp, [node.input(1), gg, undefined], node.shape(0), gg.dtype, node.context.attributes, node.context) : undefined,
+    node.needs(0)
+      ? run(conv2dOp, [node.input(1), gg, undefined], node.shape(0), gg.dtype, node.context.attributes, node.context)
+      : undefined,
     node.needs(1) ? inputGradient(node.input(0), gg, node.shape(1), node.context) : undefined,
   ],
 });
@@ -100,18 +139,26 @@ function weightGradient(g: AnyTensor, x: AnyTensor, shape: Shape, geometry: Geom
  * @example
  * conv2d(ones([1, 3, 8, 8]), ones([16, 3, 3, 3]), undefined, { padding: 'same' }).shape; // [1, 16, 8, 8]
  */
-export function conv2d<D extends DType>(
-  x: Tensor<Shape, D>,
-  weight: Tensor<Shape, D>,
+export function conv2d<
+  S extends Shape,
+  D extends DType,
+  W extends Shape,
+  const Stride extends Pair = 1,
+  const Padding extends Pair | 'same' | 'valid' = 0,
+  const Dilation extends Pair = 1,
+  const Groups extends number = 1,
+>(
+  x: Tensor<S, D>,
+  weight: Tensor<W, D> & Ok<Conv2dCheck<S, Multiply<SizeAt<W, 1>, Groups>>>,
   bias?: Tensor<Shape, D>,
-  options?: Conv2dOptions,
-): Tensor<Shape, D>;
+  options?: Conv2dOptions<Stride, Padding, Dilation, Groups>,
+): Tensor<Convolved<S, W, Stride, Padding, Dilation>, D>;
 export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, options: Conv2dOptions = {}): AnyTensor {
   checkTensor('conv2d', x);
   checkTensor('conv2d', weight, 'weight');
   checkDType('conv2d', x.dtype, floats);
   if (weight.dtype !== x.dtype) {
-    throw new ArgumentError(`conv2d: weight: got dtype ${weight.dtype}, expected ${x.dtype} as x`);
+    throw new DTypeError(`conv2d: weight: got dtype ${weight.dtype}, expected ${x.dtype} as x`);
   }
   if (x.rank !== 4 || weight.rank !== 4) {
     throw new ShapeError(
@@ -124,7 +171,9 @@ export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, option
   const [n, channels, height, width] = x.shape as [number, number, number, number];
   const [out, perGroup, kernelH, kernelW] = weight.shape as [number, number, number, number];
   if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0 || out % groups !== 0) {
-    throw new ShapeError(`conv2d: groups: got ${groups}, expected a divisor of ${channels} input and ${out} output channels`);
+    throw new ShapeError(
+      `conv2d: groups: got ${groups}, expected a divisor of ${channels} input and ${out} output channels`,
+    );
   }
   if (perGroup * groups !== channels) {
     throw new ShapeError(
@@ -133,6 +182,7 @@ export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, option
   }
   if (bias !== undefined) {
     checkTensor('conv2d', bias, 'bias');
+    if (bias.dtype !== x.dtype) throw new DTypeError(`conv2d: bias: got dtype ${bias.dtype}, expected ${x.dtype} as x`);
     if (bias.rank !== 1 || bias.shape[0] !== out) {
       throw new ShapeError(`conv2d: bias does not fit: got shape ${show(bias.shape)}, expected [${out}]`);
     }
@@ -146,7 +196,11 @@ export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, option
       throw new ArgumentError(`conv2d: padding: got 'same' with stride ${strideH}, ${strideW}, expected stride 1`);
     }
     // An even extent needs one more zero after than before.
-    if (extentH % 2 === 0 || extentW % 2 === 0) input = x.pad([[0, (extentH - 1) % 2], [0, (extentW - 1) % 2]]);
+    if (extentH % 2 === 0 || extentW % 2 === 0)
+      input = x.pad([
+        [0, (extentH - 1) % 2],
+        [0, (extentW - 1) % 2],
+      ]);
     padding = [Math.floor((extentH - 1) / 2), Math.floor((extentW - 1) / 2)];
   } else if (padding === 'valid') {
     padding = 0;
@@ -164,7 +218,17 @@ export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, option
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    conv2d(weight: Tensor<Shape, D>, bias?: Tensor<Shape, D>, options?: Conv2dOptions): Tensor<Shape, D>;
+    conv2d<
+      W extends Shape,
+      const Stride extends Pair = 1,
+      const Padding extends Pair | 'same' | 'valid' = 0,
+      const Dilation extends Pair = 1,
+      const Groups extends number = 1,
+    >(
+      weight: Tensor<W, D> & Ok<Conv2dCheck<S, Multiply<SizeAt<W, 1>, Groups>>>,
+      bias?: Tensor<Shape, D>,
+      options?: Conv2dOptions<Stride, Padding, Dilation, Groups>,
+    ): Tensor<Convolved<S, W, Stride, Padding, Dilation>, D>;
   }
 }
 installMethods({ conv2d });

@@ -1,7 +1,8 @@
 /** Ops that address elements by integer tensors. Indices live on the device: one out of range is an `IndexError` at the next read. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { isIndex, type DType, type IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { Embedding } from '../tensor/layer-shape-types';
+import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
@@ -13,6 +14,9 @@ export function checkIndex(op: string, index: unknown, name = 'index'): asserts 
   if (!isIndex(index.dtype)) throw new DTypeError(`${op}: ${name}: got dtype ${index.dtype}, expected int32 or int64`);
 }
 
+/** No row: what kernels are told where every row gets a gradient. */
+const noPadding = -1;
+
 interface EmbeddingContext {
   readonly index: AnyTensor;
   readonly paddingIndex: number;
@@ -22,14 +26,24 @@ const embeddingOp: NativeOp<EmbeddingContext> = defineOp<EmbeddingContext>('embe
   dtypes: allDTypes,
   gradient: (g, node) => {
     const { context } = node;
-    return [run(embeddingBackwardOp, [g, context.index], node.shape(0), g.dtype, [context.paddingIndex], context), undefined];
+    return [
+      run(embeddingBackwardOp, [g, context.index], node.shape(0), g.dtype, [context.paddingIndex], context),
+      undefined,
+    ];
   },
 });
 const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward', {
   dtypes: allDTypes,
   gradient: (gg, { context }) => {
-    const rows = run(embeddingOp, [gg, context.index], [...context.index.shape, ...gg.shape.slice(1)], gg.dtype, undefined, context);
-    if (context.paddingIndex < 0) return [rows, undefined];
+    const rows = run(
+      embeddingOp,
+      [gg, context.index],
+      [...context.index.shape, ...gg.shape.slice(1)],
+      gg.dtype,
+      undefined,
+      context,
+    );
+    if (context.paddingIndex === noPadding) return [rows, undefined];
     const kept = context.index.notEqual(context.paddingIndex).cast(gg.dtype);
     return [rows.mul(kept.reshape([...kept.shape, ...new Array<number>(gg.rank - 1).fill(1)])), undefined];
   },
@@ -40,6 +54,9 @@ export interface EmbeddingOptions {
   readonly paddingIndex?: number;
 }
 
+/** The shape of rows of a table W at indices I. */
+type Rows<W extends Shape, I extends Shape> = W extends readonly [number, number] ? Embedding<I, W[1]> : Shape;
+
 /**
  * Rows of a table: y = weight[index], of shape [...index.shape, ...weight.shape[1:]].
  *
@@ -47,24 +64,25 @@ export interface EmbeddingOptions {
  * @example
  * embedding(eye(3), tensor([2, 0], { dtype: 'int32' })); // [[0, 0, 1], [1, 0, 0]]
  */
-export function embedding<D extends DType>(
-  weight: Tensor<Shape, D>,
-  index: Tensor<Shape, IndexDType>,
-  options: EmbeddingOptions = {},
-): Tensor<Shape, D> {
+export function embedding<W extends Shape, D extends DType, I extends Shape>(
+  weight: Tensor<W, D>,
+  index: Tensor<I, IndexDType>,
+  options?: EmbeddingOptions,
+): Tensor<Rows<W, I>, D>;
+export function embedding(weight: AnyTensor, index: AnyTensor, options: EmbeddingOptions = {}): AnyTensor {
   checkTensor('embedding', weight, 'weight');
   checkIndex('embedding', index);
   if (weight.rank < 1) throw new ShapeError(`embedding: weight: got a scalar, expected [rows, …]`);
-  const { paddingIndex = -1 } = options;
   const rows = weight.shape[0]!;
-  if (!Number.isInteger(paddingIndex) || paddingIndex < -1 || paddingIndex >= rows) {
+  const { paddingIndex = noPadding } = options;
+  if (
+    options.paddingIndex !== undefined &&
+    !(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < rows)
+  ) {
     throw new ArgumentError(`embedding: paddingIndex: got ${paddingIndex}, expected a row of ${rows}`);
   }
   const shape = [...index.shape, ...weight.shape.slice(1)];
-  return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex }) as Tensor<
-    Shape,
-    D
-  >;
+  return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex });
 }
 
 interface AxisContext {
@@ -86,7 +104,7 @@ const gatherOp = defineOp<AxisContext>('gather', {
   dtypes: allDTypes,
   saves: { inputs: true },
   gradient: (g, node) => {
-    const zero = zeros(node.shape(0), { dtype: g.dtype, device: g.device }) as AnyTensor;
+    const zero: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
     return [zero.scatterAdd(node.context.axis, node.input(1) as Tensor<Shape, IndexDType>, g), undefined];
   },
 });
@@ -98,12 +116,17 @@ const gatherOp = defineOp<AxisContext>('gather', {
  * @example
  * tensor([[1, 2], [3, 4]]).gather(1, tensor([[1], [0]], { dtype: 'int32' })); // [[2], [3]]
  */
-export function gather<D extends DType>(x: Tensor<Shape, D>, axis: number, index: Tensor<Shape, IndexDType>): Tensor<Shape, D> {
+export function gather<S extends Shape, D extends DType, const A extends number, I extends Shape>(
+  x: Tensor<S, D>,
+  axis: A & Ok<AxisCheck<S, A, 'gather'>>,
+  index: Tensor<I, IndexDType>,
+): Tensor<I, D>;
+export function gather(x: AnyTensor, axis: number, index: AnyTensor): AnyTensor {
   checkTensor('gather', x);
   checkIndex('gather', index);
   const along = normalizeAxis('gather', axis, x.shape);
   checkGather('gather', x.shape, index, along);
-  return run(gatherOp, [x, index], index.shape, x.dtype, [along], { axis: along }) as Tensor<Shape, D>;
+  return run(gatherOp, [x, index], index.shape, x.dtype, [along], { axis: along });
 }
 
 const reductions = { assign: 0, add: 1 } as const;
@@ -111,7 +134,11 @@ const reductions = { assign: 0, add: 1 } as const;
 const scatterAddOp = defineOp<AxisContext>('scatter', {
   dtypes: allDTypes,
   saves: { inputs: true },
-  gradient: (g, node) => [g, undefined, node.needs(2) ? takeBack(g, node.input(1), node.input(2), node.context.axis) : undefined],
+  gradient: (g, node) => [
+    g,
+    undefined,
+    node.needs(2) ? takeBack(g, node.input(1), node.input(2), node.context.axis) : undefined,
+  ],
 });
 
 /** The gradient of what was scattered: picked from where it went. */
@@ -141,15 +168,23 @@ export function scatterAdd<S extends Shape, D extends DType>(
   const along = normalizeAxis('scatterAdd', axis, x.shape);
   checkGather('scatterAdd', x.shape, index, along);
   if (source.rank !== index.rank || index.shape.some((size, i) => size > source.shape[i]!)) {
-    throw new ShapeError(`scatterAdd: source does not fit: got shape ${show(source.shape)}, expected at least ${show(index.shape)}`);
+    throw new ShapeError(
+      `scatterAdd: source does not fit: got shape ${show(source.shape)}, expected at least ${show(index.shape)}`,
+    );
   }
   const inputs = [x, index, (source as AnyTensor).cast(x.dtype)];
-  return run(scatterAddOp, inputs, x.shape, x.dtype, [along, reductions.add], { axis: along }) as unknown as Tensor<S, D>;
+  return run(scatterAddOp, inputs, x.shape, x.dtype, [along, reductions.add], { axis: along }) as unknown as Tensor<
+    S,
+    D
+  >;
 }
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    gather(axis: number, index: Tensor<Shape, IndexDType>): Tensor<Shape, D>;
+    gather<const A extends number, I extends Shape>(
+      axis: A & Ok<AxisCheck<S, A, 'gather'>>,
+      index: Tensor<I, IndexDType>,
+    ): Tensor<I, D>;
     scatterAdd(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D>): Tensor<S, D>;
   }
 }

@@ -2,7 +2,8 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
-import type { Shape } from '../tensor/shape-types';
+import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
+import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { oneHot } from './creation';
@@ -10,12 +11,11 @@ import { checkDType, checkTensor, defineOp, floats, run, runMany } from './defin
 import { checkIndex } from './indexing';
 import { where } from './pointwise-compare';
 
-/** How the losses of all elements become the result. */
-export type Reduction = 'mean' | 'sum' | 'none';
+export type { Reduction };
 
-export interface LossOptions {
+export interface LossOptions<R extends Reduction = Reduction> {
   /** `'mean'` unless given. */
-  readonly reduction?: Reduction;
+  readonly reduction?: R;
 }
 
 export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = 'mean'): AnyTensor {
@@ -51,7 +51,11 @@ const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
 const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats });
 
 /** The gradient by the logits over ops: each row is softmax · Σ targets − targets, for the weighted and smoothed targets. */
-function composedGradient(g: AnyTensor, logits: AnyTensor, { target, weight, attributes }: CrossEntropyContext): AnyTensor {
+function composedGradient(
+  g: AnyTensor,
+  logits: AnyTensor,
+  { target, weight, attributes }: CrossEntropyContext,
+): AnyTensor {
   const [ignoreIndex, smoothing] = attributes as [number, number];
   const classes = logits.shape[1]!;
   const counted = target.notEqual(ignoreIndex);
@@ -60,10 +64,14 @@ function composedGradient(g: AnyTensor, logits: AnyTensor, { target, weight, att
   if (weight === undefined) targets = targets.add(smoothing / classes);
   else targets = targets.add(smoothing / classes).mul(weight);
   const rows = g.mul(counted.cast(g.dtype)).cast(logits.dtype).unsqueeze(1);
-  return logits.softmax(1).mul(targets.sum(1, { keepDims: true })).sub(targets).mul(rows);
+  return logits
+    .softmax(1)
+    .mul(targets.sum(1, { keepDims: true }))
+    .sub(targets)
+    .mul(rows);
 }
 
-export interface CrossEntropyOptions extends LossOptions {
+export interface CrossEntropyOptions<R extends Reduction = Reduction> extends LossOptions<R> {
   /** Of each class, [classes]. The mean is then weighted too. */
   readonly weight?: AnyTensor;
   /** A target that contributes nothing; -100 unless given. */
@@ -80,11 +88,11 @@ export interface CrossEntropyOptions extends LossOptions {
  * @example
  * crossEntropy(tensor([[2, 1, 0]]), tensor([0], { dtype: 'int32' })); // 0.4076
  */
-export function crossEntropy<D extends DType>(
-  logits: Tensor<Shape, D>,
-  target: Tensor<Shape, DType>,
-  options?: CrossEntropyOptions,
-): Tensor<Shape, D>;
+export function crossEntropy<S extends Shape, D extends DType, T extends Shape, const R extends Reduction = 'mean'>(
+  logits: Tensor<S, D>,
+  target: Tensor<T, DType> & Ok<CrossEntropyCheck<S, T>>,
+  options?: CrossEntropyOptions<R>,
+): Tensor<Loss<Targets<S>, R>, D>;
 export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: CrossEntropyOptions = {}): AnyTensor {
   const op = 'crossEntropy';
   checkTensor(op, logits, 'logits');
@@ -94,7 +102,8 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
   }
-  if (logits.rank === 0) throw new ShapeError(`${op}: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]`);
+  if (logits.rank === 0)
+    throw new ShapeError(`${op}: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]`);
   const classAxis = logits.rank === 1 ? 0 : 1;
   const classes = logits.shape[classAxis]!;
   if (weight !== undefined) {
@@ -122,14 +131,19 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   const output = { shape: [target.size], dtype } as const;
   const inputs = [rows, context.target, context.weight];
   const loss = runMany(crossEntropyOp, inputs, [output, output], context.attributes, context)[0]!;
-  if (reduction !== 'mean') return reduceLoss(op, loss, reduction).reshape(reduction === 'none' ? target.shape : []);
+  if (reduction !== 'mean') {
+    const result = reduceLoss(op, loss, reduction);
+    return (reduction === 'none' ? result.reshape(target.shape) : result).cast(logits.dtype);
+  }
   // The mean is over the rows that count, by their weights.
   const counted = context.target.notEqual(ignoreIndex).cast(dtype);
   const total =
     weight === undefined
       ? counted.sum()
-      : counted.mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1) as Tensor<Shape, IndexDType>)).sum();
-  return loss.sum().div(total);
+      : counted
+          .mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1) as Tensor<Shape, IndexDType>))
+          .sum();
+  return loss.sum().div(total).cast(logits.dtype);
 }
 
 /** x with `axis` as its last axis, the others in order. */
@@ -162,9 +176,12 @@ function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void 
   checkTensor(op, target, 'target');
   checkDType(op, input.dtype, floats);
   if (!sameShape(input.shape, target.shape)) {
-    throw new ShapeError(`${op}: shapes differ: got input ${show(input.shape)} and target ${show(target.shape)}, expected one shape`);
+    throw new ShapeError(
+      `${op}: shapes differ: got input ${show(input.shape)} and target ${show(target.shape)}, expected one shape`,
+    );
   }
-  if (!isFloat(target.dtype)) throw new DTypeError(`${op}: target: got dtype ${target.dtype}, expected a floating dtype`);
+  if (!isFloat(target.dtype))
+    throw new DTypeError(`${op}: target: got dtype ${target.dtype}, expected a floating dtype`);
 }
 
 /**
@@ -173,13 +190,17 @@ function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void 
  * @example
  * mseLoss(tensor([1, 2]), tensor([1, 4])); // 2
  */
-export function mseLoss<D extends DType>(input: Tensor<Shape, D>, target: Tensor<Shape, D>, options?: LossOptions): Tensor<Shape, D>;
+export function mseLoss<S extends Shape, D extends DType, T extends Shape, const R extends Reduction = 'mean'>(
+  input: Tensor<S, D>,
+  target: Tensor<T, D> & Ok<SameCheck<S, T, 'mseLoss'>>,
+  options?: LossOptions<R>,
+): Tensor<Loss<S, R>, D>;
 export function mseLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
   checkPrediction('mseLoss', input, target);
   return reduceLoss('mseLoss', input.sub(target).square(), options.reduction);
 }
 
-export interface BceWithLogitsOptions extends LossOptions {
+export interface BceWithLogitsOptions<R extends Reduction = Reduction> extends LossOptions<R> {
   /** Of each element; broadcasts to the input. */
   readonly weight?: AnyTensor;
   /** Of the positive class; broadcasts to the input. */
@@ -187,24 +208,23 @@ export interface BceWithLogitsOptions extends LossOptions {
 }
 
 /**
- * Binary cross entropy of sigmoid(input) and targets in [0, 1], without overflow: max(x, 0) − x·t + log(1 + exp(−|x|)).
+ * Binary cross entropy of sigmoid(x) and targets t in [0, 1], without overflow: −t·log σ(x) − (1 − t)·log σ(−x).
  *
  * @example
  * bceWithLogits(tensor([0]), tensor([1])); // 0.6931
  */
-export function bceWithLogits<D extends DType>(
-  input: Tensor<Shape, D>,
-  target: Tensor<Shape, D>,
-  options?: BceWithLogitsOptions,
-): Tensor<Shape, D>;
+export function bceWithLogits<S extends Shape, D extends DType, T extends Shape, const R extends Reduction = 'mean'>(
+  input: Tensor<S, D>,
+  target: Tensor<T, D> & Ok<SameCheck<S, T, 'bceWithLogits'>>,
+  options?: BceWithLogitsOptions<R>,
+): Tensor<Loss<S, R>, D>;
 export function bceWithLogits(input: AnyTensor, target: AnyTensor, options: BceWithLogitsOptions = {}): AnyTensor {
   checkPrediction('bceWithLogits', input, target);
   const { posWeight, weight } = options;
-  // softplus(x) − x·t; with a positive weight p: (1 − t)·x + (1 + (p − 1)·t)·softplus(−x).
-  let loss =
-    posWeight === undefined
-      ? input.softplus().sub(input.mul(target))
-      : input.sub(input.mul(target)).add(input.neg().softplus().mul(target.mul(posWeight.sub(1)).add(1)));
+  // Two terms of one sign: neither loses digits to the other, whatever the sign and size of the logits.
+  const positive = input.logSigmoid().mul(posWeight === undefined ? target : target.mul(posWeight));
+  const negative = input.neg().logSigmoid().mul(target.neg().add(1));
+  let loss: AnyTensor = positive.add(negative).neg();
   if (weight !== undefined) loss = loss.mul(weight);
   return reduceLoss('bceWithLogits', loss, options.reduction);
 }

@@ -1,9 +1,9 @@
 /** Matrix products. One kernel serves them all: transposed and broadcast operands are views, and a bias is added as the result is written. */
 import { ShapeError } from '../errors';
 import { promote, type DType, type Promote } from '../tensor/dtype';
-import type { MatMul, MatMulCheck } from '../tensor/layer-shape-types';
-import type { Ok, Shape } from '../tensor/shape-types';
-import { broadcastShapes, sameShape, show } from '../tensor/shapes';
+import type { Linear, LinearCheck, MatMul, MatMulCheck } from '../tensor/layer-shape-types';
+import type { Ok, Shape, SizeAt } from '../tensor/shape-types';
+import { broadcastShapes, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkTensor, defineOp, installMethods, numbers, run, withGradient } from './define';
 
@@ -36,7 +36,9 @@ export function matmul(a: AnyTensor, b: AnyTensor): AnyTensor {
   checkTensor('matmul', a, 'a');
   checkTensor('matmul', b, 'b');
   if (a.rank === 0 || b.rank === 0) {
-    throw new ShapeError(`matmul: no axes to multiply: got a ${show(a.shape)} · b ${show(b.shape)}, expected at least vectors`);
+    throw new ShapeError(
+      `matmul: no axes to multiply: got a ${show(a.shape)} · b ${show(b.shape)}, expected at least vectors`,
+    );
   }
   const inner = b.shape[b.rank === 1 ? 0 : b.rank - 2]!;
   if (a.shape[a.rank - 1] !== inner) {
@@ -63,8 +65,8 @@ function product(a: AnyTensor, b: AnyTensor): AnyTensor {
   const n = b.shape[b.rank - 1]!;
   // A stack of rows against one matrix is one larger product.
   if (b.rank === 2 && a.rank > 2 && a.isContiguous) {
-    const rows = a.reshape([-1, a.shape[a.rank - 1]!].map((size) => (a.size === 0 && size === -1 ? 0 : size)));
-    if (a.size !== 0) return product(rows, b).reshape([...a.shape.slice(0, -1), n]);
+    const rows = a.reshape([sizeOf(a.shape.slice(0, -1)), a.shape[a.rank - 1]!]);
+    return product(rows, b).reshape([...a.shape.slice(0, -1), n]);
   }
   const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
   const left = broadcastBatch(a, batch);
@@ -95,16 +97,22 @@ const linearOp = withGradient(
  * @example
  * linear(ones([8, 3]), ones([2, 3]), zeros([2])).shape; // [8, 2]
  */
-export function linear<D extends DType>(
-  x: Tensor<Shape, D>,
-  weight: Tensor<Shape, D>,
-  bias?: Tensor<Shape, D>,
-): Tensor<Shape, D>;
+export function linear<S extends Shape, D extends DType, W extends Shape, E extends DType>(
+  x: Tensor<S, D>,
+  weight: Tensor<W, E> & Ok<LinearCheck<S, SizeAt<W, 1>>>,
+  bias?: AnyTensor,
+): Tensor<Linear<S, SizeAt<W, 0>>, Promote<D, E>>;
 export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTensor {
   checkTensor('linear', x);
   checkTensor('linear', weight, 'weight');
-  const features = x.shape[x.rank - 1] ?? NaN;
-  if (weight.rank !== 2 || features !== weight.shape[1]) {
+  if (x.rank === 0 || weight.rank !== 2) {
+    throw new ShapeError(
+      `linear: wrong rank: got x ${show(x.shape)} and weight ${show(weight.shape)}, expected [..., in] and [out, in]`,
+      { x: x.shape, weight: weight.shape },
+    );
+  }
+  const features = x.shape[x.rank - 1]!;
+  if (features !== weight.shape[1]) {
     throw new ShapeError(
       `linear: inner sizes differ: x ${show(x.shape)} · weight ${show(weight.shape)}ᵀ (${features} vs ${weight.shape[1]})`,
       { x: x.shape, weight: weight.shape },
@@ -119,7 +127,7 @@ export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTe
   }
   const dtype = promote(x.dtype, weight.dtype);
   checkDType('linear', dtype, numbers);
-  const count = x.size / Math.max(features, 1);
+  const count = sizeOf(x.shape.slice(0, -1));
   const rows = x.rank === 2 ? x : x.reshape([count, features]);
   const inputs = [rows.cast(dtype), weight.cast(dtype).transpose(), bias?.cast(dtype)];
   const y = run(linearOp, inputs, [count, out], dtype, noActivation);

@@ -1,41 +1,60 @@
 /** Ops that move elements without computing: views (which cost no kernel), concatenation, padding, flipping. */
 import { ArgumentError, ShapeError } from '../errors';
-import type { DType } from '../tensor/dtype';
+import { promote, type DType } from '../tensor/dtype';
+import type { PromoteAll, ShapesOf } from '../tensor/operand-types';
 import type {
   AxisCheck,
+  Cat,
+  CatCheck,
   Expand,
   ExpandCheck,
+  Flatten,
+  Insert,
+  InsertCheck,
   Ok,
   Permute,
   PermuteCheck,
   Reshape,
   ReshapeCheck,
+  Resize,
+  Select,
+  SelectCheck,
   Shape,
+  Slice,
   Squeeze,
+  Stack,
+  StackCheck,
   Transpose,
 } from '../tensor/shape-types';
 import { checkShape, contiguousStrides, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
-import { Tensor, type AnyTensor } from '../tensor/tensor';
+import type { Tensor, AnyTensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, defineView, describe, installMethods, run, view } from './define';
+
+/** Array.isArray, without its effect on types. */
+const isList = (value: unknown): boolean => Array.isArray(value);
 
 /** Strides under which the elements of `x` are seen in `shape` without a copy, if there are any. */
 function viewStrides(x: AnyTensor, shape: Shape): number[] | undefined {
   if (x.isContiguous) return contiguousStrides(shape);
+  // Axes of size 1 have strides without a meaning.
+  const kept = x.shape.flatMap((size, axis) => (size === 1 ? [] : [axis]));
+  const sizes = kept.map((axis) => x.shape[axis]!);
+  const steps = kept.map((axis) => x.strides[axis]!);
   const strides = new Array<number>(shape.length);
   let to = shape.length - 1;
-  let from = x.shape.length - 1;
+  let from = sizes.length - 1;
   while (to >= 0 || from >= 0) {
     // The shortest runs of axes with equal element counts; inside one, the old axes must lie gapless in each other.
-    let fromSize = from >= 0 ? x.shape[from]! : 1;
-    let toSize = to >= 0 ? shape[to]! : 1;
-    const lastStride = from >= 0 ? x.strides[from]! : 1;
+    let fromSize = sizes[from] ?? 1;
+    let toSize = shape[to] ?? 1;
+    const lastStride = steps[from] ?? 1;
     const toEnd = to;
     while (fromSize !== toSize) {
       if (fromSize < toSize) {
         if (from === 0) return undefined;
         from--;
-        if (x.shape[from] !== 1 && x.strides[from] !== lastStride * fromSize) return undefined;
-        fromSize *= x.shape[from]!;
+        if (steps[from] !== lastStride * fromSize) return undefined;
+        fromSize *= sizes[from]!;
       } else {
         to--;
         toSize *= shape[to]!;
@@ -77,14 +96,16 @@ export function reshape(x: AnyTensor, shape: Shape): AnyTensor {
 
 /** `shape` with its -1 filled in. */
 function resolveShape(op: string, from: Shape, shape: Shape): Shape {
-  if (!Array.isArray(shape)) throw new ArgumentError(`${op}: shape: got ${describe(shape)}, expected an array of sizes`);
+  if (!isList(shape)) throw new ArgumentError(`${op}: shape: got ${describe(shape)}, expected an array of sizes`);
   const unknown = shape.indexOf(-1);
   const total = sizeOf(from);
   let target = shape;
   if (unknown >= 0) {
     const known = shape.reduce((product, size, axis) => (axis === unknown ? product : product * size), 1);
     if (known === 0 || total % known !== 0) {
-      throw new ShapeError(`${op}: sizes do not divide: got shape ${show(from)} with ${total} elements, expected ${show(shape)}`);
+      throw new ShapeError(
+        `${op}: sizes do not divide: got shape ${show(from)} with ${total} elements, expected ${show(shape)}`,
+      );
     }
     target = shape.map((size, axis) => (axis === unknown ? total / known : size));
   }
@@ -132,12 +153,7 @@ export function permute(x: AnyTensor, axes?: readonly number[]): AnyTensor {
  * @example
  * zeros([2, 3]).transpose().shape; // [3, 2]
  */
-export function transpose<
-  S extends Shape,
-  D extends DType,
-  const A extends number = -2,
-  const B extends number = -1,
->(
+export function transpose<S extends Shape, D extends DType, const A extends number = -2, const B extends number = -1>(
   x: Tensor<S, D>,
   a?: A & Ok<AxisCheck<S, A, 'transpose'>>,
   b?: B & Ok<AxisCheck<S, B, 'transpose'>>,
@@ -165,7 +181,7 @@ export function expand<S extends Shape, D extends DType, const T extends Shape>(
 ): Tensor<Expand<S, T>, D>;
 export function expand(x: AnyTensor, shape: Shape): AnyTensor {
   checkTensor('expand', x);
-  if (!Array.isArray(shape)) throw new ArgumentError(`expand: shape: got ${describe(shape)}, expected an array of sizes`);
+  if (!isList(shape)) throw new ArgumentError(`expand: shape: got ${describe(shape)}, expected an array of sizes`);
   const missing = shape.length - x.rank;
   const target = shape.map((size, axis) => (size === -1 && axis >= missing ? x.shape[axis - missing]! : size));
   checkShape('expand', target);
@@ -176,13 +192,25 @@ export function expand(x: AnyTensor, shape: Shape): AnyTensor {
     return own === 1 ? 0 : NaN;
   });
   if (missing < 0 || strides.includes(NaN)) {
-    throw new ShapeError(`expand: shape does not fit: got ${show(x.shape)}, expected one that broadcasts to ${show(target)}`, {
-      shape: x.shape,
-      target,
-    });
+    throw new ShapeError(
+      `expand: shape does not fit: got ${show(x.shape)}, expected one that broadcasts to ${show(target)}`,
+      {
+        shape: x.shape,
+        target,
+      },
+    );
   }
   return view(expandOp, x, target, strides, x.offset, undefined);
 }
+
+/** The shape of a slice; with a step its size is left open. */
+type Stepped<
+  S extends Shape,
+  A extends number,
+  I extends number | undefined,
+  J extends number | undefined,
+  K extends number,
+> = K extends 1 ? Slice<S, A, I, J> : Resize<S, A, number>;
 
 interface SliceContext {
   readonly axis: number;
@@ -198,7 +226,12 @@ const sliceOp = defineView<SliceContext>('slice', (g, node) => {
   if (step > 1 && count > 0) {
     // Each element becomes the first of a group of `step`, the others zero.
     const rank = g.rank;
-    const grouped = padConstant(g.unsqueeze(axis + 1), axes(rank + 1, axis + 1, 0), axes(rank + 1, axis + 1, step - 1), 0);
+    const grouped = padConstant(
+      g.unsqueeze(axis + 1),
+      axes(rank + 1, axis + 1, 0),
+      axes(rank + 1, axis + 1, step - 1),
+      0,
+    );
     const flat = grouped.reshape(g.shape.map((size, i) => (i === axis ? size * step : size)));
     spread = flat.slice(axis, 0, Math.min(count * step, total - start));
   }
@@ -217,17 +250,29 @@ const axes = (rank: number, axis: number, value: number): number[] =>
  * @example
  * arange(10).slice(0, 2, 8, 3); // [2, 5]
  */
-export function slice<D extends DType>(
-  x: Tensor<Shape, D>,
-  axis: number,
-  start?: number,
-  stop?: number,
-  step?: number,
-): Tensor<Shape, D>;
+export function slice<
+  S extends Shape,
+  D extends DType,
+  const A extends number,
+  const I extends number | undefined = undefined,
+  const J extends number | undefined = undefined,
+  const K extends number = 1,
+>(
+  x: Tensor<S, D>,
+  axis: A & Ok<AxisCheck<S, A, 'slice'>>,
+  start?: I,
+  stop?: J,
+  step?: K,
+): Tensor<Stepped<S, A, I, J, K>, D>;
 export function slice(x: AnyTensor, axis: number, start = 0, stop = Infinity, step = 1): AnyTensor {
   checkTensor('slice', x);
   const along = normalizeAxis('slice', axis, x.shape);
-  if (!Number.isInteger(start) || !(Number.isInteger(stop) || stop === Infinity) || !Number.isInteger(step) || step < 1) {
+  if (
+    !Number.isInteger(start) ||
+    !(Number.isInteger(stop) || stop === Infinity) ||
+    !Number.isInteger(step) ||
+    step < 1
+  ) {
     throw new ArgumentError(
       `slice: positions: got start ${start}, stop ${stop}, step ${step}, expected integers and a step of at least 1`,
     );
@@ -248,12 +293,20 @@ export function slice(x: AnyTensor, axis: number, start = 0, stop = Infinity, st
  *
  * @throws ShapeError when they are not all there.
  */
-export function narrow<D extends DType>(x: Tensor<Shape, D>, axis: number, start: number, length: number): Tensor<Shape, D> {
+export function narrow<S extends Shape, D extends DType, const A extends number, const N extends number>(
+  x: Tensor<S, D>,
+  axis: A & Ok<AxisCheck<S, A, 'narrow'>>,
+  start: number,
+  length: N,
+): Tensor<Resize<S, A, N>, D>;
+export function narrow(x: AnyTensor, axis: number, start: number, length: number): AnyTensor {
   checkTensor('narrow', x);
   const size = x.shape[normalizeAxis('narrow', axis, x.shape)]!;
   const first = start < 0 ? start + size : start;
   if (!(first >= 0 && length >= 0 && first + length <= size)) {
-    throw new ShapeError(`narrow: range out of the axis: got start ${start} and length ${length}, expected them within ${size}`);
+    throw new ShapeError(
+      `narrow: range out of the axis: got start ${start} and length ${length}, expected them within ${size}`,
+    );
   }
   return slice(x, axis, first, first + length);
 }
@@ -265,7 +318,11 @@ export function narrow<D extends DType>(x: Tensor<Shape, D>, axis: number, start
  * @example
  * tensor([[1, 2], [3, 4]]).select(0, -1); // [3, 4]
  */
-export function select<D extends DType>(x: Tensor<Shape, D>, axis: number, index: number): Tensor<Shape, D>;
+export function select<S extends Shape, D extends DType, const A extends number, const I extends number>(
+  x: Tensor<S, D>,
+  axis: A,
+  index: I & Ok<SelectCheck<S, A, I>>,
+): Tensor<Select<S, A>, D>;
 export function select(x: AnyTensor, axis: number, index: number): AnyTensor {
   checkTensor('select', x);
   const along = normalizeAxis('select', axis, x.shape);
@@ -293,7 +350,14 @@ export function squeeze(x: AnyTensor, axis?: number): AnyTensor {
   const keeps = (size: number, i: number): boolean => size !== 1 || (only !== undefined && i !== only);
   const kept = x.shape.flatMap((size, i) => (keeps(size, i) ? [i] : []));
   if (kept.length === x.rank) return x;
-  return view(reshapeOp, x, kept.map((i) => x.shape[i]!), kept.map((i) => x.strides[i]!), x.offset, x.shape);
+  return view(
+    reshapeOp,
+    x,
+    kept.map((i) => x.shape[i]!),
+    kept.map((i) => x.strides[i]!),
+    x.offset,
+    x.shape,
+  );
 }
 
 /**
@@ -302,7 +366,10 @@ export function squeeze(x: AnyTensor, axis?: number): AnyTensor {
  * @example
  * zeros([2, 3]).unsqueeze(-1).shape; // [2, 3, 1]
  */
-export function unsqueeze<D extends DType>(x: Tensor<Shape, D>, axis: number): Tensor<Shape, D>;
+export function unsqueeze<S extends Shape, D extends DType, const A extends number>(
+  x: Tensor<S, D>,
+  axis: A & Ok<InsertCheck<S, A>>,
+): Tensor<Insert<S, A>, D>;
 export function unsqueeze(x: AnyTensor, axis: number): AnyTensor {
   checkTensor('unsqueeze', x);
   const at = normalizeAxis('unsqueeze', axis, [...x.shape, 1]);
@@ -318,13 +385,18 @@ export function unsqueeze(x: AnyTensor, axis: number): AnyTensor {
  * @example
  * zeros([2, 3, 4]).flatten(1).shape; // [2, 12]
  */
-export function flatten<D extends DType>(x: Tensor<Shape, D>, start?: number, end?: number): Tensor<Shape, D>;
+export function flatten<S extends Shape, D extends DType, const A extends number = 0, const B extends number = -1>(
+  x: Tensor<S, D>,
+  start?: A,
+  end?: B,
+): Tensor<Flatten<S, A, B>, D>;
 export function flatten(x: AnyTensor, start = 0, end = -1): AnyTensor {
   checkTensor('flatten', x);
   if (x.rank === 0) return x.reshape([1]);
   const first = normalizeAxis('flatten', start, x.shape);
   const last = normalizeAxis('flatten', end, x.shape);
-  if (first > last) throw new ArgumentError(`flatten: axes: got start ${start} after end ${end}, expected them in order`);
+  if (first > last)
+    throw new ArgumentError(`flatten: axes: got start ${start} after end ${end}, expected them in order`);
   const merged = sizeOf(x.shape.slice(first, last + 1));
   return x.reshape([...x.shape.slice(0, first), merged, ...x.shape.slice(last + 1)]);
 }
@@ -348,20 +420,27 @@ const catOp = defineOp<CatContext>('cat', {
 });
 
 /**
- * Tensors joined along an existing axis. All other sizes must agree, and the dtypes too.
+ * Tensors joined along an existing axis. All other sizes must agree; dtypes are promoted.
  *
+ * @throws ShapeError when a tensor does not fit the first.
  * @example
  * cat([ones([2, 3]), zeros([1, 3])]).shape; // [3, 3]
  */
-export function cat<D extends DType>(tensors: readonly Tensor<Shape, D>[], axis = 0): Tensor<Shape, D> {
-  if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new ArgumentError(`cat: tensors: got ${Array.isArray(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`);
+export function cat<const Ts extends readonly AnyTensor[], const A extends number = 0>(
+  tensors: Ts & Ok<CatCheck<ShapesOf<Ts>, A>>,
+  axis?: A,
+): Tensor<Cat<ShapesOf<Ts>, A>, PromoteAll<Ts>>;
+export function cat(tensors: readonly AnyTensor[], axis = 0): AnyTensor {
+  if (!isList(tensors) || tensors.length === 0) {
+    throw new ArgumentError(
+      `cat: tensors: got ${isList(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`,
+    );
   }
-  tensors.forEach((tensor: unknown, i) => checkTensor('cat', tensor, `tensors[${i}]`));
-  const first = tensors[0] as Tensor<Shape, D>;
+  tensors.forEach((tensor, i) => checkTensor('cat', tensor, `tensors[${i}]`));
+  const first = tensors[0]!;
   const along = normalizeAxis('cat', axis, first.shape);
   let total = 0;
-  tensors.forEach((tensor: Tensor<Shape, D>, i) => {
+  tensors.forEach((tensor, i) => {
     const fits =
       tensor.rank === first.rank && tensor.shape.every((size, other) => other === along || size === first.shape[other]);
     if (!fits) {
@@ -371,36 +450,51 @@ export function cat<D extends DType>(tensors: readonly Tensor<Shape, D>[], axis 
         )} except at that axis`,
       );
     }
-    if (tensor.dtype !== first.dtype) {
-      throw new ArgumentError(`cat: tensors[${i}]: got dtype ${tensor.dtype}, expected ${first.dtype} as in tensors[0]`);
-    }
     total += tensor.shape[along]!;
   });
   const shape = first.shape.map((size, other) => (other === along ? total : size));
-  const context = { axis: along, sizes: tensors.map((tensor: AnyTensor) => tensor.shape[along]!) };
-  return run(catOp, tensors, shape, first.dtype, [along], context) as Tensor<Shape, D>;
+  const context = { axis: along, sizes: tensors.map((tensor) => tensor.shape[along]!) };
+  const dtype = tensors.map((tensor) => tensor.dtype).reduce((a, b) => promote(a, b));
+  return run(
+    catOp,
+    tensors.map((tensor) => tensor.cast(dtype)),
+    shape,
+    dtype,
+    [along],
+    context,
+  );
 }
 
 /**
- * Tensors of one shape joined along a new axis.
+ * Tensors of one shape joined along a new axis; dtypes are promoted.
  *
+ * @throws ShapeError when the shapes differ.
  * @example
  * stack([tensor([1, 2]), tensor([3, 4])], 1); // [[1, 3], [2, 4]]
  */
-export function stack<D extends DType>(tensors: readonly Tensor<Shape, D>[], axis = 0): Tensor<Shape, D> {
-  if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new ArgumentError(`stack: tensors: got ${Array.isArray(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`);
+export function stack<const Ts extends readonly AnyTensor[], const A extends number = 0>(
+  tensors: Ts & Ok<StackCheck<ShapesOf<Ts>, A>>,
+  axis?: A,
+): Tensor<Stack<ShapesOf<Ts>, A>, PromoteAll<Ts>>;
+export function stack(tensors: readonly AnyTensor[], axis = 0): AnyTensor {
+  if (!isList(tensors) || tensors.length === 0) {
+    throw new ArgumentError(
+      `stack: tensors: got ${isList(tensors) ? 'none' : describe(tensors)}, expected an array of at least one`,
+    );
   }
-  const first = tensors[0] as Tensor<Shape, D>;
-  tensors.forEach((tensor: Tensor<Shape, D>, i) => {
+  const first = tensors[0]!;
+  tensors.forEach((tensor, i) => {
     checkTensor('stack', tensor, `tensors[${i}]`);
     if (!sameShape(tensor.shape, first.shape)) {
-      throw new ShapeError(`stack: tensors[${i}] has another shape: got ${show(tensor.shape)}, expected ${show(first.shape)}`);
+      throw new ShapeError(
+        `stack: tensors[${i}] has another shape: got ${show(tensor.shape)}, expected ${show(first.shape)}`,
+      );
     }
   });
+  const at = normalizeAxis('stack', axis, [...first.shape, 1]);
   return cat(
-    tensors.map((tensor: Tensor<Shape, D>) => unsqueeze(tensor, axis)),
-    axis,
+    tensors.map((tensor) => unsqueeze(tensor, at)),
+    at,
   );
 }
 
@@ -416,7 +510,7 @@ const padOp = defineOp<PadContext>('pad', {
   gradient: (g, node) => {
     let inner = g;
     const { before } = node.context;
-    node.shape(0).forEach((size, axis) => (inner = inner.slice(axis, before[axis]!, before[axis]! + size)));
+    node.shape(0).forEach((size, axis) => (inner = inner.slice(axis, before[axis], before[axis]! + size)));
     return [inner];
   },
 });
@@ -447,7 +541,11 @@ export function pad<D extends DType>(
   padding: readonly (readonly [number, number])[],
   options?: PadOptions,
 ): Tensor<Shape, D>;
-export function pad(x: AnyTensor, padding: readonly (readonly [number, number])[], options: PadOptions = {}): AnyTensor {
+export function pad(
+  x: AnyTensor,
+  padding: readonly (readonly [number, number])[],
+  options: PadOptions = {},
+): AnyTensor {
   checkTensor('pad', x);
   const { mode = 'constant', value = 0 } = options;
   if (!Object.hasOwn(padModes, mode)) {
@@ -455,7 +553,7 @@ export function pad(x: AnyTensor, padding: readonly (readonly [number, number])[
   }
   const valid = (pair: unknown): boolean =>
     Array.isArray(pair) && pair.length === 2 && pair.every((count) => Number.isSafeInteger(count) && count >= 0);
-  if (!Array.isArray(padding) || padding.length > x.rank || !padding.every(valid)) {
+  if (!isList(padding) || padding.length > x.rank || !padding.every(valid)) {
     throw new ArgumentError(
       `pad: padding: got ${JSON.stringify(padding)}, expected up to ${x.rank} pairs [before, after] of non-negative integers`,
     );
@@ -470,12 +568,20 @@ export function pad(x: AnyTensor, padding: readonly (readonly [number, number])[
 }
 
 /** Pads one axis with its own elements. */
-function padAxis(x: AnyTensor, axis: number, before: number, after: number, mode: Exclude<PadMode, 'constant'>): AnyTensor {
+function padAxis(
+  x: AnyTensor,
+  axis: number,
+  before: number,
+  after: number,
+  mode: Exclude<PadMode, 'constant'>,
+): AnyTensor {
   if (before === 0 && after === 0) return x;
   const size = x.shape[axis]!;
   const most = mode === 'reflect' ? size - 1 : mode === 'circular' ? size : size === 0 ? 0 : Infinity;
   if (before > most || after > most) {
-    throw new ShapeError(`pad: ${mode} needs more elements: got padding [${before}, ${after}], expected at most ${most} at axis ${axis}`);
+    throw new ShapeError(
+      `pad: ${mode} needs more elements: got padding [${before}, ${after}], expected at most ${most} at axis ${axis}`,
+    );
   }
   const edge = (at: number, count: number): AnyTensor =>
     x.slice(axis, at, at + 1).expand(x.shape.map((n, i) => (i === axis ? count : n)));
@@ -498,7 +604,10 @@ const flipOp = defineOp<readonly number[]>('flip', {
  * @example
  * tensor([1, 2, 3]).flip(); // [3, 2, 1]
  */
-export function flip<S extends Shape, D extends DType>(x: Tensor<S, D>, axes?: number | readonly number[]): Tensor<S, D> {
+export function flip<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  axes?: number | readonly number[],
+): Tensor<S, D> {
   checkTensor('flip', x);
   const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
   const along = [...new Set(list.map((axis) => normalizeAxis('flip', axis, x.shape)))];
@@ -506,13 +615,29 @@ export function flip<S extends Shape, D extends DType>(x: Tensor<S, D>, axes?: n
   return run(flipOp, [x], x.shape, x.dtype, [mask], along) as unknown as Tensor<S, D>;
 }
 
+/** Tensors that differ in the size of axis A: one for each of the sizes N, or any number of at most N. */
+type Pieces<
+  S extends Shape,
+  D extends DType,
+  N extends number | readonly number[],
+  A extends number,
+> = N extends readonly [number, ...number[]]
+  ? { -readonly [I in keyof N]: Tensor<Resize<S, A, N[I] & number>, D> }
+  : Tensor<Resize<S, A, number>, D>[];
+
 /**
  * Pieces of at most `size` along an axis, or of the given sizes, which must add up to it. Views.
  *
  * @example
  * arange(5).split(2).map((piece) => piece.size); // [2, 2, 1]
  */
-export function split<D extends DType>(x: Tensor<Shape, D>, size: number | readonly number[], axis = 0): Tensor<Shape, D>[] {
+export function split<
+  S extends Shape,
+  D extends DType,
+  const N extends number | readonly number[],
+  const A extends number = 0,
+>(x: Tensor<S, D>, size: N, axis?: A & Ok<AxisCheck<S, A, 'split'>>): Pieces<S, D, N, A>;
+export function split(x: AnyTensor, size: number | readonly number[], axis = 0): AnyTensor[] {
   checkTensor('split', x);
   const total = x.shape[normalizeAxis('split', axis, x.shape)]!;
   if (typeof size === 'number' && !(Number.isSafeInteger(size) && size > 0)) {
@@ -530,7 +655,12 @@ export function split<D extends DType>(x: Tensor<Shape, D>, size: number | reado
 }
 
 /** `count` pieces along an axis, equal but for the last. Views. */
-export function chunk<D extends DType>(x: Tensor<Shape, D>, count: number, axis = 0): Tensor<Shape, D>[] {
+export function chunk<S extends Shape, D extends DType, const A extends number = 0>(
+  x: Tensor<S, D>,
+  count: number,
+  axis?: A & Ok<AxisCheck<S, A, 'chunk'>>,
+): Tensor<Resize<S, A, number>, D>[];
+export function chunk(x: AnyTensor, count: number, axis = 0): AnyTensor[] {
   checkTensor('chunk', x);
   if (!(Number.isSafeInteger(count) && count > 0)) {
     throw new ArgumentError(`chunk: count: got ${count}, expected a positive integer`);
@@ -540,7 +670,11 @@ export function chunk<D extends DType>(x: Tensor<Shape, D>, count: number, axis 
 }
 
 /** The slices along an axis, which disappears. Views. */
-export function unbind<D extends DType>(x: Tensor<Shape, D>, axis = 0): Tensor<Shape, D>[] {
+export function unbind<S extends Shape, D extends DType, const A extends number = 0>(
+  x: Tensor<S, D>,
+  axis?: A & Ok<AxisCheck<S, A, 'unbind'>>,
+): Tensor<Select<S, A>, D>[];
+export function unbind(x: AnyTensor, axis = 0): AnyTensor[] {
   checkTensor('unbind', x);
   const count = x.shape[normalizeAxis('unbind', axis, x.shape)]!;
   return Array.from({ length: count }, (_, i) => select(x, axis, i));
@@ -557,17 +691,40 @@ declare module '../tensor/tensor' {
       b?: B & Ok<AxisCheck<S, B, 'transpose'>>,
     ): Tensor<Transpose<S, A, B>, D>;
     expand<const T extends Shape>(shape: T & Ok<ExpandCheck<S, T>>): Tensor<Expand<S, T>, D>;
-    slice(axis: number, start?: number, stop?: number, step?: number): Tensor<Shape, D>;
-    narrow(axis: number, start: number, length: number): Tensor<Shape, D>;
-    select(axis: number, index: number): Tensor<Shape, D>;
+    slice<
+      const A extends number,
+      const I extends number | undefined = undefined,
+      const J extends number | undefined = undefined,
+      const K extends number = 1,
+    >(
+      axis: A & Ok<AxisCheck<S, A, 'slice'>>,
+      start?: I,
+      stop?: J,
+      step?: K,
+    ): Tensor<Stepped<S, A, I, J, K>, D>;
+    narrow<const A extends number, const N extends number>(
+      axis: A & Ok<AxisCheck<S, A, 'narrow'>>,
+      start: number,
+      length: N,
+    ): Tensor<Resize<S, A, N>, D>;
+    select<const A extends number, const I extends number>(
+      axis: A,
+      index: I & Ok<SelectCheck<S, A, I>>,
+    ): Tensor<Select<S, A>, D>;
     squeeze<const A extends number | undefined = undefined>(axis?: A): Tensor<Squeeze<S, A>, D>;
-    unsqueeze(axis: number): Tensor<Shape, D>;
-    flatten(start?: number, end?: number): Tensor<Shape, D>;
+    unsqueeze<const A extends number>(axis: A & Ok<InsertCheck<S, A>>): Tensor<Insert<S, A>, D>;
+    flatten<const A extends number = 0, const B extends number = -1>(start?: A, end?: B): Tensor<Flatten<S, A, B>, D>;
     pad(padding: readonly (readonly [number, number])[], options?: PadOptions): Tensor<Shape, D>;
     flip(axes?: number | readonly number[]): Tensor<S, D>;
-    split(size: number | readonly number[], axis?: number): Tensor<Shape, D>[];
-    chunk(count: number, axis?: number): Tensor<Shape, D>[];
-    unbind(axis?: number): Tensor<Shape, D>[];
+    split<const N extends number | readonly number[], const A extends number = 0>(
+      size: N,
+      axis?: A & Ok<AxisCheck<S, A, 'split'>>,
+    ): Pieces<S, D, N, A>;
+    chunk<const A extends number = 0>(
+      count: number,
+      axis?: A & Ok<AxisCheck<S, A, 'chunk'>>,
+    ): Tensor<Resize<S, A, number>, D>[];
+    unbind<const A extends number = 0>(axis?: A & Ok<AxisCheck<S, A, 'unbind'>>): Tensor<Select<S, A>, D>[];
   }
 }
 installMethods({

@@ -2,6 +2,7 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import { recording } from '../tensor/node';
+import type { EndCheck } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -71,7 +72,12 @@ const logSoftmaxBackwardOp = defineOp<AxisContext>('logSoftmaxBackward', {
     const p = node.input(1).exp();
     return [
       node.needs(0) ? gg.sub(total(gg.mul(p))) : undefined,
-      node.needs(1) ? gg.mul(p).mul(total(node.input(0))).neg() : undefined,
+      node.needs(1)
+        ? gg
+            .mul(p)
+            .mul(total(node.input(0)))
+            .neg()
+        : undefined,
     ];
   },
 });
@@ -113,7 +119,10 @@ function composedGradients(
   const rstd = average(centred.square()).add(epsilon).rsqrt();
   const normalized = centred.mul(rstd);
   const inner = weight === undefined ? g : g.mul(weight);
-  const gx = inner.sub(average(inner)).sub(normalized.mul(average(inner.mul(normalized)))).mul(rstd);
+  const gx = inner
+    .sub(average(inner))
+    .sub(normalized.mul(average(inner.mul(normalized))))
+    .mul(rstd);
   return [gx, g.mul(normalized), g];
 }
 
@@ -162,9 +171,9 @@ export interface NormOptions {
  * @example
  * layerNorm(randn([8, 16]), [16]).shape; // [8, 16]
  */
-export function layerNorm<S extends Shape, D extends DType>(
+export function layerNorm<S extends Shape, D extends DType, const N extends number | Shape>(
   x: Tensor<S, D>,
-  shape: number | Shape,
+  shape: N & Ok<EndCheck<S, N extends number ? readonly [N] : N extends Shape ? N : Shape>>,
   weight?: Tensor<Shape, D>,
   bias?: Tensor<Shape, D>,
   options?: NormOptions,
@@ -182,14 +191,18 @@ export function layerNorm(
   const normalized = typeof shape === 'number' ? [shape] : shape;
   const rows = x.shape.slice(0, x.rank - normalized.length);
   if (normalized.length === 0 || !sameShape([...rows, ...normalized], x.shape)) {
-    throw new ShapeError(`${op}: shape is not the end of the input's: got ${show(normalized)}, expected the last axes of ${show(x.shape)}`);
+    throw new ShapeError(
+      `${op}: shape is not the end of the input's: got ${show(normalized)}, expected the last axes of ${show(x.shape)}`,
+    );
   }
   const size = sizeOf(normalized);
   const flat = (parameter: AnyTensor | undefined, name: string): AnyTensor | undefined => {
     if (parameter === undefined || normalized.length === 1) return parameter;
     checkTensor(op, parameter, name);
     if (!sameShape(parameter.shape, normalized)) {
-      throw new ShapeError(`${op}: ${name} does not fit: got shape ${show(parameter.shape)}, expected ${show(normalized)}`);
+      throw new ShapeError(
+        `${op}: ${name} does not fit: got shape ${show(parameter.shape)}, expected ${show(normalized)}`,
+      );
     }
     return parameter.reshape([size]);
   };
@@ -273,7 +286,9 @@ export function batchNorm(
   const { epsilon = 1e-5, momentum = 0.1, training = false } = options;
   if (!training) {
     if (runningMean === undefined || runningVar === undefined) {
-      throw new ArgumentError(`${op}: running statistics: got none, expected runningMean and runningVar outside training`);
+      throw new ArgumentError(
+        `${op}: running statistics: got none, expected runningMean and runningVar outside training`,
+      );
     }
     const rstd = runningVar.add(epsilon).rsqrt();
     const scale = weight === undefined ? rstd : rstd.mul(weight);
@@ -282,7 +297,9 @@ export function batchNorm(
   }
   const count = x.size / Math.max(channels, 1);
   if (count === 1) {
-    throw new ShapeError(`${op}: one value per channel has no variance: got shape ${show(x.shape)}, expected more in training`);
+    throw new ShapeError(
+      `${op}: one value per channel has no variance: got shape ${show(x.shape)}, expected more in training`,
+    );
   }
   const statistics = { dtype: statisticsDType(x.dtype), shape: [channels] };
   const outputs = [{ shape: x.shape, dtype: x.dtype }, statistics, statistics];

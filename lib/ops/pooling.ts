@@ -1,27 +1,51 @@
 /** Pooling over two spatial axes. */
 import { ArgumentError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { ImageCheck, Pool2d } from '../tensor/layer-shape-types';
+import type { Ok, Resize, Shape } from '../tensor/shape-types';
 import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { pair, windowCount, type Pair } from './convolution';
 import { checkDType, checkTensor, defineOp, floats, installMethods, run, runMany, type NativeOp } from './define';
 
-export interface Pool2dOptions {
+export interface Pool2dOptions<
+  Stride extends Pair = Pair,
+  Padding extends Pair = Pair,
+  Ceil extends boolean = boolean,
+> {
   /** Of the window; the window's size unless given. */
-  readonly stride?: Pair;
+  readonly stride?: Stride;
   /** Added on each side, at most half the window; 0 unless given. */
-  readonly padding?: Pair;
+  readonly padding?: Padding;
   /** Rounds the output's size up instead of down. */
-  readonly ceilMode?: boolean;
+  readonly ceilMode?: Ceil;
 }
 
-export interface MaxPool2dOptions extends Pool2dOptions {
+export interface MaxPool2dOptions<
+  Stride extends Pair = Pair,
+  Padding extends Pair = Pair,
+  Ceil extends boolean = boolean,
+  Dilation extends Pair = Pair,
+> extends Pool2dOptions<Stride, Padding, Ceil> {
   /** Spacing of the window's elements; 1 unless given. */
-  readonly dilation?: Pair;
+  readonly dilation?: Dilation;
 }
 
-export interface AvgPool2dOptions extends Pool2dOptions {
+/** The shape of a pooled S; with `ceilMode` the spatial sizes are left open. */
+type Pooled<
+  S extends Shape,
+  K extends Pair,
+  Stride extends Pair,
+  Padding extends Pair,
+  Ceil extends boolean,
+  Dilation extends Pair,
+> = Ceil extends false ? Pool2d<S, K, Stride, Padding, Dilation> : Resize<Resize<S, -1, number>, -2, number>;
+
+export interface AvgPool2dOptions<
+  Stride extends Pair = Pair,
+  Padding extends Pair = Pair,
+  Ceil extends boolean = boolean,
+> extends Pool2dOptions<Stride, Padding, Ceil> {
   /** Whether zeros of the padding count in the divisor; true unless given. */
   readonly countPadding?: boolean;
 }
@@ -65,11 +89,22 @@ const maxPool2dBackwardOp = defineOp<{ readonly index: AnyTensor }>('maxPool2dBa
  *
  * @see maxPool2d
  */
-export function maxPool2dWithIndices<D extends DType>(
-  x: Tensor<Shape, D>,
-  kernelSize: Pair,
-  options?: MaxPool2dOptions,
-): [Tensor<Shape, D>, Tensor<Shape, 'int64'>];
+export function maxPool2dWithIndices<
+  S extends Shape,
+  D extends DType,
+  const K extends Pair,
+  const Stride extends Pair = K,
+  const Padding extends Pair = 0,
+  const Ceil extends boolean = false,
+  const Dilation extends Pair = 1,
+>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'maxPool2d'>>,
+  kernelSize: K,
+  options?: MaxPool2dOptions<Stride, Padding, Ceil, Dilation>,
+): [
+  Tensor<Pooled<S, K, Stride, Padding, Ceil, Dilation>, D>,
+  Tensor<Pooled<S, K, Stride, Padding, Ceil, Dilation>, 'int64'>,
+];
 export function maxPool2dWithIndices(x: AnyTensor, kernelSize: Pair, options: MaxPool2dOptions = {}): AnyTensor[] {
   const op = 'maxPool2d';
   const input = planes(op, x);
@@ -98,7 +133,20 @@ export function maxPool2dWithIndices(x: AnyTensor, kernelSize: Pair, options: Ma
  * @example
  * maxPool2d(arange(16).cast('float32').reshape([1, 1, 4, 4]), 2); // [[[[5, 7], [13, 15]]]]
  */
-export function maxPool2d<D extends DType>(x: Tensor<Shape, D>, kernelSize: Pair, options?: MaxPool2dOptions): Tensor<Shape, D> {
+export function maxPool2d<
+  S extends Shape,
+  D extends DType,
+  const K extends Pair,
+  const Stride extends Pair = K,
+  const Padding extends Pair = 0,
+  const Ceil extends boolean = false,
+  const Dilation extends Pair = 1,
+>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'maxPool2d'>>,
+  kernelSize: K,
+  options?: MaxPool2dOptions<Stride, Padding, Ceil, Dilation>,
+): Tensor<Pooled<S, K, Stride, Padding, Ceil, Dilation>, D>;
+export function maxPool2d(x: AnyTensor, kernelSize: Pair, options?: MaxPool2dOptions): AnyTensor {
   return maxPool2dWithIndices(x, kernelSize, options)[0];
 }
 
@@ -122,7 +170,18 @@ const avgPool2dBackwardOp = defineOp<AvgContext>('avgPool2dBackward', {
  * @example
  * avgPool2d(ones([1, 1, 4, 4]), 2).shape; // [1, 1, 2, 2]
  */
-export function avgPool2d<D extends DType>(x: Tensor<Shape, D>, kernelSize: Pair, options?: AvgPool2dOptions): Tensor<Shape, D>;
+export function avgPool2d<
+  S extends Shape,
+  D extends DType,
+  const K extends Pair,
+  const Stride extends Pair = K,
+  const Padding extends Pair = 0,
+  const Ceil extends boolean = false,
+>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'avgPool2d'>>,
+  kernelSize: K,
+  options?: AvgPool2dOptions<Stride, Padding, Ceil>,
+): Tensor<Pooled<S, K, Stride, Padding, Ceil, 1>, D>;
 export function avgPool2d(x: AnyTensor, kernelSize: Pair, options: AvgPool2dOptions = {}): AnyTensor {
   const op = 'avgPool2d';
   const input = planes(op, x);
@@ -141,8 +200,25 @@ export function avgPool2d(x: AnyTensor, kernelSize: Pair, options: AvgPool2dOpti
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    maxPool2d(kernelSize: Pair, options?: MaxPool2dOptions): Tensor<Shape, D>;
-    avgPool2d(kernelSize: Pair, options?: AvgPool2dOptions): Tensor<Shape, D>;
+    maxPool2d<
+      const K extends Pair,
+      const Stride extends Pair = K,
+      const Padding extends Pair = 0,
+      const Ceil extends boolean = false,
+      const Dilation extends Pair = 1,
+    >(
+      kernelSize: K & Ok<ImageCheck<S, 'maxPool2d'>>,
+      options?: MaxPool2dOptions<Stride, Padding, Ceil, Dilation>,
+    ): Tensor<Pooled<S, K, Stride, Padding, Ceil, Dilation>, D>;
+    avgPool2d<
+      const K extends Pair,
+      const Stride extends Pair = K,
+      const Padding extends Pair = 0,
+      const Ceil extends boolean = false,
+    >(
+      kernelSize: K & Ok<ImageCheck<S, 'avgPool2d'>>,
+      options?: AvgPool2dOptions<Stride, Padding, Ceil>,
+    ): Tensor<Pooled<S, K, Stride, Padding, Ceil, 1>, D>;
   }
 }
 installMethods({ maxPool2d, avgPool2d });

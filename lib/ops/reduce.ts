@@ -41,7 +41,13 @@ function spread(g: AnyTensor, { kept }: Reduction, shape: Shape): AnyTensor {
   return g.reshape(kept).expand(shape);
 }
 
-function reduce(op: NativeOp<Reduction>, x: AnyTensor, axes: Axes, options: ReduceOptions | undefined, dtype: DType): AnyTensor {
+function reduce(
+  op: NativeOp<Reduction>,
+  x: AnyTensor,
+  axes: Axes,
+  options: ReduceOptions | undefined,
+  dtype: DType,
+): AnyTensor {
   const r = reduction(op.name, x, axes, options?.keepDims);
   checkDType(op.name, x.dtype, op.dtypes);
   return run(op, [x], r.shape, dtype, undefined, r, dtype, r.kept);
@@ -52,7 +58,9 @@ function checkNotEmpty(op: string, x: AnyTensor, axes: Axes): void {
   checkTensor(op, x);
   for (const axis of normalizeAxes(op, axes, x.shape)) {
     if (x.shape[axis] === 0) {
-      throw new ShapeError(`${op}: nothing to reduce: got size 0 at axis ${axis} of shape ${show(x.shape)}, expected at least 1`);
+      throw new ShapeError(
+        `${op}: nothing to reduce: got size 0 at axis ${axis} of shape ${show(x.shape)}, expected at least 1`,
+      );
     }
   }
 }
@@ -73,7 +81,11 @@ export function sum<
   D extends DType,
   const A extends Axes = undefined,
   const K extends boolean = false,
->(x: Tensor<S, D>, axes?: A & Ok<AxisCheck<S, A, 'sum'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, SumDType<D>>;
+>(
+  x: Tensor<S, D>,
+  axes?: A & Ok<AxisCheck<S, A, 'sum'>>,
+  options?: ReduceOptions<K>,
+): Tensor<Reduce<S, A, K>, SumDType<D>>;
 export function sum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkTensor('sum', x);
   return reduce(sumOp, x, axes, options, sumDType(x.dtype));
@@ -95,7 +107,9 @@ export function sumTo(x: AnyTensor, shape: Shape): AnyTensor {
     const size = axis < missing ? 1 : shape[axis - missing]!;
     if (size === x.shape[axis] && axis >= missing) continue;
     if (size !== 1) {
-      throw new ShapeError(`sumTo: shape does not fit: got ${show(x.shape)}, expected one that ${show(shape)} broadcasts to`);
+      throw new ShapeError(
+        `sumTo: shape does not fit: got ${show(x.shape)}, expected one that ${show(shape)} broadcasts to`,
+      );
     }
     axes.push(axis);
   }
@@ -122,7 +136,11 @@ export function mean<
   D extends DType,
   const A extends Axes = undefined,
   const K extends boolean = false,
->(x: Tensor<S, D>, axes?: A & Ok<AxisCheck<S, A, 'mean'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, ToFloat<D>>;
+>(
+  x: Tensor<S, D>,
+  axes?: A & Ok<AxisCheck<S, A, 'mean'>>,
+  options?: ReduceOptions<K>,
+): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function mean(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkTensor('mean', x);
   const dtype = toFloat(x.dtype);
@@ -187,21 +205,21 @@ const anyOp = defineOp<Reduction>('any', { dtypes: allDTypes });
 const allOp = defineOp<Reduction>('all', { dtypes: allDTypes });
 
 /** Whether any element over `axes` is not 0. Of nothing: false. */
-export function any<
-  S extends Shape,
-  const A extends Axes = undefined,
-  const K extends boolean = false,
->(x: Tensor<S, DType>, axes?: A & Ok<AxisCheck<S, A, 'any'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, 'bool'>;
+export function any<S extends Shape, const A extends Axes = undefined, const K extends boolean = false>(
+  x: Tensor<S, DType>,
+  axes?: A & Ok<AxisCheck<S, A, 'any'>>,
+  options?: ReduceOptions<K>,
+): Tensor<Reduce<S, A, K>, 'bool'>;
 export function any(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   return reduce(anyOp, x, axes, options, 'bool');
 }
 
 /** Whether every element over `axes` is not 0. Of nothing: true. */
-export function all<
-  S extends Shape,
-  const A extends Axes = undefined,
-  const K extends boolean = false,
->(x: Tensor<S, DType>, axes?: A & Ok<AxisCheck<S, A, 'all'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, 'bool'>;
+export function all<S extends Shape, const A extends Axes = undefined, const K extends boolean = false>(
+  x: Tensor<S, DType>,
+  axes?: A & Ok<AxisCheck<S, A, 'all'>>,
+  options?: ReduceOptions<K>,
+): Tensor<Reduce<S, A, K>, 'bool'>;
 export function all(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   return reduce(allOp, x, axes, options, 'bool');
 }
@@ -299,7 +317,7 @@ export function variance<
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function variance(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
-  return varMean(x, axes as undefined, options)[0] as AnyTensor;
+  return varMean(x, axes as undefined, options)[0];
 }
 
 /** The standard deviation over `axes`, all of them unless given: the root of {@link variance}. */
@@ -336,23 +354,31 @@ function argReduce(op: NativeOp, x: AnyTensor, axis: number | undefined, options
  * @example
  * tensor([[1, 5], [3, 4]]).argmax(1); // [1, 1]
  */
-export function argmax<S extends Shape, const A extends number | undefined = undefined, const K extends boolean = false>(
+export function argmax<
+  S extends Shape,
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(
   x: Tensor<S, DType>,
   axis?: A & Ok<AxisCheck<S, A, 'argmax'>>,
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'int64'>;
 export function argmax(x: AnyTensor, axis?: number, options?: ReduceOptions): AnyTensor {
-  return argReduce(argmaxOp as NativeOp, x, axis, options);
+  return argReduce(argmaxOp, x, axis, options);
 }
 
 /** The position of the smallest element; see {@link argmax}. NaN counts as smallest. */
-export function argmin<S extends Shape, const A extends number | undefined = undefined, const K extends boolean = false>(
+export function argmin<
+  S extends Shape,
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(
   x: Tensor<S, DType>,
   axis?: A & Ok<AxisCheck<S, A, 'argmin'>>,
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'int64'>;
 export function argmin(x: AnyTensor, axis?: number, options?: ReduceOptions): AnyTensor {
-  return argReduce(argminOp as NativeOp, x, axis, options);
+  return argReduce(argminOp, x, axis, options);
 }
 
 interface ScanContext {
