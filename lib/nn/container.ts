@@ -20,7 +20,8 @@ export class Sequential extends Module {
   constructor(...layers: Layer[]) {
     super();
     layers.forEach((layer, i) => {
-      if (!(layer instanceof Module)) throw new ArgumentError(`Sequential: layers[${i}]: got ${typeof layer}, expected a module`);
+      if (!(layer instanceof Module))
+        throw new ArgumentError(`Sequential: layers[${i}]: got ${typeof layer}, expected a module`);
     });
     this.layers = layers;
   }

@@ -33,7 +33,13 @@ export class Conv2d extends Module {
     super();
     const { groups = 1 } = options;
     const kernel = pair('Conv2d', 'kernelSize', kernelSize, kernelSize, 1);
-    checkSizes('Conv2d', { inChannels, outChannels, groups, 'inChannels / groups': inChannels / groups });
+    checkSizes('Conv2d', {
+      inChannels,
+      outChannels,
+      groups,
+      'inChannels / groups': inChannels / groups,
+      'outChannels / groups': outChannels / groups,
+    });
     const weight = empty([outChannels, inChannels / groups, ...kernel]);
     this.weight = new Parameter(heUniform_(weight, { slope: Math.sqrt(5) }));
     if (options.bias ?? true) {

@@ -1,11 +1,11 @@
 /** Tables of trained vectors. */
+import { ArgumentError } from '../errors';
 import { embedding, type EmbeddingOptions } from '../ops/indexing';
 import { empty } from '../ops/creation';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { normal_ } from './init';
-import { noGrad } from '../autograd/modes';
 import { Module, Parameter } from './module';
 import { checkSizes } from './options';
 
@@ -28,7 +28,11 @@ export class Embedding extends Module {
     checkSizes('Embedding', { count, size });
     this.weight = new Parameter(normal_(empty([count, size])));
     const { paddingIndex } = options;
-    if (paddingIndex !== undefined) noGrad(() => this.weight.detach().narrow(0, paddingIndex, 1).copy_(0));
+    if (paddingIndex === undefined) return;
+    if (!(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < count)) {
+      throw new ArgumentError(`Embedding: paddingIndex: got ${paddingIndex}, expected a row of ${count}`);
+    }
+    this.weight.detach().select(0, paddingIndex).copy_(0);
   }
 
   forward(index: AnyTensor): AnyTensor {

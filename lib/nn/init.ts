@@ -113,11 +113,12 @@ export function orthogonal_<T extends AnyTensor>(x: T, gain = 1): T {
       for (let k = 0; k < length; k++) vector[k]! -= dot * other[k]!;
     }
     const norm = Math.sqrt(vector.reduce((sum, v) => sum + v * v, 0));
-    for (let k = 0; k < length; k++) vector[k]! *= gain / norm;
+    for (let k = 0; k < length; k++) vector[k]! /= norm;
   });
   const flat = new Float64Array(rows * columns);
   for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) flat[r * columns + c] = rows <= columns ? vectors[r]![c]! : vectors[c]![r]!;
+    for (let c = 0; c < columns; c++)
+      flat[r * columns + c] = gain * (rows <= columns ? vectors[r]![c]! : vectors[c]![r]!);
   }
   noGrad(() => x.copy_(tensor(flat).reshape(x.shape)));
   return x;

@@ -3,7 +3,6 @@
  * registered. Names in state dicts are PyTorch's: the path of fields in snake_case, such as `layers.0.running_mean`.
  */
 import { ArgumentError, ShapeError } from '../errors';
-import { Edge } from '../tensor/node';
 import type { DType } from '../tensor/dtype';
 import { isFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
@@ -28,7 +27,7 @@ export class Parameter<out S extends Shape = Shape, out D extends DType = DType>
     const value = data.contiguous();
     super(value.storage, value.dtype, value.shape, value.strides, value.offset, true);
     this.keep();
-    if (options.requiresGrad ?? true) this.edge = new Edge(undefined, 0, this.shape, this.dtype);
+    if (options.requiresGrad ?? true) this.requiresGrad_();
   }
 }
 
@@ -48,6 +47,8 @@ export interface LoadResult {
 export abstract class Module {
   /** Whether layers such as dropout and batch norm behave as in training; see {@link train} and {@link eval}. */
   training = true;
+  /** Once there is one, `forward` is a field of the instance that calls them. */
+  #hooks: Set<{ readonly hook: ForwardHook }> | undefined;
 
   /** What the module computes. Implementations narrow the types. */
   abstract forward(...inputs: never[]): unknown;
@@ -141,12 +142,12 @@ export abstract class Module {
     return this;
   }
 
-  /** Converts floating parameters and buffers to `dtype`, in place. Make the optimizer afterwards: the tensors are new ones. */
+  /** Converts floating parameters and buffers to `dtype`. Make the optimizer afterwards: those converted are new tensors. */
   to(dtype: DType): this {
     if (!isFloat(dtype)) throw new ArgumentError(`to: dtype: got ${String(dtype)}, expected a floating dtype`);
     const converted = new Map<AnyTensor, AnyTensor>();
     const convert = (tensor: AnyTensor): AnyTensor => {
-      if (!isFloat(tensor.dtype)) return tensor;
+      if (!isFloat(tensor.dtype) || tensor.dtype === dtype) return tensor;
       const done = converted.get(tensor);
       if (done !== undefined) return done;
       const value = noGrad(() => tensor.cast(dtype) as AnyTensor);
@@ -170,19 +171,22 @@ export abstract class Module {
     return this;
   }
 
-  /** Calls `hook` after each `forward`. Answers a function that removes it. */
+  /** Calls `hook` after each `forward`, in the order of registration. Answers a function that removes it. */
   registerForwardHook(hook: ForwardHook): () => void {
-    const inner = this.forward.bind(this) as (...inputs: unknown[]) => unknown;
-    const hooked = (...inputs: unknown[]): unknown => {
-      const output = inner(...inputs);
-      return hook(this, inputs, output) ?? output;
-    };
-    const before = Object.getOwnPropertyDescriptor(this, 'forward');
-    Object.defineProperty(this, 'forward', { value: hooked, configurable: true, writable: true });
-    return () => {
-      if (before === undefined) delete (this as { forward?: unknown }).forward;
-      else Object.defineProperty(this, 'forward', before);
-    };
+    if (this.#hooks === undefined) {
+      this.#hooks = new Set();
+      const inner = this.forward.bind(this) as (...inputs: unknown[]) => unknown;
+      const hooked = (...inputs: unknown[]): unknown => {
+        let output = inner(...inputs);
+        for (const each of this.#hooks!) output = each.hook(this, inputs, output) ?? output;
+        return output;
+      };
+      Object.defineProperty(this, 'forward', { value: hooked, configurable: true, writable: true });
+    }
+    const hooks = this.#hooks;
+    const entry = { hook };
+    hooks.add(entry);
+    return () => void hooks.delete(entry);
   }
 
   /** What the printed summary shows in brackets after the class's name. */

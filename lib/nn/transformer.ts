@@ -64,7 +64,9 @@ export class MultiHeadAttention extends Module {
   forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
     for (const x of [query, key, value]) {
       if (x.rank !== 3 || x.shape[2] !== this.size) {
-        throw new ShapeError(`MultiHeadAttention: got an input of shape ${show(x.shape)}, expected [b, t, ${this.size}]`);
+        throw new ShapeError(
+          `MultiHeadAttention: got an input of shape ${show(x.shape)}, expected [b, t, ${this.size}]`,
+        );
       }
     }
     const [q, k, v] = this.project(query, key, value);
@@ -77,7 +79,9 @@ export class MultiHeadAttention extends Module {
     const { size } = this;
     const inputs = [query, key, value];
     if (key === query && value === query) {
-      return linear(query, this.inProjWeight, this.inProjBias).split(size, -1).map((x) => this.perHead(x));
+      return linear(query, this.inProjWeight, this.inProjBias)
+        .split(size, -1)
+        .map((x) => this.perHead(x));
     }
     return inputs.map((x, i) => {
       const weight = this.inProjWeight.narrow(0, i * size, size);

@@ -1,0 +1,185 @@
+"""Makes nn.safetensors with PyTorch (pip install torch safetensors): inputs, weights, outputs and gradients of layers and losses, and the
+trajectories of optimizers. Names are `case/part`: `state.…` a state dict, `x…` an input, `y` the output, `g…` the gradient of Σ y·w with w = sin of the
+position, `after.…` a state dict afterwards. Read by test/nn and test/optim."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+found = {}
+
+
+def put(case, **parts):
+    for name, value in parts.items():
+        found[f"{case}/{name.replace('__', '.')}"] = value.detach().clone().contiguous()
+
+
+def put_state(case, prefix, module):
+    for name, value in module.state_dict().items():
+        found[f"{case}/{prefix}.{name}"] = value.detach().clone().contiguous()
+
+
+def weighted(y):
+    return (y * torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)).sum()
+
+
+def layer(case, module, *inputs, call=None):
+    """Output and gradients of a module in its current mode, and its state before and after."""
+    with torch.no_grad():
+        for p in module.parameters():
+            if p.dim() == 1:  # biases and norms start at constants
+                p.add_(0.3 * torch.randn_like(p))
+    put_state(case, "state", module)
+    inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    for i, x in enumerate(inputs):
+        put(case, **{f"x{i}": x})
+    y = (call or module)(*inputs)
+    put(case, y=y)
+    module.zero_grad()
+    weighted(y).backward()
+    for i, x in enumerate(inputs):
+        if x.grad is not None:
+            put(case, **{f"g{i}": x.grad})
+    for name, p in module.named_parameters():
+        if p.grad is not None:
+            found[f"{case}/g.{name}"] = p.grad.clone().contiguous()
+    if any(True for _ in module.buffers()):
+        put_state(case, "after", module)
+
+
+layer("linear", nn.Linear(5, 3), torch.randn(2, 4, 5))
+layer("linear-no-bias", nn.Linear(4, 2, bias=False), torch.randn(3, 4))
+layer("conv2d", nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), torch.randn(2, 4, 7, 6))
+layer("conv2d-same", nn.Conv2d(2, 3, (4, 3), padding="same"), torch.randn(1, 2, 5, 6))
+layer("batch-norm-1d", nn.BatchNorm1d(3), torch.randn(6, 3))
+layer("batch-norm-1d-length", nn.BatchNorm1d(3, momentum=0.3, eps=1e-3), torch.randn(4, 3, 5))
+layer("batch-norm-2d", nn.BatchNorm2d(3), 2 * torch.randn(4, 3, 4, 5) + 1)
+evaluated = nn.BatchNorm2d(3)
+evaluated(torch.randn(4, 3, 4, 5) * 3 - 1)
+layer("batch-norm-2d-eval", evaluated.eval(), torch.randn(2, 3, 4, 5))
+layer("batch-norm-2d-plain", nn.BatchNorm2d(3, affine=False), torch.randn(2, 3, 2, 2))
+layer("layer-norm", nn.LayerNorm(6), torch.randn(3, 4, 6))
+layer("layer-norm-2", nn.LayerNorm([4, 6], eps=1e-3), torch.randn(3, 4, 6))
+layer("layer-norm-no-bias", nn.LayerNorm(6, bias=False), torch.randn(3, 6))
+layer("embedding", nn.Embedding(7, 4, padding_idx=2), torch.tensor([[1, 2, 6], [6, 0, 1]]))
+layer("max-pool", nn.MaxPool2d(3, stride=2, padding=1, dilation=1, ceil_mode=True), torch.randn(2, 3, 6, 8))
+layer("max-pool-dilated", nn.MaxPool2d((2, 3), stride=(1, 2), dilation=2), torch.randn(1, 2, 7, 8))
+layer("avg-pool", nn.AvgPool2d(3, stride=2, padding=1), torch.randn(2, 3, 6, 7))
+layer("avg-pool-ceil", nn.AvgPool2d((3, 2), stride=2, padding=1, ceil_mode=True), torch.randn(1, 2, 6, 7))
+layer("avg-pool-uncounted", nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), torch.randn(1, 2, 6, 8))
+
+attention = nn.MultiheadAttention(8, 2, batch_first=True)
+x = torch.randn(2, 5, 8)
+layer("attention", attention, x, call=lambda q: attention(q, q, q, need_weights=False)[0])
+hidden = torch.triu(torch.ones(5, 5, dtype=torch.bool), 1)
+layer("attention-causal", attention, x, call=lambda q: attention(q, q, q, attn_mask=hidden, need_weights=False)[0])
+layer(
+    "attention-cross", attention, x, torch.randn(2, 3, 8), torch.randn(2, 3, 8),
+    call=lambda q, k, v: attention(q, k, v, need_weights=False)[0],
+)
+for norm in [False, True]:
+    kind = "pre" if norm else "post"
+    encoder = nn.TransformerEncoderLayer(
+        8, 2, dim_feedforward=12, dropout=0, batch_first=True, norm_first=norm, activation="gelu" if norm else "relu"
+    )
+    layer(f"encoder-{kind}", encoder, torch.randn(2, 5, 8))
+    decoder = nn.TransformerDecoderLayer(8, 2, dim_feedforward=12, dropout=0, batch_first=True, norm_first=norm)
+    layer(
+        f"decoder-{kind}", decoder, torch.randn(2, 5, 8), torch.randn(2, 3, 8),
+        call=lambda q, m: decoder(q, m, tgt_mask=hidden, tgt_is_causal=True),
+    )
+
+
+def loss(case, f, x, **others):
+    """A loss and its gradient by x."""
+    x = x.clone().requires_grad_()
+    put(case, x0=x, **others)
+    y = f(x)
+    put(case, y=y)
+    (weighted(y) if y.dim() > 0 else y).backward()
+    put(case, g0=x.grad)
+
+
+logits = 2 * torch.randn(6, 4)
+target = torch.tensor([0, 3, 1, -100, 2, 3])
+weight = torch.tensor([0.5, 1.0, 2.0, 1.5])
+loss("ce", lambda x: F.cross_entropy(x, target), logits, target=target)
+loss("ce-none", lambda x: F.cross_entropy(x, target, reduction="none"), logits, target=target)
+loss("ce-sum", lambda x: F.cross_entropy(x, target, weight, reduction="sum"), logits, target=target, weight=weight)
+loss("ce-weight", lambda x: F.cross_entropy(x, target, weight), logits, target=target, weight=weight)
+counted = torch.tensor([0, 3, 1, 0, 2, 3])
+loss("ce-smooth", lambda x: F.cross_entropy(x, counted, label_smoothing=0.2), logits, target=counted)
+loss(
+    "ce-smooth-weight-ignore", lambda x: F.cross_entropy(x, counted, weight, ignore_index=3, label_smoothing=0.2),
+    logits, target=counted, weight=weight,
+)
+soft = torch.softmax(torch.randn(6, 4), 1)
+loss("ce-soft", lambda x: F.cross_entropy(x, soft, weight, label_smoothing=0.1), logits, target=soft, weight=weight)
+spatial = torch.randint(0, 4, (2, 3, 5))
+loss("ce-spatial", lambda x: F.cross_entropy(x, spatial, weight), torch.randn(2, 4, 3, 5), target=spatial, weight=weight)
+loss("ce-row", lambda x: F.cross_entropy(x, torch.tensor(2)), torch.randn(4), target=torch.tensor(2))
+y = torch.randn(3, 4)
+loss("mse", lambda x: F.mse_loss(x, y), torch.randn(3, 4), target=y)
+loss("mse-none", lambda x: F.mse_loss(x, y, reduction="none"), torch.randn(3, 4), target=y)
+truth = torch.rand(3, 4)
+extremes = torch.tensor([[0.0, 30.0, -30.0, 100.0], [-100.0, 1.0, -1.0, 15.0], [-15.0, 0.5, 2.0, 3.0]])
+hard = torch.tensor([[0.0, 1, 0, 1], [0, 1, 0, 1], [0, 1, 0, 1]])
+loss("bce", lambda x: F.binary_cross_entropy_with_logits(x, truth), torch.randn(3, 4), target=truth)
+loss("bce-hard", lambda x: F.binary_cross_entropy_with_logits(x, hard, reduction="sum"), extremes, target=hard)
+loss(
+    "bce-weights", lambda x: F.binary_cross_entropy_with_logits(x, truth, weight, pos_weight=2 * weight),
+    torch.randn(3, 4), target=truth, weight=weight, posWeight=2 * weight,
+)
+
+# Optimizers: 50 steps on Σ (a·p)² / 2 + Σ sin p over two parameters, in float64; parameters after steps 1, 10 and 50.
+matrix = torch.randn(3, 4, dtype=torch.float64)
+starts = [torch.randn(4, 3, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
+found["optim/a"] = matrix
+for i, start in enumerate(starts):
+    found[f"optim/p{i}"] = start.clone()
+
+
+def trajectory(case, make):
+    p, q = (nn.Parameter(start.clone()) for start in starts)
+    optimizer = make([p, q])
+    for step in range(1, 51):
+        optimizer.zero_grad()
+        (0.5 * (matrix @ p).square().sum() + q.square().sum() + torch.sin(3 * q).sum()).backward()
+        optimizer.step()
+        if step in (1, 10, 50):
+            found[f"optim/{case}/{step}.p0"] = p.detach().clone()
+            found[f"optim/{case}/{step}.p1"] = q.detach().clone()
+
+
+optim = torch.optim
+trajectory("sgd", lambda p: optim.SGD(p, lr=0.01))
+trajectory("sgd-decay", lambda p: optim.SGD(p, lr=0.01, weight_decay=0.1, maximize=False))
+trajectory("sgd-momentum", lambda p: optim.SGD(p, lr=0.01, momentum=0.9, dampening=0.3, weight_decay=0.1))
+trajectory("sgd-nesterov", lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True))
+trajectory("sgd-maximize", lambda p: optim.SGD(p, lr=0.001, momentum=0.5, maximize=True))
+trajectory("adam", lambda p: optim.Adam(p, lr=0.02))
+trajectory("adam-decay", lambda p: optim.Adam(p, lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1))
+trajectory("adam-amsgrad", lambda p: optim.Adam(p, lr=0.1, amsgrad=True))
+trajectory("adamw", lambda p: optim.AdamW(p, lr=0.02))
+trajectory("adamw-amsgrad", lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.2, amsgrad=True, betas=(0.5, 0.9)))
+trajectory("adamw-maximize", lambda p: optim.AdamW(p, lr=0.01, maximize=True))
+trajectory(
+    "groups",
+    lambda p: optim.SGD([{"params": [p[0]], "lr": 0.002, "weight_decay": 0.5}, {"params": [p[1]]}], lr=0.01, momentum=0.9),
+)
+
+# Clipping: two gradients, their norms of three orders, and the gradients clipped to 1.
+g0, g1 = torch.randn(3, 4), torch.randn(5)
+put("clip", x0=g0, x1=g1)
+for order in [1.0, 2.0, float("inf")]:
+    p = [nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(5))]
+    p[0].grad, p[1].grad = g0.clone(), g1.clone()
+    norm = nn.utils.clip_grad_norm_(p, 1.0, order)
+    put(f"clip-{order:g}", y=norm, g0=p[0].grad, g1=p[1].grad)
+
+save_file(found, Path(__file__).parent / "nn.safetensors")

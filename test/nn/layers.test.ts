@@ -1,0 +1,173 @@
+// Every layer against PyTorch: outputs and gradients from the same weights and inputs, and the names of its state.
+import { manualSeed, nn, ones, tensor, type AnyTensor } from '../../lib/index';
+import { isFloat } from '../../lib/tensor/dtype';
+import { expectNear, golden, under, weighted } from '../golden/golden';
+
+interface Case {
+  readonly make: () => nn.Module;
+  readonly call?: (module: never, inputs: readonly AnyTensor[]) => AnyTensor;
+  readonly eval?: boolean;
+}
+
+const attend = (causal: boolean) => (module: nn.MultiHeadAttention, inputs: readonly AnyTensor[]) =>
+  module.forward(inputs[0]!, inputs[1], inputs[2], { causal });
+const decode = (module: nn.TransformerDecoderLayer, [x, memory]: readonly AnyTensor[]) => module.forward(x!, memory!);
+const post = { hidden: 12, dropout: 0 };
+const pre = { ...post, normFirst: true };
+
+const cases: Record<string, Case> = {
+  linear: { make: () => new nn.Linear(5, 3) },
+  'linear-no-bias': { make: () => new nn.Linear(4, 2, { bias: false }) },
+  conv2d: {
+    make: () => new nn.Conv2d(4, 6, [3, 2], { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 2 }),
+  },
+  'conv2d-same': { make: () => new nn.Conv2d(2, 3, [4, 3], { padding: 'same' }) },
+  'batch-norm-1d': { make: () => new nn.BatchNorm1d(3) },
+  'batch-norm-1d-length': { make: () => new nn.BatchNorm1d(3, { momentum: 0.3, epsilon: 1e-3 }) },
+  'batch-norm-2d': { make: () => new nn.BatchNorm2d(3) },
+  'batch-norm-2d-eval': { make: () => new nn.BatchNorm2d(3), eval: true },
+  'batch-norm-2d-plain': { make: () => new nn.BatchNorm2d(3, { affine: false }) },
+  'layer-norm': { make: () => new nn.LayerNorm(6) },
+  'layer-norm-2': { make: () => new nn.LayerNorm([4, 6], { epsilon: 1e-3 }) },
+  'layer-norm-no-bias': { make: () => new nn.LayerNorm(6, { bias: false }) },
+  embedding: { make: () => new nn.Embedding(7, 4, { paddingIndex: 2 }) },
+  'max-pool': { make: () => new nn.MaxPool2d(3, { stride: 2, padding: 1, ceilMode: true }) },
+  'max-pool-dilated': { make: () => new nn.MaxPool2d([2, 3], { stride: [1, 2], dilation: 2 }) },
+  'avg-pool': { make: () => new nn.AvgPool2d(3, { stride: 2, padding: 1 }) },
+  'avg-pool-ceil': { make: () => new nn.AvgPool2d([3, 2], { stride: 2, padding: 1, ceilMode: true }) },
+  'avg-pool-uncounted': {
+    make: () => new nn.AvgPool2d(3, { stride: 2, padding: 1, ceilMode: true, countPadding: false }),
+  },
+  attention: { make: () => new nn.MultiHeadAttention(8, 2), call: attend(false) },
+  'attention-causal': { make: () => new nn.MultiHeadAttention(8, 2), call: attend(true) },
+  'attention-cross': { make: () => new nn.MultiHeadAttention(8, 2), call: attend(false) },
+  'encoder-post': { make: () => new nn.TransformerEncoderLayer(8, 2, post) },
+  'encoder-pre': { make: () => new nn.TransformerEncoderLayer(8, 2, { ...pre, activation: 'gelu' }) },
+  'decoder-post': { make: () => new nn.TransformerDecoderLayer(8, 2, post), call: decode },
+  'decoder-pre': { make: () => new nn.TransformerDecoderLayer(8, 2, pre), call: decode },
+};
+
+test.each(Object.entries(cases))('%s', async (name, { make, call, eval: evaluate = false }) => {
+  const parts = await golden(name);
+  const module = make();
+  if (evaluate) module.eval();
+  const state = under(parts, 'state.');
+  expect(Object.keys(module.stateDict()).sort()).toEqual(Object.keys(state).sort());
+  module.loadStateDict(state);
+  const inputs = ['x0', 'x1', 'x2'].flatMap((key) => parts[key] ?? []).map((x) => x.clone());
+  for (const x of inputs) if (isFloat(x.dtype)) x.requiresGrad_();
+
+  const forward = call ?? ((layer: nn.Layer, [x]: readonly AnyTensor[]) => layer.forward(x!));
+  const y = forward(module as never, inputs);
+  expectNear(y, parts['y']!, `${name}: y`);
+  weighted(y, tensor).backward();
+  inputs.forEach((x, i) => {
+    if (x.requiresGrad) expectNear(x.grad, parts[`g${i}`]!, `${name}: gradient of input ${i}`);
+  });
+  const gradients = under(parts, 'g.');
+  const parameters = module.namedParameters();
+  expect(parameters.map(([key]) => key).sort()).toEqual(Object.keys(gradients).sort());
+  for (const [key, parameter] of parameters) expectNear(parameter.grad, gradients[key]!, `${name}: gradient of ${key}`);
+  const after = under(parts, 'after.');
+  for (const [key, buffer] of module.namedBuffers()) expectNear(buffer, after[key]!, `${name}: ${key} afterwards`);
+});
+
+describe('layers without a state', () => {
+  const x = (): AnyTensor => tensor([-2, -0.5, 0, 0.5, 2]);
+
+  test.each([
+    [new nn.ReLU(), [0, 0, 0, 0.5, 2]],
+    [new nn.LeakyReLU(0.1), [-0.2, -0.05, 0, 0.5, 2]],
+    [new nn.ELU(2), [-1.7293294, -0.7869387, 0, 0.5, 2]],
+    [new nn.GELU(), [-0.0455003, -0.1542688, 0, 0.3457312, 1.9544997]],
+    [new nn.GELU({ approximate: 'tanh' }), [-0.0454023, -0.154286, 0, 0.345714, 1.9545977]],
+    [new nn.SiLU(), [-0.2384058, -0.1887703, 0, 0.3112297, 1.7615942]],
+    [new nn.Mish(), [-0.2525015, -0.2207438, 0, 0.3752452, 1.943959]],
+    [new nn.Sigmoid(), [0.1192029, 0.3775407, 0.5, 0.6224593, 0.880797]],
+    [new nn.Tanh(), [-0.9640276, -0.4621172, 0, 0.4621172, 0.9640276]],
+    [new nn.Softplus(), [0.126928, 0.474077, 0.6931472, 0.974077, 2.126928]],
+  ] as const)('%s', (layer, expected) => {
+    const y = layer.forward(x()).dataSync() as Float32Array;
+    expected.forEach((value, i) => expect(y[i]).toBeCloseTo(value, 6));
+  });
+
+  test('Softmax and LogSoftmax', () => {
+    const powers = [-2, -0.5, 0, 0.5, 2].map(Math.exp);
+    const total = powers.reduce((a, b) => a + b);
+    const shares = new nn.Softmax().forward(x()).dataSync();
+    const logs = new nn.LogSoftmax(0).forward(x()).dataSync();
+    powers.forEach((power, i) => {
+      expect(shares[i]).toBeCloseTo(power / total, 6);
+      expect(logs[i]).toBeCloseTo(Math.log(power / total), 6);
+    });
+  });
+
+  test('Flatten keeps the batch, GlobalAvgPool2d takes means', () => {
+    const image = tensor(Float32Array.from({ length: 24 }, (_, i) => i)).reshape([2, 3, 2, 2]);
+    expect(new nn.Flatten().forward(image).shape).toEqual([2, 12]);
+    expect(new nn.GlobalAvgPool2d().forward(image).toArraySync()).toEqual([
+      [1.5, 5.5, 9.5],
+      [13.5, 17.5, 21.5],
+    ]);
+  });
+
+  test('Dropout zeroes its share in training, scales the rest, and passes through otherwise', () => {
+    manualSeed(1);
+    const layer = new nn.Dropout(0.25);
+    const values = Array.from(layer.forward(ones([4000])).dataSync(), Number);
+    expect(new Set(values.map((value) => value.toFixed(5)))).toEqual(new Set(['0.00000', '1.33333']));
+    const dropped = values.filter((value) => value === 0).length;
+    expect(Math.abs(dropped - 1000)).toBeLessThan(5 * Math.sqrt(4000 * 0.25 * 0.75));
+    expect(
+      layer
+        .eval()
+        .forward(ones([3]))
+        .toArraySync(),
+    ).toEqual([1, 1, 1]);
+  });
+});
+
+describe('what layers refuse', () => {
+  test.each([
+    [() => new nn.Linear(0, 3), 'Linear: inFeatures: got 0, expected a positive integer'],
+    [() => new nn.Conv2d(3, 4, 3, { groups: 2 }), 'Conv2d: inChannels / groups: got 1.5, expected a positive integer'],
+    [() => new nn.Conv2d(4, 3, 3, { groups: 2 }), 'Conv2d: outChannels / groups: got 1.5, expected a positive integer'],
+    [() => new nn.Conv2d(3, 4, 0), 'Conv2d: kernelSize: got 0, expected one or two integers of at least 1'],
+    [() => new nn.Embedding(3, 4, { paddingIndex: -1 }), 'Embedding: paddingIndex: got -1, expected a row of 3'],
+    [() => new nn.Dropout(1.5), 'Dropout: probability: got 1.5, expected a number from 0 to 1'],
+    [() => new nn.MultiHeadAttention(8, 3), 'MultiHeadAttention: heads: got 3, expected a divisor of the size 8'],
+    [
+      () => new nn.TransformerEncoderLayer(8, 2, { activation: 'selu' as 'gelu' }),
+      'TransformerEncoderLayer: activation: got selu, expected relu or gelu',
+    ],
+    [() => new nn.Linear(4, 2).forward(ones([3, 5])), 'linear: inner sizes differ: x [3, 5] · weight [2, 4]ᵀ (5 vs 4)'],
+    [
+      () => new nn.Conv2d(3, 4, 3).forward(ones([1, 2, 8, 8])),
+      'conv2d: channels differ: x [1, 2, 8, 8] has 2, weight [4, 3, 3, 3] with 1 groups takes 3',
+    ],
+    [
+      () => new nn.BatchNorm2d(3).forward(ones([4, 3])),
+      'BatchNorm2d: wrong rank: got shape [4, 3], expected [n, c, h, w]',
+    ],
+    [
+      () => new nn.BatchNorm1d(3).forward(ones([1, 3])),
+      'batchNorm: one value per channel has no variance: got shape [1, 3], expected more in training',
+    ],
+    [
+      () => new nn.LayerNorm(4).forward(ones([2, 5])),
+      "layerNorm: shape is not the end of the input's: got [4], expected the last axes of [2, 5]",
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2).forward(ones([2, 8])),
+      'MultiHeadAttention: got an input of shape [2, 8], expected [b, t, 8]',
+    ],
+    [() => new nn.Sequential('relu' as never), 'Sequential: layers[0]: got string, expected a module'],
+  ])('%#: %s', (act, message) => {
+    expect(act).toThrow(new Error(message));
+  });
+
+  test('an index outside the table, at the next read', async () => {
+    const y = new nn.Embedding(3, 2).forward(tensor([0, 3], { dtype: 'int32' }));
+    await expect(y.data()).rejects.toThrow(new Error('embedding: index 3 at position 1 out of range for 3 rows'));
+  });
+});
