@@ -28,10 +28,14 @@ export interface AdamSettings {
  * const optimizer = new optim.Adam(model.parameters(), { lr: 3e-4 });
  */
 export class Adam extends Optimizer<AdamSettings> {
+  protected readonly stateNames = ['step', 'exp_avg', 'exp_avg_sq'];
   /** Whether weight decay acts on the parameter itself. */
   protected readonly decoupled: boolean = false;
 
-  constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[], settings: Partial<AdamSettings> = {}) {
+  constructor(
+    parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[],
+    settings: Partial<AdamSettings> = {},
+  ) {
     super(parameters, {
       lr: 1e-3,
       betas: [0.9, 0.999],
@@ -52,11 +56,16 @@ export class Adam extends Optimizer<AdamSettings> {
     checkSetting(name, 'weightDecay', s.weightDecay);
   }
 
-  protected update(group: Group<AdamSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {
+  protected update(
+    group: Group<AdamSettings>,
+    parameters: readonly AnyTensor[],
+    gradients: readonly AnyTensor[],
+  ): void {
     const { amsgrad } = group;
     for (const parameter of parameters) {
-      const own = this.state.get(parameter) ?? this.start(parameter, amsgrad);
+      const own = this.state.get(parameter) ?? this.start(parameter);
       own['step'] = (own['step'] as number) + 1;
+      if (amsgrad) own['max_exp_avg_sq'] ??= this.zeros(parameter);
       this.state.set(parameter, own);
     }
     const tensorsOf = (piece: readonly AnyTensor[], name: string): AnyTensor[] =>
@@ -84,11 +93,14 @@ export class Adam extends Optimizer<AdamSettings> {
     }
   }
 
-  private start(parameter: AnyTensor, amsgrad: boolean): ParameterState {
-    // 16-bit parameters keep their moments in float32.
+  private start(parameter: AnyTensor): ParameterState {
+    return { step: 0, exp_avg: this.zeros(parameter), exp_avg_sq: this.zeros(parameter) };
+  }
+
+  /** 16-bit parameters keep their moments in float32. */
+  private zeros(parameter: AnyTensor): AnyTensor {
     const dtype = parameter.dtype === 'float64' ? 'float64' : 'float32';
-    const zero = (): AnyTensor => zeros(parameter.shape, { dtype, device: parameter.device }).keep();
-    return { step: 0, exp_avg: zero(), exp_avg_sq: zero(), ...(amsgrad && { max_exp_avg_sq: zero() }) };
+    return zeros(parameter.shape, { dtype, device: parameter.device }).keep();
   }
 }
 
@@ -102,7 +114,10 @@ export class Adam extends Optimizer<AdamSettings> {
 export class AdamW extends Adam {
   protected override readonly decoupled = true;
 
-  constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[], settings: Partial<AdamSettings> = {}) {
+  constructor(
+    parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[],
+    settings: Partial<AdamSettings> = {},
+  ) {
     super(parameters, { weightDecay: 0.01, ...settings });
   }
 }

@@ -20,7 +20,8 @@ export function clipGradNorm(
   maxNorm: number,
   options: { readonly order?: 1 | 2 | typeof Infinity } = {},
 ): AnyTensor {
-  if (!(maxNorm >= 0)) throw new ArgumentError(`clipGradNorm: maxNorm: got ${String(maxNorm)}, expected a non-negative number`);
+  if (!(maxNorm >= 0))
+    throw new ArgumentError(`clipGradNorm: maxNorm: got ${String(maxNorm)}, expected a non-negative number`);
   const { order = 2 } = options;
   if (order !== 1 && order !== 2 && order !== Infinity) {
     throw new ArgumentError(`clipGradNorm: order: got ${String(order)}, expected 1, 2 or Infinity`);

@@ -29,7 +29,9 @@ export abstract class Optimizer<Settings extends object> {
   constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[], defaults: Settings) {
     const name = this.constructor.name;
     if (!Array.isArray(parameters) || parameters.length === 0) {
-      throw new ArgumentError(`${name}: parameters: got ${Array.isArray(parameters) ? 'none' : typeof parameters}, expected at least one`);
+      throw new ArgumentError(
+        `${name}: parameters: got ${Array.isArray(parameters) ? 'none' : typeof parameters}, expected at least one`,
+      );
     }
     const given = (
       parameters[0] instanceof Tensor ? [{ parameters }] : parameters
@@ -38,7 +40,9 @@ export abstract class Optimizer<Settings extends object> {
     this.groups = given.map((group) => {
       for (const parameter of group.parameters) {
         if (!(parameter instanceof Tensor) || !parameter.isLeaf) {
-          throw new ArgumentError(`${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : typeof parameter}, expected leaf tensors`);
+          throw new ArgumentError(
+            `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : typeof parameter}, expected leaf tensors`,
+          );
         }
         if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
         seen.add(parameter);
@@ -49,11 +53,18 @@ export abstract class Optimizer<Settings extends object> {
     });
   }
 
+  /** What the state of a parameter holds at least. */
+  protected abstract readonly stateNames: readonly string[];
+
   /** Throws when a setting is out of range. */
   protected abstract check(settings: Settings): void;
 
   /** Updates `parameters`, all of which have gradients. Runs without recording, in a scope. */
-  protected abstract update(group: Group<Settings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void;
+  protected abstract update(
+    group: Group<Settings>,
+    parameters: readonly AnyTensor[],
+    gradients: readonly AnyTensor[],
+  ): void;
 
   /** One step: updates every parameter that has a gradient. */
   step(): void {
@@ -61,7 +72,12 @@ export abstract class Optimizer<Settings extends object> {
       scope(() => {
         for (const group of this.groups) {
           const parameters = group.parameters.filter((parameter) => parameter.edge?.grad !== undefined);
-          if (parameters.length > 0) this.update(group, parameters, parameters.map((parameter) => parameter.edge!.grad!));
+          if (parameters.length > 0)
+            this.update(
+              group,
+              parameters,
+              parameters.map((parameter) => parameter.edge!.grad!),
+            );
         }
       }),
     );
@@ -81,7 +97,10 @@ export abstract class Optimizer<Settings extends object> {
       const own = this.state.get(parameter);
       if (own !== undefined) state[i] = { ...own };
     });
-    return { state, groups: this.groups.map((group) => ({ ...group, parameters: group.parameters.map(() => next++) })) };
+    return {
+      state,
+      groups: this.groups.map((group) => ({ ...group, parameters: group.parameters.map(() => next++) })),
+    };
   }
 
   /**
@@ -94,15 +113,25 @@ export abstract class Optimizer<Settings extends object> {
     const sizes = (groups: readonly { readonly parameters: readonly unknown[] }[]): string =>
       groups.map((group) => group.parameters.length).join(', ');
     if (sizes(dict.groups) !== sizes(this.groups)) {
-      throw new ArgumentError(`${name}: state: got groups of ${sizes(dict.groups)} parameters, expected ${sizes(this.groups)}`);
+      throw new ArgumentError(
+        `${name}: state: got groups of ${sizes(dict.groups)} parameters, expected ${sizes(this.groups)}`,
+      );
     }
+    for (const group of dict.groups) this.check(group);
     const all = this.groups.flatMap((group) => group.parameters);
     const entries = Object.entries(dict.state).map(([i, own]): [AnyTensor, ParameterState] => {
       const parameter = all[Number(i)];
-      if (parameter === undefined) throw new ArgumentError(`${name}: state: got parameter ${i}, expected at most ${all.length - 1}`);
+      if (parameter === undefined)
+        throw new ArgumentError(`${name}: state: got parameter ${i}, expected at most ${all.length - 1}`);
+      if (!this.stateNames.every((key) => Object.hasOwn(own, key))) {
+        const got = Object.keys(own).join(', ');
+        throw new ArgumentError(`${name}: state: parameter ${i}: got ${got}, expected ${this.stateNames.join(', ')}`);
+      }
       for (const [key, value] of Object.entries(own)) {
         if (typeof value === 'object' && value.rank > 0 && !sameShape(value.shape, parameter.shape)) {
-          throw new ArgumentError(`${name}: state: ${key} of parameter ${i}: got shape ${show(value.shape)}, expected ${show(parameter.shape)}`);
+          throw new ArgumentError(
+            `${name}: state: ${key} of parameter ${i}: got shape ${show(value.shape)}, expected ${show(parameter.shape)}`,
+          );
         }
       }
       return [parameter, own];
@@ -110,11 +139,16 @@ export abstract class Optimizer<Settings extends object> {
     this.state.clear();
     noGrad(() => {
       for (const [parameter, own] of entries) {
-        const copies = Object.entries(own).map(([key, value]) => [key, typeof value === 'object' ? value.clone().keep() : value]);
+        const copies = Object.entries(own).map(([key, value]) => [
+          key,
+          typeof value === 'object' ? value.clone().keep() : value,
+        ]);
         this.state.set(parameter, Object.fromEntries(copies) as ParameterState);
       }
     });
-    dict.groups.forEach((group, i) => Object.assign(this.groups[i]!, { ...group, parameters: this.groups[i]!.parameters }));
+    dict.groups.forEach((group, i) =>
+      Object.assign(this.groups[i]!, { ...group, parameters: this.groups[i]!.parameters }),
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 /** Stochastic gradient descent. */
+import { ArgumentError } from '../errors';
 import { emptyLike } from '../ops/creation';
 import { sgdStep } from '../ops/optimizer-steps';
 import type { AnyTensor } from '../tensor/tensor';
@@ -27,7 +28,12 @@ export interface SGDSettings {
  * const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
  */
 export class SGD extends Optimizer<SGDSettings> {
-  constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<SGDSettings>[], settings: Partial<SGDSettings> = {}) {
+  protected readonly stateNames = ['momentum_buffer'];
+
+  constructor(
+    parameters: readonly AnyTensor[] | readonly ParameterGroup<SGDSettings>[],
+    settings: Partial<SGDSettings> = {},
+  ) {
     super(parameters, {
       lr: 1e-3,
       momentum: 0,
@@ -43,6 +49,9 @@ export class SGD extends Optimizer<SGDSettings> {
     checkSetting('SGD', 'lr', s.lr);
     checkSetting('SGD', 'momentum', s.momentum);
     checkSetting('SGD', 'weightDecay', s.weightDecay);
+    if (s.nesterov && (s.momentum === 0 || s.dampening !== 0)) {
+      throw new ArgumentError('SGD: nesterov: got true, expected a momentum and no dampening with it');
+    }
   }
 
   protected update(group: Group<SGDSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {

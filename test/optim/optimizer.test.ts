@@ -1,0 +1,180 @@
+// What all optimizers share: groups, state, state dicts, and what they refuse.
+import { manualSeed, memory, nn, ones, optim, randn, tensor, type AnyTensor } from '../../lib/index';
+
+const { Adam, AdamW, SGD } = optim;
+
+// One type stands for all of them here: state dicts fit only the class that made them.
+const makers: [string, (parameters: readonly AnyTensor[]) => optim.Adam][] = [
+  ['SGD with momentum', (p) => new SGD(p, { lr: 0.05, momentum: 0.9, nesterov: true }) as unknown as optim.Adam],
+  ['Adam', (p) => new Adam(p, { lr: 0.05, amsgrad: true })],
+  ['AdamW', (p) => new AdamW(p, { lr: 0.05 })],
+];
+
+const makeModel = (): nn.Sequential => new nn.Sequential(new nn.Linear(3, 8), new nn.Tanh(), new nn.Linear(8, 1));
+
+function train(model: nn.Sequential, optimizer: optim.Adam, steps: number, start = 0): void {
+  for (let step = start; step < start + steps; step++) {
+    manualSeed(100 + step);
+    const x = randn([16, 3]);
+    optimizer.zeroGrad();
+    model
+      .forward(x)
+      .sub(x.sum(1, { keepDims: true }))
+      .square()
+      .mean()
+      .backward();
+    optimizer.step();
+  }
+}
+
+const bits = (model: nn.Module): unknown => Object.values(model.stateDict()).map((x) => x.dataSync());
+
+test.each(makers)('%s: state dicts carry on bit for bit', (_, make) => {
+  manualSeed(1);
+  const straight = makeModel();
+  const start = Object.fromEntries(Object.entries(straight.stateDict()).map(([name, x]) => [name, x.clone()]));
+  train(straight, make(straight.parameters()), 12);
+
+  const first = makeModel();
+  first.loadStateDict(start);
+  const before = make(first.parameters());
+  train(first, before, 7);
+  const second = makeModel();
+  second.loadStateDict(first.stateDict());
+  const after = make(second.parameters());
+  after.loadStateDict(before.stateDict());
+  // The state was copied: what becomes of the first optimizer does not matter.
+  train(first, before, 2);
+  train(second, after, 5, 7);
+  expect(bits(second)).toEqual(bits(straight));
+});
+
+test('a state dict numbers parameters through all groups and holds their settings', () => {
+  const [a, b, c] = [ones([2]).requiresGrad_(), ones([3]).requiresGrad_(), ones([4]).requiresGrad_()];
+  const optimizer = new Adam([{ parameters: [a, b] }, { parameters: [c], lr: 0.5 }], { lr: 0.1 });
+  b.sum().add(c.sum()).backward();
+  optimizer.step();
+  const { state, groups } = optimizer.stateDict();
+  expect(Object.keys(state)).toEqual(['1', '2']);
+  expect(
+    Object.entries(state[1]!).map(([name, value]) => [name, typeof value === 'number' ? value : value.shape]),
+  ).toEqual([
+    ['step', 1],
+    ['exp_avg', [3]],
+    ['exp_avg_sq', [3]],
+  ]);
+  const shared = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0, amsgrad: false, maximize: false };
+  expect(groups).toEqual([
+    { ...shared, lr: 0.1, parameters: [0, 1] },
+    { ...shared, lr: 0.5, parameters: [2] },
+  ]);
+});
+
+test('loading takes over settings too', () => {
+  const p = ones([1]).requiresGrad_();
+  const source = new SGD([p], { lr: 0.25, momentum: 0.5 });
+  const target = new SGD([p]);
+  target.loadStateDict(source.stateDict());
+  expect(target.groups[0]).toEqual({ ...source.groups[0], parameters: [p] });
+});
+
+test('settings may change between steps, amsgrad and momentum included', () => {
+  const p = tensor([1, 2]).requiresGrad_();
+  const sgd = new SGD([p], { lr: 1 });
+  p.sum().backward();
+  sgd.step();
+  expect(p.toArraySync()).toEqual([0, 1]);
+  sgd.groups[0]!.lr = 0.5;
+  sgd.groups[0]!.momentum = 0.5;
+  sgd.step();
+  sgd.step();
+  expect(p.toArraySync()).toEqual([-1.25, -0.25]);
+  const adam = new Adam([p], { lr: 0.1 });
+  adam.step();
+  adam.groups[0]!.amsgrad = true;
+  adam.step();
+  expect(Array.from(p.dataSync())).toEqual([expect.closeTo(-1.45, 5), expect.closeTo(-0.45, 5)]);
+});
+
+test('a parameter without a gradient stays, and its steps are counted on their own', () => {
+  const [a, b] = [ones([1]).requiresGrad_(), ones([1]).requiresGrad_()];
+  const optimizer = new Adam([a, b], { lr: 0.1 });
+  a.sum().backward();
+  optimizer.step();
+  expect(b.itemSync()).toBe(1);
+  b.sum().backward();
+  optimizer.step();
+  // The first step of Adam moves by lr against the sign, whatever the gradient.
+  expect(b.itemSync()).toBeCloseTo(0.9, 5);
+  expect(optimizer.stateDict().state[0]!['step']).toBe(2);
+  expect(optimizer.stateDict().state[1]!['step']).toBe(1);
+});
+
+test('a 16-bit parameter has its moments in float32 and moves', () => {
+  const p = ones([4], { dtype: 'bfloat16' }).requiresGrad_();
+  const optimizer = new Adam([p], { lr: 0.125 });
+  p.sum().backward();
+  optimizer.step();
+  expect(p.toArraySync()).toEqual([0.875, 0.875, 0.875, 0.875]);
+  expect((optimizer.stateDict().state[0]!['exp_avg'] as AnyTensor).dtype).toBe('float32');
+});
+
+test('several dtypes in one group', () => {
+  const p = (['float64', 'float32', 'bfloat16'] as const).map((dtype) => ones([2], { dtype }).requiresGrad_());
+  const optimizer = new SGD(p, { lr: 0.5, momentum: 0.9 });
+  for (const one of p as AnyTensor[]) one.sum().backward();
+  optimizer.step();
+  expect(p.map((one) => one.toArraySync())).toEqual([
+    [0.5, 0.5],
+    [0.5, 0.5],
+    [0.5, 0.5],
+  ]);
+});
+
+test('steps hold on to no memory', () => {
+  const model = makeModel();
+  const optimizer = new AdamW(model.parameters());
+  const gradients = model.parameters().map((parameter) => ones(parameter.shape));
+  model.parameters().forEach((parameter, i) => (parameter.grad = gradients[i]!));
+  optimizer.step();
+  const before = memory().liveBytes;
+  for (let i = 0; i < 50; i++) optimizer.step();
+  expect(memory().liveBytes).toBe(before);
+});
+
+describe('what optimizers refuse', () => {
+  const p = ones([2]).requiresGrad_();
+  const q = ones([3]).requiresGrad_();
+  const dict = new Adam([q]).stateDict();
+  test.each<[() => unknown, string]>([
+    [() => new SGD([]), 'SGD: parameters: got none, expected at least one'],
+    [() => new SGD({} as never), 'SGD: parameters: got object, expected at least one'],
+    [() => new SGD([p.mul(2)]), 'SGD: parameters: got the result of an op, expected leaf tensors'],
+    [() => new SGD([p, p]), 'SGD: parameters: got a tensor twice, expected each once'],
+    [() => new SGD([p], { lr: -1 }), 'SGD: lr: got -1, expected a number at least 0'],
+    [() => new SGD([p], { momentum: NaN }), 'SGD: momentum: got NaN, expected a number at least 0'],
+    [() => new SGD([p], { nesterov: true }), 'SGD: nesterov: got true, expected a momentum and no dampening with it'],
+    [() => new Adam([p], { betas: [0.9, 1] }), 'Adam: betas[1]: got 1, expected a number from 0 to below 1'],
+    [() => new AdamW([p], { weightDecay: -1 }), 'AdamW: weightDecay: got -1, expected a number at least 0'],
+    [() => new Adam([p, q]).loadStateDict(dict), 'Adam: state: got groups of 1 parameters, expected 2'],
+    [
+      () =>
+        new Adam([p]).loadStateDict({ ...dict, state: { 0: { step: 1, exp_avg: ones([3]), exp_avg_sq: ones([3]) } } }),
+      'Adam: state: exp_avg of parameter 0: got shape [3], expected [2]',
+    ],
+    [
+      () => new Adam([p]).loadStateDict({ ...dict, state: { 3: { step: 1 } } }),
+      'Adam: state: got parameter 3, expected at most 0',
+    ],
+    [
+      () => new Adam([p]).loadStateDict({ state: {}, groups: [{ ...dict.groups[0]!, lr: -2 }] }),
+      'Adam: lr: got -2, expected a number at least 0',
+    ],
+    [
+      () => new Adam([p]).loadStateDict({ ...dict, state: { 0: { momentum_buffer: ones([2]) } } }),
+      'Adam: state: parameter 0: got momentum_buffer, expected step, exp_avg, exp_avg_sq',
+    ],
+  ])('%#: %s', (act, message) => {
+    expect(act).toThrow(new Error(message));
+  });
+});
