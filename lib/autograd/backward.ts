@@ -128,7 +128,8 @@ function visit(node: Node, flight: Flight, leaves: Set<Edge>, found: Map<Edge, A
   });
   const inner = flight.scope === undefined ? undefined : openScope();
   try {
-    const first = arrived[0] ?? (zeros(node.outputEdges[0]!.shape, { dtype: node.outputEdges[0]!.dtype }) as AnyTensor);
+    const { shape, dtype } = node.outputEdges[0]!;
+    const first: AnyTensor = arrived[0] ?? zeros(shape, { dtype });
     const results = node.op.gradient!(first, node, arrived.slice(1));
     for (let i = 0; i < node.edges.length; i++) {
       const edge = node.edges[i];
@@ -217,7 +218,7 @@ export function initialGradient(op: string, output: AnyTensor, gradient: AnyTens
         'the option gradient',
     );
   }
-  return onesLike(output) as AnyTensor;
+  return onesLike(output);
 }
 
 /**

@@ -35,7 +35,8 @@ export function defineFunction<Inputs extends readonly AnyTensor[]>(
   return (...inputs) => {
     const saved: Saved = {};
     const result: unknown = noGrad(() => definition.forward(saved, ...inputs));
-    if (!(result instanceof Tensor)) throw new ArgumentError(`${name}: forward: got ${typeof result}, expected a tensor`);
+    if (!(result instanceof Tensor))
+      throw new ArgumentError(`${name}: forward: got ${typeof result}, expected a tensor`);
     // The caller may have answered an input or a tensor with a history of its own.
     const output = result.detach() as AnyTensor;
     if (recording.enabled && inputs.some((input) => input.requiresGrad)) {
@@ -51,24 +52,33 @@ function attach(
   op: { readonly name: string; readonly gradient: (g: AnyTensor) => Gradients },
   inputs: readonly AnyTensor[],
 ): void {
-  const node: Node = new Node<unknown>(op, inputs.map((input) => input.edge), undefined);
+  const node: Node = new Node<unknown>(
+    op,
+    inputs.map((input) => input.edge),
+    undefined,
+  );
   output.edge = new Edge(node, 0, output.shape, output.dtype);
   node.outputEdges = [output.edge];
 }
 
 /**
  * Runs `f` without keeping what its backward pass needs, and runs it again there: memory for time. Random numbers are drawn the same both times.
+ * Tensors that `f` uses besides its inputs, such as parameters, collect their gradients in `grad`, also during `gradients()`.
  *
  * @see Chen et al., 2016, Training deep nets with sublinear memory cost.
  * @example
  * const y = checkpoint((x) => block.forward(x), x);
  */
-export function checkpoint<Inputs extends readonly AnyTensor[]>(f: (...inputs: Inputs) => AnyTensor, ...inputs: Inputs): AnyTensor {
+export function checkpoint<Inputs extends readonly AnyTensor[]>(
+  f: (...inputs: Inputs) => AnyTensor,
+  ...inputs: Inputs
+): AnyTensor {
   if (!recording.enabled) return f(...inputs);
   const random = getRandomState();
-  const output = noGrad(() => f(...inputs)).detach() as AnyTensor;
+  const output = noGrad(() => f(...inputs)).detach();
   const gradient = (g: AnyTensor): Gradients => {
-    if (recording.enabled) throw new ArgumentError('checkpoint: got backward with createGraph, expected a first-order backward');
+    if (recording.enabled)
+      throw new ArgumentError('checkpoint: got backward with createGraph, expected a first-order backward');
     const now = getRandomState();
     setRandomState(random);
     const leaves = inputs.map((input) => (input.requiresGrad ? input.detach().requiresGrad_() : input));

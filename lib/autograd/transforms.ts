@@ -1,5 +1,6 @@
 /** Gradients as functions: of given tensors, and of functions. */
 import { ArgumentError, AutogradError } from '../errors';
+import { zerosLike } from '../ops/creation';
 import type { Edge } from '../tensor/node';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -37,7 +38,9 @@ export function gradients(
 
 function edgeOf(op: string, tensor: AnyTensor, name: string): Edge {
   if (tensor.edge !== undefined) return tensor.edge;
-  throw new AutogradError(`${op}: ${name}: got a tensor ${show(tensor.shape)} that does not require a gradient, expected one that does`);
+  throw new AutogradError(
+    `${op}: ${name}: got a tensor ${show(tensor.shape)} that does not require a gradient, expected one that does`,
+  );
 }
 
 /** A function of tensors with one result. */
@@ -66,7 +69,7 @@ export function valueAndGrad<Arguments extends readonly AnyTensor[]>(
     const found = value.requiresGrad
       ? gradients([value], inputs, { createGraph: nested, retainGraph: nested })
       : inputs.map(() => undefined);
-    const all = found.map((gradient, i) => gradient ?? inputs[i]!.detach().mul(0));
+    const all = found.map((gradient, i) => gradient ?? zerosLike(inputs[i]!));
     return [nested ? value : value.detach(), all as unknown as PerArgument<Arguments>];
   };
 }
