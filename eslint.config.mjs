@@ -23,6 +23,8 @@ export default tseslint.config(
       '@typescript-eslint/no-redundant-type-constituents': 'off',
       // `fn.apply(this, args)` and functions kept in tables are ordinary here.
       '@typescript-eslint/unbound-method': 'off',
+      // `as AnyTensor` spares the compiler the arithmetic of shapes, and what it accepts without is not what it infers.
+      '@typescript-eslint/no-unnecessary-type-assertion': 'off',
       eqeqeq: 'error',
       'prefer-const': 'error',
     },

@@ -81,9 +81,7 @@ export class GPT extends nn.Module {
 
   forward(index: AnyTensor): AnyTensor {
     const [, length] = index.shape as [number, number];
-    let x: AnyTensor = this.tokens
-      .forward(index)
-      .add(this.positions.forward(arange(length, { dtype: 'int32' })));
+    let x: AnyTensor = this.tokens.forward(index).add(this.positions.forward(arange(length, { dtype: 'int32' })));
     for (const block of this.blocks) x = block.forward(x);
     return nn.functional.linear(this.norm.forward(x), this.tokens.weight);
   }

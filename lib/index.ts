@@ -6,7 +6,16 @@ export type { DType, FloatDType, IndexDType, IntDType } from './tensor/dtype';
 import './tensor/print';
 export { keep, scope } from './tensor/scope';
 export { getRandomState, manualSeed, setRandomState, type RandomState } from './runtime/random';
-export { devices, memory, resetPeakMemory, releaseMemory, setMemoryLimit, setNumThreads, getNumThreads, synchronize } from './runtime/device';
+export {
+  devices,
+  memory,
+  resetPeakMemory,
+  releaseMemory,
+  setMemoryLimit,
+  setNumThreads,
+  getNumThreads,
+  synchronize,
+} from './runtime/device';
 export * from './ops';
 export * from './autograd';
 export * as nn from './nn';

@@ -13,7 +13,12 @@ const cases: readonly [name: string, call: () => unknown, code: string, message:
     'matmul: inner sizes differ: a [32, 128] · b [64, 10] (128 vs 64)',
   ],
   ['an axis', () => (ones([4, 5]) as AnyTensor).sum(3), 'SHAPE', 'sum: axis 3 out of range for shape [4, 5]'],
-  ['an axis given twice', () => (ones([4, 5]) as AnyTensor).sum([0, -2]), 'SHAPE', 'sum: axis 0 given twice for shape [4, 5]'],
+  [
+    'an axis given twice',
+    () => (ones([4, 5]) as AnyTensor).sum([0, -2]),
+    'SHAPE',
+    'sum: axis 0 given twice for shape [4, 5]',
+  ],
   [
     'shapes that do not broadcast',
     () => (ones([2, 3]) as AnyTensor).add(ones([4, 3]) as AnyTensor),
@@ -32,8 +37,18 @@ const cases: readonly [name: string, call: () => unknown, code: string, message:
     'DTYPE',
     'embedding: index: got dtype float32, expected int32 or int64',
   ],
-  ['a size that is NaN', () => zeros([2, NaN]), 'SHAPE', 'zeros: not a size: got NaN in shape [2, NaN], expected a non-negative integer'],
-  ['a negative size', () => zeros([-1]), 'SHAPE', 'zeros: not a size: got -1 in shape [-1], expected a non-negative integer'],
+  [
+    'a size that is NaN',
+    () => zeros([2, NaN]),
+    'SHAPE',
+    'zeros: not a size: got NaN in shape [2, NaN], expected a non-negative integer',
+  ],
+  [
+    'a negative size',
+    () => zeros([-1]),
+    'SHAPE',
+    'zeros: not a size: got -1 in shape [-1], expected a non-negative integer',
+  ],
   [
     'a size of 2^53',
     () => zeros([2 ** 53]),
@@ -46,7 +61,12 @@ const cases: readonly [name: string, call: () => unknown, code: string, message:
     'SHAPE',
     'zeros: too many elements: got shape [1099511627776, 1099511627776], expected at most 2^53 - 1 elements',
   ],
-  ['too many axes', () => zeros([1, 1, 1, 1, 1, 1, 1, 1, 1]), 'SHAPE', 'zeros: too many axes: got 9, expected at most 8'],
+  [
+    'too many axes',
+    () => zeros([1, 1, 1, 1, 1, 1, 1, 1, 1]),
+    'SHAPE',
+    'zeros: too many axes: got 9, expected at most 8',
+  ],
   [
     'a shape with other elements',
     () => (ones([2, 3]) as AnyTensor).reshape([4, 2]),
@@ -71,7 +91,12 @@ const cases: readonly [name: string, call: () => unknown, code: string, message:
     'SHAPE',
     'conv2d: channels differ: x [1, 3, 8, 8] has 3, weight [4, 1, 3, 3] with 1 groups takes 1',
   ],
-  ['something that is no tensor', () => functional.softmax(any('x'), 0), 'ARGUMENT', 'softmax: input: got string x, expected a tensor'],
+  [
+    'something that is no tensor',
+    () => functional.softmax(any('x'), 0),
+    'ARGUMENT',
+    'softmax: input: got string x, expected a tensor',
+  ],
   [
     'an in-place write to what needs a gradient',
     () => ones([2]).requiresGrad_().copy_(3),
@@ -90,7 +115,12 @@ test.each(cases)('%s', (_, call, code, message) => {
   expect(error).toBeInstanceOf(HadalError);
   expect((error as HadalError).message).toBe(message);
   expect((error as HadalError).code).toBe(code);
-  expect(ones([2, 2]).matmul(ones([2, 2])).sum().itemSync()).toBe(8);
+  expect(
+    ones([2, 2])
+      .matmul(ones([2, 2]))
+      .sum()
+      .itemSync(),
+  ).toBe(8);
 });
 
 test('an index out of range is told at the next read, and leaves everything else right', async () => {
@@ -104,6 +134,9 @@ test('an index out of range is told at the next read, and leaves everything else
 test('a step after an error trains on', () => {
   const layer = new nn.Linear(3, 2);
   expect(() => layer.forward(ones([4, 5]))).toThrow('linear: inner sizes differ: x [4, 5] · weight [2, 3]ᵀ (5 vs 3)');
-  layer.forward(ones([4, 3])).sum().backward();
+  layer
+    .forward(ones([4, 3]))
+    .sum()
+    .backward();
   expect(noGrad(() => (layer.weight.grad as AnyTensor).sum().itemSync())).toBe(24);
 });

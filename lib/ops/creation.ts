@@ -228,7 +228,10 @@ const arangeOp = defineOp('arange', { dtypes: allDTypes });
  * @example
  * arange(2, 10, 3); // [2, 5, 8]
  */
-export function arange<D extends DType = 'float32'>(end: number, options?: CreationOptions<D>): Tensor<[number], NoInfer<D>>;
+export function arange<D extends DType = 'float32'>(
+  end: number,
+  options?: CreationOptions<D>,
+): Tensor<[number], NoInfer<D>>;
 export function arange<D extends DType = 'float32'>(
   start: number,
   end: number,
@@ -274,7 +277,10 @@ export function linspace<const N extends number, D extends DType = 'float32'>(
   count: N,
   options?: CreationOptions<D>,
 ): Tensor<[N], NoInfer<D>> {
-  return upload('linspace', spaced('linspace', start, end, count), [count], options) as unknown as Tensor<[N], NoInfer<D>>;
+  return upload('linspace', spaced('linspace', start, end, count), [count], options) as unknown as Tensor<
+    [N],
+    NoInfer<D>
+  >;
 }
 
 export interface LogspaceOptions<D extends DType = DType> extends CreationOptions<D> {

@@ -91,7 +91,11 @@ export function checkTensor(name: string, value: unknown, argument = 'input'): a
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? `a ${value.constructor?.name ?? 'object'}` : typeof value === 'function' ? 'a function' : `${typeof value} ${String(value)}`;
+  return typeof value === 'object'
+    ? `a ${value.constructor?.name ?? 'object'}`
+    : typeof value === 'function'
+      ? 'a function'
+      : `${typeof value} ${String(value)}`;
 }
 
 /** The same kernel under another gradient rule, for a call whose gradient has a better form. */
@@ -127,7 +131,9 @@ function deviceOf(op: NativeOp, inputs: readonly Argument[]): number {
     if (typeof input !== 'object') continue;
     if (device === -1) device = input.storage.device;
     else if (device !== input.storage.device) {
-      throw new DeviceError(`${op.name}: tensors on different devices: got ${deviceNames(inputs)}, expected one device`);
+      throw new DeviceError(
+        `${op.name}: tensors on different devices: got ${deviceNames(inputs)}, expected one device`,
+      );
     }
   }
   return device === -1 ? 0 : device;

@@ -472,7 +472,7 @@ export function alphaDropout(x: AnyTensor, probability = 0.5, options: DropoutOp
   if (options.training === false || probability === 0) return input;
   if (probability === 1) return input.mul(0);
   const scale = 1 / Math.sqrt((1 - probability) * (1 + probability * seluFloor ** 2));
-  const kept = randLike(input).greaterEqual(probability);
+  const kept = bernoulli(1 - probability, input.shape, { dtype: 'bool', device: input.device });
   return input
     .where(kept, seluFloor)
     .mul(scale)

@@ -133,7 +133,7 @@ function depthOf(values: Nested): number {
 
 declare module './tensor' {
   // The parameters have the names of the class.
-   
+
   interface Tensor<S extends Shape, D extends DType> {
     /** The tensor as text, like PyTorch's: aligned, shortened in the middle beyond 1000 elements. Waits for the device. */
     toString(): string;

@@ -33,7 +33,8 @@ const maxDepth = 8;
 function keepResults(value: unknown, scope: Scope, depth: number): void {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return;
   if (value instanceof Tensor) promote((value as AnyTensor).storage, scope);
-  else if (Array.isArray(value) || value instanceof Set) for (const entry of value) keepResults(entry, scope, depth + 1);
+  else if (Array.isArray(value) || value instanceof Set)
+    for (const entry of value) keepResults(entry, scope, depth + 1);
   else if (value instanceof Map) for (const entry of value.values()) keepResults(entry, scope, depth + 1);
   else if (!ArrayBuffer.isView(value)) for (const entry of Object.values(value)) keepResults(entry, scope, depth + 1);
 }

@@ -1,7 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { DisposedError, keep, memory, nn, ones, OutOfMemoryError, randn, scope, setMemoryLimit, synchronize, zeros } from '../../lib';
+import {
+  DisposedError,
+  keep,
+  memory,
+  nn,
+  ones,
+  OutOfMemoryError,
+  randn,
+  scope,
+  setMemoryLimit,
+  synchronize,
+  zeros,
+} from '../../lib';
 import type { AnyTensor } from '../../lib';
 
 const thrownBy = (f: () => unknown): Error => {
@@ -58,7 +70,12 @@ describe('scope', () => {
 
   test('leaves the gradients of leaves alive', () => {
     const layer = new nn.Linear(3, 2);
-    scope(() => layer.forward(ones([1, 3])).sum().backward());
+    scope(() =>
+      layer
+        .forward(ones([1, 3]))
+        .sum()
+        .backward(),
+    );
     expect((layer.weight.grad as AnyTensor).sum().itemSync()).toBe(6);
   });
 });
@@ -118,7 +135,11 @@ describe('memory', () => {
     } finally {
       setMemoryLimit(2 ** 40);
     }
-    expect(zeros([2 ** 20]).sum().itemSync()).toBe(0);
+    expect(
+      zeros([2 ** 20])
+        .sum()
+        .itemSync(),
+    ).toBe(0);
   });
 
   test('backward frees what the graph and the gradients in flight took', () => {
