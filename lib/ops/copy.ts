@@ -4,7 +4,7 @@ import type { DType } from '../tensor/dtype';
 import { isDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
-import { compacted, Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
+import { compacted, type Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, installMethods, run, runInto } from './define';
 
 const copyOp = defineOp<DType>('copy', {

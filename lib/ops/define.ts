@@ -89,13 +89,23 @@ export function checkTensor(name: string, value: unknown, argument = 'input'): a
 }
 
 export function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object'
-    ? `a ${value.constructor?.name ?? 'object'}`
-    : typeof value === 'function'
-      ? 'a function'
-      : `${typeof value} ${String(value)}`;
+  switch (typeof value) {
+    case 'object':
+      if (value === null) return 'null';
+      return Array.isArray(value)
+        ? 'an array'
+        : `a ${(value as { constructor?: { name?: string } }).constructor?.name ?? 'object'}`;
+    case 'function':
+      return 'a function';
+    case 'undefined':
+      return 'undefined';
+    case 'string':
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+    case 'symbol':
+      return `${typeof value} ${String(value)}`;
+  }
 }
 
 /** The same kernel under another gradient rule, for a call whose gradient has a better form. */
