@@ -29,7 +29,8 @@ Storage& storage_argument(const Napi::CallbackInfo& info, const char* what) {
 
 // Bytes [offset, offset + bytes) of a storage, checked.
 void check_range(const Storage& storage, int64_t offset, size_t bytes, const char* what) {
-  if (offset < 0 || static_cast<size_t>(offset) > storage.bytes || bytes > storage.bytes - static_cast<size_t>(offset)) {
+  if (offset < 0 || static_cast<size_t>(offset) > storage.bytes ||
+      bytes > storage.bytes - static_cast<size_t>(offset)) {
     throw Error(ErrorCode::kInternal, std::string(what) + ": outside the storage");
   }
 }

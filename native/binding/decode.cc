@@ -215,7 +215,8 @@ void decode_and_submit(Environment& environment) {
         view.data = reinterpret_cast<std::byte*>(&view);  // present; the memory comes after the checks
         for (int axis = 0; axis < rank; ++axis) view.shape[axis] = reader.integer(kMaxSize);
         if (set_contiguous(view) > kMaxSize) {
-          throw Error(ErrorCode::kOutOfMemory, std::string(info.name) + ": the result would hold more than 2^53 elements");
+          throw Error(ErrorCode::kOutOfMemory,
+                      std::string(info.name) + ": the result would hold more than 2^53 elements");
         }
         break;
       }
@@ -236,8 +237,7 @@ void decode_and_submit(Environment& environment) {
         }
         view.data = nullptr;
         break;
-      default:
-        throw Error(ErrorCode::kInternal, "record: no such kind of tensor");
+      default: throw Error(ErrorCode::kInternal, "record: no such kind of tensor");
     }
   }
   for (int i = 0; i < attributes; ++i) command.attributes[i] = reader.number();

@@ -60,7 +60,8 @@ Block Environment::allocate(Backend& backend, size_t bytes) {
     block = backend.allocate(bytes);
   }
   if (block.data == nullptr) {
-    throw Error(ErrorCode::kOutOfMemory, "out of memory: got " + std::to_string(bytes) + " bytes wanted, expected at most " +
+    throw Error(ErrorCode::kOutOfMemory, "out of memory: got " + std::to_string(bytes) +
+                                             " bytes wanted, expected at most " +
                                              std::to_string(backend.available_memory()) + " free; " +
                                              std::to_string(backend.memory().live) + " are in live tensors");
   }
@@ -110,7 +111,8 @@ void Environment::throw_stream_error(Backend& backend) {
 }
 
 Napi::Promise Environment::read(Backend& backend, const std::byte* from, size_t bytes, Napi::ArrayBuffer to) {
-  auto* pending = new PendingRead{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::ArrayBuffer>::New(to, 1), &backend};
+  auto* pending =
+      new PendingRead{Napi::Promise::Deferred::New(env_), Napi::Reference<Napi::ArrayBuffer>::New(to, 1), &backend};
   if (pending_reads_++ == 0) napi_ref_threadsafe_function(env_, settle_);
   backend.read(from, bytes, to.Data(), this, pending);
   return pending->promise.Promise();

@@ -211,7 +211,8 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
   int64_t band = std::clamp<int64_t>((kWindowBytes / row_bytes - halo) / pass.step_h, 1, pass.rows);
   const int64_t images = pass.image.count * pass.groups;
-  const int64_t wanted_bands = std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / kTaskWork));
+  const int64_t wanted_bands =
+      std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / kTaskWork));
   band = std::min(band, ceil_div(pass.rows, wanted_bands));
   const int64_t bands = ceil_div(pass.rows, band);
   const int64_t units = images * bands;
@@ -234,7 +235,8 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   std::vector<int64_t> offsets(2 * segments);
   for (int64_t s = 0; s < segments; ++s) {
     const int64_t i = s / segments_w, j = s % segments_w;
-    offsets[s] = (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row + (pass.taps_w.shifts[j] - pass.taps_w.first()) * pixel;
+    offsets[s] = (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
+                 (pass.taps_w.shifts[j] - pass.taps_w.first()) * pixel;
   }
   const bool writes_out = !kConverts && pass.out.channel_stride == 1;
 
@@ -347,53 +349,57 @@ void run_planar(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weigh
     }
   }
   T* bias = pass.bias == nullptr ? nullptr : ctx.scratch<T>(pass.groups * rows);
-  for (int64_t i = 0; bias != nullptr && i < pass.groups * rows; ++i) bias[i] = static_cast<T>(pass.bias[i * pass.bias_stride]);
+  for (int64_t i = 0; bias != nullptr && i < pass.groups * rows; ++i)
+    bias[i] = static_cast<T>(pass.bias[i * pass.bias_stride]);
 
   const int64_t columns = ceil_div(pass.columns, kWidth);
   // Up to three vectors of pixels at once; one channel keeps enough sums in flight by splitting them.
   const int64_t pieces = ceil_div(columns, rows <= max_rows(kMaxVectors) ? kMaxVectors : 1);
   const bool writes_out = !kConverts && pass.out.pixel_stride == 1 && pass.out_step_w == 1;
   const int64_t units = pass.image.count * pass.groups * bands;
-  ctx.parallel_ranges(units, ceil_div(kTaskWork / 2, std::max<int64_t>(1, pass.work() / units)), [&](int64_t begin, int64_t end) {
-    T* window = ctx.thread_scratch<T>(pass.in * plane + kPackSlack);
-    alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
-    Tile<T> tile;
-    tile.k = depth;
-    tile.segments = segments;
-    tile.a_offsets = a_offsets.data();
-    tile.b_offsets = b_offsets.data();
-    tile.a_row = 1;
-    tile.a_step = rows;
-    tile.b_step = along_taps ? 1 : plane;
-    tile.start = bias != nullptr ? Start::kRowBias : Start::kZero;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t n = unit / bands / pass.groups, group = unit / bands % pass.groups;
-      const int64_t first_row = unit % bands * band, unit_rows = std::min(band, pass.rows - first_row);
-      to_planes(pass.image, n, group * pass.in, pass.in, pass.window(first_row, unit_rows), window, plane);
-      tile.a = packed + group * segments * depth * rows;
-      tile.bias = bias + group * rows;
-      for (int64_t row = 0; row < unit_rows; ++row) {
-        for (int64_t piece = 0; piece < pieces; ++piece) {
-          const int64_t first = columns * piece / pieces * kWidth, width = columns * (piece + 1) / pieces * kWidth - first;
-          tile.columns = static_cast<int>(std::min(width, pass.columns - first));
-          tile.b = window + row * pass.step_h * whole.columns + first;
-          E* to = pass.target(n, group * rows, first_row + row, first);
-          tile.c = small;
-          tile.c_row = width;
-          if constexpr (!kConverts) {
-            if (writes_out) {
-              tile.c = to;
-              tile.c_row = pass.out.channel_stride;
+  ctx.parallel_ranges(
+      units, ceil_div(kTaskWork / 2, std::max<int64_t>(1, pass.work() / units)), [&](int64_t begin, int64_t end) {
+        T* window = ctx.thread_scratch<T>(pass.in * plane + kPackSlack);
+        alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
+        Tile<T> tile;
+        tile.k = depth;
+        tile.segments = segments;
+        tile.a_offsets = a_offsets.data();
+        tile.b_offsets = b_offsets.data();
+        tile.a_row = 1;
+        tile.a_step = rows;
+        tile.b_step = along_taps ? 1 : plane;
+        tile.start = bias != nullptr ? Start::kRowBias : Start::kZero;
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const int64_t n = unit / bands / pass.groups, group = unit / bands % pass.groups;
+          const int64_t first_row = unit % bands * band, unit_rows = std::min(band, pass.rows - first_row);
+          to_planes(pass.image, n, group * pass.in, pass.in, pass.window(first_row, unit_rows), window, plane);
+          tile.a = packed + group * segments * depth * rows;
+          tile.bias = bias + group * rows;
+          for (int64_t row = 0; row < unit_rows; ++row) {
+            for (int64_t piece = 0; piece < pieces; ++piece) {
+              const int64_t first = columns * piece / pieces * kWidth,
+                            width = columns * (piece + 1) / pieces * kWidth - first;
+              tile.columns = static_cast<int>(std::min(width, pass.columns - first));
+              tile.b = window + row * pass.step_h * whole.columns + first;
+              E* to = pass.target(n, group * rows, first_row + row, first);
+              tile.c = small;
+              tile.c_row = width;
+              if constexpr (!kConverts) {
+                if (writes_out) {
+                  tile.c = to;
+                  tile.c_row = pass.out.channel_stride;
+                }
+              }
+              tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), true)(tile);
+              if (!writes_out) {
+                store_tile(small, width, rows, tile.columns, to, pass.out.channel_stride,
+                           pass.out_step_w * pass.out.pixel_stride);
+              }
             }
           }
-          tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), true)(tile);
-          if (!writes_out) {
-            store_tile(small, width, rows, tile.columns, to, pass.out.channel_stride, pass.out_step_w * pass.out.pixel_stride);
-          }
         }
-      }
-    }
-  });
+      });
 }
 
 // One channel in, one out per group: nothing to sum over but taps. Vector lanes are channels; eight pixels at a time keep
@@ -411,9 +417,11 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
       const bool valid = c < pass.groups;
       bias[c] = valid && pass.bias != nullptr ? static_cast<T>(pass.bias[c * pass.bias_stride]) : T(0);
       for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t i = pass.taps_h.kernel[tap / pass.taps_w.count()], j = pass.taps_w.kernel[tap % pass.taps_w.count()];
+        const int64_t i = pass.taps_h.kernel[tap / pass.taps_w.count()],
+                      j = pass.taps_w.kernel[tap % pass.taps_w.count()];
         packed[(block * taps + tap) * kWidth + lane] =
-            valid ? static_cast<T>(weights.data[c * weights.group_stride + i * weights.row_stride + j * weights.column_stride])
+            valid ? static_cast<T>(
+                        weights.data[c * weights.group_stride + i * weights.row_stride + j * weights.column_stride])
                   : T(0);
       }
     }
@@ -421,7 +429,8 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
   const Window whole = pass.window(0, pass.rows);
   const int64_t image_row = whole.columns * kWidth;
   const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
-  const int64_t band = std::clamp<int64_t>((kWindowBytes / int64_t{sizeof(T)} / image_row - halo) / pass.step_h, 1, pass.rows);
+  const int64_t band =
+      std::clamp<int64_t>((kWindowBytes / int64_t{sizeof(T)} / image_row - halo) / pass.step_h, 1, pass.rows);
   const int64_t bands = ceil_div(pass.rows, band);
   const int64_t units = pass.image.count * blocks * bands;
   // Some 2^17 multiply-adds and as many elements moved: 20 to 50 µs.
@@ -479,7 +488,8 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
   const auto share = [](int64_t count) {
     return static_cast<double>(count) / static_cast<double>(ceil_div(count, kLanes<Compute<E>>) * kLanes<Compute<E>>);
   };
-  if (pass.step_w == 1 && pass.channels <= max_rows(1) && pass.taps() > 0 && share(pass.columns) > share(pass.channels)) {
+  if (pass.step_w == 1 && pass.channels <= max_rows(1) && pass.taps() > 0 &&
+      share(pass.columns) > share(pass.channels)) {
     return run_planar(ctx, pass, weights);
   }
   run_pass(ctx, pass, weights);
@@ -572,7 +582,8 @@ class WeightGradient {
     // Bands of rows whose windows of x and g fit the budget.
     const int64_t row_bytes =
         (geometry_.stride_h * window_columns * in_ + g_.width * widest * kWidth) * static_cast<int64_t>(sizeof(T));
-    const int64_t band = std::clamp<int64_t>(kWindowBytes / row_bytes - taps_h_.reach() / geometry_.stride_h, 1, g_.height);
+    const int64_t band =
+        std::clamp<int64_t>(kWindowBytes / row_bytes - taps_h_.reach() / geometry_.stride_h, 1, g_.height);
     const int64_t bands = ceil_div(g_.height, band);
     const int64_t window_rows = (band - 1) * geometry_.stride_h + taps_h_.reach() + 1;
     const int64_t x_size = window_rows * window_columns * in_ + kPackSlack;
@@ -591,7 +602,8 @@ class WeightGradient {
     ctx.parallel(slices * groups_ * panels_, [&](int64_t task) {
       const int64_t slice = task / (groups_ * panels_), group = task / panels_ % groups_, panel = task % panels_;
       const int64_t first = units * slice / slices, last = units * (slice + 1) / slices;
-      const int64_t begin = vectors_ * panel / panels_ * kWidth, width = vectors_ * (panel + 1) / panels_ * kWidth - begin;
+      const int64_t begin = vectors_ * panel / panels_ * kWidth,
+                    width = vectors_ * (panel + 1) / panels_ * kWidth - begin;
       const int64_t channels = std::min(width, channels_ - begin);
       const int vectors = static_cast<int>(width / kWidth);
       T* xs = ctx.thread_scratch<T>(together * (x_size + g_size));
@@ -615,11 +627,13 @@ class WeightGradient {
         x_offsets.clear();
         g_offsets.clear();
         for (int64_t i = 0; i < together && start + i < last; ++i) {
-          const int64_t n = (start + i) / bands, row = (start + i) % bands * band, rows = std::min(band, g_.height - row);
+          const int64_t n = (start + i) / bands, row = (start + i) % bands * band,
+                        rows = std::min(band, g_.height - row);
           const Window window{row * geometry_.stride_h + taps_h_.first(), taps_w_.first(),
                               (rows - 1) * geometry_.stride_h + taps_h_.reach() + 1, window_columns};
           to_channels_last(x_, n, group * in_, in_, window, xs + i * x_size, in_);
-          to_channels_last(g_, n, group * channels_ + begin, channels, {row, 0, rows, g_.width}, gs + i * g_size, width);
+          to_channels_last(g_, n, group * channels_ + begin, channels, {row, 0, rows, g_.width}, gs + i * g_size,
+                           width);
           for (int64_t r = 0; r < rows; ++r) {
             x_offsets.push_back(i * x_size + r * geometry_.stride_h * x_row);
             g_offsets.push_back(i * g_size + r * g_.width * width);
@@ -648,8 +662,9 @@ class WeightGradient {
  private:
   // A 1 × 1 kernel over images whose channels are last and whose pixels continue each other: gw = gᵀ · x.
   bool run_product(KernelContext& ctx) const {
-    const bool whole = kernel_h_ * kernel_w_ == 1 && groups_ == 1 && geometry_.stride_h == 1 && geometry_.stride_w == 1 &&
-                       geometry_.pad_h == 0 && geometry_.pad_w == 0 && g_.height == x_.height && g_.width == x_.width;
+    const bool whole = kernel_h_ * kernel_w_ == 1 && groups_ == 1 && geometry_.stride_h == 1 &&
+                       geometry_.stride_w == 1 && geometry_.pad_h == 0 && geometry_.pad_w == 0 &&
+                       g_.height == x_.height && g_.width == x_.width;
     if (!whole) return false;
     for (const Images<E>* side : {&g_, &x_}) {
       if (side->channel_stride != 1 || side->row_stride != side->width * side->pixel_stride ||
@@ -680,8 +695,8 @@ class WeightGradient {
     const int64_t reach_h = (kernel_h_ - 1) * geometry_.dilation_h, reach_w = (kernel_w_ - 1) * geometry_.dilation_w;
     const int64_t window_columns = (g_.width - 1) * geometry_.stride_w + reach_w + 1;
     const int64_t row_size = geometry_.stride_h * window_columns + g_.width;
-    const int64_t band = std::clamp<int64_t>(kWindowBytes / (row_size * kWidth * int64_t{sizeof(T)}) - reach_h / geometry_.stride_h,
-                                             1, g_.height);
+    const int64_t band = std::clamp<int64_t>(
+        kWindowBytes / (row_size * kWidth * int64_t{sizeof(T)}) - reach_h / geometry_.stride_h, 1, g_.height);
     const int64_t bands = ceil_div(g_.height, band);
     const int64_t units = g_.count * bands;
     const int64_t x_size = ((band - 1) * geometry_.stride_h + reach_h + 1) * window_columns * kWidth + kPackSlack;
@@ -704,8 +719,9 @@ class WeightGradient {
                          xs, kWidth);
         to_channels_last(g_, n, block * kWidth, channels, {row, 0, rows, g_.width}, gs, kWidth);
         for (int64_t tap = 0; tap < taps; ++tap) {
-          const T* origin = xs + (tap / kernel_w_ * geometry_.dilation_h * window_columns +
-                                  tap % kernel_w_ * geometry_.dilation_w) * kWidth;
+          const T* origin =
+              xs + (tap / kernel_w_ * geometry_.dilation_h * window_columns + tap % kernel_w_ * geometry_.dilation_w) *
+                       kWidth;
           constexpr int kSums = 8;
           Vec<T> partial[kSums] = {};
           for (int64_t r = 0; r < rows; ++r) {
@@ -812,8 +828,9 @@ HADAL_CPU_KERNEL(conv2d) {
       pass.bias = bias.as<E>();
       pass.bias_stride = bias.strides[0];
     }
-    const Weights<E> weights{weight.as<E>(), pass.channels * weight.strides[0], weight.strides[0],
-                             weight.strides[1], weight.strides[2], weight.strides[3]};
+    const Weights<E> weights{weight.as<E>(),    pass.channels * weight.strides[0],
+                             weight.strides[0], weight.strides[1],
+                             weight.strides[2], weight.strides[3]};
     if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
   });
 }
@@ -825,8 +842,9 @@ HADAL_CPU_KERNEL(conv2dInputGrad) {
     const TensorView& weight = cmd.input(1);
     const int64_t out_channels = weight.shape[0] / geometry.groups;
     const Images<E> gx(cmd.output(0));
-    const Weights<E> weights{weight.as<E>(), out_channels * weight.strides[0], weight.strides[1],
-                             weight.strides[0], weight.strides[2], weight.strides[3]};
+    const Weights<E> weights{weight.as<E>(),    out_channels * weight.strides[0],
+                             weight.strides[1], weight.strides[0],
+                             weight.strides[2], weight.strides[3]};
     for (int64_t phase_h = 0; phase_h < std::min(geometry.stride_h, gx.height); ++phase_h) {
       for (int64_t phase_w = 0; phase_w < std::min(geometry.stride_w, gx.width); ++phase_w) {
         Pass<E> pass{.image = Images<E>(cmd.input(0)), .out = gx, .taps_h = {}, .taps_w = {}};

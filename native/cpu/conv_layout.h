@@ -39,7 +39,8 @@ inline void convert_row(const E* from, Compute<E>* to, int64_t count) {
   constexpr int kWidth = kLanes<Compute<E>>;
   int64_t i = 0;
   for (; i + kWidth <= count; i += kWidth) store(to + i, load_as_compute(from + i));
-  if (i < count) store_columns(to + i, load_columns(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
+  if (i < count)
+    store_columns(to + i, load_columns(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
 }
 
 // to[row][column][channel], `pixel` elements from one column to the next (channels ≤ pixel; what lies between is undefined
@@ -57,7 +58,8 @@ void to_channels_last(const Images<E>& images, int64_t image, int64_t first_chan
       std::fill(to, to + window.columns * pixel, T(0));
       continue;
     }
-    const E* from = images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    const E* from =
+        images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
     std::fill(to, to + begin * pixel, T(0));
     T* inner = to + begin * pixel;
     if ((images.channel_stride == 1 || channels == 1) && images.pixel_stride == channels && pixel == channels) {
@@ -80,9 +82,11 @@ void to_planes(const Images<E>& images, int64_t image, int64_t first_channel, in
   for (int64_t r = 0; r < window.rows; ++r, to += window.columns) {
     const int64_t y = window.row + r;
     const bool outside = y < 0 || y >= images.height || begin == end;
-    const E* from = images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    const E* from =
+        images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
     if (!outside && images.pixel_stride == 1) {
-      for (int64_t c = 0; c < channels; ++c) convert_row(from + c * images.channel_stride, to + c * plane + begin, end - begin);
+      for (int64_t c = 0; c < channels; ++c)
+        convert_row(from + c * images.channel_stride, to + c * plane + begin, end - begin);
     } else if (!outside) {
       pack(from, images.pixel_stride, images.channel_stride, end - begin, end - begin, channels, to + begin, plane);
     }

@@ -47,9 +47,8 @@ HADAL_CPU_KERNEL(fill) {
 // start + i · step, computed in double.
 HADAL_CPU_KERNEL(arange) {
   const Progression progression{cmd.attribute(0), cmd.attribute(1)};
-  visit_element(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {arange_block<T>, &progression, Cost::kMemory, true}, cmd);
-  });
+  visit_element(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {arange_block<T>, &progression, Cost::kMemory, true}, cmd); });
 }
 
 }  // namespace hadal

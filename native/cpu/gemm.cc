@@ -51,7 +51,8 @@ template <class T>
   switch (activation) {
     case Activation::kNone: return;
     case Activation::kRelu: return map([&](V x) { return x < zero ? zero : x; });
-    case Activation::kGelu: return map([](V x) { return T(0.5) * x * (T(1) + math::erf(x * T(0.70710678118654752440))); });
+    case Activation::kGelu:
+      return map([](V x) { return T(0.5) * x * (T(1) + math::erf(x * T(0.70710678118654752440))); });
     case Activation::kGeluTanh:
       return map([](V x) {
         return T(0.5) * x * (T(1) + math::tanh(x * (T(0.79788456080286535588) + T(0.035677408136300125) * x * x)));
@@ -163,7 +164,8 @@ class Product {
     }
     const int64_t passes_k = ceil_div(steps_, kPassDepth);
     const int64_t pass_depth = ceil_div(steps_, passes_k);
-    const int64_t pass_panels = std::min(panels_, std::max<int64_t>(1, kPassElements / (pass_depth * widest_ * kWidth)));
+    const int64_t pass_panels =
+        std::min(panels_, std::max<int64_t>(1, kPassElements / (pass_depth * widest_ * kWidth)));
     const int64_t passes_n = ceil_div(panels_, pass_panels);
 
     T* sums = nullptr;
@@ -202,8 +204,8 @@ class Product {
           int64_t part = task % (panel_tasks + strip_tasks);
           if (part < panel_tasks) {
             const int64_t begin = panels_begin + part * panel_chunk;
-            pack_panels(panels_begin, begin, std::min(panels_end, begin + panel_chunk), block_begin(i), block_begin(i + 1),
-                        b + i * b_block);
+            pack_panels(panels_begin, begin, std::min(panels_end, begin + panel_chunk), block_begin(i),
+                        block_begin(i + 1), b + i * b_block);
           } else {
             const int64_t begin = (part - panel_tasks) * strip_chunk;
             pack_strips(begin, std::min(strips_, begin + strip_chunk), block_begin(i), block_begin(i + 1),
@@ -298,12 +300,12 @@ class Product {
     for (int64_t panel = begin; panel < end; ++panel) {
       if (!packs_panel(panel)) continue;
       const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
-      pack_any(g_.b + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width, k_begin, k_end,
-               to + panel_offset(base, panel, k_end - k_begin), width);
+      pack_any(g_.b + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width, k_begin,
+               k_end, to + panel_offset(base, panel, k_end - k_begin), width);
     }
   }
-  void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t begin, int64_t end,
-                T* to, int64_t width) const {
+  void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t begin,
+                int64_t end, T* to, int64_t width) const {
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (pairs_) {
         const int64_t depth = std::min(2 * end, g_.k) - 2 * begin;
@@ -344,7 +346,8 @@ class Product {
       // While the strips pass by this panel, the next one comes from L3 or memory to L2, a share of its lines per strip.
       const bool fetches = panel + 1 < block.panels_end && packs_panel(panel + 1);
       const auto* fetched = reinterpret_cast<const char*>(block.b + panel_offset(block.panels_base, panel + 1, depth));
-      const int64_t lines = fetches ? (panel_begin(panel + 2) - panel_begin(panel + 1)) * depth * int64_t{sizeof(T)} / 64 : 0;
+      const int64_t lines =
+          fetches ? (panel_begin(panel + 2) - panel_begin(panel + 1)) * depth * int64_t{sizeof(T)} / 64 : 0;
       const int64_t share = ceil_div(lines, block.strips_end - block.strips_begin);
       int64_t known_rows = 0;
       TileKernel<T> kernel = nullptr;
@@ -390,7 +393,8 @@ class Product {
       for (int64_t r = 0; r < rows; ++r) activate(g_.activation, tile.c + r * tile.c_row, tile.columns);
     }
     if (writes_c_) return;
-    store_tile(tile.c, tile.c_row, rows, tile.columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row, g_.c_column);
+    store_tile(tile.c, tile.c_row, rows, tile.columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row,
+               g_.c_column);
   }
 
   // bias as adjacent values of T, in place where it is that already.

@@ -63,7 +63,8 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
         const int64_t valid = std::min<int64_t>(kWidth, lanes - group * kWidth);
         Vec<T> square[kWidth];
         if (valid == kWidth && count == kWidth) {
-          unroll<kWidth>([&](auto i) __attribute__((always_inline)) { square[i] = load_as_compute(corner + i * lane_stride); });
+          unroll<kWidth>([&](auto i)
+                             __attribute__((always_inline)) { square[i] = load_as_compute(corner + i * lane_stride); });
         } else {
           unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
             square[i] = i < valid ? load_columns(corner + i * lane_stride, count) : Vec<T>{};
@@ -138,15 +139,16 @@ void store_tile(const T* tile, int64_t width, int64_t rows, int64_t columns, E* 
 
 // Packing for pairs of bfloat16 (see pair_kernel): to[p * width + lane] holds from[lane * lane_stride + 2p * step] and its
 // neighbour in k, for 2p < depth; an odd depth is filled up with a zero.
-inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t depth,
-                       float* to, int64_t width) {
+inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded,
+                       int64_t depth, float* to, int64_t width) {
   int64_t p = 0;
 #if defined(__AVX512F__)
   constexpr int kWidth = kLanes<float>;
   using Word = Vec<uint32_t>;
   const auto join = [](Word low, Word high) { return (Vec<float>)(low | high << 16); };
   const auto load_words = [](const BFloat16* at, int count) {
-    return (Word)_mm512_maskz_cvtepu16_epi32(kAllLanes, _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), at));
+    return (Word)_mm512_maskz_cvtepu16_epi32(kAllLanes,
+                                             _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), at));
   };
   if (lane_stride == 1) {
     for (; 2 * p < depth; ++p) {

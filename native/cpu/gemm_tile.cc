@@ -44,8 +44,7 @@ void run_tile(const Tile<T>& tile) {
   });
   switch (tile.start) {
     case Start::kZero:
-    case Start::kAccumulate:
-      break;
+    case Start::kAccumulate: break;
     case Start::kColumnBias:
       each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] = load_edge(tile.bias, v); });
       break;
@@ -55,7 +54,9 @@ void run_tile(const Tile<T>& tile) {
   }
 
   // c is far away as a rule, and needed when the sums are done; not worth it where that is at once.
-  if (tile.k * tile.segments >= 128) each([&](auto r, auto v) __attribute__((always_inline)) { __builtin_prefetch(tile.c + r * tile.c_row + v * kWidth, 1); });
+  if (tile.k * tile.segments >= 128)
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { __builtin_prefetch(tile.c + r * tile.c_row + v * kWidth, 1); });
 
   const int64_t a_row = tile.a_row, a_step = tile.a_step, b_step = tile.b_step;
   for (int64_t segment = 0; segment < tile.segments; ++segment) {
@@ -77,9 +78,8 @@ void run_tile(const Tile<T>& tile) {
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * kWidth); });
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
         const Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
-        unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-          multiply_add<kPairs>(sums[s][r][v], factor, column[v]);
-        });
+        unroll<kVectors>(
+            [&](auto v) __attribute__((always_inline)) { multiply_add<kPairs>(sums[s][r][v], factor, column[v]); });
       });
       b += b_step;
       if constexpr (kUnitRow) {
@@ -97,10 +97,12 @@ void run_tile(const Tile<T>& tile) {
   });
 
   if (tile.start == Start::kAccumulate) {
-    each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += load_edge(tile.c + r * tile.c_row, v); });
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { sums[0][r][v] += load_edge(tile.c + r * tile.c_row, v); });
   }
   if (whole) {
-    each([&](auto r, auto v) __attribute__((always_inline)) { store(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { store(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
   } else {
     each([&](auto r, auto v) __attribute__((always_inline)) {
       T* to = tile.c + r * tile.c_row + v * kWidth;

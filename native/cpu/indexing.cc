@@ -1,6 +1,6 @@
-// Reading and writing at places that a tensor of indices names: embedding, gather, indexSelect, oneHot, and scatter, indexAdd and
-// embedding's gradient, which combine what falls on one place in row-major order of the index, whatever the number of threads.
-// Indices are checked as they are read; the error names the first bad one.
+// Reading and writing at places that a tensor of indices names: embedding, gather, indexSelect, oneHot, and scatter,
+// indexAdd and embedding's gradient, which combine what falls on one place in row-major order of the index, whatever
+// the number of threads. Indices are checked as they are read; the error names the first bad one.
 #include <algorithm>
 #include <string>
 #include <type_traits>
@@ -44,13 +44,14 @@ template <class I>
   while (!is_outside(index.as<I>()[offsets(position)], size)) ++position;
   throw Error(ErrorCode::kIndex, std::string(cmd.name()) + ": index " +
                                      std::to_string(index.as<I>()[offsets(position)]) + " at position " +
-                                     std::to_string(position) + " out of range for " + std::to_string(size) + " " + what);
+                                     std::to_string(position) + " out of range for " + std::to_string(size) + " " +
+                                     what);
 }
 
-// --- Reading --------------------------------------------------------------------------------------------------------------
+// --- Reading ---------------------------------------------------------------------------------------------------------
 
-// Rows `index[i]` of the axis `axis` of x to place i of y, for every place on the axes before it. The index's axes replace that
-// axis in y.
+// Rows `index[i]` of the axis `axis` of x to place i of y, for every place on the axes before it. The index's axes
+// replace that axis in y.
 void select_rows(KernelContext& ctx, const Command& cmd, const TensorView& x, const TensorView& index,
                  const TensorView& y, int axis, const char* what) {
   if (y.numel() == 0) return;
@@ -147,21 +148,23 @@ HADAL_CPU_KERNEL(oneHot) {
   const RowOffsets y_rows(y, 1u << (y.rank - 1));
   visit_any(cmd.name(), y.dtype, [&]<class T>() {
     visit_index(cmd.name(), index.dtype, [&]<class I>() {
-      ctx.parallel_ranges(y_rows.rows(), kTaskElements / std::max<int64_t>(classes, 1), [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-          const int64_t hot = index.as<I>()[index_places(row)];
-          if (is_outside(hot, classes)) throw_index_error<I>(cmd, index, classes, "classes");
-          T* to = y.as<T>() + y_rows(row);
-          if (y.stride(-1) == 1) std::fill_n(to, classes, T{});
-          else for (int64_t i = 0; i < classes; ++i) to[i * y.stride(-1)] = T{};
-          to[hot * y.stride(-1)] = static_cast<T>(Compute<T>(1));
-        }
-      });
+      ctx.parallel_ranges(y_rows.rows(), kTaskElements / std::max<int64_t>(classes, 1),
+                          [&](int64_t begin, int64_t end) {
+                            for (int64_t row = begin; row < end; ++row) {
+                              const int64_t hot = index.as<I>()[index_places(row)];
+                              if (is_outside(hot, classes)) throw_index_error<I>(cmd, index, classes, "classes");
+                              T* to = y.as<T>() + y_rows(row);
+                              if (y.stride(-1) == 1) std::fill_n(to, classes, T{});
+                              else
+                                for (int64_t i = 0; i < classes; ++i) to[i * y.stride(-1)] = T{};
+                              to[hot * y.stride(-1)] = static_cast<T>(Compute<T>(1));
+                            }
+                          });
     });
   });
 }
 
-// --- Writing --------------------------------------------------------------------------------------------------------------
+// --- Writing ---------------------------------------------------------------------------------------------------------
 
 enum class ScatterMode : int64_t { kAssign, kAdd, kMultiply, kMax, kMin };
 
@@ -205,8 +208,8 @@ TensorView as_int64(KernelContext& ctx, const TensorView& index) {
   return wide;
 }
 
-// y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on one
-// place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
+// y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on
+// one place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
 template <ScatterMode kMode, class T>
 void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& index, const TensorView& source,
                    const TensorView& y, int axis) {
@@ -280,9 +283,8 @@ HADAL_CPU_KERNEL(scatter) {
   };
   switch (static_cast<ScatterMode>(cmd.integer(1))) {
     case ScatterMode::kAssign:
-      return visit_width(y.dtype, [&]<class T>() {
-        scatter_lines<ScatterMode::kAssign, T>(ctx, cmd, index, source, y, axis);
-      });
+      return visit_width(y.dtype,
+                         [&]<class T>() { scatter_lines<ScatterMode::kAssign, T>(ctx, cmd, index, source, y, axis); });
     case ScatterMode::kAdd: return run.template operator()<ScatterMode::kAdd>();
     case ScatterMode::kMultiply: return run.template operator()<ScatterMode::kMultiply>();
     case ScatterMode::kMax: return run.template operator()<ScatterMode::kMax>();
@@ -306,11 +308,11 @@ HADAL_CPU_KERNEL(indexAdd) {
             [&]<class T>() { scatter_lines<ScatterMode::kAdd, T>(ctx, cmd, index, source, y, axis); });
 }
 
-// --- Embedding's gradient -------------------------------------------------------------------------------------------------
+// --- Embedding's gradient --------------------------------------------------------------------------------------------
 
-// gw [rows, ...] = the sum of the rows of g whose index names each row, added in the order of the index, in float for 16-bit
-// floats. Rows that no index names become 0. The positions are first sorted by row (counting sort, stable), so that each task
-// owns a range of rows and a range of columns, and writes every element of them once.
+// gw [rows, ...] = the sum of the rows of g whose index names each row, added in the order of the index, in float for
+// 16-bit floats. Rows that no index names become 0. The positions are first sorted by row (counting sort, stable), so
+// that each task owns a range of rows and a range of columns, and writes every element of them once.
 template <class T>
 void embedding_backward(KernelContext& ctx, const Command& cmd) {
   using A = Compute<T>;

@@ -39,7 +39,8 @@ struct Operands {
       const int64_t size = y.shape[axis];
       if (size == 1) continue;
       const int64_t sa = a.strides[axis], sb = b.strides[axis], sc = y.strides[axis];
-      if (batch.rank == 0 && sb == 0 && (product.m == 1 || (sa == product.m * product.a_row && sc == product.m * product.c_row))) {
+      if (batch.rank == 0 && sb == 0 &&
+          (product.m == 1 || (sa == product.m * product.a_row && sc == product.m * product.c_row))) {
         if (product.m == 1) {
           product.a_row = sa;
           product.c_row = sc;

@@ -1,5 +1,5 @@
-// Movement of elements without arithmetic: cat, pad, flip, tril, triu. All write every element of the output, with `=`; runs
-// that are contiguous on both sides are copied as memory.
+// Movement of elements without arithmetic: cat, pad, flip, tril, triu. All write every element of the output, with `=`;
+// runs that are contiguous on both sides are copied as memory.
 #include <algorithm>
 #include <cstring>
 
@@ -16,7 +16,8 @@ constexpr int64_t kTaskElements = int64_t{1} << 15;
 template <class T>
 void fill_row(T* to, int64_t stride, int64_t n, T value) {
   if (stride == 1) std::fill_n(to, n, value);
-  else for (int64_t i = 0; i < n; ++i) to[i * stride] = value;
+  else
+    for (int64_t i = 0; i < n; ++i) to[i * stride] = value;
 }
 
 HADAL_CPU_KERNEL(cat) {
@@ -38,9 +39,10 @@ HADAL_CPU_KERNEL(cat) {
     // Many small inputs: several to a task. Large ones: each cut into tasks.
     const int64_t average = y.numel() / std::max(cmd.input_count, 1);
     if (average < kTaskElements) {
-      ctx.parallel_ranges(cmd.input_count, kTaskElements / std::max<int64_t>(average, 1), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) part(i).run();
-      });
+      ctx.parallel_ranges(cmd.input_count, kTaskElements / std::max<int64_t>(average, 1),
+                          [&](int64_t begin, int64_t end) {
+                            for (int64_t i = begin; i < end; ++i) part(i).run();
+                          });
     } else {
       for (int64_t i = 0; i < cmd.input_count; ++i) part(i).run(ctx);
     }
@@ -59,7 +61,7 @@ HADAL_CPU_KERNEL(flip) {
   copy_view(ctx, cmd.output(0), x);
 }
 
-// --- Padding --------------------------------------------------------------------------------------------------------------
+// --- Padding ---------------------------------------------------------------------------------------------------------
 
 enum class PadMode : int64_t { kConstant, kReflect, kReplicate, kCircular };
 
@@ -146,7 +148,7 @@ HADAL_CPU_KERNEL(pad) {
   });
 }
 
-// --- Triangles ------------------------------------------------------------------------------------------------------------
+// --- Triangles -------------------------------------------------------------------------------------------------------
 
 // Keeps the elements of each row up to (tril) or from (triu) its diagonal on; the others become 0.
 template <bool kLower>

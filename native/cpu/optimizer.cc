@@ -1,6 +1,7 @@
-// Optimizers over many tensors in one command: sgdStep, adamStep, gradNorm, scaleToNorm. All elements of all tensors form one line
-// that is cut into tasks of fixed size, so that one large and many small tensors run alike; every element is read and written
-// once. 16-bit parameters compute in float and keep states in float32 or their own type. Formulas are PyTorch's.
+// Optimizers over many tensors in one command: sgdStep, adamStep, gradNorm, scaleToNorm. All elements of all tensors
+// form one line that is cut into tasks of fixed size, so that one large and many small tensors run alike; every element
+// is read and written once. 16-bit parameters compute in float and keep states in float32 or their own type. Formulas
+// are PyTorch's.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -40,7 +41,8 @@ bool lie_alike(const TensorView& a, const TensorView& b) {
   return true;
 }
 
-// Calls body(offset, stride, start, count) for the parts of rows that make up elements [begin, end), in row-major order.
+// Calls body(offset, stride, start, count) for the parts of rows that make up elements [begin, end), in row-major
+// order.
 template <class F>
 void each_row(const TensorView& view, int64_t begin, int64_t end, F&& body) {
   const int last = view.rank - 1;
@@ -74,8 +76,8 @@ void unpack(const TensorView& view, const T* from, int64_t begin, int64_t end) {
   });
 }
 
-// Runs body(task, tensor, begin, end) over pieces of the tensors view(0) … view(count - 1) laid end to end, cut into tasks.
-// Returns the number of tasks.
+// Runs body(task, tensor, begin, end) over pieces of the tensors view(0) … view(count - 1) laid end to end, cut into
+// tasks. Returns the number of tasks.
 template <class View, class F>
 int64_t each_piece(KernelContext& ctx, int count, View&& view, F&& body) {
   int64_t* starts = ctx.scratch<int64_t>(count + 1);
@@ -86,7 +88,8 @@ int64_t each_piece(KernelContext& ctx, int count, View&& view, F&& body) {
   ctx.parallel(tasks, [&](int64_t task) {
     const int64_t begin = task * kTaskElements;
     const int64_t end = std::min(total, begin + kTaskElements);
-    for (int64_t i = std::upper_bound(starts, starts + count + 1, begin) - starts - 1; i < count && starts[i] < end; ++i) {
+    for (int64_t i = std::upper_bound(starts, starts + count + 1, begin) - starts - 1; i < count && starts[i] < end;
+         ++i) {
       const int64_t first = std::max(begin, starts[i]);
       const int64_t last = std::min(end, starts[i + 1]);
       if (first < last) body(task, static_cast<int>(i), first - starts[i], last - starts[i]);
@@ -95,7 +98,7 @@ int64_t each_piece(KernelContext& ctx, int count, View&& view, F&& body) {
   return tasks;
 }
 
-// --- Steps ----------------------------------------------------------------------------------------------------------------
+// --- Steps -----------------------------------------------------------------------------------------------------------
 
 // Vectors of a loop over n elements: whole ones, then a part of one.
 template <class A, class F>
@@ -114,8 +117,8 @@ inline void store_lanes(T* to, Vec<Compute<T>> v, int count) {
   else store_partial(to, v, count);
 }
 
-// Runs update(n, grad, lists...) on every piece, where `lists` are kLists pointers: the parameter (of type P, as the gradient) and
-// states (of type S). Update is a class with `template operator()<P, S>(int64_t n, const P* grad, P* param, S* const* states)`.
+// Runs `update.run<P, S>(n, grad, param, states)` on every piece: gradient and parameter of type P, kStates states of
+// type S.
 template <int kStates, class Update>
 void step(KernelContext& ctx, const Command& cmd, const Update& update) {
   const int n = cmd.input_count;
@@ -252,7 +255,7 @@ HADAL_CPU_KERNEL(adamStep) {
   else step<2>(ctx, cmd, update);
 }
 
-// --- Norms ----------------------------------------------------------------------------------------------------------------
+// --- Norms -----------------------------------------------------------------------------------------------------------
 
 enum class NormOrder { kOne, kTwo, kInfinity };
 

@@ -59,7 +59,8 @@ void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t f
     for (int64_t i = 0; i < count; ++i) y[i * to_stride] = x[i * from_stride];
   }
 }
-void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count, size_t size) {
+void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count,
+              size_t size) {
   switch (size) {
     case 8: return copy_run<uint64_t>(to, to_stride, from, from_stride, count);
     case 4: return copy_run<uint32_t>(to, to_stride, from, from_stride, count);

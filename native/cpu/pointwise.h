@@ -157,17 +157,15 @@ void scalar_block(const void* functor, const BlockArguments& block) {
 template <class F, int kInputs>
 void run_floating(KernelContext& ctx, const Command& cmd, Cost cost) {
   const F functor = make_functor<F>(cmd.attributes);
-  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {vector_block<F, T, kInputs>, &functor, cost}, cmd);
-  });
+  visit_floating(cmd.name(), cmd.output(0).dtype,
+                 [&]<class T>() { run_pointwise(ctx, {vector_block<F, T, kInputs>, &functor, cost}, cmd); });
 }
 // Integers too, on vectors.
 template <class F, int kInputs>
 void run_number(KernelContext& ctx, const Command& cmd, Cost cost = Cost::kMemory) {
   const F functor = make_functor<F>(cmd.attributes);
-  visit_number(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {vector_block<F, T, kInputs>, &functor, cost}, cmd);
-  });
+  visit_number(cmd.name(), cmd.output(0).dtype,
+               [&]<class T>() { run_pointwise(ctx, {vector_block<F, T, kInputs>, &functor, cost}, cmd); });
 }
 // Numbers by F, bool, whose bytes are 0 and 1, by B.
 template <class F, class B, int kInputs>
@@ -187,9 +185,8 @@ void run_predicate(KernelContext& ctx, const Command& cmd) {
   const F functor{};
   const DType dtype = cmd.input(0).dtype;
   if (dtype == DType::kBool) return run_pointwise(ctx, {predicate_block<F, uint8_t, kInputs>, &functor}, cmd);
-  visit_number(cmd.name(), dtype, [&]<class T>() {
-    run_pointwise(ctx, {predicate_block<F, T, kInputs>, &functor}, cmd);
-  });
+  visit_number(cmd.name(), dtype,
+               [&]<class T>() { run_pointwise(ctx, {predicate_block<F, T, kInputs>, &functor}, cmd); });
 }
 
 }  // namespace hadal::cpu

@@ -48,9 +48,8 @@ template <class F>
 void run_division(KernelContext& ctx, const Command& cmd) {
   if (is_floating(cmd.output(0).dtype)) return run_floating<F, 2>(ctx, cmd, Cost::kScalar);
   const F functor{};
-  visit_integer(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {division_block<F, T>, &functor, Cost::kScalar}, cmd);
-  });
+  visit_integer(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {division_block<F, T>, &functor, Cost::kScalar}, cmd); });
 }
 struct FloorDivide : fn::FloorDivide {
   static constexpr const char* kName = "floorDivide";
@@ -68,16 +67,14 @@ void run_integer_or_bool(KernelContext& ctx, const Command& cmd) {
   if (cmd.output(0).dtype == DType::kBool) {
     return run_pointwise(ctx, {vector_block<F, uint8_t, 2>, &functor}, cmd);
   }
-  visit_integer(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {vector_block<F, T, 2>, &functor}, cmd);
-  });
+  visit_integer(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {vector_block<F, T, 2>, &functor}, cmd); });
 }
 template <class F>
 void run_shift(KernelContext& ctx, const Command& cmd) {
   const F functor{};
-  visit_integer(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {vector_block<F, T, 2>, &functor}, cmd);
-  });
+  visit_integer(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {vector_block<F, T, 2>, &functor}, cmd); });
 }
 struct LogicalComplement {
   template <class V>
@@ -130,9 +127,8 @@ HADAL_CPU_KERNEL(bitwiseNot) {
     return run_pointwise(ctx, {vector_block<LogicalComplement, uint8_t, 1>, &functor}, cmd);
   }
   const fn::BitwiseNot functor{};
-  visit_integer(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {vector_block<fn::BitwiseNot, T, 1>, &functor}, cmd);
-  });
+  visit_integer(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {vector_block<fn::BitwiseNot, T, 1>, &functor}, cmd); });
 }
 
 HADAL_CPU_KERNEL(lerp) { run_floating<fn::Lerp, 3>(ctx, cmd, Cost::kMemory); }

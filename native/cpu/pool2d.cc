@@ -37,7 +37,8 @@ struct Axis {
 // The planes of two views as lanes: channels of each image, or of all images at once.
 template <class E, class F>
 void merge_images(Images<E>& a, Images<F>& b) {
-  if (a.count > 1 && a.image_stride == a.channels * a.channel_stride && b.image_stride == b.channels * b.channel_stride) {
+  if (a.count > 1 && a.image_stride == a.channels * a.channel_stride &&
+      b.image_stride == b.channels * b.channel_stride) {
     a.channels *= a.count;
     b.channels *= b.count;
     a.count = b.count = 1;
@@ -47,8 +48,8 @@ void merge_images(Images<E>& a, Images<F>& b) {
 // Blocks of lanes × bands of rows of the output. body(image, first plane, planes, first row, rows). Planes that are adjacent
 // in memory come one after the other, in bands small enough that the cache lines they share are still there.
 template <class F>
-void for_each_band(KernelContext& ctx, int64_t images, int64_t planes, int64_t lanes, int64_t rows, int64_t row_elements,
-                   bool adjacent, F&& body) {
+void for_each_band(KernelContext& ctx, int64_t images, int64_t planes, int64_t lanes, int64_t rows,
+                   int64_t row_elements, bool adjacent, F&& body) {
   const int64_t blocks = ceil_div(planes, lanes);
   const int64_t together = adjacent ? std::min<int64_t>(blocks, 8) : 1;
   const int64_t band = std::clamp<int64_t>(kWindowElements / std::max<int64_t>(1, row_elements * together), 1, rows);
@@ -69,7 +70,8 @@ struct Span {
 };
 Span touched(const Axis& axis, int64_t row, int64_t rows) {
   const int64_t first = std::clamp<int64_t>(axis.start(row), 0, axis.size);
-  const int64_t last = std::clamp<int64_t>(axis.start(row + rows - 1) + (axis.kernel - 1) * axis.dilation + 1, first, axis.size);
+  const int64_t last =
+      std::clamp<int64_t>(axis.start(row + rows - 1) + (axis.kernel - 1) * axis.dilation + 1, first, axis.size);
   return {first, last};
 }
 
@@ -85,45 +87,48 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
   if (index.image_stride == index.channels * index.channel_stride) merge_images(x, y);
   index.count = y.count;
   index.channels = y.channels;
-  for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
-                [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
-    const Span span = touched(h, first_row, rows);
-    const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
-    T* window = ctx.thread_scratch<T>(size + y.width * kWidth * 2);
-    T* line = window + size;
-    auto* positions = reinterpret_cast<Position*>(line + y.width * kWidth);
-    to_channels_last(x, n, plane, planes, {span.first, 0, span.last - span.first, x.width}, window, kWidth);
-    for (int64_t row = first_row; row < first_row + rows; ++row) {
-      const int64_t first_i = h.first_tap(row), last_i = h.last_tap(row);
-      for (int64_t column = 0; column < y.width; ++column) {
-        const int64_t first_j = w.first_tap(column), last_j = w.last_tap(column);
-        // The first position inside wins ties and all-minus-infinity windows; a NaN wins over everything before it.
-        Vec<T> best = broadcast(-std::numeric_limits<T>::infinity());
-        const int64_t origin = (h.start(row) + first_i * h.dilation) * w.size + w.start(column) + first_j * w.dilation;
-        Vec<Position> where = broadcast(static_cast<Position>(first_i < last_i && first_j < last_j ? origin : 0));
-        for (int64_t i = first_i; i < last_i; ++i) {
-          const int64_t at = (h.start(row) + i * h.dilation) * w.size + w.start(column);
-          for (int64_t j = first_j; j < last_j; ++j) {
-            const int64_t position = at + j * w.dilation;
-            const Vec<T> value = load(window + (position - span.first * w.size) * kWidth);
-            const auto wins = (value > best) | (value != value);
-            best = wins ? value : best;
-            where = wins ? broadcast(static_cast<Position>(position)) : where;
+  for_each_band(
+      ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
+      [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
+        const Span span = touched(h, first_row, rows);
+        const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
+        T* window = ctx.thread_scratch<T>(size + y.width * kWidth * 2);
+        T* line = window + size;
+        auto* positions = reinterpret_cast<Position*>(line + y.width * kWidth);
+        to_channels_last(x, n, plane, planes, {span.first, 0, span.last - span.first, x.width}, window, kWidth);
+        for (int64_t row = first_row; row < first_row + rows; ++row) {
+          const int64_t first_i = h.first_tap(row), last_i = h.last_tap(row);
+          for (int64_t column = 0; column < y.width; ++column) {
+            const int64_t first_j = w.first_tap(column), last_j = w.last_tap(column);
+            // The first position inside wins ties and all-minus-infinity windows; a NaN wins over everything before it.
+            Vec<T> best = broadcast(-std::numeric_limits<T>::infinity());
+            const int64_t origin =
+                (h.start(row) + first_i * h.dilation) * w.size + w.start(column) + first_j * w.dilation;
+            Vec<Position> where = broadcast(static_cast<Position>(first_i < last_i && first_j < last_j ? origin : 0));
+            for (int64_t i = first_i; i < last_i; ++i) {
+              const int64_t at = (h.start(row) + i * h.dilation) * w.size + w.start(column);
+              for (int64_t j = first_j; j < last_j; ++j) {
+                const int64_t position = at + j * w.dilation;
+                const Vec<T> value = load(window + (position - span.first * w.size) * kWidth);
+                const auto wins = (value > best) | (value != value);
+                best = wins ? value : best;
+                where = wins ? broadcast(static_cast<Position>(position)) : where;
+              }
+            }
+            store(line + column * kWidth, best);
+            store(positions + column * kWidth, where);
           }
+          store_tile(line, kWidth, y.width, planes, y.at(n, plane) + row * y.row_stride, y.pixel_stride,
+                     y.channel_stride);
+          store_tile(positions, kWidth, y.width, planes, index.at(n, plane) + row * index.row_stride,
+                     index.pixel_stride, index.channel_stride);
         }
-        store(line + column * kWidth, best);
-        store(positions + column * kWidth, where);
-      }
-      store_tile(line, kWidth, y.width, planes, y.at(n, plane) + row * y.row_stride, y.pixel_stride, y.channel_stride);
-      store_tile(positions, kWidth, y.width, planes, index.at(n, plane) + row * index.row_stride, index.pixel_stride,
-                 index.channel_stride);
-    }
-  });
+      });
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void refuse_index(int64_t position, int64_t plane_size) {
-  throw Error(ErrorCode::kIndex, "maxPool2dBackward: index " + std::to_string(position) + " out of range for a plane of " +
-                                     std::to_string(plane_size));
+  throw Error(ErrorCode::kIndex, "maxPool2dBackward: index " + std::to_string(position) +
+                                     " out of range for a plane of " + std::to_string(plane_size));
 }
 
 // sums[i · step + index_i · position_step] += g_i, i < count.
@@ -148,50 +153,53 @@ void max_pool_backward(KernelContext& ctx, const Command& cmd) {
   // Channels inside pixels where they are adjacent; blocks of them share cache lines.
   const int64_t block = gx.channel_stride == 1 && gx.pixel_stride != 1 ? 64 : 1;
   const int64_t blocks = ceil_div(gx.channels, block);
-  ctx.parallel_ranges(gx.count * blocks, ceil_div(kTaskElements / 4, plane_size * block), [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t n = unit / blocks, first = unit % blocks * block, channels = std::min(block, gx.channels - first);
-      T* sums = nullptr;
-      int64_t channel_step = plane_size, pixel_step = 1;
-      if constexpr (std::is_same_v<E, T>) {
-        if (in_place) {
-          sums = gx.at(n, first);
-          channel_step = gx.channel_stride;
-          pixel_step = gx.pixel_stride;
+  ctx.parallel_ranges(
+      gx.count * blocks, ceil_div(kTaskElements / 4, plane_size * block), [&](int64_t begin, int64_t end) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const int64_t n = unit / blocks, first = unit % blocks * block,
+                        channels = std::min(block, gx.channels - first);
+          T* sums = nullptr;
+          int64_t channel_step = plane_size, pixel_step = 1;
+          if constexpr (std::is_same_v<E, T>) {
+            if (in_place) {
+              sums = gx.at(n, first);
+              channel_step = gx.channel_stride;
+              pixel_step = gx.pixel_stride;
+            }
+          }
+          if (sums == nullptr) sums = ctx.thread_scratch<T>(plane_size * channels);
+          if (channel_step == 1) {
+            for (int64_t p = 0; p < plane_size; ++p) std::fill_n(sums + p * pixel_step, channels, T(0));
+          } else if (pixel_step == 1) {
+            for (int64_t c = 0; c < channels; ++c) std::fill_n(sums + c * channel_step, plane_size, T(0));
+          } else {
+            for (int64_t c = 0; c < channels; ++c) {
+              for (int64_t p = 0; p < plane_size; ++p) sums[c * channel_step + p * pixel_step] = T(0);
+            }
+          }
+          for (int64_t row = 0; row < g.height; ++row) {
+            if (channels == 1) {
+              scatter(g.at(n, first) + row * g.row_stride, g.pixel_stride, index.at(n, first) + row * index.row_stride,
+                      index.pixel_stride, g.width, sums, 0, pixel_step, plane_size);
+              continue;
+            }
+            for (int64_t column = 0; column < g.width; ++column) {
+              scatter(g.at(n, first) + row * g.row_stride + column * g.pixel_stride, g.channel_stride,
+                      index.at(n, first) + row * index.row_stride + column * index.pixel_stride, index.channel_stride,
+                      channels, sums, channel_step, pixel_step, plane_size);
+            }
+          }
+          if (in_place) continue;
+          for (int64_t c = 0; c < channels; ++c) {
+            for (int64_t row = 0; row < gx.height; ++row) {
+              E* to = gx.at(n, first + c) + row * gx.row_stride;
+              const T* from = sums + c * plane_size + row * gx.width;
+              for (int64_t column = 0; column < gx.width; ++column)
+                to[column * gx.pixel_stride] = static_cast<E>(from[column]);
+            }
+          }
         }
-      }
-      if (sums == nullptr) sums = ctx.thread_scratch<T>(plane_size * channels);
-      if (channel_step == 1) {
-        for (int64_t p = 0; p < plane_size; ++p) std::fill_n(sums + p * pixel_step, channels, T(0));
-      } else if (pixel_step == 1) {
-        for (int64_t c = 0; c < channels; ++c) std::fill_n(sums + c * channel_step, plane_size, T(0));
-      } else {
-        for (int64_t c = 0; c < channels; ++c) {
-          for (int64_t p = 0; p < plane_size; ++p) sums[c * channel_step + p * pixel_step] = T(0);
-        }
-      }
-      for (int64_t row = 0; row < g.height; ++row) {
-        if (channels == 1) {
-          scatter(g.at(n, first) + row * g.row_stride, g.pixel_stride, index.at(n, first) + row * index.row_stride,
-                  index.pixel_stride, g.width, sums, 0, pixel_step, plane_size);
-          continue;
-        }
-        for (int64_t column = 0; column < g.width; ++column) {
-          scatter(g.at(n, first) + row * g.row_stride + column * g.pixel_stride, g.channel_stride,
-                  index.at(n, first) + row * index.row_stride + column * index.pixel_stride, index.channel_stride, channels,
-                  sums, channel_step, pixel_step, plane_size);
-        }
-      }
-      if (in_place) continue;
-      for (int64_t c = 0; c < channels; ++c) {
-        for (int64_t row = 0; row < gx.height; ++row) {
-          E* to = gx.at(n, first + c) + row * gx.row_stride;
-          const T* from = sums + c * plane_size + row * gx.width;
-          for (int64_t column = 0; column < gx.width; ++column) to[column * gx.pixel_stride] = static_cast<E>(from[column]);
-        }
-      }
-    }
-  });
+      });
 }
 
 // y = the mean over a window's positions inside the image (or inside the padded image). Sums in T.
@@ -206,24 +214,27 @@ void avg_pool(KernelContext& ctx, const Command& cmd) {
   merge_images(x, y);
   for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
-    const Span span = touched(h, first_row, rows);
-    const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
-    T* window = ctx.thread_scratch<T>(size + y.width * kWidth);
-    T* line = window + size;
-    to_channels_last(x, n, plane, planes, {span.first, 0, span.last - span.first, x.width}, window, kWidth);
-    for (int64_t row = first_row; row < first_row + rows; ++row) {
-      for (int64_t column = 0; column < y.width; ++column) {
-        Vec<T> sum{};
-        for (int64_t i = h.first_tap(row); i < h.last_tap(row); ++i) {
-          const T* from = window + ((h.start(row) + i - span.first) * w.size + w.start(column)) * kWidth;
-          for (int64_t j = w.first_tap(column); j < w.last_tap(column); ++j) sum += load(from + j * kWidth);
-        }
-        const int64_t count = h.count(row, with_padding) * w.count(column, with_padding);
-        store(line + column * kWidth, sum / broadcast(static_cast<T>(std::max<int64_t>(1, count))));
-      }
-      store_tile(line, kWidth, y.width, planes, y.at(n, plane) + row * y.row_stride, y.pixel_stride, y.channel_stride);
-    }
-  });
+                  const Span span = touched(h, first_row, rows);
+                  const int64_t size = (span.last - span.first) * x.width * kWidth + kPackSlack;
+                  T* window = ctx.thread_scratch<T>(size + y.width * kWidth);
+                  T* line = window + size;
+                  to_channels_last(x, n, plane, planes, {span.first, 0, span.last - span.first, x.width}, window,
+                                   kWidth);
+                  for (int64_t row = first_row; row < first_row + rows; ++row) {
+                    for (int64_t column = 0; column < y.width; ++column) {
+                      Vec<T> sum{};
+                      for (int64_t i = h.first_tap(row); i < h.last_tap(row); ++i) {
+                        const T* from = window + ((h.start(row) + i - span.first) * w.size + w.start(column)) * kWidth;
+                        for (int64_t j = w.first_tap(column); j < w.last_tap(column); ++j)
+                          sum += load(from + j * kWidth);
+                      }
+                      const int64_t count = h.count(row, with_padding) * w.count(column, with_padding);
+                      store(line + column * kWidth, sum / broadcast(static_cast<T>(std::max<int64_t>(1, count))));
+                    }
+                    store_tile(line, kWidth, y.width, planes, y.at(n, plane) + row * y.row_stride, y.pixel_stride,
+                               y.channel_stride);
+                  }
+                });
 }
 
 // gx[p] = Σ over the windows that hold p of g / count, in the order of the windows. Sums in T.
@@ -245,41 +256,41 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
   };
   for_each_band(ctx, gx.count, gx.channels, kWidth, gx.height, gx.width * kWidth, gx.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
-    const int64_t begin = holding(h, g.height, first_row).first;
-    const int64_t end = std::max(begin, holding(h, g.height, first_row + rows - 1).last);
-    const int64_t size = (end - begin) * g.width * kWidth + kPackSlack;
-    T* window = ctx.thread_scratch<T>(size + gx.width * kWidth);
-    T* line = window + size;
-    to_channels_last(g, n, plane, planes, {begin, 0, end - begin, g.width}, window, kWidth);
-    for (int64_t row = begin; row < end; ++row) {
-      for (int64_t column = 0; column < g.width; ++column) {
-        T* share = window + ((row - begin) * g.width + column) * kWidth;
-        const int64_t count = h.count(row, with_padding) * w.count(column, with_padding);
-        store(share, load(share) / broadcast(static_cast<T>(std::max<int64_t>(1, count))));
-      }
-    }
-    for (int64_t row = first_row; row < first_row + rows; ++row) {
-      const Span over = holding(h, g.height, row);
-      for (int64_t column = 0; column < gx.width; ++column) {
-        const Span across = holding(w, g.width, column);
-        Vec<T> sum{};
-        for (int64_t i = over.first; i < over.last; ++i) {
-          const T* from = window + (i - begin) * g.width * kWidth;
-          for (int64_t j = across.first; j < across.last; ++j) sum += load(from + j * kWidth);
-        }
-        store(line + column * kWidth, sum);
-      }
-      store_tile(line, kWidth, gx.width, planes, gx.at(n, plane) + row * gx.row_stride, gx.pixel_stride, gx.channel_stride);
-    }
-  });
+                  const int64_t begin = holding(h, g.height, first_row).first;
+                  const int64_t end = std::max(begin, holding(h, g.height, first_row + rows - 1).last);
+                  const int64_t size = (end - begin) * g.width * kWidth + kPackSlack;
+                  T* window = ctx.thread_scratch<T>(size + gx.width * kWidth);
+                  T* line = window + size;
+                  to_channels_last(g, n, plane, planes, {begin, 0, end - begin, g.width}, window, kWidth);
+                  for (int64_t row = begin; row < end; ++row) {
+                    for (int64_t column = 0; column < g.width; ++column) {
+                      T* share = window + ((row - begin) * g.width + column) * kWidth;
+                      const int64_t count = h.count(row, with_padding) * w.count(column, with_padding);
+                      store(share, load(share) / broadcast(static_cast<T>(std::max<int64_t>(1, count))));
+                    }
+                  }
+                  for (int64_t row = first_row; row < first_row + rows; ++row) {
+                    const Span over = holding(h, g.height, row);
+                    for (int64_t column = 0; column < gx.width; ++column) {
+                      const Span across = holding(w, g.width, column);
+                      Vec<T> sum{};
+                      for (int64_t i = over.first; i < over.last; ++i) {
+                        const T* from = window + (i - begin) * g.width * kWidth;
+                        for (int64_t j = across.first; j < across.last; ++j) sum += load(from + j * kWidth);
+                      }
+                      store(line + column * kWidth, sum);
+                    }
+                    store_tile(line, kWidth, gx.width, planes, gx.at(n, plane) + row * gx.row_stride, gx.pixel_stride,
+                               gx.channel_stride);
+                  }
+                });
 }
 
 // Calls body.operator()<element, index>() with the types of the two tensors.
 template <class F>
 void visit_pool(const char* op, DType dtype, DType index, F&& body) {
-  visit_floating(op, dtype, [&]<class E>() {
-    visit_index(op, index, [&]<class I>() { body.template operator()<E, I>(); });
-  });
+  visit_floating(op, dtype,
+                 [&]<class E>() { visit_index(op, index, [&]<class I>() { body.template operator()<E, I>(); }); });
 }
 
 }  // namespace
@@ -293,7 +304,8 @@ HADAL_CPU_KERNEL(maxPool2d) {
 HADAL_CPU_KERNEL(maxPool2dBackward) {
   const TensorView &gx = cmd.output(0), &index = cmd.input(1);
   if (gx.numel() == 0) return;
-  visit_pool("maxPool2dBackward", gx.dtype, index.dtype, [&]<class E, class I>() { max_pool_backward<E, I>(ctx, cmd); });
+  visit_pool("maxPool2dBackward", gx.dtype, index.dtype,
+             [&]<class E, class I>() { max_pool_backward<E, I>(ctx, cmd); });
 }
 
 HADAL_CPU_KERNEL(avgPool2d) {

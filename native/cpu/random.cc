@@ -1,11 +1,10 @@
 // Random numbers: uniform, normal, randint, randperm and dropout. Which words of the Philox stream an element uses is told in
 // runtime/philox.h; here they are made eight counters (on x86-64-v4) at a time and turned into numbers block by block.
-#include "runtime/philox.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "cpu/pointwise.h"
+#include "runtime/philox.h"
 #include "runtime/registry.h"
 
 namespace hadal {
@@ -105,7 +104,10 @@ inline Vec<double> to_numbers(Vec<uint64_t> v) { return __builtin_convertvector(
 
 // Significant bits of a uniform number: as many as T has, so that rounding to T never reaches 1.
 template <class T>
-constexpr int kUnitBits = std::is_same_v<T, double> ? 53 : std::is_same_v<T, float> ? 24 : std::is_same_v<T, Float16> ? 11 : 8;
+constexpr int kUnitBits = std::is_same_v<T, double>    ? 53
+                          : std::is_same_v<T, float>   ? 24
+                          : std::is_same_v<T, Float16> ? 11
+                                                       : 8;
 
 struct Uniform {
   Stream stream;
@@ -161,13 +163,14 @@ void normal_block(const void* functor, const BlockArguments& block) {
       Vec<Word> first, second;
       split_pairs(load(word + i), load(word + i + kWidth), first, second, kLaneNumbers);
       constexpr int kBits = sizeof(Word) * 8;
-      constexpr C kUnit = C(1) / static_cast<C>(uint64_t{1} << (kBits / 2)) / static_cast<C>(uint64_t{1} << (kBits / 2));
+      constexpr C kUnit =
+          C(1) / static_cast<C>(uint64_t{1} << (kBits / 2)) / static_cast<C>(uint64_t{1} << (kBits / 2));
       // One bit less than the word, so that the conversion is that of a signed integer.
       const Vec<C> u = to_numbers(first >> 1) * (2 * kUnit) + kUnit;
       const Vec<C> r = math::sqrt(Vec<C>(C(-2) * math::log(u))) * deviation;
       // 4v = quarter + f with |f| <= 1/2, exactly.
-      const Vec<C> turns = to_numbers(second >> (kBits - kUnitBits<C>)) *
-                           (C(4) / static_cast<C>(uint64_t{1} << kUnitBits<C>));
+      const Vec<C> turns =
+          to_numbers(second >> (kBits - kUnitBits<C>)) * (C(4) / static_cast<C>(uint64_t{1} << kUnitBits<C>));
       const auto [n, quarter] = math::nearest(Vec<C>(turns + math::Format<C>::kRoundToInteger));
       const Vec<C> angle = (turns - n) * static_cast<C>(1.5707963267948966);
       Vec<C> a, b;
@@ -253,16 +256,14 @@ void dropout_block(const void* functor, const BlockArguments& block) {
 
 HADAL_CPU_KERNEL(uniform) {
   const Uniform op{stream_of(cmd), cmd.attribute(0), cmd.attribute(1)};
-  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {uniform_block<T>, &op, Cost::kTranscendental, true}, cmd);
-  });
+  visit_floating(cmd.name(), cmd.output(0).dtype,
+                 [&]<class T>() { run_pointwise(ctx, {uniform_block<T>, &op, Cost::kTranscendental, true}, cmd); });
 }
 
 HADAL_CPU_KERNEL(normal) {
   const Normal op{stream_of(cmd), cmd.attribute(0), cmd.attribute(1)};
-  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {normal_block<T>, &op, Cost::kTranscendental, true}, cmd);
-  });
+  visit_floating(cmd.name(), cmd.output(0).dtype,
+                 [&]<class T>() { run_pointwise(ctx, {normal_block<T>, &op, Cost::kTranscendental, true}, cmd); });
 }
 
 // Whole numbers in [low, high).
@@ -328,9 +329,8 @@ HADAL_CPU_KERNEL(dropout) {
   const double p = cmd.attribute(0);
   if (!(p >= 0 && p <= 1)) throw Error(ErrorCode::kIndex, "dropout: the probability has to lie in [0, 1]");
   const Dropout op{stream_of(cmd), static_cast<uint64_t>(p * 4294967296.0), 1 / (1 - p)};
-  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    run_pointwise(ctx, {dropout_block<T>, &op, Cost::kTranscendental, true}, cmd);
-  });
+  visit_floating(cmd.name(), cmd.output(0).dtype,
+                 [&]<class T>() { run_pointwise(ctx, {dropout_block<T>, &op, Cost::kTranscendental, true}, cmd); });
 }
 
 }  // namespace hadal

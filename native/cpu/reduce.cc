@@ -1,6 +1,7 @@
-// Reductions: sum, mean, prod, amax, amin, any, all, varMean, logSumExp, argmax, argmin. Axes along which the output has size
-// 1 are reduced. The walk over the input and the cutting into tasks are reduce_plan.h's, the vector loops reduce_fold.h's;
-// here is what each op computes in a block, how two partial results join, and what is written (always with `=`).
+// Reductions: sum, mean, prod, amax, amin, any, all, varMean, logSumExp, argmax, argmin. Axes along which the output
+// has size 1 are reduced. The walk over the input and the cutting into tasks are reduce_plan.h's, the vector loops
+// reduce_fold.h's; here is what each op computes in a block, how two partial results join, and what is written (always
+// with `=`).
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -44,7 +45,7 @@ LaneOf<V> sum_lanes(V v) {
   return fold_lanes(v, [](V a, V b) { return a + b; });
 }
 
-// --- Folds: map every element, combine ----------------------------------------------------------------------------------
+// --- Folds: map every element, combine -------------------------------------------------------------------------------
 
 struct Unmapped {
   template <class V>
@@ -169,8 +170,9 @@ class FoldReducer : public Reducer {
   }
   static Vec<A> start() { return broadcast(Fold::template kIdentity<A>); }
   static void fold_rows(const T* x, int64_t stride, int64_t rows, int64_t width, A* to) {
-    fold_columns<A>(x, stride, rows, width, start(), [](Vec<A> v, int64_t) { return Fold::map(v); },
-                    combine<Vec<A>>, [&](int64_t column, Vec<A> total) { store(to + column, total); });
+    fold_columns<A>(
+        x, stride, rows, width, start(), [](Vec<A> v, int64_t) { return Fold::map(v); }, combine<Vec<A>>,
+        [&](int64_t column, Vec<A> total) { store(to + column, total); });
   }
   // Packed rows narrower than a vector: `groups` of them are taken as one row, and the groups folded at the end.
   static void narrow_columns(const T* x, int64_t width, int64_t count, int64_t groups, A* to) {
@@ -231,10 +233,11 @@ void predicate(KernelContext& ctx, const Command& cmd) {
   visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() { run_fold<T, ValueOf<T>, bool, Fold>(ctx, cmd); });
 }
 
-// --- Variance and mean ----------------------------------------------------------------------------------------------------
+// --- Variance and mean -----------------------------------------------------------------------------------------------
 
-// The mean and the sum of squared deviations from it, in double. A block is read twice: a first mean, then the deviations d
-// from it, whose own sum corrects both results for the first mean's rounding. Blocks join by Chan's formula.
+// The mean and the sum of squared deviations from it, in double. A block is read twice: a first mean, then the
+// deviations d from it, whose own sum corrects both results for the first mean's rounding. Blocks join by Chan's
+// formula.
 template <class T>
 class VarianceReducer final : public Reducer {
  public:
@@ -255,8 +258,9 @@ class VarianceReducer final : public Reducer {
   void columns(const ReduceBlock& block, PartialState state) const override {
     const T* x = reinterpret_cast<const T*>(block.x);
     A means[Reduction::kColumnTile + kLanes<A>];
-    fold_columns<A>(x, block.reduced_stride, block.count, block.width, Vec<A>{}, [](Vec<A> v, int64_t) { return v; }, add,
-                    [&](int64_t column, Vec<A> sum) { store(means + column, sum / static_cast<A>(block.count)); });
+    fold_columns<A>(
+        x, block.reduced_stride, block.count, block.width, Vec<A>{}, [](Vec<A> v, int64_t) { return v; }, add,
+        [&](int64_t column, Vec<A> sum) { store(means + column, sum / static_cast<A>(block.count)); });
     fold_columns<A>(
         x, block.reduced_stride, block.count, block.width, Deviation(),
         [&](Vec<A> v, int64_t column) { return Deviation(v - load(means + column)); }, join,
@@ -272,7 +276,8 @@ class VarianceReducer final : public Reducer {
     std::fill_n(squares_of(state), width, std::numeric_limits<double>::quiet_NaN());
   }
 
-  void merge(int64_t width, PartialState into, int64_t into_count, PartialState from, int64_t from_count) const override {
+  void merge(int64_t width, PartialState into, int64_t into_count, PartialState from,
+             int64_t from_count) const override {
     const double n = static_cast<double>(into_count + from_count);
     const double into_share = static_cast<double>(into_count) / n;
     const double from_share = static_cast<double>(from_count) / n;
@@ -319,9 +324,10 @@ class VarianceReducer final : public Reducer {
   double correction_;
 };
 
-// --- Log-sum-exp ----------------------------------------------------------------------------------------------------------
+// --- Log-sum-exp -----------------------------------------------------------------------------------------------------
 
-// The maximum m and the sum of exp(x - m). An infinite maximum is not subtracted: then the sum is 0 or infinite by itself.
+// The maximum m and the sum of exp(x - m). An infinite maximum is not subtracted: then the sum is 0 or infinite by
+// itself.
 template <class T>
 class LogSumExpReducer final : public Reducer {
  public:
@@ -343,8 +349,9 @@ class LogSumExpReducer final : public Reducer {
   void columns(const ReduceBlock& block, PartialState state) const override {
     const T* x = reinterpret_cast<const T*>(block.x);
     A* max = max_of(state);
-    fold_columns<A>(x, block.reduced_stride, block.count, block.width, broadcast(lowest<A>()),
-                    [](Vec<A> v, int64_t) { return v; }, MaxFold::combine<Vec<A>>, [&](int64_t column, Vec<A> m) { store(max + column, m); });
+    fold_columns<A>(
+        x, block.reduced_stride, block.count, block.width, broadcast(lowest<A>()), [](Vec<A> v, int64_t) { return v; },
+        MaxFold::combine<Vec<A>>, [&](int64_t column, Vec<A> m) { store(max + column, m); });
     fold_columns<A, 1, 1>(
         x, block.reduced_stride, block.count, block.width, Vec<A>{},
         [&](Vec<A> v, int64_t column) { return math::exp(v - finite_or_zero(load(max + column))); },
@@ -392,7 +399,7 @@ class LogSumExpReducer final : public Reducer {
   const TensorView& y_;
 };
 
-// --- argmax, argmin -------------------------------------------------------------------------------------------------------
+// --- argmax, argmin --------------------------------------------------------------------------------------------------
 
 // The extremum and where it is first. A NaN is beyond every number; the first one wins.
 template <class T, class Fold>

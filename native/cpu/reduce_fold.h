@@ -41,9 +41,9 @@ inline Vec<A> load_partial_as(const T* from, int count) {
 
 // Integers as wide as A: the lanes of A's comparisons.
 template <class A>
-using LaneInt = std::conditional_t<sizeof(A) == 8, int64_t,
-                                   std::conditional_t<sizeof(A) == 4, int32_t,
-                                                      std::conditional_t<sizeof(A) == 2, int16_t, int8_t>>>;
+using LaneInt = std::conditional_t<
+    sizeof(A) == 8, int64_t,
+    std::conditional_t<sizeof(A) == 4, int32_t, std::conditional_t<sizeof(A) == 2, int16_t, int8_t>>>;
 
 template <class A>
 inline Vec<LaneInt<A>> lane_numbers() {
@@ -76,8 +76,9 @@ struct Lanes {
   }
 };
 
-// Folds x[0, n). `map(x, lanes)` makes an Acc (a vector or a struct of vectors) from a vector, neutral in the lanes that do not
-// count; `start` is the result of no elements. kChains hide the latency of the combination; a long map needs fewer.
+// Folds x[0, n). `map(x, lanes)` makes an Acc (a vector or a struct of vectors) from a vector, neutral in the lanes
+// that do not count; `start` is the result of no elements. kChains hide the latency of the combination; a long map
+// needs fewer.
 template <class A, int kChains = 8, class T, class Acc, class Map, class Combine>
 inline Acc fold_run(const T* x, int64_t n, Acc start, Map&& map, Combine&& combine) {
   constexpr int kStep = kLanes<A>;
@@ -104,13 +105,13 @@ inline Acc fold_run(const T* x, int64_t n, Acc start, Map&& map, Combine&& combi
   return total;
 }
 
-// Folds each of `width` columns over `rows` rows, `stride` elements apart. `map(x, column)` as above with the vector's first
-// column, `emit(column, Acc)` takes a vector of results. A last vector may overlap the one before it; fewer columns than lanes
-// leave lanes that hold anything, so `emit` writes to room padded to whole vectors. kVectors vectors of columns are folded side
-// by side, and kRows (4 or 1) rows as a tree; a long map needs neither.
+// Folds each of `width` columns over `rows` rows, `stride` elements apart. `map(x, column)` as above with the vector's
+// first column, `emit(column, Acc)` takes a vector of results. A last vector may overlap the one before it; fewer
+// columns than lanes leave lanes that hold anything, so `emit` writes to room padded to whole vectors. kVectors vectors
+// of columns are folded side by side, and kRows (4 or 1) rows as a tree; a long map needs neither.
 template <class A, int kVectors = 4, int kRows = 4, class T, class Acc, class Map, class Combine, class Emit>
-inline void fold_columns(const T* x, int64_t stride, int64_t rows, int64_t width, Acc start, Map&& map, Combine&& combine,
-                         Emit&& emit) {
+inline void fold_columns(const T* x, int64_t stride, int64_t rows, int64_t width, Acc start, Map&& map,
+                         Combine&& combine, Emit&& emit) {
   constexpr int kStep = kLanes<A>;
   const auto group = [&]<int kCount>(int64_t column) {
     const auto value = [&](int64_t row, int k) {

@@ -1,6 +1,6 @@
-// How a reduction walks its input: axes are merged, outputs are cut into tiles and the reduced axes into blocks of fixed size,
-// and the blocks' partial results are merged pairwise. What is computed in a block is the Reducer's business, which sees only
-// two-dimensional blocks with one contiguous side. Used by reduce.cc.
+// How a reduction walks its input: axes are merged, outputs are cut into tiles and the reduced axes into blocks of
+// fixed size, and the blocks' partial results are merged pairwise. What is computed in a block is the Reducer's
+// business, which sees only two-dimensional blocks with one contiguous side. Used by reduce.cc.
 #pragma once
 
 #include <algorithm>
@@ -43,17 +43,19 @@ struct ReduceBlock {
 
 class Reducer {
  public:
-  // `state_bytes` is the size of one output's partial result; `cost` weighs an element against one of a sum, and sets how much
-  // work makes a task. `narrow_columns`: columns() is good at a few packed columns too.
+  // `state_bytes` is the size of one output's partial result; `cost` weighs an element against one of a sum, and sets
+  // how much work makes a task. `narrow_columns`: columns() is good at a few packed columns too.
   Reducer(int element_bytes, int state_bytes, int cost, bool narrow_columns = false)
       : element_bytes(element_bytes), state_bytes(state_bytes), cost(cost), narrow_columns(narrow_columns) {}
-  // Block to state, written with `=`; count and width are at least 1. In rows the reduced stride is 1, in columns the output stride.
+  // Block to state, written with `=`; count and width are at least 1. In rows the reduced stride is 1, in columns the
+  // output stride.
   virtual void rows(const ReduceBlock& block, PartialState state) const = 0;
   virtual void columns(const ReduceBlock& block, PartialState state) const = 0;
   // The state of no elements.
   virtual void identity(int64_t width, PartialState state) const = 0;
   // Joins to `into` the elements that follow its own.
-  virtual void merge(int64_t width, PartialState into, int64_t into_count, PartialState from, int64_t from_count) const = 0;
+  virtual void merge(int64_t width, PartialState into, int64_t into_count, PartialState from,
+                     int64_t from_count) const = 0;
   // Writes `width` results from element y_offset of the output on.
   virtual void finish(int64_t width, PartialState state, int64_t count, int64_t y_offset, int64_t y_stride) const = 0;
 
@@ -150,8 +152,8 @@ class Reduction {
  public:
   static constexpr int64_t kColumnTile = 1024;  // the widest block that columns() gets
 
-  // Reduces the axes along which y's size is 1 and x's is another. With `ordered`, reduced elements are visited in row-major
-  // order, for reducers that care (argmax); otherwise in the order of their addresses.
+  // Reduces the axes along which y's size is 1 and x's is another. With `ordered`, reduced elements are visited in
+  // row-major order, for reducers that care (argmax); otherwise in the order of their addresses.
   Reduction(const TensorView& x, const TensorView& y, const Reducer& reducer, bool ordered)
       : x_(x.data), reducer_(reducer) {
     int order[kMaxRank];
@@ -234,8 +236,8 @@ class Reduction {
     const bool reads_columns = line.x_stride == 1 && !reads_rows &&
                                (line.size >= kShortRun || (reducer_.narrow_columns && run.x_stride == line.size));
     packed_ = !reads_rows && !reads_columns;
-    by_rows_ = reads_rows || (packed_ && (line.size < kShortRun ||
-                                          (run.size >= kShortRun && run.x_stride <= line.x_stride)));
+    by_rows_ =
+        reads_rows || (packed_ && (line.size < kShortRun || (run.size >= kShortRun && run.x_stride <= line.x_stride)));
     if (by_rows_) {
       block_ = std::clamp<int64_t>(run.size, 1, kRowBlock);
       width_ = std::clamp<int64_t>(kRowBlock / block_, 1, 64);
@@ -243,7 +245,8 @@ class Reduction {
     } else {
       // Equal tiles, in whole vectors.
       const int64_t tiles = std::max<int64_t>((line.size + kColumnTile - 1) / kColumnTile, 1);
-      width_ = std::clamp<int64_t>(((line.size + tiles - 1) / tiles + 63) / 64 * 64, 1, std::max<int64_t>(line.size, 1));
+      width_ =
+          std::clamp<int64_t>(((line.size + tiles - 1) / tiles + 63) / 64 * 64, 1, std::max<int64_t>(line.size, 1));
       block_ = std::clamp<int64_t>(kColumnBlock / width_, 1, std::max<int64_t>(run.size, 1));
     }
     pitch_ = (width_ + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
@@ -310,7 +313,8 @@ class Reduction {
     block.reduced_stride = reduced_step;
   }
 
-  // Few outputs of many elements: the blocks of each tile are cut into chunks, a task each, whose results are then merged.
+  // Few outputs of many elements: the blocks of each tile are cut into chunks, a task each, whose results are then
+  // merged.
   void run_in_chunks(KernelContext& ctx, int64_t tiles, int64_t task_elements) const {
     const int64_t blocks = PieceWalker(reduced_, block_).pieces();
     const int64_t chunk = std::max<int64_t>(task_elements / (width_ * block_), 1);
@@ -356,10 +360,10 @@ class Reduction {
   const Reducer& reducer_;
   ReduceAxes kept_;
   ReduceAxes reduced_;
-  int64_t count_ = 1;    // reduced elements of one output
-  int64_t width_ = 1;    // outputs of a tile
-  int64_t block_ = 1;    // reduced elements of a block
-  int64_t pitch_ = 0;    // of a state: the width, padded
+  int64_t count_ = 1;     // reduced elements of one output
+  int64_t width_ = 1;     // outputs of a tile
+  int64_t block_ = 1;     // reduced elements of a block
+  int64_t pitch_ = 0;     // of a state: the width, padded
   bool by_rows_ = false;  // blocks are given to rows(), otherwise to columns()
   bool packed_ = false;   // blocks are copied first
 };

@@ -1,5 +1,5 @@
-// Scans along an axis: cumsum, cumprod, logCumSumExp, and cummax and cummin with the places of the extrema. Sums of float run in
-// double, of 16-bit floats in float, of integers in 64 bits that wrap. All write with `=`.
+// Scans along an axis: cumsum, cumprod, logCumSumExp, and cummax and cummin with the places of the extrema. Sums of
+// float run in double, of 16-bit floats in float, of integers in 64 bits that wrap. All write with `=`.
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -19,8 +19,8 @@ constexpr int64_t kBlock = 1024;
 // Fewer columns than this are not worth a loop of their own.
 constexpr int64_t kMinColumns = 8;
 
-// How the lines along `axis` of x and y lie: one by one, or, where the axes behind `axis` are packed in every tensor, as
-// columns side by side.
+// How the lines along `axis` of x and y lie: one by one, or, where the axes behind `axis` are packed in every tensor,
+// as columns side by side.
 struct Lines {
   int axis = 0;
   int64_t length = 1;
@@ -56,7 +56,7 @@ struct Lines {
   }
 };
 
-// --- Sums and products ----------------------------------------------------------------------------------------------------
+// --- Sums and products -----------------------------------------------------------------------------------------------
 
 template <class T>
 struct AccumulatorOf {
@@ -120,8 +120,8 @@ A scan_block(A* values, int64_t n, A carry) {
   return carries[0];
 }
 
-// The same for log-sum-exp, as a sum of exp(value - max) wherever none of these underflows: one exponential and one logarithm
-// for each value instead of a pair for each step of the tree.
+// The same for log-sum-exp, as a sum of exp(value - max) wherever none of these underflows: one exponential and one
+// logarithm for each value instead of a pair for each step of the tree.
 template <class A>
 A scan_block_of_logs(A* values, int64_t n, A carry) {
   constexpr A kInfinity = std::numeric_limits<A>::infinity();
@@ -132,7 +132,8 @@ A scan_block_of_logs(A* values, int64_t n, A carry) {
   const auto finite = [&](Vec<A> v, Lanes lanes) {
     return lanes.or_else<A>((v == -kInfinity) ? broadcast(kInfinity) : v, kInfinity);
   };
-  const A max = later_or_nan(carry, fold_lanes(fold_run<A>(values, n, broadcast(-kInfinity), value, later_or_nan), later_or_nan));
+  const A max =
+      later_or_nan(carry, fold_lanes(fold_run<A>(values, n, broadcast(-kInfinity), value, later_or_nan), later_or_nan));
   const A min = smaller(carry == -kInfinity ? kInfinity : carry,
                         fold_lanes(fold_run<A>(values, n, broadcast(kInfinity), finite, smaller), smaller));
   if (!(max > -kInfinity && max - min < kSpan)) return scan_block<LogAddExp>(values, n, carry);
@@ -235,8 +236,8 @@ void scan(KernelContext& ctx, const Command& cmd, bool reverse) {
     });
     return;
   }
-  // Few long lines, in waves of chunks: the totals of all chunks, then each chunk from the total of those before it, while
-  // the wave is in the caches.
+  // Few long lines, in waves of chunks: the totals of all chunks, then each chunk from the total of those before it,
+  // while the wave is in the caches.
   constexpr int64_t kWave = 16;
   for (int64_t line = 0; line < lines.count; ++line) {
     const T* from = x_line(line);
@@ -269,9 +270,8 @@ void scan(KernelContext& ctx, const Command& cmd, bool reverse) {
 
 template <class Op>
 void scan_totals(KernelContext& ctx, const Command& cmd, bool reverse) {
-  visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
-    scan<Op, T, std::conditional_t<std::is_integral_v<T>, int64_t, T>>(ctx, cmd, reverse);
-  });
+  visit_any(cmd.name(), cmd.input(0).dtype,
+            [&]<class T>() { scan<Op, T, std::conditional_t<std::is_integral_v<T>, int64_t, T>>(ctx, cmd, reverse); });
 }
 
 HADAL_CPU_KERNEL(cumsum) { scan_totals<Sum>(ctx, cmd, cmd.flag(1)); }
@@ -280,7 +280,7 @@ HADAL_CPU_KERNEL(logCumSumExp) {
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { scan<LogAddExp, T, T>(ctx, cmd, false); });
 }
 
-// --- Running extrema ------------------------------------------------------------------------------------------------------
+// --- Running extrema -------------------------------------------------------------------------------------------------
 
 // The last of equal extrema is reported; from the first NaN on, the latest NaN.
 template <bool kMax, class T>
@@ -316,18 +316,19 @@ void scan_extremum(KernelContext& ctx, const Command& cmd) {
   const int64_t tile_size = std::min(lines.columns, kBlock);
   const int64_t tiles = (lines.columns + tile_size - 1) / tile_size;
   visit_any(cmd.name(), x.dtype, [&]<class T>() {
-    ctx.parallel_ranges(lines.count * tiles, kTaskElements / (lines.length * tile_size), [&](int64_t begin, int64_t end) {
-      Compute<T> best[kBlock];
-      int64_t place[kBlock];
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t line = i / tiles;
-        const int64_t column = i % tiles * tile_size;
-        extremum_columns<kMax>(x.as<T>() + x_offsets(line) + column, lines.stride(x),
-                               y.as<T>() + y_offsets(line) + column, lines.stride(y),
-                               index.as<int64_t>() + index_offsets(line) + column, lines.stride(index), lines.length,
-                               std::min(tile_size, lines.columns - column), best, place);
-      }
-    });
+    ctx.parallel_ranges(
+        lines.count * tiles, kTaskElements / (lines.length * tile_size), [&](int64_t begin, int64_t end) {
+          Compute<T> best[kBlock];
+          int64_t place[kBlock];
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t line = i / tiles;
+            const int64_t column = i % tiles * tile_size;
+            extremum_columns<kMax>(x.as<T>() + x_offsets(line) + column, lines.stride(x),
+                                   y.as<T>() + y_offsets(line) + column, lines.stride(y),
+                                   index.as<int64_t>() + index_offsets(line) + column, lines.stride(index),
+                                   lines.length, std::min(tile_size, lines.columns - column), best, place);
+          }
+        });
   });
 }
 

@@ -176,8 +176,7 @@ inline V vsqrt(V v) {
     half = half + half * error;
     root = root + (v - root * root) * half;
     return (v == 0.0f) | (v == std::numeric_limits<float>::infinity()) ? v : root;
-  }
-  else return (V)_mm512_maskz_sqrt_pd(kAllLanes & 0xff, (__m512d)v);
+  } else return (V)_mm512_maskz_sqrt_pd(kAllLanes & 0xff, (__m512d)v);
 #elif defined(__AVX2__)
   if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm256_sqrt_ps((__m256)v);
   else return (V)_mm256_sqrt_pd((__m256d)v);
@@ -229,7 +228,8 @@ inline Vec<T> widen_lanes(Narrow v) {
     return v;
   } else {
     using Lane = LaneOf<Narrow>;
-    using Wider = std::conditional_t<sizeof(Lane) == 1, uint16_t, std::conditional_t<sizeof(Lane) == 2, uint32_t, uint64_t>>;
+    using Wider =
+        std::conditional_t<sizeof(Lane) == 1, uint16_t, std::conditional_t<sizeof(Lane) == 2, uint32_t, uint64_t>>;
     return widen_lanes<T>(__builtin_convertvector(v, typename VecOf<Wider, kLanes<T> * sizeof(Wider)>::type));
   }
 }

@@ -1,5 +1,6 @@
-// sort and topk along an axis. Elements become pairs of an unsigned key, whose order is the wanted one, and their place; ties
-// are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0 as 0.
+// sort and topk along an axis. Elements become pairs of an unsigned key, whose order is the wanted one, and their
+// place; ties are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0
+// as 0.
 #include <algorithm>
 #include <bit>
 #include <type_traits>
@@ -147,8 +148,9 @@ struct Lines {
   RowOffsets index_offsets_;
 };
 
-// Sorts by the lowest `bytes` of the keys, least significant first; items start in the order of their places. Blocks of items are
-// counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for each. Returns where the result is.
+// Sorts by the lowest `bytes` of the keys, least significant first; items start in the order of their places. Blocks of
+// items are counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for each. Returns
+// where the result is.
 template <class Item, class EachBlock>
 Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_size, int64_t* counts,
                  EachBlock&& each_block) {
@@ -219,10 +221,10 @@ void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
   }
 }
 
-// --- topk -----------------------------------------------------------------------------------------------------------------
+// --- topk ------------------------------------------------------------------------------------------------------------
 
-// The k first of a stream of items, unordered. A buffer of candidates is cut to the best k whenever it is full; after that only
-// items before the last of these are taken.
+// The k first of a stream of items, unordered. A buffer of candidates is cut to the best k whenever it is full; after
+// that only items before the last of these are taken.
 template <class Item>
 class Selection {
  public:

@@ -1,5 +1,5 @@
-// Copies between two strided views of one shape and element width, for the kernels that only move elements. Strides may be
-// negative, as flip has them. Owns no memory; converts nothing (that is `copy`, in another file).
+// Copies between two strided views of one shape and element width, for the kernels that only move elements. Strides may
+// be negative, as flip has them. Owns no memory; converts nothing (that is `copy`, in another file).
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// What the checks of commands are written with: short conditions on shapes and dtypes, and how they fail. The checks themselves
-// are in checks_<family>.cc; the messages that users meet are made in TypeScript, before a command is sent.
+// What the checks of commands are written with: short conditions on shapes and dtypes, and how they fail. The checks
+// themselves are in checks_<family>.cc; the messages that users meet are made in TypeScript, before a command is sent.
 #pragma once
 
 #include <cmath>
@@ -39,7 +39,8 @@ inline bool same_shape_except(const TensorView& a, const TensorView& b, int axis
 // An attribute that is a whole number in [low, high]; NaN and fractions are refused.
 inline int64_t require_integer(const Command& cmd, int attribute, int64_t low, int64_t high, const char* what) {
   const double value = cmd.attribute(attribute);
-  const bool holds = value == std::trunc(value) && value >= static_cast<double>(low) && value <= static_cast<double>(high);
+  const bool holds =
+      value == std::trunc(value) && value >= static_cast<double>(low) && value <= static_cast<double>(high);
   require(holds, cmd, ErrorCode::kIndex, what);
   return static_cast<int64_t>(value);
 }

@@ -25,7 +25,8 @@ void require_geometry(const Command& cmd, int first, int64_t channels, int64_t o
   }
   const double window_h = static_cast<double>(out_h) * values[0] + static_cast<double>(kernel_h) * values[4];
   const double window_w = static_cast<double>(out_w) * values[1] + static_cast<double>(kernel_w) * values[5];
-  require_shape(window_h * window_w * static_cast<double>(channels + 1024) < 0x1p53, cmd, "the padded image is too large");
+  require_shape(window_h * window_w * static_cast<double>(channels + 1024) < 0x1p53, cmd,
+                "the padded image is too large");
 }
 
 // x [n, c, h, w], weight [o, c / groups, kh, kw], y [n, o, oh, ow].
@@ -84,7 +85,8 @@ void check_max_pool2d(const Command& cmd) {
   const TensorView& x = cmd.input(0);
   require_planes(cmd, x, y);
   require_same_images(cmd, y, index, "y and index need one shape");
-  require_shape(static_cast<double>(x.shape[2]) * static_cast<double>(x.shape[3]) < 0x1p31, cmd, "the plane is too large");
+  require_shape(static_cast<double>(x.shape[2]) * static_cast<double>(x.shape[3]) < 0x1p31, cmd,
+                "the plane is too large");
   require_dtype(is_index(index.dtype), cmd, "the index output needs dtype int64 or int32");
   require_kernel(cmd, y, true);
 }

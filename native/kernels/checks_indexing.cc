@@ -1,5 +1,5 @@
-// Checks of movement and indexing ops: shapes and dtypes for which the kernels stay inside their tensors. Index values are data:
-// the kernels check them as they read them.
+// Checks of movement and indexing ops: shapes and dtypes for which the kernels stay inside their tensors. Index values
+// are data: the kernels check them as they read them.
 #include "kernels/checks.h"
 
 namespace hadal {
@@ -62,7 +62,8 @@ void check_pad(const Command& cmd) {
     if (mode == 0 || (before == 0 && after == 0)) continue;
     // Reflection repeats all but the edge, replication needs an edge, a circle goes round once.
     const int64_t limit = mode == 1 ? x.shape[axis] - 1 : mode == 2 ? (x.shape[axis] > 0 ? kLimit : -1) : x.shape[axis];
-    require_shape(before >= 0 && after >= 0 && before <= limit && after <= limit, cmd, "padding too large for the axis");
+    require_shape(before >= 0 && after >= 0 && before <= limit && after <= limit, cmd,
+                  "padding too large for the axis");
   }
 }
 

@@ -9,8 +9,8 @@ using namespace checks;
 
 namespace {
 
-// Outputs are `lists` lists as long as the inputs: parameters in the gradients' dtype, then states, which 16-bit floats keep in
-// float32 or their own type.
+// Outputs are `lists` lists as long as the inputs: parameters in the gradients' dtype, then states, which 16-bit floats
+// keep in float32 or their own type.
 void require_lists(const Command& cmd, int lists) {
   const int n = cmd.input_count;
   require_shape(cmd.output_count == n * lists, cmd, "lists of tensors differ in length");
@@ -43,7 +43,8 @@ void check_adam_step(const Command& cmd) {
 }
 
 void check_grad_norm(const Command& cmd) {
-  for (int i = 0; i < cmd.input_count; ++i) require_dtype(is_floating(cmd.input(i).dtype), cmd, "needs a floating dtype");
+  for (int i = 0; i < cmd.input_count; ++i)
+    require_dtype(is_floating(cmd.input(i).dtype), cmd, "needs a floating dtype");
   require_norm(cmd, cmd.output(0));
   const double order = cmd.attribute(0);
   require(order == 1 || order == 2 || order == std::numeric_limits<double>::infinity(), cmd, ErrorCode::kIndex,

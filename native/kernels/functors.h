@@ -56,8 +56,10 @@ HADAL_HD inline T saturate(double value) {
   } else {
     constexpr double kLow = static_cast<double>(std::numeric_limits<T>::min());
     constexpr double kHigh = static_cast<double>(std::numeric_limits<T>::max());
-    return value != value ? T(0) : value <= kLow ? std::numeric_limits<T>::min()
-         : value >= kHigh ? std::numeric_limits<T>::max() : static_cast<T>(value);
+    return value != value   ? T(0)
+           : value <= kLow  ? std::numeric_limits<T>::min()
+           : value >= kHigh ? std::numeric_limits<T>::max()
+                            : static_cast<T>(value);
   }
 }
 
@@ -75,13 +77,13 @@ HADAL_HD inline V smaller(V a, V b) {
 
 // --- One operand -------------------------------------------------------------------------------------------------------
 
-#define HADAL_UNARY(Name, expression)                  \
-  struct Name {                                        \
-    template <class V>                                 \
-    HADAL_HD V operator()(V x) const {                 \
-      using T [[maybe_unused]] = Lane<V>;              \
-      return expression;                               \
-    }                                                  \
+#define HADAL_UNARY(Name, expression)     \
+  struct Name {                           \
+    template <class V>                    \
+    HADAL_HD V operator()(V x) const {    \
+      using T [[maybe_unused]] = Lane<V>; \
+      return expression;                  \
+    }                                     \
   };
 
 HADAL_UNARY(Exp, math::exp(x))
@@ -161,13 +163,13 @@ struct Square {
   }
 };
 // Roundings leave integers as they are; round takes ties to even.
-#define HADAL_ROUNDING(Name, function)                 \
-  struct Name {                                        \
-    template <class V>                                 \
-    HADAL_HD V operator()(V x) const {                 \
-      if constexpr (kIsInteger<V>) return x;           \
-      else return math::function(x);                   \
-    }                                                  \
+#define HADAL_ROUNDING(Name, function)       \
+  struct Name {                              \
+    template <class V>                       \
+    HADAL_HD V operator()(V x) const {       \
+      if constexpr (kIsInteger<V>) return x; \
+      else return math::function(x);         \
+    }                                        \
   };
 HADAL_ROUNDING(Floor, floor)
 HADAL_ROUNDING(Ceil, ceil)
@@ -293,13 +295,13 @@ struct LogicalNot {
     return x == Lane<V>(0);
   }
 };
-#define HADAL_COMPARISON(Name, expression)             \
-  struct Name {                                        \
-    template <class V>                                 \
-    HADAL_HD auto operator()(V a, V b) const {         \
-      using T [[maybe_unused]] = Lane<V>;              \
-      return expression;                               \
-    }                                                  \
+#define HADAL_COMPARISON(Name, expression)     \
+  struct Name {                                \
+    template <class V>                         \
+    HADAL_HD auto operator()(V a, V b) const { \
+      using T [[maybe_unused]] = Lane<V>;      \
+      return expression;                       \
+    }                                          \
   };
 HADAL_COMPARISON(EqualTo, a == b)
 HADAL_COMPARISON(NotEqual, a != b)

@@ -243,7 +243,8 @@ inline V via_double(F&& f, V x, More... more) {
   if constexpr (kIsScalar<V>) {
     return static_cast<V>(f(double{x}, double{more}...));
   } else {
-    return cpu::narrow({f(cpu::widen(x).low, cpu::widen(more).low...), f(cpu::widen(x).high, cpu::widen(more).high...)});
+    return cpu::narrow(
+        {f(cpu::widen(x).low, cpu::widen(more).low...), f(cpu::widen(x).high, cpu::widen(more).high...)});
   }
 }
 #endif
@@ -496,9 +497,9 @@ template <class V>
 HADAL_HD inline V erf(V x) {
   if constexpr (kIsFloat<V>) {
     const V t = at_most(abs(x), splat<V>(3.95f));
-    const V q = t * -0x1.a0be84p+0f -
-                t * polynomial(t, -0x1.66ba46p-29f, 0x1.d63ec4p-1f, 0x1.2fabe4p-3f, -0x1.c4b926p-6f, -0x1.e5467ep-13f,
-                               0x1.3b3a9cp-9f, -0x1.deaaf4p-11f, 0x1.63ed3cp-13f, -0x1.c01422p-17f);
+    const V q = t * -0x1.a0be84p+0f - t * polynomial(t, -0x1.66ba46p-29f, 0x1.d63ec4p-1f, 0x1.2fabe4p-3f,
+                                                     -0x1.c4b926p-6f, -0x1.e5467ep-13f, 0x1.3b3a9cp-9f,
+                                                     -0x1.deaaf4p-11f, 0x1.63ed3cp-13f, -0x1.c01422p-17f);
     const auto [n, integer] = nearest(V(q + Format<float>::kRoundToInteger));
     const V r = q - n;
     const V two_to_n = power_of_two<V>(integer);
@@ -560,8 +561,9 @@ HADAL_HD inline V sin_reduced(V r) {
   if constexpr (kIsFloat<V>) {
     return r + r * z * polynomial(z, -0x1.555546p-3f, 0x1.110762p-7f, -0x1.994e8ep-13f);
   } else {
-    return r + r * z * polynomial(z, -0x1.5555555555549p-3, 0x1.111111110f8b2p-7, -0x1.a01a019c168e4p-13,
-                                  0x1.71de357ad4871p-19, -0x1.ae5e67fee23a9p-26, 0x1.5d935d8945cfep-33);
+    return r + r * z *
+                   polynomial(z, -0x1.5555555555549p-3, 0x1.111111110f8b2p-7, -0x1.a01a019c168e4p-13,
+                              0x1.71de357ad4871p-19, -0x1.ae5e67fee23a9p-26, 0x1.5d935d8945cfep-33);
   }
 }
 template <class V>
@@ -570,8 +572,9 @@ HADAL_HD inline V cos_reduced(V r) {
   if constexpr (kIsFloat<V>) {
     return (1.0f - 0.5f * z) + z * z * polynomial(z, 0x1.55554ap-5f, -0x1.6c0c98p-10f, 0x1.9a053ap-16f);
   } else {
-    return (1.0 - 0.5 * z) + z * z * polynomial(z, 0x1.555555555554ep-5, -0x1.6c16c16c15501p-10, 0x1.a01a019cfdb38p-16,
-                                                -0x1.27e4f83a8cbc8p-22, 0x1.1eea09ad7d099p-29, -0x1.8fbcac5ba2d04p-37);
+    return (1.0 - 0.5 * z) + z * z *
+                                 polynomial(z, 0x1.555555555554ep-5, -0x1.6c16c16c15501p-10, 0x1.a01a019cfdb38p-16,
+                                            -0x1.27e4f83a8cbc8p-22, 0x1.1eea09ad7d099p-29, -0x1.8fbcac5ba2d04p-37);
   }
 }
 // The sine of quarter · π/2 + r: sine or cosine of r by the quarter's first bit, negated by its second.
@@ -605,19 +608,22 @@ template <class T> HADAL_HD inline T fmod(T x, T y) { return ::fmod(x, y); }
 // Vectors with an argument beyond kReducible leave for libm: the one branch in this file.
 template <class V>
 inline V sin(V x) {
-  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::sin(lane); }, x);
+  if (any(abs(x) > kReducible<V>)) [[unlikely]]
+    return per_lane([](double lane) { return std::sin(lane); }, x);
   const auto [quadrant, r] = reduce_by_half_pi(x);
   return select(x == Lane<V>(0), x, sin_of_quarter(quadrant.integer, r));
 }
 template <class V>
 inline V cos(V x) {
-  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::cos(lane); }, x);
+  if (any(abs(x) > kReducible<V>)) [[unlikely]]
+    return per_lane([](double lane) { return std::cos(lane); }, x);
   const auto [quadrant, r] = reduce_by_half_pi(x);
   return sin_of_quarter<V>(quadrant.integer + 1, r);
 }
 template <class V>
 inline V tan(V x) {
-  if (any(abs(x) > kReducible<V>)) [[unlikely]] return per_lane([](double lane) { return std::tan(lane); }, x);
+  if (any(abs(x) > kReducible<V>)) [[unlikely]]
+    return per_lane([](double lane) { return std::tan(lane); }, x);
   const auto [quadrant, r] = reduce_by_half_pi(x);
   const auto odd = (quadrant.integer & 1) != 0;
   const V s = sin_reduced(r), c = cos_reduced(r);
@@ -795,10 +801,10 @@ inline V pow(V x, V y) {
           const auto integral = rint(exponent) == exponent;
           const auto odd = integral & (rint(D(exponent * 0.5)) != exponent * 0.5);
           const auto no_root = (base < 0.0) & (a < Format<double>::kInfinity) & (rint(exponent) != exponent);
-          const D value = select(no_root, splat<D>(Format<double>::kNaN),
-                                 select(odd & sign_bit(base), D(-magnitude), magnitude));
-          const auto to_one = (base == 1.0) | (exponent == 0.0) |
-                              ((base == -1.0) & (abs(exponent) == Format<double>::kInfinity));
+          const D value =
+              select(no_root, splat<D>(Format<double>::kNaN), select(odd & sign_bit(base), D(-magnitude), magnitude));
+          const auto to_one =
+              (base == 1.0) | (exponent == 0.0) | ((base == -1.0) & (abs(exponent) == Format<double>::kInfinity));
           return select(to_one, one, value);
         },
         x, y);
@@ -846,7 +852,12 @@ inline V erfc(V x) {
 }
 template <class V>
 inline V lgamma(V x) {
-  return per_lane([](double lane) { int sign; return ::lgamma_r(lane, &sign); }, x);
+  return per_lane(
+      [](double lane) {
+        int sign;
+        return ::lgamma_r(lane, &sign);
+      },
+      x);
 }
 #endif
 
@@ -879,8 +890,9 @@ HADAL_HD inline double digamma_scalar(double x) {
   }
   for (; x < 10; x += 1) value -= 1 / x;
   const double z = 1 / (x * x);
-  const double series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 -
-                        z * (691.0 / 32760 - z * (1.0 / 12)))))));
+  const double series =
+      z * (1.0 / 12 - z * (1.0 / 120 -
+                           z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z * (1.0 / 12)))))));
   return value + ::log(x) - 0.5 / x - series;
 }
 

@@ -107,12 +107,12 @@ uint64_t* write_command(const Command& command, uint64_t* word) {
   for (int i = 0; i < tensors; ++i) {
     const TensorView& view = command.tensors[i];
     const bool immediate = view.data == reinterpret_cast<const std::byte*>(&command.immediates[i]);
-    const Layout layout = !view.present()          ? Layout::kAbsent
-                          : immediate              ? Layout::kImmediate
-                          : view.is_contiguous()   ? Layout::kContiguous
-                                                   : Layout::kStrided;
-    *word++ = static_cast<uint64_t>(view.dtype) | static_cast<uint64_t>(view.rank) << 8 |
-              static_cast<uint64_t>(layout) << 16;
+    const Layout layout = !view.present()        ? Layout::kAbsent
+                          : immediate            ? Layout::kImmediate
+                          : view.is_contiguous() ? Layout::kContiguous
+                                                 : Layout::kStrided;
+    *word++ =
+        static_cast<uint64_t>(view.dtype) | static_cast<uint64_t>(view.rank) << 8 | static_cast<uint64_t>(layout) << 16;
     if (layout == Layout::kAbsent) continue;
     *word++ = immediate ? std::bit_cast<uint64_t>(command.immediates[i]) : reinterpret_cast<uint64_t>(view.data);
     for (int axis = 0; axis < view.rank; ++axis) *word++ = static_cast<uint64_t>(view.shape[axis]);

@@ -25,8 +25,8 @@ enum class DType : uint8_t {
 inline constexpr int kDTypeCount = 10;
 
 inline constexpr size_t kDTypeSizes[kDTypeCount] = {8, 4, 2, 2, 8, 4, 2, 1, 1, 1};
-inline constexpr const char* kDTypeNames[kDTypeCount] = {
-    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"};
+inline constexpr const char* kDTypeNames[kDTypeCount] = {"float64", "float32", "float16", "bfloat16", "int64",
+                                                         "int32",   "int16",   "int8",    "uint8",    "bool"};
 
 constexpr size_t size_of(DType dtype) { return kDTypeSizes[static_cast<int>(dtype)]; }
 constexpr const char* name_of(DType dtype) { return kDTypeNames[static_cast<int>(dtype)]; }
@@ -36,21 +36,47 @@ constexpr bool is_index(DType dtype) { return dtype == DType::kInt64 || dtype ==
 // The C++ element type behind a code. `bool` is stored as one byte that is 0 or 1.
 template <DType>
 struct ElementOf;
-template <> struct ElementOf<DType::kFloat64> { using type = double; };
-template <> struct ElementOf<DType::kFloat32> { using type = float; };
-template <> struct ElementOf<DType::kFloat16> { using type = Float16; };
-template <> struct ElementOf<DType::kBFloat16> { using type = BFloat16; };
-template <> struct ElementOf<DType::kInt64> { using type = int64_t; };
-template <> struct ElementOf<DType::kInt32> { using type = int32_t; };
-template <> struct ElementOf<DType::kInt16> { using type = int16_t; };
-template <> struct ElementOf<DType::kInt8> { using type = int8_t; };
-template <> struct ElementOf<DType::kUInt8> { using type = uint8_t; };
-template <> struct ElementOf<DType::kBool> { using type = bool; };
+template <> struct ElementOf<DType::kFloat64> {
+  using type = double;
+};
+template <> struct ElementOf<DType::kFloat32> {
+  using type = float;
+};
+template <> struct ElementOf<DType::kFloat16> {
+  using type = Float16;
+};
+template <> struct ElementOf<DType::kBFloat16> {
+  using type = BFloat16;
+};
+template <> struct ElementOf<DType::kInt64> {
+  using type = int64_t;
+};
+template <> struct ElementOf<DType::kInt32> {
+  using type = int32_t;
+};
+template <> struct ElementOf<DType::kInt16> {
+  using type = int16_t;
+};
+template <> struct ElementOf<DType::kInt8> {
+  using type = int8_t;
+};
+template <> struct ElementOf<DType::kUInt8> {
+  using type = uint8_t;
+};
+template <> struct ElementOf<DType::kBool> {
+  using type = bool;
+};
 
 // The type that arithmetic on T is done in: 16-bit floats compute in float, everything else in itself.
-template <class T> struct ComputeOf { using type = T; };
-template <> struct ComputeOf<Float16> { using type = float; };
-template <> struct ComputeOf<BFloat16> { using type = float; };
+template <class T> struct ComputeOf {
+  using type = T;
+};
+template <> struct ComputeOf<Float16> {
+  using type = float;
+};
+template <> struct ComputeOf<BFloat16> {
+  using type = float;
+};
 template <class T> using Compute = typename ComputeOf<T>::type;
 
 template <DType... kAllowed, class F>

@@ -21,8 +21,9 @@ class KernelContext {
     if (tasks == 1) {
       body(int64_t{0});
     } else if (tasks > 1) {
-      run_tasks(tasks, [](void* data, int64_t task) { (*static_cast<Body*>(data))(task); },
-                const_cast<void*>(static_cast<const void*>(&body)));
+      run_tasks(
+          tasks, [](void* data, int64_t task) { (*static_cast<Body*>(data))(task); },
+          const_cast<void*>(static_cast<const void*>(&body)));
     }
   }
 

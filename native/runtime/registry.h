@@ -19,11 +19,10 @@ struct CpuKernelRegistration {
 };
 
 // Defines the kernel of one op:   HADAL_CPU_KERNEL(relu) { ... uses ctx and cmd ... }
-#define HADAL_CPU_KERNEL(op_name)                                                              \
-  static void op_name##_kernel(::hadal::KernelContext& ctx, const ::hadal::Command& cmd);      \
-  static const ::hadal::CpuKernelRegistration op_name##_registration{::hadal::Op::op_name,     \
-                                                                     op_name##_kernel};        \
-  static void op_name##_kernel([[maybe_unused]] ::hadal::KernelContext& ctx,                   \
+#define HADAL_CPU_KERNEL(op_name)                                                                             \
+  static void op_name##_kernel(::hadal::KernelContext& ctx, const ::hadal::Command& cmd);                     \
+  static const ::hadal::CpuKernelRegistration op_name##_registration{::hadal::Op::op_name, op_name##_kernel}; \
+  static void op_name##_kernel([[maybe_unused]] ::hadal::KernelContext& ctx,                                  \
                                [[maybe_unused]] const ::hadal::Command& cmd)
 
 }  // namespace hadal
