@@ -19,6 +19,19 @@ template <bool kPairs, class V>
   sum += factor * column;
 }
 
+// Treats subnormal numbers as zero while it lives. A multiply-add that meets one takes over a hundred cycles, and the tails of
+// activations are full of them: a product of GELU outputs ran 27 times slower. What is lost is below 1e-38.
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }  // flush results, read operands as zero
+  ~FlushSubnormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#endif
+};
+
 // Accumulates in T, in the order of k (with few accumulators: kSplit interleaved sums, added at the end). Writes =.
 template <class T, int kRows, int kVectors, bool kUnitRow, bool kPairs>
 void run_tile(const Tile<T>& tile) {
@@ -27,6 +40,7 @@ void run_tile(const Tile<T>& tile) {
   constexpr int kSums = kRows * kVectors;
   constexpr int kSplit = kSums >= 8 ? 1 : kSums >= 4 ? 2 : 4;
   constexpr int kGroups = (kRows + 2) / 3;
+  [[maybe_unused]] const FlushSubnormals flush;
   const bool whole = tile.columns == kVectors * kWidth;
   const int last = tile.columns - (kVectors - 1) * kWidth;
   Vec<T> sums[kSplit][kRows][kVectors];
