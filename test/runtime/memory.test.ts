@@ -3,6 +3,13 @@ import { join } from 'node:path';
 
 import { DisposedError, keep, memory, nn, ones, OutOfMemoryError, randn, scope, synchronize, zeros } from '../../lib';
 import type { AnyTensor } from '../../lib';
+import { collectGarbage } from '../../lib/runtime/native';
+
+/** How many tensors are alive once the unreachable ones are gone, so that no collection falls between two counts. */
+function settled(): number {
+  collectGarbage();
+  return memory().tensors;
+}
 
 const thrownBy = (f: () => unknown): Error => {
   try {
@@ -15,7 +22,7 @@ const thrownBy = (f: () => unknown): Error => {
 
 describe('scope', () => {
   test('frees what was made inside, but what is returned or kept', () => {
-    const before = memory().tensors;
+    const before = settled();
     let kept: AnyTensor | undefined;
     const { sum } = scope(() => {
       const x = ones([4, 4]);
@@ -29,7 +36,7 @@ describe('scope', () => {
   });
 
   test('nests: a result belongs to the scope around it', () => {
-    const before = memory().tensors;
+    const before = settled();
     const total = scope(() => {
       const inner = scope(() => ones([2]).add(1));
       expect(memory().tensors - before).toBe(1);
@@ -40,7 +47,7 @@ describe('scope', () => {
   });
 
   test('frees when the function throws', () => {
-    const before = memory().tensors;
+    const before = settled();
     expect(() =>
       scope(() => {
         ones([2]).add(1);
@@ -87,7 +94,7 @@ describe('a released tensor', () => {
   test('is released for every view of it, and only once', () => {
     const x = ones([2, 3]);
     const view = x.transpose();
-    const before = memory().tensors;
+    const before = settled();
     x.dispose();
     x.dispose();
     expect(memory().tensors).toBe(before - 1);
@@ -95,7 +102,7 @@ describe('a released tensor', () => {
   });
 
   test('is freed at the end of a block by `using`', () => {
-    const before = memory().tensors;
+    const before = settled();
     {
       using x = ones([8]);
       expect(x.size).toBe(8);
@@ -138,7 +145,7 @@ describe('memory', () => {
     scope(() => {
       let y: AnyTensor = w;
       for (let i = 0; i < 10; i++) y = y.matmul(w).tanh();
-      const before = memory().tensors;
+      const before = settled();
       y.sum().backward();
       expect(memory().tensors - before).toBeLessThanOrEqual(3); // the sum, the gradient it starts from, and that of w
     });
