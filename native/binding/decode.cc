@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 namespace hadal {
 
@@ -18,10 +19,10 @@ struct Arity {
 
 const Arity& arity_of(Op op) {
   static const auto table = [] {
-    std::array<Arity, kOpCount> arities{};
-    for (int i = 0; i < kOpCount; ++i) {
+    std::vector<Arity> arities(static_cast<size_t>(op_count()));
+    for (int i = 0; i < op_count(); ++i) {
       const OpInfo& info = op_info(static_cast<Op>(i));
-      Arity& arity = arities[i];
+      Arity& arity = arities[static_cast<size_t>(i)];
       arity.inputs = OpInfo::count(info.inputs);
       arity.outputs = OpInfo::count(info.outputs);
       arity.attributes = OpInfo::count(info.attributes);
@@ -36,7 +37,7 @@ const Arity& arity_of(Op op) {
     }
     return arities;
   }();
-  return table[static_cast<int>(op)];
+  return table[static_cast<size_t>(op)];
 }
 
 class WordReader {
@@ -147,7 +148,7 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
 
 void decode_and_submit(Environment& environment) {
   WordReader reader(environment.words(), environment.word_count());
-  const Op op = static_cast<Op>(reader.integer(kOpCount - 1));
+  const Op op = static_cast<Op>(reader.integer(op_count() - 1));
   Backend& backend = environment.backend(static_cast<int>(reader.integer(1 << 10)));
   const OpInfo& info = op_info(op);
   const Arity& arity = arity_of(op);

@@ -337,7 +337,7 @@ void CpuStream::run_command(uint64_t sequence) {
     has_error_.store(true, std::memory_order_release);
   };
   try {
-    kernels_.kernels[static_cast<int>(command.op)](*this, command);
+    kernels_.find(command.op)(*this, command);
   } catch (const Error& error) {
     keep_error(error.code(), error.what());
   } catch (const std::bad_alloc&) {

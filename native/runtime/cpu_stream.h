@@ -21,7 +21,7 @@ class CpuStream final : public Backend, private KernelContext {
   // Drops what has not started, waits for the kernel that runs.
   ~CpuStream() override;
 
-  bool supports(Op op) const override { return kernels_.kernels[static_cast<int>(op)] != nullptr; }
+  bool supports(Op op) const override { return kernels_.find(op) != nullptr; }
   Block allocate(size_t bytes) override { return allocator_.allocate(bytes); }
   void free(Block block) override { allocator_.free(block, submitted_); }
   void release_cache() override;

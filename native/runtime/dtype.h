@@ -79,11 +79,16 @@ template <> struct ComputeOf<BFloat16> {
 };
 template <class T> using Compute = typename ComputeOf<T>::type;
 
+// Out of line: a throw in every instance of visit() would double the size of the kernels.
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_unsupported(const char* op, DType dtype) {
+  throw Error(ErrorCode::kDType, std::string(op) + ": dtype " + name_of(dtype) + " is not supported");
+}
+
 template <DType... kAllowed, class F>
 void visit(const char* op, DType dtype, F&& body) {
   const bool found =
       ((dtype == kAllowed && (body.template operator()<typename ElementOf<kAllowed>::type>(), true)) || ...);
-  if (!found) throw Error(ErrorCode::kDType, std::string(op) + ": dtype " + name_of(dtype) + " is not supported");
+  if (!found) throw_unsupported(op, dtype);
 }
 
 // Calls body.operator()<T>() with the element type of `dtype`; an unlisted dtype is an error that names the op.

@@ -1,6 +1,8 @@
 // The table behind op_info(): one row per line of ops.def.
 #include "runtime/op_info.h"
 
+#include <iterator>
+
 #include "runtime/command.h"
 
 namespace hadal {
@@ -15,6 +17,7 @@ static constexpr OpInfo kOps[] = {
 #undef HADAL_OP
 };
 
+int op_count() { return static_cast<int>(std::size(kOps)); }
 const OpInfo& op_info(Op op) { return kOps[static_cast<int>(op)]; }
 
 uint32_t ops_fingerprint() {

@@ -1,4 +1,4 @@
-// The op list of ops.def as an enum and a table: names, arities, and each op's shape check.
+// The op list of ops.def as a table: names, arities, and each op's shape check.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,9 @@ namespace hadal {
 
 struct Command;
 
-enum class Op : uint16_t {
-#define HADAL_OP(name, inputs, outputs, attributes, check) name,
-#include "ops.def"
-#undef HADAL_OP
-  kCount
-};
-inline constexpr int kOpCount = static_cast<int>(Op::kCount);
+// An op by its line in ops.def. The lines are no enumerators: kernels register under a name, so that a new op recompiles the
+// tables and its own kernel, and nothing else.
+enum class Op : uint16_t {};
 
 struct OpInfo {
   const char* name;
@@ -37,6 +33,7 @@ struct OpInfo {
   static constexpr bool variadic(std::string_view list) { return list.find("...") != std::string_view::npos; }
 };
 
+int op_count();
 const OpInfo& op_info(Op op);
 // Of every "name(inputs)(outputs)(attributes)": equal here and in lib/native/opcodes.ts, or the addon refuses to start.
 uint32_t ops_fingerprint();
