@@ -28,6 +28,8 @@ struct Command {
   int64_t integer(int i) const { return static_cast<int64_t>(attributes[i]); }
   bool flag(int i) const { return attributes[i] != 0; }
   const char* name() const { return op_info(op).name; }
+  // Whether a tensor is a number that came with the command.
+  bool is_immediate(int i) const { return tensors[i].data == reinterpret_cast<const std::byte*>(&immediates[i]); }
 
   // Makes room; called by decode before it fills the fields.
   void reserve(int tensor_count, int attribute_capacity) {

@@ -106,7 +106,7 @@ uint64_t* write_command(const Command& command, uint64_t* word) {
   *word++ = static_cast<uint64_t>(command.input_count) | static_cast<uint64_t>(command.output_count) << 32;
   for (int i = 0; i < tensors; ++i) {
     const TensorView& view = command.tensors[i];
-    const bool immediate = view.data == reinterpret_cast<const std::byte*>(&command.immediates[i]);
+    const bool immediate = command.is_immediate(i);
     const Layout layout = !view.present()        ? Layout::kAbsent
                           : immediate            ? Layout::kImmediate
                           : view.is_contiguous() ? Layout::kContiguous

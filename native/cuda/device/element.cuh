@@ -1,0 +1,51 @@
+// Elements on the device: between storage types and the types that arithmetic is done in, one at a time and 16 bytes at once.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "runtime/dtype.h"
+
+namespace hadal::cuda {
+
+// The element as a number: 16-bit floats as float, everything else as it is.
+template <class T>
+__device__ __forceinline__ Compute<T> load_element(const T& x) {
+  if constexpr (std::is_same_v<T, BFloat16>) return __uint_as_float(static_cast<uint32_t>(x.bits) << 16);
+  else if constexpr (std::is_same_v<T, Float16>) return __half2float(__ushort_as_half(x.bits));
+  else return x;
+}
+// A number as an element, rounded once, to nearest even.
+template <class T>
+__device__ __forceinline__ T to_element(Compute<T> value) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    T y;
+    y.bits = __bfloat16_as_ushort(__float2bfloat16_rn(value));
+    return y;
+  } else if constexpr (std::is_same_v<T, Float16>) {
+    T y;
+    y.bits = __half_as_ushort(__float2half_rn(value));
+    return y;
+  } else {
+    return value;
+  }
+}
+
+// kCount elements that are loaded and stored together; aligned to their whole size, 16 bytes at most.
+template <class T, int kCount>
+struct alignas(sizeof(T) * kCount < 16 ? sizeof(T) * kCount : 16) Pack {
+  T at[kCount];
+};
+// Elements in 16 bytes.
+template <class T>
+inline constexpr int kPackSize = 16 / static_cast<int>(sizeof(T));
+
+template <class T>
+inline bool is_aligned(const void* address, int64_t elements) {
+  return reinterpret_cast<uintptr_t>(address) % (sizeof(T) * static_cast<size_t>(elements)) == 0;
+}
+
+}  // namespace hadal::cuda

@@ -1,0 +1,55 @@
+// Reductions over the threads of a warp and of a block, and the same value for all of them. Every thread of the block calls.
+#pragma once
+
+#include <cstdint>
+
+namespace hadal::cuda {
+
+inline constexpr int kWarp = 32;
+inline constexpr unsigned kAllThreads = 0xffffffffu;
+
+// combine(a, b) over the warp, the same for all its threads: an exchange pattern, so in a fixed order.
+template <class T, class F>
+__device__ __forceinline__ T warp_reduce(T value, F&& combine) {
+#pragma unroll
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    value = combine(value, __shfl_xor_sync(kAllThreads, value, distance));
+  }
+  return value;
+}
+
+// The same over the block, of at most 1024 threads and a multiple of 32. Synchronises; the result is in all threads.
+template <class T, class F>
+__device__ __forceinline__ T block_reduce(T value, T identity, F&& combine) {
+  __shared__ T partial[kWarp];
+  const int thread = static_cast<int>(threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z));
+  const int warps = static_cast<int>(blockDim.x * blockDim.y * blockDim.z) / kWarp;
+  value = warp_reduce(value, combine);
+  __syncthreads();  // `partial` may still be read from the last call
+  if (thread % kWarp == 0) partial[thread / kWarp] = value;
+  __syncthreads();
+  value = thread % kWarp < warps ? partial[thread % kWarp] : identity;
+  return warp_reduce(value, combine);
+}
+
+struct Plus {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+// NaN wins.
+struct Larger {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a != a || a > b ? a : b;
+  }
+};
+struct Smaller {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a != a || a < b ? a : b;
+  }
+};
+
+}  // namespace hadal::cuda

@@ -1,0 +1,46 @@
+// How kernels report what only they can see, an index out of range or an integer division by zero: the first thread to notice
+// writes it down in host memory, and the stream throws it at the next read or synchronisation.
+#pragma once
+
+#include <cstdint>
+
+namespace hadal::cuda {
+
+enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kTargetOutOfRange };
+
+// Lies in pinned host memory that the device can write. `raised` goes from 0 to 1 by whoever may fill in the rest, and to 2
+// when it is whole; the host sets it back.
+struct Fault {
+  unsigned raised;
+  FaultKind kind;
+  const char* op;  // literals of the host, only carried by the device
+  const char* what;
+  long long index, position, size;
+};
+
+// Handed to kernels by value.
+struct FaultSite {
+  Fault* fault;
+  const char* op;
+  const char* what;
+
+#if defined(__CUDACC__)
+  __device__ void raise(FaultKind kind, int64_t index, int64_t position, int64_t size) const {
+    if (atomicCAS_system(&fault->raised, 0u, 1u) != 0u) return;
+    fault->kind = kind;
+    fault->op = op;
+    fault->what = what;
+    fault->index = index;
+    fault->position = position;
+    fault->size = size;
+    __threadfence_system();
+    atomicExch_system(&fault->raised, 2u);
+  }
+  // "op: index 7 at position 3 out of range for 5 rows". Afterwards the caller goes on with an index that is inside.
+  __device__ void index_out_of_range(int64_t index, int64_t position, int64_t size) const {
+    raise(FaultKind::kIndexOutOfRange, index, position, size);
+  }
+#endif
+};
+
+}  // namespace hadal::cuda

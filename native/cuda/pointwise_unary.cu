@@ -1,0 +1,46 @@
+// Pointwise ops of one operand: elementary and special functions, roundings.
+#include "cuda/device/pointwise.cuh"
+#include "cuda/registry.h"
+
+namespace hadal::cuda {
+
+namespace fn = functors;
+
+HADAL_CUDA_KERNEL(abs) { run_number<fn::Abs, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(neg) { run_number<fn::Neg, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sign) { run_number<fn::Sign, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(square) { run_number<fn::Square, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(floor) { run_number<fn::Floor, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(ceil) { run_number<fn::Ceil, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(round) { run_number<fn::Round, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(trunc) { run_number<fn::Trunc, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sqrt) { run_floating<fn::Sqrt, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(rsqrt) { run_floating<fn::Rsqrt, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(reciprocal) { run_floating<fn::Reciprocal, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(exp) { run_floating<fn::Exp, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(exp2) { run_floating<fn::Exp2, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(expm1) { run_floating<fn::Expm1, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(log) { run_floating<fn::Log, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(log2) { run_floating<fn::Log2, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(log10) { run_floating<fn::Log10, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(log1p) { run_floating<fn::Log1p, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sin) { run_floating<fn::Sin, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(cos) { run_floating<fn::Cos, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(tan) { run_floating<fn::Tan, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(asin) { run_floating<fn::Asin, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(acos) { run_floating<fn::Acos, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(atan) { run_floating<fn::Atan, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sinh) { run_floating<fn::Sinh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(cosh) { run_floating<fn::Cosh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(tanh) { run_floating<fn::Tanh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(asinh) { run_floating<fn::Asinh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(acosh) { run_floating<fn::Acosh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(atanh) { run_floating<fn::Atanh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(erf) { run_floating<fn::Erf, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(erfc) { run_floating<fn::Erfc, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(erfinv) { run_floating<fn::Erfinv, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(lgamma) { run_floating<fn::Lgamma, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(digamma) { run_floating<fn::Digamma, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(polygamma) { run_floating<fn::Polygamma, 1>(ctx, cmd); }
+
+}  // namespace hadal::cuda
