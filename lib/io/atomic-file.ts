@@ -1,8 +1,9 @@
 // Replacing a file so that nobody ever finds half of it: not a reader, not after a crash, not when the disk is full.
 // It owns the temporary file and the order of syncs; what goes into the file is the caller's (safetensors, reports).
 
-import { randomBytes } from 'node:crypto';
-import { chmod, open, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, open, readdir, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HadalError } from '../errors';
 
@@ -13,7 +14,8 @@ import { HadalError } from '../errors';
  * synced. Whatever fails or is thrown, the temporary file is removed and the previous file stays as it was. Writers
  * that run at the same time each have their own temporary file; the last to finish wins. Permissions of a replaced file
  * are kept, and a symbolic link is followed. Failures of the system (a full disk) are `HadalError`s with the system's
- * `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<16 hex digits>.tmp`).
+ * `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<machine>-<process>-<16 hex digits>.tmp`); the next writer
+ * in that folder removes it.
  */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   try {
@@ -33,7 +35,8 @@ async function writeAndRename(path: string, write: (file: FileHandle) => Promise
   }
   const folder = dirname(target);
   // The name does not contain the target's, which may already be as long as a name can be.
-  const temporary = join(folder, `.hadal-${randomBytes(8).toString('hex')}.tmp`);
+  await removeStale(folder);
+  const temporary = join(folder, `.hadal-${machine}-${process.pid}-${randomBytes(8).toString('hex')}.tmp`);
   const file = await open(temporary, 'wx');
   try {
     try {
@@ -49,6 +52,39 @@ async function writeAndRename(path: string, write: (file: FileHandle) => Promise
     throw error;
   }
   await syncFolder(folder);
+}
+
+const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+const temporaryName = /^\.hadal-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp$/;
+const STALE_AFTER_MS = 3_600_000;
+
+/**
+ * Removes what killed writers left: temporary files of this machine's processes that are gone. Whether another machine's writer lives, or its
+ * number means another process by now, only the file's age can tell: a writer at work touches its file.
+ */
+async function removeStale(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []); // a folder that may not be listed, or none: what follows says so
+  for (const name of names) {
+    const [, where, pid] = temporaryName.exec(name) ?? [];
+    if (where === undefined || (where === machine && Number(pid) === process.pid)) continue;
+    const path = join(folder, name);
+    const isAbandoned =
+      (where === machine && !isRunning(Number(pid))) ||
+      (await stat(path).then(
+        ({ mtimeMs }) => mtimeMs < Date.now() - STALE_AFTER_MS,
+        () => false,
+      ));
+    if (isAbandoned) await unlink(path).catch(() => undefined); // another writer may have been faster
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** Writes all of `bytes` at the file's current position; `FileHandle.write` may write less than it is given. */

@@ -8,6 +8,8 @@ import { createGunzip } from 'node:zlib';
 import { FormatError } from '../errors';
 import { maxRank } from '../tensor/shapes';
 import { allocateBytes } from './allocate';
+import { malformed as malformedFile } from './malformed';
+import { MAX_DEFLATE_RATIO } from './zip/zip-reader';
 
 const kinds = {
   0x08: { dtype: 'uint8', array: Uint8Array },
@@ -34,10 +36,6 @@ export interface DigitSplit {
   readonly height: number;
   readonly width: number;
 }
-
-// Deflate cannot express more than 258 bytes by 2 bits, so a gzipped file never holds more than this times its own
-// size.
-const MAX_DEFLATE_RATIO = 1032;
 
 /**
  * Reads an IDX file, gzipped or not (told by its first bytes). Throws `FormatError` unless its size is exactly as its
@@ -229,6 +227,5 @@ function malformed(
   expected: string,
   op = 'readIdx',
 ): FormatError {
-  const message = `${op}: ${file}: ${what} at byte ${offset}: got ${got}, expected ${expected}`;
-  return new FormatError(message, { file, offset, got, expected });
+  return malformedFile(op, file, offset, what, got, expected);
 }

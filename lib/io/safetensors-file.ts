@@ -2,15 +2,13 @@
 // The format and its checks are safetensors-format.ts, replacing the file in one step is atomic-file.ts; safetensors.ts
 // puts tensors on top.
 
-import { open, type FileHandle } from 'node:fs/promises';
-import { ArgumentError, DTypeError, FormatError, ShapeError } from '../errors';
-import { allocateBytes } from './allocate';
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { replaceFile, writeFully } from './atomic-file';
+import { openSource, type ByteSource } from './byte-source';
 import {
   buildHeader,
   byteLengthOf,
   isWellFormed,
-  malformed,
   MAX_HEADER_LENGTH,
   parseHeader,
   parseHeaderLength,
@@ -43,12 +41,12 @@ export interface WriteOptions {
  */
 export class SafetensorsFile implements AsyncDisposable {
   readonly path: string;
-  readonly #file: FileHandle;
+  readonly #source: ByteSource;
   readonly #header: SafetensorsHeader;
 
-  private constructor(path: string, file: FileHandle, header: SafetensorsHeader) {
+  private constructor(path: string, source: ByteSource, header: SafetensorsHeader) {
     this.path = path;
-    this.#file = file;
+    this.#source = source;
     this.#header = header;
   }
 
@@ -56,16 +54,14 @@ export class SafetensorsFile implements AsyncDisposable {
    * Opens a file and checks its whole header. Throws `FormatError` when the file is not exactly what its header says.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const file = await open(path, 'r');
+    const source = await openSource('safetensors', path);
     try {
-      const stats = await file.stat();
-      if (!stats.isFile()) throw new FormatError(`safetensors: ${path}: not a regular file`, { file: path });
-      const start = await readAt(file, 0, Math.min(8, stats.size), path);
-      const headerLength = parseHeaderLength(start, stats.size, path);
-      const header = parseHeader(await readAt(file, 8, headerLength, path), stats.size, path);
-      return new SafetensorsFile(path, file, header);
+      const { size } = source;
+      const headerLength = parseHeaderLength(await source.read(0, Math.min(8, size)), size, path);
+      const header = parseHeader(await source.read(8, headerLength), size, path);
+      return new SafetensorsFile(path, source, header);
     } catch (error) {
-      await file.close();
+      await source.close();
       throw error;
     }
   }
@@ -84,12 +80,12 @@ export class SafetensorsFile implements AsyncDisposable {
     const info = this.tensors.get(name);
     if (!info) throw new ArgumentError(`safetensors: ${this.path}: no tensor named ${JSON.stringify(name)}`);
     const { dtype, shape, begin, end } = info;
-    const bytes = await readAt(this.#file, this.#header.dataStart + begin, end - begin, this.path);
+    const bytes = await this.#source.read(this.#header.dataStart + begin, end - begin);
     return { dtype, shape, data: viewAs(dtype, bytes) };
   }
 
   async close(): Promise<void> {
-    await this.#file.close();
+    await this.#source.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,20 +137,6 @@ export async function writeSafetensorsArrays(
       await writeFully(file, new Uint8Array(array.buffer, array.byteOffset, array.byteLength), signal);
     }
   });
-}
-
-/** Reads exactly `length` bytes, a number already checked against the file's size. */
-async function readAt(file: FileHandle, position: number, length: number, path: string): Promise<Uint8Array> {
-  const bytes = allocateBytes(length, `safetensors: ${path}`);
-  // One call reads at most 2 GiB on Linux.
-  for (let done = 0; done < length;) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, 2 ** 30), position + done);
-    if (bytesRead === 0) {
-      throw malformed(path, position + done, 'file became shorter', 'its end', `${length - done} more bytes`);
-    }
-    done += bytesRead;
-  }
-  return bytes;
 }
 
 function checkSource(name: string, dtype: DType, shape: readonly number[]): void {

@@ -7,9 +7,10 @@
 // is.
 
 import { isUtf8 } from 'node:buffer';
-import { FormatError } from '../errors';
+import type { FormatError } from '../errors';
 import { arrays, sizes, type ArrayOf, type DType } from '../tensor/dtype';
 import { maxRank } from '../tensor/shapes';
+import { malformed as malformedFile } from './malformed';
 
 /**
  * A tensor outside the library: float16 and bfloat16 are their bits in a `Uint16Array`, bool is 0 or 1 in a
@@ -143,10 +144,8 @@ export function buildHeader(
 /** A string that other implementations can read: lone surrogates have no UTF-8. */
 export const isWellFormed = (text: string): boolean => !/\p{Cs}/u.test(text);
 
-export function malformed(file: string, offset: number, what: string, got: string, expected: string): FormatError {
-  const message = `safetensors: ${file}: ${what} at byte ${offset}: got ${got}, expected ${expected}`;
-  return new FormatError(message, { file, offset, got, expected });
-}
+const malformed = (file: string, offset: number, what: string, got: string, expected: string): FormatError =>
+  malformedFile('safetensors', file, offset, what, got, expected);
 
 interface Entry {
   readonly name: string;

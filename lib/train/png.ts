@@ -2,6 +2,7 @@
 
 import { deflateSync } from 'node:zlib';
 import { ShapeError } from '../errors';
+import { crc32 } from '../io/crc32';
 
 /** A PNG of 8-bit pixels, row after row: one byte each for grey, three for red, green and blue. */
 export function encodePng(pixels: Uint8Array, width: number, height: number): Buffer {
@@ -33,17 +34,4 @@ function chunk(type: string, data: Uint8Array = new Uint8Array(0)): Buffer {
   bytes.set(data, 8);
   bytes.writeUInt32BE(crc32(bytes.subarray(4, 8 + data.length)), 8 + data.length);
   return bytes;
-}
-
-// node:zlib has a crc32 from Node 20.15 on only.
-const crcOfByte = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
-  return crc;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = crcOfByte[(crc ^ byte) & 255]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }
