@@ -149,12 +149,14 @@ export const Op = {
   batchNormBackward: 144,
   attention: 145,
   attentionBackward: 146,
-  crossEntropy: 147,
-  crossEntropyBackward: 148,
-  sgdStep: 149,
-  adamStep: 150,
-  gradNorm: 151,
-  scaleToNorm: 152,
+  recurrent: 147,
+  recurrentBackward: 148,
+  crossEntropy: 149,
+  crossEntropyBackward: 150,
+  sgdStep: 151,
+  adamStep: 152,
+  gradNorm: 153,
+  scaleToNorm: 154,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -346,6 +348,16 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
     outputs: ['gq', 'gk', 'gv'],
     attributes: ['scale', 'causal', 'dropout', 'seedLow', 'seedHigh', 'offset'],
   },
+  recurrent: {
+    inputs: ['x', 'weight', 'bias?', 'h0', 'c0?', 'lengths?'],
+    outputs: ['y', 'hn', 'cn', 'gates', 'cells'],
+    attributes: ['cell', 'reverse'],
+  },
+  recurrentBackward: {
+    inputs: ['gy', 'ghn?', 'gcn?', 'weight', 'h0', 'c0?', 'lengths?', 'y', 'gates', 'cells'],
+    outputs: ['gx', 'gh', 'gh0', 'gc0'],
+    attributes: ['cell', 'reverse'],
+  },
   crossEntropy: {
     inputs: ['logits', 'target', 'weight?'],
     outputs: ['loss', 'lse'],
@@ -381,4 +393,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0x8f48d6f2;
+export const opsFingerprint = 0xbf576b52;

@@ -8,3 +8,4 @@ export { pad } from '../ops/movement';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';
 export { avgPool2d, maxPool2d, maxPool2dWithIndices } from '../ops/pooling';
 export { dropout } from '../ops/random';
+export { gru, gruCell, lstm, lstmCell, rnn, rnnCell } from '../ops/recurrent';

@@ -9,5 +9,6 @@ export * from './linear';
 export * from './module';
 export * from './normalization';
 export * from './pooling';
+export * from './recurrent';
 export * from './regularization';
 export * from './transformer';

@@ -14,6 +14,20 @@ export * from './pointwise';
 export { avgPool2d, maxPool2d, maxPool2dWithIndices, type AvgPool2dOptions, type MaxPool2dOptions } from './pooling';
 export { cumprod, prod } from './products';
 export * from './random';
+export {
+  gru,
+  gruCell,
+  lstm,
+  lstmCell,
+  rnn,
+  rnnCell,
+  type LstmOptions,
+  type LstmResult,
+  type RecurrentOptions,
+  type RecurrentResult,
+  type RecurrentWeights,
+  type RnnOptions,
+} from './recurrent';
 export * from './reduce';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';

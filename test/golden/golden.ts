@@ -1,15 +1,16 @@
-// Reads what make-nn.py stored: named tensors, grouped by case.
+// Reads what make-nn.py and make-neural.py stored: named tensors, grouped by case.
 import { join } from 'node:path';
 
 import { io, type AnyTensor } from '../../lib/index';
 
 export type Parts = Readonly<Record<string, AnyTensor>>;
 
-let all: Promise<Parts> | undefined;
+const files = new Map<string, Promise<Parts>>();
 
 /** The tensors of a case, by what comes after its name. */
-export async function golden(name: string): Promise<Parts> {
-  all ??= io.readSafetensors(join(__dirname, 'nn.safetensors'));
+export async function golden(name: string, file = 'nn'): Promise<Parts> {
+  const all = files.get(file) ?? io.readSafetensors(join(__dirname, `${file}.safetensors`));
+  files.set(file, all);
   const parts = under(await all, `${name}/`);
   if (Object.keys(parts).length === 0) throw new Error(`no golden case ${name}`);
   return parts;

@@ -9,48 +9,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from recording import found, layer, loss, put
+
 torch.manual_seed(0)
 torch.set_num_threads(1)
-found = {}
-
-
-def put(case, **parts):
-    for name, value in parts.items():
-        found[f"{case}/{name.replace('__', '.')}"] = value.detach().clone().contiguous()
-
-
-def put_state(case, prefix, module):
-    for name, value in module.state_dict().items():
-        found[f"{case}/{prefix}.{name}"] = value.detach().clone().contiguous()
-
-
-def weighted(y):
-    return (y * torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)).sum()
-
-
-def layer(case, module, *inputs, call=None):
-    """Output and gradients of a module in its current mode, and its state before and after."""
-    with torch.no_grad():
-        for p in module.parameters():
-            if p.dim() == 1:  # biases and norms start at constants
-                p.add_(0.3 * torch.randn_like(p))
-    put_state(case, "state", module)
-    inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
-    for i, x in enumerate(inputs):
-        put(case, **{f"x{i}": x})
-    y = (call or module)(*inputs)
-    put(case, y=y)
-    module.zero_grad()
-    weighted(y).backward()
-    for i, x in enumerate(inputs):
-        if x.grad is not None:
-            put(case, **{f"g{i}": x.grad})
-    for name, p in module.named_parameters():
-        if p.grad is not None:
-            found[f"{case}/g.{name}"] = p.grad.clone().contiguous()
-    if any(True for _ in module.buffers()):
-        put_state(case, "after", module)
-
 
 layer("linear", nn.Linear(5, 3), torch.randn(2, 4, 5))
 layer("linear-no-bias", nn.Linear(4, 2, bias=False), torch.randn(3, 4))
@@ -93,17 +55,6 @@ for norm in [False, True]:
         f"decoder-{kind}", decoder, torch.randn(2, 5, 8), torch.randn(2, 3, 8),
         call=lambda q, m: decoder(q, m, tgt_mask=hidden, tgt_is_causal=True),
     )
-
-
-def loss(case, f, x, **others):
-    """A loss and its gradient by x."""
-    x = x.clone().requires_grad_()
-    put(case, x0=x, **others)
-    y = f(x)
-    put(case, y=y)
-    (weighted(y) if y.dim() > 0 else y).backward()
-    put(case, g0=x.grad)
-
 
 logits = 2 * torch.randn(6, 4)
 target = torch.tensor([0, 3, 1, -100, 2, 3])

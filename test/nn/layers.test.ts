@@ -1,13 +1,6 @@
 // Every layer against PyTorch: outputs and gradients from the same weights and inputs, and the names of its state.
 import { manualSeed, nn, ones, tensor, type AnyTensor } from '../../lib/index';
-import { isFloat } from '../../lib/tensor/dtype';
-import { expectNear, golden, under, weighted } from '../golden/golden';
-
-interface Case {
-  readonly make: () => nn.Module;
-  readonly call?: (module: never, inputs: readonly AnyTensor[]) => AnyTensor;
-  readonly eval?: boolean;
-}
+import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const attend = (causal: boolean) => (module: nn.MultiHeadAttention, inputs: readonly AnyTensor[]) =>
   module.forward(inputs[0]!, inputs[1], inputs[2], { causal });
@@ -15,7 +8,7 @@ const decode = (module: nn.TransformerDecoderLayer, [x, memory]: readonly AnyTen
 const post = { hidden: 12, dropout: 0 };
 const pre = { ...post, normFirst: true };
 
-const cases: Record<string, Case> = {
+const cases: Record<string, LayerCase> = {
   linear: { make: () => new nn.Linear(5, 3) },
   'linear-no-bias': { make: () => new nn.Linear(4, 2, { bias: false }) },
   conv2d: {
@@ -47,30 +40,7 @@ const cases: Record<string, Case> = {
   'decoder-pre': { make: () => new nn.TransformerDecoderLayer(8, 2, pre), call: decode },
 };
 
-test.each(Object.entries(cases))('%s', async (name, { make, call, eval: evaluate = false }) => {
-  const parts = await golden(name);
-  const module = make();
-  if (evaluate) module.eval();
-  const state = under(parts, 'state.');
-  expect(Object.keys(module.stateDict()).sort()).toEqual(Object.keys(state).sort());
-  module.loadStateDict(state);
-  const inputs = ['x0', 'x1', 'x2'].flatMap((key) => parts[key] ?? []).map((x) => x.clone());
-  for (const x of inputs) if (isFloat(x.dtype)) x.requiresGrad_();
-
-  const forward = call ?? ((layer: nn.Layer, [x]: readonly AnyTensor[]) => layer.forward(x!));
-  const y = forward(module as never, inputs);
-  expectNear(y, parts['y']!, `${name}: y`);
-  weighted(y, tensor).backward();
-  inputs.forEach((x, i) => {
-    if (x.requiresGrad) expectNear(x.grad, parts[`g${i}`]!, `${name}: gradient of input ${i}`);
-  });
-  const gradients = under(parts, 'g.');
-  const parameters = module.namedParameters();
-  expect(parameters.map(([key]) => key).sort()).toEqual(Object.keys(gradients).sort());
-  for (const [key, parameter] of parameters) expectNear(parameter.grad, gradients[key]!, `${name}: gradient of ${key}`);
-  const after = under(parts, 'after.');
-  for (const [key, buffer] of module.namedBuffers()) expectNear(buffer, after[key]!, `${name}: ${key} afterwards`);
-});
+test.each(Object.entries(cases))('%s', (name, layer) => compareLayer(name, layer));
 
 describe('layers without a state', () => {
   const x = (): AnyTensor => tensor([-2, -0.5, 0, 0.5, 2]);

@@ -1,0 +1,367 @@
+// One layer of a recurrent network in one direction, over all its time steps, and its gradient. The products of the inputs come in
+// ready (one matrix product for all steps); here, step by step, the product of the last state is added and the gates are computed
+// while their sums are in cache. The recurrent weight is packed once. A step is one parallel loop over blocks of hidden units:
+// a task holds all gates of its units, so that only steps wait for each other. 16-bit floats compute in float.
+#include <algorithm>
+#include <string>
+
+#include "cpu/gemm_pack.h"
+#include "cpu/gemm_tile.h"
+#include "cpu/rows.h"
+#include "kernels/math.h"
+#include "runtime/registry.h"
+
+namespace hadal::cpu {
+namespace {
+
+// The codes of the attribute `cell`.
+enum class Cell : uint8_t { kTanh, kRelu, kGru, kLstm };
+
+// Gates in the weights (gru: reset, update, new; lstm: input, forget, cell, output), and values per unit and step that the
+// gradient reads: the gates and, for gru, the state's part of `new`.
+constexpr int gates_of(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+constexpr int saved_of(Cell cell) { return cell == Cell::kLstm || cell == Cell::kGru ? 4 : 1; }
+
+// Units of a block: two vectors beside up to 14 rows of the batch fill the registers of a tile (gemm_tile.h).
+constexpr int kBlockVectors = 2;
+template <class C>
+constexpr int64_t kBlock = kBlockVectors * kLanes<C>;
+// Multiply-adds of a task, some 10 µs: below that a step's blocks share tasks.
+constexpr int64_t kTaskWork = int64_t{1} << 19;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How many steps each sequence has.
+class Lengths {
+ public:
+  Lengths(const Command& cmd, const TensorView& view, int64_t steps) : view_(view), steps_(steps) {
+    if (!view.present()) return;
+    for (int64_t row = 0; row < view.shape[0]; ++row) {
+      const int64_t length = (*this)[row];
+      if (length >= 0 && length <= steps) continue;
+      throw Error(ErrorCode::kIndex, std::string(cmd.name()) + ": length " + std::to_string(length) + " at position " +
+                                         std::to_string(row) + " out of range for " + std::to_string(steps) + " steps");
+    }
+  }
+  int64_t operator[](int64_t row) const {
+    if (!view_.present()) return steps_;
+    const int64_t at = row * view_.strides[0];
+    return view_.dtype == DType::kInt64 ? view_.as<int64_t>()[at] : view_.as<int32_t>()[at];
+  }
+
+ private:
+  const TensorView& view_;
+  int64_t steps_;
+};
+
+// A matrix cut into panels of columns, [k][width] each, as the tiles read them.
+template <class C>
+class Panels {
+ public:
+  // `count` panels of `k` steps in memory of ctx.
+  Panels(KernelContext& ctx, int64_t count, int64_t k)
+      : k_(k), stride_(k * kBlock<C>), data_(ctx.scratch<C>(count * stride_ + kPackSlack)) {}
+  template <class T>
+  void fill(int64_t panel, const T* from, int64_t lane_stride, int64_t step, int64_t columns) {
+    const int64_t width = ceil_div(columns, kLanes<C>) * kLanes<C>;
+    pack(from, lane_stride, step, columns, width, k_, data_ + panel * stride_, width);
+  }
+  // c[r, 0 … columns) += a[r, :] · panel for all rows; a is packed along k.
+  void add_product(int64_t panel, const C* a, int64_t rows, int64_t columns, C* c, int64_t c_row) const {
+    const int vectors = static_cast<int>(ceil_div(columns, kLanes<C>));
+    const int64_t strips = ceil_div(rows, max_rows(vectors));
+    Tile<C> tile;
+    tile.k = k_;
+    tile.a_row = k_;
+    tile.a_step = 1;
+    tile.b = data_ + panel * stride_;
+    tile.b_step = vectors * kLanes<C>;
+    tile.c_row = c_row;
+    tile.columns = static_cast<int>(columns);
+    tile.start = Start::kAccumulate;
+    for (int64_t strip = 0; strip < strips; ++strip) {
+      const int64_t begin = rows * strip / strips, end = rows * (strip + 1) / strips;
+      tile.a = a + begin * k_;
+      tile.c = c + begin * c_row;
+      tile_kernel<C>(static_cast<int>(end - begin), vectors, false)(tile);
+    }
+  }
+
+ private:
+  int64_t k_;
+  int64_t stride_;
+  C* data_;
+};
+
+// Copies rows [rows, size] between tensors of different types and layouts.
+template <class To, class From>
+void copy_rows(To* to, int64_t to_row, int64_t to_stride, const From* from, int64_t from_row, int64_t from_stride,
+               int64_t rows, int64_t size) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < size; ++i) {
+      to[r * to_row + i * to_stride] =
+          static_cast<To>(static_cast<Compute<From>>(from[r * from_row + i * from_stride]));
+    }
+  }
+}
+template <class C, class T>
+C* packed_rows(KernelContext& ctx, const TensorView& view, int64_t rows, int64_t size) {
+  C* packed = ctx.scratch<C>(rows * size);
+  if (!view.present()) {
+    std::fill(packed, packed + rows * size, C(0));
+  } else {
+    copy_rows(packed, size, 1, view.as<T>(), view.strides[0], view.strides[1], rows, size);
+  }
+  return packed;
+}
+template <class T, class C>
+void write_rows(const TensorView& view, const C* from, int64_t rows, int64_t size) {
+  copy_rows(view.as<T>(), view.strides[0], view.strides[1], from, size, 1, rows, size);
+}
+
+// The sizes of a layer and the order of its steps.
+struct Layer {
+  int64_t steps;
+  int64_t rows;
+  int64_t units;
+  int64_t blocks;
+  bool reverse;
+  int64_t time(int64_t step) const { return reverse ? steps - 1 - step : step; }
+};
+template <class C>
+Layer layer_of(const TensorView& y, bool reverse) {
+  return {y.shape[0], y.shape[1], y.shape[2], ceil_div(y.shape[2], kBlock<C>), reverse};
+}
+template <class C, class F>
+void each_block(KernelContext& ctx, const Layer& layer, int gates, F&& body) {
+  const int64_t work = std::max<int64_t>(1, layer.rows * layer.units * gates * kBlock<C>);
+  ctx.parallel_ranges(layer.blocks, kTaskWork / work, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t unit = block * kBlock<C>;
+      body(block, unit, std::min(kBlock<C>, layer.units - unit));
+    }
+  });
+}
+
+// tanh, relu: h = f(x + W h).
+// gru:  r = σ(x_r + W_r h), z = σ(x_z + W_z h), n = tanh(x_n + r (W_n h + b_n)), h = (1 − z) n + z h.
+// lstm: c = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c).
+// Past its length a sequence keeps its state, and y is zero. Gates and cells are saved as [t, b, saved · h] and [t, b, h].
+template <class T, Cell kCell>
+void recurrent(KernelContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  constexpr int kGates = gates_of(kCell), kSaved = saved_of(kCell);
+  const TensorView &x = cmd.input(0), &weight = cmd.input(1), &bias = cmd.input(2), &y = cmd.output(0);
+  const Layer layer = layer_of<C>(y, cmd.flag(1));
+  const int64_t rows = layer.rows, units = layer.units;
+  if (rows == 0) return;
+  const Lengths lengths(cmd, cmd.input(5), layer.steps);
+  C* states[2] = {packed_rows<C, T>(ctx, cmd.input(3), rows, units), ctx.scratch<C>(rows * units)};
+  const C* first_cells = kCell == Cell::kLstm ? packed_rows<C, T>(ctx, cmd.input(4), rows, units) : nullptr;
+  C* shift = ctx.scratch<C>(kGates * units);
+  if (bias.present()) gather(shift, bias.as<T>(), bias.strides[0], kGates * units);
+  else std::fill(shift, shift + kGates * units, C(0));
+  Panels<C> panels(ctx, layer.blocks * kGates, units);
+  each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
+    for (int gate = 0; gate < kGates; ++gate) {
+      panels.fill(block * kGates + gate, weight.as<T>() + (gate * units + unit) * weight.strides[0], weight.strides[0],
+                  weight.strides[1], count);
+    }
+  });
+
+  C* const saved = cmd.output(3).as<C>();
+  C* const cells = cmd.output(4).as<C>();
+  for (int64_t step = 0; step < layer.steps; ++step) {
+    const int64_t t = layer.time(step);
+    const C* before = states[step % 2];
+    C* after = states[(step + 1) % 2];
+    const C* cells_before = step == 0 ? first_cells : cells + layer.time(step - 1) * rows * units;
+    each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
+      C* const sums = saved + t * rows * kSaved * units + unit;
+      for (int64_t r = 0; r < rows; ++r) {
+        const T* from = x.as<T>() + t * x.strides[0] + r * x.strides[1] + unit;
+        C* to = sums + r * kSaved * units;
+        for (int gate = 0; gate < kGates; ++gate) {
+          const C* added = shift + gate * units + unit;
+          const bool apart = kCell == Cell::kGru && gate == 2;
+          each_vector<C>(count, [&](int64_t i, auto part, auto) {
+            const Vec<C> own = load(from + gate * units + i, part);
+            store(to + gate * units + i, apart ? own : own + load(added + i, part), part);
+            if (apart) store(to + 3 * units + i, load(added + i, part), part);
+          });
+        }
+      }
+      for (int gate = 0; gate < kGates; ++gate) {
+        const int slot = kCell == Cell::kGru && gate == 2 ? 3 : gate;
+        panels.add_product(block * kGates + gate, before, rows, count, sums + slot * units, kSaved * units);
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = r * units + unit;
+        T* out = y.as<T>() + t * y.strides[0] + r * y.strides[1] + unit;
+        C* cell = kCell == Cell::kLstm ? cells + t * rows * units + at : nullptr;
+        if (t >= lengths[r]) {
+          std::fill(out, out + count, T(0));
+          std::copy_n(before + at, count, after + at);
+          if (kCell == Cell::kLstm) std::copy_n(cells_before + at, count, cell);
+          continue;
+        }
+        C* gates = sums + r * kSaved * units;
+        each_vector<C>(count, [&](int64_t i, auto part, auto) {
+          const auto gate = [&](int slot) { return load(gates + slot * units + i, part); };
+          const auto keep = [&](int slot, Vec<C> value) { store(gates + slot * units + i, value, part); };
+          Vec<C> h;
+          if constexpr (kCell == Cell::kTanh || kCell == Cell::kRelu) {
+            const Vec<C> p = gate(0);
+            h = kCell == Cell::kTanh ? math::tanh(p) : (p < C(0) ? Vec<C>{} : p);
+            keep(0, h);
+          } else if constexpr (kCell == Cell::kGru) {
+            const Vec<C> reset = math::sigmoid(gate(0)), update = math::sigmoid(gate(1));
+            const Vec<C> fresh = math::tanh(gate(2) + reset * gate(3));
+            h = fresh + update * (load(before + at + i, part) - fresh);
+            keep(0, reset);
+            keep(1, update);
+            keep(2, fresh);
+          } else {
+            const Vec<C> in = math::sigmoid(gate(0)), forget = math::sigmoid(gate(1));
+            const Vec<C> fresh = math::tanh(gate(2)), out_gate = math::sigmoid(gate(3));
+            const Vec<C> c = forget * load(cells_before + at + i, part) + in * fresh;
+            h = out_gate * math::tanh(c);
+            store(cell + i, c, part);
+            keep(0, in);
+            keep(1, forget);
+            keep(2, fresh);
+            keep(3, out_gate);
+          }
+          store(after + at + i, h, part);
+          store(out + i, h, part);
+        });
+      }
+    });
+  }
+  write_rows<T>(cmd.output(1), states[layer.steps % 2], rows, units);
+  if constexpr (kCell == Cell::kLstm) {
+    const C* last = layer.steps == 0 ? first_cells : cells + layer.time(layer.steps - 1) * rows * units;
+    write_rows<T>(cmd.output(2), last, rows, units);
+  }
+}
+
+// The gradients of the gates' sums: gx by the inputs' part, gh by the state's part where it differs (gru); and those of the first
+// state and cell. Steps run backwards; the gradient of the state before a step, gates · W, is formed as the step before it starts.
+template <class T, Cell kCell>
+void recurrent_backward(KernelContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  constexpr int kGates = gates_of(kCell), kSaved = saved_of(kCell);
+  const TensorView &gy = cmd.input(0), &weight = cmd.input(3), &y = cmd.input(7);
+  const TensorView &gx = cmd.output(0), &gh = cmd.output(1);
+  const Layer layer = layer_of<C>(gy, cmd.flag(1));
+  const int64_t rows = layer.rows, units = layer.units;
+  if (rows == 0) return;
+  const Lengths lengths(cmd, cmd.input(6), layer.steps);
+  C* const flow = packed_rows<C, T>(ctx, cmd.input(1), rows, units);  // of the state after the step
+  C* const cell_flow = kCell == Cell::kLstm ? packed_rows<C, T>(ctx, cmd.input(2), rows, units) : nullptr;
+  const C* first_states = kCell == Cell::kGru ? packed_rows<C, T>(ctx, cmd.input(4), rows, units) : nullptr;
+  const C* first_cells = kCell == Cell::kLstm ? packed_rows<C, T>(ctx, cmd.input(5), rows, units) : nullptr;
+  C* sums[2] = {ctx.scratch<C>(rows * kGates * units), ctx.scratch<C>(rows * kGates * units)};
+  Panels<C> panels(ctx, layer.blocks, kGates * units);
+  each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
+    panels.fill(block, weight.as<T>() + unit * weight.strides[1], weight.strides[1], weight.strides[0], count);
+  });
+
+  const C* const saved = cmd.input(8).as<C>();
+  const C* const cells = cmd.input(9).as<C>();
+  for (int64_t step = layer.steps - 1; step >= 0; --step) {
+    const int64_t t = layer.time(step);
+    const int64_t t_before = layer.time(step - 1);
+    const C* cells_before = step == 0 ? first_cells : cells + t_before * rows * units;
+    C* const now = sums[step % 2];
+    each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
+      if (step + 1 < layer.steps) {
+        panels.add_product(block, sums[(step + 1) % 2], rows, count, flow + unit, units);
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = r * units + unit;
+        const int64_t length = lengths[r];
+        C* own = now + r * kGates * units + unit;
+        T* by_input = gx.as<T>() + t * gx.strides[0] + r * gx.strides[1] + unit;
+        T* by_state = kCell == Cell::kGru ? gh.as<T>() + t * gh.strides[0] + r * gh.strides[1] + unit : nullptr;
+        if (t >= length) {
+          for (int gate = 0; gate < kGates; ++gate) {
+            std::fill_n(own + gate * units, count, C(0));
+            std::fill_n(by_input + gate * units, count, T(0));
+            if (kCell == Cell::kGru) std::fill_n(by_state + gate * units, count, T(0));
+          }
+          continue;
+        }
+        const T* from = gy.as<T>() + t * gy.strides[0] + r * gy.strides[1] + unit;
+        const C* gates = saved + (t * rows + r) * kSaved * units + unit;
+        const bool has_before = step > 0 && t_before < length;
+        const T* state_before =
+            kCell == Cell::kGru && has_before ? y.as<T>() + t_before * y.strides[0] + r * y.strides[1] + unit : nullptr;
+        each_vector<C>(count, [&](int64_t i, auto part, auto) {
+          const auto gate = [&](int slot) { return load(gates + slot * units + i, part); };
+          const auto give = [&](int slot, Vec<C> value) {
+            store(own + slot * units + i, value, part);
+            store(by_input + slot * units + i, value, part);
+            if constexpr (kCell == Cell::kGru) store(by_state + slot * units + i, value, part);
+          };
+          const Vec<C> dh = load(flow + at + i, part) + load(from + i, part);
+          if constexpr (kCell == Cell::kTanh || kCell == Cell::kRelu) {
+            const Vec<C> h = gate(0);
+            give(0, kCell == Cell::kTanh ? dh * (C(1) - h * h) : (h > C(0) ? dh : Vec<C>{}));
+            store(flow + at + i, Vec<C>{}, part);
+          } else if constexpr (kCell == Cell::kGru) {
+            const Vec<C> reset = gate(0), update = gate(1), fresh = gate(2), state_part = gate(3);
+            const Vec<C> h = has_before ? load(state_before + i, part) : load(first_states + at + i, part);
+            const Vec<C> d_fresh = dh * (C(1) - update) * (C(1) - fresh * fresh);
+            give(0, d_fresh * state_part * reset * (C(1) - reset));
+            give(1, dh * (h - fresh) * update * (C(1) - update));
+            store(own + 2 * units + i, d_fresh * reset, part);
+            store(by_input + 2 * units + i, d_fresh, part);
+            store(by_state + 2 * units + i, d_fresh * reset, part);
+            store(flow + at + i, dh * update, part);
+          } else {
+            const Vec<C> in = gate(0), forget = gate(1), fresh = gate(2), out_gate = gate(3);
+            const Vec<C> squashed = math::tanh(load(cells + t * rows * units + at + i, part));
+            const Vec<C> dc = load(cell_flow + at + i, part) + dh * out_gate * (C(1) - squashed * squashed);
+            give(0, dc * fresh * in * (C(1) - in));
+            give(1, dc * load(cells_before + at + i, part) * forget * (C(1) - forget));
+            give(2, dc * in * (C(1) - fresh * fresh));
+            give(3, dh * squashed * out_gate * (C(1) - out_gate));
+            store(cell_flow + at + i, dc * forget, part);
+            store(flow + at + i, Vec<C>{}, part);
+          }
+        });
+      }
+    });
+  }
+  if (layer.steps > 0) {
+    each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
+      panels.add_product(block, sums[0], rows, count, flow + unit, units);
+    });
+  }
+  write_rows<T>(cmd.output(2), flow, rows, units);
+  if constexpr (kCell == Cell::kLstm) write_rows<T>(cmd.output(3), cell_flow, rows, units);
+}
+
+template <class F>
+void visit_cell(const Command& cmd, F&& body) {
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    switch (static_cast<Cell>(cmd.integer(0))) {
+      case Cell::kTanh: return body.template operator()<T, Cell::kTanh>();
+      case Cell::kRelu: return body.template operator()<T, Cell::kRelu>();
+      case Cell::kGru: return body.template operator()<T, Cell::kGru>();
+      case Cell::kLstm: return body.template operator()<T, Cell::kLstm>();
+    }
+  });
+}
+
+}  // namespace
+
+HADAL_CPU_KERNEL(recurrent) {
+  visit_cell(cmd, [&]<class T, Cell kCell>() { recurrent<T, kCell>(ctx, cmd); });
+}
+HADAL_CPU_KERNEL(recurrentBackward) {
+  visit_cell(cmd, [&]<class T, Cell kCell>() { recurrent_backward<T, kCell>(ctx, cmd); });
+}
+
+}  // namespace hadal::cpu
