@@ -2,13 +2,10 @@
 // the inner loops are gemm_tile.h. Called by matmul.cc and, for 1 × 1 kernels, by conv2d.cc.
 #pragma once
 
+#include "kernels/matrix_product.h"
 #include "runtime/kernel_context.h"
-#include "runtime/tensor_view.h"
 
 namespace hadal::cpu {
-
-// The codes of matmul's `activation` attribute.
-enum class Activation : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kSilu, kSigmoid, kTanh };
 
 // a [m, k], b [k, n], c [m, n]; strides in elements. c is written, never read. bias, when there, has strides along both axes
 // of c: (0, s) for one value per column, (s, 0) for one per row. 16-bit floats are summed in float and rounded once.
@@ -30,15 +27,6 @@ struct Gemm {
   int64_t bias_row = 0;
   int64_t bias_column = 0;
   Activation activation = Activation::kNone;
-};
-
-// Many products of one shape: the axes of the batch with the distance from one matrix to the next (0: the same matrix).
-struct GemmBatch {
-  int rank = 0;
-  int64_t shape[kMaxRank] = {};
-  int64_t a[kMaxRank] = {};
-  int64_t b[kMaxRank] = {};
-  int64_t c[kMaxRank] = {};
 };
 
 // E is double, float, Float16 or BFloat16. Every element of c is summed in an order that depends on the sizes alone. Not to be

@@ -1,5 +1,4 @@
-// The kernel of matmul: reads the command's views, drops and merges batch axes, and hands the product to gemm.cc. Integer
-// products, which nothing trains with, are a plain blocked loop here.
+// The kernel of matmul: hands the product to gemm.cc. Integer products, which nothing trains with, are a plain blocked loop here.
 #include <type_traits>
 
 #include "cpu/gemm.h"
@@ -8,58 +7,30 @@
 namespace hadal::cpu {
 namespace {
 
-// a [...batch, m, k] · b [...batch, k, n] (+ bias [n]) → y [...batch, m, n]. The batch axes are shared by all three views.
+// The product as gemm.h wants it: the first of the batch, with addresses, and where the others are.
 template <class E>
 struct Operands {
   Gemm<E> product;
   GemmBatch batch;
 
   explicit Operands(const Command& cmd) {
-    const TensorView &a = cmd.input(0), &b = cmd.input(1), &bias = cmd.input(2), &y = cmd.output(0);
-    product.m = y.size(-2);
-    product.n = y.size(-1);
-    product.k = a.size(-1);
-    product.a = a.as<E>();
-    product.a_row = a.stride(-2);
-    product.a_column = a.stride(-1);
-    product.b = b.as<E>();
-    product.b_row = b.stride(-2);
-    product.b_column = b.stride(-1);
-    product.c = y.as<E>();
-    product.c_row = y.stride(-2);
-    product.c_column = y.stride(-1);
-    if (bias.present()) {
-      product.bias = bias.as<E>();
-      product.bias_column = bias.stride(0);
-    }
-    product.activation = static_cast<Activation>(cmd.integer(0));
-    // From the innermost batch axis out: axes of one are nothing; an axis that continues the one inside it joins it; and the
-    // innermost, where all its matrices a meet the same b, is just more rows.
-    for (int axis = y.rank - 3; axis >= 0; --axis) {
-      const int64_t size = y.shape[axis];
-      if (size == 1) continue;
-      const int64_t sa = a.strides[axis], sb = b.strides[axis], sc = y.strides[axis];
-      if (batch.rank == 0 && sb == 0 &&
-          (product.m == 1 || (sa == product.m * product.a_row && sc == product.m * product.c_row))) {
-        if (product.m == 1) {
-          product.a_row = sa;
-          product.c_row = sc;
-        }
-        product.m *= size;
-        continue;
-      }
-      const int last = batch.rank - 1;
-      if (last >= 0 && sa == batch.a[last] * batch.shape[last] && sb == batch.b[last] * batch.shape[last] &&
-          sc == batch.c[last] * batch.shape[last]) {
-        batch.shape[last] *= size;
-        continue;
-      }
-      batch.shape[batch.rank] = size;
-      batch.a[batch.rank] = sa;
-      batch.b[batch.rank] = sb;
-      batch.c[batch.rank] = sc;
-      ++batch.rank;
-    }
+    const MatrixProduct shape(cmd);
+    product = {.m = shape.m,
+               .n = shape.n,
+               .k = shape.k,
+               .a = cmd.input(0).as<E>(),
+               .a_row = shape.a_row,
+               .a_column = shape.a_column,
+               .b = cmd.input(1).as<E>(),
+               .b_row = shape.b_row,
+               .b_column = shape.b_column,
+               .c = cmd.output(0).as<E>(),
+               .c_row = shape.c_row,
+               .c_column = shape.c_column,
+               .bias = cmd.input(2).as<E>(),
+               .bias_column = shape.bias_column,
+               .activation = shape.activation};
+    batch = shape.batch;
   }
 };
 
@@ -100,8 +71,7 @@ void integer_product(const Gemm<E>& g) {
 template <class E>
 void integer_matmul(KernelContext& ctx, const Operands<E>& operands) {
   const auto& [first, batch] = operands;
-  int64_t count = 1;
-  for (int axis = 0; axis < batch.rank; ++axis) count *= batch.shape[axis];
+  const int64_t count = batch.count();
   // Tasks of 2^16 multiply-adds: blocks of rows, over all matrices of the batch.
   const int64_t row_work = std::max<int64_t>(1, first.n * first.k);
   const int64_t grain = std::clamp<int64_t>((int64_t{1} << 16) / row_work, 1, std::max<int64_t>(1, first.m));

@@ -1,0 +1,382 @@
+// The kernel of matmul. Three ways: a matrix whose rows lie side by side times a vector, which is a matter of memory, by a
+// kernel here; other products of floats by cuBLASLt (cuda/blas_lt.h); integers, and whatever cuBLASLt is not there for or does
+// not know, by a tiled kernel here. Every way sums in an order that depends on sizes, strides and alignment alone.
+#include "cuda/blas_lt.h"
+#include "cuda/device/pack.cuh"
+#include "cuda/device/reduce.cuh"
+#include "cuda/registry.h"
+#include "kernels/matrix_product.h"
+
+namespace hadal::cuda {
+namespace {
+
+template <class C>
+__device__ __forceinline__ C activate(Activation activation, C x) {
+  switch (activation) {
+    case Activation::kRelu: return x < C(0) ? C(0) : x;
+    case Activation::kGelu: return functors::Gelu()(x);
+    case Activation::kGeluTanh: return functors::GeluTanh()(x);
+    case Activation::kSilu: return functors::Silu()(x);
+    case Activation::kSigmoid: return math::sigmoid(x);
+    case Activation::kTanh: return math::tanh(x);
+    default: return x;
+  }
+}
+
+// What is left to do to a finished sum, and where it goes.
+template <class E>
+struct Finish {
+  E* c;
+  const E* bias;  // or null
+  int64_t bias_column;
+  Activation activation;
+
+  // `column` chooses the bias.
+  template <class Sum>
+  __device__ __forceinline__ void write(int64_t offset, Sum sum, int64_t column) const {
+    if constexpr (std::is_integral_v<E>) {
+      if (bias != nullptr) sum += static_cast<Sum>(bias[column * bias_column]);
+      const E value = static_cast<E>(sum);
+      c[offset] = activation == Activation::kRelu ? functors::Relu()(value) : value;
+    } else {
+      if (bias != nullptr) sum += load_element(bias[column * bias_column]);
+      c[offset] = to_element<E>(activate(activation, sum));
+    }
+  }
+};
+
+// --- Tiles -------------------------------------------------------------------------------------------------------------
+
+// Floats are summed in Compute<E>; integers wrap, in unsigned arithmetic that is wide enough not to be promoted.
+template <class E>
+using SumOf =
+    std::conditional_t<!std::is_integral_v<E>, Compute<E>, std::conditional_t<(sizeof(E) < 8), uint32_t, uint64_t>>;
+
+template <class E>
+struct TiledProduct {
+  const E *a, *b;
+  int64_t m, n, k;
+  int64_t a_row, a_column, b_row, b_column, c_row, c_column;
+  GemmBatch batch;
+  int64_t batches;
+  Finish<E> finish;
+};
+
+// A block of 256 threads makes tiles of 64 × 64, each thread 4 × 4 elements of it that are 16 apart, from slices of 16 along k.
+// Any strides: the axis along which an operand lies side by side is the one that neighbouring threads load. Writes =.
+constexpr int kTile = 64, kSlice = 16, kTiledBlock = 256;
+
+template <class E, bool kInnerSlice>
+__device__ __forceinline__ void load_slice(const E* x, int64_t first, int64_t size, int64_t stride, int64_t slice,
+                                           int64_t k, int64_t k_stride, SumOf<E> (*to)[kTile + 4]) {
+#pragma unroll
+  for (int i = 0; i < kTile * kSlice / kTiledBlock; ++i) {
+    const int at = static_cast<int>(threadIdx.x) + i * kTiledBlock;
+    const int place = kInnerSlice ? at / kSlice : at % kTile, depth = kInnerSlice ? at % kSlice : at / kTile;
+    const bool inside = first + place < size && slice + depth < k;
+    to[depth][place] =
+        inside ? static_cast<SumOf<E>>(load_element(x[(first + place) * stride + (slice + depth) * k_stride]))
+               : SumOf<E>(0);
+  }
+}
+
+template <class E>
+__global__ void __launch_bounds__(kTiledBlock) tiled_product(TiledProduct<E> g) {
+  using S = SumOf<E>;
+  __shared__ S a_slice[kSlice][kTile + 4], b_slice[kSlice][kTile + 4];
+  const int64_t column_tiles = (g.n + kTile - 1) / kTile;
+  const int64_t row = blockIdx.x / column_tiles * kTile, column = blockIdx.x % column_tiles * kTile;
+  const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
+  for (int64_t matrix = blockIdx.y; matrix < g.batches; matrix += gridDim.y) {
+    const E *a = g.a, *b = g.b;
+    int64_t c = 0, rest = matrix;
+    for (int axis = 0; axis < g.batch.rank; ++axis) {
+      const int64_t at = rest % g.batch.shape[axis];
+      rest /= g.batch.shape[axis];
+      a += at * g.batch.a[axis];
+      b += at * g.batch.b[axis];
+      c += at * g.batch.c[axis];
+    }
+    S sums[4][4] = {};
+    for (int64_t slice = 0; slice < g.k; slice += kSlice) {
+      __syncthreads();  // the last slice may still be read
+      if (g.a_column == 1) load_slice<E, true>(a, row, g.m, g.a_row, slice, g.k, g.a_column, a_slice);
+      else load_slice<E, false>(a, row, g.m, g.a_row, slice, g.k, g.a_column, a_slice);
+      if (g.b_column == 1) load_slice<E, false>(b, column, g.n, g.b_column, slice, g.k, g.b_row, b_slice);
+      else load_slice<E, true>(b, column, g.n, g.b_column, slice, g.k, g.b_row, b_slice);
+      __syncthreads();
+#pragma unroll
+      for (int depth = 0; depth < kSlice; ++depth) {
+        S left[4], right[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          left[i] = a_slice[depth][thread_row + 16 * i];
+          right[i] = b_slice[depth][thread_column + 16 * i];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+#pragma unroll
+          for (int j = 0; j < 4; ++j) sums[i][j] += left[i] * right[j];
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int64_t at_row = row + thread_row + 16 * i;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int64_t at_column = column + thread_column + 16 * j;
+        if (at_row < g.m && at_column < g.n) {
+          g.finish.write(c + at_row * g.c_row + at_column * g.c_column, sums[i][j], at_column);
+        }
+      }
+    }
+  }
+}
+
+template <class E>
+void run_tiled(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
+  const TiledProduct<E> product{cmd.input(0).as<const E>(),
+                                cmd.input(1).as<const E>(),
+                                p.m,
+                                p.n,
+                                p.k,
+                                p.a_row,
+                                p.a_column,
+                                p.b_row,
+                                p.b_column,
+                                p.c_row,
+                                p.c_column,
+                                p.batch,
+                                p.batch.count(),
+                                finish};
+  const int64_t tiles = ((p.m + kTile - 1) / kTile) * ((p.n + kTile - 1) / kTile);
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(std::min<int64_t>(product.batches, 65535)));
+  ctx.launch(cmd, tiled_product<E>, grid, kTiledBlock, 0, product);
+}
+
+// --- Matrix times vector -------------------------------------------------------------------------------------------------
+
+// y[r] = w[r] · x for rows that lie side by side, at `row` elements from each other.
+template <class E>
+struct RowsTimesVector {
+  const E *w, *x;
+  int64_t rows, k, row;
+  int64_t w_batch, x_batch, c_batch, c_step;
+  bool bias_by_row;  // else one bias for all of them
+  Finish<E> finish;
+};
+
+// A group of kLanes threads sums kRows rows together, in packs of kVector elements: each pack of x serves them all, and a warp
+// has 2 KiB in flight. Threads sum what is theirs in order, and the group adds up by halves. Writes =.
+constexpr int kVectorBlock = 256, kRows = 4;
+
+template <class E, int kVector, int kLanes>
+__global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVector<E> g) {
+  using C = Compute<E>;
+  using P = Pack<E, kVector>;
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const int64_t group = (static_cast<int64_t>(blockIdx.x) * kVectorBlock + threadIdx.x) / kLanes;
+  const int64_t first = group * kRows;
+  const E *w = g.w + blockIdx.y * g.w_batch, *x = g.x + blockIdx.y * g.x_batch;
+  const E* row[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) row[r] = w + min(first + r, g.rows - 1) * g.row;
+  C sums[kRows] = {};
+  for (int64_t at = lane * kVector; at < g.k; at += kLanes * kVector) {
+    const P vector = *reinterpret_cast<const P*>(x + at);
+    P packs[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) packs[r] = *reinterpret_cast<const P*>(row[r] + at);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) {
+      const C factor = load_element(vector.at[i]);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) sums[r] += factor * load_element(packs[r].at[i]);
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      sums[r] += __shfl_xor_sync(kAllThreads, sums[r], distance);
+    }
+    if (lane == r && first + r < g.rows) {
+      g.finish.write(blockIdx.y * g.c_batch + (first + r) * g.c_step, sums[r], g.bias_by_row ? first + r : 0);
+    }
+  }
+}
+
+// False where the product is not one of a matrix with rows side by side and a vector, or has too few rows to fill the device.
+template <class E>
+bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
+  if ((p.m != 1 && p.n != 1) || p.batch.rank > 1 || p.batch.count() > 65535 || p.k > INT32_MAX) return false;
+  // m = 1: y = bᵀ · a. n = 1: y = a · b.
+  const bool left = p.m == 1;
+  const E *a = cmd.input(0).as<const E>(), *b = cmd.input(1).as<const E>();
+  const int64_t w_column = left ? p.b_row : p.a_column, x_step = left ? p.a_column : p.b_row;
+  RowsTimesVector<E> g{left ? b : a,
+                       left ? a : b,
+                       left ? p.n : p.m,
+                       p.k,
+                       left ? p.b_column : p.a_row,
+                       left ? p.batch.b[0] : p.batch.a[0],
+                       left ? p.batch.a[0] : p.batch.b[0],
+                       p.batch.c[0],
+                       left ? p.c_column : p.c_row,
+                       left,
+                       finish};
+  const int64_t groups = (g.rows + kRows - 1) / kRows;
+  if (w_column != 1 || x_step != 1 || groups * p.batch.count() < 8 * ctx.device().multiprocessors) return false;
+  constexpr int kVector = kPackSize<E>;
+  const bool whole = p.k % kVector == 0 && g.row % kVector == 0 && g.w_batch % kVector == 0 &&
+                     g.x_batch % kVector == 0 && is_aligned<E>(g.w, kVector) && is_aligned<E>(g.x, kVector);
+  const auto launch = [&](auto kernel, int lanes) {
+    const dim3 grid(blocks_for(groups * lanes, kVectorBlock), static_cast<unsigned>(p.batch.count()));
+    ctx.launch(cmd, kernel, grid, kVectorBlock, 0, g);
+  };
+  if (!whole) launch(rows_times_vector<E, 1, 32>, 32);
+  else if (p.k >= 16 * kVector) launch(rows_times_vector<E, kVector, 32>, 32);
+  else launch(rows_times_vector<E, kVector, 4>, 4);
+  return true;
+}
+
+// --- cuBLASLt ------------------------------------------------------------------------------------------------------------
+
+// activation(y + bias) in place, for what cuBLASLt could not do as it wrote.
+template <class E>
+struct BiasAndActivation {
+  Activation activation;
+  __device__ E operator()(const E& y, const E& bias) const {
+    return to_element<E>(activate(activation, load_element(y) + load_element(bias)));
+  }
+};
+template <class E>
+struct ActivationAlone {
+  Activation activation;
+  __device__ E operator()(const E& y) const { return to_element<E>(activate(activation, load_element(y))); }
+};
+template <class E>
+void finish_in_place(CudaContext& ctx, const Command& cmd, Activation activation) {
+  const TensorView &y = cmd.output(0), &bias = cmd.input(2);
+  if (!bias.present()) {
+    run_pointwise_views<false, E, E>(ctx, cmd, ActivationAlone<E>{activation}, y, std::index_sequence<0>(), &y);
+    return;
+  }
+  TensorView inputs[] = {y, y};
+  inputs[1].data = bias.data;
+  for (int axis = 0; axis < y.rank; ++axis) inputs[1].strides[axis] = axis == y.rank - 1 ? bias.stride(0) : 0;
+  run_pointwise_views<false, E, E, E>(ctx, cmd, BiasAndActivation<E>{activation}, y, std::index_sequence<0, 1>(),
+                                      inputs);
+}
+
+// One factor, at its batch: as a view [batch…, rows, columns] with the batch's innermost axis last but two.
+struct Factor {
+  TensorView view;
+  BlasLayout layout;
+
+  Factor(const TensorView& x, const GemmBatch& batch, const int64_t* distances, int64_t rows, int64_t columns,
+         int64_t row, int64_t column) {
+    view.data = x.data;
+    view.dtype = x.dtype;
+    view.rank = batch.rank + 2;
+    for (int axis = 0; axis < batch.rank; ++axis) {
+      view.shape[batch.rank - 1 - axis] = batch.shape[axis];
+      view.strides[batch.rank - 1 - axis] = distances[axis];
+    }
+    view.shape[batch.rank] = rows;
+    view.strides[batch.rank] = row;
+    view.shape[batch.rank + 1] = columns;
+    view.strides[batch.rank + 1] = column;
+  }
+  bool find_layout() { return BlasLayout::of(view.size(-2), view.size(-1), view.stride(-2), view.stride(-1), layout); }
+  // Copies what cuBLASLt cannot read; a broadcast batch stays so.
+  void make_readable(CudaContext& ctx, const Command& cmd) {
+    if (find_layout()) return;
+    view = packed(ctx, cmd, view, view.rank - 2);
+    find_layout();
+  }
+  int64_t distance(int batch_axis) const { return view.strides[view.rank - 3 - batch_axis]; }
+};
+
+// cuBLASLt takes one batch axis, of at most so many matrices in one launch (what a grid's third axis holds).
+constexpr int64_t kMaxBatch = 65535;
+
+template <class E>
+bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
+  BlasLt* blas = p.k == 0 ? nullptr : ctx.blas();
+  BlasProduct product;
+  if (blas == nullptr || !BlasLayout::of(p.m, p.n, p.c_row, p.c_column, product.c_layout) ||
+      product.c_layout.by_columns) {
+    return false;
+  }
+  Factor a(cmd.input(0), p.batch, p.batch.a, p.m, p.k, p.a_row, p.a_column);
+  Factor b(cmd.input(1), p.batch, p.batch.b, p.k, p.n, p.b_row, p.b_column);
+  a.make_readable(ctx, cmd);
+  b.make_readable(ctx, cmd);
+  // The longest axis of the batch goes to cuBLASLt, the others are a loop.
+  int inner = 0;
+  for (int axis = 1; axis < p.batch.rank; ++axis) {
+    if (p.batch.shape[axis] > p.batch.shape[inner]) inner = axis;
+  }
+  const int64_t inner_count = p.batch.rank == 0 ? 1 : p.batch.shape[inner];
+  product.dtype = cmd.output(0).dtype;
+  product.m = p.m;
+  product.n = p.n;
+  product.k = p.k;
+  product.a_layout = a.layout;
+  product.b_layout = b.layout;
+  if (p.batch.rank > 0) {
+    product.a_batch = a.distance(inner);
+    product.b_batch = b.distance(inner);
+    product.c_batch = p.batch.c[inner];
+  }
+  const int64_t loops = p.batch.count() / inner_count;
+  const auto multiply = [&] {
+    for (int64_t loop = 0; loop < loops; ++loop) {
+      int64_t a_offset = 0, b_offset = 0, c_offset = 0, rest = loop;
+      for (int axis = 0; axis < p.batch.rank; ++axis) {
+        if (axis == inner) continue;
+        const int64_t at = rest % p.batch.shape[axis];
+        rest /= p.batch.shape[axis];
+        a_offset += at * a.distance(axis);
+        b_offset += at * b.distance(axis);
+        c_offset += at * p.batch.c[axis];
+      }
+      for (int64_t begin = 0; begin < inner_count; begin += kMaxBatch) {
+        product.batch = std::min(kMaxBatch, inner_count - begin);
+        product.a = a.view.template as<E>() + a_offset + begin * product.a_batch;
+        product.b = b.view.template as<E>() + b_offset + begin * product.b_batch;
+        product.c = finish.c + c_offset + begin * product.c_batch;
+        if (!blas->multiply(ctx, cmd, product)) return false;
+      }
+    }
+    return true;
+  };
+  if (finish.bias == nullptr || finish.bias_column == 1 || p.n == 1) {
+    product.bias = finish.bias;
+    product.activation = finish.activation;
+    if (multiply()) return true;
+  }
+  product.bias = nullptr;
+  product.activation = Activation::kNone;
+  if (!multiply()) return false;
+  finish_in_place<E>(ctx, cmd, finish.activation);
+  return true;
+}
+
+}  // namespace
+
+HADAL_CUDA_KERNEL(matmul) {
+  visit_number(cmd.name(), cmd.output(0).dtype, [&]<class E>() {
+    if (cmd.output(0).numel() == 0) return;
+    const MatrixProduct product(cmd);
+    const Finish<E> finish{cmd.output(0).as<E>(), cmd.input(2).as<const E>(), product.bias_column, product.activation};
+    if constexpr (!std::is_integral_v<E>) {
+      if (run_rows_times_vector(ctx, cmd, product, finish) || run_blas(ctx, cmd, product, finish)) return;
+    }
+    run_tiled(ctx, cmd, product, finish);
+  });
+}
+
+}  // namespace hadal::cuda
