@@ -3,15 +3,35 @@ import { ArgumentError, ShapeError } from '../errors';
 import { noGrad } from '../autograd/modes';
 import { tensor } from '../ops/creation';
 import { embedding } from '../ops/indexing';
-import { stack } from '../ops/movement';
-import { Tensor, type AnyTensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
+import { Draw } from './draw';
+import { shuffled, type Random } from './random';
 
 /** Items numbered from 0. `get` may wait, for a disk say. */
 export interface Dataset<Item> {
   readonly length: number;
-  get(index: number): Item | Promise<Item>;
+  /** `draw.random(index)` gives the numbers for random changes to the item. */
+  get(index: number, draw?: Draw): Item | Promise<Item>;
   /** Many items at once, collated, where that is quicker than one by one. */
-  getBatch?(indices: readonly number[]): unknown;
+  getBatch?(indices: readonly number[], draw?: Draw): unknown;
+  /** How many batches are worth making at once; 1 unless given. */
+  readonly concurrency?: number;
+}
+
+/** What one pass over an iterable data set is: which epoch, and which part of the items where several threads share the work. */
+export interface Pass {
+  readonly draw: Draw;
+  /** This thread's number, and how many there are: item i belongs to thread i mod `workers`, or what the data set makes of it. */
+  readonly worker: number;
+  readonly workers: number;
+}
+
+/** Items that come one after the other and cannot be asked for by number: a stream, lines of a large file. */
+export interface IterableDataset<Item> {
+  iterate(pass: Pass): Iterable<Item> | AsyncIterable<Item>;
+  /** Batches at once, where the data set has a quicker way. */
+  iterateBatches?(batchSize: number, dropLast: boolean, pass: Pass): AsyncIterable<unknown>;
+  readonly concurrency?: number;
 }
 
 /**
@@ -54,7 +74,7 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<An
 /** Part of a data set, by the numbers of its items. */
 export class Subset<Item> implements Dataset<Item> {
   readonly length: number;
-  declare readonly getBatch?: (indices: readonly number[]) => unknown;
+  declare readonly getBatch?: (indices: readonly number[], draw?: Draw) => unknown;
 
   constructor(
     readonly dataset: Dataset<Item>,
@@ -67,32 +87,102 @@ export class Subset<Item> implements Dataset<Item> {
     });
     this.length = indices.length;
     if (dataset.getBatch !== undefined) {
-      this.getBatch = (batch) => dataset.getBatch!(batch.map((i) => indices[i]!));
+      this.getBatch = (batch, draw) =>
+        dataset.getBatch!(
+          batch.map((i) => indices[i]!),
+          draw,
+        );
     }
   }
 
-  get(index: number): Item | Promise<Item> {
-    return this.dataset.get(this.indices[index]!);
+  get concurrency(): number {
+    return this.dataset.concurrency ?? 1;
+  }
+
+  get(index: number, draw?: Draw): Item | Promise<Item> {
+    return this.dataset.get(this.indices[index]!, draw);
   }
 }
 
 /**
- * Joins items to a batch, part by part: numbers to an int32 tensor if all are integers, else float32; booleans to bool; typed arrays and tensors of
- * one shape to a tensor with a new first axis; arrays and records by their entries; anything else to an array.
+ * Data sets one behind the other.
+ *
+ * @example
+ * new ConcatDataset([photos, drawings]).length; // photos.length + drawings.length
  */
-export function collate(items: readonly unknown[]): unknown {
-  const first = items[0];
-  if (first instanceof Tensor) return stack(items as AnyTensor[]);
-  if (typeof first === 'number') {
-    const numbers = items as number[];
-    return tensor(numbers, { dtype: numbers.every((n) => Number.isInteger(n)) ? 'int32' : 'float32' });
+export class ConcatDataset<Item> implements Dataset<Item> {
+  readonly length: number;
+  /** Where each data set ends. */
+  readonly #ends: number[] = [];
+
+  constructor(readonly datasets: readonly Dataset<Item>[]) {
+    let length = 0;
+    for (const dataset of datasets) this.#ends.push((length += dataset.length));
+    this.length = length;
   }
-  if (typeof first === 'boolean') return tensor(items as boolean[]);
-  if (ArrayBuffer.isView(first)) return stack((items as Float32Array[]).map((item) => tensor(item)));
-  if (Array.isArray(first)) return first.map((_, i) => collate((items as unknown[][]).map((item) => item[i])));
-  if (typeof first === 'object' && first !== null) {
-    const records = items as Record<string, unknown>[];
-    return Object.fromEntries(Object.keys(first).map((key) => [key, collate(records.map((item) => item[key]))]));
+
+  get concurrency(): number {
+    return Math.max(1, ...this.datasets.map(({ concurrency = 1 }) => concurrency));
   }
-  return items;
+
+  get(index: number, draw?: Draw): Item | Promise<Item> {
+    const part = this.#ends.findIndex((end) => index < end);
+    if (part < 0 || !(index >= 0)) {
+      throw new ArgumentError(`ConcatDataset: index: got ${index}, expected an item of ${this.length}`);
+    }
+    return this.datasets[part]!.get(index - (part === 0 ? 0 : this.#ends[part - 1]!), draw);
+  }
+}
+
+/**
+ * A data set whose items are changed on their way: decoded, augmented, cut. The function gets random numbers of the item's own, so that a seed and
+ * an epoch decide the result on any number of threads.
+ *
+ * @example
+ * const noisy = new MapDataset(set, ([x, y], random) => [x.add(random.normal()), y]);
+ */
+export class MapDataset<Item, Mapped> implements Dataset<Mapped> {
+  constructor(
+    readonly dataset: Dataset<Item>,
+    readonly change: (item: Item, random: Random, index: number) => Mapped | Promise<Mapped>,
+  ) {}
+
+  get length(): number {
+    return this.dataset.length;
+  }
+
+  get concurrency(): number {
+    return this.dataset.concurrency ?? 1;
+  }
+
+  async get(index: number, draw: Draw = new Draw()): Promise<Mapped> {
+    return this.change(await this.dataset.get(index, draw), draw.random(index), index);
+  }
+}
+
+/**
+ * Divides a data set at random. `lengths` count items, or are fractions that add up to 1; what rounding leaves goes to the first parts.
+ *
+ * @throws ArgumentError when the lengths do not add up to the data set.
+ * @example
+ * const [train, test] = data.randomSplit(set, [0.9, 0.1], { seed: 1 });
+ */
+export function randomSplit<Item>(
+  dataset: Dataset<Item>,
+  lengths: readonly number[],
+  { seed = 0 }: { readonly seed?: number } = {},
+): Subset<Item>[] {
+  const sum = lengths.reduce((total, length) => total + length, 0);
+  const isShare = Math.abs(sum - 1) < 1e-9 && dataset.length !== 1;
+  const counts = isShare ? lengths.map((share) => Math.floor(share * dataset.length + 1e-9)) : [...lengths];
+  let left = dataset.length - counts.reduce((total, count) => total + count, 0);
+  if (isShare) for (let i = 0; left > 0; i = (i + 1) % counts.length, left--) counts[i]!++;
+  if (left !== 0 || counts.some((count) => !Number.isInteger(count) || count < 0)) {
+    throw new ArgumentError(
+      `randomSplit: lengths: got [${lengths.join(', ')}], expected counts of ${dataset.length} items or fractions of 1`,
+    );
+  }
+  const order = shuffled(dataset.length, seed, 0);
+  let start = 0;
+  return counts.map((count) => new Subset(dataset, order.slice(start, (start += count))));
 }

@@ -1,5 +1,15 @@
 /** Data sets and loaders, as `data`. */
+export { collate, padCollate, type ArrayItem, type PadCollateOptions } from './collate';
 export * from './dataset';
-export * from './loader';
+export * from './draw';
+export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';
 export * from './random';
 export { renderDigits, type RenderedDigits } from './rendered-digits';
+export * from './samplers';
+export {
+  openIterableWorkers,
+  openWorkers,
+  WorkerDataset,
+  WorkerIterable,
+  type WorkerOptions,
+} from './workers/worker-dataset';

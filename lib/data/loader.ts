@@ -1,18 +1,27 @@
 /** Batches of a data set, in order or shuffled, made ahead of their use. */
 import { ArgumentError } from '../errors';
-import { collate, type Dataset } from './dataset';
-import { shuffled } from './random';
+import { collate } from './collate';
+import type { Dataset, IterableDataset, Pass } from './dataset';
+import { Draw } from './draw';
+import { GroupSampler, RandomSampler, SequentialSampler, type BatchSampler, type Sampler } from './samplers';
 
 export interface DataLoaderOptions<Item, Batch> {
   /** 1 unless given. */
   readonly batchSize?: number;
   /** Whether every epoch has an order of its own; false unless given. */
   readonly shuffle?: boolean;
-  /** Of the shuffling: the same seed and epoch give the same order; 0 unless given. */
+  /** Of the shuffling and of the items' random changes: the same seed and epoch give the same batches; 0 unless given. */
   readonly seed?: number;
   /** Leaves out a last batch that is not full; false unless given. */
   readonly dropLast?: boolean;
-  /** How many batches are made before they are asked for; 2 unless given. */
+  /** In which order items come, instead of `shuffle`. */
+  readonly sampler?: Sampler;
+  /** Which items make which batch, instead of `batchSize`, `shuffle`, `dropLast` and `sampler`. */
+  readonly batchSampler?: BatchSampler;
+  /**
+   * How many batches are made before they are asked for, and no more: 2 for each thread that makes them (`concurrency` of the data set) unless
+   * given.
+   */
   readonly prefetch?: number;
   /** How items become a batch; {@link collate} unless given. */
   readonly collate?: (items: Item[]) => Batch;
@@ -20,8 +29,15 @@ export interface DataLoaderOptions<Item, Batch> {
   readonly signal?: AbortSignal;
 }
 
+/** Where a loader is: `batch` batches of `epoch` have been handed out. Plain data, for checkpoints. */
+export interface LoaderState {
+  readonly epoch: number;
+  readonly batch: number;
+}
+
 /**
- * Iterates over a data set in batches. Each iteration is an epoch, with its own order when shuffled.
+ * Iterates over a data set in batches. Each iteration is an epoch, with its own order when shuffled. For threads that make the batches, give it a
+ * data set opened with {@link openWorkers}.
  *
  * @example
  * const loader = new DataLoader(set, { batchSize: 32, shuffle: true });
@@ -32,59 +48,166 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
   epoch = 0;
   readonly batchSize: number;
   private readonly prefetch: number;
+  private readonly sampler: BatchSampler | undefined;
+  /** The iteration under way or broken off. */
+  #current: { epoch: number; batch: number } | undefined;
+  /** How many batches the next iteration leaves out. */
+  #skip = 0;
 
   constructor(
-    readonly dataset: Dataset<Item>,
+    readonly dataset: Dataset<Item> | IterableDataset<Item>,
     readonly options: DataLoaderOptions<Item, Batch> = {},
   ) {
-    const { batchSize = 1, prefetch = 2 } = options;
-    for (const [name, value, least] of [
-      ['batchSize', batchSize, 1],
-      ['prefetch', prefetch, 0],
-    ] as const) {
-      if (!Number.isSafeInteger(value) || value < least) {
-        throw new ArgumentError(`DataLoader: ${name}: got ${String(value)}, expected an integer of at least ${least}`);
-      }
-    }
+    const { batchSize = 1, prefetch = 2 * (dataset.concurrency ?? 1) } = options;
+    expectCount('batchSize', batchSize, 1);
+    expectCount('prefetch', prefetch, 0);
     this.batchSize = batchSize;
     this.prefetch = prefetch;
+    if (isIterable(dataset)) {
+      for (const name of ['shuffle', 'sampler', 'batchSampler'] as const) {
+        if (options[name] === undefined || options[name] === false) continue;
+        throw new ArgumentError(`DataLoader: ${name}: got one, expected none for a data set that is only iterated`);
+      }
+      return;
+    }
+    const { length } = dataset;
+    const { shuffle = false, seed = 0, dropLast = false } = options;
+    const sampler = options.sampler ?? (shuffle ? new RandomSampler(length, { seed }) : new SequentialSampler(length));
+    this.sampler = options.batchSampler ?? new GroupSampler(sampler, batchSize, { dropLast });
   }
 
-  /** Batches in an epoch. */
+  /** Batches in an epoch; NaN for a data set that is only iterated. */
   get length(): number {
-    const batches = this.dataset.length / this.batchSize;
-    return this.options.dropLast === true ? Math.floor(batches) : Math.ceil(batches);
+    return this.sampler?.length ?? NaN;
+  }
+
+  /**
+   * Where it is: during an iteration, or after one was broken off, behind the last batch that was handed out.
+   *
+   * @example
+   * const state = loader.state(); // { epoch: 3, batch: 120 }, say
+   */
+  state(): LoaderState {
+    return this.#current === undefined ? { epoch: this.epoch, batch: this.#skip } : { ...this.#current };
+  }
+
+  /**
+   * Makes the next iteration begin where `state` says, with the very batches that would have followed.
+   *
+   * @throws ArgumentError when the state is none of a loader.
+   */
+  restore({ epoch, batch }: LoaderState): void {
+    expectCount('restore: epoch', epoch, 0);
+    expectCount('restore: batch', batch, 0);
+    this.epoch = epoch;
+    this.#skip = batch;
+    this.#current = undefined;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
     const { signal } = this.options;
-    const order = this.nextOrder();
-    const pending: Promise<Batch>[] = [];
-    let next = 0;
+    const current = { epoch: this.epoch++, batch: this.#skip };
+    this.#current = current;
+    this.#skip = 0;
+    const source = this.batches(current.epoch, current.batch);
+    const pending: Promise<IteratorResult<Batch>>[] = [];
     const refill = (): void => {
-      while (next < this.length && pending.length <= this.prefetch) {
-        const batch = this.load(order.slice(next * this.batchSize, ++next * this.batchSize));
-        batch.catch(() => {}); // handled where it is awaited below
-        pending.push(batch);
+      while (pending.length <= this.prefetch) {
+        const next = source.next();
+        if (next === undefined) return;
+        next.catch(() => {}); // handled where it is awaited below
+        pending.push(next);
       }
     };
-    for (refill(); pending.length > 0; refill()) {
-      signal?.throwIfAborted();
-      yield await unlessAborted(pending.shift()!, signal);
+    try {
+      for (refill(); pending.length > 0; refill()) {
+        signal?.throwIfAborted();
+        const next = await unlessAborted(pending.shift()!, signal);
+        if (next.done === true) break;
+        current.batch++;
+        yield next.value;
+      }
+    } finally {
+      source.end?.();
+    }
+    if (this.#current === current) this.#current = undefined;
+  }
+
+  /** An epoch's batches from the given one on. */
+  private batches(epoch: number, from: number): BatchSource<Batch> {
+    const draw = new Draw(this.options.seed ?? 0, epoch);
+    const { dataset } = this;
+    if (isIterable(dataset)) {
+      const iterator = this.iterateBatches(dataset, from, { draw, worker: 0, workers: 1 });
+      return { next: () => iterator.next(), end: () => void iterator.return(undefined).catch(() => {}) };
+    }
+    const batches = this.sampler!.batches(epoch)[Symbol.iterator]();
+    for (let skipped = 0; skipped < from; skipped++) batches.next();
+    return {
+      next: () => {
+        const next = batches.next();
+        return next.done === true ? undefined : this.load(dataset, next.value, draw).then((value) => ({ value }));
+      },
+    };
+  }
+
+  private async load(dataset: Dataset<Item>, indices: readonly number[], draw: Draw): Promise<Batch> {
+    const { collate: join } = this.options;
+    if (join === undefined && dataset.getBatch !== undefined) return (await dataset.getBatch(indices, draw)) as Batch;
+    return this.join(await Promise.all(indices.map((index) => dataset.get(index, draw))));
+  }
+
+  private join(items: Item[]): Batch {
+    const { collate: join } = this.options;
+    return join === undefined ? (collate(items) as Batch) : join(items);
+  }
+
+  private async *iterateBatches(
+    dataset: IterableDataset<Item>,
+    from: number,
+    pass: Pass,
+  ): AsyncGenerator<Batch, void, undefined> {
+    const { dropLast = false, collate: join } = this.options;
+    let left = from;
+    if (join === undefined && dataset.iterateBatches !== undefined) {
+      for await (const batch of dataset.iterateBatches(this.batchSize, dropLast, pass)) {
+        if (left-- <= 0) yield batch as Batch;
+      }
+      return;
+    }
+    for await (const items of grouped(dataset.iterate(pass), this.batchSize, dropLast)) {
+      if (left-- <= 0) yield this.join(items);
     }
   }
+}
 
-  private nextOrder(): readonly number[] {
-    const { shuffle = false, seed = 0 } = this.options;
-    const epoch = this.epoch++;
-    return shuffle ? shuffled(this.dataset.length, seed, epoch) : [...Array(this.dataset.length).keys()];
+interface BatchSource<Batch> {
+  /** The next batch, or undefined where it is known that there is none. */
+  next(): Promise<IteratorResult<Batch>> | undefined;
+  end?(): void;
+}
+
+const isIterable = <Item>(dataset: Dataset<Item> | IterableDataset<Item>): dataset is IterableDataset<Item> =>
+  'iterate' in dataset;
+
+/** Items in groups of `size`. */
+export async function* grouped<Item>(
+  items: Iterable<Item> | AsyncIterable<Item>,
+  size: number,
+  dropLast: boolean,
+): AsyncGenerator<Item[], void, undefined> {
+  let group: Item[] = [];
+  for await (const item of items) {
+    if (group.push(item) < size) continue;
+    yield group;
+    group = [];
   }
+  if (group.length > 0 && !dropLast) yield group;
+}
 
-  private async load(indices: readonly number[]): Promise<Batch> {
-    const { collate: join } = this.options;
-    if (join === undefined && this.dataset.getBatch !== undefined) return this.dataset.getBatch(indices) as Batch;
-    const items = await Promise.all(indices.map((index) => this.dataset.get(index)));
-    return join === undefined ? (collate(items) as Batch) : join(items);
+function expectCount(name: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new ArgumentError(`DataLoader: ${name}: got ${String(value)}, expected an integer of at least ${least}`);
   }
 }
 
