@@ -1,5 +1,6 @@
 /** Convolution layers. */
-import { conv2d, pair, type Conv2dOptions, type Pair } from '../ops/convolution';
+import { conv2d, type Conv2dOptions } from '../ops/convolution';
+import { perAxis, type Pair } from '../ops/window';
 import { empty } from '../ops/creation';
 import type { AnyTensor } from '../tensor/tensor';
 import { calculateFans, heUniform_, uniform_ } from './init';
@@ -32,7 +33,7 @@ export class Conv2d extends Module {
   ) {
     super();
     const { groups = 1 } = options;
-    const kernel = pair('Conv2d', 'kernelSize', kernelSize, kernelSize, 1);
+    const kernel = perAxis('Conv2d', 'kernelSize', kernelSize, kernelSize, 1, 2);
     checkSizes('Conv2d', {
       inChannels,
       outChannels,

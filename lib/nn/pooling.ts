@@ -1,6 +1,7 @@
 /** Pooling layers. */
-import type { Pair } from '../ops/convolution';
-import { avgPool2d, maxPool2d, type AvgPool2dOptions, type MaxPool2dOptions } from '../ops/pooling';
+import type { Pair } from '../ops/window';
+import type { AvgPoolOptions, MaxPoolOptions } from '../ops/pool-planes';
+import { avgPool2d, maxPool2d } from '../ops/pooling';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
 
@@ -8,7 +9,7 @@ import { Module } from './module';
 export class MaxPool2d extends Module {
   constructor(
     readonly kernelSize: Pair,
-    readonly options: MaxPool2dOptions = {},
+    readonly options: MaxPoolOptions<Pair> = {},
   ) {
     super();
   }
@@ -26,7 +27,7 @@ export class MaxPool2d extends Module {
 export class AvgPool2d extends Module {
   constructor(
     readonly kernelSize: Pair,
-    readonly options: AvgPool2dOptions = {},
+    readonly options: AvgPoolOptions<Pair> = {},
   ) {
     super();
   }

@@ -1,6 +1,8 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
+export * from './adaptive-pooling';
 export { scaledDotProductAttention, type AttentionOptions } from './attention';
-export { conv2d, type Conv2dOptions, type Pair } from './convolution';
+export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
+export { conv1d, conv2d, conv3d, type Conv1dOptions, type Conv2dOptions, type Conv3dOptions } from './convolution';
 export { cast, clone, contiguous } from './copy';
 export * from './creation';
 export * from './diagonal';
@@ -11,7 +13,19 @@ export { linear, matmul } from './matmul';
 export * from './movement';
 export { batchNorm, layerNorm, logSoftmax, softmax, type BatchNormOptions, type NormOptions } from './normalization';
 export * from './pointwise';
-export { avgPool2d, maxPool2d, maxPool2dWithIndices, type AvgPool2dOptions, type MaxPool2dOptions } from './pooling';
+export { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from './lp-pool';
+export {
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  maxPool1d,
+  maxPool1dWithIndices,
+  maxPool2d,
+  maxPool2dWithIndices,
+  maxPool3d,
+  maxPool3dWithIndices,
+} from './pooling';
+export type { AvgPoolOptions, MaxPoolOptions, PoolOptions } from './pool-planes';
 export { cumprod, prod } from './products';
 export * from './random';
 export {
@@ -31,3 +45,5 @@ export {
 export * from './reduce';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';
+export type { Pair, Single, Triple } from './window';
+export { interpolate, type InterpolateMode, type InterpolateOptions } from './interpolate';

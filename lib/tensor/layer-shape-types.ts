@@ -116,6 +116,48 @@ export type Conv2d<
     ]
   : Shape;
 
+/** The number of `P` for axis I: P itself, or its place in a list. */
+type At<P, I> = P extends number ? P : I extends keyof P ? P[I] & number : number;
+
+/** The sizes after windows K along each axis. */
+type Spaces<Sizes extends Shape, K, Stride, Padding, Dilation> = {
+  [I in keyof Sizes]: Places<Sizes[I], At<K, I>, At<Stride, I>, At<Padding, I>, At<Dilation, I>>;
+};
+
+/** As Conv2d, of S [...batch, c, length]. */
+export type Conv1d<S extends Shape, Out extends number, K, Stride = 1, Padding = 0, Dilation = 1> = S extends readonly [
+  ...infer Batch extends Shape,
+  number,
+  infer L extends number,
+]
+  ? [...Batch, Out, ...Spaces<[L], K, Stride, Padding, Dilation>]
+  : Shape;
+
+/** As Conv2d, of S [...batch, c, d, h, w]. */
+export type Conv3d<S extends Shape, Out extends number, K, Stride = 1, Padding = 0, Dilation = 1> = S extends readonly [
+  ...infer Batch extends Shape,
+  number,
+  infer Depth extends number,
+  infer H extends number,
+  infer W extends number,
+]
+  ? [...Batch, Out, ...Spaces<[Depth, H, W], K, Stride, Padding, Dilation>]
+  : Shape;
+
+/** The shape of a transposed convolution over N axes: channels and sizes are left open. */
+export type ConvTranspose<S extends Shape, N extends 1 | 2 | 3> = N extends 1
+  ? Resize<Resize<S, -1, number>, -2, number>
+  : N extends 2
+    ? Resize<ConvTranspose<S, 1>, -3, number>
+    : Resize<ConvTranspose<S, 2>, -4, number>;
+
+/** Verdict: axis A of the input has `In` channels. */
+export type ConvCheck<S extends Shape, A extends number, In extends number, Op extends string> = SizeCheck<
+  SizeAt<S, A>,
+  In,
+  `${Op}: channels differ`
+>;
+
 /** Verdict: the input [...batch, c, h, w] has `In` channels. */
 export type Conv2dCheck<S extends Shape, In extends number, Op extends string = 'conv2d'> = SizeCheck<
   SizeAt<S, -3>,
@@ -133,10 +175,39 @@ export type Pool2d<S extends Shape, K extends Pair, Stride = K, Padding = 0, Dil
   ? Conv2d<S, C, K, Stride, Padding, Dilation>
   : Shape;
 
-/** Verdict: the input has channels, height and width. */
-export type ImageCheck<S extends Shape, Op extends string> = S extends
-  readonly [] | readonly [number] | readonly [number, number]
-  ? Bad<`${Op}: wrong rank: got shape ${Show<S>}, expected [n, c, h, w] or [c, h, w]`>
+/** As Pool2d, of S [...batch, c, length]. */
+export type Pool1d<S extends Shape, K, Stride = K, Padding = 0, Dilation = 1> = S extends readonly [
+  ...Shape,
+  infer C extends number,
+  number,
+]
+  ? Conv1d<S, C, K, Stride, Padding, Dilation>
+  : Shape;
+
+/** As Pool2d, of S [...batch, c, d, h, w]. */
+export type Pool3d<S extends Shape, K, Stride = K, Padding = 0, Dilation = 1> = S extends readonly [
+  ...Shape,
+  infer C extends number,
+  number,
+  number,
+  number,
+]
+  ? Conv3d<S, C, K, Stride, Padding, Dilation>
+  : Shape;
+
+/** The ranks of an input with channels and N axes of space, and how errors write them. */
+interface Images {
+  1: [readonly [] | readonly [number], '[n, c, length] or [c, length]'];
+  2: [readonly [] | readonly [number] | readonly [number, number], '[n, c, h, w] or [c, h, w]'];
+  3: [
+    readonly [] | readonly [number] | readonly [number, number] | readonly [number, number, number],
+    '[n, c, d, h, w] or [c, d, h, w]',
+  ];
+}
+
+/** Verdict: the input has channels and N axes of space. */
+export type ImageCheck<S extends Shape, Op extends string, N extends 1 | 2 | 3 = 2> = S extends Images[N][0]
+  ? Bad<`${Op}: wrong rank: got shape ${Show<S>}, expected ${Images[N][1]}`>
   : Good;
 
 /** Verdict: axis 1 has `C` channels. */

@@ -1,5 +1,5 @@
 // How convolution and pooling see images: channels-last rows with their padding, in the type that is computed in. Owns the way
-// from a view of any strides into that layout and from tiles of pixels × channels back. Called by conv2d.cc and pool2d.cc.
+// from a view of any strides into that layout and from tiles of pixels × channels back. Called by conv.cc and pool2d.cc.
 #pragma once
 
 #include "cpu/gemm_pack.h"
@@ -7,31 +7,41 @@
 
 namespace hadal::cpu {
 
-// One tensor [n, c, h, w] of any strides.
+// One tensor [n, c, h, w], or [n, c, d, h, w] of volumes with d slices, of any strides.
 template <class E>
 struct Images {
   E* data = nullptr;
-  int64_t count = 0, channels = 0, height = 0, width = 0;
-  int64_t image_stride = 0, channel_stride = 0, row_stride = 0, pixel_stride = 0;
+  int64_t count = 0, channels = 0, slices = 1, height = 0, width = 0;
+  int64_t image_stride = 0, channel_stride = 0, slice_stride = 0, row_stride = 0, pixel_stride = 0;
 
   Images() = default;
   explicit Images(const TensorView& view)
       : data(view.as<E>()),
         count(view.shape[0]),
         channels(view.shape[1]),
-        height(view.shape[2]),
-        width(view.shape[3]),
+        slices(view.rank == 5 ? view.shape[2] : 1),
+        height(view.size(-2)),
+        width(view.size(-1)),
         image_stride(view.strides[0]),
         channel_stride(view.strides[1]),
-        row_stride(view.strides[2]),
-        pixel_stride(view.strides[3]) {}
-  E* at(int64_t image, int64_t channel) const { return data + image * image_stride + channel * channel_stride; }
+        slice_stride(view.rank == 5 ? view.strides[2] : 0),
+        row_stride(view.stride(-2)),
+        pixel_stride(view.stride(-1)) {}
+  E* at(int64_t image, int64_t channel, int64_t slice = 0) const {
+    return data + image * image_stride + channel * channel_stride + slice * slice_stride;
+  }
+  // Whether the pixels of a channel are one line, `pixel_stride` apart.
+  bool joins_pixels() const {
+    return (row_stride == width * pixel_stride || height == 1) &&
+           (slice_stride == height * width * pixel_stride || slices == 1);
+  }
 };
 
-// A window of an image: rows and columns may lie outside, where it is zero.
+// A window of one slice of an image: the slice, rows and columns may lie outside, where it is zero.
 struct Window {
   int64_t row = 0, column = 0;
   int64_t rows = 0, columns = 0;
+  int64_t slice = 0;
 };
 
 template <class E>
@@ -51,15 +61,16 @@ void to_channels_last(const Images<E>& images, int64_t image, int64_t first_chan
   using T = Compute<E>;
   const int64_t begin = std::clamp<int64_t>(-window.column, 0, window.columns);
   const int64_t end = std::clamp<int64_t>(images.width - window.column, begin, window.columns);
+  const bool in_depth = window.slice >= 0 && window.slice < images.slices;
   const int64_t padded = pixel % kLanes<T> == 0 && pixel - channels < kLanes<T> ? pixel : channels;
   for (int64_t r = 0; r < window.rows; ++r, to += window.columns * pixel) {
     const int64_t y = window.row + r;
-    if (y < 0 || y >= images.height || begin == end) {
+    if (y < 0 || y >= images.height || begin == end || !in_depth) {
       std::fill(to, to + window.columns * pixel, T(0));
       continue;
     }
-    const E* from =
-        images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    const E* from = images.at(image, first_channel, window.slice) + y * images.row_stride +
+                    (window.column + begin) * images.pixel_stride;
     std::fill(to, to + begin * pixel, T(0));
     T* inner = to + begin * pixel;
     if ((images.channel_stride == 1 || channels == 1) && images.pixel_stride == channels && pixel == channels) {
@@ -79,11 +90,12 @@ void to_planes(const Images<E>& images, int64_t image, int64_t first_channel, in
   using T = Compute<E>;
   const int64_t begin = std::clamp<int64_t>(-window.column, 0, window.columns);
   const int64_t end = std::clamp<int64_t>(images.width - window.column, begin, window.columns);
+  const bool in_depth = window.slice >= 0 && window.slice < images.slices;
   for (int64_t r = 0; r < window.rows; ++r, to += window.columns) {
     const int64_t y = window.row + r;
-    const bool outside = y < 0 || y >= images.height || begin == end;
-    const E* from =
-        images.at(image, first_channel) + y * images.row_stride + (window.column + begin) * images.pixel_stride;
+    const bool outside = y < 0 || y >= images.height || begin == end || !in_depth;
+    const E* from = images.at(image, first_channel, window.slice) + y * images.row_stride +
+                    (window.column + begin) * images.pixel_stride;
     if (!outside && images.pixel_stride == 1) {
       for (int64_t c = 0; c < channels; ++c)
         convert_row(from + c * images.channel_stride, to + c * plane + begin, end - begin);

@@ -1,5 +1,5 @@
 // Matrix products on the CPU: c = activation(a · b + bias) with any strides. Owns blocking, packing and the cut into tasks;
-// the inner loops are gemm_tile.h. Called by matmul.cc and, for 1 × 1 kernels, by conv2d.cc.
+// the inner loops are gemm_tile.h. Called by matmul.cc and, for 1 × 1 kernels, by conv.cc.
 #pragma once
 
 #include "kernels/matrix_product.h"

@@ -1,5 +1,5 @@
 // Packing for the register tiles: strips of a (k steps of adjacent rows) and panels of b (k steps of adjacent columns), from
-// any strides and dtypes into float or double, and the way of a finished tile back. Called by gemm.cc, conv2d.cc, pool2d.cc.
+// any strides and dtypes into float or double, and the way of a finished tile back. Called by gemm.cc, conv.cc, pool2d.cc.
 #pragma once
 
 #include <algorithm>

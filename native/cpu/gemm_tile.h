@@ -1,6 +1,6 @@
 // The register tile under every matrix product and convolution: a few rows times a few vectors of columns, held in registers
 // over the whole inner loop. Owns the tile kernels and the small vector helpers that packing needs; knows nothing of
-// blocking, tasks or tensors. Called by gemm.cc and conv2d.cc.
+// blocking, tasks or tensors. Called by gemm.cc and conv.cc.
 #pragma once
 
 #include <utility>

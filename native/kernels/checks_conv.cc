@@ -10,36 +10,41 @@ namespace {
 
 constexpr int64_t kLargestAttribute = int64_t{1} << 31;
 
-void require_images(const Command& cmd, const TensorView& view, DType dtype) {
-  require_shape(view.rank == 4, cmd, "needs tensors [n, c, h, w]");
+void require_rank(const Command& cmd, const TensorView& view, DType dtype, int rank) {
+  require_shape(view.rank == rank, cmd, rank == 4 ? "needs tensors [n, c, h, w]" : "needs tensors [n, c, d, h, w]");
   require_dtype(is_floating(dtype) && view.dtype == dtype, cmd, "needs tensors of one floating dtype");
 }
+void require_images(const Command& cmd, const TensorView& view, DType dtype) { require_rank(cmd, view, dtype, 4); }
 
-// Of the attributes from `first` on: strideH, strideW, padH, padW, dilationH, dilationW.
-void require_geometry(const Command& cmd, int first, int64_t channels, int64_t out_h, int64_t out_w, int64_t kernel_h,
-                      int64_t kernel_w, bool has_dilation) {
-  int64_t values[6] = {1, 1, 0, 0, 1, 1};
-  for (int i = 0; i < (has_dilation ? 6 : 4); ++i) {
-    const int64_t low = i == 2 || i == 3 ? 0 : 1;
-    values[i] = require_integer(cmd, first + i, low, kLargestAttribute, "stride, padding or dilation out of range");
+// Of the attributes from `first` on: the strides of all axes, then their paddings, then their dilations. `out` and `kernel` are
+// the last `axes` sizes of the windows' grid and of a window.
+void require_geometry(const Command& cmd, int first, int axes, int64_t channels, const int64_t* out,
+                      const int64_t* kernel, bool has_dilation) {
+  double padded = static_cast<double>(channels + 1024);
+  for (int axis = 0; axis < axes; ++axis) {
+    const char* what = "stride, padding or dilation out of range";
+    const int64_t stride = require_integer(cmd, first + axis, 1, kLargestAttribute, what);
+    require_integer(cmd, first + axes + axis, 0, kLargestAttribute, what);
+    const int64_t dilation =
+        has_dilation ? require_integer(cmd, first + 2 * axes + axis, 1, kLargestAttribute, what) : 1;
+    padded *= static_cast<double>(out[axis]) * static_cast<double>(stride) +
+              static_cast<double>(kernel[axis]) * static_cast<double>(dilation);
   }
-  const double window_h = static_cast<double>(out_h) * values[0] + static_cast<double>(kernel_h) * values[4];
-  const double window_w = static_cast<double>(out_w) * values[1] + static_cast<double>(kernel_w) * values[5];
-  require_shape(window_h * window_w * static_cast<double>(channels + 1024) < 0x1p53, cmd,
-                "the padded image is too large");
+  require_shape(padded < 0x1p53, cmd, "the padded image is too large");
 }
 
-// x [n, c, h, w], weight [o, c / groups, kh, kw], y [n, o, oh, ow].
+// x [n, c, …], weight [o, c / groups, …], y [n, o, …] with two or three axes of space.
 void require_convolution(const Command& cmd, const TensorView& x, const TensorView& weight, const TensorView& y) {
-  require_images(cmd, x, y.dtype);
-  require_images(cmd, y, y.dtype);
-  require_images(cmd, weight, y.dtype);
-  const int64_t groups = require_integer(cmd, 6, 1, kLargestAttribute, "groups out of range");
+  const int axes = (cmd.attribute_count - 1) / 3;
+  require_rank(cmd, x, y.dtype, 2 + axes);
+  require_rank(cmd, y, y.dtype, 2 + axes);
+  require_rank(cmd, weight, y.dtype, 2 + axes);
+  const int64_t groups = require_integer(cmd, 3 * axes, 1, kLargestAttribute, "groups out of range");
   require_shape(x.shape[0] == y.shape[0], cmd, "batch sizes differ");
   require_shape(weight.shape[1] * groups == x.shape[1], cmd, "weight needs c / groups input channels");
   require_shape(weight.shape[0] == y.shape[1] && weight.shape[0] % groups == 0, cmd,
                 "weight needs as many output channels as the output, divisible by groups");
-  require_geometry(cmd, 0, x.shape[1] + y.shape[1], y.shape[2], y.shape[3], weight.shape[2], weight.shape[3], true);
+  require_geometry(cmd, 0, axes, x.shape[1] + y.shape[1], y.shape + 2, weight.shape + 2, true);
 }
 
 void require_same_images(const Command& cmd, const TensorView& a, const TensorView& b, const char* what) {
@@ -54,14 +59,14 @@ void require_planes(const Command& cmd, const TensorView& x, const TensorView& y
 }
 
 void require_kernel(const Command& cmd, const TensorView& y, bool has_dilation) {
-  const int64_t kernel_h = require_integer(cmd, 0, 1, kLargestAttribute, "kernel size out of range");
-  const int64_t kernel_w = require_integer(cmd, 1, 1, kLargestAttribute, "kernel size out of range");
-  require_geometry(cmd, 2, 0, y.shape[2], y.shape[3], kernel_h, kernel_w, has_dilation);
+  const int64_t kernel[] = {require_integer(cmd, 0, 1, kLargestAttribute, "kernel size out of range"),
+                            require_integer(cmd, 1, 1, kLargestAttribute, "kernel size out of range")};
+  require_geometry(cmd, 2, 2, 0, y.shape + 2, kernel, has_dilation);
 }
 
 }  // namespace
 
-void check_conv2d(const Command& cmd) {
+void check_conv(const Command& cmd) {
   const TensorView &bias = cmd.input(2), &y = cmd.output(0);
   require_convolution(cmd, cmd.input(0), cmd.input(1), y);
   if (bias.present()) {
@@ -70,15 +75,13 @@ void check_conv2d(const Command& cmd) {
   }
 }
 
-void check_conv2d_input_grad(const Command& cmd) {
+void check_conv_input_grad(const Command& cmd) {
   require_convolution(cmd, cmd.output(0), cmd.input(1), cmd.input(0));
   const TensorView& gx = cmd.output(0);
-  require_geometry(cmd, 0, gx.shape[1], gx.shape[2], gx.shape[3], cmd.input(1).shape[2], cmd.input(1).shape[3], true);
+  require_geometry(cmd, 0, gx.rank - 2, gx.shape[1], gx.shape + 2, cmd.input(1).shape + 2, true);
 }
 
-void check_conv2d_weight_grad(const Command& cmd) {
-  require_convolution(cmd, cmd.input(1), cmd.output(0), cmd.input(0));
-}
+void check_conv_weight_grad(const Command& cmd) { require_convolution(cmd, cmd.input(1), cmd.output(0), cmd.input(0)); }
 
 void check_max_pool2d(const Command& cmd) {
   const TensorView &y = cmd.output(0), &index = cmd.output(1);

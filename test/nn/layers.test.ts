@@ -29,7 +29,7 @@ const cases: Record<string, LayerCase> = {
   'avg-pool': { make: () => new nn.AvgPool2d(3, { stride: 2, padding: 1 }) },
   'avg-pool-ceil': { make: () => new nn.AvgPool2d([3, 2], { stride: 2, padding: 1, ceilMode: true }) },
   'avg-pool-uncounted': {
-    make: () => new nn.AvgPool2d(3, { stride: 2, padding: 1, ceilMode: true, countPadding: false }),
+    make: () => new nn.AvgPool2d(3, { stride: 2, padding: 1, ceilMode: true, countIncludePad: false }),
   },
   attention: { make: () => new nn.MultiHeadAttention(8, 2), call: attend(false) },
   'attention-causal': { make: () => new nn.MultiHeadAttention(8, 2), call: attend(true) },

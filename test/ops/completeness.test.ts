@@ -84,8 +84,6 @@ test('every public op has a sample or a test of its own', () => {
     // random.test.ts
     ...['rand', 'randn', 'randint', 'randperm', 'uniform', 'normal', 'exponential', 'bernoulli', 'multinomial'],
     ...['randLike', 'randnLike', 'randintLike'],
-    // samples/convolution.ts, as maxPool2d
-    'maxPool2dWithIndices',
     // pointwise.test.ts
     ...['allClose', 'allCloseSync', 'equal', 'equalSync'],
   ];

@@ -1,73 +1,65 @@
-// Samples of convolution and pooling.
+// Samples of convolution and its transposed form, in one to three axes.
 import * as hadal from '../../../lib/index';
 import type { AnyTensor, DType, Shape } from '../../../lib/index';
-import { generated, ravel, type Plain, type Sample } from '../sample';
+import { count, generated, ravel, unravel, type Plain, type Sample } from '../sample';
+import { inside, places, positions, type Window } from '../windows';
 
 const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
-type Two = readonly [number, number];
-
-interface Window {
-  readonly kernel: Two;
-  readonly stride?: Two;
-  /** Before the first element; as many behind the last, but for `after`. */
-  readonly padding?: Two;
-  readonly after?: Two;
-  readonly dilation?: Two;
-  readonly ceil?: boolean;
-}
-
-/** How many windows there are along both axes. */
-function places(sizes: readonly number[], w: Window): number[] {
-  return [0, 1].map((i) => {
-    const { kernel, stride = kernel, padding = [0, 0], after = padding, dilation = [1, 1] } = w;
-    const room = sizes[i]! + padding[i]! + after[i]! - dilation[i]! * (kernel[i]! - 1) - 1;
-    const count = (w.ceil ? Math.ceil : Math.floor)(room / stride[i]!) + 1;
-    return w.ceil && (count - 1) * stride[i]! >= sizes[i]! + padding[i]! ? count - 1 : count;
-  });
-}
-
-/** The positions of a window: in the kernel, and in the image (perhaps outside it). */
-function* positions(y: number, x: number, w: Window): Generator<{ kernel: Two; image: Two }> {
-  const { kernel, stride = kernel, padding = [0, 0], dilation = [1, 1] } = w;
-  for (let i = 0; i < kernel[0]; i++) {
-    for (let j = 0; j < kernel[1]; j++) {
-      const image = [
-        y * stride[0] - padding[0] + i * dilation[0],
-        x * stride[1] - padding[1] + j * dilation[1],
-      ] as const;
-      yield { kernel: [i, j], image };
-    }
-  }
-}
-const inside = ([i, j]: Two, shape: readonly number[]): boolean => i >= 0 && i < shape[2]! && j >= 0 && j < shape[3]!;
+// Sums of up to 171 products, in another order than the reference's.
+const tolerance = { float32: { rtol: 1.3e-6, atol: 4e-5 } };
 
 function convolved(x: Plain, weight: Plain, bias: Plain | undefined, groups: number, w: Window): Plain {
-  const [n, , ...sizes] = x.shape as [number, number, number, number];
+  const [n, , ...sizes] = x.shape as [number, number, ...number[]];
   const [out, perGroup] = weight.shape as [number, number];
-  return generated([n, out, ...places(sizes, w)], ([image, o, i, j]) => {
+  return generated([n, out, ...places(sizes, w)], ([image, o, ...at]) => {
     let sum = bias?.values[o!] ?? 0;
     const first = Math.floor(o! / (out / groups)) * perGroup;
-    for (const at of positions(i!, j!, w)) {
-      if (!inside(at.image, x.shape)) continue;
+    for (const { kernel, image: place } of positions(at, w)) {
+      if (!inside(place, sizes)) continue;
       for (let c = 0; c < perGroup; c++) {
-        const value = x.values[ravel([image!, first + c, ...at.image], x.shape)]!;
-        sum += value * weight.values[ravel([o!, c, ...at.kernel], weight.shape)]!;
+        const value = x.values[ravel([image!, first + c, ...place], x.shape)]!;
+        sum += value * weight.values[ravel([o!, c, ...kernel], weight.shape)]!;
       }
     }
     return sum;
   });
 }
 
+/** Every input spread over a window of the output. */
+function spread(x: Plain, weight: Plain, bias: Plain | undefined, groups: number, w: Window, extra: Shape): Plain {
+  const [n, channels, ...sizes] = x.shape as [number, number, ...number[]];
+  const [, perGroup, ...kernel] = weight.shape as [number, number, ...number[]];
+  const space = sizes.map((size, i) => {
+    const reach = (w.dilation?.[i] ?? 1) * (kernel[i]! - 1) + 1;
+    return (size - 1) * w.stride![i]! - 2 * (w.padding?.[i] ?? 0) + reach + (extra[i] ?? 0);
+  });
+  const shape = [n, perGroup * groups, ...space];
+  const values = new Array<number>(count(shape)).fill(0).map((_, i) => bias?.values[unravel(i, shape)[1]!] ?? 0);
+  x.values.forEach((value, flat) => {
+    const [image, c, ...at] = unravel(flat, x.shape);
+    const group = Math.floor(c! / (channels / groups));
+    for (const { kernel: tap, image: place } of positions(at, w)) {
+      if (!inside(place, space)) continue;
+      for (let o = 0; o < perGroup; o++) {
+        const factor = weight.values[ravel([c!, o, ...tap], weight.shape)]!;
+        values[ravel([image!, group * perGroup + o, ...place], shape)]! += value * factor;
+      }
+    }
+  });
+  return { shape, values };
+}
+
 interface Convolution {
   readonly x: Shape;
   readonly out: number;
   readonly window: Window;
-  readonly options?: hadal.Conv2dOptions;
+  readonly options?: object;
   readonly groups?: number;
   readonly bias?: boolean;
   readonly order?: 0 | 2;
 }
-const ones: Two = [1, 1];
+const ones = [1, 1, 1];
+const single = { kernel: [3], stride: ones };
 const convolutions: Record<string, Convolution> = {
   'three by three': { x: [2, 2, 4, 5], out: 3, window: { kernel: [3, 3], stride: ones } },
   'one by one': { x: [2, 3, 2, 3], out: 2, window: { kernel: [1, 1], stride: ones }, bias: true },
@@ -101,146 +93,166 @@ const convolutions: Record<string, Convolution> = {
     bias: true,
     order: 0,
   },
+  'a row of three': { x: [2, 2, 6], out: 3, window: single, bias: true },
+  'a row, strides and padding': {
+    x: [1, 2, 7],
+    out: 2,
+    window: { kernel: [3], stride: [2], padding: [2], dilation: [2] },
+    options: { stride: 2, padding: [2], dilation: 2 },
+  },
+  'a row, the same size': {
+    x: [1, 2, 5],
+    out: 2,
+    window: { kernel: [4], stride: ones, padding: [1], after: [2] },
+    options: { padding: 'same' },
+  },
+  'a row, one channel per group': { x: [1, 3, 6], out: 3, window: single, groups: 3, bias: true },
+  'no rows': { x: [0, 2, 4], out: 3, window: single },
+  // Long enough to be cut into pieces, for each of the three ways a pass is run.
+  'a long row': { x: [1, 17, 700], out: 33, window: { ...single, padding: ones }, options: { padding: 1 }, order: 0 },
+  'a long row to few channels': { x: [1, 40, 900], out: 2, window: single, bias: true, order: 0 },
+  'a long row, one channel per group': { x: [1, 3, 4000], out: 3, window: single, groups: 3, order: 0 },
+  'two by two by two': { x: [2, 2, 3, 3, 3], out: 2, window: { kernel: [2, 2, 2], stride: ones }, bias: true },
+  'a volume, strides, padding and dilation': {
+    x: [1, 2, 4, 4, 3],
+    out: 2,
+    window: { kernel: [2, 3, 2], stride: [2, 1, 2], padding: [1, 1, 0], dilation: [2, 1, 1] },
+    options: { stride: [2, 1, 2], padding: [1, 1, 0], dilation: [2, 1, 1] },
+  },
+  'a volume, one by one by one': {
+    x: [2, 3, 2, 2, 2],
+    out: 2,
+    window: { kernel: [1, 1, 1], stride: ones },
+    bias: true,
+  },
+  'a volume, groups': { x: [1, 4, 2, 3, 2], out: 4, window: { kernel: [2, 2, 1], stride: ones }, groups: 2 },
+  'a volume, one channel per group': {
+    x: [1, 2, 3, 3, 3],
+    out: 2,
+    window: { kernel: [3, 2, 2], stride: ones },
+    groups: 2,
+  },
+  'a volume, the same size': {
+    x: [1, 1, 3, 2, 3],
+    out: 1,
+    window: { kernel: [2, 3, 2], stride: ones, padding: [0, 1, 0], after: [1, 1, 1] },
+    options: { padding: 'same' },
+  },
+  'no volumes': { x: [0, 1, 2, 2, 2], out: 1, window: { kernel: [2, 2, 2], stride: ones } },
+  'a volume of more channels': {
+    x: [2, 18, 4, 6, 7],
+    out: 35,
+    window: { kernel: [2, 2, 2], stride: ones, padding: ones },
+    options: { padding: 1 },
+    bias: true,
+    order: 0,
+  },
 };
-const conv2d = hadal.conv2d as (
-  x: AnyTensor,
-  weight: AnyTensor,
-  bias?: AnyTensor,
-  options?: hadal.Conv2dOptions,
-) => AnyTensor;
+
+type Convolve = (x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, options?: object) => AnyTensor;
+const forward = [hadal.conv1d, hadal.conv2d, hadal.conv3d] as unknown as Convolve[];
+const transposed = [hadal.convTranspose1d, hadal.convTranspose2d, hadal.convTranspose3d] as unknown as Convolve[];
 
 const convolutionSamples: Sample[] = Object.entries(convolutions).map(
   ([variant, { x, out, window, options = {}, groups = 1, bias = false, order = 2 }]) => ({
-    op: 'conv2d',
+    op: `conv${x.length - 2}d`,
     variant,
     dtypes: floats,
-    inputs: (draw, dtype) => [
+    inputs: (draw, dtype): AnyTensor[] => [
       draw.tensor(x, dtype),
       draw.tensor([out, x[1]! / groups, ...window.kernel], dtype),
       ...(bias ? [draw.tensor([out], dtype)] : []),
     ],
-    call: (image, weight, shift) => conv2d(image, weight, shift, { ...options, groups }),
+    call: (image, weight, shift) => forward[x.length - 3]!(image, weight, shift, { ...options, groups }),
     reference: (image, weight, shift) => convolved(image, weight, shift, groups, window),
     order,
-    // Sums of up to 171 products, in another order than the reference's.
-    tolerance: { float32: { rtol: 1.3e-6, atol: 4e-5 } },
+    tolerance,
   }),
 );
 
-function pooled(x: Plain, w: Window, join: (values: number[], outside: number, positions: number[]) => number): Plain {
-  const [n, c, ...sizes] = x.shape as [number, number, number, number];
-  return generated([n, c, ...places(sizes, w)], ([image, channel, i, j]) => {
-    const values: number[] = [];
-    const where: number[] = [];
-    let outside = 0;
-    for (const at of positions(i!, j!, w)) {
-      if (inside(at.image, x.shape)) {
-        values.push(x.values[ravel([image!, channel!, ...at.image], x.shape)]!);
-        where.push(at.image[0] * x.shape[3]! + at.image[1]);
-      } else {
-        // Rounding up, a window may reach past the padding; what lies there does not count.
-        const [top, left] = w.padding ?? [0, 0];
-        if (at.image[0] < x.shape[2]! + top && at.image[1] < x.shape[3]! + left) outside++;
-      }
-    }
-    return join(values, outside, where);
-  });
+interface Transposed extends Convolution {
+  readonly outputPadding?: readonly number[];
 }
-
-interface Pooling {
-  readonly x: Shape;
-  readonly window: Window;
-  readonly options?: hadal.AvgPool2dOptions;
-}
-const poolings: Record<string, Pooling> = {
-  halves: { x: [2, 2, 4, 6], window: { kernel: [2, 2] } },
-  'a rest': { x: [1, 2, 5, 4], window: { kernel: [2, 3] } },
-  'windows that overlap': {
-    x: [1, 2, 5, 5],
-    window: { kernel: [3, 2], stride: [1, 2] },
-    options: { stride: [1, 2] },
+const transposedConvolutions: Record<string, Transposed> = {
+  plain: { x: [2, 2, 3, 2], out: 3, window: { kernel: [2, 3], stride: ones }, bias: true },
+  'strides, padding, output padding and dilation': {
+    x: [1, 2, 3, 3],
+    out: 2,
+    window: { kernel: [3, 2], stride: [2, 3], padding: [1, 0], dilation: [1, 2] },
+    outputPadding: [1, 2],
+    options: { stride: [2, 3], padding: [1, 0], dilation: [1, 2], outputPadding: [1, 2] },
   },
-  padding: {
-    x: [1, 2, 4, 5],
-    window: { kernel: [3, 3], stride: [2, 2], padding: [1, 1] },
+  groups: { x: [1, 4, 2, 2], out: 2, window: { kernel: [2, 2], stride: ones }, groups: 2, bias: true },
+  'one channel per group': { x: [1, 2, 3, 3], out: 2, window: { kernel: [3, 3], stride: ones }, groups: 2 },
+  'no images': { x: [0, 2, 2, 2], out: 1, window: { kernel: [2, 2], stride: ones } },
+  'a row': {
+    x: [2, 2, 4],
+    out: 3,
+    window: { kernel: [4], stride: [2], padding: [1] },
     options: { stride: 2, padding: 1 },
+    bias: true,
   },
-  'rounded up': {
-    x: [1, 1, 6, 4],
-    window: { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceil: true },
-    options: { stride: 2, padding: 1, ceilMode: true },
+  'a volume': {
+    x: [1, 2, 2, 2, 3],
+    out: 2,
+    window: { kernel: [2, 2, 2], stride: [2, 2, 2] },
+    options: { stride: 2 },
+    bias: true,
   },
-  'no images': { x: [0, 2, 4, 4], window: { kernel: [2, 2] } },
+  'a volume, padding': {
+    x: [1, 2, 3, 3, 2],
+    out: 1,
+    window: { kernel: [3, 2, 3], stride: [1, 2, 2], padding: [1, 0, 1] },
+    outputPadding: [0, 1, 1],
+    options: { stride: [1, 2, 2], padding: [1, 0, 1], outputPadding: [0, 1, 1] },
+  },
 };
-const maxPool2d = hadal.maxPool2d as (x: AnyTensor, kernel: Two, options?: hadal.MaxPool2dOptions) => AnyTensor;
-const withIndices = hadal.maxPool2dWithIndices as (
-  x: AnyTensor,
-  kernel: Two,
-  options?: hadal.MaxPool2dOptions,
-) => [AnyTensor, AnyTensor];
-const avgPool2d = hadal.avgPool2d as (x: AnyTensor, kernel: Two, options?: hadal.AvgPool2dOptions) => AnyTensor;
-const mean = (values: number[], outside: number): number =>
-  values.reduce((a, b) => a + b, 0) / (values.length + outside);
 
-const poolingSamples: Sample[] = Object.entries(poolings).flatMap(
-  ([variant, { x, window, options = {} }]): Sample[] => {
-    const base = { variant, dtypes: floats, order: 2 as const };
-    return [
-      {
-        ...base,
-        op: 'maxPool2d',
-        inputs: (draw, dtype) => [draw.distinct(x, dtype)],
-        call: (image) => maxPool2d(image, window.kernel, options),
-        reference: (image) => pooled(image, window, (values) => Math.max(...values)),
-      },
-      {
-        ...base,
-        op: 'avgPool2d',
-        inputs: (draw, dtype) => [draw.tensor(x, dtype)],
-        call: (image) => avgPool2d(image, window.kernel, options),
-        reference: (image) => pooled(image, window, mean),
-      },
-      {
-        ...base,
-        op: 'avgPool2d',
-        variant: `${variant}, zeros not counted`,
-        inputs: (draw, dtype) => [draw.tensor(x, dtype)],
-        call: (image) => avgPool2d(image, window.kernel, { ...options, countPadding: false }),
-        reference: (image) => pooled(image, window, (values) => mean(values, 0)),
-      },
-    ];
-  },
+const transposedSamples: Sample[] = Object.entries(transposedConvolutions).map(
+  ([variant, { x, out, window, options = {}, groups = 1, bias = false, outputPadding = [] }]) => ({
+    op: `convTranspose${x.length - 2}d`,
+    variant,
+    dtypes: floats,
+    inputs: (draw, dtype): AnyTensor[] => [
+      draw.tensor(x, dtype),
+      draw.tensor([x[1]!, out / groups, ...window.kernel], dtype),
+      ...(bias ? [draw.tensor([out], dtype)] : []),
+    ],
+    call: (image, weight, shift) => transposed[x.length - 3]!(image, weight, shift, { ...options, groups }),
+    reference: (image, weight, shift) => spread(image, weight, shift, groups, window, outputPadding),
+    order: 2,
+    // The bias is added to a rounded sum.
+    tolerance: { ...tolerance, float16: { rtol: 2e-3, atol: 4e-3 }, bfloat16: { rtol: 1.6e-2, atol: 4e-2 } },
+  }),
 );
 
-const others: Sample[] = [
-  {
-    op: 'maxPool2d',
-    variant: 'one image, dilated',
+const unbatched: Sample[] = [1, 2, 3].flatMap((axes): Sample[] => {
+  const window = { kernel: [2, 2, 2].slice(0, axes), stride: ones };
+  const lifted = ({ shape, values }: Plain): Plain => ({ shape: [1, ...shape], values });
+  const lowered = ({ shape, values }: Plain): Plain => ({ shape: shape.slice(1), values });
+  const base = {
+    variant: 'no batch axis',
     dtypes: floats,
-    inputs: (draw, dtype) => [draw.distinct([2, 5, 6], dtype)],
-    call: (image) => withIndices(image, [2, 3], { stride: [1, 2], dilation: 2 }),
-    reference: (image) => {
-      const window: Window = { kernel: [2, 3], stride: [1, 2], dilation: [2, 2] };
-      const batch = { shape: [1, ...image.shape], values: image.values };
-      const squeezed = ({ shape, values }: Plain): Plain => ({ shape: shape.slice(1), values });
-      return [
-        squeezed(pooled(batch, window, (values) => Math.max(...values))),
-        squeezed(pooled(batch, window, (values, _, where) => where[values.indexOf(Math.max(...values))]!)),
-      ];
-    },
-    order: 2,
-  },
-  {
-    op: 'maxPool2d',
-    variant: 'NaN and infinities',
-    dtypes: floats,
-    inputs: (_, dtype) => [
-      hadal.tensor([1, NaN, -Infinity, -Infinity, 5, 2, 3, Infinity], { dtype, shape: [1, 1, 2, 4] }),
+    inputs: (draw, dtype): AnyTensor[] => [
+      draw.tensor([2, 3, 2, 3].slice(0, axes + 1), dtype),
+      draw.tensor([2, 2, ...window.kernel], dtype),
     ],
-    call: (image) => maxPool2d(image, [2, 1]),
-    reference: () => ({ shape: [1, 1, 1, 4], values: [5, NaN, 3, Infinity] }),
-    order: 0,
-  },
-];
+    order: 2,
+  } satisfies Partial<Sample>;
+  return [
+    {
+      ...base,
+      op: `conv${axes}d`,
+      call: (x, weight) => forward[axes - 1]!(x!, weight!),
+      reference: (x, weight) => lowered(convolved(lifted(x!), weight!, undefined, 1, window)),
+    },
+    {
+      ...base,
+      op: `convTranspose${axes}d`,
+      call: (x, weight) => transposed[axes - 1]!(x!, weight!),
+      reference: (x, weight) => lowered(spread(lifted(x!), weight!, undefined, 1, window, [])),
+    },
+  ];
+});
 
-export const samples: Sample[] = [...convolutionSamples, ...poolingSamples, ...others];
+export const samples: Sample[] = [...convolutionSamples, ...transposedSamples, ...unbatched];

@@ -1,4 +1,4 @@
-// Convolution of images and its two gradients. Owns the reduction of each to passes over channels-last windows and the cut
+// Convolution of images and volumes and its two gradients. Owns the reduction of each to passes over channels-last windows and the cut
 // into tasks; layouts are conv_layout.h, the inner loop is gemm_tile.h, and 1 × 1 kernels are plain products (gemm.h).
 //
 // A pass computes out[p, o] = bias[o] + Σ_tap Σ_c image[p · step + tap, c] · weight[tap][c, o] for a grid of pixels p. Rows of a
@@ -6,8 +6,10 @@
 // nothing is unfolded. Taps that neighbour along a row are one segment, since their channels are adjacent. The forward
 // convolution is one pass; the gradient of the input is one pass per remainder of the stride, over the output's gradient
 // with the weights turned. The gradient of the weights sums over pixels instead: rows are (tap, channel), columns output
-// channels, both read as they lie.
+// channels, both read as they lie. A volume is its slices: a pass over it has taps in depth too, which read windows of
+// several slices; the gradient of its weights is taken for one tap in depth after the other. An image has one slice.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "cpu/conv_layout.h"
@@ -27,16 +29,22 @@ constexpr int64_t kTasks = 16;
 int64_t floor_mod(int64_t a, int64_t b) { return ((a % b) + b) % b; }
 
 struct Geometry {
-  int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  int64_t stride_d = 1, stride_h, stride_w, pad_d = 0, pad_h, pad_w, dilation_d = 1, dilation_h, dilation_w, groups;
 
-  explicit Geometry(const Command& cmd)
-      : stride_h(cmd.integer(0)),
-        stride_w(cmd.integer(1)),
-        pad_h(cmd.integer(2)),
-        pad_w(cmd.integer(3)),
-        dilation_h(cmd.integer(4)),
-        dilation_w(cmd.integer(5)),
-        groups(cmd.integer(6)) {}
+  explicit Geometry(const Command& cmd) {
+    const int axes = (cmd.attribute_count - 1) / 3;
+    stride_h = cmd.integer(axes - 2);
+    stride_w = cmd.integer(axes - 1);
+    pad_h = cmd.integer(2 * axes - 2);
+    pad_w = cmd.integer(2 * axes - 1);
+    dilation_h = cmd.integer(3 * axes - 2);
+    dilation_w = cmd.integer(3 * axes - 1);
+    groups = cmd.integer(3 * axes);
+    if (axes == 2) return;
+    stride_d = cmd.integer(0);
+    pad_d = cmd.integer(axes);
+    dilation_d = cmd.integer(2 * axes);
+  }
 };
 
 // The taps along one axis: where each reads, from the pixel p · step, and which row or column of the kernel it is.
@@ -70,11 +78,27 @@ Taps backward_taps(int64_t size, int64_t dilation, int64_t pad, int64_t stride, 
   return taps;
 }
 
-// weight[o, c, kh, kw] as a pass sees it: `out` and `in` are its channels, whichever axes of the tensor those are.
+// The kernel of weight[o, c, kh, kw] or [o, c, kd, kh, kw]: sizes and strides with a depth of 1 where it has none.
+struct KernelAxes {
+  int64_t depth, height, width;
+  int64_t slice_stride, row_stride, column_stride;
+
+  explicit KernelAxes(const TensorView& weight)
+      : depth(weight.rank == 5 ? weight.shape[2] : 1),
+        height(weight.size(-2)),
+        width(weight.size(-1)),
+        slice_stride(weight.rank == 5 ? weight.strides[2] : 0),
+        row_stride(weight.stride(-2)),
+        column_stride(weight.stride(-1)) {}
+  int64_t count() const { return depth * height * width; }
+};
+
+// The weight as a pass sees it: `out` and `in` are its channels, whichever axes of the tensor those are.
 template <class E>
 struct Weights {
   const E* data = nullptr;
-  int64_t group_stride = 0, out_stride = 0, in_stride = 0, row_stride = 0, column_stride = 0;
+  int64_t group_stride = 0, out_stride = 0, in_stride = 0;
+  KernelAxes axes;
 };
 
 // The panels of all groups, [group][panel][tap][in][columns of the panel].
@@ -99,28 +123,93 @@ struct Pass {
   using T = Compute<E>;
   Images<E> image;
   Images<E> out;
-  Taps taps_h, taps_w;
-  int64_t step_h = 1, step_w = 1;
+  Taps taps_d, taps_h, taps_w;
+  int64_t step_d = 1, step_h = 1, step_w = 1;
   int64_t in = 0, channels = 0;  // channels of a group: summed over, written
   int64_t groups = 1;
-  // The grid of pixels written: every out_step-th from (out_row, out_column) on.
-  int64_t rows = 0, columns = 0;
-  int64_t out_row = 0, out_column = 0, out_step_h = 1, out_step_w = 1;
+  // The grid of pixels written: every out_step-th from (out_slice, out_row, out_column) on.
+  int64_t slices = 1, rows = 0, columns = 0;
+  int64_t out_slice = 0, out_row = 0, out_column = 0, out_step_d = 1, out_step_h = 1, out_step_w = 1;
   const E* bias = nullptr;
   int64_t bias_stride = 0;
 
-  int64_t taps() const { return taps_h.count() * taps_w.count(); }
-  int64_t work() const { return image.count * groups * rows * columns * channels * in * std::max<int64_t>(1, taps()); }
-  // Where the window of rows [begin, begin + count) of the grid lies in the image.
-  Window window(int64_t begin, int64_t count) const {
-    return {begin * step_h + taps_h.first(), taps_w.first(), (count - 1) * step_h + taps_h.reach() + 1,
-            (columns - 1) * step_w + taps_w.reach() + 1};
+  int64_t taps() const { return taps_d.count() * taps_h.count() * taps_w.count(); }
+  // Where a tap's weights lie.
+  int64_t tap_offset(const KernelAxes& axes, int64_t d, int64_t i, int64_t j) const {
+    return taps_d.kernel[d] * axes.slice_stride + taps_h.kernel[i] * axes.row_stride +
+           taps_w.kernel[j] * axes.column_stride;
   }
-  E* target(int64_t n, int64_t channel, int64_t row, int64_t column) const {
-    return out.at(n, channel) + (out_row + row * out_step_h) * out.row_stride +
+  // Slices of the grid, of all images.
+  int64_t planes() const { return image.count * slices; }
+  int64_t work() const { return planes() * groups * rows * columns * channels * in * std::max<int64_t>(1, taps()); }
+  // Where the window of `rows` × `columns` of the grid from (row, column) on lies in a slice of the image.
+  Window window(int64_t row, int64_t column, int64_t grid_rows, int64_t grid_columns) const {
+    return {row * step_h + taps_h.first(), column * step_w + taps_w.first(),
+            (grid_rows - 1) * step_h + taps_h.reach() + 1, (grid_columns - 1) * step_w + taps_w.reach() + 1};
+  }
+  E* target(int64_t n, int64_t slice, int64_t channel, int64_t row, int64_t column) const {
+    return out.at(n, channel, out_slice + slice * out_step_d) + (out_row + row * out_step_h) * out.row_stride +
            (out_column + column * out_step_w) * out.pixel_stride;
   }
 };
+
+// A piece of the grid whose windows, one per tap in depth, are in the cache together: of one slice and one group (or one
+// block of groups).
+struct Unit {
+  int64_t image, slice, group;
+  int64_t row, rows, column, columns;
+};
+
+// The grid cut into units: bands of rows, and of columns where rows are long.
+struct Cut {
+  int64_t groups, slices, rows, columns;  // of the grid
+  int64_t band, piece;                    // rows and columns of a unit
+  int64_t bands, pieces;
+  int64_t units;
+
+  // `pixel` is the bytes of one pixel of a window.
+  template <class E>
+  Cut(const Pass<E>& pass, int64_t group_count, int64_t pixel, int64_t wanted)
+      : groups(group_count), slices(pass.slices), rows(pass.rows), columns(pass.columns) {
+    const int64_t depth = std::max<int64_t>(1, pass.taps_d.count());
+    const int64_t budget = kWindowBytes / std::max<int64_t>(1, pixel * depth);
+    // A quarter of the budget for one row of windows, and at least 128 columns, so that the halo stays small beside them.
+    const int64_t reach = pass.taps_w.reach();
+    piece = std::clamp<int64_t>((budget / (4 * (pass.taps_h.reach() + 1)) - reach) / pass.step_w,
+                                std::min<int64_t>(columns, 128), columns);
+    if (wanted > rows) {
+      piece = std::min(piece, std::max(ceil_div(columns, ceil_div(wanted, rows)), std::min<int64_t>(columns, 128)));
+    }
+    pieces = ceil_div(columns, piece);
+    piece = ceil_div(columns, pieces);
+    const int64_t row_pixels = std::max<int64_t>(1, pass.window(0, 0, 1, piece).columns);
+    const int64_t halo = std::max<int64_t>(0, pass.window(0, 0, rows, piece).rows - rows * pass.step_h);
+    band = std::clamp<int64_t>((budget / row_pixels - halo) / pass.step_h, 1, rows);
+    band = std::min(band, ceil_div(rows, std::max<int64_t>(1, ceil_div(wanted, pieces))));
+    bands = ceil_div(rows, band);
+    pieces = ceil_div(columns, piece);
+    units = pass.planes() * groups * bands * pieces;
+  }
+  Unit at(int64_t index) const {
+    const int64_t column = index % pieces * piece, row = index / pieces % bands * band;
+    const int64_t plane = index / (pieces * bands);
+    return {plane / groups / slices,
+            plane / groups % slices,
+            plane % groups,
+            row,
+            std::min(band, rows - row),
+            column,
+            std::min(piece, columns - column)};
+  }
+};
+
+// The window of a unit for one tap in depth. It is as wide as that of a whole piece, so that all have one layout.
+template <class E>
+Window window_of(const Pass<E>& pass, const Unit& unit, int64_t piece, int64_t tap) {
+  Window window = pass.window(unit.row, unit.column, unit.rows, piece);
+  window.slice = unit.slice * pass.step_d + pass.taps_d.shifts[tap];
+  return window;
+}
 
 template <class E>
 PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
@@ -143,35 +232,33 @@ PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, 
     const int64_t lanes = std::min(width, pass.channels - begin);
     const E* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
     T* to = data + group * packed.group_size + depth * begin;
-    const int64_t kernel_h = pass.taps_h.count(), kernel_w = pass.taps_w.count();
-    const bool whole = weights.column_stride == 1 && weights.row_stride == kernel_w && kernel_h * kernel_w > 1 &&
-                       *std::max_element(pass.taps_w.kernel.begin(), pass.taps_w.kernel.end()) == kernel_w - 1 &&
-                       *std::max_element(pass.taps_h.kernel.begin(), pass.taps_h.kernel.end()) == kernel_h - 1;
+    const KernelAxes& axes = weights.axes;
+    const int64_t kernel_d = pass.taps_d.count(), kernel_h = pass.taps_h.count(), kernel_w = pass.taps_w.count();
+    const bool whole = pass.taps() == axes.count() && pass.taps() > 1 && axes.column_stride == 1 &&
+                       axes.row_stride == axes.width &&
+                       (axes.depth == 1 || axes.slice_stride == axes.height * axes.width);
     if (whole) {  // The kernel's elements are adjacent and all wanted: squares of them are turned in registers.
       // [taps][width] of one input channel at a time, or of all where they continue each other, then rows to their places.
-      const int64_t taps = kernel_h * kernel_w;
+      const int64_t taps = pass.taps();
       const bool joined = weights.in_stride == taps;
       const int64_t count = joined ? last - first : 1;
       T* turned = ctx.thread_scratch<T>(count * taps * width + kPackSlack);
       for (int64_t c = first; c < last; c += count) {
         pack(from + c * weights.in_stride, weights.out_stride, 1, lanes, width, count * taps, turned, width);
-        for (int64_t i = 0; i < kernel_h; ++i) {
-          for (int64_t j = 0; j < kernel_w; ++j) {
-            const int64_t tap = pass.taps_h.kernel[i] * kernel_w + pass.taps_w.kernel[j];
-            T* row = to + ((i * kernel_w + j) * pass.in + c) * width;
-            for (int64_t q = 0; q < count; ++q) std::copy_n(turned + (q * taps + tap) * width, width, row + q * width);
-          }
+        for (int64_t at = 0; at < taps; ++at) {
+          const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
+          const int64_t tap =
+              (pass.taps_d.kernel[d] * kernel_h + pass.taps_h.kernel[i]) * kernel_w + pass.taps_w.kernel[j];
+          T* row = to + (at * pass.in + c) * width;
+          for (int64_t q = 0; q < count; ++q) std::copy_n(turned + (q * taps + tap) * width, width, row + q * width);
         }
       }
       return;
     }
-    for (int64_t i = 0; i < kernel_h; ++i) {
-      for (int64_t j = 0; j < kernel_w; ++j) {
-        pack(from + pass.taps_h.kernel[i] * weights.row_stride + pass.taps_w.kernel[j] * weights.column_stride +
-                 first * weights.in_stride,
-             weights.out_stride, weights.in_stride, lanes, width, last - first,
-             to + ((i * kernel_w + j) * pass.in + first) * width, width);
-      }
+    for (int64_t at = 0; at < kernel_d * kernel_h * kernel_w; ++at) {
+      const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
+      pack(from + pass.tap_offset(axes, d, i, j) + first * weights.in_stride, weights.out_stride, weights.in_stride,
+           lanes, width, last - first, to + (at * pass.in + first) * width, width);
     }
   });
   return packed;
@@ -198,26 +285,22 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   const PackedWeights<T> packed = pack_weights(ctx, pass, weights);
   const T* bias = gather_bias(ctx, pass, packed.vectors * kLanes<T>);
 
-  // A unit is a band of rows of one image's grid and one group. Bands hold as many rows as the window budget allows, fewer
-  // where that leaves too few tasks; small units share a task.
-  const Window whole = pass.window(0, pass.rows);
+  // Units hold as many rows as the window budget allows, fewer where that leaves too few tasks; small units share a task.
+  const Window whole = pass.window(0, 0, pass.rows, pass.columns);
   const bool inside = whole.row >= 0 && whole.column >= 0 && whole.row + whole.rows <= pass.image.height &&
-                      whole.column + whole.columns <= pass.image.width;
-  const bool in_place = !kConverts && (pass.image.channel_stride == 1 || pass.in == 1) && inside;
+                      whole.column + whole.columns <= pass.image.width && pass.taps_d.first() >= 0 &&
+                      (pass.slices - 1) * pass.step_d + pass.taps_d.first() + pass.taps_d.reach() < pass.image.slices;
+  const bool in_place = !kConverts && (pass.image.channel_stride == 1 || pass.in == 1) && inside && pass.taps() > 0;
   // A distance between pixels of a multiple of 4 KiB would put a tile's rows into the same set of the L1 cache.
   const bool aliases = pass.in * pass.step_w * int64_t{sizeof(T)} % 4096 == 0;
   const int64_t pixel = in_place ? pass.image.pixel_stride : pass.in + (aliases ? 16 : 0);
-  const int64_t row_bytes = std::max<int64_t>(1, whole.columns * pass.in * int64_t{sizeof(T)});
-  const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
-  int64_t band = std::clamp<int64_t>((kWindowBytes / row_bytes - halo) / pass.step_h, 1, pass.rows);
-  const int64_t images = pass.image.count * pass.groups;
-  const int64_t wanted_bands =
-      std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / kTaskWork));
-  band = std::min(band, ceil_div(pass.rows, wanted_bands));
-  const int64_t bands = ceil_div(pass.rows, band);
-  const int64_t units = images * bands;
-  const int64_t window_rows = pass.window(0, band).rows;
-  const int64_t window_size = in_place ? 0 : window_rows * whole.columns * pixel + kPackSlack;
+  const int64_t images = pass.planes() * pass.groups;
+  const int64_t wanted = std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / kTaskWork));
+  const Cut cut(pass, pass.groups, pass.in * int64_t{sizeof(T)}, wanted);
+  const int64_t units = cut.units;
+  const Window unit_window = pass.window(0, 0, cut.band, cut.piece);
+  const int64_t slice_size = unit_window.rows * unit_window.columns * pixel;
+  const int64_t window_size = in_place ? 0 : pass.taps_d.count() * slice_size + kPackSlack;
   const int64_t unit_work = std::max<int64_t>(1, pass.work() / units);
   int64_t share = ceil_div(kTaskWork, unit_work);
   if (window_size > 0) {
@@ -229,13 +312,16 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
 
   const bool joins_taps = pixel == pass.in && pass.taps_w.adjacent();
   const int64_t segments_w = joins_taps ? 1 : pass.taps_w.count();
-  const int64_t segments = pass.taps() == 0 ? 0 : pass.taps_h.count() * segments_w;
+  const int64_t segments_h = pass.taps_h.count();
+  const int64_t segments = pass.taps() == 0 ? 0 : pass.taps_d.count() * segments_h * segments_w;
   const int64_t depth = pass.taps() == 0 ? 0 : pass.taps() * pass.in / segments;
-  const int64_t image_row = in_place ? pass.image.row_stride : whole.columns * pixel;
-  std::vector<int64_t> offsets(2 * segments);
+  const int64_t image_row = in_place ? pass.image.row_stride : unit_window.columns * pixel;
+  std::vector<int64_t> offsets(segments);
   for (int64_t s = 0; s < segments; ++s) {
-    const int64_t i = s / segments_w, j = s % segments_w;
-    offsets[s] = (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
+    const int64_t d = s / (segments_h * segments_w), i = s / segments_w % segments_h, j = s % segments_w;
+    const int64_t slice =
+        in_place ? (pass.taps_d.shifts[d] - pass.taps_d.first()) * pass.image.slice_stride : d * slice_size;
+    offsets[s] = slice + (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
                  (pass.taps_w.shifts[j] - pass.taps_w.first()) * pixel;
   }
   const bool writes_out = !kConverts && pass.out.channel_stride == 1;
@@ -243,24 +329,18 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   ctx.parallel(ceil_div(units, share), [&](int64_t task) {
     const int64_t first = task * share, last = std::min(units, first + share);
     T* windows = in_place ? nullptr : ctx.thread_scratch<T>(window_size * (last - first));
-    struct Unit {
-      int64_t image, group, row, rows;
-    };
-    const auto unit_at = [&](int64_t index) {
-      const int64_t row = index % bands * band;
-      return Unit{index / bands / pass.groups, index / bands % pass.groups, row, std::min(band, pass.rows - row)};
-    };
     for (int64_t index = first; !in_place && index < last; ++index) {
-      const Unit unit = unit_at(index);
-      to_channels_last(pass.image, unit.image, unit.group * pass.in, pass.in, pass.window(unit.row, unit.rows),
-                       windows + (index - first) * window_size, pixel);
+      const Unit unit = cut.at(index);
+      for (int64_t d = 0; d < pass.taps_d.count(); ++d) {
+        to_channels_last(pass.image, unit.image, unit.group * pass.in, pass.in, window_of(pass, unit, cut.piece, d),
+                         windows + (index - first) * window_size + d * slice_size, pixel);
+      }
     }
     alignas(64) T small[kMaxRows * kMaxVectors * kLanes<T>];
     for (int64_t panel = 0; panel < packed.panels; ++panel) {
       const int64_t begin = packed.begin(panel), width = packed.begin(panel + 1) - begin;
       const int64_t channels = std::min(width, pass.channels - begin);
       const int vectors = static_cast<int>(width / kLanes<T>);
-      const int64_t pieces = ceil_div(pass.columns, max_rows(vectors));
       std::vector<int64_t> panel_offsets(segments);
       for (int64_t s = 0; s < segments; ++s) panel_offsets[s] = s * depth * width;
       Tile<T> tile;
@@ -273,7 +353,7 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
       tile.b_step = width;
       tile.columns = static_cast<int>(channels);
       for (int64_t index = first; index < last; ++index) {
-        const Unit unit = unit_at(index);
+        const Unit unit = cut.at(index);
         tile.b = packed.data + unit.group * packed.group_size + pass.taps() * pass.in * begin;
         if (bias != nullptr) {
           tile.start = Start::kColumnBias;
@@ -282,15 +362,18 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
         const T* origin = windows + (index - first) * window_size;
         if constexpr (!kConverts) {
           if (in_place) {
-            const Window window = pass.window(unit.row, unit.rows);
-            origin = pass.image.at(unit.image, unit.group * pass.in) + window.row * image_row + window.column * pixel;
+            const Window window = window_of(pass, unit, cut.piece, 0);
+            origin = pass.image.at(unit.image, unit.group * pass.in, window.slice) + window.row * image_row +
+                     window.column * pixel;
           }
         }
+        const int64_t pieces = ceil_div(unit.columns, max_rows(vectors));
         for (int64_t row = 0; row < unit.rows; ++row) {
           for (int64_t piece = 0; piece < pieces; ++piece) {
-            const int64_t column = pass.columns * piece / pieces, pixels = pass.columns * (piece + 1) / pieces - column;
+            const int64_t column = unit.columns * piece / pieces, pixels = unit.columns * (piece + 1) / pieces - column;
             tile.a = origin + row * pass.step_h * image_row + column * tile.a_row;
-            E* to = pass.target(unit.image, unit.group * pass.channels + begin, unit.row + row, column);
+            E* to = pass.target(unit.image, unit.slice, unit.group * pass.channels + begin, unit.row + row,
+                                unit.column + column);
             const int64_t to_pixel = pass.out_step_w * pass.out.pixel_stride;
             tile.c = small;
             tile.c_row = width;
@@ -318,29 +401,27 @@ void run_planar(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weigh
   constexpr int kWidth = kLanes<T>;
   // A segment runs over the input channels of a tap, or over a row of taps of one channel, whichever is longer.
   const bool along_taps = pass.taps_w.adjacent() && pass.taps_w.count() > pass.in;
-  const int64_t rows = pass.channels, taps_w = pass.taps_w.count();
-  const int64_t segments = along_taps ? pass.in * pass.taps_h.count() : pass.taps();
+  const int64_t rows = pass.channels, taps_d = pass.taps_d.count(), taps_h = pass.taps_h.count(),
+                taps_w = pass.taps_w.count();
+  const int64_t segments = along_taps ? pass.in * taps_d * taps_h : pass.taps();
   const int64_t depth = along_taps ? taps_w : pass.in;
   T* packed = ctx.scratch<T>(pass.groups * segments * depth * rows + kPackSlack);
-  const Window whole = pass.window(0, pass.rows);
-  const int64_t row_size = std::max<int64_t>(1, pass.in * whole.columns);
-  const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
-  const int64_t band =
-      std::clamp<int64_t>((kWindowBytes / int64_t{sizeof(T)} / row_size - halo) / pass.step_h, 1, pass.rows);
-  const int64_t bands = ceil_div(pass.rows, band);
-  const int64_t plane = pass.window(0, band).rows * whole.columns + kWidth;
+  const Cut cut(pass, pass.groups, pass.in * int64_t{sizeof(T)}, 1);
+  const Window unit_window = pass.window(0, 0, cut.band, cut.piece);
+  const int64_t plane = unit_window.rows * unit_window.columns + kWidth;
 
   std::vector<int64_t> a_offsets(segments), b_offsets(segments);
   for (int64_t s = 0; s < segments; ++s) {
-    const int64_t c = along_taps ? s / pass.taps_h.count() : 0;
-    const int64_t i = along_taps ? s % pass.taps_h.count() : s / taps_w, j = along_taps ? 0 : s % taps_w;
+    const int64_t c = along_taps ? s / (taps_d * taps_h) : 0;
+    const int64_t row_of_taps = along_taps ? s % (taps_d * taps_h) : s / taps_w;
+    const int64_t d = row_of_taps / taps_h, i = row_of_taps % taps_h, j = along_taps ? 0 : s % taps_w;
     a_offsets[s] = s * depth * rows;
-    b_offsets[s] = c * plane + (pass.taps_h.shifts[i] - pass.taps_h.first()) * whole.columns +
+    b_offsets[s] = (d * pass.in + c) * plane + (pass.taps_h.shifts[i] - pass.taps_h.first()) * unit_window.columns +
                    (pass.taps_w.shifts[j] - pass.taps_w.first());
     for (int64_t group = 0; group < pass.groups; ++group) {
       for (int64_t p = 0; p < depth; ++p) {
-        const E* from = weights.data + group * weights.group_stride + pass.taps_h.kernel[i] * weights.row_stride +
-                        pass.taps_w.kernel[along_taps ? p : j] * weights.column_stride +
+        const E* from = weights.data + group * weights.group_stride +
+                        pass.tap_offset(weights.axes, d, i, along_taps ? p : j) +
                         (along_taps ? c : p) * weights.in_stride;
         for (int64_t o = 0; o < rows; ++o) {
           packed[((group * segments + s) * depth + p) * rows + o] = static_cast<T>(from[o * weights.out_stride]);
@@ -352,54 +433,56 @@ void run_planar(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weigh
   for (int64_t i = 0; bias != nullptr && i < pass.groups * rows; ++i)
     bias[i] = static_cast<T>(pass.bias[i * pass.bias_stride]);
 
-  const int64_t columns = ceil_div(pass.columns, kWidth);
   // Up to three vectors of pixels at once; one channel keeps enough sums in flight by splitting them.
-  const int64_t pieces = ceil_div(columns, rows <= max_rows(kMaxVectors) ? kMaxVectors : 1);
+  const int64_t most = rows <= max_rows(kMaxVectors) ? kMaxVectors : 1;
   const bool writes_out = !kConverts && pass.out.pixel_stride == 1 && pass.out_step_w == 1;
-  const int64_t units = pass.image.count * pass.groups * bands;
-  ctx.parallel_ranges(
-      units, ceil_div(kTaskWork / 2, std::max<int64_t>(1, pass.work() / units)), [&](int64_t begin, int64_t end) {
-        T* window = ctx.thread_scratch<T>(pass.in * plane + kPackSlack);
-        alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
-        Tile<T> tile;
-        tile.k = depth;
-        tile.segments = segments;
-        tile.a_offsets = a_offsets.data();
-        tile.b_offsets = b_offsets.data();
-        tile.a_row = 1;
-        tile.a_step = rows;
-        tile.b_step = along_taps ? 1 : plane;
-        tile.start = bias != nullptr ? Start::kRowBias : Start::kZero;
-        for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t n = unit / bands / pass.groups, group = unit / bands % pass.groups;
-          const int64_t first_row = unit % bands * band, unit_rows = std::min(band, pass.rows - first_row);
-          to_planes(pass.image, n, group * pass.in, pass.in, pass.window(first_row, unit_rows), window, plane);
-          tile.a = packed + group * segments * depth * rows;
-          tile.bias = bias + group * rows;
-          for (int64_t row = 0; row < unit_rows; ++row) {
-            for (int64_t piece = 0; piece < pieces; ++piece) {
-              const int64_t first = columns * piece / pieces * kWidth,
-                            width = columns * (piece + 1) / pieces * kWidth - first;
-              tile.columns = static_cast<int>(std::min(width, pass.columns - first));
-              tile.b = window + row * pass.step_h * whole.columns + first;
-              E* to = pass.target(n, group * rows, first_row + row, first);
-              tile.c = small;
-              tile.c_row = width;
-              if constexpr (!kConverts) {
-                if (writes_out) {
-                  tile.c = to;
-                  tile.c_row = pass.out.channel_stride;
-                }
-              }
-              tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), true)(tile);
-              if (!writes_out) {
-                store_tile(small, width, rows, tile.columns, to, pass.out.channel_stride,
-                           pass.out_step_w * pass.out.pixel_stride);
-              }
-            }
-          }
-        }
-      });
+  ctx.parallel_ranges(cut.units, ceil_div(kTaskWork / 2, std::max<int64_t>(1, pass.work() / cut.units)),
+                      [&](int64_t begin, int64_t end) {
+                        T* window = ctx.thread_scratch<T>(taps_d * pass.in * plane + kPackSlack);
+                        alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
+                        Tile<T> tile;
+                        tile.k = depth;
+                        tile.segments = segments;
+                        tile.a_offsets = a_offsets.data();
+                        tile.b_offsets = b_offsets.data();
+                        tile.a_row = 1;
+                        tile.a_step = rows;
+                        tile.b_step = along_taps ? 1 : plane;
+                        tile.start = bias != nullptr ? Start::kRowBias : Start::kZero;
+                        for (int64_t index = begin; index < end; ++index) {
+                          const Unit unit = cut.at(index);
+                          for (int64_t d = 0; d < taps_d; ++d) {
+                            to_planes(pass.image, unit.image, unit.group * pass.in, pass.in,
+                                      window_of(pass, unit, cut.piece, d), window + d * pass.in * plane, plane);
+                          }
+                          tile.a = packed + unit.group * segments * depth * rows;
+                          tile.bias = bias + unit.group * rows;
+                          const int64_t columns = ceil_div(unit.columns, kWidth), pieces = ceil_div(columns, most);
+                          for (int64_t row = 0; row < unit.rows; ++row) {
+                            for (int64_t piece = 0; piece < pieces; ++piece) {
+                              const int64_t first = columns * piece / pieces * kWidth,
+                                            width = columns * (piece + 1) / pieces * kWidth - first;
+                              tile.columns = static_cast<int>(std::min(width, unit.columns - first));
+                              tile.b = window + row * pass.step_h * unit_window.columns + first;
+                              E* to = pass.target(unit.image, unit.slice, unit.group * rows, unit.row + row,
+                                                  unit.column + first);
+                              tile.c = small;
+                              tile.c_row = width;
+                              if constexpr (!kConverts) {
+                                if (writes_out) {
+                                  tile.c = to;
+                                  tile.c_row = pass.out.channel_stride;
+                                }
+                              }
+                              tile_kernel<T>(static_cast<int>(rows), static_cast<int>(width / kWidth), true)(tile);
+                              if (!writes_out) {
+                                store_tile(small, width, rows, tile.columns, to, pass.out.channel_stride,
+                                           pass.out_step_w * pass.out.pixel_stride);
+                              }
+                            }
+                          }
+                        }
+                      });
 }
 
 // One channel in, one out per group: nothing to sum over but taps. Vector lanes are channels; eight pixels at a time keep
@@ -411,52 +494,54 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
   const int64_t blocks = ceil_div(pass.groups, kWidth), taps = pass.taps();
   T* packed = ctx.scratch<T>(blocks * taps * kWidth);
   T* bias = ctx.scratch<T>(blocks * kWidth);
+  const auto tap_at = [&](int64_t tap) {
+    const int64_t taps_h = pass.taps_h.count(), taps_w = pass.taps_w.count();
+    return std::array{tap / (taps_h * taps_w), tap / taps_w % taps_h, tap % taps_w};
+  };
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t lane = 0; lane < kWidth; ++lane) {
       const int64_t c = block * kWidth + lane;
       const bool valid = c < pass.groups;
       bias[c] = valid && pass.bias != nullptr ? static_cast<T>(pass.bias[c * pass.bias_stride]) : T(0);
       for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t i = pass.taps_h.kernel[tap / pass.taps_w.count()],
-                      j = pass.taps_w.kernel[tap % pass.taps_w.count()];
+        const auto [d, i, j] = tap_at(tap);
         packed[(block * taps + tap) * kWidth + lane] =
-            valid ? static_cast<T>(
-                        weights.data[c * weights.group_stride + i * weights.row_stride + j * weights.column_stride])
+            valid ? static_cast<T>(weights.data[c * weights.group_stride + pass.tap_offset(weights.axes, d, i, j)])
                   : T(0);
       }
     }
   }
-  const Window whole = pass.window(0, pass.rows);
-  const int64_t image_row = whole.columns * kWidth;
-  const int64_t halo = std::max<int64_t>(0, whole.rows - pass.rows * pass.step_h);
-  const int64_t band =
-      std::clamp<int64_t>((kWindowBytes / int64_t{sizeof(T)} / image_row - halo) / pass.step_h, 1, pass.rows);
-  const int64_t bands = ceil_div(pass.rows, band);
-  const int64_t units = pass.image.count * blocks * bands;
+  const Cut cut(pass, blocks, kWidth * int64_t{sizeof(T)}, 1);
+  const Window unit_window = pass.window(0, 0, cut.band, cut.piece);
+  const int64_t image_row = unit_window.columns * kWidth;
+  const int64_t slice_size = unit_window.rows * image_row;
   // Some 2^17 multiply-adds and as many elements moved: 20 to 50 µs.
-  const int64_t share = ceil_div(int64_t{1} << 17, std::max<int64_t>(1, pass.columns * band * kWidth * (taps + 8)));
+  const int64_t share = ceil_div(int64_t{1} << 17, std::max<int64_t>(1, cut.piece * cut.band * kWidth * (taps + 8)));
   std::vector<int64_t> offsets(taps);
   for (int64_t tap = 0; tap < taps; ++tap) {
-    const int64_t i = tap / pass.taps_w.count(), j = tap % pass.taps_w.count();
-    offsets[tap] = (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
+    const auto [d, i, j] = tap_at(tap);
+    offsets[tap] = d * slice_size + (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
                    (pass.taps_w.shifts[j] - pass.taps_w.first()) * kWidth;
   }
-  ctx.parallel_ranges(units, share, [&](int64_t begin, int64_t end) {
-    const int64_t window_size = pass.window(0, band).rows * image_row + kPackSlack;
-    T* window = ctx.thread_scratch<T>(window_size + (pass.columns + kPixels) * kWidth);
+  ctx.parallel_ranges(cut.units, share, [&](int64_t begin, int64_t end) {
+    const int64_t window_size = pass.taps_d.count() * slice_size + kPackSlack;
+    T* window = ctx.thread_scratch<T>(window_size + (cut.piece + kPixels) * kWidth);
     T* line = window + window_size;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t block = unit / bands % blocks, n = unit / bands / blocks;
-      const int64_t first_row = unit % bands * band, rows = std::min(band, pass.rows - first_row);
+    for (int64_t index = begin; index < end; ++index) {
+      const Unit unit = cut.at(index);
+      const int64_t block = unit.group;
       const int64_t channels = std::min<int64_t>(kWidth, pass.groups - block * kWidth);
-      to_channels_last(pass.image, n, block * kWidth, channels, pass.window(first_row, rows), window, kWidth);
+      for (int64_t d = 0; d < pass.taps_d.count(); ++d) {
+        to_channels_last(pass.image, unit.image, block * kWidth, channels, window_of(pass, unit, cut.piece, d),
+                         window + d * slice_size, kWidth);
+      }
       const T* factors = packed + block * taps * kWidth;
       const Vec<T> start = load(bias + block * kWidth);
-      for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t row = 0; row < unit.rows; ++row) {
         const T* origin = window + row * pass.step_h * image_row;
         const int64_t step = pass.step_w * kWidth;
         int64_t column = 0;
-        for (; column + kPixels <= pass.columns; column += kPixels) {
+        for (; column + kPixels <= unit.columns; column += kPixels) {
           Vec<T> sums[kPixels];
           unroll<kPixels>([&](auto p) __attribute__((always_inline)) { sums[p] = start; });
           for (int64_t tap = 0; tap < taps; ++tap) {
@@ -466,14 +551,15 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
           }
           unroll<kPixels>([&](auto p) __attribute__((always_inline)) { store(line + (column + p) * kWidth, sums[p]); });
         }
-        for (; column < pass.columns; ++column) {
+        for (; column < unit.columns; ++column) {
           Vec<T> sum = start;
           for (int64_t tap = 0; tap < taps; ++tap) {
             sum += load(factors + tap * kWidth) * load(origin + offsets[tap] + column * step);
           }
           store(line + column * kWidth, sum);
         }
-        store_tile(line, kWidth, pass.columns, channels, pass.target(n, block * kWidth, first_row + row, 0),
+        store_tile(line, kWidth, unit.columns, channels,
+                   pass.target(unit.image, unit.slice, block * kWidth, unit.row + row, unit.column),
                    pass.out_step_w * pass.out.pixel_stride, pass.out.channel_stride);
       }
     }
@@ -482,7 +568,7 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
 
 template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  if (pass.image.count * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
+  if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
   // Lanes in use, of a row of pixels against those of a pixel's channels.
   const auto share = [](int64_t count) {
@@ -495,18 +581,17 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
   run_pass(ctx, pass, weights);
 }
 
-// A 1 × 1 kernel without stride and padding is a product per image, or one for all of them when channels are last.
+// A kernel of one tap without stride and padding is a product per image, or one for all of them when channels are last.
 template <class E>
 bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  if (pass.taps() != 1 || pass.groups != 1 || pass.step_h != 1 || pass.step_w != 1 || pass.out_step_h != 1 ||
-      pass.out_step_w != 1 || pass.taps_h.first() != 0 || pass.taps_w.first() != 0 || pass.rows != pass.image.height ||
-      pass.columns != pass.image.width) {
+  if (pass.taps() != 1 || pass.groups != 1 || pass.step_d != 1 || pass.step_h != 1 || pass.step_w != 1 ||
+      pass.out_step_d != 1 || pass.out_step_h != 1 || pass.out_step_w != 1 || pass.taps_d.first() != 0 ||
+      pass.taps_h.first() != 0 || pass.taps_w.first() != 0 || pass.slices != pass.image.slices ||
+      pass.rows != pass.image.height || pass.columns != pass.image.width || !pass.image.joins_pixels() ||
+      !pass.out.joins_pixels()) {
     return false;
   }
-  for (const Images<E>* side : {&pass.image, &pass.out}) {
-    if (side->row_stride != side->width * side->pixel_stride && side->height != 1) return false;
-  }
-  const int64_t pixels = pass.rows * pass.columns;
+  const int64_t pixels = pass.slices * pass.rows * pass.columns;
   Gemm<E> g;
   g.k = pass.in;
   g.bias = pass.bias;
@@ -550,26 +635,37 @@ bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weig
   return true;
 }
 
-// The gradient of the weights: gw[o, c, kh, kw] = Σ_n Σ_p g[n, o, p] · x[n, c, p · stride + tap]. Sums are kept in T as
-// [slice][group][tap, c][o]; a slice adds up a fixed share of the images, and slices are added in order. Writes =.
+// The gradient of the weights for one tap in depth: gw[o, c, kh, kw] = Σ_n Σ_p g[n, o, p] · x[n, c, p · stride + tap], where n
+// counts the pairs of slices of g and x that the tap connects. Sums are kept in T as [share][group][tap, c][o]; a share adds
+// up a fixed part of the slices, and shares are added in order. Writes =.
 template <class E>
 class WeightGradient {
  public:
   using T = Compute<E>;
   static constexpr int kWidth = kLanes<T>;
 
-  WeightGradient(const Command& cmd)
-      : geometry_(cmd), g_(cmd.input(0)), x_(cmd.input(1)), gw_(cmd.output(0)), out_(gw_.as<E>()) {
+  WeightGradient(const Command& cmd, int64_t tap)
+      : geometry_(cmd),
+        g_(cmd.input(0)),
+        x_(cmd.input(1)),
+        gw_(cmd.output(0)),
+        axes_(gw_),
+        out_(gw_.as<E>() + tap * axes_.slice_stride) {
     groups_ = geometry_.groups;
     in_ = gw_.shape[1];
     channels_ = gw_.shape[0] / std::max<int64_t>(1, groups_);
-    kernel_h_ = gw_.shape[2];
-    kernel_w_ = gw_.shape[3];
+    kernel_h_ = axes_.height;
+    kernel_w_ = axes_.width;
+    shift_ = tap * geometry_.dilation_d - geometry_.pad_d;
+    first_slice_ = shift_ >= 0 ? 0 : ceil_div(-shift_, geometry_.stride_d);
+    const int64_t room = x_.slices - shift_;
+    slices_ =
+        room <= 0 ? 0 : std::max<int64_t>(0, std::min(g_.slices, ceil_div(room, geometry_.stride_d)) - first_slice_);
   }
 
   void run(KernelContext& ctx) {
     if (gw_.numel() == 0) return;
-    if (g_.count * g_.height * g_.width == 0) return fill_zero();
+    if (g_.count * slices_ * g_.height * g_.width == 0) return fill_zero();
     if (in_ == 1 && channels_ == 1 && groups_ > 1) return run_depthwise(ctx);
     if (run_product(ctx)) return;
     vectors_ = ceil_div(channels_, kWidth);
@@ -588,7 +684,7 @@ class WeightGradient {
     const int64_t window_rows = (band - 1) * geometry_.stride_h + taps_h_.reach() + 1;
     const int64_t x_size = window_rows * window_columns * in_ + kPackSlack;
     const int64_t g_size = band * g_.width * widest * kWidth + kPackSlack;
-    const int64_t units = g_.count * bands;
+    const int64_t units = g_.count * slices_ * bands;
     const int64_t depth = kernel_h_ * kernel_w_ * in_;  // rows of a group's sums
     const int64_t columns = vectors_ * kWidth;
     const int64_t work = units * band * g_.width * depth * channels_ * groups_;
@@ -627,12 +723,14 @@ class WeightGradient {
         x_offsets.clear();
         g_offsets.clear();
         for (int64_t i = 0; i < together && start + i < last; ++i) {
-          const int64_t n = (start + i) / bands, row = (start + i) % bands * band,
+          const int64_t plane = (start + i) / bands, row = (start + i) % bands * band,
                         rows = std::min(band, g_.height - row);
+          const int64_t n = plane / slices_, slice = first_slice_ + plane % slices_;
           const Window window{row * geometry_.stride_h + taps_h_.first(), taps_w_.first(),
-                              (rows - 1) * geometry_.stride_h + taps_h_.reach() + 1, window_columns};
+                              (rows - 1) * geometry_.stride_h + taps_h_.reach() + 1, window_columns,
+                              slice * geometry_.stride_d + shift_};
           to_channels_last(x_, n, group * in_, in_, window, xs + i * x_size, in_);
-          to_channels_last(g_, n, group * channels_ + begin, channels, {row, 0, rows, g_.width}, gs + i * g_size,
+          to_channels_last(g_, n, group * channels_ + begin, channels, {row, 0, rows, g_.width, slice}, gs + i * g_size,
                            width);
           for (int64_t r = 0; r < rows; ++r) {
             x_offsets.push_back(i * x_size + r * geometry_.stride_h * x_row);
@@ -660,22 +758,22 @@ class WeightGradient {
   }
 
  private:
-  // A 1 × 1 kernel over images whose channels are last and whose pixels continue each other: gw = gᵀ · x.
+  // A kernel of one tap over images whose channels are last and whose pixels continue each other: gw = gᵀ · x.
   bool run_product(KernelContext& ctx) const {
-    const bool whole = kernel_h_ * kernel_w_ == 1 && groups_ == 1 && geometry_.stride_h == 1 &&
-                       geometry_.stride_w == 1 && geometry_.pad_h == 0 && geometry_.pad_w == 0 &&
-                       g_.height == x_.height && g_.width == x_.width;
+    const bool whole = axes_.count() == 1 && groups_ == 1 && geometry_.stride_d == 1 && geometry_.stride_h == 1 &&
+                       geometry_.stride_w == 1 && geometry_.pad_d == 0 && geometry_.pad_h == 0 &&
+                       geometry_.pad_w == 0 && g_.slices == x_.slices && g_.height == x_.height && g_.width == x_.width;
     if (!whole) return false;
     for (const Images<E>* side : {&g_, &x_}) {
-      if (side->channel_stride != 1 || side->row_stride != side->width * side->pixel_stride ||
-          (side->count > 1 && side->image_stride != side->height * side->row_stride)) {
+      if (side->channel_stride != 1 || !side->joins_pixels() ||
+          (side->count > 1 && side->image_stride != side->slices * side->height * side->width * side->pixel_stride)) {
         return false;
       }
     }
     Gemm<E> product;
     product.m = channels_;
     product.n = in_;
-    product.k = g_.count * g_.height * g_.width;
+    product.k = g_.count * g_.slices * g_.height * g_.width;
     product.a = g_.data;
     product.a_row = 1;
     product.a_column = g_.pixel_stride;
@@ -698,7 +796,7 @@ class WeightGradient {
     const int64_t band = std::clamp<int64_t>(
         kWindowBytes / (row_size * kWidth * int64_t{sizeof(T)}) - reach_h / geometry_.stride_h, 1, g_.height);
     const int64_t bands = ceil_div(g_.height, band);
-    const int64_t units = g_.count * bands;
+    const int64_t units = g_.count * slices_ * bands;
     const int64_t x_size = ((band - 1) * geometry_.stride_h + reach_h + 1) * window_columns * kWidth + kPackSlack;
     const int64_t g_size = band * g_.width * kWidth + kPackSlack;
     const int64_t work = units * band * g_.width * kWidth * (taps + 8);
@@ -712,12 +810,14 @@ class WeightGradient {
       T* to = sums + task * taps * kWidth;
       std::fill_n(to, taps * kWidth, T(0));
       for (int64_t unit = units * slice / slices; unit < units * (slice + 1) / slices; ++unit) {
-        const int64_t n = unit / bands, row = unit % bands * band, rows = std::min(band, g_.height - row);
-        to_channels_last(x_, n, block * kWidth, channels,
-                         {row * geometry_.stride_h - geometry_.pad_h, -geometry_.pad_w,
-                          (rows - 1) * geometry_.stride_h + reach_h + 1, window_columns},
-                         xs, kWidth);
-        to_channels_last(g_, n, block * kWidth, channels, {row, 0, rows, g_.width}, gs, kWidth);
+        const int64_t n = unit / bands / slices_, slice = first_slice_ + unit / bands % slices_;
+        const int64_t row = unit % bands * band, rows = std::min(band, g_.height - row);
+        to_channels_last(
+            x_, n, block * kWidth, channels,
+            {row * geometry_.stride_h - geometry_.pad_h, -geometry_.pad_w,
+             (rows - 1) * geometry_.stride_h + reach_h + 1, window_columns, slice * geometry_.stride_d + shift_},
+            xs, kWidth);
+        to_channels_last(g_, n, block * kWidth, channels, {row, 0, rows, g_.width, slice}, gs, kWidth);
         for (int64_t tap = 0; tap < taps; ++tap) {
           const T* origin =
               xs + (tap / kernel_w_ * geometry_.dilation_h * window_columns + tap % kernel_w_ * geometry_.dilation_w) *
@@ -760,14 +860,14 @@ class WeightGradient {
   // Element `row` of output channel o, counted in the order c, kh, kw.
   E* at(int64_t o, int64_t row) const {
     const int64_t taps = kernel_h_ * kernel_w_;
-    return out_ + o * gw_.strides[0] + row / taps * gw_.strides[1] + row / kernel_w_ % kernel_h_ * gw_.strides[2] +
-           row % kernel_w_ * gw_.strides[3];
+    return out_ + o * gw_.strides[0] + row / taps * gw_.strides[1] + row / kernel_w_ % kernel_h_ * axes_.row_stride +
+           row % kernel_w_ * axes_.column_stride;
   }
 
   // gw = the slices' sums, turned from [tap, c][o] to [o][c, tap] in squares.
   void write_out(KernelContext& ctx, const T* sums, int64_t slices, int64_t depth, int64_t columns) const {
     const int64_t taps = kernel_h_ * kernel_w_, squares = ceil_div(depth, kWidth);
-    const bool adjacent = gw_.strides[3] == 1 && gw_.strides[2] == kernel_w_ && gw_.strides[1] == taps;
+    const bool adjacent = axes_.column_stride == 1 && axes_.row_stride == kernel_w_ && gw_.strides[1] == taps;
     // 2^15 sums to a task, some 20 µs.
     const int64_t grain = std::max<int64_t>(1, (1 << 15) / (slices * kWidth * kWidth));
     ctx.parallel_ranges(groups_ * vectors_ * squares, grain, [&](int64_t begin, int64_t end) {
@@ -802,71 +902,108 @@ class WeightGradient {
   Images<E> g_;
   Images<E> x_;
   const TensorView& gw_;
+  KernelAxes axes_;
   E* out_;
+  // The tap connects slice s of g with slice s · stride + shift_ of x, for `slices_` of them from first_slice_ on.
+  int64_t shift_, first_slice_, slices_;
   int64_t groups_, in_, channels_, kernel_h_, kernel_w_;
   int64_t vectors_ = 0, panels_ = 0;
   Taps taps_h_, taps_w_;
 };
 
-}  // namespace
-
-HADAL_CPU_KERNEL(conv2d) {
-  visit_floating("conv2d", cmd.output(0).dtype, [&]<class E>() {
-    const Geometry geometry(cmd);
-    const TensorView &weight = cmd.input(1), &bias = cmd.input(2);
-    Pass<E> pass{.image = Images<E>(cmd.input(0)), .out = Images<E>(cmd.output(0)), .taps_h = {}, .taps_w = {}};
-    pass.groups = geometry.groups;
-    pass.in = weight.shape[1];
-    pass.channels = weight.shape[0] / geometry.groups;
-    pass.taps_h = forward_taps(weight.shape[2], geometry.dilation_h, geometry.pad_h);
-    pass.taps_w = forward_taps(weight.shape[3], geometry.dilation_w, geometry.pad_w);
-    pass.step_h = geometry.stride_h;
-    pass.step_w = geometry.stride_w;
-    pass.rows = pass.out.height;
-    pass.columns = pass.out.width;
-    if (bias.present()) {
-      pass.bias = bias.as<E>();
-      pass.bias_stride = bias.strides[0];
-    }
-    const Weights<E> weights{weight.as<E>(),    pass.channels * weight.strides[0],
-                             weight.strides[0], weight.strides[1],
-                             weight.strides[2], weight.strides[3]};
-    if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
-  });
+template <class E>
+void convolve(KernelContext& ctx, const Command& cmd) {
+  const Geometry geometry(cmd);
+  const TensorView &weight = cmd.input(1), &bias = cmd.input(2);
+  const KernelAxes axes(weight);
+  Pass<E> pass{
+      .image = Images<E>(cmd.input(0)), .out = Images<E>(cmd.output(0)), .taps_d = {}, .taps_h = {}, .taps_w = {}};
+  pass.groups = geometry.groups;
+  pass.in = weight.shape[1];
+  pass.channels = weight.shape[0] / geometry.groups;
+  pass.taps_d = forward_taps(axes.depth, geometry.dilation_d, geometry.pad_d);
+  pass.taps_h = forward_taps(axes.height, geometry.dilation_h, geometry.pad_h);
+  pass.taps_w = forward_taps(axes.width, geometry.dilation_w, geometry.pad_w);
+  pass.step_d = geometry.stride_d;
+  pass.step_h = geometry.stride_h;
+  pass.step_w = geometry.stride_w;
+  pass.slices = pass.out.slices;
+  pass.rows = pass.out.height;
+  pass.columns = pass.out.width;
+  if (bias.present()) {
+    pass.bias = bias.as<E>();
+    pass.bias_stride = bias.strides[0];
+  }
+  const Weights<E> weights{weight.as<E>(), pass.channels * weight.strides[0], weight.strides[0], weight.strides[1],
+                           axes};
+  if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
 }
 
 // One pass per remainder of the stride: the input's rows phase, phase + stride, … meet the same rows of the kernel.
+template <class E>
+void input_gradient(KernelContext& ctx, const Command& cmd) {
+  const Geometry geometry(cmd);
+  const TensorView& weight = cmd.input(1);
+  const KernelAxes axes(weight);
+  const int64_t out_channels = weight.shape[0] / geometry.groups;
+  const Images<E> gx(cmd.output(0));
+  const Weights<E> weights{weight.as<E>(), out_channels * weight.strides[0], weight.strides[1], weight.strides[0],
+                           axes};
+  const int64_t phases_h = std::min(geometry.stride_h, gx.height), phases_w = std::min(geometry.stride_w, gx.width);
+  const int64_t phases = std::min(geometry.stride_d, gx.slices) * phases_h * phases_w;
+  for (int64_t phase = 0; phase < phases; ++phase) {
+    const int64_t phase_d = phase / (phases_h * phases_w), phase_h = phase / phases_w % phases_h,
+                  phase_w = phase % phases_w;
+    Pass<E> pass{.image = Images<E>(cmd.input(0)), .out = gx, .taps_d = {}, .taps_h = {}, .taps_w = {}};
+    pass.groups = geometry.groups;
+    pass.in = out_channels;
+    pass.channels = weight.shape[1];
+    pass.taps_d = backward_taps(axes.depth, geometry.dilation_d, geometry.pad_d, geometry.stride_d, phase_d);
+    pass.taps_h = backward_taps(axes.height, geometry.dilation_h, geometry.pad_h, geometry.stride_h, phase_h);
+    pass.taps_w = backward_taps(axes.width, geometry.dilation_w, geometry.pad_w, geometry.stride_w, phase_w);
+    pass.slices = ceil_div(gx.slices - phase_d, geometry.stride_d);
+    pass.rows = ceil_div(gx.height - phase_h, geometry.stride_h);
+    pass.columns = ceil_div(gx.width - phase_w, geometry.stride_w);
+    pass.out_slice = phase_d;
+    pass.out_row = phase_h;
+    pass.out_column = phase_w;
+    pass.out_step_d = geometry.stride_d;
+    pass.out_step_h = geometry.stride_h;
+    pass.out_step_w = geometry.stride_w;
+    if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
+  }
+}
+
+template <class E>
+void weight_gradient(KernelContext& ctx, const Command& cmd) {
+  const int64_t depth = KernelAxes(cmd.output(0)).depth;
+  for (int64_t tap = 0; tap < depth; ++tap) WeightGradient<E>(cmd, tap).run(ctx);
+}
+
+}  // namespace
+
+HADAL_CPU_KERNEL(conv2d) {
+  visit_floating("conv2d", cmd.output(0).dtype, [&]<class E>() { convolve<E>(ctx, cmd); });
+}
+
 HADAL_CPU_KERNEL(conv2dInputGrad) {
-  visit_floating("conv2dInputGrad", cmd.output(0).dtype, [&]<class E>() {
-    const Geometry geometry(cmd);
-    const TensorView& weight = cmd.input(1);
-    const int64_t out_channels = weight.shape[0] / geometry.groups;
-    const Images<E> gx(cmd.output(0));
-    const Weights<E> weights{weight.as<E>(),    out_channels * weight.strides[0],
-                             weight.strides[1], weight.strides[0],
-                             weight.strides[2], weight.strides[3]};
-    for (int64_t phase_h = 0; phase_h < std::min(geometry.stride_h, gx.height); ++phase_h) {
-      for (int64_t phase_w = 0; phase_w < std::min(geometry.stride_w, gx.width); ++phase_w) {
-        Pass<E> pass{.image = Images<E>(cmd.input(0)), .out = gx, .taps_h = {}, .taps_w = {}};
-        pass.groups = geometry.groups;
-        pass.in = out_channels;
-        pass.channels = weight.shape[1];
-        pass.taps_h = backward_taps(weight.shape[2], geometry.dilation_h, geometry.pad_h, geometry.stride_h, phase_h);
-        pass.taps_w = backward_taps(weight.shape[3], geometry.dilation_w, geometry.pad_w, geometry.stride_w, phase_w);
-        pass.rows = ceil_div(gx.height - phase_h, geometry.stride_h);
-        pass.columns = ceil_div(gx.width - phase_w, geometry.stride_w);
-        pass.out_row = phase_h;
-        pass.out_column = phase_w;
-        pass.out_step_h = geometry.stride_h;
-        pass.out_step_w = geometry.stride_w;
-        if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
-      }
-    }
-  });
+  visit_floating("conv2dInputGrad", cmd.output(0).dtype, [&]<class E>() { input_gradient<E>(ctx, cmd); });
 }
 
 HADAL_CPU_KERNEL(conv2dWeightGrad) {
-  visit_floating("conv2dWeightGrad", cmd.output(0).dtype, [&]<class E>() { WeightGradient<E>(cmd).run(ctx); });
+  visit_floating("conv2dWeightGrad", cmd.output(0).dtype, [&]<class E>() { weight_gradient<E>(ctx, cmd); });
+}
+
+HADAL_CPU_KERNEL(conv3d) {
+  visit_floating("conv3d", cmd.output(0).dtype, [&]<class E>() { convolve<E>(ctx, cmd); });
+}
+
+HADAL_CPU_KERNEL(conv3dInputGrad) {
+  visit_floating("conv3dInputGrad", cmd.output(0).dtype, [&]<class E>() { input_gradient<E>(ctx, cmd); });
+}
+
+HADAL_CPU_KERNEL(conv3dWeightGrad) {
+  visit_floating("conv3dWeightGrad", cmd.output(0).dtype, [&]<class E>() { weight_gradient<E>(ctx, cmd); });
 }
 
 }  // namespace hadal::cpu
