@@ -102,13 +102,6 @@ inline void store_vectors(T* y, int64_t count, F&& f) {
 inline Vec<float> to_numbers(Vec<uint32_t> v) { return __builtin_convertvector((Vec<int32_t>)v, Vec<float>); }
 inline Vec<double> to_numbers(Vec<uint64_t> v) { return __builtin_convertvector((Vec<int64_t>)v, Vec<double>); }
 
-// Significant bits of a uniform number: as many as T has, so that rounding to T never reaches 1.
-template <class T>
-constexpr int kUnitBits = std::is_same_v<T, double>    ? 53
-                          : std::is_same_v<T, float>   ? 24
-                          : std::is_same_v<T, Float16> ? 11
-                                                       : 8;
-
 struct Uniform {
   Stream stream;
   double low, high;
@@ -117,10 +110,10 @@ template <class T>
 void uniform_block(const void* functor, const BlockArguments& block) {
   using C = Compute<T>;
   using Word = std::conditional_t<std::is_same_v<C, double>, uint64_t, uint32_t>;
-  constexpr int kShift = static_cast<int>(sizeof(Word)) * 8 - kUnitBits<T>;
+  constexpr int kShift = static_cast<int>(sizeof(Word)) * 8 - kPhiloxUnitBits<T>;
   const auto& op = *static_cast<const Uniform*>(functor);
   const C low = static_cast<C>(op.low), high = static_cast<C>(op.high);
-  const C unit = (high - low) / static_cast<C>(uint64_t{1} << kUnitBits<T>);
+  const C unit = (high - low) / static_cast<C>(uint64_t{1} << kPhiloxUnitBits<T>);
   T* y = static_cast<T*>(block.y);
   for_words<sizeof(Word) / 4>(op.stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
     store_vectors(y + at, count, [&](int64_t i) {
@@ -169,8 +162,8 @@ void normal_block(const void* functor, const BlockArguments& block) {
       const Vec<C> u = to_numbers(first >> 1) * (2 * kUnit) + kUnit;
       const Vec<C> r = math::sqrt(Vec<C>(C(-2) * math::log(u))) * deviation;
       // 4v = quarter + f with |f| <= 1/2, exactly.
-      const Vec<C> turns =
-          to_numbers(second >> (kBits - kUnitBits<C>)) * (C(4) / static_cast<C>(uint64_t{1} << kUnitBits<C>));
+      const Vec<C> turns = to_numbers(second >> (kBits - kPhiloxUnitBits<C>)) *
+                           (C(4) / static_cast<C>(uint64_t{1} << kPhiloxUnitBits<C>));
       const auto [n, quarter] = math::nearest(Vec<C>(turns + math::Format<C>::kRoundToInteger));
       const Vec<C> angle = (turns - n) * static_cast<C>(1.5707963267948966);
       Vec<C> a, b;
@@ -193,8 +186,6 @@ void normal_block(const void* functor, const BlockArguments& block) {
   });
 }
 
-// low + floor(range · word / 2^bits): within 2^-12 (one word) of equal chances for every value.
-constexpr double kOneWordRange = 1 << 20;
 struct RandomInteger {
   Stream stream;
   int64_t low;
@@ -275,7 +266,7 @@ HADAL_CPU_KERNEL(randint) {
   }
   const RandomInteger op{stream_of(cmd), static_cast<int64_t>(low), static_cast<uint64_t>(high - low)};
   visit_element(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
-    const BlockKernel kernel = high - low <= kOneWordRange ? randint_block<T, 1> : randint_block<T, 2>;
+    const BlockKernel kernel = high - low <= kPhiloxOneWordRange ? randint_block<T, 1> : randint_block<T, 2>;
     run_pointwise(ctx, {kernel, &op, Cost::kTranscendental, true}, cmd);
   });
 }

@@ -4,8 +4,8 @@
 //
 // An op has a key (seedLow, seedHigh) and an offset. One counter gives a block of four 32-bit words; the 128-bit counter is
 // (offset + i) in its low 64 bits and 0 above. Element e of the output, in logical row-major order, uses
-//   one word   (uniform, dropout, randint up to 2^32; float16 to float32):  word e % 4 of block offset + e / 4;
-//   two words  (float64 uniform and normal, randint beyond 2^32, randperm):  words 2 (e % 2) and the next of block offset + e / 2.
+//   one word   (uniform, dropout, randint up to 2^20; float16 to float32):  word e % 4 of block offset + e / 4;
+//   two words  (float64 uniform and normal, randint beyond 2^20, randperm):  words 2 (e % 2) and the next of block offset + e / 2.
 // A normal number comes from a pair of uniform ones (Box-Muller), the words of elements 2k and 2k + 1.
 // philox_blocks tells how far an op advances the offset.
 #pragma once
@@ -50,6 +50,20 @@ constexpr int64_t philox_blocks(int64_t elements, int words_per_element) {
   const int64_t per_block = 4 / words_per_element;
   return (elements + per_block - 1) / per_block;
 }
+
+// Significant bits of a uniform number: as many as T has, so that rounding to T never reaches 1.
+template <class T>
+inline constexpr int kPhiloxUnitBits = 24;
+template <>
+inline constexpr int kPhiloxUnitBits<double> = 53;
+template <>
+inline constexpr int kPhiloxUnitBits<Float16> = 11;
+template <>
+inline constexpr int kPhiloxUnitBits<BFloat16> = 8;
+
+// A random integer is low + floor(range · word / 2^bits): within 2^-12 (one word, up to this range) of equal chances for every
+// value.
+inline constexpr double kPhiloxOneWordRange = 1 << 20;
 
 // A uniform number in [0, 1): 24 bits of a word, 53 bits of two.
 HADAL_HD inline float philox_unit_float(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
