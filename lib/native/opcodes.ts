@@ -158,10 +158,12 @@ export const Op = {
   recurrentBackward: 153,
   crossEntropy: 154,
   crossEntropyBackward: 155,
-  sgdStep: 156,
-  adamStep: 157,
-  gradNorm: 158,
-  scaleToNorm: 159,
+  ctc: 156,
+  ctcBackward: 157,
+  sgdStep: 158,
+  adamStep: 159,
+  gradNorm: 160,
+  scaleToNorm: 161,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -427,6 +429,12 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
     outputs: ['gx'],
     attributes: ['ignoreIndex', 'labelSmoothing'],
   },
+  ctc: { inputs: ['logProbs', 'targets', 'inputLengths', 'targetLengths'], outputs: ['loss'], attributes: ['blank'] },
+  ctcBackward: {
+    inputs: ['g', 'logProbs', 'targets', 'inputLengths', 'targetLengths'],
+    outputs: ['gx'],
+    attributes: ['blank'],
+  },
   sgdStep: {
     inputs: ['...grads'],
     outputs: ['...paramsAndMomenta'],
@@ -452,4 +460,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0xe50d1137;
+export const opsFingerprint = 0x6dc10fa7;

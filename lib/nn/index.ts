@@ -6,6 +6,7 @@ export * from './embedding';
 export * as functional from './functional';
 export * as init from './init';
 export * from './linear';
+export * from './loss';
 export * from './module';
 export * from './normalization';
 export * from './pooling';

@@ -55,7 +55,12 @@ export abstract class Module {
 
   /** The fields that are searched for parameters, buffers and children, with their names. Containers override it. */
   protected fields(): Iterable<[string, unknown]> {
-    return Object.entries(this).map(([name, value]) => [snakeCase(name), value]);
+    return Module.namedFields(this);
+  }
+
+  /** The entries of an object under PyTorch's spelling of their names. */
+  protected static namedFields(holder: object): [string, unknown][] {
+    return Object.entries(holder).map(([name, value]) => [snakeCase(name), value]);
   }
 
   /** Direct children with their names. */

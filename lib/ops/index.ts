@@ -5,10 +5,22 @@ export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOp
 export { conv1d, conv2d, conv3d, type Conv1dOptions, type Conv2dOptions, type Conv3dOptions } from './convolution';
 export { cast, clone, contiguous } from './copy';
 export * from './creation';
+export { ctcLoss, type CtcOptions } from './ctc';
 export * from './diagonal';
+export {
+  cdist,
+  cosineSimilarity,
+  normalize,
+  pairwiseDistance,
+  type CdistOptions,
+  type CosineSimilarityOptions,
+  type NormalizeOptions,
+  type PairwiseDistanceOptions,
+} from './distances';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
+export * from './margin-losses';
 export { linear, matmul } from './matmul';
 export * from './movement';
 export { batchNorm, layerNorm, logSoftmax, softmax, type BatchNormOptions, type NormOptions } from './normalization';
@@ -43,6 +55,7 @@ export {
   type RnnOptions,
 } from './recurrent';
 export * from './reduce';
+export * from './regression-losses';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';
 export type { Pair, Single, Triple } from './window';

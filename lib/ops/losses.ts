@@ -171,7 +171,7 @@ function softCrossEntropy(
 }
 
 /** Throws unless both tensors have one shape and a floating dtype. */
-function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void {
+export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void {
   checkTensor(op, input);
   checkTensor(op, target, 'target');
   checkDType(op, input.dtype, floats);

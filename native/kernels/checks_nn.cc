@@ -161,4 +161,32 @@ void check_cross_entropy_backward(const Command& cmd) {
   require_alike(cmd, cmd.input(1), cmd.output(0), "logits and gx differ in shape");
 }
 
+namespace {
+
+// Inputs from `first` on are logProbs, targets, inputLengths, targetLengths. Lengths and targets are data: the kernel checks them.
+void require_ctc(const Command& cmd, int first, const TensorView& per_sequence) {
+  const TensorView &scores = cmd.input(first), &targets = cmd.input(first + 1);
+  require_shape(scores.rank == 3, cmd, "needs scores [t, n, classes]");
+  const int64_t n = scores.shape[1];
+  require_dtype(is_floating(scores.dtype), cmd, "needs floating scores");
+  require_shape(targets.rank == 1 || (targets.rank == 2 && targets.shape[0] == n), cmd,
+                "targets do not fit the scores");
+  for (const int i : {first + 2, first + 3}) require_shape(has_shape(cmd.input(i), {n}), cmd, "needs one length each");
+  for (const int i : {first + 1, first + 2, first + 3}) {
+    require_dtype(is_index(cmd.input(i).dtype), cmd, "needs int32 or int64 targets and lengths");
+  }
+  require_shape(has_shape(per_sequence, {n}), cmd, "needs one loss per sequence");
+  require_dtype(per_sequence.dtype == compute_dtype(scores.dtype), cmd, "the loss needs the compute dtype");
+  checks::require_integer(cmd, 0, 0, scores.shape[2] - 1, "the blank is no class");
+}
+
+}  // namespace
+
+void check_ctc(const Command& cmd) { require_ctc(cmd, 0, cmd.output(0)); }
+
+void check_ctc_backward(const Command& cmd) {
+  require_ctc(cmd, 1, cmd.input(0));
+  require_alike(cmd, cmd.input(1), cmd.output(0), "scores and gx differ in shape");
+}
+
 }  // namespace hadal

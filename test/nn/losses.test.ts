@@ -1,11 +1,10 @@
 // Losses against PyTorch, values and gradients.
-import { gradients, nn, tensor, type AnyTensor } from '../../lib/index';
-import { expectNear, golden, weighted, type Parts } from '../golden/golden';
+import { nn, tensor, type AnyTensor } from '../../lib/index';
+import { compareLoss, type LossCase } from '../golden/compare-loss';
 
 const { crossEntropy, mseLoss, bceWithLogits } = nn.functional;
-type Loss = (x: AnyTensor, parts: Parts) => AnyTensor;
 
-const cases: Record<string, Loss> = {
+const cases: Record<string, LossCase> = {
   ce: (x, { target }) => crossEntropy(x, target!),
   'ce-none': (x, { target }) => crossEntropy(x, target!, { reduction: 'none' }),
   'ce-sum': (x, { target, weight }) => crossEntropy(x, target!, { weight: weight!, reduction: 'sum' }),
@@ -24,19 +23,7 @@ const cases: Record<string, Loss> = {
     bceWithLogits(x, target!, { weight: weight!, posWeight: posWeight! }),
 };
 
-test.each(Object.entries(cases))('%s', async (name, loss) => {
-  const parts = await golden(name);
-  const x = parts['x0']!.clone().requiresGrad_();
-  const y = loss(x, parts);
-  expectNear(y, parts['y']!, `${name}: loss`);
-  const total = y.rank === 0 ? y : weighted(y, tensor);
-  total.backward({ retainGraph: true });
-  expectNear(x.grad, parts['g0']!, `${name}: gradient`);
-  // The recorded form of the gradient, over ops, says the same as the fused kernel.
-  const [recorded] = gradients([total], [x], { createGraph: true });
-  expectNear(recorded, parts['g0']!, `${name}: recorded gradient`);
-  expect(recorded!.requiresGrad).toBe(true);
-});
+test.each(Object.entries(cases))('%s', (name, loss) => compareLoss(name, loss));
 
 test('bceWithLogits keeps its digits at both ends', () => {
   const x = tensor([20, -20, 30, -30]);

@@ -1,0 +1,169 @@
+/** Distances and similarities of vectors. */
+import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkTensor, installMethods } from './define';
+import { where } from './pointwise-compare';
+
+/** Throws unless `p` is the order of a norm. */
+function checkOrder(op: string, p: number): void {
+  if (!(p >= 0)) throw new ArgumentError(`${op}: p: got ${String(p)}, expected a number of at least 0`);
+}
+
+/**
+ * (Σ |x|^p)^(1/p) along an axis; the largest |x| for p = ∞, the count of what is not zero for p = 0. Its gradient at zero is zero, as in PyTorch.
+ */
+export function vectorNorm(x: AnyTensor, p: number, axis: number, keepDims = false): AnyTensor {
+  const options = { keepDims };
+  if (p === 0) return x.notEqual(0).cast(x.dtype).sum(axis, options);
+  if (p === 1) return x.abs().sum(axis, options);
+  if (p === Infinity) return x.abs().max(axis, options);
+  // At zero the power has no slope to give, or an infinite one: there its base is exchanged for a constant.
+  const isZero = x.equalTo(0);
+  const powers = p === 2 ? x.square() : where(isZero, 0, where(isZero, 1, x).abs().pow(p));
+  const total: AnyTensor = powers.sum(axis, options);
+  const empty = total.equalTo(0);
+  const safe = where(empty, 1, total) as AnyTensor;
+  return where(empty, 0, p === 2 ? safe.sqrt() : safe.pow(1 / p)) as AnyTensor;
+}
+
+/** Two tensors that broadcast, as floats of one dtype. */
+function pairOf(op: string, a: AnyTensor, b: AnyTensor): [AnyTensor, AnyTensor] {
+  checkTensor(op, a, 'a');
+  checkTensor(op, b, 'b');
+  if (a.dtype !== b.dtype) throw new DTypeError(`${op}: b: got dtype ${b.dtype}, expected ${a.dtype} as a`);
+  broadcastShapes(op, a.shape, b.shape);
+  const dtype = toFloat(a.dtype);
+  return [a.cast(dtype), b.cast(dtype)];
+}
+
+export interface NormalizeOptions {
+  /** Of the norm; 2 unless given. */
+  readonly p?: number;
+  /** 1 unless given, as in PyTorch. */
+  readonly axis?: number;
+  /** The least norm that is divided by; 1e-12 unless given. */
+  readonly epsilon?: number;
+}
+
+/**
+ * x / max(‖x‖_p, ε) along an axis.
+ *
+ * @throws ShapeError when the axis is out of range; ArgumentError for a negative p.
+ * @example
+ * normalize(tensor([[3, 4]])); // [[0.6, 0.8]]
+ */
+export function normalize<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  options?: NormalizeOptions,
+): Tensor<S, ToFloat<D>>;
+export function normalize(x: AnyTensor, { p = 2, axis = 1, epsilon = 1e-12 }: NormalizeOptions = {}): AnyTensor {
+  checkTensor('normalize', x);
+  checkOrder('normalize', p);
+  const input: AnyTensor = x.cast(toFloat(x.dtype));
+  const along = normalizeAxis('normalize', axis, x.shape);
+  return input.div(vectorNorm(input, p, along, true).clamp(epsilon));
+}
+
+export interface CosineSimilarityOptions {
+  /** 1 unless given, as in PyTorch. */
+  readonly axis?: number;
+  /** The least product of norms that is divided by; 1e-8 unless given. */
+  readonly epsilon?: number;
+}
+
+/**
+ * a·b / max(‖a‖ ‖b‖, ε) along an axis of two tensors that broadcast.
+ *
+ * @throws ShapeError, DTypeError.
+ * @example
+ * cosineSimilarity(tensor([[1, 0]]), tensor([[1, 1]])); // [0.7071]
+ */
+export function cosineSimilarity(
+  a: AnyTensor,
+  b: AnyTensor,
+  { axis = 1, epsilon = 1e-8 }: CosineSimilarityOptions = {},
+): AnyTensor {
+  const op = 'cosineSimilarity';
+  const [x, y] = pairOf(op, a, b);
+  const along = normalizeAxis(op, axis, broadcastShapes(op, a.shape, b.shape));
+  // Each is divided by its own norm first, so that the product of norms cannot overflow.
+  const rank = Math.max(x.rank, y.rank);
+  const unit = (t: AnyTensor): AnyTensor => {
+    if (along - rank + t.rank < 0)
+      throw new ShapeError(`${op}: got shape ${show(t.shape)}, expected one with axis ${axis}`);
+    return t.div(vectorNorm(t, 2, along - rank, true).clamp(Math.sqrt(epsilon)));
+  };
+  return unit(x).mul(unit(y)).sum(along);
+}
+
+export interface PairwiseDistanceOptions {
+  /** Of the norm; 2 unless given. */
+  readonly p?: number;
+  /** Added to each difference; 1e-6 unless given. */
+  readonly epsilon?: number;
+  /** Whether the last axis stays, with size 1; false unless given. */
+  readonly keepDims?: boolean;
+}
+
+/**
+ * ‖a − b + ε‖_p along the last axis of two tensors that broadcast.
+ *
+ * @throws ShapeError, DTypeError; ArgumentError for a negative p.
+ * @example
+ * pairwiseDistance(tensor([[0, 0]]), tensor([[3, 4]])); // [5]
+ */
+export function pairwiseDistance(
+  a: AnyTensor,
+  b: AnyTensor,
+  { p = 2, epsilon = 1e-6, keepDims = false }: PairwiseDistanceOptions = {},
+): AnyTensor {
+  const op = 'pairwiseDistance';
+  const [x, y] = pairOf(op, a, b);
+  checkOrder(op, p);
+  if (x.rank === 0 && y.rank === 0) throw new ShapeError(`${op}: got scalars, expected vectors [..., d]`);
+  return vectorNorm(x.sub(y).add(epsilon), p, -1, keepDims);
+}
+
+export interface CdistOptions {
+  /** Of the norm; 2 unless given. */
+  readonly p?: number;
+}
+
+/**
+ * The distance ‖a_i − b_j‖_p of every row of a [..., n, d] from every row of b [..., m, d]: [..., n, m]. Memory grows with n · m · d, but for p = 2
+ * with more than 25 rows on a side, which is computed from the product of the matrices, as in PyTorch.
+ *
+ * @throws ShapeError, DTypeError; ArgumentError for a negative p.
+ * @example
+ * cdist(tensor([[0, 0], [1, 0]]), tensor([[0, 1]]), { p: 1 }); // [[1], [2]]
+ */
+export function cdist(a: AnyTensor, b: AnyTensor, { p = 2 }: CdistOptions = {}): AnyTensor {
+  const op = 'cdist';
+  checkTensor(op, a, 'a');
+  checkTensor(op, b, 'b');
+  checkOrder(op, p);
+  const size = a.shape[a.rank - 1];
+  if (a.rank < 2 || b.rank < 2 || size !== b.shape[b.rank - 1]) {
+    throw new ShapeError(
+      `${op}: shapes do not fit: got a ${show(a.shape)} and b ${show(b.shape)}, expected [..., n, d] and [..., m, d]`,
+    );
+  }
+  const [x, y] = pairOf(op, a.unsqueeze(-2), b.unsqueeze(-3));
+  if (p !== 2 || (a.shape[a.rank - 2]! <= 25 && b.shape[b.rank - 2]! <= 25)) return vectorNorm(x.sub(y), p, -1);
+  const [rows, columns] = [x.squeeze(-2), y.squeeze(-3)];
+  const products: AnyTensor = rows.matmul(columns.transpose());
+  const squares = rows.square().sum(-1, { keepDims: true }).add(columns.square().sum(-1).unsqueeze(-2));
+  const total = squares.sub(products.mul(2)) as AnyTensor;
+  const near = total.lessEqual(0);
+  return where(near, 0, (where(near, 1, total) as AnyTensor).sqrt()) as AnyTensor;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    normalize(options?: NormalizeOptions): Tensor<S, ToFloat<D>>;
+  }
+}
+installMethods({ normalize });
