@@ -2,6 +2,7 @@
 export * from './errors';
 export { Tensor, type AnyTensor, type Operand } from './tensor/tensor';
 export type { Shape, Axes } from './tensor/shape-types';
+export type { Index, Range } from './tensor/index-types';
 export type { DType, FloatDType, IndexDType, IntDType } from './tensor/dtype';
 import './tensor/print';
 export { keep, scope } from './tensor/scope';

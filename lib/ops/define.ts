@@ -313,13 +313,27 @@ export function view<Context>(
   return output;
 }
 
-/** Makes functions of a tensor into methods of it: `f(x, a, b)` becomes `x.f(a, b)`. Their types are declared by interface merging. */
+/**
+ * Records `output`, which ops made that do not record (they saw detached tensors), as the result of a view op of several inputs: one that
+ * reads and writes in place what a rule gives back as a whole.
+ */
+export function record<Context>(
+  op: ViewOp<Context>,
+  inputs: readonly AnyTensor[],
+  output: AnyTensor,
+  context: Context,
+): AnyTensor {
+  if (recording.enabled) recordNode(op, inputs, output, undefined, context);
+  return output;
+}
+
+/** Makes functions of a tensor into methods of it: `f(x, …)` becomes `x.f(…)`. Their types are declared by interface merging. */
 export function installMethods(functions: Readonly<Record<string, (x: never, ...rest: never[]) => unknown>>): void {
   for (const [name, f] of Object.entries(functions)) {
-    const call = f as (x: unknown, a: unknown, b: unknown, c: unknown, d: unknown) => unknown;
+    const call = f as (x: unknown, ...rest: unknown[]) => unknown;
     Object.defineProperty(Tensor.prototype, name, {
-      value(this: AnyTensor, a: unknown, b: unknown, c: unknown, d: unknown) {
-        return call(this, a, b, c, d);
+      value(this: AnyTensor, ...rest: unknown[]) {
+        return call(this, ...rest);
       },
       writable: true,
       configurable: true,

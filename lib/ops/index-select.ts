@@ -14,7 +14,7 @@ const indexSelectOp = defineOp<number>('indexSelect', {
   dtypes: allDTypes,
   saves: { inputs: true },
   gradient: (g, node) => {
-    const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype });
+    const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
     return [nothing.indexAdd(node.context, node.input(1) as Index, g), undefined];
   },
 });
@@ -28,9 +28,21 @@ const indexAddOp = defineOp<number>('indexAdd', {
   ],
 });
 
-function checkVector(op: string, index: unknown): asserts index is Index {
+/** For scatter.ts too: throws unless `index` is a vector of int32 or int64. */
+export function checkVector(op: string, index: unknown): asserts index is Index {
   checkIndex(op, index);
   if (index.rank !== 1) throw new ShapeError(`${op}: index: got shape ${show(index.shape)}, expected one axis`);
+}
+
+/** For scatter.ts too: throws unless source holds a slice of x for each index. */
+export function checkSlices(op: string, x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): void {
+  checkTensor(op, source, 'source');
+  const expected = x.shape.map((size, i) => (i === axis ? index.size : size));
+  if (sameShape(source.shape, expected)) return;
+  throw new ShapeError(`${op}: source does not fit: got shape ${show(source.shape)}, expected ${show(expected)}`, {
+    source: source.shape,
+    expected,
+  });
 }
 
 /**
@@ -69,16 +81,9 @@ export function indexAdd<S extends Shape, D extends DType>(
 export function indexAdd(x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): AnyTensor {
   checkTensor('indexAdd', x);
   checkVector('indexAdd', index);
-  checkTensor('indexAdd', source, 'source');
   checkDType('indexAdd', x.dtype, numbers);
   const along = normalizeAxis('indexAdd', axis, x.shape);
-  const expected = x.shape.map((size, i) => (i === along ? index.size : size));
-  if (!sameShape(source.shape, expected)) {
-    throw new ShapeError(`indexAdd: source does not fit: got shape ${show(source.shape)}, expected ${show(expected)}`, {
-      source: source.shape,
-      expected,
-    });
-  }
+  checkSlices('indexAdd', x, along, index, source);
   return run(indexAddOp, [x, index, source.cast(x.dtype)], x.shape, x.dtype, [along], along);
 }
 

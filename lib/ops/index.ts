@@ -1,5 +1,6 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
 export * from './adaptive-pooling';
+export { at, atSync, gatherNd, scatterNd, setAt, take, takeAlongAxis, type SetAtOptions } from './advanced-indexing';
 export { scaledDotProductAttention, type AttentionOptions } from './attention';
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
 export { conv1d, conv2d, conv3d, type Conv1dOptions, type Conv2dOptions, type Conv3dOptions } from './convolution';
@@ -22,8 +23,38 @@ export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
 export * from './margin-losses';
 export { linear, matmul } from './matmul';
-export * from './movement';
+export { maskedFill, maskedScatter, maskedSelect, maskedSelectSync, nonzero, nonzeroSync } from './masks';
+export {
+  cat,
+  chunk,
+  expand,
+  flatten,
+  flip,
+  narrow,
+  pad,
+  permute,
+  reshape,
+  select,
+  slice,
+  split,
+  squeeze,
+  stack,
+  transpose,
+  unbind,
+  unsqueeze,
+  type PadMode,
+  type PadOptions,
+} from './movement';
+export { countNonzero, norm, type NormOrderOptions } from './norm';
 export { batchNorm, layerNorm, logSoftmax, softmax, type BatchNormOptions, type NormOptions } from './normalization';
+export {
+  kthValue,
+  median,
+  quantile,
+  type Interpolation,
+  type KthValueOptions,
+  type QuantileOptions,
+} from './order-statistics';
 export * from './pointwise';
 export { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from './lp-pool';
 export {
@@ -54,9 +85,33 @@ export {
   type RecurrentWeights,
   type RnnOptions,
 } from './recurrent';
+export {
+  moveAxis,
+  repeat,
+  repeatInterleave,
+  repeatInterleaveSync,
+  roll,
+  rot90,
+  tile,
+  unflatten,
+  view,
+  type RepeatInterleaveOptions,
+} from './rearrange';
 export * from './reduce';
 export * from './regression-losses';
 export { cummax, cummin, logCumSumExp } from './scans';
+export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';
+export {
+  bincount,
+  bincountSync,
+  bucketize,
+  histogram,
+  searchSorted,
+  type BincountOptions,
+  type HistogramOptions,
+  type SearchOptions,
+} from './searching';
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';
 export type { Pair, Single, Triple } from './window';
 export { interpolate, type InterpolateMode, type InterpolateOptions } from './interpolate';
+export { unique, uniqueSync, type Unique, type UniqueOptions } from './unique';

@@ -85,12 +85,12 @@ export function embedding(weight: AnyTensor, index: AnyTensor, options: Embeddin
   return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex });
 }
 
-interface AxisContext {
+export interface AxisContext {
   readonly axis: number;
 }
 
-/** Throws unless index has x's rank and, but for `axis`, at most its sizes. */
-function checkGather(op: string, shape: Shape, index: AnyTensor, axis: number): void {
+/** For scatter.ts: throws unless index has x's rank and, but for `axis`, at most its sizes. */
+export function checkGather(op: string, shape: Shape, index: AnyTensor, axis: number): void {
   const fits =
     index.rank === shape.length && index.shape.every((size, other) => other === axis || size <= shape[other]!);
   if (!fits) {
@@ -129,9 +129,20 @@ export function gather(x: AnyTensor, axis: number, index: AnyTensor): AnyTensor 
   return run(gatherOp, [x, index], index.shape, x.dtype, [along], { axis: along });
 }
 
-const reductions = { assign: 0, add: 1 } as const;
+/** How the kernel combines what falls on one place. */
+export const combinations = { assign: 0, sum: 1, prod: 2, amax: 3, amin: 4 } as const;
 
-const scatterAddOp = defineOp<AxisContext>('scatter', {
+/** For scatter.ts: throws unless source has index's rank and at least its sizes. */
+export function checkSource(op: string, index: AnyTensor, source: AnyTensor): void {
+  checkTensor(op, source, 'source');
+  if (source.rank === index.rank && index.shape.every((size, i) => size <= source.shape[i]!)) return;
+  throw new ShapeError(
+    `${op}: source does not fit: got shape ${show(source.shape)}, expected at least ${show(index.shape)}`,
+  );
+}
+
+/** The kernel of all scatters, with the rule of addition. */
+export const scatterOp = defineOp<AxisContext>('scatter', {
   dtypes: allDTypes,
   saves: { inputs: true },
   gradient: (g, node) => [
@@ -142,7 +153,7 @@ const scatterAddOp = defineOp<AxisContext>('scatter', {
 });
 
 /** The gradient of what was scattered: picked from where it went. */
-function takeBack(g: AnyTensor, index: AnyTensor, source: AnyTensor, axis: number): AnyTensor {
+export function takeBack(g: AnyTensor, index: AnyTensor, source: AnyTensor, axis: number): AnyTensor {
   const picked = g.gather(axis, index as Tensor<Shape, IndexDType>);
   if (sameShape(index.shape, source.shape)) return picked;
   return picked.pad(source.shape.map((size, i) => [0, size - index.shape[i]!]));
@@ -164,16 +175,11 @@ export function scatterAdd<S extends Shape, D extends DType>(
 ): Tensor<S, D> {
   checkTensor('scatterAdd', x);
   checkIndex('scatterAdd', index);
-  checkTensor('scatterAdd', source, 'source');
   const along = normalizeAxis('scatterAdd', axis, x.shape);
   checkGather('scatterAdd', x.shape, index, along);
-  if (source.rank !== index.rank || index.shape.some((size, i) => size > source.shape[i]!)) {
-    throw new ShapeError(
-      `scatterAdd: source does not fit: got shape ${show(source.shape)}, expected at least ${show(index.shape)}`,
-    );
-  }
+  checkSource('scatterAdd', index, source);
   const inputs = [x, index, (source as AnyTensor).cast(x.dtype)];
-  return run(scatterAddOp, inputs, x.shape, x.dtype, [along, reductions.add], { axis: along }) as unknown as Tensor<
+  return run(scatterOp, inputs, x.shape, x.dtype, [along, combinations.sum], { axis: along }) as unknown as Tensor<
     S,
     D
   >;

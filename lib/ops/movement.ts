@@ -31,10 +31,10 @@ import type { Tensor, AnyTensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, defineView, describe, installMethods, run, view } from './define';
 
 /** Array.isArray, without its effect on types. */
-const isList = (value: unknown): boolean => Array.isArray(value);
+export const isList = (value: unknown): boolean => Array.isArray(value);
 
 /** Strides under which the elements of `x` are seen in `shape` without a copy, if there are any. */
-function viewStrides(x: AnyTensor, shape: Shape): number[] | undefined {
+export function viewStrides(x: AnyTensor, shape: Shape): number[] | undefined {
   if (x.isContiguous) return contiguousStrides(shape);
   // Axes of size 1 have strides without a meaning.
   const kept = x.shape.flatMap((size, axis) => (size === 1 ? [] : [axis]));
@@ -95,7 +95,7 @@ export function reshape(x: AnyTensor, shape: Shape): AnyTensor {
 }
 
 /** `shape` with its -1 filled in. */
-function resolveShape(op: string, from: Shape, shape: Shape): Shape {
+export function resolveShape(op: string, from: Shape, shape: Shape): Shape {
   if (!isList(shape)) throw new ArgumentError(`${op}: shape: got ${describe(shape)}, expected an array of sizes`);
   const unknown = shape.indexOf(-1);
   const total = sizeOf(from);
@@ -243,10 +243,47 @@ const sliceOp = defineView<SliceContext>('slice', (g, node) => {
 const axes = (rank: number, axis: number, value: number): number[] =>
   Array.from({ length: rank }, (_, i) => (i === axis ? value : 0));
 
+/** The positions that a slice picks: `count` from `first` on, `step` apart, and whether they are taken in the opposite order. */
+export interface Run {
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
+  readonly reversed: boolean;
+}
+
+/** The positions of NumPy's slice start:stop:step of an axis. Throws unless they are integers and the step is not 0. */
+export function runOf(op: string, size: number, start?: number, stop?: number, step = 1): Run {
+  const isPosition = (position: unknown): boolean => position === undefined || Number.isInteger(position);
+  if (!isPosition(start) || !(isPosition(stop) || stop === Infinity) || !Number.isSafeInteger(step) || step === 0) {
+    throw new ArgumentError(
+      `${op}: positions: got start ${start}, stop ${stop}, step ${step}, expected integers and a step that is not 0`,
+    );
+  }
+  // Between -1, before the first, and `size`, behind the last; a falling run begins at one that is there.
+  const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
+  const clip = (position: number): number => Math.min(Math.max(position < 0 ? position + size : position, least), most);
+  const from = start === undefined ? (step > 0 ? least : most) : clip(start);
+  const to = stop === undefined ? (step > 0 ? most : least) : clip(stop);
+  const count = Math.max(Math.ceil((to - from) / step), 0);
+  return step > 0
+    ? { first: from, count, step, reversed: false }
+    : { first: count === 0 ? 0 : from + (count - 1) * step, count, step: -step, reversed: true };
+}
+
+/** The elements of a run along an axis, in rising order. A view. */
+export function viewOfRun(x: AnyTensor, axis: number, { first, count, step }: Run): AnyTensor {
+  if (count === x.shape[axis] && step === 1) return x;
+  const shape = x.shape.map((n, i) => (i === axis ? count : n));
+  const strides = x.strides.map((stride, i) => (i === axis ? stride * step : stride));
+  const offset = x.offset + (count === 0 ? 0 : first * x.strides[axis]!);
+  return view(sliceOp, x, shape, strides, offset, { axis, start: first, step });
+}
+
 /**
  * The elements `start, start + step, …` before `stop` of one axis. Negative positions count from the end; what lies outside is cut off, as in
- * NumPy. A view.
+ * NumPy. A view; with a negative step, which runs from the end to the start, a copy.
  *
+ * @throws ShapeError for an axis that x does not have; ArgumentError for a step of 0.
  * @example
  * arange(10).slice(0, 2, 8, 3); // [2, 5]
  */
@@ -264,28 +301,12 @@ export function slice<
   stop?: J,
   step?: K,
 ): Tensor<Stepped<S, A, I, J, K>, D>;
-export function slice(x: AnyTensor, axis: number, start = 0, stop = Infinity, step = 1): AnyTensor {
+export function slice(x: AnyTensor, axis: number, start?: number, stop?: number, step?: number): AnyTensor {
   checkTensor('slice', x);
   const along = normalizeAxis('slice', axis, x.shape);
-  if (
-    !Number.isInteger(start) ||
-    !(Number.isInteger(stop) || stop === Infinity) ||
-    !Number.isInteger(step) ||
-    step < 1
-  ) {
-    throw new ArgumentError(
-      `slice: positions: got start ${start}, stop ${stop}, step ${step}, expected integers and a step of at least 1`,
-    );
-  }
-  const size = x.shape[along]!;
-  const clip = (position: number): number => Math.min(Math.max(position < 0 ? position + size : position, 0), size);
-  const first = clip(start);
-  const count = Math.max(Math.ceil((clip(stop) - first) / step), 0);
-  if (count === size && step === 1) return x;
-  const shape = x.shape.map((n, i) => (i === along ? count : n));
-  const strides = x.strides.map((stride, i) => (i === along ? stride * step : stride));
-  const offset = x.offset + (count === 0 ? 0 : first * x.strides[along]!);
-  return view(sliceOp, x, shape, strides, offset, { axis: along, start: first, step });
+  const positions = runOf('slice', x.shape[along]!, start, stop, step);
+  const part = viewOfRun(x, along, positions);
+  return positions.reversed ? flip(part, along) : part;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { sumDType, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import { normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
 import {
   allDTypes,
@@ -16,54 +16,9 @@ import {
   runMany,
   type NativeOp,
 } from './define';
+import { checkNotEmpty, reduce, reduction, spread, type ReduceOptions, type Reduction } from './reduction';
 
-/** The shapes of a reduction: `kept` with size 1 along the reduced axes, as the kernel sees it; `shape` as the caller asked. */
-interface Reduction {
-  readonly axes: readonly number[];
-  readonly kept: Shape;
-  readonly shape: Shape;
-}
-
-export interface ReduceOptions<K extends boolean = boolean> {
-  /** Keeps the reduced axes with size 1. */
-  readonly keepDims?: K;
-}
-
-function reduction(op: string, x: AnyTensor, axes: Axes, keepDims = false): Reduction {
-  checkTensor(op, x);
-  const reduced = normalizeAxes(op, axes, x.shape);
-  const kept = x.shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
-  return { axes: reduced, kept, shape: keepDims ? kept : kept.filter((_, axis) => !reduced.includes(axis)) };
-}
-
-/** A gradient of the reduced shape, seen in the shape of the input. */
-function spread(g: AnyTensor, { kept }: Reduction, shape: Shape): AnyTensor {
-  return g.reshape(kept).expand(shape);
-}
-
-function reduce(
-  op: NativeOp<Reduction>,
-  x: AnyTensor,
-  axes: Axes,
-  options: ReduceOptions | undefined,
-  dtype: DType,
-): AnyTensor {
-  const r = reduction(op.name, x, axes, options?.keepDims);
-  checkDType(op.name, x.dtype, op.dtypes);
-  return run(op, [x], r.shape, dtype, undefined, r, dtype, r.kept);
-}
-
-/** Throws when a reduction without a neutral element has nothing to reduce. */
-function checkNotEmpty(op: string, x: AnyTensor, axes: Axes): void {
-  checkTensor(op, x);
-  for (const axis of normalizeAxes(op, axes, x.shape)) {
-    if (x.shape[axis] === 0) {
-      throw new ShapeError(
-        `${op}: nothing to reduce: got size 0 at axis ${axis} of shape ${show(x.shape)}, expected at least 1`,
-      );
-    }
-  }
-}
+export type { ReduceOptions } from './reduction';
 
 const sumOp = defineOp<Reduction>('sum', {
   dtypes: allDTypes,

@@ -7,19 +7,22 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { checkDType, checkTensor, defineOp, installMethods, numbers, runMany, type NativeOp } from './define';
 
-function orderOp(name: 'sort' | 'topk'): NativeOp<readonly number[]> {
+function orderOp(name: 'sort' | 'topk' | 'kthValue'): NativeOp<readonly number[]> {
   return defineOp<readonly number[]>(name, {
     dtypes: numbers,
     saves: { outputs: true },
     // What is picked out of x gives its gradient back to where it came from.
     gradient: (g, node) => {
-      const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype });
+      if (node.shape(0).length === 0) return [g];
+      const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
       return [nothing.scatterAdd(node.context[0]!, node.output(1) as Tensor<Shape, 'int64'>, g)];
     },
   });
 }
 const sortOp = orderOp('sort');
 const topkOp = orderOp('topk');
+/** For order-statistics.ts. */
+export const kthOp = orderOp('kthValue');
 
 export interface SortOptions<A extends number = number> {
   /** The last axis unless given. */
@@ -97,16 +100,24 @@ export function topk(x: AnyTensor, count: number, options: TopkOptions = {}): An
 }
 
 /** A scalar counts as one line. */
-function lineAxis(op: string, axis: number | undefined, shape: Shape): number {
+export function lineAxis(op: string, axis: number | undefined, shape: Shape): number {
   return shape.length === 0 && (axis ?? -1) === -1 ? 0 : normalizeAxis(op, axis ?? -1, shape);
 }
 
-function picked(op: NativeOp<readonly number[]>, x: AnyTensor, shape: Shape, axis: number, flag: boolean): AnyTensor[] {
+/** Runs an op that picks elements along an axis. */
+export function picked(
+  op: NativeOp<readonly number[]>,
+  x: AnyTensor,
+  shape: Shape,
+  axis: number,
+  flag: boolean,
+  ...rest: readonly number[]
+): AnyTensor[] {
   const outputs = [
     { shape, dtype: x.dtype },
     { shape, dtype: 'int64' },
   ] as const;
-  return runMany(op, [x], outputs, [axis, flag ? 1 : 0]);
+  return runMany(op, [x], outputs, [axis, flag ? 1 : 0, ...rest]);
 }
 
 declare module '../tensor/tensor' {

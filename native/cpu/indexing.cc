@@ -164,6 +164,43 @@ HADAL_CPU_KERNEL(oneHot) {
   });
 }
 
+// The places, in row-major order, of the elements that are not 0. Blocks are counted, then each writes its own. The
+// output has room for as many as there were when it was made; what x may hold more by now is left out, and what it
+// holds less are places 0.
+HADAL_CPU_KERNEL(nonzero) {
+  const TensorView& x = cmd.input(0);
+  const TensorView& index = cmd.output(0);
+  const int64_t n = x.numel();
+  const int64_t room = index.shape[0];
+  if (room == 0) return;
+  const RowOffsets places(x, 0);
+  const bool is_packed = x.is_contiguous();
+  int64_t* to = index.as<int64_t>();
+  visit_any(cmd.name(), x.dtype, [&]<class T>() {
+    const int64_t blocks = (n + kTaskElements - 1) / kTaskElements;
+    int64_t* starts = ctx.scratch<int64_t>(blocks + 1);
+    const auto is_set = [&](int64_t i) {
+      return static_cast<Compute<T>>(x.as<T>()[is_packed ? i : places(i)]) != Compute<T>(0);
+    };
+    ctx.parallel_ranges(n, kTaskElements, [&](int64_t begin, int64_t end) {
+      int64_t count = 0;
+      for (int64_t i = begin; i < end; ++i) count += is_set(i) ? 1 : 0;
+      starts[begin / kTaskElements + 1] = count;
+    });
+    starts[0] = 0;
+    for (int64_t block = 0; block < blocks; ++block) starts[block + 1] += starts[block];
+    ctx.parallel_ranges(n, kTaskElements, [&](int64_t begin, int64_t end) {
+      int64_t at = starts[begin / kTaskElements];
+      const int64_t stop = std::min(room, starts[begin / kTaskElements + 1]);
+      for (int64_t i = begin; i < end && at < stop; ++i) {
+        to[at] = i;
+        at += is_set(i) ? 1 : 0;
+      }
+    });
+    for (int64_t at = starts[blocks]; at < room; ++at) to[at] = 0;
+  });
+}
+
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
 enum class ScatterMode : int64_t { kAssign, kAdd, kMultiply, kMax, kMin };

@@ -126,6 +126,29 @@ struct AllFold : AnyFold {
   }
 };
 
+// What norms fold.
+struct NonzeroCountFold : SumFold {
+  template <class V>
+  static V map(V x) {
+    return is_nonzero(x);
+  }
+};
+
+template <class Fold>
+struct AbsoluteFold : Fold {
+  template <class V>
+  static V map(V x) {
+    return math::abs(x);
+  }
+};
+
+struct SquareFold : SumFold {
+  template <class V>
+  static V map(V x) {
+    return x * x;
+  }
+};
+
 // T elements, A accumulators.
 template <class T, class A, class Fold>
 class FoldReducer : public Reducer {
@@ -188,17 +211,20 @@ class FoldReducer : public Reducer {
   }
 };
 
-// Y results: the totals, or with kIsMean their quotients by the number of elements.
-template <class T, class A, class Y, class Fold, bool kIsMean>
+// What becomes of a total: itself, its quotient by the number of elements, its square root.
+enum class Finish { kTotal, kMean, kRoot };
+
+template <class T, class A, class Y, class Fold, Finish kFinish>
 class FinishedFold final : public FoldReducer<T, A, Fold> {
  public:
   explicit FinishedFold(const TensorView& y) : y_(y) {}
 
   void finish(int64_t width, PartialState state, int64_t count, int64_t y_offset, int64_t y_stride) const override {
-    const A divisor = kIsMean ? static_cast<A>(count) : A(1);
     for (int64_t o = 0; o < width; ++o) {
-      const A total = state.first<A>()[o];
-      write<Y>(y_, y_offset + o * y_stride, kIsMean ? static_cast<A>(total / divisor) : total);
+      A total = state.first<A>()[o];
+      if constexpr (kFinish == Finish::kMean) total = total / static_cast<A>(count);
+      if constexpr (kFinish == Finish::kRoot) total = std::sqrt(total);
+      write<Y>(y_, y_offset + o * y_stride, total);
     }
   }
 
@@ -206,9 +232,9 @@ class FinishedFold final : public FoldReducer<T, A, Fold> {
   const TensorView& y_;
 };
 
-template <class T, class A, class Y, class Fold, bool kIsMean = false>
+template <class T, class A, class Y, class Fold, Finish kFinish = Finish::kTotal>
 void run_fold(KernelContext& ctx, const Command& cmd) {
-  const FinishedFold<T, A, Y, Fold, kIsMean> reducer(cmd.output(0));
+  const FinishedFold<T, A, Y, Fold, kFinish> reducer(cmd.output(0));
   Reduction(cmd.input(0), cmd.output(0), reducer, false).run(ctx);
 }
 
@@ -506,7 +532,21 @@ HADAL_CPU_KERNEL(argmin) { arg_extremum<MinFold>(ctx, cmd); }
 
 HADAL_CPU_KERNEL(mean) {
   visit_floating(cmd.name(), cmd.input(0).dtype,
-                 [&]<class T>() { run_fold<T, Compute<T>, T, SumFold, true>(ctx, cmd); });
+                 [&]<class T>() { run_fold<T, Compute<T>, T, SumFold, Finish::kMean>(ctx, cmd); });
+}
+
+// Order 2 sums squares of floats in double, which no square overflows.
+HADAL_CPU_KERNEL(norm) {
+  const double order = cmd.attribute(0);
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    using A = Compute<T>;
+    using Wide = std::conditional_t<std::is_same_v<T, float>, double, A>;
+    if (order == 0) run_fold<T, A, T, NonzeroCountFold>(ctx, cmd);
+    else if (order == 1) run_fold<T, A, T, AbsoluteFold<SumFold>>(ctx, cmd);
+    else if (order == 2) run_fold<T, Wide, T, SquareFold, Finish::kRoot>(ctx, cmd);
+    else if (order > 0) run_fold<T, A, T, AbsoluteFold<MaxFold>>(ctx, cmd);
+    else run_fold<T, A, T, AbsoluteFold<MinFold>>(ctx, cmd);
+  });
 }
 
 HADAL_CPU_KERNEL(varMean) {

@@ -1,4 +1,4 @@
-// sort and topk along an axis. Elements become pairs of an unsigned key, whose order is the wanted one, and their
+// sort, topk and kthValue along an axis. Elements become pairs of an unsigned key, whose order is the wanted one, and their
 // place; ties are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0
 // as 0.
 #include <algorithm>
@@ -315,6 +315,22 @@ void top_lines(KernelContext& ctx, const Lines<T>& lines) {
   }
 }
 
+// --- kthValue --------------------------------------------------------------------------------------------------------
+
+// Item k - 1 of each line, were it sorted.
+template <class T, class Item>
+void kth_of_lines(KernelContext& ctx, const Lines<T>& lines, int64_t k) {
+  const int64_t n = lines.n;
+  ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
+    Item* items = ctx.thread_scratch<Item>(n);
+    for (int64_t line = begin; line < end; ++line) {
+      lines.read(line, 0, n, items);
+      std::nth_element(items, items + k - 1, items + n);
+      lines.write(line, 0, 1, items + k - 1);
+    }
+  });
+}
+
 template <class F>
 void with_lines(const Command& cmd, F&& body) {
   visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
@@ -332,6 +348,50 @@ HADAL_CPU_KERNEL(sort) {
 }
 HADAL_CPU_KERNEL(topk) {
   with_lines(cmd, [&]<class T, class Item>(const auto& lines) { top_lines<T, Item>(ctx, lines); });
+}
+
+HADAL_CPU_KERNEL(kthValue) {
+  with_lines(cmd, [&]<class T, class Item>(const auto& lines) { kth_of_lines<T, Item>(ctx, lines, cmd.integer(2)); });
+}
+
+// --- searchSorted ----------------------------------------------------------------------------------------------------
+
+// index = how many elements of the line are below x (`right`: not above it). NaN is above every number, and a line is
+// expected in the order that sort gives it.
+template <class T, bool kRight>
+void search_lines(KernelContext& ctx, const Command& cmd) {
+  const TensorView& sorted = cmd.input(0);
+  const TensorView& x = cmd.input(1);
+  const TensorView& index = cmd.output(0);
+  const int64_t n = sorted.size(-1);
+  const int64_t stride = sorted.stride(-1);
+  const int64_t width = x.rank > 0 ? x.size(-1) : 1;
+  const RowOffsets sorted_rows(sorted, 1u << (sorted.rank - 1));
+  const RowOffsets x_places(x, 0);
+  const RowOffsets index_places(index, 0);
+  ctx.parallel_ranges(x.numel(), kTaskElements / 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* line = sorted.as<T>() + (sorted.rank > 1 ? sorted_rows(i / width) : 0);
+      const KeyOf<T> key = key_of(x.as<T>()[x_places(i)]);
+      int64_t low = 0;
+      // Without a branch on the comparison: `low` moves past half of what is left or not.
+      for (int64_t left = n; left > 0;) {
+        const int64_t half = (left + 1) / 2;
+        const KeyOf<T> probe = key_of(line[(low + half - 1) * stride]);
+        const bool is_past = kRight ? probe <= key : probe < key;
+        low += is_past ? half : 0;
+        left -= half;
+      }
+      index.as<int64_t>()[index_places(i)] = low;
+    }
+  });
+}
+
+HADAL_CPU_KERNEL(searchSorted) {
+  visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    if (cmd.flag(0)) search_lines<T, true>(ctx, cmd);
+    else search_lines<T, false>(ctx, cmd);
+  });
 }
 
 }  // namespace

@@ -144,6 +144,13 @@ void check_index_add(const Command& cmd) {
                 "the source does not fit");
 }
 
+void check_nonzero(const Command& cmd) {
+  const TensorView& index = cmd.output(0);
+  require_dtype(index.dtype == DType::kInt64, cmd, "the output needs dtype int64");
+  require_shape(index.rank == 1 && index.is_contiguous() && index.shape[0] <= cmd.input(0).numel(), cmd,
+                "the output needs to be a vector of at most as many elements as the input");
+}
+
 void check_one_hot(const Command& cmd) {
   const TensorView& index = cmd.input(0);
   const TensorView& y = cmd.output(0);

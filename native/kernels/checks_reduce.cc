@@ -48,6 +48,13 @@ void check_floating_reduction(const Command& cmd) {
   }
 }
 
+void check_norm(const Command& cmd) {
+  check_floating_reduction(cmd);
+  const double order = cmd.attribute(0);
+  require_shape(order == 0 || order == 1 || order == 2 || std::isinf(order), cmd,
+                "the order needs to be 0, 1, 2 or infinite");
+}
+
 void check_reduction_predicate(const Command& cmd) {
   require_reduced(cmd, cmd.input(0), cmd.output(0));
   require_dtype(cmd.output(0).dtype == DType::kBool, cmd, "the output needs dtype bool");
@@ -96,6 +103,28 @@ void check_topk(const Command& cmd) {
   require_shape(x.rank == 0 || y.shape[axis] <= x.shape[axis], cmd, "k is larger than the axis");
   require_dtype(y.dtype == x.dtype, cmd, "the output needs the input's dtype");
   require_int64(cmd, cmd.output(1));
+}
+
+void check_kth_value(const Command& cmd) {
+  const TensorView& x = cmd.input(0);
+  check_topk(cmd);
+  const int axis = require_axis(cmd, 0, x);
+  require_integer(cmd, 1, 0, 0, "the order is ascending");
+  const int64_t n = x.rank > 0 ? x.shape[axis] : 1;
+  require_shape(x.rank == 0 || cmd.output(0).shape[axis] == 1, cmd, "one element of each line is wanted");
+  require_integer(cmd, 2, 1, n, "k is out of the axis");
+}
+
+void check_search_sorted(const Command& cmd) {
+  const TensorView& sorted = cmd.input(0);
+  const TensorView& x = cmd.input(1);
+  const TensorView& index = cmd.output(0);
+  require_dtype(sorted.dtype == x.dtype, cmd, "inputs differ in dtype");
+  require_int64(cmd, index);
+  require_shape(same_shape(x, index), cmd, "values and output differ in shape");
+  require_shape(sorted.rank == 1 || (sorted.rank >= 1 && same_shape_except(sorted, x, x.rank - 1)), cmd,
+                "the lines need to be one, or one for each line of values");
+  require_integer(cmd, 0, 0, 1, "the side is 0 or 1");
 }
 
 }  // namespace hadal

@@ -4,12 +4,12 @@ import type { AnyTensor, DType, Shape, Tensor } from '../../../lib/index';
 import { dtypes as everyDType, isFloat } from '../../../lib/tensor/dtype';
 import { generated, mapped, ravel, type Draw, type Plain, type Sample, type Tolerance } from '../sample';
 
-type Index = Tensor<Shape, 'int64'>;
+export type Index = Tensor<Shape, 'int64'>;
 const numbers = everyDType.filter((dtype) => dtype !== 'bool');
-const read = (x: Plain, position: readonly number[]): number => x.values[ravel(position, x.shape)]!;
+export const read = (x: Plain, position: readonly number[]): number => x.values[ravel(position, x.shape)]!;
 
 /** A result whose element at a position is an element of x, or a constant. */
-function moved(
+export function moved(
   op: string,
   variant: string,
   from: Shape,
@@ -40,8 +40,13 @@ const flatTo = (from: Shape, to: Shape) => (position: number[]) => {
   }
   return at;
 };
-const reshaped = (op: string, variant: string, from: Shape, to: Shape, call: (x: AnyTensor) => AnyTensor): Sample =>
-  moved(op, variant, from, to, call, flatTo(from, to));
+export const reshaped = (
+  op: string,
+  variant: string,
+  from: Shape,
+  to: Shape,
+  call: (x: AnyTensor) => AnyTensor,
+): Sample => moved(op, variant, from, to, call, flatTo(from, to));
 
 const views: Sample[] = [
   reshaped('reshape', 'two axes', [4, 3], [2, 6], (x) => hadal.reshape(x, [2, 6])),
@@ -142,6 +147,22 @@ const views: Sample[] = [
     [0],
     (x) => hadal.slice(x, 0, 3, 2),
     () => [0],
+  ),
+  moved(
+    'slice',
+    'with a negative step',
+    [2, 7],
+    [2, 3],
+    (x) => hadal.slice(x, 1, -2, 0, -2),
+    ([a, b]) => [a!, 5 - 2 * b!],
+  ),
+  moved(
+    'slice',
+    'reversed',
+    [4],
+    [4],
+    (x) => hadal.slice(x, 0, undefined, undefined, -1),
+    ([a]) => [3 - a!],
   ),
   moved(
     'narrow',
@@ -412,7 +433,7 @@ function added(x: Plain, source: Plain, shape: Shape, place: (position: number[]
   generated(shape, (position) => (values[ravel(place(position), x.shape)]! += read(source, position)));
   return { shape: x.shape, values };
 }
-const at = (position: readonly number[], axis: number, value: number): number[] =>
+export const at = (position: readonly number[], axis: number, value: number): number[] =>
   position.map((p, a) => (a === axis ? value : p));
 
 const addressing: Addressing[] = [

@@ -12,7 +12,7 @@ const bool = (): DType => 'bool';
 const api = hadal as unknown as Record<string, (...args: unknown[]) => AnyTensor | AnyTensor[]>;
 
 /** The lines of x along `axes`, one per element of the reduced tensor, whose axes stay with size 1. */
-function lines(x: Plain, axes: readonly number[]): { shape: number[]; lines: number[][] } {
+export function lines(x: Plain, axes: readonly number[]): { shape: number[]; lines: number[][] } {
   const shape = x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   const result = Array.from({ length: count(shape) }, () => [] as number[]);
   x.values.forEach((value, flat) => {
@@ -22,7 +22,7 @@ function lines(x: Plain, axes: readonly number[]): { shape: number[]; lines: num
   return { shape, lines: result };
 }
 
-const reduced =
+export const reduced =
   (axes: readonly number[] | undefined, keep: boolean, f: (line: number[]) => number) =>
   (x: Plain): Plain => {
     const all = (axes ?? x.shape.map((_, axis) => axis)).map((axis) => (axis < 0 ? axis + x.shape.length : axis));
@@ -232,7 +232,7 @@ interface Scan {
   readonly result?: (dtype: DType) => DType;
   readonly distinct?: boolean;
 }
-const ordering = (sign: 1 | -1) => (line: number[]) =>
+export const ordering = (sign: 1 | -1) => (line: number[]) =>
   line.map((_, i) => i).sort((i, j) => sign * (line[i]! - line[j]!) || i - j);
 const values = (f: (line: number[]) => readonly number[]) => (line: number[]) => f(line).map((i) => line[i]!);
 const scans: readonly (readonly [op: string, name: string, scan: Scan])[] = [

@@ -1,0 +1,195 @@
+/** Elements by their rank along an axis: kthValue, median, quantile. */
+import { ArgumentError, ShapeError } from '../errors';
+import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
+import type { AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
+import { normalizeAxis, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { stack } from './movement';
+import { where } from './pointwise-compare';
+import { checkNotEmpty, type ReduceOptions } from './reduction';
+import { kthOp, lineAxis, picked } from './sorting';
+
+export interface KthValueOptions<A extends number = number, K extends boolean = boolean> extends ReduceOptions<K> {
+  /** The last axis unless given. */
+  readonly axis?: A;
+}
+
+/**
+ * The `k`-th smallest element of each line along an axis, counted from 1, and where it stands: `[values, indices]`. NaN counts as the largest; of
+ * equal elements the first is the smaller.
+ *
+ * @throws ShapeError when the axis is shorter than k, or is none of x; DTypeError for bool.
+ * @example
+ * kthValue(tensor([30, 10, 20]), 2)[0]; // 20
+ */
+export function kthValue<
+  S extends Shape,
+  D extends DType,
+  const A extends number = -1,
+  const K extends boolean = false,
+>(
+  x: Tensor<S, D>,
+  k: number,
+  options?: KthValueOptions<A, K>,
+): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
+export function kthValue(x: AnyTensor, k: number, options: KthValueOptions = {}): AnyTensor[] {
+  checkTensor('kthValue', x);
+  checkDType('kthValue', x.dtype, numbers);
+  const axis = lineAxis('kthValue', options.axis, x.shape);
+  const size = x.shape[axis] ?? 1;
+  if (!Number.isSafeInteger(k) || k < 1) {
+    throw new ArgumentError(`kthValue: k: got ${String(k)}, expected a positive integer`);
+  }
+  if (k > size) {
+    throw new ShapeError(
+      `kthValue: k too large: got ${k}, expected at most ${size} at axis ${axis} of ${show(x.shape)}`,
+    );
+  }
+  return kth(x, k, axis, options.keepDims);
+}
+
+function kth(x: AnyTensor, k: number, axis: number, keepDims = false): AnyTensor[] {
+  const kept = x.shape.map((size, other) => (other === axis ? 1 : size));
+  const results = picked(kthOp, x, kept, axis, false, k);
+  return keepDims ? results : results.map((result) => (x.rank === 0 ? result : result.squeeze(axis)));
+}
+
+/** x with one axis to look along: `axis`, or all of them flattened to one. */
+function lined(op: string, x: AnyTensor, axis: number | undefined): { lines: AnyTensor; along: number } {
+  checkNotEmpty(op, x, axis);
+  if (axis === undefined) return { lines: x.flatten(), along: 0 };
+  return { lines: x, along: normalizeAxis(op, axis, x.shape) };
+}
+
+/** A result with the axes of `x` that disappeared, as size 1, if they are to stay. */
+function withAxes(result: AnyTensor, x: AnyTensor, axis: number | undefined, keepDims = false): AnyTensor {
+  if (!keepDims || axis !== undefined) return result;
+  return result.reshape(x.shape.map(() => 1));
+}
+
+/**
+ * The median of each line along an axis, or of all elements: the lower one of the two in the middle where their number is even, as in PyTorch. NaN where
+ * the line has one. {@link kthValue} tells where it stands, {@link quantile} takes the mean of the two.
+ *
+ * @throws ShapeError over an axis of size 0; DTypeError for bool.
+ * @example
+ * median(tensor([[3, 1, 2], [6, 5, 4]]), 1); // [2, 5]
+ */
+export function median<
+  S extends Shape,
+  D extends DType,
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(x: Tensor<S, D>, axis?: A & Ok<AxisCheck<S, A, 'median'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, D>;
+export function median(x: AnyTensor, axis?: number, options: ReduceOptions = {}): AnyTensor {
+  checkTensor('median', x);
+  checkDType('median', x.dtype, numbers);
+  const { lines, along } = lined('median', x, axis);
+  const size = lines.shape[along]!;
+  const middle = kth(lines, Math.ceil(size / 2), along, options.keepDims)[0]!;
+  const median = isFloat(x.dtype) ? where(lines.isNaN().any(along, options), NaN, middle) : middle;
+  return withAxes(median as AnyTensor, x, axis, options.keepDims);
+}
+
+const interpolations = ['linear', 'lower', 'higher', 'midpoint', 'nearest'] as const;
+export type Interpolation = (typeof interpolations)[number];
+
+export interface QuantileOptions<K extends boolean = boolean> extends ReduceOptions<K> {
+  /** What lies between two elements: on the line between them (unless given), one of them, their mean, or the nearer one. */
+  readonly interpolation?: Interpolation;
+}
+
+/** The shape of quantiles: that of one, behind an axis for several. */
+type Quantiles<S extends Shape, Q> = Q extends number
+  ? S
+  : readonly [number, ...S] extends infer T extends Shape
+    ? T
+    : Shape;
+
+/**
+ * The element below which a share `q` of each line along an axis lies, or of all elements; several shares make a new first axis. NaN where the line has
+ * one. Integers and bool give float32.
+ *
+ * @throws ShapeError over an axis of size 0; ArgumentError for a share outside [0, 1].
+ * @example
+ * quantile(tensor([1, 2, 3, 4]), [0.5, 1]); // [2.5, 4]
+ */
+export function quantile<
+  S extends Shape,
+  D extends DType,
+  const Q extends number | readonly number[],
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(
+  x: Tensor<S, D>,
+  q: Q,
+  axis?: A & Ok<AxisCheck<S, A, 'quantile'>>,
+  options?: QuantileOptions<K>,
+): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
+export function quantile(
+  x: AnyTensor,
+  q: number | readonly number[],
+  axis?: number,
+  options: QuantileOptions = {},
+): AnyTensor {
+  checkTensor('quantile', x);
+  const { interpolation = 'linear', keepDims = false } = options;
+  if (!interpolations.includes(interpolation)) {
+    throw new ArgumentError(
+      `quantile: interpolation: got ${String(interpolation)}, expected ${interpolations.join(', ')}`,
+    );
+  }
+  const shares: readonly unknown[] = Array.isArray(q) ? q : [q];
+  if (shares.length === 0 || !shares.every((share) => typeof share === 'number' && share >= 0 && share <= 1)) {
+    throw new ArgumentError(`quantile: q: got ${shares.map(String).join(', ')}, expected numbers in [0, 1]`);
+  }
+  const { lines, along } = lined('quantile', x, axis);
+  const last = lines.shape[along]! - 1;
+  const sorted = lines.cast(toFloat(x.dtype)).sort({ axis: along })[0] as AnyTensor;
+  const at = (place: number): AnyTensor => sorted.narrow(along, place, 1);
+  const largest = at(last).detach();
+  const results = (shares as number[]).map((share) => {
+    const place = share * last;
+    const below = Math.floor(place);
+    const between = {
+      linear: () => at(below).lerp(at(below + 1), place - below) as AnyTensor,
+      lower: () => at(below),
+      higher: () => at(below + 1),
+      midpoint: () => at(below).lerp(at(below + 1), 0.5) as AnyTensor,
+      nearest: () => at(halfToEven(place)),
+    };
+    const value = place === below ? at(below) : between[interpolation]();
+    const result = where(largest.isNaN(), largest, value) as AnyTensor;
+    return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
+  });
+  return Array.isArray(q) ? stack(results) : results[0]!;
+}
+
+function halfToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    kthValue<const A extends number = -1, const K extends boolean = false>(
+      k: number,
+      options?: KthValueOptions<A, K>,
+    ): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
+    median<const A extends number | undefined = undefined, const K extends boolean = false>(
+      axis?: A & Ok<AxisCheck<S, A, 'median'>>,
+      options?: ReduceOptions<K>,
+    ): Tensor<Reduce<S, A, K>, D>;
+    quantile<
+      const Q extends number | readonly number[],
+      const A extends number | undefined = undefined,
+      const K extends boolean = false,
+    >(
+      q: Q,
+      axis?: A & Ok<AxisCheck<S, A, 'quantile'>>,
+      options?: QuantileOptions<K>,
+    ): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
+  }
+}
+installMethods({ kthValue, median, quantile });
