@@ -6,6 +6,7 @@ export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';
 export * from './random';
 export { renderDigits, type RenderedDigits } from './rendered-digits';
 export * from './samplers';
+export * as text from './text';
 export {
   openIterableWorkers,
   openWorkers,
