@@ -9,6 +9,8 @@ export { keep, scope } from './tensor/scope';
 export { getRandomState, manualSeed, setRandomState, type RandomState } from './runtime/random';
 export {
   devices,
+  setDefaultDevice,
+  getDefaultDevice,
   memory,
   resetPeakMemory,
   releaseMemory,
@@ -16,6 +18,9 @@ export {
   setNumThreads,
   getNumThreads,
   synchronize,
+  type Device,
+  type DeviceInfo,
+  type MemoryInfo,
 } from './runtime/device';
 export * from './ops';
 export * from './autograd';

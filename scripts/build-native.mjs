@@ -1,14 +1,16 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels v4] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
+//                                [--cuda 90a]
 //
-// --levels builds a subset of the instruction-set levels, which is quicker while a kernel is being written.
+// --levels builds a subset of the instruction-set levels, which is quicker while a kernel is being written. --cuda builds the CUDA
+// backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findOpenBlas } from './openblas.mjs';
@@ -51,12 +53,19 @@ function cmakeJs(name, command, ...options) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+/** The path of nvcc: on the PATH, in CUDA_PATH or where NVIDIA's packages put it; undefined when there is none. */
+export function findNvcc() {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), join(process.env.CUDA_PATH ?? '/usr/local/cuda', 'bin')];
+  return folders.map((folder) => join(folder, 'nvcc')).find(existsSync);
+}
+
 function main() {
   const { values } = parseArgs({
     options: {
       levels: { type: 'string', default: 'all' },
       sanitize: { type: 'string', default: 'OFF' },
       debug: { type: 'boolean', default: false },
+      cuda: { type: 'string', default: 'OFF' },
       name: { type: 'string', default: 'release' },
       out: { type: 'string', default: 'build/Release' },
     },
@@ -64,6 +73,10 @@ function main() {
   const openBlas = findOpenBlas();
   if (!openBlas) {
     console.error('libopenblas.a not found: run `npm run setup`, or set OPENBLAS_LIBRARY to its path');
+    process.exit(1);
+  }
+  if (values.cuda !== 'OFF' && !findNvcc()) {
+    console.error('nvcc not found: install the CUDA toolkit, or set CUDA_PATH to where it is');
     process.exit(1);
   }
   const out = resolve(root, values.out);
@@ -78,6 +91,8 @@ function main() {
     `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${out}`,
     `--CDOPENBLAS_LIBRARY=${openBlas}`,
     `--CDHADAL_CPU_LEVELS=${values.levels.replaceAll(',', ';')}`,
+    `--CDHADAL_CUDA=${values.cuda.replaceAll(',', ';')}`,
+    ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
     `--CDHADAL_SANITIZE=${values.sanitize}`,
   );
   cmakeJs(values.name, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);

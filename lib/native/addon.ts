@@ -24,15 +24,26 @@ export interface NativeAddon {
   write(slot: number, generation: number, byteOffset: number, source: ArrayBufferView): void;
   read(slot: number, generation: number, byteOffset: number, target: ArrayBuffer): Promise<ArrayBuffer>;
   readSync(slot: number, generation: number, byteOffset: number, target: ArrayBuffer): void;
+  /** Copies `bytes` bytes to the start of a storage on another device, in the order of both streams. */
+  transfer(
+    slot: number,
+    generation: number,
+    byteOffset: number,
+    bytes: number,
+    toSlot: number,
+    toGeneration: number,
+  ): void;
   /** Waits for the device's stream and throws the error it kept, if any. */
   synchronize(device: number): void;
 
   memory(device: number): NativeMemory;
   resetPeak(device: number): void;
   releaseCache(device: number): void;
-  setMemoryLimit(bytes: number): void;
+  setMemoryLimit(device: number, bytes: number): void;
   setThreadCount(count: number): void;
   threadCount(): number;
+  /** What CUDA devices there are; when there are none, `remedy` says why. */
+  cudaDevices(): { readonly devices: readonly string[]; readonly remedy: string };
 }
 
 export interface NativeMemory {

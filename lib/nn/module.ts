@@ -3,8 +3,8 @@
  * registered. Names in state dicts are PyTorch's: the path of fields in snake_case, such as `layers.0.running_mean`.
  */
 import { ArgumentError, ShapeError } from '../errors';
-import type { DType } from '../tensor/dtype';
-import { isFloat } from '../tensor/dtype';
+import type { Device } from '../runtime/device';
+import { isDType, isFloat, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -147,15 +147,22 @@ export abstract class Module {
     return this;
   }
 
-  /** Converts floating parameters and buffers to `dtype`. Make the optimizer afterwards: those converted are new tensors. */
-  to(dtype: DType): this {
-    if (!isFloat(dtype)) throw new ArgumentError(`to: dtype: got ${String(dtype)}, expected a floating dtype`);
+  /**
+   * Moves parameters and buffers to a device, or converts the floating ones to a dtype. Make the optimizer afterwards: those moved or
+   * converted are new tensors.
+   */
+  to(target: Device | DType): this {
+    const dtype = isDType(target) ? target : undefined;
+    if (dtype !== undefined && !isFloat(dtype)) {
+      throw new ArgumentError(`to: dtype: got ${dtype}, expected a floating dtype`);
+    }
     const converted = new Map<AnyTensor, AnyTensor>();
     const convert = (tensor: AnyTensor): AnyTensor => {
-      if (!isFloat(tensor.dtype) || tensor.dtype === dtype) return tensor;
+      if (dtype !== undefined && !isFloat(tensor.dtype)) return tensor;
       const done = converted.get(tensor);
       if (done !== undefined) return done;
-      const value = noGrad(() => tensor.cast(dtype) as AnyTensor);
+      const value: AnyTensor = noGrad(() => tensor.to(target as Device));
+      if (value === tensor) return tensor;
       const result =
         tensor instanceof Parameter ? new Parameter(value, { requiresGrad: tensor.requiresGrad }) : value.keep();
       converted.set(tensor, result);

@@ -1,11 +1,13 @@
 /** Copies and conversions: contiguous, clone, casts, and writing into existing tensors. */
 import { ArgumentError, ShapeError } from '../errors';
-import type { DType } from '../tensor/dtype';
-import { isDType } from '../tensor/dtype';
+import { deviceNumber, type Device } from '../runtime/device';
+import { callNative, native } from '../runtime/native';
+import { allocateStorage } from '../runtime/storage';
+import { bytesOf, isDType, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
-import { compacted, type Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, installMethods, run, runInto } from './define';
+import { compacted, contiguousTensor, type Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
+import { allDTypes, checkTensor, defineOp, installMethods, recorded, run, runInto, type ViewOp } from './define';
 
 const copyOp = defineOp<DType>('copy', {
   dtypes: allDTypes,
@@ -39,6 +41,33 @@ export function cast<S extends Shape, D extends DType>(x: Tensor<S, DType>, dtyp
   return run(copyOp, [x], x.shape, dtype, [], x.dtype) as unknown as Tensor<S, D>;
 }
 
+// No view: its elements lie elsewhere. The context is the device of the input, where the gradient goes back to.
+const transferred: ViewOp<Device> = { name: 'to', gradient: (g, { context }) => [g.to(context)] };
+
+/**
+ * `x` on another device or in another dtype; `x` itself if it is there already. Copies between devices wait for neither of them. Gradients
+ * go back where they came from.
+ *
+ * @throws DeviceError when there is no such device.
+ * @example
+ * tensor([1, 2]).to('cpu').to('float64').dtype; // 'float64'
+ */
+export function to<S extends Shape, D extends DType>(x: Tensor<S, D>, device: Device): Tensor<S, D>;
+export function to<S extends Shape, D extends DType>(x: Tensor<S, DType>, dtype: D): Tensor<S, D>;
+export function to(x: AnyTensor, target: Device | DType): AnyTensor {
+  checkTensor('to', x);
+  if (isDType(target)) return cast(x, target) as AnyTensor;
+  const device = deviceNumber('to', target);
+  if (device === x.storage.device) return x;
+  const source = contiguous(x.detach());
+  const bytes = x.size * bytesOf(x.dtype);
+  const storage = allocateStorage(device, bytes, 'to');
+  const { slot, generation } = source.storage;
+  const start = source.offset * bytesOf(x.dtype);
+  callNative(() => native.transfer(slot, generation, start, bytes, storage.slot, storage.generation), 'to');
+  return recorded(transferred, x, contiguousTensor(storage, x.dtype, x.shape), x.device);
+}
+
 /** Writes `source`, broadcast and converted, into `x` in place. Answers `x`. */
 export function copy_<T extends AnyTensor>(x: T, source: Operand): T {
   checkTensor('copy_', x);
@@ -61,8 +90,10 @@ declare module '../tensor/tensor' {
     contiguous(): Tensor<S, D>;
     clone(): Tensor<S, D>;
     cast<E extends DType>(dtype: E): Tensor<S, E>;
+    to(device: Device): Tensor<S, D>;
+    to<E extends DType>(dtype: E): Tensor<S, E>;
     copy_(source: Operand): this;
   }
 }
 
-installMethods({ contiguous, clone, cast, copy_ });
+installMethods({ contiguous, clone, cast, to, copy_ });

@@ -1,6 +1,6 @@
 /** Tensors out of nothing and out of data: filled, counted, and from arrays. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
-import { deviceNumber, type Device } from '../runtime/device';
+import { deviceNumber, getDefaultDevice, type Device } from '../runtime/device';
 import { callNative, native } from '../runtime/native';
 import { allocateStorage } from '../runtime/storage';
 import {
@@ -33,7 +33,7 @@ export interface CreationOptions<D extends DType = DType> {
 
 /** The options with their defaults, checked. */
 export function creation(op: string, options: CreationOptions | undefined, otherwise: DType = 'float32') {
-  const { dtype = otherwise, device = 'cpu', requiresGrad = false } = options ?? {};
+  const { dtype = otherwise, device = getDefaultDevice(), requiresGrad = false } = options ?? {};
   if (!isDType(dtype)) throw new ArgumentError(`${op}: dtype: got ${describe(dtype)}, expected ${dtypes.join(', ')}`);
   if (requiresGrad && !isFloat(dtype)) {
     throw new ArgumentError(`${op}: requiresGrad: got dtype ${dtype}, expected a floating dtype`);

@@ -309,6 +309,11 @@ export function view<Context>(
   context: Context,
 ): AnyTensor {
   const output = new Tensor(x.storage, x.dtype, shape, strides, offset, isContiguous(shape, strides)) as AnyTensor;
+  return recorded(op, x, output, context);
+}
+
+/** Records `output`, which no command made from `x`, as its image under `op`. */
+export function recorded<Context>(op: ViewOp<Context>, x: AnyTensor, output: AnyTensor, context: Context): AnyTensor {
   if (recording.enabled && x.edge !== undefined) recordNode(op, [x], output, undefined, context);
   return output;
 }

@@ -17,12 +17,42 @@ export function deviceNumber(op: string, device: Device): number {
 /** What `devices()` tells of a device. */
 export interface DeviceInfo {
   readonly name: Device;
+  readonly available: boolean;
+  /** What it is or, where it is not available, why not and what helps. */
   readonly description: string;
 }
 
-/** The devices of this machine, the CPU first. */
+/**
+ * The devices of this machine, the CPU first. Where no CUDA device can be used, one entry says why.
+ *
+ * @example
+ * devices()[0].name; // 'cpu'
+ */
 export function devices(): DeviceInfo[] {
-  return [{ name: 'cpu', description: `${native.threadCount()} threads, instruction set ${native.cpuLevel}` }];
+  const cpu = `${native.threadCount()} threads, instruction set ${native.cpuLevel}`;
+  const cuda = native.cudaDevices();
+  return [
+    { name: 'cpu', available: true, description: cpu },
+    ...cuda.devices.map((description, i) => ({ name: `cuda:${i}`, available: true, description }) as const),
+    ...(cuda.devices.length > 0 ? [] : [{ name: 'cuda', available: false, description: cuda.remedy } as const]),
+  ];
+}
+
+let defaultDevice: Device = 'cpu';
+
+/**
+ * Makes `device` the one where tensors are created when no other is asked for.
+ *
+ * @throws DeviceError when there is no such device.
+ */
+export function setDefaultDevice(device: Device): void {
+  callNative(() => native.synchronize(deviceNumber('setDefaultDevice', device)), 'setDefaultDevice');
+  defaultDevice = device;
+}
+
+/** Where tensors are created when no device is asked for. */
+export function getDefaultDevice(): Device {
+  return defaultDevice;
 }
 
 /** Memory of one device, in bytes. */
@@ -45,27 +75,27 @@ export interface MemoryInfo {
  * @example
  * memory().liveBytes;
  */
-export function memory(device: Device = 'cpu'): MemoryInfo {
+export function memory(device: Device = defaultDevice): MemoryInfo {
   const { storages, ...bytes } = native.memory(deviceNumber('memory', device));
   return { ...bytes, tensors: storages };
 }
 
 /** Starts `peakBytes` of {@link memory} anew. */
-export function resetPeakMemory(device: Device = 'cpu'): void {
+export function resetPeakMemory(device: Device = defaultDevice): void {
   native.resetPeak(deviceNumber('resetPeakMemory', device));
 }
 
 /** Gives memory that is kept for reuse back to the system. Waits for the device. */
-export function releaseMemory(device: Device = 'cpu'): void {
+export function releaseMemory(device: Device = defaultDevice): void {
   native.releaseCache(deviceNumber('releaseMemory', device));
 }
 
-/** Bounds the memory that tensors of all threads may take, in bytes; nine tenths of the machine's unless set. */
-export function setMemoryLimit(bytes: number): void {
+/** Bounds the memory that tensors of all threads may take on a device, in bytes; nine tenths of the machine's unless set. */
+export function setMemoryLimit(bytes: number, device: Device = 'cpu'): void {
   if (!Number.isSafeInteger(bytes) || bytes <= 0) {
     throw new ArgumentError(`setMemoryLimit: bytes: got ${String(bytes)}, expected a positive integer`);
   }
-  native.setMemoryLimit(bytes);
+  native.setMemoryLimit(deviceNumber('setMemoryLimit', device), bytes);
 }
 
 /** Sets how many threads kernels use, in the whole process. Results do not depend on it. */
@@ -82,6 +112,6 @@ export function getNumThreads(): number {
 }
 
 /** Waits, blocking, until the device has done everything asked of it so far, and throws what went wrong there. */
-export function synchronize(device: Device = 'cpu'): void {
+export function synchronize(device: Device = defaultDevice): void {
   callNative(() => native.synchronize(deviceNumber('synchronize', device)), 'synchronize');
 }

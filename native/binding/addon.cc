@@ -5,6 +5,7 @@
 #include "binding/decode.h"
 #include "binding/environment.h"
 #include "runtime/cpu_levels.h"
+#include "runtime/cuda_library.h"
 #include "runtime/thread_pool.h"
 
 namespace hadal {
@@ -151,7 +152,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   result.Set("cachedBytes", static_cast<double>(statistics.cached));
   result.Set("peakBytes", static_cast<double>(statistics.peak));
   result.Set("storages", static_cast<double>(statistics.storages));
-  result.Set("availableBytes", static_cast<double>(backend.available_memory()));
+  result.Set("availableBytes", static_cast<double>(backend.source().available()));
   return result;
 }
 
@@ -163,8 +164,35 @@ void release_cache(const Napi::CallbackInfo& info) {
   environment_of(info).backend(info[0].As<Napi::Number>().Int32Value()).release_cache();
 }
 
+// setMemoryLimit(device, bytes)
 void set_memory_limit(const Napi::CallbackInfo& info) {
-  Allocator::set_limit(static_cast<size_t>(info[0].As<Napi::Number>().Int64Value()));
+  Backend& backend = environment_of(info).backend(info[0].As<Napi::Number>().Int32Value());
+  backend.source().set_limit(static_cast<size_t>(info[1].As<Napi::Number>().Int64Value()));
+}
+
+// transfer(slot, generation, byteOffset, bytes, toSlot, toGeneration): copies between storages of two devices.
+void transfer(const Napi::CallbackInfo& info) {
+  Storage& from = storage_argument(info, "to");
+  const int64_t offset = info[2].As<Napi::Number>().Int64Value();
+  const auto bytes = static_cast<size_t>(info[3].As<Napi::Number>().Int64Value());
+  Storage* to = environment_of(info).storages().find(uint32_argument(info, 4), uint32_argument(info, 5));
+  if (to == nullptr) throw Error(ErrorCode::kDisposed, "to: the tensor was released");
+  check_range(from, offset, bytes, "to");
+  check_range(*to, 0, bytes, "to");
+  auto* transfer = new Transfer(bytes);
+  from.backend->read(from.block.data + offset, bytes, transfer->bytes(), transfer, nullptr);
+  to->backend->receive(to->block, 0, transfer);
+}
+
+// What devices() tells: the names of the CUDA devices, or why there are none.
+Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
+  const CudaLibrary& cuda = cuda_library();
+  Napi::Object result = Napi::Object::New(info.Env());
+  Napi::Array devices = Napi::Array::New(info.Env());
+  for (int i = 0; i < cuda.device_count; ++i) devices.Set(static_cast<uint32_t>(i), cuda.describe(i));
+  result.Set("devices", devices);
+  result.Set("remedy", cuda.remedy);
+  return result;
 }
 
 void set_thread_count(const Napi::CallbackInfo& info) {
@@ -206,6 +234,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("setMemoryLimit", guarded<set_memory_limit>);
   add("setThreadCount", guarded<set_thread_count>);
   add("threadCount", guarded<thread_count>);
+  add("transfer", guarded<transfer>);
+  add("cudaDevices", guarded<cuda_devices>);
   exports.Set("cpuLevel", cpu_level().name);
   exports.Set("opsFingerprint", Napi::Number::New(env, ops_fingerprint()));
   return exports;

@@ -5,6 +5,7 @@
 
 #include "runtime/cpu_levels.h"
 #include "runtime/cpu_stream.h"
+#include "runtime/cuda_library.h"
 
 namespace hadal {
 
@@ -36,9 +37,22 @@ Environment* Environment::create(Napi::Env env) {
   return environment;
 }
 
+Backend& Environment::open(int device) {
+  const CudaLibrary& cuda = cuda_library();
+  if (device < 0 || device > cuda.device_count) {
+    const std::string remedy = cuda.device_count == 0 ? "; " + cuda.remedy : "";
+    throw Error(ErrorCode::kDevice, "no such device: got cuda:" + std::to_string(device - 1) + ", this machine has " +
+                                        std::to_string(cuda.device_count) + " CUDA devices" + remedy);
+  }
+  backends_.resize(std::max(backends_.size(), static_cast<size_t>(device) + 1));
+  backends_[static_cast<size_t>(device)] = cuda.open(device - 1);
+  return *backends_[static_cast<size_t>(device)];
+}
+
 void Environment::close() {
   closed_ = true;
   backends_.clear();  // waits for running kernels; nothing touches JS memory after this
+  for (PendingRead* read : finished_reads_) delete read;
   words_owner_.Reset();
   unreference();
 }
@@ -62,7 +76,7 @@ Block Environment::allocate(Backend& backend, size_t bytes) {
   if (block.data == nullptr) {
     throw Error(ErrorCode::kOutOfMemory, "out of memory: got " + std::to_string(bytes) +
                                              " bytes wanted, expected at most " +
-                                             std::to_string(backend.available_memory()) + " free; " +
+                                             std::to_string(backend.source().available()) + " free; " +
                                              std::to_string(backend.memory().live) + " are in live tensors");
   }
   return block;
@@ -128,6 +142,12 @@ void Environment::read_done(void* token) {
   if (first) napi_call_threadsafe_function(settle_, nullptr, napi_tsfn_nonblocking);
 }
 
+// Happens only while the environment closes, when no promise can be settled any more: close() frees it, on the JS thread.
+void Environment::read_dropped(void* token) {
+  std::lock_guard lock(reads_mutex_);
+  finished_reads_.push_back(static_cast<PendingRead*>(token));
+}
+
 void Environment::settle_reads() {
   if (closed_) return;
   std::vector<PendingRead*> finished;
@@ -154,7 +174,7 @@ void Environment::settle_reads() {
 void Environment::read_sync(Backend& backend, const std::byte* from, size_t bytes, void* to) {
   backend.synchronize();
   throw_stream_error(backend);
-  if (bytes != 0) std::memcpy(to, from, bytes);
+  backend.read_idle(from, bytes, to);
 }
 
 }  // namespace hadal

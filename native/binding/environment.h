@@ -23,9 +23,10 @@ class Environment final : private ReadListener {
   size_t word_count() const { return word_count_; }
 
   StorageTable& storages() { return storages_; }
+  // 0 is the CPU, 1 + i the CUDA device i, which opens at its first use. Throws Error where there is none.
   Backend& backend(int device) {
-    if (device < 0 || device >= static_cast<int>(backends_.size())) throw Error(ErrorCode::kDevice, "no such device");
-    return *backends_[device];
+    const auto i = static_cast<size_t>(device);
+    return i < backends_.size() && backends_[i] != nullptr ? *backends_[i] : open(device);
   }
 
   // Memory for a new storage; tries again with an emptied cache before it throws kOutOfMemory.
@@ -50,7 +51,9 @@ class Environment final : private ReadListener {
   void close();
   void unreference();
   void adjust_external_memory(int64_t change);
+  Backend& open(int device);
   void read_done(void* token) override;
+  void read_dropped(void* token) override;
   void settle_reads();
   static void finalize_storage(node_api_basic_env env, void* data, void* hint);
 

@@ -1,10 +1,12 @@
-// The caching allocator of the CPU stream. Ordered by the stream: a freed block may be handed out again at once, because
+// The caching allocator of a stream. Ordered by the stream: a freed block may be handed out again at once, because
 // every later use comes later in the stream. One per environment, used on its JS thread only.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "runtime/memory_source.h"
 
 namespace hadal {
 
@@ -23,7 +25,7 @@ struct Block {
 
 class Allocator {
  public:
-  Allocator() = default;
+  explicit Allocator(MemorySource& source) : source_(source) {}
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
@@ -37,18 +39,13 @@ class Allocator {
   const MemoryStatistics& statistics() const { return statistics_; }
   void reset_peak() { statistics_.peak = statistics_.live; }
 
-  // Bytes the whole process may still map, by the limit and by what the system has available.
-  static size_t available();
-  static void set_limit(size_t bytes);
-  static size_t limit();
-
  private:
   static int size_class(size_t bytes);
   static size_t class_size(int size_class);
-  Block map(size_t bytes);
 
+  MemorySource& source_;
   std::vector<std::vector<Block>> free_lists_;
-  std::vector<Block> slabs_;  // mappings that small blocks are cut from
+  std::vector<std::byte*> slabs_;  // mappings that small blocks are cut from
   size_t slab_used_ = 0;
   MemoryStatistics statistics_;
 };

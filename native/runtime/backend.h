@@ -8,6 +8,7 @@
 
 #include "runtime/allocator.h"
 #include "runtime/command.h"
+#include "runtime/transfer.h"
 
 namespace hadal {
 
@@ -15,16 +16,6 @@ namespace hadal {
 struct StreamError {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;
-  uint64_t sequence = 0;
-};
-
-// Told, on a thread of the device, that a read has arrived.
-class ReadListener {
- public:
-  virtual void read_done(void* token) = 0;
-
- protected:
-  ~ReadListener() = default;
 };
 
 class Backend {
@@ -39,7 +30,7 @@ class Backend {
   virtual void release_cache() = 0;  // waits for the stream
   virtual const MemoryStatistics& memory() const = 0;
   virtual void reset_peak() = 0;
-  virtual size_t available_memory() const = 0;
+  virtual MemorySource& source() const = 0;
 
   // The command to fill next; waits while the queue is full. It runs after commit(), or never if that is not called.
   virtual Command& next_command() = 0;
@@ -49,6 +40,10 @@ class Backend {
   // listener->read_done(token) when they are there.
   virtual void write(const Block& block, size_t offset, const void* from, size_t bytes) = 0;
   virtual void read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) = 0;
+  // The same at once, on the JS thread, after synchronize().
+  virtual void read_idle(const std::byte* from, size_t bytes, void* to) = 0;
+  // Waits, in stream order, for what another device sends, and copies it into the block. Takes the transfer over.
+  virtual void receive(const Block& block, size_t offset, Transfer* transfer) = 0;
 
   // Waits until everything submitted so far has run.
   virtual void synchronize() = 0;

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "runtime/addon_folder.h"
+
 namespace hadal {
 
 namespace {
@@ -25,13 +27,6 @@ std::vector<std::string> levels_of_this_processor() {
   levels.push_back("neon");
 #endif
   return levels;
-}
-
-std::string addon_folder() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<const void*>(&addon_folder), &info) == 0) return ".";
-  const std::string path = info.dli_fname;
-  return path.substr(0, path.find_last_of('/'));
 }
 
 CpuLevel load() {

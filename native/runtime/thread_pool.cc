@@ -6,6 +6,8 @@
 #include <memory>
 #include <new>
 
+#include "runtime/spin.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -26,14 +28,6 @@ struct Scratch {
 thread_local Scratch scratch;
 
 }  // namespace
-
-void spin_pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 ThreadPool& ThreadPool::instance() {
   static ThreadPool pool;

@@ -57,7 +57,4 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-// One short pause of a spinning thread.
-void spin_pause();
-
 }  // namespace hadal

@@ -1,0 +1,259 @@
+#include "cuda/cuda_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "cuda/device_memory.h"
+
+namespace hadal::cuda {
+
+namespace {
+
+// Commands between two looks at how far the device has got; a look costs about a microsecond.
+constexpr uint64_t kMilestoneInterval = 32;
+
+// A failed call leaves the whole process without the device, and every later call reports it again.
+bool is_lost(cudaError_t status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorUnknown: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& kernels)
+    : kernels_(kernels), allocator_(device_memory(device.index)) {
+  device_ = device;
+  check(cudaSetDevice(device.index));
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  check(cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking));
+  check(cudaStreamCreateWithFlags(&download_, cudaStreamNonBlocking));
+  check(cudaEventCreateWithFlags(&ordering_, cudaEventDisableTiming));
+  check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(Fault), cudaHostAllocMapped));
+  std::memset(fault_, 0, sizeof(Fault));
+  start();
+}
+
+CudaStream::~CudaStream() {
+  stop();
+  cudaSetDevice(device_.index);
+  for (cudaStream_t stream : {upload_, stream_, download_}) {
+    cudaStreamSynchronize(stream);
+    cudaStreamDestroy(stream);
+  }
+  cudaEventDestroy(ordering_);
+  for (const Milestone& milestone : milestones_) cudaEventDestroy(milestone.event);
+  for (cudaEvent_t event : spare_events_) cudaEventDestroy(event);
+  cudaFreeHost(fault_);
+}
+
+void CudaStream::check(cudaError_t status) {
+  if (status != cudaSuccess) fail(status);
+}
+
+void CudaStream::fail(cudaError_t status) const {
+  cudaGetLastError();
+  const std::string device = "cuda:" + std::to_string(device_.index);
+  if (is_lost(status)) {
+    throw Error(ErrorCode::kDevice, device + ": the device context is lost (" + cudaGetErrorString(status) +
+                                        "): got an error in an earlier op, expected none; restart the process");
+  }
+  throw Error(ErrorCode::kDevice, device + ": " + cudaGetErrorString(status));
+}
+
+MemorySource& CudaStream::source() const { return device_memory(device_.index); }
+
+Block CudaStream::allocate(size_t bytes) { return allocator_.allocate(bytes); }
+
+void CudaStream::release_cache() {
+  synchronize();
+  allocator_.release_cache();
+}
+
+// Large uploads go in pieces, so that the first moves while the second is copied into pinned memory.
+void CudaStream::write(const Block& block, size_t offset, const void* from, size_t bytes) {
+  const bool idle = device_completed_.load(std::memory_order_acquire) >= block.freed_at;
+  for (size_t done = 0; done < bytes;) {
+    const size_t piece = std::min(bytes - done, PinnedPool::kPiece);
+    std::byte* staged = pinned_.acquire(piece);
+    if (staged == nullptr) throw Error(ErrorCode::kOutOfMemory, "out of pinned host memory");
+    std::memcpy(staged, static_cast<const std::byte*>(from) + done, piece);
+    commit_copy({block.data + offset + done, staged, piece, staged, nullptr, nullptr, nullptr, idle});
+    done += piece;
+  }
+}
+
+void CudaStream::read_idle(const std::byte* from, size_t bytes, void* to) {
+  if (bytes == 0) return;
+  check(cudaSetDevice(device_.index));
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost));
+}
+
+void CudaStream::synchronize() {
+  wait_until_empty();
+  cudaSetDevice(device_.index);
+  for (cudaStream_t stream : {stream_, download_}) {
+    const cudaError_t status = cudaStreamSynchronize(stream);
+    if (status != cudaSuccess) {
+      try {
+        fail(status);
+      } catch (const Error& error) {
+        keep_error(error.code(), error.what());
+      }
+    }
+  }
+}
+
+bool CudaStream::take_error(StreamError& error) {
+  if (CommandQueue::take_error(error)) return true;
+  const auto* raised = static_cast<volatile unsigned*>(&fault_->raised);
+  if (*raised != 2) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const std::string op = std::string(fault_->op) + ": ", index = std::to_string(fault_->index),
+                    position = std::to_string(fault_->position);
+  error.code = ErrorCode::kIndex;
+  switch (fault_->kind) {
+    case FaultKind::kDivisionByZero: error.message = op + "integer division by zero"; break;
+    case FaultKind::kTargetOutOfRange:
+      error.message = op + "target " + index + " at position " + position + " out of range for " +
+                      std::to_string(fault_->size) + " classes";
+      break;
+    case FaultKind::kIndexOutOfRange:
+      error.message = op + "index " + index + " at position " + position + " out of range for " +
+                      std::to_string(fault_->size) + " " + fault_->what;
+      break;
+  }
+  fault_->raised = 0;
+  return true;
+}
+
+BlasLt* CudaStream::blas() { return nullptr; }
+
+// --- On the queue's thread ---------------------------------------------------------------------------------------------
+
+void CudaStream::run_command(const Command& command) {
+  cudaSetDevice(device_.index);  // of this thread; a few nanoseconds when it is already
+  scratch_.reset();
+  kernels_.find(command.op)(*this, command);
+  mark_progress();
+}
+
+// Events are polled only here, so progress is noticed while there is work; an idle device is known to be so by synchronize().
+void CudaStream::mark_progress() {
+  if (++since_milestone_ < kMilestoneInterval) return;
+  since_milestone_ = 0;
+  while (!milestones_.empty() && cudaEventQuery(milestones_.front().event) == cudaSuccess) {
+    device_completed_.store(milestones_.front().sequence, std::memory_order_release);
+    spare_events_.push_back(milestones_.front().event);
+    milestones_.pop_front();
+  }
+  cudaEvent_t event;
+  if (spare_events_.empty()) {
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  } else {
+    event = spare_events_.back();
+    spare_events_.pop_back();
+  }
+  check(cudaEventRecord(event, stream_));
+  milestones_.push_back({event, running()});
+}
+
+void CudaStream::order(cudaStream_t earlier, cudaStream_t later) {
+  check(cudaEventRecord(ordering_, earlier));
+  check(cudaStreamWaitEvent(later, ordering_, 0));
+}
+
+void CudaStream::run_copy(const Copy& copy) {
+  try {
+    check(cudaSetDevice(device_.index));
+    if (copy.listener != nullptr) copy_to_host(copy);
+    else copy_to_device(copy);
+  } catch (const Error& error) {
+    keep_error(error.code(), error.what());
+    if (copy.listener != nullptr) copy.listener->read_done(copy.token);  // which finds the error
+  }
+}
+
+void CudaStream::discard(const Copy& copy) {
+  if (copy.staged != nullptr) pinned_.release(copy.staged);
+}
+
+void CudaStream::copy_to_device(const Copy& copy) {
+  if (copy.staged != nullptr) {
+    cudaStream_t stream = copy.to_idle_memory ? upload_ : stream_;
+    const cudaError_t status = cudaMemcpyAsync(copy.to, copy.from, copy.bytes, cudaMemcpyHostToDevice, stream);
+    pinned_.release_after(copy.staged, stream);
+    check(status);
+    if (copy.to_idle_memory) order(upload_, stream_);
+    return;
+  }
+  // From another device: through pinned memory in pieces.
+  for (size_t done = 0; done < copy.bytes;) {
+    const size_t piece = std::min(copy.bytes - done, PinnedPool::kPiece);
+    std::byte* staged = pinned_.acquire(piece);
+    if (staged == nullptr) throw Error(ErrorCode::kOutOfMemory, "to: out of pinned host memory");
+    std::memcpy(staged, static_cast<const std::byte*>(copy.from) + done, piece);
+    const cudaError_t status =
+        cudaMemcpyAsync(static_cast<std::byte*>(copy.to) + done, staged, piece, cudaMemcpyHostToDevice, stream_);
+    pinned_.release_after(staged, stream_);
+    check(status);
+    done += piece;
+  }
+}
+
+namespace {
+
+// What the driver's thread does when a piece has arrived in pinned memory.
+struct Arrival {
+  PinnedPool* pool;
+  std::byte* staged;
+  void* to;
+  size_t bytes;
+  ReadListener* listener;  // null but for the last piece
+  void* token;
+};
+void arrive(void* data) {
+  auto* arrival = static_cast<Arrival*>(data);
+  if (arrival->bytes != 0) {
+    std::memcpy(arrival->to, arrival->staged, arrival->bytes);
+    arrival->pool->release(arrival->staged);
+  }
+  if (arrival->listener != nullptr) arrival->listener->read_done(arrival->token);
+  delete arrival;
+}
+
+}  // namespace
+
+void CudaStream::copy_to_host(const Copy& copy) {
+  order(stream_, download_);
+  size_t done = 0;
+  do {
+    const size_t piece = std::min(copy.bytes - done, PinnedPool::kPiece);
+    std::byte* staged = piece == 0 ? nullptr : pinned_.acquire(piece);
+    if (piece != 0 && staged == nullptr) throw Error(ErrorCode::kOutOfMemory, "read: out of pinned host memory");
+    if (piece != 0) {
+      check(cudaMemcpyAsync(staged, static_cast<const std::byte*>(copy.from) + done, piece, cudaMemcpyDeviceToHost,
+                            download_));
+    }
+    const bool last = done + piece == copy.bytes;
+    if (last) order(download_, stream_);  // whatever reuses the memory comes after the copy, though not after arrive()
+    check(cudaLaunchHostFunc(download_, arrive,
+                             new Arrival{&pinned_, staged, static_cast<std::byte*>(copy.to) + done, piece,
+                                         last ? copy.listener : nullptr, copy.token}));
+    done += piece;
+  } while (done < copy.bytes);
+}
+
+}  // namespace hadal::cuda

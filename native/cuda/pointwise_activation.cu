@@ -1,0 +1,31 @@
+// Activation functions, and the fused gradients of pointwise ops.
+#include "cuda/device/pointwise.cuh"
+#include "cuda/registry.h"
+
+namespace hadal::cuda {
+
+namespace fn = functors;
+
+HADAL_CUDA_KERNEL(relu) { run_number<fn::Relu, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(clamp) { run_number<fn::Clamp, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(leakyRelu) { run_floating<fn::LeakyRelu, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(elu) { run_floating<fn::Elu, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sigmoid) { run_floating<fn::Sigmoid, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(logSigmoid) { run_floating<fn::LogSigmoid, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(gelu) { run_floating<fn::Gelu, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(geluTanh) { run_floating<fn::GeluTanh, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(silu) { run_floating<fn::Silu, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(mish) { run_floating<fn::Mish, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(softplus) { run_floating<fn::Softplus, 1>(ctx, cmd); }
+
+HADAL_CUDA_KERNEL(reluBackward) { run_floating<fn::ReluBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(leakyReluBackward) { run_floating<fn::LeakyReluBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(clampBackward) { run_floating<fn::ClampBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(sigmoidBackward) { run_floating<fn::SigmoidBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(tanhBackward) { run_floating<fn::TanhBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(eluBackward) { run_floating<fn::EluBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(geluBackward) { run_floating<fn::GeluBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(geluTanhBackward) { run_floating<fn::GeluTanhBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(siluBackward) { run_floating<fn::SiluBackward, 2>(ctx, cmd); }
+
+}  // namespace hadal::cuda

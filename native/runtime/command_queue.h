@@ -1,0 +1,98 @@
+// The queue in front of a device: the JS thread writes commands and copies into a bounded ring, a native thread takes them in
+// order. What running one means is the device's business (CpuStream, CudaStream). It keeps the first error until it is asked
+// for.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "runtime/backend.h"
+
+namespace hadal {
+
+class CommandQueue : public Backend {
+ public:
+  Command& next_command() final { return next_; }
+  void commit() final;
+  void read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) final;
+  void receive(const Block& block, size_t offset, Transfer* transfer) final;
+  bool take_error(StreamError& error) override;
+
+ protected:
+  // Bytes that move between the host and the device, or across it.
+  struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+    std::byte* staged;       // memory of the copy that lies behind `from`, for discard(); else null
+    ReadListener* listener;  // told when a read has arrived
+    void* token;
+    Transfer* transfer;   // whose bytes to wait for and to free; else null
+    bool to_idle_memory;  // nothing that runs or is queued uses `to`
+  };
+
+  CommandQueue();
+  ~CommandQueue() override = default;
+  // The thread runs between the two: to be called at the end of the device's constructor and the start of its destructor.
+  void start();
+  // Drops what has not started, waits for what runs.
+  void stop();
+
+  // On the queue's thread. A command may throw Error.
+  virtual void run_command(const Command& command) = 0;
+  virtual void run_copy(const Copy& copy) = 0;
+  // Instead of run_copy, once the queue stops.
+  virtual void discard(const Copy& copy) = 0;
+
+  void commit_copy(const Copy& copy);
+  uint64_t submitted() const { return submitted_; }  // JS thread only: commands and copies so far
+  uint64_t completed() const { return completed_.load(std::memory_order_acquire); }
+  // The place in the queue of what runs: queue's thread only.
+  uint64_t running() const { return completed_.load(std::memory_order_relaxed) + 1; }
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+  void wait_until_empty() { wait_for(submitted_); }
+  void keep_error(ErrorCode code, const std::string& message);
+
+ private:
+  // A command takes some 15 words, two cache lines, where the Command itself would take ten.
+  // Every line written here has to come back from the other core first, so that is what an op costs most.
+  static constexpr uint64_t kRingWords = uint64_t{1} << 16;
+  // JS may run this far ahead: a GPT step is some 600 commands, so it submits a whole step and goes on to its next `await`.
+  static constexpr uint64_t kQueueLength = 2048;
+
+  // Room for `words` words in one piece; waits while the queue is full.
+  uint64_t* reserve(uint64_t words);
+  void publish(uint64_t words);
+  void run();
+  // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
+  uint64_t run_entry(const uint64_t* words);
+  void run_current();
+  void wait_for(uint64_t sequence);
+
+  Command next_;     // JS thread only: filled by decode, then written to the ring
+  Command current_;  // queue's thread only: read from the ring
+  std::unique_ptr<uint64_t[]> ring_;
+  // Each line is written by one side only, and the flags hardly ever: a line that bounces between cores costs 0.1 to 0.2 µs.
+  uint64_t submitted_ = 0;       // JS thread only: equals published_
+  uint64_t written_ = 0;         // JS thread only: words so far, those skipped at the ring's end included
+  uint64_t completed_seen_ = 0;  // JS thread only: lower bounds of completed_ and consumed_
+  uint64_t consumed_seen_ = 0;
+  alignas(64) std::atomic<uint64_t> published_{0};
+  alignas(64) std::atomic<uint64_t> completed_{0};  // commands and copies that have run
+  std::atomic<uint64_t> consumed_{0};               // words that have been read
+  alignas(64) std::atomic<bool> worker_asleep_{false};
+  std::atomic<bool> waiter_asleep_{false};
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::condition_variable work_arrived_;
+  std::condition_variable work_done_;
+  std::mutex error_mutex_;
+  std::atomic<bool> has_error_{false};
+  StreamError error_;
+  std::thread thread_;
+};
+
+}  // namespace hadal

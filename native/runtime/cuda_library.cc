@@ -1,0 +1,48 @@
+#include "runtime/cuda_library.h"
+
+#include <dlfcn.h>
+
+#include <filesystem>
+
+#include "runtime/addon_folder.h"
+
+namespace hadal {
+
+namespace {
+
+CudaLibrary load() {
+  CudaLibrary none;
+  const std::string path = addon_folder() + "/libhadal-cuda.so";
+  if (!std::filesystem::exists(path)) {
+    none.remedy = "this build has no CUDA backend: build it with `npm run build:cuda`";
+    return none;
+  }
+  // The driver first: without one nothing else has to be touched.
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) {
+    none.remedy = "no NVIDIA driver was found (libcuda.so.1): install one to use a GPU";
+    return none;
+  }
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    none.remedy = std::string("the CUDA backend could not be loaded: ") + dlerror();
+    return none;
+  }
+  const auto fill_in = reinterpret_cast<void (*)(CudaLibrary*)>(dlsym(library, "hadal_cuda_library"));
+  if (fill_in == nullptr) {
+    none.remedy = path + " is not hadal's CUDA backend";
+    return none;
+  }
+  CudaLibrary found;
+  fill_in(&found);
+  return found;
+}
+
+}  // namespace
+
+const CudaLibrary& cuda_library() {
+  static const CudaLibrary library = load();
+  return library;
+}
+
+}  // namespace hadal
