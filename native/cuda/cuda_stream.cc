@@ -139,7 +139,11 @@ bool CudaStream::take_error(StreamError& error) {
   return true;
 }
 
-BlasLt* CudaStream::blas() { return nullptr; }
+BlasLt* CudaStream::blas() {
+  if (!blas_asked_) blas_ = BlasLt::open();
+  blas_asked_ = true;
+  return blas_.get();
+}
 
 // --- On the queue's thread ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <deque>
 
+#include "cuda/blas_lt.h"
 #include "cuda/cuda_context.h"
 #include "cuda/pinned_pool.h"
 #include "cuda/registry.h"
@@ -65,6 +66,8 @@ class CudaStream final : public CommandQueue, private CudaContext {
   Allocator allocator_;
   ScratchArena<DeviceScratch> scratch_;
   PinnedPool pinned_;
+  std::unique_ptr<BlasLt> blas_;
+  bool blas_asked_ = false;
   cudaStream_t upload_ = nullptr;
   cudaStream_t download_ = nullptr;
   cudaEvent_t ordering_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cuda/blas_lt.h"
 #include "cuda/cuda_stream.h"
 #include "runtime/cuda_library.h"
 
@@ -29,7 +30,8 @@ std::string describe(int device) {
   cudaDeviceProp properties;
   if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) return "unknown";
   return std::string(properties.name) + ", " + std::to_string(properties.totalGlobalMem >> 20) +
-         " MiB, compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor);
+         " MiB, compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+         (BlasLt::remedy().empty() ? "" : "; " + BlasLt::remedy());
 }
 
 std::unique_ptr<Backend> open(int device) {
