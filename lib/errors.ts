@@ -62,6 +62,13 @@ export class IndexError extends HadalError {
   }
 }
 
+/** A matrix that has no answer: one to invert that is singular, one that is not positive definite. Raised at the next read. */
+export class LinAlgError extends HadalError {
+  constructor(message: string, fields?: ErrorFields) {
+    super(message, fields, 'LINALG');
+  }
+}
+
 /** An argument of the wrong kind or outside its range. */
 export class ArgumentError extends HadalError {
   constructor(message: string, fields?: ErrorFields) {

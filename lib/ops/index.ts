@@ -20,6 +20,17 @@ export {
 } from './distances';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
+export {
+  cholesky,
+  det,
+  inv,
+  slogdet,
+  solve,
+  triangularSolve,
+  type CholeskyOptions,
+  type TriangularSolveOptions,
+} from './linalg-factor';
+export * from './linalg-spectral';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
 export * from './margin-losses';
 export { linear, matmul } from './matmul';

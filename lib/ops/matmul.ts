@@ -74,7 +74,8 @@ function product(a: AnyTensor, b: AnyTensor): AnyTensor {
   return run(matmulOp, [left, right, undefined], [...batch, m, n], a.dtype, noActivation);
 }
 
-function broadcastBatch(x: AnyTensor, batch: Shape): AnyTensor {
+/** Matrices with the batch axes `batch`. */
+export function broadcastBatch(x: AnyTensor, batch: Shape): AnyTensor {
   return sameShape(x.shape.slice(0, -2), batch) ? x : x.expand([...batch, ...x.shape.slice(-2)]);
 }
 

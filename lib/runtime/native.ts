@@ -11,6 +11,7 @@ import {
   DTypeError,
   HadalError,
   IndexError,
+  LinAlgError,
   OutOfMemoryError,
   ShapeError,
 } from '../errors';
@@ -24,7 +25,16 @@ export const words = new Float64Array(1 << 18);
 native.bindWords(words.buffer);
 
 /** In the order of ErrorCode in native/runtime/error.h. */
-const errorClasses = [HadalError, ShapeError, DTypeError, DeviceError, DisposedError, OutOfMemoryError, IndexError];
+const errorClasses = [
+  HadalError,
+  ShapeError,
+  DTypeError,
+  DeviceError,
+  DisposedError,
+  OutOfMemoryError,
+  IndexError,
+  LinAlgError,
+];
 const outOfMemory = errorClasses.indexOf(OutOfMemoryError);
 
 /** The hadal error for one thrown by the addon; anything else is returned as it is. */

@@ -45,16 +45,6 @@ void CpuStream::run_tasks(int64_t tasks, void (*body)(void*, int64_t), void* dat
 
 void* CpuStream::thread_scratch_bytes(size_t bytes) { return ThreadPool::thread_scratch(bytes); }
 
-extern "C" {
-void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*,
-            const float*, const int*, const float*, float*, const int*);
-void dgemm_(const char*, const char*, const int*, const int*, const int*, const double*, const double*, const int*,
-            const double*, const int*, const double*, double*, const int*);
-}
-
-const Blas& CpuStream::blas() const {
-  static constexpr Blas kBlas{sgemm_, dgemm_};
-  return kBlas;
-}
+const Blas& CpuStream::blas() const { return openblas(); }
 
 }  // namespace hadal

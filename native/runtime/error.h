@@ -6,7 +6,7 @@
 
 namespace hadal {
 
-enum class ErrorCode : int { kInternal, kShape, kDType, kDevice, kDisposed, kOutOfMemory, kIndex };
+enum class ErrorCode : int { kInternal, kShape, kDType, kDevice, kDisposed, kOutOfMemory, kIndex, kLinAlg };
 
 class Error : public std::runtime_error {
  public:

@@ -1,0 +1,47 @@
+// The table of OpenBLAS's routines. The only file that names them.
+#include "runtime/blas.h"
+
+#include <algorithm>
+
+extern "C" {
+#define HADAL_LAPACK(letter, T)                                                                                      \
+  void letter##gemm_(const char*, const char*, const int*, const int*, const int*, const T*, const T*, const int*,   \
+                     const T*, const int*, const T*, T*, const int*);                                                \
+  void letter##trsm_(const char*, const char*, const char*, const char*, const int*, const int*, const T*, const T*, \
+                     const int*, T*, const int*);                                                                    \
+  void letter##potrf_(const char*, const int*, T*, const int*, int*);                                                \
+  void letter##getrf_(const int*, const int*, T*, const int*, int*, int*);                                           \
+  void letter##getri_(const int*, T*, const int*, const int*, T*, const int*, int*);                                 \
+  void letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*);                             \
+  void letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*, const int*, int*);           \
+  void letter##gesdd_(const char*, const int*, const int*, T*, const int*, T*, T*, const int*, T*, const int*, T*,   \
+                      const int*, int*, int*, size_t);                                                               \
+  void letter##syevd_(const char*, const char*, const int*, T*, const int*, T*, T*, const int*, int*, const int*,    \
+                      int*, size_t, size_t);                                                                         \
+  void letter##gelsd_(const int*, const int*, const int*, T*, const int*, T*, const int*, T*, const T*, int*, T*,    \
+                      const int*, int*, int*);
+
+HADAL_LAPACK(s, float)
+HADAL_LAPACK(d, double)
+#undef HADAL_LAPACK
+
+// Fortran's `a // b`, padded with blanks: all that OpenBLAS's LAPACK wants of gfortran's run-time library, which then need not
+// be there. Weak: where that library is linked, its own goes first.
+__attribute__((weak, visibility("hidden"))) void _gfortran_concat_string(size_t length, char* to, size_t length_a,
+                                                                         const char* a, size_t length_b,
+                                                                         const char* b) {
+  const size_t from_a = std::min(length, length_a);
+  const size_t from_b = std::min(length - from_a, length_b);
+  std::fill(std::copy_n(b, from_b, std::copy_n(a, from_a, to)), to + length, ' ');
+}
+}
+
+namespace hadal {
+
+const Blas& openblas() {
+  static constexpr Blas kBlas{{sgemm_, strsm_, spotrf_, sgetrf_, sgetri_, sgeqrf_, sorgqr_, sgesdd_, ssyevd_, sgelsd_},
+                              {dgemm_, dtrsm_, dpotrf_, dgetrf_, dgetri_, dgeqrf_, dorgqr_, dgesdd_, dsyevd_, dgelsd_}};
+  return kBlas;
+}
+
+}  // namespace hadal
