@@ -5,6 +5,7 @@ export * from './draw';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';
 export * from './random';
 export { renderDigits, type RenderedDigits } from './rendered-digits';
+export * from './readers';
 export * from './samplers';
 export * as text from './text';
 export {
