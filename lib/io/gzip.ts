@@ -1,5 +1,6 @@
 // Whole files that may be gzipped, told by their first bytes.
 
+import { constants } from 'node:buffer';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { FormatError } from '../errors';
@@ -13,7 +14,7 @@ export async function readUnpacked(op: string, path: string): Promise<Uint8Array
   const bytes = await readWhole(op, path);
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
-    return await unzip(bytes, { maxOutputLength: bytes.length * MAX_DEFLATE_RATIO });
+    return await unzip(bytes, { maxOutputLength: Math.min(bytes.length * MAX_DEFLATE_RATIO, constants.MAX_LENGTH) });
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     if (!code.startsWith('Z_')) throw error;

@@ -24,8 +24,7 @@ export class JsonText {
       return new JsonText(op, file, '', JSON.parse(text) as JsonValue);
     } catch (error) {
       const { message } = error as Error;
-      const position = /position (\d+)/.exec(message)?.[1];
-      const at = Buffer.byteLength(position === undefined ? text : text.slice(0, Number(position)));
+      const at = Buffer.byteLength(text.slice(0, placeOf(text)));
       throw new FormatError(`${op}: ${file}: invalid JSON at byte ${at}: ${message}`, {
         file,
         offset: at,
@@ -98,5 +97,27 @@ export class JsonObject {
   }
   plain(): Readonly<Record<string, JsonValue>> {
     return this.record;
+  }
+}
+
+/** Where a text stops to be the beginning of JSON: found by halving, as the engine's message does not always say. */
+function placeOf(text: string): number {
+  let good = 0;
+  let bad = text.length;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (begins(text.slice(0, middle))) good = middle;
+    else bad = middle;
+  }
+  return begins(text) ? text.length : good;
+}
+
+function begins(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    const { message } = error as Error;
+    return /end of JSON|Unterminated/.test(message) || Number(/position (\d+)/.exec(message)?.[1]) === text.length;
   }
 }

@@ -97,7 +97,7 @@ export async function readCsv(path: string, { delimiter = ',', header = true }: 
     }
   } catch (error) {
     const { code = '', message, lines: line } = error as NodeJS.ErrnoException & { lines?: number };
-    if (!code.startsWith('CSV_')) throw error;
+    if (!/^(CSV_|INVALID_OPENING_QUOTE)/.test(code)) throw error;
     throw new FormatError(`readCsv: ${path}: line ${line ?? 1}: ${message}`, { file: path, line, cause: error });
   }
   const first = rows[0];

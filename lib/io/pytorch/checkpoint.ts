@@ -1,7 +1,6 @@
 // PyTorch's checkpoints (`torch.save`): zip archives since 1.6, and the legacy format before. It finds pickle and storages in either, and turns
 // what the restricted unpickler built into tensors. Tensors that shared a storage share one again, with their strides.
 
-import { FormatError } from '../../errors';
 import { fromBuffer } from '../../ops/creation';
 import type { Device } from '../../runtime/device';
 import { sizes } from '../../tensor/dtype';
@@ -44,7 +43,7 @@ export async function readPyTorch(path: string, { device = 'cpu' }: PyTorchReadO
   try {
     const isZip = source.size >= 4 && Buffer.from(await source.read(0, 4)).readUInt32LE() === 0x04034b50;
     const contents = isZip ? await readZip(source) : await readLegacy(source);
-    return await new Builder(contents, device).build();
+    return await new Builder(contents, path, device).build();
   } finally {
     await source.close();
   }
@@ -204,6 +203,7 @@ class Builder {
 
   constructor(
     private readonly contents: Contents,
+    private readonly file: string,
     private readonly device: Device,
   ) {}
 
@@ -268,11 +268,9 @@ class Builder {
     if (known !== undefined) return known;
     const bytes = await this.contents.storage(reference);
     if (reference.dtype === 'bool') {
-      const wrong = bytes.findIndex((byte) => byte > 1);
-      if (wrong >= 0) {
-        throw new FormatError(
-          `${OP}: storage ${excerpt(reference.key)}: element ${wrong}: got ${bytes[wrong]}, expected 0 or 1`,
-        );
+      const wrong = bytes.find((byte) => byte > 1);
+      if (wrong !== undefined) {
+        throw malformed(OP, this.file, `storage ${excerpt(reference.key)}`, 'element', String(wrong), '0 or 1');
       }
     }
     const flat = fromBuffer(bytes, { dtype: reference.dtype, device: this.device }) as AnyTensor;
