@@ -1,4 +1,5 @@
 /** Data sets and loaders, as `data`. */
+export * as audio from './audio';
 export * as augment from './augment';
 export { collate, padCollate, type ArrayItem, type PadCollateOptions } from './collate';
 export * from './dataset';
