@@ -1,9 +1,9 @@
 // What crosses between the main thread and those that make batches, and how a batch crosses without being copied: its arrays' memory is
 // handed over.
 
-import { tensor } from '../../ops/creation';
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
 import { isArrayItem, stackArrays, type ArrayItem, type Joiner } from '../collate';
+import { upload } from './upload';
 
 export interface WorkerSetup {
   /** The URL of the module that exports the data set. */
@@ -81,11 +81,17 @@ export function pack(value: unknown): { value: unknown; transfer: ArrayBuffer[] 
 }
 
 /** A batch as it arrived, its arrays as tensors. */
-export function unpack(value: unknown): unknown {
-  if (isArrayItem(value)) return tensor(value.data, { dtype: value.dtype, shape: [...value.shape] });
-  if (Array.isArray(value)) return value.map(unpack);
-  if (isPlain(value)) return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, unpack(entry)]));
-  return value;
+export async function unpack(value: unknown): Promise<unknown> {
+  if (isArrayItem(value)) return upload(value);
+  if (Array.isArray(value)) {
+    const parts: unknown[] = [];
+    for (const part of value) parts.push(await unpack(part));
+    return parts;
+  }
+  if (!isPlain(value)) return value;
+  const entries: [string, unknown][] = [];
+  for (const [key, entry] of Object.entries(value)) entries.push([key, await unpack(entry)]);
+  return Object.fromEntries(entries);
 }
 
 /** Whether it is a record, of this realm or another. */

@@ -29,7 +29,7 @@ export class WorkerDataset<Item> implements Dataset<Item>, AsyncDisposable {
   }
 
   async get(index: number, draw: Draw = new Draw()): Promise<Item> {
-    return unpack(await this.pool.run({ kind: 'item', index, draw: stateOf(draw) })) as Item;
+    return (await unpack(await this.pool.run({ kind: 'item', index, draw: stateOf(draw) }))) as Item;
   }
 
   async getBatch(indices: readonly number[], draw: Draw = new Draw()): Promise<unknown> {
@@ -86,7 +86,7 @@ export class WorkerIterable<Item> implements IterableDataset<Item>, AsyncDisposa
             continue;
           }
           turn.reply = ask(turn.thread);
-          yield unpack(value);
+          yield await unpack(value);
         }
       }
     } finally {
