@@ -76,6 +76,9 @@ function adaptiveAvgPool(
   return x.rank === input.rank ? y : y.squeeze(0);
 }
 
+/** Windows are listed on the JS thread, so there is a bound. */
+const mostWindows = 2 ** 16;
+
 /** The windows of an axis, laid out one after the other; short ones repeat their last element, which changes no maximum. */
 function windowsOf(size: number, count: number): { readonly kernel: number; readonly places: readonly number[] } {
   const bounds = Array.from({ length: count }, (_, i) => [
@@ -98,6 +101,9 @@ function adaptiveMaxPool(
   const input = prepare(op, rank, x);
   const space = input.shape.slice(2);
   const sizes = sizesOf(op, outputSize, space);
+  if (sizes.some((size) => size > mostWindows)) {
+    throw new ArgumentError(`${op}: outputSize: got ${show(sizes)}, expected at most ${mostWindows} along an axis`);
+  }
   const windows = sizes.map((size, i) => windowsOf(space[i]!, size));
   const lowered = (y: AnyTensor): AnyTensor => (x.rank === input.rank ? y : y.squeeze(0));
   const kernel = windows.map((window) => window.kernel);

@@ -18,6 +18,7 @@ const copyOp = defineOp<DType>('copy', {
 
 /** `x` with its elements in row-major order: `x` itself if they are already. */
 export function contiguous<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
+  checkTensor('contiguous', x);
   return x.isContiguous ? x : clone(x);
 }
 

@@ -146,6 +146,7 @@ export function zerosLike<S extends Shape, D extends DType, E extends DType = D>
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('zerosLike', x);
   return filled('zerosLike', x.shape, 0, like('zerosLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -159,6 +160,7 @@ export function onesLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('onesLike', x);
   return filled('onesLike', x.shape, 1, like('onesLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -175,7 +177,7 @@ export function fullLike<S extends Shape, D extends DType, E extends DType = D>(
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
   const merged = like('fullLike', x, options);
-  const element = elementOf('fullLike', value, merged.dtype!);
+  const element = elementOf('fullLike', value, creation('fullLike', merged).dtype);
   return filled('fullLike', x.shape, element, merged) as unknown as Tensor<S, E>;
 }
 
@@ -189,6 +191,7 @@ export function emptyLike<S extends Shape, D extends DType, E extends DType = D>
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('emptyLike', x);
   return empty(x.shape, like('emptyLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -277,10 +280,7 @@ export function linspace<const N extends number, D extends DType = 'float32'>(
   count: N,
   options?: CreationOptions<D>,
 ): Tensor<[N], NoInfer<D>> {
-  return upload('linspace', spaced('linspace', start, end, count), [count], options) as unknown as Tensor<
-    [N],
-    NoInfer<D>
-  >;
+  return spaced('linspace', start, end, count, options ?? {}, (value) => value) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
 export interface LogspaceOptions<D extends DType = DType> extends CreationOptions<D> {
@@ -302,20 +302,43 @@ export function logspace<const N extends number, D extends DType = 'float32'>(
   options: LogspaceOptions<D> = {},
 ): Tensor<[N], NoInfer<D>> {
   const { base = 10 } = options;
-  const powers = spaced('logspace', start, end, count).map((exponent) => base ** exponent);
-  return upload('logspace', powers, [count], options) as unknown as Tensor<[N], NoInfer<D>>;
+  return spaced('logspace', start, end, count, options, (exponent) => base ** exponent) as unknown as Tensor<
+    [N],
+    NoInfer<D>
+  >;
 }
 
-function spaced(op: string, start: number, end: number, count: number): Float64Array {
+/** Numbers are made and written this many at a time, so that no size takes more memory here than on the device. */
+const spacedBlock = 2 ** 16;
+
+/** The images of numbers at equal distances. */
+function spaced(
+  op: string,
+  start: number,
+  end: number,
+  count: number,
+  options: CreationOptions,
+  image: (value: number) => number,
+): AnyTensor {
+  const { dtype, device, requiresGrad } = creation(op, options);
   if (!Number.isFinite(start) || !Number.isFinite(end)) {
     throw new ArgumentError(`${op}: bounds: got ${String(start)} and ${String(end)}, expected finite numbers`);
   }
   checkShape(op, [count]);
   const step = (end - start) / (count - 1);
   // From both ends, so that both are met exactly.
-  return Float64Array.from({ length: count }, (_, i) =>
-    i < count / 2 ? start + (i === 0 ? 0 : i * step) : end - (count - 1 - i) * step,
-  );
+  const at = (i: number): number => (i < count / 2 ? start + (i === 0 ? 0 : i * step) : end - (count - 1 - i) * step);
+  const storage = allocateStorage(device, count * sizes[dtype], op);
+  for (let first = 0; first < count; first += spacedBlock) {
+    const length = Math.min(spacedBlock, count - first);
+    const bytes = encode(
+      dtype,
+      Float64Array.from({ length }, (_, i) => image(at(first + i))),
+      op,
+    );
+    callNative(() => native.write(storage.slot, storage.generation, first * sizes[dtype], bytes), op);
+  }
+  return finish(contiguousTensor(storage, dtype, [count]), requiresGrad);
 }
 
 /**

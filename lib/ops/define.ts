@@ -19,10 +19,13 @@ import {
 } from '../runtime/recorder';
 import { Storage } from '../runtime/storage';
 import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
+import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
+
+export { describe };
 
 /** An argument of an op: a tensor, a number (an immediate operand of a pointwise op), or an optional tensor left out. */
 export type Argument = AnyTensor | number | undefined;
@@ -86,26 +89,6 @@ export function checkDType(name: string, dtype: DType, allowed: readonly DType[]
 export function checkTensor(name: string, value: unknown, argument = 'input'): asserts value is AnyTensor {
   if (value instanceof Tensor) return;
   throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a tensor`, { op: name });
-}
-
-export function describe(value: unknown): string {
-  switch (typeof value) {
-    case 'object':
-      if (value === null) return 'null';
-      return Array.isArray(value)
-        ? 'an array'
-        : `a ${(value as { constructor?: { name?: string } }).constructor?.name ?? 'object'}`;
-    case 'function':
-      return 'a function';
-    case 'undefined':
-      return 'undefined';
-    case 'string':
-    case 'number':
-    case 'bigint':
-    case 'boolean':
-    case 'symbol':
-      return `${typeof value} ${String(value)}`;
-  }
 }
 
 /** The same kernel under another gradient rule, for a call whose gradient has a better form. */

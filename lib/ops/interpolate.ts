@@ -90,7 +90,7 @@ function checkSpace(op: string, x: AnyTensor): SpatialRank {
  * interpolate(tensor([[[1, 3]]]), { scaleFactor: 2, mode: 'linear' }); // [[[1, 1.5, 2.5, 3]]]
  */
 export function interpolate<D extends DType>(x: Tensor<Shape, D>, options: InterpolateOptions): Tensor<Shape, D>;
-export function interpolate(x: AnyTensor, options: InterpolateOptions): AnyTensor {
+export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): AnyTensor {
   const op = 'interpolate';
   const rank = checkSpace(op, x);
   const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false } = options;

@@ -19,7 +19,7 @@ function lpPool(
   options: LpPoolOptions,
 ): AnyTensor {
   if (!(Number.isFinite(normType) && normType !== 0)) {
-    throw new ArgumentError(`${op}: normType: got ${normType}, expected a number other than 0`);
+    throw new ArgumentError(`${op}: normType: got ${String(normType)}, expected a number other than 0`);
   }
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

@@ -26,7 +26,7 @@ import type {
   StackCheck,
   Transpose,
 } from '../tensor/shape-types';
-import { checkShape, contiguousStrides, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import { checkShape, contiguousStrides, normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, defineView, describe, installMethods, run, view } from './define';
 
@@ -138,6 +138,9 @@ export function permute<S extends Shape, D extends DType, const P extends readon
 export function permute(x: AnyTensor, axes?: readonly number[]): AnyTensor {
   checkTensor('permute', x);
   const { rank } = x;
+  if (axes !== undefined && !isList(axes)) {
+    throw new ArgumentError(`permute: axes: got ${describe(axes)}, expected an array of every axis`);
+  }
   const order = axes?.map((axis) => normalizeAxis('permute', axis, x.shape)) ?? x.shape.map((_, i) => rank - 1 - i);
   if (order.length !== rank || new Set(order).size !== rank) {
     throw new ShapeError(`permute: axes: got ${show(axes!)}, expected every axis of shape ${show(x.shape)} once`);
@@ -256,7 +259,7 @@ export function runOf(op: string, size: number, start?: number, stop?: number, s
   const isPosition = (position: unknown): boolean => position === undefined || Number.isInteger(position);
   if (!isPosition(start) || !(isPosition(stop) || stop === Infinity) || !Number.isSafeInteger(step) || step === 0) {
     throw new ArgumentError(
-      `${op}: positions: got start ${start}, stop ${stop}, step ${step}, expected integers and a step that is not 0`,
+      `${op}: positions: got start ${String(start)}, stop ${String(stop)}, step ${String(step)}, expected integers and a step that is not 0`,
     );
   }
   // Between -1, before the first, and `size`, behind the last; a falling run begins at one that is there.
@@ -323,6 +326,11 @@ export function narrow<S extends Shape, D extends DType, const A extends number,
 export function narrow(x: AnyTensor, axis: number, start: number, length: number): AnyTensor {
   checkTensor('narrow', x);
   const size = x.shape[normalizeAxis('narrow', axis, x.shape)]!;
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length)) {
+    throw new ArgumentError(
+      `narrow: range: got start ${String(start)} and length ${String(length)}, expected integers`,
+    );
+  }
   const first = start < 0 ? start + size : start;
   if (!(first >= 0 && length >= 0 && first + length <= size)) {
     throw new ShapeError(
@@ -576,7 +584,7 @@ export function pad(
     Array.isArray(pair) && pair.length === 2 && pair.every((count) => Number.isSafeInteger(count) && count >= 0);
   if (!isList(padding) || padding.length > x.rank || !padding.every(valid)) {
     throw new ArgumentError(
-      `pad: padding: got ${JSON.stringify(padding)}, expected up to ${x.rank} pairs [before, after] of non-negative integers`,
+      `pad: padding: got ${shownPadding(padding)}, expected up to ${x.rank} pairs [before, after] of non-negative integers`,
     );
   }
   const missing = x.rank - padding.length;
@@ -586,6 +594,11 @@ export function pad(
   let padded = x;
   x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, before[axis]!, after[axis]!, mode)));
   return padded;
+}
+
+function shownPadding(padding: unknown): string {
+  const isPlain = Array.isArray(padding) && padding.flat().every((count) => typeof count === 'number');
+  return isPlain ? JSON.stringify(padding) : describe(padding);
 }
 
 /** Pads one axis with its own elements. */
@@ -630,8 +643,7 @@ export function flip<S extends Shape, D extends DType>(
   axes?: number | readonly number[],
 ): Tensor<S, D> {
   checkTensor('flip', x);
-  const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === 'number' ? [axes] : axes;
-  const along = [...new Set(list.map((axis) => normalizeAxis('flip', axis, x.shape)))];
+  const along = normalizeAxes('flip', axes, x.shape);
   const mask = along.reduce((bits, axis) => bits | (1 << axis), 0);
   return run(flipOp, [x], x.shape, x.dtype, [mask], along) as unknown as Tensor<S, D>;
 }
@@ -661,8 +673,10 @@ export function split<
 export function split(x: AnyTensor, size: number | readonly number[], axis = 0): AnyTensor[] {
   checkTensor('split', x);
   const total = x.shape[normalizeAxis('split', axis, x.shape)]!;
-  if (typeof size === 'number' && !(Number.isSafeInteger(size) && size > 0)) {
-    throw new ArgumentError(`split: size: got ${size}, expected a positive integer`);
+  if (!isList(size) && !(Number.isSafeInteger(size) && (size as number) > 0)) {
+    throw new ArgumentError(
+      `split: size: got ${typeof size === 'number' ? size : describe(size)}, expected a positive integer`,
+    );
   }
   const pieces =
     typeof size === 'number'
@@ -684,7 +698,7 @@ export function chunk<S extends Shape, D extends DType, const A extends number =
 export function chunk(x: AnyTensor, count: number, axis = 0): AnyTensor[] {
   checkTensor('chunk', x);
   if (!(Number.isSafeInteger(count) && count > 0)) {
-    throw new ArgumentError(`chunk: count: got ${count}, expected a positive integer`);
+    throw new ArgumentError(`chunk: count: got ${String(count)}, expected a positive integer`);
   }
   const total = x.shape[normalizeAxis('chunk', axis, x.shape)]!;
   return split(x, Math.max(Math.ceil(total / count), 1), axis);

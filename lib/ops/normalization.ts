@@ -4,7 +4,7 @@ import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { EndCheck } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
-import { normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
 
@@ -189,6 +189,7 @@ export function layerNorm(
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
   const normalized = typeof shape === 'number' ? [shape] : shape;
+  checkShape(op, normalized);
   const rows = x.shape.slice(0, x.rank - normalized.length);
   if (normalized.length === 0 || !sameShape([...rows, ...normalized], x.shape)) {
     throw new ShapeError(

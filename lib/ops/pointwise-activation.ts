@@ -284,6 +284,7 @@ export function selu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
  */
 export function celu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha?: number): Tensor<S, ToFloat<D>>;
 export function celu(x: AnyTensor, alpha = 1): AnyTensor {
+  checkTensor('celu', x);
   checkNumber('celu', 'alpha', alpha);
   if (alpha === 0) throw new ArgumentError('celu: alpha: got 0, expected another number');
   return alpha === 1 ? elu(x) : elu(x.div(alpha)).mul(alpha);
@@ -431,7 +432,7 @@ export function hardshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
 
 function shrinkable(name: string, x: AnyTensor, lambda: number): AnyTensor {
   checkTensor(name, x);
-  if (!(lambda >= 0))
+  if (typeof lambda !== 'number' || !(lambda >= 0))
     throw new ArgumentError(`${name}: lambda: got ${String(lambda)}, expected a number of at least 0`);
   return x.cast(toFloat(x.dtype));
 }

@@ -467,6 +467,7 @@ export function trunc<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
  * frac(tensor([1.75, -1.25])); // [0.75, -0.25]
  */
 export function frac<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
+  checkTensor('frac', x);
   return x.sub(trunc(x)) as unknown as Tensor<S, D>;
 }
 

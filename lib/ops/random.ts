@@ -293,6 +293,7 @@ export function randLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('randLike', x);
   return drawn('randLike', uniformOp, x.shape, [0, 1], like('randLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -306,6 +307,7 @@ export function randnLike<S extends Shape, D extends DType, E extends DType = D>
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('randnLike', x);
   return drawn('randnLike', normalOp, x.shape, [0, 1], like('randnLike', x, options)) as unknown as Tensor<S, E>;
 }
 
@@ -321,6 +323,7 @@ export function randintLike<S extends Shape, D extends DType, E extends DType = 
   high: number,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkTensor('randintLike', x);
   return randint(low, high, x.shape, like('randintLike', x, options)) as unknown as Tensor<S, E>;
 }
 

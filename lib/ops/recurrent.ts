@@ -8,7 +8,7 @@ import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, zeros } from './creation';
-import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+import { checkDType, checkTensor, defineOp, describe, floats, runMany } from './define';
 import { checkIndex } from './indexing';
 import { linear } from './matmul';
 import { cat, stack } from './movement';
@@ -368,6 +368,9 @@ function recur(
     };
   }
   const directions = bidirectional ? 2 : 1;
+  if (!Array.isArray(layers)) {
+    throw new ArgumentError(`${op}: layers: got ${describe(layers)}, expected an array of weights`);
+  }
   if (layers.length === 0 || layers.length % directions !== 0) {
     throw new ArgumentError(
       `${op}: layers: got ${layers.length} sets of weights, expected ${bidirectional ? 'two for each layer' : 'at least one'}`,

@@ -2,7 +2,7 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { sumDType, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
+import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
 import {
   allDTypes,
@@ -55,6 +55,7 @@ export function sum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTens
 export function sumTo<const T extends Shape, D extends DType>(x: Tensor<Shape, D>, shape: T): Tensor<T, D>;
 export function sumTo(x: AnyTensor, shape: Shape): AnyTensor {
   checkTensor('sumTo', x);
+  checkShape('sumTo', shape);
   if (sameShape(x.shape, shape)) return x;
   const missing = x.rank - shape.length;
   const axes: number[] = [];

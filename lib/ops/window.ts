@@ -1,6 +1,6 @@
 /** What convolution and pooling share: sizes of windows in one to three spatial axes, and how many windows an axis has room for. */
 import { ArgumentError, ShapeError } from '../errors';
-import { show } from '../tensor/shapes';
+import { show, shown } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 
 /** One number, of an axis. */
@@ -30,7 +30,7 @@ export function perAxis(
     Array.isArray(list) && list.length === rank && list.every((n) => Number.isSafeInteger(n) && n >= least);
   if (!valid(result)) {
     throw new ArgumentError(
-      `${op}: ${name}: got ${JSON.stringify(given)}, expected ${counts[rank]} of at least ${least}`,
+      `${op}: ${name}: got ${Array.isArray(given) ? show(given) : shown(given)}, expected ${counts[rank]} of at least ${least}`,
     );
   }
   return [...result];

@@ -1,5 +1,6 @@
 /** Shapes at run time: sizes, strides, axes and broadcasting, with the errors users see. The compile-time twins are in shape-types.ts. */
 import { ArgumentError, ShapeError } from '../errors';
+import { describe } from './describe';
 import type { Shape } from './shape-types';
 
 /** The highest rank that native code takes (kMaxRank in native/runtime/tensor_view.h). */
@@ -42,13 +43,20 @@ export function sameShape(a: Shape, b: Shape): boolean {
 
 /** A shape as errors print it. */
 export function show(shape: Shape): string {
-  return `[${shape.join(', ')}]`;
+  return `[${(shape as readonly unknown[]).map(shown).join(', ')}]`;
+}
+
+/** A value that is none of those wanted: numbers and words as they are. */
+export function shown(value: unknown): string {
+  return typeof value === 'object' || typeof value === 'function' ? describe(value) : String(value);
 }
 
 /** The axis counted from the front. Throws `ShapeError` when it is out of range. */
 export function normalizeAxis(op: string, axis: number, shape: Shape): number {
   const rank = shape.length;
-  if (!Number.isInteger(axis)) throw new ArgumentError(`${op}: axis: got ${String(axis)}, expected an integer`);
+  if (!Number.isInteger(axis)) {
+    throw new ArgumentError(`${op}: axis: got ${shown(axis)}, expected an integer`);
+  }
   if (axis < -rank || axis >= rank) {
     throw new ShapeError(`${op}: axis ${axis} out of range for shape ${show(shape)}`, { op, axis, shape });
   }
@@ -58,7 +66,12 @@ export function normalizeAxis(op: string, axis: number, shape: Shape): number {
 /** The axes counted from the front, ascending; all of them for `undefined`. Throws on duplicates. */
 export function normalizeAxes(op: string, axes: number | readonly number[] | undefined, shape: Shape): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
-  const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(op, axis, shape));
+  if (typeof axes !== 'number' && !Array.isArray(axes)) {
+    throw new ArgumentError(`${op}: axes: got ${describe(axes)}, expected an integer or a list of them`);
+  }
+  const list = (typeof axes === 'number' ? [axes] : (axes as readonly number[])).map((axis) =>
+    normalizeAxis(op, axis, shape),
+  );
   list.sort((a, b) => a - b);
   for (let i = 1; i < list.length; i++) {
     if (list[i] === list[i - 1]) {
@@ -71,7 +84,7 @@ export function normalizeAxes(op: string, axes: number | readonly number[] | und
 /** Throws unless every entry is a size: a non-negative safe integer, at most 8 of them, whose product is safe too. */
 export function checkShape(op: string, shape: Shape): void {
   if (!Array.isArray(shape)) {
-    throw new ArgumentError(`${op}: shape: got ${String(shape)}, expected an array of sizes`);
+    throw new ArgumentError(`${op}: shape: got ${shown(shape)}, expected an array of sizes`);
   }
   if (shape.length > maxRank) {
     throw new ShapeError(`${op}: too many axes: got ${shape.length}, expected at most ${maxRank}`, { op, shape });
@@ -80,7 +93,7 @@ export function checkShape(op: string, shape: Shape): void {
   for (const entry of shape as readonly unknown[]) {
     if (typeof entry !== 'number' || !Number.isSafeInteger(entry) || entry < 0) {
       throw new ShapeError(
-        `${op}: not a size: got ${String(entry)} in shape [${shape.map(String).join(', ')}], expected a non-negative integer`,
+        `${op}: not a size: got ${shown(entry)} in shape [${shape.map(shown).join(', ')}], expected a non-negative integer`,
         {
           op,
           shape,
