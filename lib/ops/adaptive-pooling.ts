@@ -3,6 +3,7 @@
  * [⌊i·in/out⌋, ⌈(i+1)·in/out⌉). Means are resampling; maxima are pooled from the windows laid out one after the other.
  */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { show, sizeOf } from '../tensor/shapes';
@@ -36,7 +37,7 @@ function sizesOf(op: string, outputSize: AdaptiveSize | readonly AdaptiveSize[],
   const sizes = space.map((size, i) => (given[i] === null ? size : given[i]));
   if (given.length !== space.length || !sizes.every((size) => Number.isSafeInteger(size) && size! > 0)) {
     throw new ArgumentError(
-      `${op}: outputSize: got ${JSON.stringify(outputSize)}, expected one or ${space.length} positive integers or null`,
+      `${op}: outputSize: got ${shown(outputSize)}, expected one or ${space.length} positive integers or null`,
     );
   }
   return sizes as number[];

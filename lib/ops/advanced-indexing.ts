@@ -4,13 +4,14 @@
  * slices are picked. take, takeAlongAxis, gatherNd and scatterNd are the same under other names.
  */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isInt, type DType, type IndexDType } from '../tensor/dtype';
 import type { At, Index, Picked, Range } from '../tensor/index-types';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
 import { full, tensor, zeros } from './creation';
-import { checkTensor, defineView, describe, installMethods, record } from './define';
+import { checkTensor, defineView, describe, installMethods, recorded } from './define';
 import { checkIndex } from './indexing';
 import { later, now, type KnownLater } from './known-later';
 import { inOrder, nonzeroPlaces } from './masks';
@@ -111,7 +112,7 @@ function planOf(op: string, shape: Shape, indices: readonly unknown[]): Plan {
       const size = shape[from]!;
       if (!positions.every((p) => Number.isInteger(p) && (p as number) >= -size && (p as number) < size)) {
         throw new ShapeError(
-          `${op}: index: got [${positions.map(String).join(', ')}], expected positions in ${size} elements`,
+          `${op}: index: got [${positions.map(shown).join(', ')}], expected positions in ${size} elements`,
         );
       }
       tensors.push({ axis, index: tensor(positions as number[], { dtype: 'int64', shape: [positions.length] }) });
@@ -271,7 +272,7 @@ const putOp = defineView<Plan['look']>('put', (g, node) => [
 function put(x: AnyTensor, look: Plan['look'], value: AnyTensor): AnyTensor {
   const y = x.detach().clone() as AnyTensor;
   look(y).copy_(value.detach());
-  return record(putOp, [x, value], y, look);
+  return recorded(putOp, [x, value], y, look);
 }
 
 export interface SetAtOptions {

@@ -3,6 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { deviceNumber, type Device } from '../runtime/device';
 import { callNative, native } from '../runtime/native';
 import { allocateStorage } from '../runtime/storage';
+import { shown } from '../tensor/describe';
 import { bytesOf, isDType, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
@@ -37,7 +38,7 @@ export function clone<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
  */
 export function cast<S extends Shape, D extends DType>(x: Tensor<S, DType>, dtype: D): Tensor<S, D> {
   checkTensor('cast', x);
-  if (!isDType(dtype)) throw new ArgumentError(`cast: dtype: got ${String(dtype)}, expected ${allDTypes.join(', ')}`);
+  if (!isDType(dtype)) throw new ArgumentError(`cast: dtype: got ${shown(dtype)}, expected ${allDTypes.join(', ')}`);
   if (x.dtype === dtype) return x as unknown as Tensor<S, D>;
   return run(copyOp, [x], x.shape, dtype, [], x.dtype) as unknown as Tensor<S, D>;
 }
@@ -66,7 +67,7 @@ export function to(x: AnyTensor, target: Device | DType): AnyTensor {
   const { slot, generation } = source.storage;
   const start = source.offset * bytesOf(x.dtype);
   callNative(() => native.transfer(slot, generation, start, bytes, storage.slot, storage.generation), 'to');
-  return recorded(transferred, x, contiguousTensor(storage, x.dtype, x.shape), x.device);
+  return recorded(transferred, [x], contiguousTensor(storage, x.dtype, x.shape), x.device);
 }
 
 /** Writes `source`, broadcast and converted, into `x` in place. Answers `x`. */

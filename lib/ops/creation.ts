@@ -3,6 +3,7 @@ import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { deviceNumber, getDefaultDevice, type Device } from '../runtime/device';
 import { callNative, native } from '../runtime/native';
 import { allocateStorage } from '../runtime/storage';
+import { shown } from '../tensor/describe';
 import {
   arrays,
   dtypes,
@@ -110,7 +111,9 @@ export function full<
 
 /** A value as an element of `dtype`. */
 function elementOf(op: string, value: number | boolean, dtype: DType): number {
-  if (typeof value === 'number' && (!isDType(dtype) || isFloat(dtype))) return value;
+  // What is no dtype is refused where the tensor is made.
+  if (!isDType(dtype)) return 0;
+  if (typeof value === 'number' && isFloat(dtype)) return value;
   return Number(encode(dtype, [value], op)[0]);
 }
 
@@ -322,7 +325,7 @@ function spaced(
 ): AnyTensor {
   const { dtype, device, requiresGrad } = creation(op, options);
   if (!Number.isFinite(start) || !Number.isFinite(end)) {
-    throw new ArgumentError(`${op}: bounds: got ${String(start)} and ${String(end)}, expected finite numbers`);
+    throw new ArgumentError(`${op}: bounds: got ${shown(start)} and ${shown(end)}, expected finite numbers`);
   }
   checkShape(op, [count]);
   const step = (end - start) / (count - 1);

@@ -1,5 +1,6 @@
 /** Connectionist temporal classification: labels for a sequence whose alignment with them is not known. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { IndexDType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
@@ -188,7 +189,7 @@ export function ctcLoss(
   }
   const classes = logProbs.shape[2]!;
   if (!(Number.isInteger(blank) && blank >= 0 && blank < classes)) {
-    throw new ArgumentError(`${op}: blank: got ${String(blank)}, expected a class of ${classes}`);
+    throw new ArgumentError(`${op}: blank: got ${shown(blank)}, expected a class of ${classes}`);
   }
   const context = { targets: targets.detach(), inputLengths: inputs, targetLengths: labels, blank };
   const dtype = logProbs.dtype === 'float64' ? 'float64' : 'float32';

@@ -292,20 +292,14 @@ export function view<Context>(
   context: Context,
 ): AnyTensor {
   const output = new Tensor(x.storage, x.dtype, shape, strides, offset, isContiguous(shape, strides)) as AnyTensor;
-  return recorded(op, x, output, context);
-}
-
-/** Records `output`, which no command made from `x`, as its image under `op`. */
-export function recorded<Context>(op: ViewOp<Context>, x: AnyTensor, output: AnyTensor, context: Context): AnyTensor {
-  if (recording.enabled && x.edge !== undefined) recordNode(op, [x], output, undefined, context);
-  return output;
+  return x.edge === undefined ? output : recorded(op, [x], output, context);
 }
 
 /**
- * Records `output`, which ops made that do not record (they saw detached tensors), as the result of a view op of several inputs: one that
- * reads and writes in place what a rule gives back as a whole.
+ * Records `output` as the image of `inputs` under `op`: of a transfer, which no command makes, or of commands on detached tensors that are
+ * differentiated as a whole.
  */
-export function record<Context>(
+export function recorded<Context>(
   op: ViewOp<Context>,
   inputs: readonly AnyTensor[],
   output: AnyTensor,

@@ -1,5 +1,6 @@
 /** Diagonals and triangles of matrices. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, show } from '../tensor/shapes';
@@ -14,7 +15,7 @@ const lengthOf = (rows: number, columns: number, offset: number): number =>
 
 function checkOffset(op: string, offset: number): void {
   if (Number.isSafeInteger(offset)) return;
-  throw new ArgumentError(`${op}: offset: got ${String(offset)}, expected an integer`);
+  throw new ArgumentError(`${op}: offset: got ${shown(offset)}, expected an integer`);
 }
 
 /** The diagonal of the last two axes. */
@@ -65,7 +66,13 @@ export function diagonal(x: AnyTensor, options: DiagonalOptions = {}): AnyTensor
   checkTensor('diagonal', x);
   const { offset = 0, axes = [-2, -1] } = options;
   checkOffset('diagonal', offset);
-  const [rows, columns] = axes.map((axis) => normalizeAxis('diagonal', axis, x.shape)) as [number, number];
+  if (!Array.isArray(axes) || axes.length !== 2) {
+    throw new ArgumentError(`diagonal: axes: got ${shown(axes)}, expected two axes`);
+  }
+  const [rows, columns] = (axes as readonly number[]).map((axis) => normalizeAxis('diagonal', axis, x.shape)) as [
+    number,
+    number,
+  ];
   if (rows === columns) {
     throw new ShapeError(`diagonal: axis ${rows} given twice for shape ${show(x.shape)}`, { axes, shape: x.shape });
   }

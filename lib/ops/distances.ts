@@ -1,5 +1,6 @@
 /** Distances and similarities of vectors. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
@@ -9,7 +10,7 @@ import { where } from './pointwise-compare';
 
 /** Throws unless `p` is the order of a norm. */
 function checkOrder(op: string, p: number): void {
-  if (!(p >= 0)) throw new ArgumentError(`${op}: p: got ${String(p)}, expected a number of at least 0`);
+  if (!(p >= 0)) throw new ArgumentError(`${op}: p: got ${shown(p)}, expected a number of at least 0`);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Resampling of one to three spatial axes: interpolation to another size and adaptive means, both linear in their input. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
@@ -95,7 +96,7 @@ export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): Any
   const rank = checkSpace(op, x);
   const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false } = options;
   if (!Object.hasOwn(modes, mode)) {
-    throw new ArgumentError(`${op}: mode: got ${String(mode)}, expected ${Object.keys(modes).join(', ')}`);
+    throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected ${Object.keys(modes).join(', ')}`);
   }
   const { kind, ranks, corners } = modes[mode];
   if (!(ranks as readonly number[]).includes(rank)) {

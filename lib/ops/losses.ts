@@ -1,5 +1,6 @@
 /** Losses: how far predictions are from targets, as one number, or one per element or row. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
@@ -27,7 +28,7 @@ export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = '
     case 'none':
       return loss;
     default:
-      throw new ArgumentError(`${op}: reduction: got ${String(reduction)}, expected mean, sum or none`);
+      throw new ArgumentError(`${op}: reduction: got ${shown(reduction)}, expected mean, sum or none`);
   }
 }
 

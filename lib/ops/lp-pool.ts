@@ -1,5 +1,6 @@
 /** Power-mean pooling, composed of average pooling. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sizeOf } from '../tensor/shapes';
@@ -19,7 +20,7 @@ function lpPool(
   options: LpPoolOptions,
 ): AnyTensor {
   if (!(Number.isFinite(normType) && normType !== 0)) {
-    throw new ArgumentError(`${op}: normType: got ${String(normType)}, expected a number other than 0`);
+    throw new ArgumentError(`${op}: normType: got ${shown(normType)}, expected a number other than 0`);
   }
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

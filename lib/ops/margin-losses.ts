@@ -1,5 +1,6 @@
 /** Losses that want scores and distances apart by a margin, and contrastive losses. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
 import type { Loss, Reduction } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -253,7 +254,7 @@ export function multiMarginLoss(input: AnyTensor, target: AnyTensor, options: Mu
     );
   }
   const { margin = 1, p = 1, weight, reduction } = options;
-  if (p !== 1 && p !== 2) throw new ArgumentError(`${op}: p: got ${String(p)}, expected 1 or 2`);
+  if (p !== 1 && p !== 2) throw new ArgumentError(`${op}: p: got ${shown(p)}, expected 1 or 2`);
   const [n, classes] = x.shape as [number, number];
   const index = target.reshape([n, 1]) as Tensor<Shape, IndexDType>;
   const gaps = positivePart(x.sub(x.gather(1, index)).add(margin));
@@ -292,7 +293,7 @@ export function infoNce(query: AnyTensor, positive: AnyTensor, options: InfoNceO
   if (query.rank !== 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(query.shape)}, expected [n, d]`);
   const { temperature = 0.1, negatives, reduction = 'mean' } = options;
   if (!(temperature > 0)) {
-    throw new ArgumentError(`${op}: temperature: got ${String(temperature)}, expected a positive number`);
+    throw new ArgumentError(`${op}: temperature: got ${shown(temperature)}, expected a positive number`);
   }
   let keys: AnyTensor = positive;
   if (negatives !== undefined) {

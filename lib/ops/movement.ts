@@ -1,5 +1,6 @@
 /** Ops that move elements without computing: views (which cost no kernel), concatenation, padding, flipping. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { promote, type DType } from '../tensor/dtype';
 import type { PromoteAll, ShapesOf } from '../tensor/operand-types';
 import type {
@@ -101,6 +102,10 @@ export function resolveShape(op: string, from: Shape, shape: Shape): Shape {
   const total = sizeOf(from);
   let target = shape;
   if (unknown >= 0) {
+    checkShape(
+      op,
+      shape.map((size, axis) => (axis === unknown ? 1 : size)),
+    );
     const known = shape.reduce((product, size, axis) => (axis === unknown ? product : product * size), 1);
     if (known === 0 || total % known !== 0) {
       throw new ShapeError(
@@ -259,7 +264,7 @@ export function runOf(op: string, size: number, start?: number, stop?: number, s
   const isPosition = (position: unknown): boolean => position === undefined || Number.isInteger(position);
   if (!isPosition(start) || !(isPosition(stop) || stop === Infinity) || !Number.isSafeInteger(step) || step === 0) {
     throw new ArgumentError(
-      `${op}: positions: got start ${String(start)}, stop ${String(stop)}, step ${String(step)}, expected integers and a step that is not 0`,
+      `${op}: positions: got start ${shown(start)}, stop ${shown(stop)}, step ${shown(step)}, expected integers and a step that is not 0`,
     );
   }
   // Between -1, before the first, and `size`, behind the last; a falling run begins at one that is there.
@@ -327,9 +332,7 @@ export function narrow(x: AnyTensor, axis: number, start: number, length: number
   checkTensor('narrow', x);
   const size = x.shape[normalizeAxis('narrow', axis, x.shape)]!;
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length)) {
-    throw new ArgumentError(
-      `narrow: range: got start ${String(start)} and length ${String(length)}, expected integers`,
-    );
+    throw new ArgumentError(`narrow: range: got start ${shown(start)} and length ${shown(length)}, expected integers`);
   }
   const first = start < 0 ? start + size : start;
   if (!(first >= 0 && length >= 0 && first + length <= size)) {
@@ -357,7 +360,7 @@ export function select(x: AnyTensor, axis: number, index: number): AnyTensor {
   const along = normalizeAxis('select', axis, x.shape);
   const size = x.shape[along]!;
   if (!Number.isInteger(index) || index < -size || index >= size) {
-    throw new ShapeError(`select: index ${index} out of range for axis ${axis} of shape ${show(x.shape)}`);
+    throw new ShapeError(`select: index ${shown(index)} out of range for axis ${axis} of shape ${show(x.shape)}`);
   }
   const at = index < 0 ? index + size : index;
   return squeeze(slice(x, along, at, at + 1), along);
@@ -578,7 +581,7 @@ export function pad(
   checkTensor('pad', x);
   const { mode = 'constant', value = 0 } = options;
   if (!Object.hasOwn(padModes, mode)) {
-    throw new ArgumentError(`pad: mode: got ${String(mode)}, expected ${Object.keys(padModes).join(', ')}`);
+    throw new ArgumentError(`pad: mode: got ${shown(mode)}, expected ${Object.keys(padModes).join(', ')}`);
   }
   const valid = (pair: unknown): boolean =>
     Array.isArray(pair) && pair.length === 2 && pair.every((count) => Number.isSafeInteger(count) && count >= 0);
@@ -698,7 +701,7 @@ export function chunk<S extends Shape, D extends DType, const A extends number =
 export function chunk(x: AnyTensor, count: number, axis = 0): AnyTensor[] {
   checkTensor('chunk', x);
   if (!(Number.isSafeInteger(count) && count > 0)) {
-    throw new ArgumentError(`chunk: count: got ${String(count)}, expected a positive integer`);
+    throw new ArgumentError(`chunk: count: got ${shown(count)}, expected a positive integer`);
   }
   const total = x.shape[normalizeAxis('chunk', axis, x.shape)]!;
   return split(x, Math.max(Math.ceil(total / count), 1), axis);

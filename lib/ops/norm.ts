@@ -1,5 +1,6 @@
 /** Norms over axes, and how many elements are not 0. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -78,7 +79,7 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
   checkTensor('norm', x);
   const { p = 2 } = options;
   if (typeof p !== 'number' || Number.isNaN(p)) {
-    throw new ArgumentError(`norm: p: got ${String(p)}, expected a number`);
+    throw new ArgumentError(`norm: p: got ${shown(p)}, expected a number`);
   }
   if (p < 0 || p === Infinity) checkNotEmpty('norm', x, axes);
   const floating = x.cast(toFloat(x.dtype));

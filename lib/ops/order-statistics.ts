@@ -1,5 +1,6 @@
 /** Elements by their rank along an axis: kthValue, median, quantile. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
@@ -39,7 +40,7 @@ export function kthValue(x: AnyTensor, k: number, options: KthValueOptions = {})
   const axis = lineAxis('kthValue', options.axis, x.shape);
   const size = x.shape[axis] ?? 1;
   if (!Number.isSafeInteger(k) || k < 1) {
-    throw new ArgumentError(`kthValue: k: got ${String(k)}, expected a positive integer`);
+    throw new ArgumentError(`kthValue: k: got ${shown(k)}, expected a positive integer`);
   }
   if (k > size) {
     throw new ShapeError(
@@ -137,12 +138,12 @@ export function quantile(
   const { interpolation = 'linear', keepDims = false } = options;
   if (!interpolations.includes(interpolation)) {
     throw new ArgumentError(
-      `quantile: interpolation: got ${String(interpolation)}, expected ${interpolations.join(', ')}`,
+      `quantile: interpolation: got ${shown(interpolation)}, expected ${interpolations.join(', ')}`,
     );
   }
   const shares: readonly unknown[] = Array.isArray(q) ? q : [q];
   if (shares.length === 0 || !shares.every((share) => typeof share === 'number' && share >= 0 && share <= 1)) {
-    throw new ArgumentError(`quantile: q: got ${shares.map(String).join(', ')}, expected numbers in [0, 1]`);
+    throw new ArgumentError(`quantile: q: got ${shares.map(shown).join(', ')}, expected numbers in [0, 1]`);
   }
   const { lines, along } = lined('quantile', x, axis);
   const last = lines.shape[along]! - 1;

@@ -1,5 +1,6 @@
 /** Activations: the nonlinear functions between the layers of a network, and the fused kernels of their gradients. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { OpName } from '../native/opcodes';
 import type { DType, PromoteNumber, ToFloat } from '../tensor/dtype';
 import { toFloat } from '../tensor/dtype';
@@ -311,7 +312,7 @@ export function gelu<S extends Shape, D extends DType>(
 ): Tensor<S, ToFloat<D>> {
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh') {
-    throw new ArgumentError(`gelu: approximate: got ${String(approximate)}, expected none or tanh`);
+    throw new ArgumentError(`gelu: approximate: got ${shown(approximate)}, expected none or tanh`);
   }
   return floating(approximate === 'tanh' ? geluTanhOp : geluOp, x);
 }
@@ -433,7 +434,7 @@ export function hardshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
 function shrinkable(name: string, x: AnyTensor, lambda: number): AnyTensor {
   checkTensor(name, x);
   if (typeof lambda !== 'number' || !(lambda >= 0))
-    throw new ArgumentError(`${name}: lambda: got ${String(lambda)}, expected a number of at least 0`);
+    throw new ArgumentError(`${name}: lambda: got ${shown(lambda)}, expected a number of at least 0`);
   return x.cast(toFloat(x.dtype));
 }
 

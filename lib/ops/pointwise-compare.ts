@@ -1,5 +1,6 @@
 /** Comparisons, logic, choice (`where`), and questions about whole tensors. */
 import { ArgumentError, DTypeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, FloatDType } from '../tensor/dtype';
 import { isFloat } from '../tensor/dtype';
 import type { PromoteOperand, PromoteOperands } from '../tensor/operand-types';
@@ -232,8 +233,11 @@ export function isClose<A extends Operand, B extends Operand>(
 ): Comparison<A, B>;
 export function isClose(a: Operand, b: Operand, options: CloseOptions = {}): AnyTensor {
   const { rtol = 1e-5, atol = 1e-8, equalNaN = false } = options;
-  if (!(rtol >= 0) || !(atol >= 0)) {
-    throw new ArgumentError(`isClose: tolerances: got rtol ${rtol} and atol ${atol}, expected numbers of at least 0`);
+  const isTolerance = (value: unknown): boolean => typeof value === 'number' && value >= 0;
+  if (!isTolerance(rtol) || !isTolerance(atol)) {
+    throw new ArgumentError(
+      `isClose: tolerances: got rtol ${shown(rtol)} and atol ${shown(atol)}, expected numbers of at least 0`,
+    );
   }
   const { dtype: promoted } = common('isClose', [a, b]);
   // Differences of integers may not fit their dtype.

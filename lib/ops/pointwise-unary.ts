@@ -1,5 +1,6 @@
 /** Pointwise mathematics of one operand: powers, exponentials, trigonometry, special functions, rounding, and questions about values. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -404,7 +405,7 @@ const polygammaOp = defineOp('polygamma', {
  */
 export function polygamma<S extends Shape, D extends DType>(x: Tensor<S, D>, order: number): Tensor<S, ToFloat<D>> {
   if (!Number.isSafeInteger(order) || order < 0) {
-    throw new ArgumentError(`polygamma: order: got ${String(order)}, expected a non-negative integer`);
+    throw new ArgumentError(`polygamma: order: got ${shown(order)}, expected a non-negative integer`);
   }
   return order === 0 ? digamma(x) : floating(polygammaOp, x, [order]);
 }

@@ -3,6 +3,7 @@
  * repeat, on every device and at any number of threads.
  */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { nextRandom, type RandomStream } from '../runtime/random';
 import { toFloat, type DType, type IndexDType, type ToFloat } from '../tensor/dtype';
 import type { Broadcast, Shape, ShapeOf, Sized } from '../tensor/shape-types';
@@ -179,9 +180,7 @@ export function randint<const S extends Shape, D extends DType = 'int64'>(
 ): Tensor<Sized<S>, NoInfer<D>> {
   const { dtype, device, requiresGrad } = creation('randint', options, 'int64');
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high) {
-    throw new ArgumentError(
-      `randint: range: got ${String(low)} and ${String(high)}, expected integers with low < high`,
-    );
+    throw new ArgumentError(`randint: range: got ${shown(low)} and ${shown(high)}, expected integers with low < high`);
   }
   const own = ownShape('randint', shape);
   const attributes = [low, high, ...nextRandom(sizeOf(own), 2)];

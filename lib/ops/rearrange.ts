@@ -1,5 +1,6 @@
 /** Ops that put elements elsewhere, composed of views and joins: repeating, rolling, turning, moving axes. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { AxisCheck, Ok, Reshape, ReshapeCheck, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, show, sizeOf } from '../tensor/shapes';
@@ -15,7 +16,7 @@ function integers(op: string, name: string, value: unknown): readonly number[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (list.every((entry) => Number.isSafeInteger(entry))) return list as number[];
   throw new ArgumentError(
-    `${op}: ${name}: got ${Array.isArray(value) ? `[${list.map(String).join(', ')}]` : describe(value)}, expected integers`,
+    `${op}: ${name}: got ${Array.isArray(value) ? `[${list.map(shown).join(', ')}]` : describe(value)}, expected integers`,
   );
 }
 

@@ -3,6 +3,7 @@
  * gates is one matrix product; the steps are one native op, and its gradient another. The cells by themselves are composed.
  */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { recording, type Gradients } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -319,6 +320,9 @@ function checkWeights(
   weights: RecurrentWeights,
   name: string,
 ): { units: number; state: number } {
+  if (typeof weights !== 'object' || weights === null) {
+    throw new ArgumentError(`${op}: layers: got ${describe(weights)}, expected weights`);
+  }
   const { weightIh, weightHh, biasIh, biasHh, weightHr } = weights;
   checkTensor(op, weightIh, `${name}weightIh`);
   const { gates } = cells[kind];
@@ -436,7 +440,7 @@ export function rnn(x: AnyTensor, layers: readonly RecurrentWeights[], options: 
 
 function checkNonlinearity(op: string, name: 'tanh' | 'relu' = 'tanh'): 'tanh' | 'relu' {
   if (name === 'tanh' || name === 'relu') return name;
-  throw new ArgumentError(`${op}: nonlinearity: got ${String(name)}, expected tanh or relu`);
+  throw new ArgumentError(`${op}: nonlinearity: got ${shown(name)}, expected tanh or relu`);
 }
 
 /**

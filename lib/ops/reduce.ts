@@ -1,5 +1,6 @@
 /** Reductions over axes, and scans along one. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { sumDType, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
@@ -250,7 +251,7 @@ export function varMean(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}
   const r = reduction('varMean', x, axes, options.keepDims);
   const { correction = 1 } = options;
   if (typeof correction !== 'number' || !(correction >= 0)) {
-    throw new ArgumentError(`varMean: correction: got ${String(correction)}, expected a non-negative number`);
+    throw new ArgumentError(`varMean: correction: got ${shown(correction)}, expected a non-negative number`);
   }
   const dtype = toFloat(x.dtype);
   const outputs = [

@@ -1,5 +1,6 @@
 /** Losses of values, rates and probabilities against targets of the same shape, and of log-probabilities against classes. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -48,7 +49,7 @@ export function smoothL1Loss(input: AnyTensor, target: AnyTensor, options: Smoot
   const op = 'smoothL1Loss';
   checkPrediction(op, input, target);
   const { beta = 1, reduction } = options;
-  if (!(beta >= 0)) throw new ArgumentError(`${op}: beta: got ${String(beta)}, expected a number of at least 0`);
+  if (!(beta >= 0)) throw new ArgumentError(`${op}: beta: got ${shown(beta)}, expected a number of at least 0`);
   if (beta === 0) return reduceLoss(op, input.sub(target).abs(), reduction);
   return reduceLoss(op, huber(input.sub(target), beta).div(beta), reduction);
 }
@@ -81,7 +82,7 @@ export function huberLoss(input: AnyTensor, target: AnyTensor, options: HuberOpt
   const op = 'huberLoss';
   checkPrediction(op, input, target);
   const { delta = 1, reduction } = options;
-  if (!(delta > 0)) throw new ArgumentError(`${op}: delta: got ${String(delta)}, expected a positive number`);
+  if (!(delta > 0)) throw new ArgumentError(`${op}: delta: got ${shown(delta)}, expected a positive number`);
   return reduceLoss(op, huber(input.sub(target), delta), reduction);
 }
 

@@ -1,5 +1,6 @@
 /** Places in sorted lines, and counts of what falls into bins. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isInt, promote, promoteNumber, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape, ShapeOf } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -176,7 +177,7 @@ function counted(x: AnyTensor, options: BincountOptions): KnownLater<AnyTensor> 
   if (!isInt(x.dtype)) throw new DTypeError(`bincount: dtype: got ${x.dtype}, expected integers`);
   if (x.rank !== 1) throw new ShapeError(`bincount: got shape ${show(x.shape)}, expected one axis`);
   if (!Number.isSafeInteger(minLength) || minLength < 0) {
-    throw new ArgumentError(`bincount: minLength: got ${String(minLength)}, expected a non-negative integer`);
+    throw new ArgumentError(`bincount: minLength: got ${shown(minLength)}, expected a non-negative integer`);
   }
   if (weights !== undefined) {
     checkTensor('bincount', weights, 'weights');

@@ -1,5 +1,6 @@
 /** Orders along one axis: sort, argsort, topk. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Resize, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
@@ -86,7 +87,7 @@ export function topk(x: AnyTensor, count: number, options: TopkOptions = {}): An
   const axis = lineAxis('topk', options.axis, x.shape);
   const size = x.shape[axis] ?? 1;
   if (!Number.isSafeInteger(count) || count < 0) {
-    throw new ArgumentError(`topk: count: got ${String(count)}, expected a non-negative integer`);
+    throw new ArgumentError(`topk: count: got ${shown(count)}, expected a non-negative integer`);
   }
   if (count > size) {
     throw new ShapeError(`topk: too many: got ${count}, expected at most ${size} at axis ${axis} of ${show(x.shape)}`, {

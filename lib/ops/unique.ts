@@ -1,5 +1,6 @@
 /** The different elements of a tensor, with where they went and how often they occur. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
@@ -30,7 +31,7 @@ function distinct<D extends DType>(x: Tensor<Shape, D>, options: UniqueOptions):
 function distinct(x: AnyTensor, { axis, consecutive = false }: UniqueOptions): KnownLater<Unique<DType>> {
   checkTensor('unique', x);
   if (typeof consecutive !== 'boolean') {
-    throw new ArgumentError(`unique: consecutive: got ${String(consecutive)}, expected true or false`);
+    throw new ArgumentError(`unique: consecutive: got ${shown(consecutive)}, expected true or false`);
   }
   const along = axis === undefined ? undefined : normalizeAxis('unique', axis, x.shape);
   // One row for each element or slice. Bool has an order as uint8.

@@ -1,6 +1,7 @@
 /** What convolution and pooling share: sizes of windows in one to three spatial axes, and how many windows an axis has room for. */
 import { ArgumentError, ShapeError } from '../errors';
-import { show, shown } from '../tensor/shapes';
+import { shown } from '../tensor/describe';
+import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 
 /** One number, of an axis. */

@@ -20,3 +20,17 @@ export function describe(value: unknown): string {
       return `${typeof value} ${String(value)}`;
   }
 }
+
+/** A value that is none of those wanted: numbers and words as they are. */
+export function shown(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+    case 'symbol':
+      return String(value);
+    default:
+      return describe(value);
+  }
+}

@@ -1,6 +1,6 @@
 /** Shapes at run time: sizes, strides, axes and broadcasting, with the errors users see. The compile-time twins are in shape-types.ts. */
 import { ArgumentError, ShapeError } from '../errors';
-import { describe } from './describe';
+import { describe, shown } from './describe';
 import type { Shape } from './shape-types';
 
 /** The highest rank that native code takes (kMaxRank in native/runtime/tensor_view.h). */
@@ -44,11 +44,6 @@ export function sameShape(a: Shape, b: Shape): boolean {
 /** A shape as errors print it. */
 export function show(shape: Shape): string {
   return `[${(shape as readonly unknown[]).map(shown).join(', ')}]`;
-}
-
-/** A value that is none of those wanted: numbers and words as they are. */
-export function shown(value: unknown): string {
-  return typeof value === 'object' || typeof value === 'function' ? describe(value) : String(value);
 }
 
 /** The axis counted from the front. Throws `ShapeError` when it is out of range. */

@@ -96,6 +96,7 @@ class Arguments {
         () => new Float32Array(3),
         () => new Uint8Array(0),
         () => new Map(),
+        () => Object.create(null) as unknown,
       ])();
     }
     return kind < 17 ? this.list() : this.options(depth - 1);
