@@ -291,7 +291,9 @@ export function view<Context>(
   offset: number,
   context: Context,
 ): AnyTensor {
-  const output = new Tensor(x.storage, x.dtype, shape, strides, offset, isContiguous(shape, strides)) as AnyTensor;
+  // Nothing may stand outside its storage, and a view of nothing need not stand anywhere.
+  const start = offset !== 0 && shape.includes(0) ? 0 : offset;
+  const output = new Tensor(x.storage, x.dtype, shape, strides, start, isContiguous(shape, strides)) as AnyTensor;
   return x.edge === undefined ? output : recorded(op, [x], output, context);
 }
 

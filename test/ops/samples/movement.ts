@@ -189,6 +189,14 @@ const views: Sample[] = [
     () => [2],
   ),
   moved(
+    'select',
+    'behind nothing',
+    [0, 2],
+    [0],
+    (x) => hadal.select(x, 1, 1),
+    () => [0, 0],
+  ),
+  moved(
     'diagonal',
     'of a matrix',
     [3, 4],
