@@ -4,7 +4,7 @@ import type { Batch, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { defineOp, installMethods, run, runMany } from './define';
+import { checkTensor, defineOp, installMethods, run, runMany } from './define';
 import { batchOf, checkSquare, lapackDTypes, withRightSides } from './linalg-shared';
 
 const dtypes = lapackDTypes;
@@ -55,6 +55,7 @@ export function triangularSolve<S extends Shape, D extends DType>(
 export function triangularSolve(a: AnyTensor, b: AnyTensor, options: TriangularSolveOptions = {}): AnyTensor {
   const { upper = false, transpose = false, left = true, unitriangular = false } = options;
   checkSquare('triangularSolve', a, 'a');
+  checkTensor('triangularSolve', b, 'b');
   const isMatrices = b.rank > 1;
   const turned = left || !isMatrices ? b : b.transpose();
   return withRightSides('triangularSolve', a, turned, (matrices, right, back) => {
