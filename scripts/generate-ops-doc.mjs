@@ -24,15 +24,18 @@ function publicOps() {
   const index = checker.getSymbolAtLocation(program.getSourceFile(join(root, 'lib/ops/index.ts')));
   return checker
     .getExportsOfModule(index)
-    .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol))
-    .filter((symbol) => symbol.declarations?.some(ts.isFunctionDeclaration))
-    .map((symbol) => {
+    .map((exported) => ({
+      name: exported.name,
+      symbol: exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported,
+    }))
+    .filter(({ symbol }) => symbol.declarations?.some(ts.isFunctionDeclaration))
+    .map(({ name, symbol }) => {
       // Overloads come before the implementation; the comment stands at the first.
       const declaration = symbol.declarations.find(ts.isFunctionDeclaration);
       const sentence = ts.displayPartsToString(symbol.getDocumentationComment(checker)).replace(/\s+/g, ' ');
       return {
-        name: symbol.name,
-        signature: `${symbol.name}(${declaration.parameters.map((p) => parameterOf(p, checker)).join(', ')})`,
+        name,
+        signature: `${name}(${declaration.parameters.map((p) => parameterOf(p, checker)).join(', ')})`,
         sentence: firstSentence(sentence),
         family: familyOf(declaration.getSourceFile()),
       };

@@ -66,6 +66,7 @@ export {
   type KthValueOptions,
   type QuantileOptions,
 } from './order-statistics';
+export { fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from './patches';
 export * from './pointwise';
 export { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from './lp-pool';
 export {
@@ -109,6 +110,7 @@ export {
   type RepeatInterleaveOptions,
 } from './rearrange';
 export * from './reduce';
+export { max as amax, min as amin } from './reduce';
 export * from './regression-losses';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';

@@ -386,6 +386,16 @@ declare module '../tensor/tensor' {
       axes?: A & Ok<AxisCheck<S, A, 'min'>>,
       options?: ReduceOptions<K>,
     ): Tensor<Reduce<S, A, K>, D>;
+    /** The same as {@link max}, under PyTorch's name for extremes over several axes. */
+    amax<const A extends Axes = undefined, const K extends boolean = false>(
+      axes?: A & Ok<AxisCheck<S, A, 'max'>>,
+      options?: ReduceOptions<K>,
+    ): Tensor<Reduce<S, A, K>, D>;
+    /** The same as {@link min}, under PyTorch's name for extremes over several axes. */
+    amin<const A extends Axes = undefined, const K extends boolean = false>(
+      axes?: A & Ok<AxisCheck<S, A, 'min'>>,
+      options?: ReduceOptions<K>,
+    ): Tensor<Reduce<S, A, K>, D>;
     any<const A extends Axes = undefined, const K extends boolean = false>(
       axes?: A & Ok<AxisCheck<S, A, 'any'>>,
       options?: ReduceOptions<K>,
@@ -423,6 +433,8 @@ installMethods({
   mean,
   max,
   min,
+  amax: max,
+  amin: min,
   any,
   all,
   logSumExp,

@@ -87,6 +87,29 @@ expectType<[Tensor<[8, 3, 16, 16]>, Tensor<[8, 3, 16, 16], 'int64'>]>().of(maxPo
 maxPool2d(zeros([4, 4]), 2); // error: "maxPool2d: wrong rank: got shape [4, 4], expected [n, c, h, w] or [c, h, w]"
 zeros([4, 4]).avgPool2d(2); // error: "avgPool2d: wrong rank: got shape [4, 4], expected [n, c, h, w] or [c, h, w]"
 
+// Indexing and statistics.
+const cube = zeros([2, 3, 4]);
+expectType<Tensor<[3, 4]>>().of(cube.at(0));
+expectType<Tensor<[2, 1, number]>>().of(cube.at(':', null, 0, '1:'));
+expectType<Tensor<[2, number, 4]>>().of(cube.at(':', { start: 1 }));
+expectType<Tensor<[3, 4]>>().of(cube.at(-1, '...'));
+expectType<Tensor>().of(cube.at('...', 0));
+expectType<Tensor>().of(cube.at(zeros([2], { dtype: 'int64' })));
+expectType<Promise<Tensor>>().of(cube.at(zeros([2], { dtype: 'bool' })));
+expectType<Tensor>().of(cube.atSync(zeros([2], { dtype: 'bool' })));
+expectType<Tensor<[2, 3, 4]>>().of(cube.setAt([0], 1));
+cube.at(zeros([2])); // error: not assignable
+expectType<Tensor<[2, 4]>>().of(cube.norm(1));
+expectType<Tensor<[1, 1, 1]>>().of(cube.norm(undefined, { p: 1, keepDims: true }));
+cube.norm(3); // error: "norm: axis 3 out of range for shape [2, 3, 4]"
+expectType<Tensor<[2, 3], 'int64'>>().of(cube.countNonzero(-1));
+expectType<Tensor<[]>>().of(cube.median());
+expectType<Tensor<[3, 4]>>().of(cube.quantile(0.5, 0));
+expectType<[Tensor<[2, 3]>, Tensor<[2, 3], 'int64'>]>().of(cube.kthValue(1));
+expectType<Tensor<[6, 4]>>().of(cube.view([6, -1]));
+cube.view([5, 5]); // error: "view: number of elements differs: got shape [2, 3, 4] with 24, expected [5, 5] with 25"
+expectType<Tensor<[2, 3, 4], 'int64'>>().of(cube.bucketize(zeros([3])));
+
 // Layers.
 expectType<Tensor<[32, 10]>>().of(linear(zeros([32, 784]), zeros([10, 784]), zeros([10])));
 expectType<Tensor<[2, 5, 10]>>().of(linear(zeros([2, 5, 784]), zeros([10, 784])));

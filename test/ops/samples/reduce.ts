@@ -68,6 +68,8 @@ const reductions: Record<string, Reduction> = {
   prod: { of: (line) => line.reduce((p, v) => p * v, 1), dtypes: numbers, order: 2, result: sumDType, empty: true },
   max: { of: (line) => Math.max(...line), dtypes: numbers, order: 2, empty: false, distinct: true },
   min: { of: (line) => Math.min(...line), dtypes: numbers, order: 2, empty: false, distinct: true },
+  amax: { of: (line) => Math.max(...line), dtypes: numbers, order: 2, empty: false, distinct: true },
+  amin: { of: (line) => Math.min(...line), dtypes: numbers, order: 2, empty: false, distinct: true },
   any: { of: (line) => Number(line.some((v) => v !== 0)), dtypes: everyDType, order: 0, result: bool, empty: true },
   all: { of: (line) => Number(line.every((v) => v !== 0)), dtypes: everyDType, order: 0, result: bool, empty: true },
   logSumExp: { of: logSumExp, dtypes: numbers, order: 2, result: toFloat, empty: true },
