@@ -20,7 +20,7 @@ export { linear } from '../ops/matmul';
 export { pad } from '../ops/movement';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';
 export { avgPool2d, maxPool2d, maxPool2dWithIndices } from '../ops/pooling';
-export { dropout } from '../ops/random';
+export { alphaDropout, dropout, dropout1d, dropout2d, dropout3d, featureAlphaDropout } from '../ops/random';
 export {
   bceLoss,
   gaussianNllLoss,
@@ -32,3 +32,6 @@ export {
   smoothL1Loss,
 } from '../ops/regression-losses';
 export { gru, gruCell, lstm, lstmCell, rnn, rnnCell } from '../ops/recurrent';
+export { groupNorm, instanceNorm, localResponseNorm, rmsNorm } from '../ops/group-normalization';
+export { gumbelSoftmax } from '../ops/gumbel-softmax';
+export { rotaryEmbedding } from '../ops/rotary';

@@ -68,7 +68,9 @@ function composedGradients(
   if (causal) scores = where(ones([t, s], { dtype: 'bool' }).tril(), scores, -Infinity);
   if (mask?.dtype === 'bool') scores = where(mask, scores, -Infinity);
   else if (mask !== undefined) scores = scores.add(mask);
-  const weights = scores.softmax(-1) as AnyTensor;
+  // A query that sees no key has no weights, as in the kernel; the softmax of nothing but −∞ would be NaN.
+  const blind = scores.equalTo(-Infinity).all(-1, { keepDims: true });
+  const weights = where(blind, 0, (where(blind, 0, scores) as AnyTensor).softmax(-1)) as AnyTensor;
   const gw = g.matmul(values.transpose());
   const gs = weights.mul(gw.sub(weights.mul(gw).sum(-1, { keepDims: true })));
   return [

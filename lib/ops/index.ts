@@ -18,6 +18,15 @@ export {
   type NormalizeOptions,
   type PairwiseDistanceOptions,
 } from './distances';
+export {
+  groupNorm,
+  instanceNorm,
+  localResponseNorm,
+  rmsNorm,
+  type InstanceNormOptions,
+  type LocalResponseNormOptions,
+} from './group-normalization';
+export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
 export {
@@ -112,6 +121,7 @@ export {
 export * from './reduce';
 export { max as amax, min as amin } from './reduce';
 export * from './regression-losses';
+export { rotaryEmbedding, type RotaryOptions } from './rotary';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';
 export {

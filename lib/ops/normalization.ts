@@ -150,7 +150,7 @@ const layerNormOp = defineOp<NormContext>('layerNorm', {
 const layerNormBackwardOp = defineOp('layerNormBackward', { dtypes: floats });
 
 /** Throws unless `parameter` is a vector of `size`, or left out. */
-function checkParameter(op: string, name: string, parameter: AnyTensor | undefined, size: number): void {
+export function checkParameter(op: string, name: string, parameter: AnyTensor | undefined, size: number): void {
   if (parameter === undefined) return;
   checkTensor(op, parameter, name);
   if (parameter.rank !== 1 || parameter.shape[0] !== size) {
@@ -240,7 +240,7 @@ const batchNormOp = defineOp<NormContext>('batchNorm', {
 const batchNormBackwardOp = defineOp('batchNormBackward', { dtypes: floats });
 
 /** A vector of one value per channel, seen so that it broadcasts against x [n, c, …]. */
-const perChannel = (vector: AnyTensor, x: AnyTensor): AnyTensor =>
+export const perChannel = (vector: AnyTensor, x: AnyTensor): AnyTensor =>
   vector.reshape([vector.shape[0]!, ...new Array<number>(x.rank - 2).fill(1)]);
 
 export interface BatchNormOptions extends NormOptions {

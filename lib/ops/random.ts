@@ -433,6 +433,23 @@ export function dropout2d(x: AnyTensor, probability = 0.5, options: DropoutOptio
   return channelDropout('dropout2d', x, probability, options, 2);
 }
 
+/**
+ * Whole channels become 0 with the given probability p, else `x / (1 - p)`: x is [channels, depth, height, width] or [batch, channels, depth,
+ * height, width]. [Tompson et al. 2014, arXiv:1411.4280]
+ *
+ * @throws ArgumentError for a probability outside [0, 1]; ShapeError for another rank.
+ * @example
+ * dropout3d(ones([2, 3, 4, 4, 4]), 0).sum(); // 384
+ */
+export function dropout3d<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  probability?: number,
+  options?: DropoutOptions,
+): Tensor<S, ToFloat<D>>;
+export function dropout3d(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  return channelDropout('dropout3d', x, probability, options, 3);
+}
+
 function channelDropout(
   name: string,
   x: AnyTensor,
@@ -470,11 +487,46 @@ export function alphaDropout<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function alphaDropout(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
-  const input = droppable('alphaDropout', x, probability);
+  checkTensor('alphaDropout', x);
+  return dropToFloor('alphaDropout', x, probability, options, x.shape);
+}
+
+/**
+ * {@link alphaDropout} of whole channels: x is [n, channels, …]. [Klambauer et al. 2017, arXiv:1706.02515]
+ *
+ * @throws ArgumentError for a probability outside [0, 1]; ShapeError for fewer than two axes.
+ * @example
+ * featureAlphaDropout(ones([2, 3, 4]), 0).sum(); // 24
+ */
+export function featureAlphaDropout<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  probability?: number,
+  options?: DropoutOptions,
+): Tensor<S, ToFloat<D>>;
+export function featureAlphaDropout(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkTensor('featureAlphaDropout', x);
+  if (x.rank < 2) {
+    throw new ShapeError(`featureAlphaDropout: got shape ${show(x.shape)}, expected [n, channels, …]`, {
+      shape: x.shape,
+    });
+  }
+  const channels = x.shape.map((size, axis) => (axis < 2 ? size : 1));
+  return dropToFloor('featureAlphaDropout', x, probability, options, channels);
+}
+
+/** Dropout to selu's lowest value, decided once for each element of `shape`, which broadcasts to x. */
+function dropToFloor(
+  name: string,
+  x: AnyTensor,
+  probability: number,
+  options: DropoutOptions,
+  shape: Shape,
+): AnyTensor {
+  const input = droppable(name, x, probability);
   if (options.training === false || probability === 0) return input;
   if (probability === 1) return input.mul(0);
   const scale = 1 / Math.sqrt((1 - probability) * (1 + probability * seluFloor ** 2));
-  const kept = bernoulli(1 - probability, input.shape, { dtype: 'bool', device: input.device });
+  const kept = bernoulli(1 - probability, shape, { dtype: 'bool', device: input.device });
   return input
     .where(kept, seluFloor)
     .mul(scale)
