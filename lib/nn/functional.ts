@@ -35,3 +35,4 @@ export { gru, gruCell, lstm, lstmCell, rnn, rnnCell } from '../ops/recurrent';
 export { groupNorm, instanceNorm, localResponseNorm, rmsNorm } from '../ops/group-normalization';
 export { gumbelSoftmax } from '../ops/gumbel-softmax';
 export { rotaryEmbedding } from '../ops/rotary';
+export { embeddingBag } from '../ops/embedding-bag';

@@ -121,6 +121,9 @@ export {
 export * from './reduce';
 export { max as amax, min as amin } from './reduce';
 export * from './regression-losses';
+export { embeddingBag, type EmbeddingBagOptions } from './embedding-bag';
+export { segmentMax, segmentMean, segmentSoftmax, segmentSum } from './segments';
+export { csrFromCoo, spmm, type CsrMatrix } from './sparse';
 export { rotaryEmbedding, type RotaryOptions } from './rotary';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';

@@ -1,0 +1,92 @@
+/** Sums, means and maxima of bags of rows of a table. */
+import { ArgumentError, ShapeError } from '../errors';
+import type { IndexDType } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import { sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { arange, ones, zeros } from './creation';
+import { checkDType, checkTensor, floats } from './define';
+import { checkIndex, embedding } from './indexing';
+import { where } from './pointwise-compare';
+import { segmentMax, segmentMean, segmentSum } from './segments';
+
+type Index = Tensor<Shape, IndexDType>;
+
+export interface EmbeddingBagOptions {
+  /** Where each bag begins in a vector of indices, [bags], int32 or int64, the first at 0. */
+  readonly offsets?: AnyTensor | undefined;
+  /** `'mean'` unless given. */
+  readonly mode?: 'sum' | 'mean' | 'max';
+  /** A factor for each row, in the shape of the index; for `'sum'`. */
+  readonly perSampleWeights?: AnyTensor | undefined;
+  /** A row that belongs to no bag. */
+  readonly paddingIndex?: number | undefined;
+}
+
+/**
+ * The rows of a table [count, d] at each bag's indices, joined to one: index [bags, k], or a vector with `offsets`: y [bags, d]. An empty bag gives zeros.
+ *
+ * @throws ShapeError, DTypeError, ArgumentError; IndexError at the next read when an index is outside the table.
+ * @example
+ * embeddingBag(eye(3), tensor([[0, 2]], { dtype: 'int32' }), { mode: 'sum' }); // [[1, 0, 1]]
+ */
+export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: EmbeddingBagOptions = {}): AnyTensor {
+  const op = 'embeddingBag';
+  checkTensor(op, weight, 'weight');
+  checkDType(op, weight.dtype, floats);
+  checkIndex(op, index);
+  const { offsets, mode = 'mean', perSampleWeights, paddingIndex } = options;
+  if (mode !== 'sum' && mode !== 'mean' && mode !== 'max') {
+    throw new ArgumentError(`${op}: mode: got ${String(mode)}, expected sum, mean or max`);
+  }
+  if (weight.rank !== 2 || index.rank !== (offsets === undefined ? 2 : 1)) {
+    throw new ShapeError(
+      `${op}: shapes do not fit: got weight ${show(weight.shape)} and index ${show(index.shape)}, expected [count, d] and [bags, k], or [k] with offsets`,
+    );
+  }
+  if (perSampleWeights !== undefined) {
+    checkTensor(op, perSampleWeights, 'perSampleWeights');
+    if (mode !== 'sum') throw new ArgumentError(`${op}: perSampleWeights: got mode ${mode}, expected sum`);
+    if (!sameShape(perSampleWeights.shape, index.shape)) {
+      throw new ShapeError(
+        `${op}: perSampleWeights do not fit: got shape ${show(perSampleWeights.shape)}, expected ${show(index.shape)}`,
+      );
+    }
+  }
+  const flat: AnyTensor = index.flatten();
+  const bags = offsets === undefined ? index.shape[0]! : offsets.size;
+  // Rows of the padding go to a bag of their own behind the others.
+  let bag = offsets === undefined ? rowsOf(index) : bagsOf(op, offsets, flat);
+  if (paddingIndex !== undefined) bag = where(flat.equalTo(paddingIndex), bags, bag) as AnyTensor;
+  const segments = bags + (paddingIndex === undefined ? 0 : 1);
+  const padding = paddingIndex === undefined ? {} : { paddingIndex };
+  let rows: AnyTensor = embedding(weight as Tensor<Shape, 'float32'>, flat as Index, padding);
+  if (perSampleWeights !== undefined) rows = rows.mul(perSampleWeights.cast(rows.dtype).reshape([flat.size, 1]));
+  const join = { sum: segmentSum, mean: segmentMean, max: segmentMax }[mode];
+  return join(rows, bag, segments).narrow(0, 0, bags);
+}
+
+/** The row of each element of a matrix. */
+function rowsOf(index: AnyTensor): AnyTensor {
+  const [bags, size] = index.shape as [number, number];
+  return arange(bags, { dtype: 'int64', device: index.device })
+    .unsqueeze(1)
+    .expand([bags, size])
+    .flatten() as AnyTensor;
+}
+
+/** The bag of each index: how many offsets are at or before it, less one. */
+function bagsOf(op: string, offsets: AnyTensor, index: AnyTensor): AnyTensor {
+  checkIndex(op, offsets, 'offsets');
+  if (offsets.rank !== 1 || offsets.size === 0) {
+    throw new ShapeError(`${op}: offsets: got shape ${show(offsets.shape)}, expected [bags]`);
+  }
+  const { device } = index;
+  // One place more, for bags that begin at the end.
+  const begins: AnyTensor = zeros([index.size + 1], { dtype: 'int64', device }).indexAdd(
+    0,
+    offsets as Index,
+    ones([offsets.size], { dtype: 'int64', device }),
+  );
+  return begins.cumsum(0).sub(1).narrow(0, 0, index.size);
+}
