@@ -1,6 +1,9 @@
 /** Activations as layers. Each applies the tensor method of its name. */
+import { full } from '../ops/creation';
+import { prelu, type SoftplusOptions } from '../ops/pointwise-activation';
 import type { AnyTensor } from '../tensor/tensor';
-import { Module } from './module';
+import { Module, Parameter } from './module';
+import { checkSizes } from './options';
 
 /** max(x, 0). */
 export class ReLU extends Module {
@@ -72,10 +75,13 @@ export class Tanh extends Module {
   }
 }
 
-/** log(1 + exp(x)). */
+/** log(1 + exp(βx)) / β. */
 export class Softplus extends Module {
+  constructor(readonly options: SoftplusOptions = {}) {
+    super();
+  }
   forward(x: AnyTensor): AnyTensor {
-    return x.softplus();
+    return x.softplus(this.options);
   }
 }
 
@@ -96,5 +102,152 @@ export class LogSoftmax extends Module {
   }
   forward(x: AnyTensor): AnyTensor {
     return x.logSoftmax(this.axis);
+  }
+}
+
+/** min(max(x, 0), 6). */
+export class ReLU6 extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.relu6();
+  }
+}
+
+/** λ·x for x > 0, else λα·(exp(x) − 1), with constants that keep mean 0 and variance 1. Klambauer et al., 2017. */
+export class SELU extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.selu();
+  }
+}
+
+/** x / (1 + |x|). */
+export class Softsign extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.softsign();
+  }
+}
+
+/** log of the sigmoid. */
+export class LogSigmoid extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.logSigmoid();
+  }
+}
+
+/** (x + 3) / 6, clipped to [0, 1]. */
+export class Hardsigmoid extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.hardsigmoid();
+  }
+}
+
+/** x·(x + 3) / 6 between −3 and 3, 0 below and x above. Howard et al., 2019. */
+export class Hardswish extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.hardswish();
+  }
+}
+
+/** x − tanh(x). */
+export class Tanhshrink extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.tanhshrink();
+  }
+}
+
+/** x for x > 0, else α·(exp(x / α) − 1). */
+export class CELU extends Module {
+  constructor(readonly alpha = 1) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.celu(this.alpha);
+  }
+}
+
+/** x moved towards 0 by λ, 0 within λ of it. */
+export class Softshrink extends Module {
+  constructor(readonly lambda = 0.5) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.softshrink(this.lambda);
+  }
+}
+
+/** x, and 0 within λ of it. */
+export class Hardshrink extends Module {
+  constructor(readonly lambda = 0.5) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.hardshrink(this.lambda);
+  }
+}
+
+/** The first half along an axis times the sigmoid of the second. Dauphin et al., 2017. */
+export class GLU extends Module {
+  constructor(readonly axis = -1) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.glu(this.axis);
+  }
+}
+
+/** x clipped to [min, max]. */
+export class Hardtanh extends Module {
+  constructor(
+    readonly min = -1,
+    readonly max = 1,
+  ) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.hardtanh(this.min, this.max);
+  }
+}
+
+/** x above a threshold, else a value. */
+export class Threshold extends Module {
+  constructor(
+    readonly threshold: number,
+    readonly value: number,
+  ) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.threshold(this.threshold, this.value);
+  }
+}
+
+/** The softmax of −x along an axis. */
+export class Softmin extends Module {
+  constructor(readonly axis = -1) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return x.neg().softmax(this.axis);
+  }
+}
+
+/** The softmax over the channels of images [n, c, h, w], or [c, h, w]. */
+export class Softmax2d extends Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x.softmax(-3);
+  }
+}
+
+/** x for x > 0, else a trained slope times x: one for all, or one per channel of x [n, c, …]. He et al., 2015. */
+export class PReLU extends Module {
+  /** [slopes] */
+  readonly weight: Parameter;
+
+  constructor(slopes = 1, initial = 0.25) {
+    super();
+    checkSizes('PReLU', { slopes });
+    this.weight = new Parameter(full([slopes], initial));
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return prelu(x, this.weight);
   }
 }

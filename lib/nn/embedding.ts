@@ -1,5 +1,6 @@
 /** Tables of trained vectors. */
 import { ArgumentError } from '../errors';
+import { embeddingBag, type EmbeddingBagOptions } from '../ops/embedding-bag';
 import { embedding, type EmbeddingOptions } from '../ops/indexing';
 import { empty } from '../ops/creation';
 import type { IndexDType } from '../tensor/dtype';
@@ -8,6 +9,18 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { normal_ } from './init';
 import { Module, Parameter } from './module';
 import { checkSizes } from './options';
+
+/** A table of standard normal rows, the padding row zero, as in PyTorch. */
+function tableOf(layer: string, count: number, size: number, paddingIndex: number | undefined): Parameter {
+  checkSizes(layer, { count, size });
+  const weight = new Parameter(normal_(empty([count, size])));
+  if (paddingIndex === undefined) return weight;
+  if (!(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < count)) {
+    throw new ArgumentError(`${layer}: paddingIndex: got ${paddingIndex}, expected a row of ${count}`);
+  }
+  weight.detach().select(0, paddingIndex).copy_(0);
+  return weight;
+}
 
 /**
  * Rows of a table: index of any shape to [...index.shape, size]. Rows start standard normal, a padding row zero, as in PyTorch.
@@ -25,18 +38,39 @@ export class Embedding extends Module {
     readonly options: EmbeddingOptions = {},
   ) {
     super();
-    checkSizes('Embedding', { count, size });
-    this.weight = new Parameter(normal_(empty([count, size])));
-    const { paddingIndex } = options;
-    if (paddingIndex === undefined) return;
-    if (!(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < count)) {
-      throw new ArgumentError(`Embedding: paddingIndex: got ${paddingIndex}, expected a row of ${count}`);
-    }
-    this.weight.detach().select(0, paddingIndex).copy_(0);
+    this.weight = tableOf('Embedding', count, size, options.paddingIndex);
   }
 
   forward(index: AnyTensor): AnyTensor {
     return embedding(this.weight, index as Tensor<Shape, IndexDType>, this.options);
+  }
+
+  protected override describe(): string {
+    return `${this.count} × ${this.size}`;
+  }
+}
+
+/**
+ * Sums, means or maxima of bags of rows; see `nn.functional.embeddingBag`. Rows start standard normal, a padding row zero, as in PyTorch.
+ *
+ * @example
+ * new nn.EmbeddingBag(100, 8).forward(tensor([[3, 7], [1, 1]], { dtype: 'int32' })).shape; // [2, 8]
+ */
+export class EmbeddingBag extends Module {
+  /** [count, size] */
+  readonly weight: Parameter;
+
+  constructor(
+    readonly count: number,
+    readonly size: number,
+    readonly options: Pick<EmbeddingBagOptions, 'mode' | 'paddingIndex'> = {},
+  ) {
+    super();
+    this.weight = tableOf('EmbeddingBag', count, size, options.paddingIndex);
+  }
+
+  forward(index: AnyTensor, offsets?: AnyTensor, perSampleWeights?: AnyTensor): AnyTensor {
+    return embeddingBag(this.weight, index, { ...this.options, offsets, perSampleWeights });
   }
 
   protected override describe(): string {

@@ -36,3 +36,4 @@ export { groupNorm, instanceNorm, localResponseNorm, rmsNorm } from '../ops/grou
 export { gumbelSoftmax } from '../ops/gumbel-softmax';
 export { rotaryEmbedding } from '../ops/rotary';
 export { embeddingBag } from '../ops/embedding-bag';
+export { bilinear } from '../ops/bilinear';

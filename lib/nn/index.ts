@@ -2,6 +2,7 @@
 export * from './activation';
 export * from './container';
 export * from './convolution';
+export * from './distance';
 export * from './embedding';
 export * as functional from './functional';
 export * as init from './init';

@@ -1,4 +1,5 @@
-/** The fully connected layer. */
+/** Fully connected layers of one input and of two. */
+import { bilinear } from '../ops/bilinear';
 import { linear } from '../ops/matmul';
 import { empty } from '../ops/creation';
 import type { AnyTensor } from '../tensor/tensor';
@@ -41,5 +42,39 @@ export class Linear extends Module {
 
   protected override describe(): string {
     return `${this.inFeatures} → ${this.outFeatures}${this.bias === undefined ? ', no bias' : ''}`;
+  }
+}
+
+/**
+ * y[o] = aᵀ·W[o]·b + bias[o] for inputs a [..., first] and b [..., second]. Weights and bias start uniform on ±1/√first, as in PyTorch.
+ *
+ * @example
+ * new nn.Bilinear(3, 4, 2).forward(randn([5, 3]), randn([5, 4])).shape; // [5, 2]
+ */
+export class Bilinear extends Module {
+  /** [outFeatures, first, second] */
+  readonly weight: Parameter;
+  /** [outFeatures] */
+  readonly bias: Parameter | undefined;
+
+  constructor(
+    readonly first: number,
+    readonly second: number,
+    readonly outFeatures: number,
+    options: LinearOptions = {},
+  ) {
+    super();
+    checkSizes('Bilinear', { first, second, outFeatures });
+    const bound = 1 / Math.sqrt(first);
+    this.weight = new Parameter(uniform_(empty([outFeatures, first, second]), -bound, bound));
+    if (options.bias ?? true) this.bias = new Parameter(uniform_(empty([outFeatures]), -bound, bound));
+  }
+
+  forward(a: AnyTensor, b: AnyTensor): AnyTensor {
+    return bilinear(a, b, this.weight, this.bias);
+  }
+
+  protected override describe(): string {
+    return `${this.first} × ${this.second} → ${this.outFeatures}`;
   }
 }

@@ -1,6 +1,13 @@
 /** Normalisation layers. */
 import { ShapeError } from '../errors';
 import { ones, zeros } from '../ops/creation';
+import {
+  groupNorm,
+  instanceNorm,
+  localResponseNorm,
+  rmsNorm,
+  type LocalResponseNormOptions,
+} from '../ops/group-normalization';
 import { batchNorm, layerNorm } from '../ops/normalization';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
@@ -114,5 +121,182 @@ export class BatchNorm1d extends BatchNorm {
 export class BatchNorm2d extends BatchNorm {
   protected get expects(): { ranks: number[]; text: string } {
     return { ranks: [4], text: '[n, c, h, w]' };
+  }
+}
+
+/** Batch normalisation of x [n, c, d, h, w]. */
+export class BatchNorm3d extends BatchNorm {
+  protected get expects(): { ranks: number[]; text: string } {
+    return { ranks: [5], text: '[n, c, d, h, w]' };
+  }
+}
+
+export interface RMSNormOptions {
+  /** Added to the mean square; the dtype's own epsilon unless given. */
+  readonly epsilon?: number;
+  /** Whether to scale by a trained weight; true unless given. */
+  readonly affine?: boolean;
+}
+
+/**
+ * Normalisation by the root mean square over the last axes, of the given shape; see `nn.functional.rmsNorm`.
+ *
+ * @example
+ * new nn.RMSNorm(16).forward(randn([8, 16])).shape; // [8, 16]
+ */
+export class RMSNorm extends Module {
+  readonly shape: Shape;
+  readonly weight: Parameter | undefined;
+
+  constructor(
+    shape: number | Shape,
+    readonly options: RMSNormOptions = {},
+  ) {
+    super();
+    this.shape = typeof shape === 'number' ? [shape] : shape;
+    if (options.affine ?? true) this.weight = new Parameter(ones(this.shape));
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    return rmsNorm(x, this.shape, this.weight, this.options);
+  }
+
+  protected override describe(): string {
+    return show(this.shape);
+  }
+}
+
+export interface GroupNormOptions {
+  /** Added to the variance; 1e-5 unless given. */
+  readonly epsilon?: number;
+  /** Whether to scale and shift by trained parameters; true unless given. */
+  readonly affine?: boolean;
+}
+
+/**
+ * Normalisation over groups of channels; see `nn.functional.groupNorm`.
+ *
+ * @example
+ * new nn.GroupNorm(2, 6).forward(randn([4, 6, 8])).shape; // [4, 6, 8]
+ */
+export class GroupNorm extends Module {
+  readonly weight: Parameter | undefined;
+  readonly bias: Parameter | undefined;
+
+  constructor(
+    readonly groups: number,
+    readonly channels: number,
+    readonly options: GroupNormOptions = {},
+  ) {
+    super();
+    checkSizes('GroupNorm', { groups, channels, 'channels / groups': channels / groups });
+    if (options.affine ?? true) {
+      this.weight = new Parameter(ones([channels]));
+      this.bias = new Parameter(zeros([channels]));
+    }
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    return groupNorm(x, this.groups, this.weight, this.bias, this.options);
+  }
+
+  protected override describe(): string {
+    return `${this.groups} groups of ${this.channels / this.groups}`;
+  }
+}
+
+export interface InstanceNormLayerOptions {
+  /** Added to the variance; 1e-5 unless given. */
+  readonly epsilon?: number;
+  /** How far running statistics move per batch; 0.1 unless given. */
+  readonly momentum?: number;
+  /** Whether to scale and shift by trained parameters; false unless given. */
+  readonly affine?: boolean;
+  /** Whether to keep running statistics, and use them outside training; false unless given. */
+  readonly trackRunningStats?: boolean;
+}
+
+/** Normalisation per channel and instance; see `nn.functional.instanceNorm`. */
+abstract class InstanceNorm extends Module {
+  readonly weight: Parameter | undefined;
+  readonly bias: Parameter | undefined;
+  readonly runningMean: AnyTensor | undefined;
+  readonly runningVar: AnyTensor | undefined;
+  readonly numBatchesTracked: AnyTensor | undefined;
+
+  constructor(
+    readonly features: number,
+    readonly options: InstanceNormLayerOptions = {},
+  ) {
+    super();
+    checkSizes(this.constructor.name, { features });
+    if (options.affine ?? false) {
+      this.weight = new Parameter(ones([features]));
+      this.bias = new Parameter(zeros([features]));
+    }
+    if (options.trackRunningStats ?? false) {
+      this.runningMean = zeros([features]).keep();
+      this.runningVar = ones([features]).keep();
+      this.numBatchesTracked = zeros([], { dtype: 'int64' }).keep();
+    }
+  }
+
+  /** The spatial axes of an input, and how errors write it. */
+  protected abstract get expects(): { readonly axes: number; readonly text: string };
+
+  forward(x: AnyTensor): AnyTensor {
+    const { axes, text } = this.expects;
+    if (x.rank === axes + 1) return this.forward(x.unsqueeze(0)).squeeze(0);
+    if (x.rank !== axes + 2) {
+      throw new ShapeError(`${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected ${text}`);
+    }
+    return instanceNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
+      ...this.options,
+      useInputStatistics: this.training || this.runningMean === undefined,
+    });
+  }
+
+  protected override describe(): string {
+    return `${this.features}`;
+  }
+}
+
+/** Instance normalisation of x [n, c, length], or [c, length]. */
+export class InstanceNorm1d extends InstanceNorm {
+  protected get expects(): { axes: number; text: string } {
+    return { axes: 1, text: '[n, c, length] or [c, length]' };
+  }
+}
+
+/** Instance normalisation of x [n, c, h, w], or [c, h, w]. */
+export class InstanceNorm2d extends InstanceNorm {
+  protected get expects(): { axes: number; text: string } {
+    return { axes: 2, text: '[n, c, h, w] or [c, h, w]' };
+  }
+}
+
+/** Instance normalisation of x [n, c, d, h, w], or [c, d, h, w]. */
+export class InstanceNorm3d extends InstanceNorm {
+  protected get expects(): { axes: number; text: string } {
+    return { axes: 3, text: '[n, c, d, h, w] or [c, d, h, w]' };
+  }
+}
+
+/** Normalisation over neighbouring channels; see `nn.functional.localResponseNorm`. */
+export class LocalResponseNorm extends Module {
+  constructor(
+    readonly size: number,
+    readonly options: LocalResponseNormOptions = {},
+  ) {
+    super();
+    checkSizes('LocalResponseNorm', { size });
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    return localResponseNorm(x, this.size, this.options);
+  }
+
+  protected override describe(): string {
+    return `${this.size}`;
   }
 }

@@ -1,5 +1,6 @@
 /** Sums, means and maxima of bags of rows of a table. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -37,7 +38,7 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   checkIndex(op, index);
   const { offsets, mode = 'mean', perSampleWeights, paddingIndex } = options;
   if (mode !== 'sum' && mode !== 'mean' && mode !== 'max') {
-    throw new ArgumentError(`${op}: mode: got ${String(mode)}, expected sum, mean or max`);
+    throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected sum, mean or max`);
   }
   if (weight.rank !== 2 || index.rank !== (offsets === undefined ? 2 : 1)) {
     throw new ShapeError(

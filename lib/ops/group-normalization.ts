@@ -1,9 +1,10 @@
 /** Normalisation over groups of channels, single channels, the root mean square, and neighbouring channels. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { EndCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
-import { sameShape, show, sizeOf } from '../tensor/shapes';
+import { checkShape, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
 import { checkDType, checkTensor, floats } from './define';
@@ -37,7 +38,7 @@ export function groupNorm(
   if (x.rank < 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [n, c, …]`);
   const [n, channels] = x.shape as [number, number];
   if (!(Number.isInteger(groups) && groups > 0 && channels % groups === 0)) {
-    throw new ShapeError(`${op}: groups: got ${String(groups)}, expected a divisor of the ${channels} channels`);
+    throw new ShapeError(`${op}: groups: got ${shown(groups)}, expected a divisor of the ${channels} channels`);
   }
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
@@ -136,6 +137,7 @@ export function rmsNorm(x: AnyTensor, shape: number | Shape, weight?: AnyTensor,
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
   const normalized = typeof shape === 'number' ? [shape] : shape;
+  checkShape(op, normalized);
   const axes = normalized.map((_, i) => i - normalized.length);
   if (axes.length === 0 || axes.length > x.rank || axes.some((axis, i) => x.shape.at(axis) !== normalized[i])) {
     throw new ShapeError(
@@ -182,7 +184,7 @@ export function localResponseNorm(x: AnyTensor, size: number, options: LocalResp
   checkDType(op, x.dtype, floats);
   if (x.rank < 3) throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [n, c, …]`);
   if (!(Number.isInteger(size) && size > 0)) {
-    throw new ArgumentError(`${op}: size: got ${String(size)}, expected a positive integer`);
+    throw new ArgumentError(`${op}: size: got ${shown(size)}, expected a positive integer`);
   }
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
   const channels = x.shape[1]!;

@@ -1,5 +1,6 @@
 /** Samples of categories that gradients pass through. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
@@ -35,7 +36,7 @@ export function gumbelSoftmax(x: AnyTensor, options: GumbelSoftmaxOptions = {}):
   checkDType(op, x.dtype, floats);
   const { temperature = 1, hard = false, axis = -1 } = options;
   if (!(temperature > 0)) {
-    throw new ArgumentError(`${op}: temperature: got ${String(temperature)}, expected a positive number`);
+    throw new ArgumentError(`${op}: temperature: got ${shown(temperature)}, expected a positive number`);
   }
   const along = normalizeAxis(op, axis, x.shape);
   // Drawn in at least 32 bits and kept from zero, so that no noise is infinite.

@@ -121,6 +121,7 @@ export {
 export * from './reduce';
 export { max as amax, min as amin } from './reduce';
 export * from './regression-losses';
+export { bilinear } from './bilinear';
 export { embeddingBag, type EmbeddingBagOptions } from './embedding-bag';
 export { segmentMax, segmentMean, segmentSoftmax, segmentSum } from './segments';
 export { csrFromCoo, spmm, type CsrMatrix } from './sparse';

@@ -59,10 +59,11 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   const angles: AnyTensor = (positions as AnyTensor).cast(dtype).unsqueeze(-1).mul(speeds);
   const [cos, sin] = [angles.cos().cast(x.dtype), angles.sin().cast(x.dtype)];
   const pairs = interleaved ? x.reshape([...rows, size / 2, 2]) : undefined;
-  const [a, b] = (pairs === undefined ? x.chunk(2, -1) : [pairs.select(-1, 0), pairs.select(-1, 1)]) as [
-    AnyTensor,
-    AnyTensor,
-  ];
+  const [a, b] = (
+    pairs === undefined
+      ? [x.narrow(-1, 0, size / 2), x.narrow(-1, size / 2, size / 2)]
+      : [pairs.select(-1, 0), pairs.select(-1, 1)]
+  ) as [AnyTensor, AnyTensor];
   const turned = [a.mul(cos).sub(b.mul(sin)), b.mul(cos).add(a.mul(sin))];
   return pairs === undefined ? cat(turned, -1) : stack(turned, -1).reshape(x.shape);
 }

@@ -3,6 +3,7 @@
  * formed in the order of the index, so results are the same at any thread count.
  */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
@@ -24,7 +25,7 @@ function checkSegments(op: string, x: AnyTensor, index: AnyTensor, segments: num
     );
   }
   if (!(Number.isSafeInteger(segments) && segments >= 0)) {
-    throw new ArgumentError(`${op}: segments: got ${String(segments)}, expected an integer of at least 0`);
+    throw new ArgumentError(`${op}: segments: got ${shown(segments)}, expected an integer of at least 0`);
   }
 }
 

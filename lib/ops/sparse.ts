@@ -2,10 +2,10 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import { show } from '../tensor/shapes';
+import { checkShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkTensor, describe, floats } from './define';
 import { checkIndex } from './indexing';
 import { cat } from './movement';
 
@@ -35,6 +35,25 @@ function checkEntries(op: string, parts: Readonly<Record<string, AnyTensor>>): v
   }
 }
 
+function checkSize(op: string, shape: unknown): asserts shape is readonly [rows: number, columns: number] {
+  if (Array.isArray(shape) && shape.length === 2) {
+    checkShape(op, shape as Shape);
+    return;
+  }
+  throw new ArgumentError(`${op}: shape: got ${describe(shape)}, expected [rows, columns]`);
+}
+
+function checkMatrix(op: string, matrix: unknown): asserts matrix is CsrMatrix {
+  if (typeof matrix !== 'object' || matrix === null) {
+    throw new ArgumentError(`${op}: sparse: got ${describe(matrix)}, expected a matrix by csrFromCoo`);
+  }
+  const { shape, rows, columns, values } = matrix as CsrMatrix;
+  checkSize(op, shape);
+  checkIndex(op, rows, 'rows');
+  checkIndex(op, columns, 'columns');
+  checkEntries(op, { rows, columns, values });
+}
+
 /**
  * A sparse matrix from the rows, columns and values of its entries [k], in any order; entries at one place add up in products. Without values they
  * are ones.
@@ -54,9 +73,7 @@ export function csrFromCoo(
   checkIndex(op, rows, 'rows');
   checkIndex(op, columns, 'columns');
   checkEntries(op, { rows, columns, ...(values && { values }) });
-  if (shape.length !== 2 || shape.some((size) => !(Number.isSafeInteger(size) && size >= 0))) {
-    throw new ArgumentError(`${op}: shape: got ${show(shape)}, expected [rows, columns]`);
-  }
+  checkSize(op, shape);
   const { device } = rows;
   const order = (rows as AnyTensor).argsort({ axis: 0 }) as Index;
   const one: AnyTensor = ones([rows.size], { dtype: 'int64', device });
@@ -85,6 +102,7 @@ export function spmm(sparse: CsrMatrix, dense: AnyTensor): AnyTensor {
   const op = 'spmm';
   checkTensor(op, dense, 'dense');
   checkDType(op, dense.dtype, floats);
+  checkMatrix(op, sparse);
   const { shape, rows, columns, values } = sparse;
   if (dense.rank !== 2 || dense.shape[0] !== shape[1]) {
     throw new ShapeError(`${op}: inner sizes differ: sparse ${show(shape)} · dense ${show(dense.shape)}`);

@@ -3,11 +3,13 @@ import * as hadal from '../../../lib/index';
 import type { Sample } from '../sample';
 
 // The dropped elements are those of the same stream: only the gradient has something to compare with.
-export const samples: Sample[] = (['dropout', 'dropout1d', 'dropout2d', 'alphaDropout'] as const).map((op) => ({
+export const samples: Sample[] = (
+  ['dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'alphaDropout', 'featureAlphaDropout'] as const
+).map((op) => ({
   op,
   variant: 'in training',
   dtypes: ['float64', 'float32', 'float16', 'bfloat16'],
-  inputs: (draw, dtype) => [draw.tensor([2, 3, 4], dtype)],
+  inputs: (draw, dtype) => [draw.tensor(op === 'dropout3d' ? [2, 3, 2, 1, 2] : [2, 3, 4], dtype)],
   call: (x) => {
     hadal.manualSeed(11);
     return hadal[op](x, 0.4);

@@ -1,0 +1,178 @@
+// Normalisations, bags, distances, activations and dropouts as layers: against PyTorch, and what they refuse.
+import { manualSeed, nn, ones, randn, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { compareLayer, type LayerCase } from '../golden/compare-layer';
+
+const pair =
+  (f: (a: AnyTensor, b: AnyTensor) => AnyTensor) =>
+  (_: nn.Module, [a, b]: readonly AnyTensor[]): AnyTensor =>
+    f(a!, b!);
+class Identity extends nn.Module {
+  forward(x: AnyTensor): AnyTensor {
+    return x;
+  }
+}
+const functional = (call: LayerCase['call']): LayerCase => ({ make: () => new Identity(), ...(call && { call }) });
+const { cdist, normalize, scaledDotProductAttention } = nn.functional;
+
+const cases: Record<string, LayerCase> = {
+  'group-norm': { make: () => new nn.GroupNorm(2, 6) },
+  'group-norm-plain': { make: () => new nn.GroupNorm(3, 6, { epsilon: 1e-3, affine: false }) },
+  'rms-norm': { make: () => new nn.RMSNorm(6) },
+  'rms-norm-2': { make: () => new nn.RMSNorm([4, 6], { epsilon: 1e-3 }) },
+  'instance-norm-1d': { make: () => new nn.InstanceNorm1d(3, { affine: true }) },
+  'instance-norm-2d': { make: () => new nn.InstanceNorm2d(3, { trackRunningStats: true }) },
+  'instance-norm-3d': { make: () => new nn.InstanceNorm3d(2) },
+  'instance-norm-2d-eval': {
+    make: () => new nn.InstanceNorm2d(3, { affine: true, trackRunningStats: true }),
+    eval: true,
+  },
+  'batch-norm-3d': { make: () => new nn.BatchNorm3d(2) },
+  'local-response-norm': { make: () => new nn.LocalResponseNorm(3, { alpha: 0.5, beta: 0.6, k: 2 }) },
+  'local-response-norm-even': { make: () => new nn.LocalResponseNorm(4) },
+  bilinear: { make: () => new nn.Bilinear(3, 4, 2), call: (m: nn.Bilinear, [a, b]) => m.forward(a!, b!) },
+  'cosine-similarity': {
+    make: () => new nn.CosineSimilarity(),
+    call: (m: nn.CosineSimilarity, [a, b]) => m.forward(a!, b!),
+  },
+  'pairwise-distance': {
+    make: () => new nn.PairwiseDistance({ p: 3 }),
+    call: (m: nn.PairwiseDistance, [a, b]) => m.forward(a!, b!),
+  },
+  normalize: functional((_, [x]) => normalize(x!, { p: 3, axis: 0 })),
+  prelu: { make: () => new nn.PReLU() },
+  'prelu-channels': { make: () => new nn.PReLU(3, 0.1) },
+  'attention-grouped': functional((_, [q, k, v]) =>
+    (scaledDotProductAttention as (...x: unknown[]) => AnyTensor)(q, k, v, { causal: true }),
+  ),
+  'embedding-bag-weights': {
+    make: () => new nn.EmbeddingBag(7, 4, { mode: 'sum', paddingIndex: 6 }),
+    call: (m: nn.EmbeddingBag, [index, offsets, weights]) => m.forward(index!, offsets, weights),
+  },
+};
+for (const p of [0.5, 1, 2, 3, Infinity]) {
+  cases[`cdist-${p === Infinity ? 'inf' : p}`] = functional(pair((a, b) => cdist(a, b, { p })));
+}
+for (const mode of ['sum', 'mean', 'max'] as const) {
+  const bag: LayerCase = {
+    make: () => new nn.EmbeddingBag(7, 4, { mode }),
+    call: (m: nn.EmbeddingBag, [index, offsets]) => m.forward(index!, offsets),
+  };
+  cases[`embedding-bag-${mode}`] = bag;
+  cases[`embedding-bag-${mode}-offsets`] = bag;
+}
+
+test.each(Object.entries(cases))('%s', (name, layer) => compareLayer(name, layer, 'neural'));
+
+describe('activations', () => {
+  const x = (): AnyTensor => tensor([-4, -0.4, 0, 0.4, 4]);
+  test.each<[nn.Layer, number[]]>([
+    [new nn.ReLU6(), [0, 0, 0, 0.4, 4]],
+    [new nn.SELU(), [-1.7258986, -0.5796136, 0, 0.4202804, 4.2028041]],
+    [new nn.CELU(2), [-1.7293294, -0.3625385, 0, 0.4, 4]],
+    [new nn.Softsign(), [-0.8, -0.2857143, 0, 0.2857143, 0.8]],
+    [new nn.LogSigmoid(), [-4.01815, -0.9130153, -0.6931472, -0.5130153, -0.0181499]],
+    [new nn.Hardsigmoid(), [0, 0.4333333, 0.5, 0.5666667, 1]],
+    [new nn.Hardswish(), [0, -0.1733333, 0, 0.2266667, 4]],
+    [new nn.Tanhshrink(), [-3.0006707, -0.0200511, 0, 0.0200511, 3.0006707]],
+    [new nn.Softshrink(0.3), [-3.7, -0.1, 0, 0.1, 3.7]],
+    [new nn.Hardshrink(), [-4, 0, 0, 0, 4]],
+    [new nn.Hardtanh(-0.5, 1), [-0.5, -0.4, 0, 0.4, 1]],
+    [new nn.Threshold(0.1, 7), [7, 7, 7, 0.4, 4]],
+    [new nn.Softplus({ beta: 2 }), [0.0001677, 0.1855504, 0.3465736, 0.5855504, 4.0001677]],
+  ])('%s', (layer, expected) => {
+    const y = layer.forward(x()).dataSync() as Float32Array;
+    expected.forEach((value, i) => expect(y[i]).toBeCloseTo(value, 5));
+  });
+
+  test('GLU halves an axis, Softmin and Softmax2d sum to one', () => {
+    expect(new nn.GLU(0).forward(tensor([2, 4, 0, 0])).toArraySync()).toEqual([1, 2]);
+    const small = new nn.Softmin().forward(tensor([1, 1, 40])).toArraySync() as number[];
+    expect(small[0]).toBeCloseTo(0.5, 6);
+    const image = new nn.Softmax2d()
+      .forward(randn([1, 3, 2, 2]))
+      .sum(1)
+      .dataSync();
+    for (const total of image) expect(total).toBeCloseTo(1, 5);
+  });
+});
+
+describe('dropouts', () => {
+  const whole = { '1d': [500, 4, 3], '2d': [500, 4, 3, 2], '3d': [500, 4, 3, 2, 1] };
+  test.each([
+    [new nn.Dropout1d(0.25), whole['1d']],
+    [new nn.Dropout2d(0.25), whole['2d']],
+    [new nn.Dropout3d(0.25), whole['3d']],
+  ])('%s drops whole channels', (layer, shape) => {
+    manualSeed(2);
+    const y = layer.forward(ones(shape)).reshape([2000, -1]) as AnyTensor;
+    const [low, high] = [y.min(1) as AnyTensor, y.max(1) as AnyTensor];
+    expect(low.toArraySync()).toEqual(high.toArraySync());
+    const dropped = low.equalTo(0).sum().itemSync();
+    expect(Math.abs(dropped - 500)).toBeLessThan(5 * Math.sqrt(2000 * 0.25 * 0.75));
+    expect(layer.eval().forward(ones(shape)).sum().itemSync()).toBe(shape.reduce((a, b) => a * b));
+  });
+
+  test.each([new nn.AlphaDropout(0.3), new nn.FeatureAlphaDropout(0.3)])('%s keeps mean and variance', (layer) => {
+    manualSeed(4);
+    const y = layer.forward(randn([400, 50, 2]));
+    expect(Math.abs(y.mean().itemSync())).toBeLessThan(0.05);
+    expect(Math.abs(y.var().itemSync() - 1)).toBeLessThan(0.05);
+    if (layer instanceof nn.FeatureAlphaDropout) {
+      const values = layer.forward(zeros([30, 20, 5]));
+      expect((values.min(2) as AnyTensor).toArraySync()).toEqual((values.max(2) as AnyTensor).toArraySync());
+    }
+    expect(
+      layer
+        .eval()
+        .forward(ones([2, 3]))
+        .sum()
+        .itemSync(),
+    ).toBe(6);
+  });
+});
+
+test('gumbelSoftmax draws categories by their probabilities', () => {
+  manualSeed(5);
+  const logits = tensor([Math.log(0.7), Math.log(0.2), Math.log(0.1)]).expand([4000, 3]) as AnyTensor;
+  const chosen = nn.functional.gumbelSoftmax(logits, { hard: true });
+  const shares = (chosen.mean(0) as AnyTensor).toArraySync() as number[];
+  [0.7, 0.2, 0.1].forEach((p, i) => expect(Math.abs(shares[i]! - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / 4000)));
+  const x = logits.detach().requiresGrad_();
+  nn.functional.gumbelSoftmax(x, { hard: true }).select(1, 0).sum().backward();
+  expect(x.grad!.abs().sum().itemSync()).toBeGreaterThan(0);
+});
+
+describe('what layers refuse', () => {
+  test.each<[() => unknown, string]>([
+    [() => new nn.GroupNorm(4, 6), 'GroupNorm: channels / groups: got 1.5, expected a positive integer'],
+    [() => nn.functional.groupNorm(ones([2, 6]), 4), 'groupNorm: groups: got 4, expected a divisor of the 6 channels'],
+    [
+      () => new nn.InstanceNorm2d(3).forward(ones([2, 3])),
+      'InstanceNorm2d: wrong rank: got shape [2, 3], expected [n, c, h, w] or [c, h, w]',
+    ],
+    [
+      () => new nn.InstanceNorm1d(3).forward(ones([2, 3, 1])),
+      'instanceNorm: one value per channel has no variance: got shape [2, 3, 1], expected more along [1]',
+    ],
+    [
+      () => new nn.RMSNorm(4).forward(ones([2, 5])),
+      "rmsNorm: shape is not the end of the input's: got [4], expected the last axes of [2, 5]",
+    ],
+    [() => new nn.LocalResponseNorm(0), 'LocalResponseNorm: size: got 0, expected a positive integer'],
+    [
+      () => new nn.Bilinear(2, 3, 1).forward(ones([4, 2]), ones([5, 3])),
+      'bilinear: shapes do not fit: got a [4, 2], b [5, 3] and weight [1, 2, 3], expected [..., i], [..., j] and [o, i, j]',
+    ],
+    [
+      () => nn.functional.embeddingBag(ones([3, 2]), tensor([1], { dtype: 'int64' })),
+      'embeddingBag: shapes do not fit: got weight [3, 2] and index [1], expected [count, d] and [bags, k], or [k] with offsets',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 3])),
+      'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
+    ],
+    [() => new nn.FeatureAlphaDropout(2), 'FeatureAlphaDropout: probability: got 2, expected a number from 0 to 1'],
+  ])('%#: %s', (act, message) => {
+    expect(act).toThrow(new Error(message));
+  });
+});
