@@ -1,103 +1,14 @@
-/** Multi-head attention and the Transformer's encoder and decoder layers. Batches come first: x [b, t, size]. */
-import { ArgumentError, ShapeError } from '../errors';
-import { scaledDotProductAttention } from '../ops/attention';
-import { empty, zeros } from '../ops/creation';
-import { linear } from '../ops/matmul';
-import { show } from '../tensor/shapes';
+/** The Transformer: its encoder and decoder layers, stacks of them, and the whole. Batches come first: x [b, t, size]. Vaswani et al., 2017. */
+import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { xavierUniform_ } from './init';
 import { Linear } from './linear';
-import { Module, Parameter } from './module';
+import { Module } from './module';
+import { MultiHeadAttention, type AttentionCall } from './multi-head-attention';
 import { LayerNorm } from './normalization';
-import { checkProbability, checkSizes } from './options';
+import { checkSizes } from './options';
 import { Dropout } from './regularization';
-
-export interface MultiHeadAttentionOptions {
-  /** Of attention weights, in training; 0 unless given. */
-  readonly dropout?: number;
-  /** Whether the projections add biases; true unless given. */
-  readonly bias?: boolean;
-}
-
-export interface AttentionCall {
-  /** Broadcasts to [b, heads, t, s]: bool (true: attend) or added to the scores. */
-  readonly mask?: AnyTensor | undefined;
-  /** Query i sees keys 0 … i only. */
-  readonly causal?: boolean;
-}
-
-/**
- * Attention in several subspaces at once: softmax(q·kᵀ/√d)·v per head, over projections of the inputs, and a projection of the joined results. State names are
- * those of PyTorch's MultiheadAttention. Vaswani et al., 2017.
- *
- * @example
- * const x = randn([2, 5, 16]);
- * new nn.MultiHeadAttention(16, 4).forward(x, x, x).shape; // [2, 5, 16]
- */
-export class MultiHeadAttention extends Module {
-  /** The projections of query, key and value, one above the other: [3 · size, size]. */
-  readonly inProjWeight: Parameter;
-  readonly inProjBias: Parameter | undefined;
-  readonly outProj: Linear;
-  readonly dropout: number;
-
-  constructor(
-    readonly size: number,
-    readonly heads: number,
-    options: MultiHeadAttentionOptions = {},
-  ) {
-    super();
-    checkSizes('MultiHeadAttention', { size, heads });
-    if (size % heads !== 0) {
-      throw new ArgumentError(`MultiHeadAttention: heads: got ${heads}, expected a divisor of the size ${size}`);
-    }
-    const { dropout = 0, bias = true } = options;
-    checkProbability('MultiHeadAttention', 'dropout', dropout);
-    this.dropout = dropout;
-    this.inProjWeight = new Parameter(xavierUniform_(empty([3 * size, size])));
-    if (bias) this.inProjBias = new Parameter(zeros([3 * size]));
-    this.outProj = new Linear(size, size, { bias });
-    if (this.outProj.bias !== undefined) this.outProj.bias.detach().copy_(0);
-  }
-
-  /** query [b, t, size], key and value [b, s, size]: [b, t, size]. Key and value are the query unless given. */
-  forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
-    for (const x of [query, key, value]) {
-      if (x.rank !== 3 || x.shape[2] !== this.size) {
-        throw new ShapeError(
-          `MultiHeadAttention: got an input of shape ${show(x.shape)}, expected [b, t, ${this.size}]`,
-        );
-      }
-    }
-    const [q, k, v] = this.project(query, key, value);
-    const y = scaledDotProductAttention(q!, k!, v!, { ...options, dropout: this.training ? this.dropout : 0 });
-    return this.outProj.forward(y.transpose(1, 2).reshape(query.shape));
-  }
-
-  /** Queries, keys and values as [b, heads, t, size / heads]; one product where the inputs are the same tensor. */
-  private project(query: AnyTensor, key: AnyTensor, value: AnyTensor): AnyTensor[] {
-    const { size } = this;
-    const inputs = [query, key, value];
-    if (key === query && value === query) {
-      return linear(query, this.inProjWeight, this.inProjBias)
-        .split(size, -1)
-        .map((x) => this.perHead(x));
-    }
-    return inputs.map((x, i) => {
-      const weight = this.inProjWeight.narrow(0, i * size, size);
-      return this.perHead(linear(x, weight, this.inProjBias?.narrow(0, i * size, size)));
-    });
-  }
-
-  private perHead(x: AnyTensor): AnyTensor {
-    const [b, t] = x.shape as [number, number];
-    return x.reshape([b, t, this.heads, this.size / this.heads]).transpose(1, 2);
-  }
-
-  protected override describe(): string {
-    return `${this.size}, ${this.heads} heads`;
-  }
-}
 
 export interface TransformerLayerOptions {
   /** Of the hidden layer of the feed-forward part; four times the size unless given. */
@@ -105,9 +16,13 @@ export interface TransformerLayerOptions {
   /** 0.1 unless given. */
   readonly dropout?: number;
   /** `'relu'` unless given. */
-  readonly activation?: 'relu' | 'gelu';
+  readonly activation?: 'relu' | 'gelu' | ((x: AnyTensor) => AnyTensor);
   /** Normalise before attention and feed-forward instead of after; false unless given. */
   readonly normFirst?: boolean;
+  /** Whether projections and norms add biases; true unless given. */
+  readonly bias?: boolean;
+  /** Of the norms; 1e-5 unless given. */
+  readonly epsilon?: number;
 }
 
 /** What the encoder and the decoder layer share: the feed-forward part, and how a sublayer is joined to the residual stream. */
@@ -118,21 +33,27 @@ abstract class TransformerLayer extends Module {
   readonly norm1: LayerNorm;
   readonly norm2: LayerNorm;
   protected readonly dropoutLayer: Dropout;
-  protected readonly activation: 'relu' | 'gelu';
+  protected readonly activation: NonNullable<TransformerLayerOptions['activation']>;
   protected readonly normFirst: boolean;
 
-  constructor(size: number, heads: number, options: TransformerLayerOptions) {
+  constructor(
+    readonly size: number,
+    heads: number,
+    options: TransformerLayerOptions,
+  ) {
     super();
-    const { hidden = 4 * size, dropout = 0.1, activation = 'relu', normFirst = false } = options;
+    const { hidden = 4 * size, dropout = 0.1, activation = 'relu', normFirst = false, bias = true } = options;
     checkSizes(this.constructor.name, { size, heads, hidden });
-    if (activation !== 'relu' && activation !== 'gelu') {
-      throw new ArgumentError(`${this.constructor.name}: activation: got ${String(activation)}, expected relu or gelu`);
+    if (activation !== 'relu' && activation !== 'gelu' && typeof activation !== 'function') {
+      throw new ArgumentError(
+        `${this.constructor.name}: activation: got ${shown(activation)}, expected relu, gelu or a function`,
+      );
     }
-    this.selfAttn = new MultiHeadAttention(size, heads, { dropout });
-    this.linear1 = new Linear(size, hidden);
-    this.linear2 = new Linear(hidden, size);
-    this.norm1 = new LayerNorm(size);
-    this.norm2 = new LayerNorm(size);
+    this.selfAttn = new MultiHeadAttention(size, heads, { dropout, bias });
+    this.linear1 = new Linear(size, hidden, { bias });
+    this.linear2 = new Linear(hidden, size, { bias });
+    this.norm1 = normOf(size, options);
+    this.norm2 = normOf(size, options);
     this.dropoutLayer = new Dropout(dropout);
     this.activation = activation;
     this.normFirst = normFirst;
@@ -145,11 +66,15 @@ abstract class TransformerLayer extends Module {
   }
 
   protected feedForward(x: AnyTensor): AnyTensor {
+    const { activation } = this;
     const hidden = this.linear1.forward(x);
-    const active = this.activation === 'relu' ? hidden.relu() : hidden.gelu();
+    const active = typeof activation === 'function' ? activation(hidden) : hidden[activation]();
     return this.linear2.forward(this.dropoutLayer.forward(active));
   }
 }
+
+const normOf = (size: number, { bias = true, epsilon = 1e-5 }: TransformerLayerOptions): LayerNorm =>
+  new LayerNorm(size, { bias, epsilon });
 
 /**
  * Self-attention and a feed-forward network, each with a residual connection and layer norm. State names are PyTorch's.
@@ -171,9 +96,13 @@ export class TransformerEncoderLayer extends TransformerLayer {
 export interface DecoderCall {
   /** For self-attention; causal unless `causal` is false. */
   readonly causal?: boolean;
-  readonly mask?: AnyTensor;
+  readonly mask?: AnyTensor | undefined;
+  /** Of the decoder's own positions, [b, t]: bool (true: attend) or added to the scores. */
+  readonly keyMask?: AnyTensor | undefined;
   /** For attention to the memory. */
-  readonly memoryMask?: AnyTensor;
+  readonly memoryMask?: AnyTensor | undefined;
+  /** Of the memory's positions, [b, s]: bool (true: attend) or added to the scores. */
+  readonly memoryKeyMask?: AnyTensor | undefined;
 }
 
 /**
@@ -189,16 +118,111 @@ export class TransformerDecoderLayer extends TransformerLayer {
 
   constructor(size: number, heads: number, options: TransformerLayerOptions = {}) {
     super(size, heads, options);
-    this.multiheadAttn = new MultiHeadAttention(size, heads, { dropout: options.dropout ?? 0.1 });
-    this.norm3 = new LayerNorm(size);
+    const { dropout = 0.1, bias = true } = options;
+    this.multiheadAttn = new MultiHeadAttention(size, heads, { dropout, bias });
+    this.norm3 = normOf(size, options);
   }
 
   forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
-    const { causal = true, mask, memoryMask } = options;
-    const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask }));
+    const { causal = true, mask, keyMask, memoryMask, memoryKeyMask } = options;
+    const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask, keyMask }));
     const crossed = this.sublayer(own, this.norm2, (y) =>
-      this.multiheadAttn.forward(y, memory, memory, { mask: memoryMask }),
+      this.multiheadAttn.forward(y, memory, memory, { mask: memoryMask, keyMask: memoryKeyMask }),
     );
     return this.sublayer(crossed, this.norm3, (y) => this.feedForward(y));
+  }
+}
+
+export interface TransformerStackOptions {
+  /** Applied to the last layer's output. */
+  readonly norm?: LayerNorm | undefined;
+}
+
+/** Layers made one by one, and a norm behind them. */
+abstract class Stack<L extends TransformerLayer> extends Module {
+  readonly layers: readonly L[];
+  readonly norm: LayerNorm | undefined;
+
+  constructor(makeLayer: (index: number) => L, count: number, { norm }: TransformerStackOptions = {}) {
+    super();
+    checkSizes(this.constructor.name, { count });
+    this.layers = Array.from({ length: count }, (_, i) => makeLayer(i));
+    this.norm = norm;
+  }
+
+  protected run(x: AnyTensor, apply: (layer: L, x: AnyTensor) => AnyTensor): AnyTensor {
+    let y = x;
+    for (const layer of this.layers) y = apply(layer, y);
+    return this.norm === undefined ? y : this.norm.forward(y);
+  }
+}
+
+/**
+ * Encoder layers one after the other. State names are PyTorch's.
+ *
+ * @example
+ * new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(16, 4), 2).forward(randn([2, 5, 16])).shape; // [2, 5, 16]
+ */
+export class TransformerEncoder extends Stack<TransformerEncoderLayer> {
+  forward(x: AnyTensor, options: AttentionCall = {}): AnyTensor {
+    return this.run(x, (layer, y) => layer.forward(y, options));
+  }
+}
+
+/**
+ * Decoder layers one after the other. State names are PyTorch's.
+ *
+ * @example
+ * const decoder = new nn.TransformerDecoder(() => new nn.TransformerDecoderLayer(16, 4), 2);
+ * decoder.forward(randn([2, 5, 16]), randn([2, 7, 16])).shape; // [2, 5, 16]
+ */
+export class TransformerDecoder extends Stack<TransformerDecoderLayer> {
+  forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
+    return this.run(x, (layer, y) => layer.forward(y, memory, options));
+  }
+}
+
+export interface TransformerOptions extends TransformerLayerOptions {
+  /** 6 unless given. */
+  readonly encoderLayers?: number;
+  /** 6 unless given. */
+  readonly decoderLayers?: number;
+}
+
+export interface TransformerCall extends DecoderCall {
+  /** For the encoder's self-attention. */
+  readonly sourceMask?: AnyTensor | undefined;
+  /** Of the source's positions, [b, s]: bool (true: attend) or added to the scores. */
+  readonly sourceKeyMask?: AnyTensor | undefined;
+}
+
+/**
+ * Encoder and decoder, each with a norm at its end; matrices start uniform by Xavier's rule. State names are PyTorch's.
+ *
+ * @example
+ * const model = new nn.Transformer(16, 4, { encoderLayers: 1, decoderLayers: 1 });
+ * model.forward(randn([2, 7, 16]), randn([2, 5, 16])).shape; // [2, 5, 16]
+ */
+export class Transformer extends Module {
+  readonly encoder: TransformerEncoder;
+  readonly decoder: TransformerDecoder;
+
+  constructor(size = 512, heads = 8, options: TransformerOptions = {}) {
+    super();
+    const { encoderLayers = 6, decoderLayers = 6, ...layer } = options;
+    this.encoder = new TransformerEncoder(() => new TransformerEncoderLayer(size, heads, layer), encoderLayers, {
+      norm: normOf(size, layer),
+    });
+    this.decoder = new TransformerDecoder(() => new TransformerDecoderLayer(size, heads, layer), decoderLayers, {
+      norm: normOf(size, layer),
+    });
+    for (const parameter of this.parameters()) if (parameter.rank > 1) xavierUniform_(parameter);
+  }
+
+  /** source [b, s, size] and target [b, t, size]: [b, t, size]. The decoder sees the encoder's output and, unless `causal` is false, earlier targets only. */
+  forward(source: AnyTensor, target: AnyTensor, options: TransformerCall = {}): AnyTensor {
+    const { sourceMask, sourceKeyMask, ...own } = options;
+    const memory = this.encoder.forward(source, { mask: sourceMask, keyMask: sourceKeyMask });
+    return this.decoder.forward(target, memory, own);
   }
 }

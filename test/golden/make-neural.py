@@ -106,6 +106,9 @@ layer(
     call=lambda q, k, v: flat(*apart(q, k, v, key_padding_mask=padding)),
 )
 
+biased = nn.MultiheadAttention(8, 2, add_bias_kv=True, add_zero_attn=True, batch_first=True)
+layer("attention-bias-kv", biased, torch.randn(2, 5, 8), call=lambda x: biased(x, x, x, attn_mask=hidden, need_weights=False)[0])
+
 # Losses.
 x, y = torch.randn(3, 4), torch.randn(3, 4)
 near = y + 0.4 * torch.randn(3, 4)

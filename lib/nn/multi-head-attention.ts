@@ -1,0 +1,255 @@
+/** Multi-head attention, with grouped queries, rotary positions and a cache of keys and values. Batches come first: x [b, t, size]. */
+import { ArgumentError, ShapeError } from '../errors';
+import { scaledDotProductAttention } from '../ops/attention';
+import { empty, ones, zeros } from '../ops/creation';
+import { linear } from '../ops/matmul';
+import { cat } from '../ops/movement';
+import { where } from '../ops/pointwise-compare';
+import { rotaryEmbedding, type RotaryOptions } from '../ops/rotary';
+import { show } from '../tensor/shapes';
+import type { AnyTensor } from '../tensor/tensor';
+import { normal_, xavierUniform_ } from './init';
+import { Linear } from './linear';
+import { Module, Parameter } from './module';
+import { checkProbability, checkSizes } from './options';
+
+export interface MultiHeadAttentionOptions {
+  /** Of attention weights, in training; 0 unless given. */
+  readonly dropout?: number;
+  /** Whether the projections add biases; true unless given. */
+  readonly bias?: boolean;
+  /** The heads of keys and values, each shared by as many queries; as many as there are heads unless given. */
+  readonly keyHeads?: number;
+  /** The features of the keys; the size unless given. */
+  readonly keySize?: number;
+  /** The features of the values; the size unless given. */
+  readonly valueSize?: number;
+  /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
+  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved'>;
+  /** Whether a trained key and value are put behind the others; false unless given. */
+  readonly addBiasKv?: boolean;
+  /** Whether a key and value of zeros are put behind the others; false unless given. */
+  readonly addZeroAttention?: boolean;
+}
+
+/** What a module of self-attention has seen: pass the same cache for each piece of a sequence. */
+export class AttentionCache {
+  /** [b, heads, t, d] */
+  key: AnyTensor | undefined = undefined;
+  /** [b, heads, t, d] */
+  value: AnyTensor | undefined = undefined;
+
+  /** How many positions are cached. */
+  get length(): number {
+    return this.key?.shape[2] ?? 0;
+  }
+
+  /** Puts keys and values behind those that are there; answers all. The tensors outlive scopes. */
+  append(key: AnyTensor, value: AnyTensor): [key: AnyTensor, value: AnyTensor] {
+    this.key = (this.key === undefined ? key.contiguous() : cat([this.key, key], 2)).keep();
+    this.value = (this.value === undefined ? value.contiguous() : cat([this.value, value], 2)).keep();
+    return [this.key, this.value];
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.key = undefined;
+    this.value = undefined;
+  }
+}
+
+export interface AttentionCall {
+  /** Broadcasts to [b, heads, t, s]: bool (true: attend) or added to the scores. */
+  readonly mask?: AnyTensor | undefined;
+  /** Of the keys, [b, s]: bool (true: attend) or added to the scores. */
+  readonly keyMask?: AnyTensor | undefined;
+  /** Query i sees keys 0 … i only; with a cache also all that are cached. */
+  readonly causal?: boolean;
+  /** Keys and values so far; this call's are added to it. */
+  readonly cache?: AttentionCache | undefined;
+}
+
+/** Both masks as one; a bool one hides where it is false. */
+function joinMasks(a: AnyTensor | undefined, b: AnyTensor | undefined): AnyTensor | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if (a.dtype === 'bool' && b.dtype === 'bool') return a.logicalAnd(b);
+  if (a.dtype === 'bool') return where(a, b, -Infinity) as AnyTensor;
+  if (b.dtype === 'bool') return where(b, a, -Infinity) as AnyTensor;
+  return a.add(b);
+}
+
+/**
+ * Attention in several subspaces at once: softmax(q·kᵀ/√d)·v per head, over projections of the inputs, and a projection of the joined results. State names are
+ * those of PyTorch's MultiheadAttention. Vaswani et al., 2017; grouped queries: Ainslie et al., 2023.
+ *
+ * @example
+ * const x = randn([2, 5, 16]);
+ * new nn.MultiHeadAttention(16, 4).forward(x, x, x).shape; // [2, 5, 16]
+ */
+export class MultiHeadAttention extends Module {
+  /** The projections of query, key and value, one above the other: [size + 2 · keyHeads · size / heads, size]. */
+  readonly inProjWeight: Parameter | undefined;
+  /** In place of that where keys or values have features of their own. */
+  readonly qProjWeight: Parameter | undefined;
+  readonly kProjWeight: Parameter | undefined;
+  readonly vProjWeight: Parameter | undefined;
+  readonly inProjBias: Parameter | undefined;
+  readonly biasK: Parameter | undefined;
+  readonly biasV: Parameter | undefined;
+  readonly outProj: Linear;
+  readonly dropout: number;
+  readonly keyHeads: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved'> | undefined;
+  readonly #addZeroAttention: boolean;
+
+  constructor(
+    readonly size: number,
+    readonly heads: number,
+    options: MultiHeadAttentionOptions = {},
+  ) {
+    super();
+    const { dropout = 0, bias = true, keyHeads = heads, keySize = size, valueSize = size, rotary = false } = options;
+    checkSizes('MultiHeadAttention', { size, heads, keyHeads, keySize, valueSize });
+    if (size % heads !== 0) {
+      throw new ArgumentError(`MultiHeadAttention: heads: got ${heads}, expected a divisor of the size ${size}`);
+    }
+    if (heads % keyHeads !== 0) {
+      throw new ArgumentError(
+        `MultiHeadAttention: keyHeads: got ${keyHeads}, expected a divisor of the ${heads} heads`,
+      );
+    }
+    checkProbability('MultiHeadAttention', 'dropout', dropout);
+    this.dropout = dropout;
+    this.keyHeads = keyHeads;
+    this.keySize = keySize;
+    this.valueSize = valueSize;
+    this.#rotary = rotary === true ? {} : rotary === false ? undefined : rotary;
+    this.#addZeroAttention = options.addZeroAttention ?? false;
+    const width = (keyHeads * size) / heads;
+    if (keySize === size && valueSize === size) {
+      this.inProjWeight = new Parameter(xavierUniform_(empty([size + 2 * width, size])));
+    } else {
+      this.qProjWeight = new Parameter(xavierUniform_(empty([size, size])));
+      this.kProjWeight = new Parameter(xavierUniform_(empty([width, keySize])));
+      this.vProjWeight = new Parameter(xavierUniform_(empty([width, valueSize])));
+    }
+    if (bias) this.inProjBias = new Parameter(zeros([size + 2 * width]));
+    if (options.addBiasKv ?? false) {
+      const deviation = Math.sqrt(2 / (1 + width));
+      this.biasK = new Parameter(normal_(empty([1, 1, width]), 0, deviation));
+      this.biasV = new Parameter(normal_(empty([1, 1, width]), 0, deviation));
+    }
+    this.outProj = new Linear(size, size, { bias });
+    if (this.outProj.bias !== undefined) this.outProj.bias.detach().copy_(0);
+  }
+
+  /** query [b, t, size], key [b, s, keySize] and value [b, s, valueSize]: [b, t, size]. Key and value are the query unless given. */
+  forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
+    const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
+    const y = scaledDotProductAttention(q as never, k, v as never, {
+      mask,
+      causal,
+      dropout: this.training ? this.dropout : 0,
+    }) as AnyTensor;
+    return this.outProj.forward(y.transpose(1, 2).reshape(query.shape));
+  }
+
+  /** The same with the attention weights, averaged over the heads: [b, t, s]. They are stored, so memory grows with t · s. */
+  forwardWithWeights(
+    query: AnyTensor,
+    key: AnyTensor = query,
+    value: AnyTensor = key,
+    options: AttentionCall = {},
+  ): { output: AnyTensor; weights: AnyTensor } {
+    const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
+    const shared = (x: AnyTensor): AnyTensor =>
+      x.repeatInterleave(this.heads / this.keyHeads, { axis: 1 }) as AnyTensor;
+    let scores: AnyTensor = q.matmul(shared(k).transpose()).div(Math.sqrt(this.size / this.heads));
+    const seen = causal ? ones(scores.shape.slice(-2), { dtype: 'bool' }).tril() : undefined;
+    const hidden = joinMasks(seen, mask);
+    if (hidden?.dtype === 'bool') scores = where(hidden, scores, -Infinity) as AnyTensor;
+    else if (hidden !== undefined) scores = scores.add(hidden);
+    const weights: AnyTensor = scores.softmax(-1);
+    const dropped: AnyTensor = weights.dropout(this.dropout, { training: this.training });
+    const y = dropped.matmul(shared(v)).transpose(1, 2).reshape(query.shape);
+    return { output: this.outProj.forward(y), weights: weights.mean(1) };
+  }
+
+  /** Queries, keys and values per head, and what hides them. */
+  private prepare(
+    query: AnyTensor,
+    key: AnyTensor,
+    value: AnyTensor,
+    { mask, keyMask, causal = false, cache }: AttentionCall,
+  ): { q: AnyTensor; k: AnyTensor; v: AnyTensor; mask: AnyTensor | undefined; causal: boolean } {
+    const sizes = [this.size, this.keySize, this.valueSize];
+    [query, key, value].forEach((x, i) => {
+      if (x.rank !== 3 || x.shape[2] !== sizes[i]) {
+        throw new ShapeError(
+          `MultiHeadAttention: got an input of shape ${show(x.shape)}, expected [b, t, ${sizes[i]}]`,
+        );
+      }
+    });
+    const past = cache?.length ?? 0;
+    let [q, k, v] = this.project(query, key, value).map((x) => this.perHead(x)) as [AnyTensor, AnyTensor, AnyTensor];
+    if (this.#rotary !== undefined) {
+      q = rotaryEmbedding(q, { ...this.#rotary, offset: past });
+      k = rotaryEmbedding(k, { ...this.#rotary, offset: past });
+    }
+    if (cache !== undefined) [k, v] = cache.append(k, v);
+    const added = [
+      ...(this.biasK === undefined ? [] : [[this.biasK, this.biasV!]]),
+      ...(this.#addZeroAttention ? [[this.zeroRow(k), this.zeroRow(v)]] : []),
+    ] as [AnyTensor, AnyTensor][];
+    for (const [extraKey, extraValue] of added) {
+      const rows = (x: AnyTensor): AnyTensor => this.perHead(x.expand([k.shape[0]!, 1, x.shape[2]!]) as AnyTensor);
+      [k, v] = [cat([k, rows(extraKey)], 2), cat([v, rows(extraValue)], 2)];
+    }
+    let hidden = joinMasks(mask, keyMask?.unsqueeze(1).unsqueeze(1));
+    if (hidden !== undefined && added.length > 0) {
+      // What is added behind the keys is seen by all.
+      const before = Array.from({ length: hidden.rank - 1 }, (): [number, number] => [0, 0]);
+      hidden = hidden.pad([...before, [0, added.length]], { value: hidden.dtype === 'bool' ? 1 : 0 });
+    }
+    const [t, s] = [q.shape[2]!, k.shape[2]!];
+    if (!causal || (past === 0 && added.length === 0)) return { q, k, v, mask: hidden, causal };
+    // The first query of this call stands at position `past`.
+    const order: AnyTensor = ones([t, s - added.length], { dtype: 'bool' }).tril(past);
+    const seen = added.length === 0 ? order : cat([order, ones([t, added.length], { dtype: 'bool' })], 1);
+    return { q, k, v, mask: joinMasks(hidden, seen), causal: false };
+  }
+
+  private zeroRow(x: AnyTensor): AnyTensor {
+    return zeros([1, 1, x.shape[1]! * x.shape[3]!], { dtype: x.dtype, device: x.device });
+  }
+
+  /** The projections of the inputs; one product where the inputs are the same tensor. */
+  private project(query: AnyTensor, key: AnyTensor, value: AnyTensor): AnyTensor[] {
+    const { size } = this;
+    const width = (this.keyHeads * size) / this.heads;
+    const widths = [size, width, width];
+    const { inProjWeight, inProjBias } = this;
+    if (inProjWeight !== undefined && key === query && value === query) {
+      return linear(query, inProjWeight, inProjBias).split(widths, -1);
+    }
+    const starts = [0, size, size + width];
+    return [query, key, value].map((x, i) => {
+      const own = [this.qProjWeight, this.kProjWeight, this.vProjWeight][i];
+      const weight: AnyTensor = own ?? inProjWeight!.narrow(0, starts[i]!, widths[i]!);
+      return linear(x, weight, inProjBias?.narrow(0, starts[i]!, widths[i]!));
+    });
+  }
+
+  /** [b, t, heads · d] as [b, heads, t, d]. */
+  private perHead(x: AnyTensor): AnyTensor {
+    const [b, t, width] = x.shape as [number, number, number];
+    const d = this.size / this.heads;
+    return x.reshape([b, t, width / d, d]).transpose(1, 2);
+  }
+
+  protected override describe(): string {
+    return `${this.size}, ${this.heads} heads`;
+  }
+}

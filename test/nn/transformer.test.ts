@@ -1,0 +1,161 @@
+// Transformers against PyTorch, and what attention layers add to it: caches, grouped queries, rotary positions.
+import { arange, cat, gradients, nn, noGrad, randn, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { compareLayer, type LayerCase } from '../golden/compare-layer';
+import { plain, expectClose } from '../ops/sample';
+
+const options = { hidden: 12, dropout: 0 };
+/** Keys that are seen: PyTorch's padding mask says which are not. */
+const seen = tensor([
+  [true, true, true],
+  [true, false, false],
+]);
+
+const cases: Record<string, LayerCase> = {
+  encoder: {
+    make: () =>
+      new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2, options), 2, { norm: new nn.LayerNorm(8) }),
+    call: (m: nn.TransformerEncoder, [x]) => m.forward(x!, { keyMask: seen }),
+  },
+  decoder: {
+    make: () => new nn.TransformerDecoder(() => new nn.TransformerDecoderLayer(8, 2, { ...options, bias: false }), 2),
+    call: (m: nn.TransformerDecoder, [x, memory]) => m.forward(x!, memory!, { memoryKeyMask: seen }),
+  },
+  transformer: {
+    make: () =>
+      new nn.Transformer(8, 2, {
+        ...options,
+        encoderLayers: 2,
+        decoderLayers: 1,
+        normFirst: true,
+        activation: 'gelu',
+        epsilon: 1e-4,
+      }),
+    call: (m: nn.Transformer, [source, target]) => m.forward(source!, target!),
+  },
+  'attention-apart': {
+    make: () => new nn.MultiHeadAttention(8, 2, { keySize: 6, valueSize: 4 }),
+    call: (m: nn.MultiHeadAttention, [q, k, v]) => {
+      const { output, weights } = m.forwardWithWeights(q!, k, v, { keyMask: seen });
+      // The fused form gives the same output.
+      near(m.forward(q!, k, v, { keyMask: seen }), output);
+      return cat([output.flatten() as AnyTensor, weights.flatten() as AnyTensor], 0);
+    },
+  },
+  'attention-bias-kv': {
+    make: () => new nn.MultiHeadAttention(8, 2, { addBiasKv: true, addZeroAttention: true }),
+    call: (m: nn.MultiHeadAttention, [x]) => m.forward(x!, x, x, { causal: true }),
+  },
+};
+
+function near(got: AnyTensor, expected: AnyTensor): void {
+  expectClose(plain(got), plain(expected), { rtol: 1e-5, atol: 1e-5 }, 'tensor');
+}
+
+test.each(Object.entries(cases))('%s', (name, layer) => compareLayer(name, layer, 'neural'));
+
+test.each([
+  ['plain', {}],
+  ['rotary', { rotary: true }],
+  ['grouped and rotary, neighbours', { keyHeads: 2, rotary: { interleaved: true } }],
+])('a cache gives what the whole sequence does: %s', (_, layerOptions) => {
+  const layer = new nn.MultiHeadAttention(16, 4, layerOptions);
+  const x = randn([2, 7, 16]);
+  const whole = layer.forward(x, x, x, { causal: true });
+  const cache = new nn.AttentionCache();
+  // In scopes, as a loop that generates would: what the cache holds outlives them.
+  const parts = [0, 3, 4].map((start, i) =>
+    scope(() => {
+      const part = x.narrow(1, start, [3, 1, 3][i]!) as AnyTensor;
+      return noGrad(() => layer.forward(part, part, part, { causal: true, cache }));
+    }),
+  );
+  expect(cache.length).toBe(7);
+  near(cat(parts, 1), whole);
+  cache.clear();
+  expect(cache.length).toBe(0);
+});
+
+test('keys of grouped queries are shared: as many heads with repeated weights say the same', () => {
+  const grouped = new nn.MultiHeadAttention(8, 4, { keyHeads: 2 });
+  const full = new nn.MultiHeadAttention(8, 4);
+  const repeat = (x: AnyTensor): AnyTensor => {
+    const [q, k, v] = x.split([8, 4, 4], 0) as AnyTensor[];
+    const twice = (y: AnyTensor): AnyTensor => y.reshape([2, 2, -1]).repeatInterleave(2, { axis: 0 }).reshape([8, -1]);
+    return cat([q!, twice(k!), twice(v!)], 0) as AnyTensor;
+  };
+  const state = { ...grouped.stateDict() };
+  state['in_proj_weight'] = noGrad(() => repeat(state['in_proj_weight']!));
+  state['in_proj_bias'] = zeros([24]);
+  full.loadStateDict(state);
+  const x = randn([2, 5, 8]);
+  near(grouped.forward(x), full.forward(x));
+  const { output, weights } = grouped.forwardWithWeights(x, x, x, { causal: true });
+  near(output, full.forward(x, x, x, { causal: true }));
+  near(weights.sum(-1), tensor([1]).expand([2, 5]));
+});
+
+test('rotary scores depend on relative positions', () => {
+  const [q, k] = [randn([1, 6]).expand([5, 6]) as AnyTensor, randn([1, 6]).expand([5, 6]) as AnyTensor];
+  const { rotaryEmbedding } = nn.functional;
+  const scores = rotaryEmbedding(q).matmul(rotaryEmbedding(k).transpose());
+  const moved = rotaryEmbedding(q, { offset: 40 }).matmul(rotaryEmbedding(k, { offset: 40 }).transpose());
+  expectClose(plain(scores), plain(moved), { rtol: 1e-4, atol: 1e-4 }, 'scores');
+  const by = rotaryEmbedding(q, { positions: arange(40, 45, { dtype: 'int64' }) });
+  near(by, rotaryEmbedding(q, { offset: 40 }));
+});
+
+test('a function as activation, masks of both kinds', () => {
+  const layer = new nn.TransformerEncoderLayer(8, 2, { ...options, activation: (x) => x.relu() });
+  const same = new nn.TransformerEncoderLayer(8, 2, options);
+  same.loadStateDict(layer.stateDict());
+  const x = randn([2, 3, 8]);
+  const added = tensor([0, -Infinity, 0.5]);
+  const keyMask = tensor([
+    [0, -Infinity, -Infinity],
+    [0, 0, 0],
+  ]);
+  const both = layer.forward(x, { mask: added, keyMask });
+  const bool = keyMask.equalTo(0);
+  near(both, same.forward(x, { mask: added, keyMask: bool }));
+  near(
+    both,
+    same
+      .forward(x, { mask: added.greater(-1), keyMask: bool })
+      .mul(0)
+      .add(both),
+  );
+  near(
+    layer.forward(x, { mask: added.greater(-1), keyMask: bool }),
+    same.forward(x, { mask: added.greater(-1), keyMask }),
+  );
+});
+
+test('the recorded gradient of attention agrees with the kernel', () => {
+  const layer = new nn.MultiHeadAttention(8, 2);
+  const x = randn([2, 3, 8]).requiresGrad_();
+  const hidden = tensor([false, true, true, true, true, true, true, true, true], { shape: [3, 3] });
+  const mask = hidden.logicalAnd(tensor([[false], [true], [true]])) as AnyTensor;
+  const loss = layer.forward(x, x, x, { mask }).square().sum();
+  const [fused] = gradients([loss], [x], { retainGraph: true });
+  const [recorded] = gradients([loss], [x], { createGraph: true });
+  near(recorded!.detach(), fused!);
+});
+
+describe('what attention layers refuse', () => {
+  test.each<[() => unknown, string]>([
+    [
+      () => new nn.MultiHeadAttention(8, 4, { keyHeads: 3 }),
+      'MultiHeadAttention: keyHeads: got 3, expected a divisor of the 4 heads',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2, { keySize: 6 }).forward(zeros([1, 2, 8])),
+      'MultiHeadAttention: got an input of shape [1, 2, 8], expected [b, t, 6]',
+    ],
+    [
+      () => new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2), 0),
+      'TransformerEncoder: count: got 0, expected a positive integer',
+    ],
+  ])('%#: %s', (act, message) => {
+    expect(act).toThrow(new Error(message));
+  });
+});
