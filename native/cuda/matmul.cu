@@ -4,6 +4,7 @@
 #include "cuda/blas_lt.h"
 #include "cuda/device/pack.cuh"
 #include "cuda/device/reduce.cuh"
+#include "cuda/device/slice.cuh"
 #include "cuda/registry.h"
 #include "kernels/matrix_product.h"
 
@@ -47,11 +48,6 @@ struct Finish {
 
 // --- Tiles -------------------------------------------------------------------------------------------------------------
 
-// Floats are summed in Compute<E>; integers wrap, in unsigned arithmetic that is wide enough not to be promoted.
-template <class E>
-using SumOf =
-    std::conditional_t<!std::is_integral_v<E>, Compute<E>, std::conditional_t<(sizeof(E) < 8), uint32_t, uint64_t>>;
-
 template <class E>
 struct TiledProduct {
   const E *a, *b;
@@ -62,31 +58,13 @@ struct TiledProduct {
   Finish<E> finish;
 };
 
-// A block of 256 threads makes tiles of 64 × 64, each thread 4 × 4 elements of it that are 16 apart, from slices of 16 along k.
-// Any strides: the axis along which an operand lies side by side is the one that neighbouring threads load. Writes =.
-constexpr int kTile = 64, kSlice = 16, kTiledBlock = 256;
-
-template <class E, bool kInnerSlice>
-__device__ __forceinline__ void load_slice(const E* x, int64_t first, int64_t size, int64_t stride, int64_t slice,
-                                           int64_t k, int64_t k_stride, SumOf<E> (*to)[kTile + 4]) {
-#pragma unroll
-  for (int i = 0; i < kTile * kSlice / kTiledBlock; ++i) {
-    const int at = static_cast<int>(threadIdx.x) + i * kTiledBlock;
-    const int place = kInnerSlice ? at / kSlice : at % kTile, depth = kInnerSlice ? at % kSlice : at / kTile;
-    const bool inside = first + place < size && slice + depth < k;
-    to[depth][place] =
-        inside ? static_cast<SumOf<E>>(load_element(x[(first + place) * stride + (slice + depth) * k_stride]))
-               : SumOf<E>(0);
-  }
-}
-
+// A block makes a tile of the product after another (device/slice.cuh). Any strides. Writes =.
 template <class E>
-__global__ void __launch_bounds__(kTiledBlock) tiled_product(TiledProduct<E> g) {
+__global__ void __launch_bounds__(kTileBlock) tiled_product(TiledProduct<E> g) {
   using S = SumOf<E>;
-  __shared__ S a_slice[kSlice][kTile + 4], b_slice[kSlice][kTile + 4];
+  __shared__ Slice<S> a_slice[kSlice], b_slice[kSlice];
   const int64_t column_tiles = (g.n + kTile - 1) / kTile;
   const int64_t row = blockIdx.x / column_tiles * kTile, column = blockIdx.x % column_tiles * kTile;
-  const int thread_row = static_cast<int>(threadIdx.x) / 16, thread_column = static_cast<int>(threadIdx.x) % 16;
   for (int64_t matrix = blockIdx.y; matrix < g.batches; matrix += gridDim.y) {
     const E *a = g.a, *b = g.b;
     int64_t c = 0, rest = matrix;
@@ -97,35 +75,14 @@ __global__ void __launch_bounds__(kTiledBlock) tiled_product(TiledProduct<E> g) 
       b += at * g.batch.b[axis];
       c += at * g.batch.c[axis];
     }
-    S sums[4][4] = {};
-    for (int64_t slice = 0; slice < g.k; slice += kSlice) {
-      __syncthreads();  // the last slice may still be read
-      if (g.a_column == 1) load_slice<E, true>(a, row, g.m, g.a_row, slice, g.k, g.a_column, a_slice);
-      else load_slice<E, false>(a, row, g.m, g.a_row, slice, g.k, g.a_column, a_slice);
-      if (g.b_column == 1) load_slice<E, false>(b, column, g.n, g.b_column, slice, g.k, g.b_row, b_slice);
-      else load_slice<E, true>(b, column, g.n, g.b_column, slice, g.k, g.b_row, b_slice);
-      __syncthreads();
-#pragma unroll
-      for (int depth = 0; depth < kSlice; ++depth) {
-        S left[4], right[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          left[i] = a_slice[depth][thread_row + 16 * i];
-          right[i] = b_slice[depth][thread_column + 16 * i];
-        }
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-#pragma unroll
-          for (int j = 0; j < 4; ++j) sums[i][j] += left[i] * right[j];
-        }
-      }
-    }
+    S sums[4][4];
+    multiply_tiles(a, row, g.m, g.a_row, g.a_column, b, column, g.n, g.b_column, g.b_row, g.k, a_slice, b_slice, sums);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int64_t at_row = row + thread_row + 16 * i;
+      const int64_t at_row = row + threadIdx.x / 16 + 16 * i;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const int64_t at_column = column + thread_column + 16 * j;
+        const int64_t at_column = column + threadIdx.x % 16 + 16 * j;
         if (at_row < g.m && at_column < g.n) {
           g.finish.write(c + at_row * g.c_row + at_column * g.c_column, sums[i][j], at_column);
         }
@@ -152,7 +109,7 @@ void run_tiled(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, con
                                 finish};
   const int64_t tiles = ((p.m + kTile - 1) / kTile) * ((p.n + kTile - 1) / kTile);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(std::min<int64_t>(product.batches, 65535)));
-  ctx.launch(cmd, tiled_product<E>, grid, kTiledBlock, 0, product);
+  ctx.launch(cmd, tiled_product<E>, grid, kTileBlock, 0, product);
 }
 
 // --- Matrix times vector -------------------------------------------------------------------------------------------------

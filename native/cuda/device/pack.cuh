@@ -14,13 +14,15 @@ struct Identity {
 };
 
 // x, copied. Axes before `first_whole` along which x is broadcast stay so (stride 0, one element); those after are written out.
-inline TensorView packed(CudaContext& ctx, const Command& cmd, const TensorView& x, int first_whole) {
+// Lines, along the last axis, begin at multiples of `line` elements; what lies between them is not written.
+inline TensorView packed(CudaContext& ctx, const Command& cmd, const TensorView& x, int first_whole, int64_t line = 1) {
   TensorView from = x, to = x;
   int64_t count = 1;
   for (int axis = x.rank - 1; axis >= 0; --axis) {
     if (axis < first_whole && x.strides[axis] == 0) from.shape[axis] = 1;
-    to.strides[axis] = from.shape[axis] == 1 ? 0 : count;
+    to.strides[axis] = axis < first_whole && from.shape[axis] == 1 ? 0 : count;
     count *= from.shape[axis];
+    if (axis == x.rank - 1) count = (count + line - 1) / line * line;
   }
   visit_width(x.dtype, [&]<class W>() {
     to.data = reinterpret_cast<std::byte*>(ctx.scratch<W>(count));

@@ -1,0 +1,230 @@
+// Gradients of scaled dot-product attention. The probabilities are computed again from the log-sum-exp, tile by tile:
+//   P = exp(q·kᵀ·scale + mask − lse),  D = Σ g·y of a row,  dS = P · (g·vᵀ − D)
+//   gv = Pᵀ·g,  gk = dSᵀ·q · scale,  gq = dS·k · scale
+// Each gradient is summed by the block that owns its rows, in the order of the other side's tiles: nothing is added to
+// concurrently, and results repeat. 16-bit floats go to tensor cores (device/attention_tiles.cuh); here are the statistics of the
+// queries, for both, and the products in plain arithmetic, for float32 and float64 and for heads of any size.
+#include "cuda/device/attention.cuh"
+#include "cuda/device/slice.cuh"
+#include "cuda/registry.h"
+
+namespace hadal::cuda {
+namespace {
+
+// A warp per query, padded ones too. Writes =.
+template <class T>
+__global__ void __launch_bounds__(256)
+    query_statistics(Heads<const T> g, Heads<const T> y, Heads<const Compute<T>> lse, int64_t h, int64_t t, int64_t dv,
+                     int64_t queries, QueryStatistics<Compute<T>> to) {
+  using C = Compute<T>;
+  const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
+  if (at >= queries) return;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int64_t query = at % to.padded, head = at / to.padded % h, batch = at / to.padded / h;
+  C dot = 0, value = std::numeric_limits<C>::infinity();
+  if (query < t) {
+    const T *left = g.at(batch, head) + query * g.row, *right = y.at(batch, head) + query * y.row;
+    for (int64_t i = lane; i < dv; i += kWarp)
+      dot += load_element(left[i * g.column]) * load_element(right[i * y.column]);
+    const C sum = lse.at(batch, head)[query * lse.row];
+    if (sum != negative_infinity<C>()) value = sum * static_cast<C>(kLog2E);
+  }
+  dot = warp_reduce(dot, Plus());
+  if (lane == 0) {
+    to.lse[at] = value;
+    to.dot[at] = dot;
+  }
+}
+
+enum class Gradient { kQueries, kKeys, kValues };
+
+template <class T>
+struct PlainBackward {
+  Heads<const T> g, q, k, v;
+  QueryStatistics<Compute<T>> statistics;
+  Heads<T> result;
+  AttentionSizes sizes;
+  ScoreKernelRules<Compute<T>> rules;
+  Compute<T> scale;  // of the result
+};
+
+template <int kBlocks, class T>
+struct PlainShared {
+  using C = Compute<T>;
+  Slice<C> a_slice[kSlice], b_slice[kSlice];
+  Slice<C> weights[kTile];  // [other][own]
+  C others[kSlice][16 * kBlocks];
+};
+
+// A block owns kTile rows (queries, or keys of one head) and 16 · kBlocks columns of their gradient, and passes over the other
+// side, kTile at a time: it makes P or dS of the tile, and adds its product with the other side's rows. Writes =.
+template <class T, Gradient kGradient, int kBlocks>
+__global__ void __launch_bounds__(kTileBlock) plain_gradient(PlainBackward<T> g) {
+  using C = Compute<T>;
+  constexpr bool kOwnsQueries = kGradient == Gradient::kQueries;
+  extern __shared__ uint4 plain_shared[];
+  auto& shared = *reinterpret_cast<PlainShared<kBlocks, T>*>(plain_shared);
+  const AttentionSizes& n = g.sizes;
+  const int row = static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
+  const int64_t own_count = kOwnsQueries ? n.t : n.s, own_heads = kOwnsQueries ? n.h : n.hk;
+  const int64_t other_count = kOwnsQueries ? n.s : n.t;
+  const int64_t tiles = (own_count + kTile - 1) / kTile;
+  // Under a causal mask the last queries and the first keys have most to do: they come first.
+  const int64_t tile = blockIdx.x % tiles;
+  const int64_t first = (kOwnsQueries ? tiles - 1 - tile : tile) * kTile;
+  const int64_t own_head = blockIdx.x / tiles % own_heads, batch = blockIdx.x / tiles / own_heads;
+  const int64_t result_first = static_cast<int64_t>(blockIdx.y) * 16 * kBlocks;
+  const int64_t result_columns = kGradient == Gradient::kValues ? n.dv : n.d;
+  const int64_t sharing = n.h / n.hk;
+  const int64_t key_head = kOwnsQueries ? own_head / sharing : own_head;
+  const T *k = g.k.at(batch, key_head), *v = g.v.at(batch, key_head);
+
+  const int64_t begin = !kOwnsQueries && g.rules.causal ? first : 0;
+  const int64_t end = kOwnsQueries && g.rules.causal ? min(n.s, first + kTile) : other_count;
+  C results[4][kBlocks] = {};
+  for (int64_t turn = 0; turn < (kOwnsQueries ? 1 : sharing); ++turn) {
+    const int64_t head = kOwnsQueries ? own_head : key_head * sharing + turn;
+    const T *q = g.q.at(batch, head), *gradient = g.g.at(batch, head);
+    const int64_t mask = g.rules.mask_place(batch, head);
+    const C* lse = g.statistics.lse + (batch * n.h + head) * g.statistics.padded;
+    const C* dot = g.statistics.dot + (batch * n.h + head) * g.statistics.padded;
+    const Heads<const T>& summed_heads = kGradient == Gradient::kQueries ? g.k
+                                         : kGradient == Gradient::kKeys  ? g.q
+                                                                         : g.g;
+    const T* summed = kGradient == Gradient::kQueries ? k : kGradient == Gradient::kKeys ? q : gradient;
+    for (int64_t other_first = begin; other_first < end; other_first += kTile) {
+      C scores[4][4], differences[4][4];
+      if constexpr (kOwnsQueries) {
+        multiply_tiles(q, first, n.t, g.q.row, g.q.column, k, other_first, n.s, g.k.row, g.k.column, n.d,
+                       shared.a_slice, shared.b_slice, scores);
+      } else {
+        multiply_tiles(k, first, n.s, g.k.row, g.k.column, q, other_first, n.t, g.q.row, g.q.column, n.d,
+                       shared.a_slice, shared.b_slice, scores);
+      }
+      if constexpr (kGradient == Gradient::kQueries) {
+        multiply_tiles(gradient, first, n.t, g.g.row, g.g.column, v, other_first, n.s, g.v.row, g.v.column, n.dv,
+                       shared.a_slice, shared.b_slice, differences);
+      } else if constexpr (kGradient == Gradient::kKeys) {
+        multiply_tiles(v, first, n.s, g.v.row, g.v.column, gradient, other_first, n.t, g.g.row, g.g.column, n.dv,
+                       shared.a_slice, shared.b_slice, differences);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          const int64_t own = first + row + 16 * i, other = other_first + column + 16 * j;
+          const int64_t query = kOwnsQueries ? own : other, key = kOwnsQueries ? other : own;
+          C weight = 0;
+          if (query < n.t && key < n.s && !(g.rules.causal && key > query)) {
+            C score = scores[i][j] * g.rules.scale;
+            if (g.rules.mask.data != nullptr) score = g.rules.masked(score, mask, query, key);
+            weight = exp2(score - lse[query]);
+            const C kept = g.rules.drops ? g.rules.kept(((batch * n.h + head) * n.t + query) * n.s + key) : C(1);
+            weight *= kGradient == Gradient::kValues ? kept : differences[i][j] * kept - dot[query];
+          }
+          shared.weights[column + 16 * j][row + 16 * i] = weight;
+        }
+      }
+      for (int slice = 0; slice < kTile; slice += kSlice) {
+        __syncthreads();  // the weights are written, the last rows read
+        for (int at = static_cast<int>(threadIdx.x); at < kSlice * 16 * kBlocks; at += kTileBlock) {
+          const int64_t other = other_first + slice + at / (16 * kBlocks), to = result_first + at % (16 * kBlocks);
+          shared.others[at / (16 * kBlocks)][at % (16 * kBlocks)] =
+              other < other_count && to < result_columns
+                  ? load_element(summed[other * summed_heads.row + to * summed_heads.column])
+                  : C(0);
+        }
+        __syncthreads();
+#pragma unroll
+        for (int other = 0; other < kSlice; ++other) {
+          C weight[4];
+#pragma unroll
+          for (int i = 0; i < 4; ++i) weight[i] = shared.weights[slice + other][row + 16 * i];
+#pragma unroll
+          for (int j = 0; j < kBlocks; ++j) {
+            const C value = shared.others[other][column + 16 * j];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) results[i][j] += weight[i] * value;
+          }
+        }
+      }
+      __syncthreads();  // the weights are read
+    }
+  }
+
+  T* to = g.result.at(batch, own_head);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int64_t own = first + row + 16 * i;
+#pragma unroll
+    for (int j = 0; j < kBlocks; ++j) {
+      const int64_t at = result_first + column + 16 * j;
+      if (own < own_count && at < result_columns) {
+        to[own * g.result.row + at * g.result.column] = to_element<T>(results[i][j] * g.scale);
+      }
+    }
+  }
+}
+
+template <class T>
+QueryStatistics<Compute<T>> statistics_of(CudaContext& ctx, const Command& cmd, const AttentionSizes& sizes) {
+  using C = Compute<T>;
+  QueryStatistics<C> statistics;
+  statistics.padded = (sizes.t + kQueryPadding - 1) / kQueryPadding * kQueryPadding;
+  const int64_t queries = sizes.b * sizes.h * statistics.padded;
+  statistics.lse = ctx.scratch<C>(queries);
+  statistics.dot = ctx.scratch<C>(queries);
+  ctx.launch(cmd, query_statistics<T>, blocks_for(queries, 256 / kWarp), 256, 0, Heads<const T>(cmd.input(0)),
+             Heads<const T>(cmd.input(5)), Heads<const C>(cmd.input(6)), sizes.h, sizes.t, sizes.dv, queries,
+             statistics);
+  return statistics;
+}
+
+template <class T>
+void run_plain(CudaContext& ctx, const Command& cmd, const AttentionSizes& sizes,
+               const QueryStatistics<Compute<T>>& statistics) {
+  using C = Compute<T>;
+  ScoreRules rules(cmd, 4);
+  if (sizes.d == 0) rules.scale = 0;  // 1 / √0 times scores of 0
+  PlainBackward<T> g{Heads<const T>(cmd.input(0)),
+                     Heads<const T>(cmd.input(1)),
+                     Heads<const T>(cmd.input(2)),
+                     Heads<const T>(cmd.input(3)),
+                     statistics,
+                     Heads<T>(),
+                     sizes,
+                     ScoreKernelRules<C>(rules),
+                     static_cast<C>(rules.scale)};
+  const auto run = [&]<Gradient kGradient>() {
+    const TensorView& result = cmd.output(static_cast<int>(kGradient));
+    if (result.numel() == 0) return;
+    g.result = Heads<T>(result);
+    if (kGradient == Gradient::kValues) g.scale = 1;
+    const int64_t blocks = (result.shape[2] + kTile - 1) / kTile * result.shape[1] * result.shape[0];
+    const auto launch = [&]<int kBlocks>() {
+      const dim3 grid(static_cast<unsigned>(blocks), blocks_for(result.shape[3], 16 * kBlocks));
+      ctx.launch(cmd, plain_gradient<T, kGradient, kBlocks>, grid, kTileBlock, sizeof(PlainShared<kBlocks, T>), g);
+    };
+    if (result.shape[3] <= 64) launch.template operator()<4>();
+    else launch.template operator()<8>();
+  };
+  run.template operator()<Gradient::kQueries>();
+  run.template operator()<Gradient::kKeys>();
+  run.template operator()<Gradient::kValues>();
+}
+
+}  // namespace
+
+HADAL_CUDA_KERNEL(attentionBackward) {
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() {
+    const AttentionSizes sizes(cmd.input(1), cmd.input(2), cmd.input(3));
+    if (sizes.b * sizes.h == 0) return;
+    const QueryStatistics<Compute<T>> statistics = statistics_of<T>(ctx, cmd, sizes);
+    if constexpr (sizeof(T) == 2) {
+      if (attention_backward_on_tensor_cores<T>(ctx, cmd, statistics)) return;
+    }
+    run_plain<T>(ctx, cmd, sizes, statistics);
+  });
+}
+
+}  // namespace hadal::cuda

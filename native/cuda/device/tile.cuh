@@ -1,0 +1,140 @@
+// Tiles of 16-bit matrices in shared memory, laid out as device/mma.cuh tells, and products of them. Called by attention.
+#pragma once
+
+#include "cuda/device/mma.cuh"
+#include "cuda/device/wgmma.cuh"
+
+namespace hadal::cuda {
+
+inline constexpr int kPanel = 64;  // columns
+template <int kRows, int kColumns>
+inline constexpr uint32_t kTileBytes = (kColumns + kPanel - 1) / kPanel * kPanel * kRows * 2;
+
+// Where 8 elements from a column (a multiple of 8) of a row begin in a tile of kRows rows.
+template <int kRows>
+__device__ __forceinline__ uint32_t tile_address(uint32_t tile, int row, int column) {
+  return tile +
+         static_cast<uint32_t>(column / kPanel * kRows * 128 + row * 128 + ((column % kPanel / 8) ^ (row % 8)) * 16);
+}
+
+// Starts to copy rows from `first` on of a matrix of [rows, columns], whose rows begin at multiples of 16 bytes, into a tile;
+// what lies outside becomes 0. All kThreads threads call.
+template <int kRows, int kColumns, int kThreads, class T>
+__device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row_stride, int first, int rows,
+                                          int columns) {
+  constexpr int kPieces = kColumns / 8;
+#pragma unroll
+  for (int begin = 0; begin < kRows * kPieces; begin += kThreads) {
+    const int at = begin + static_cast<int>(threadIdx.x);
+    if (kRows * kPieces % kThreads != 0 && at >= kRows * kPieces) break;
+    const int row = at / kPieces, column = at % kPieces * 8;
+    const int bytes = first + row < rows ? min(max(columns - column, 0), 8) * 2 : 0;
+    copy_async(tile_address<kRows>(tile, row, column), bytes == 0 ? x : x + (first + row) * row_stride + column, bytes);
+  }
+}
+
+// A sum of 16 × kColumns per warp, and such a sum as the left factor of a product.
+template <int kColumns>
+using Sum = float[kColumns / 8][4];
+template <int kColumns>
+using Left = uint32_t[kColumns / 16][4];
+
+// Two 8-column blocks of a sum are the four registers of a left factor of 16 columns.
+template <class T, int kBlocks>
+__device__ __forceinline__ void to_left(uint32_t (&left)[kBlocks / 2][4], const float (&sum)[kBlocks][4]) {
+#pragma unroll
+  for (int i = 0; i < kBlocks / 2; ++i) {
+    left[i][0] = pack_pair<T>(sum[2 * i][0], sum[2 * i][1]);
+    left[i][1] = pack_pair<T>(sum[2 * i][2], sum[2 * i][3]);
+    left[i][2] = pack_pair<T>(sum[2 * i + 1][0], sum[2 * i + 1][1]);
+    left[i][3] = pack_pair<T>(sum[2 * i + 1][2], sum[2 * i + 1][3]);
+  }
+}
+
+// Products of a warp. Each warp of the block has 16 rows of the left tile: warp w rows 16 w on.
+template <class T>
+struct WarpProducts {
+  static constexpr bool kAvailable = true;
+  // What WarpgroupProducts needs: a warp's products are done when they return.
+  __device__ static void make_visible() {}
+  __device__ static void begin() {}
+  __device__ static void commit() {}
+  template <int kPending, int kBlocks>
+  __device__ static void wait(float (&)[kBlocks][4]) {}
+
+  // sum = a · bᵀ over kDepth columns, for a tile a of kRows rows and b of kColumns.
+  template <int kRows, int kDepth, int kColumns>
+  __device__ __forceinline__ static void multiply_transposed(Sum<kColumns>& sum, uint32_t a, uint32_t b) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+#pragma unroll
+    for (int i = 0; i < kColumns / 8; ++i) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum[i][e] = 0;
+    }
+#pragma unroll
+    for (int depth = 0; depth < kDepth; depth += 16) {
+      uint32_t left[4];
+      load_matrices(left, tile_address<kRows>(a, warp * 16 + lane % 16, depth + lane / 16 * 8));
+#pragma unroll
+      for (int column = 0; column < kColumns; column += 16) {
+        uint32_t right[4];
+        load_matrices(right, tile_address<kColumns>(b, column + lane / 16 * 8 + lane % 8, depth + lane / 8 % 2 * 8));
+        multiply_add<T>(sum[column / 8], left, right[0], right[1]);
+        multiply_add<T>(sum[column / 8 + 1], left, right[2], right[3]);
+      }
+    }
+  }
+
+  // sum += left · b for a tile b of [kDepth, kColumns].
+  template <int kDepth, int kColumns>
+  __device__ __forceinline__ static void multiply(Sum<kColumns>& sum, const Left<kDepth>& left, uint32_t b) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll
+    for (int depth = 0; depth < kDepth; depth += 16) {
+#pragma unroll
+      for (int column = 0; column < kColumns; column += 16) {
+        uint32_t right[4];
+        load_matrices_transposed(right, tile_address<kDepth>(b, depth + lane % 16, column + lane / 16 * 8));
+        multiply_add<T>(sum[column / 8], left[depth / 16], right[0], right[1]);
+        multiply_add<T>(sum[column / 8 + 1], left[depth / 16], right[2], right[3]);
+      }
+    }
+  }
+};
+
+// The same products of warpgroups: warp w has rows 16 w on here too. They run from `begin` until waited for, in the order in
+// which they were committed.
+template <class T>
+struct WarpgroupProducts {
+  static constexpr bool kAvailable = kHasWarpgroups;
+  __device__ __forceinline__ static void make_visible() { publish_copies(); }
+  __device__ __forceinline__ static void begin() { warpgroup_begin(); }
+  __device__ __forceinline__ static void commit() { warpgroup_commit(); }
+  template <int kPending, int kBlocks>
+  __device__ __forceinline__ static void wait(float (&sum)[kBlocks][4]) {
+    warpgroup_wait<kPending>(sum);
+  }
+
+  template <int kRows, int kDepth, int kColumns>
+  __device__ __forceinline__ static void multiply_transposed(Sum<kColumns>& sum, uint32_t a, uint32_t b) {
+    // Equal in all threads of the warpgroup, and known to be.
+    const int warpgroup = __shfl_sync(kAllThreads, static_cast<int>(threadIdx.x) / 128, 0);
+#pragma unroll
+    for (int depth = 0; depth < kDepth; depth += 16) {
+      const uint32_t panel = depth / kPanel, inside = depth % kPanel * 2;
+      warpgroup_multiply_transposed<T, kColumns>(
+          sum, describe(a + panel * kRows * 128 + static_cast<uint32_t>(warpgroup) * 64 * 128 + inside, 16),
+          describe(b + panel * kColumns * 128 + inside, 16), depth > 0);
+    }
+  }
+
+  template <int kDepth, int kColumns>
+  __device__ __forceinline__ static void multiply(Sum<kColumns>& sum, const Left<kDepth>& left, uint32_t b) {
+#pragma unroll
+    for (int depth = 0; depth < kDepth; depth += 16) {
+      warpgroup_multiply<T, kColumns>(sum, left[depth / 16], describe(b + depth * 128, kDepth * 128));
+    }
+  }
+};
+
+}  // namespace hadal::cuda

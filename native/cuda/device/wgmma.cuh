@@ -1,0 +1,157 @@
+// Products of warpgroups, the 128 threads of four warps, by the instructions that sm_90a has for them: the right factor, and the left
+// one if it likes, lie in shared memory, and the product runs beside the threads until it is waited for. Each warp has 16 of the
+// 64 rows of a sum, in the fragments that device/mma.cuh tells of. Used by device/tile.cuh.
+#pragma once
+
+#include "cuda/device/mma.cuh"
+
+namespace hadal::cuda {
+
+// Whether this is code for a device that has them. sm_90 without the `a`, and every other architecture, does not.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+inline constexpr bool kHasWarpgroups = true;
+#else
+inline constexpr bool kHasWarpgroups = false;
+#endif
+
+// Describes a tile as device/mma.cuh lays it out (the hardware calls it a swizzle of 128 bytes) from an address on. Groups of 8 rows
+// are 1,024 bytes apart. `panels`: how far apart panels of 64 columns are, where the product runs along the rows.
+__device__ __forceinline__ uint64_t describe(uint32_t address, uint32_t panels) {
+  return (address & 0x3ffff) >> 4 | static_cast<uint64_t>(panels >> 4) << 16 | uint64_t{1024 >> 4} << 32 |
+         uint64_t{1} << 62;
+}
+
+// Makes what this thread's copies have written visible to the products.
+__device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// Before the first product, and before one whose registers the threads have written since.
+__device__ __forceinline__ void warpgroup_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void warpgroup_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+// Waits until at most kPending of the groups committed are still running; `sum` is of one that is not.
+template <int kPending, int kBlocks>
+__device__ __forceinline__ void warpgroup_wait(float (&sum)[kBlocks][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+#pragma unroll
+  for (int i = 0; i < kBlocks; ++i) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) asm volatile("" : "+f"(sum[i][e])::"memory");  // not to be read above the wait
+  }
+}
+
+#define HADAL_BLOCK(i) "+f"(sum[i][0]), "+f"(sum[i][1]), "+f"(sum[i][2]), "+f"(sum[i][3])
+
+// sum [64, kColumns] = a [64, 16] · bᵀ, or += it, both of them 16 columns of tiles.
+template <class T, int kColumns>
+__device__ __forceinline__ void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, uint64_t b,
+                                                              int adds) {
+  static_assert(kColumns == 64 || kColumns == 128);
+  if constexpr (kColumns == 64 && std::is_same_v<T, BFloat16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.ne.b32 adds, %34, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31}, %32, %33, adds, 1, 1, 0, 0; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7)
+        : "l"(a), "l"(b), "r"(adds));
+  } else if constexpr (kColumns == 64 && std::is_same_v<T, Float16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.ne.b32 adds, %34, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, "
+        "%10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, "
+        "%28, %29, %30, %31}, %32, %33, adds, 1, 1, 0, 0; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7)
+        : "l"(a), "l"(b), "r"(adds));
+  } else if constexpr (kColumns == 128 && std::is_same_v<T, BFloat16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
+        "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
+        "%63}, %64, %65, adds, 1, 1, 0, 0; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
+          HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
+        : "l"(a), "l"(b), "r"(adds));
+  } else if constexpr (kColumns == 128 && std::is_same_v<T, Float16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
+        "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
+        "%63}, %64, %65, adds, 1, 1, 0, 0; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
+          HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
+        : "l"(a), "l"(b), "r"(adds));
+  }
+}
+// sum [64, kColumns] += a [64, 16] · b for 16 rows of a tile b.
+template <class T, int kColumns>
+__device__ __forceinline__ void warpgroup_multiply(float (&sum)[kColumns / 8][4], const uint32_t (&a)[4], uint64_t b) {
+  static_assert(kColumns == 64 || kColumns == 128);
+  if constexpr (kColumns == 64 && std::is_same_v<T, BFloat16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.eq.b32 adds, 0, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  } else if constexpr (kColumns == 64 && std::is_same_v<T, Float16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.eq.b32 adds, 0, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, "
+        "%10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, "
+        "%28, %29, %30, %31}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  } else if constexpr (kColumns == 128 && std::is_same_v<T, BFloat16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.eq.b32 adds, 0, 0; "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
+        "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
+        "%63}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
+          HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  } else if constexpr (kColumns == 128 && std::is_same_v<T, Float16>) {
+    asm volatile(
+        "{ .reg .pred adds; setp.eq.b32 adds, 0, 0; "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
+        "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
+        "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
+        "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
+        "%63}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1; }"
+        : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
+          HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
+          HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+}
+#undef HADAL_BLOCK
+
+#else  // named, never called
+
+__device__ void warpgroup_begin();
+__device__ void warpgroup_commit();
+template <int kPending, int kBlocks>
+__device__ void warpgroup_wait(float (&)[kBlocks][4]);
+template <class T, int kColumns>
+__device__ void warpgroup_multiply_transposed(float (&)[kColumns / 8][4], uint64_t, uint64_t, int);
+template <class T, int kColumns>
+__device__ void warpgroup_multiply(float (&)[kColumns / 8][4], const uint32_t (&)[4], uint64_t);
+
+#endif
+
+}  // namespace hadal::cuda
