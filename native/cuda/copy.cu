@@ -7,11 +7,6 @@ namespace hadal::cuda {
 
 namespace {
 
-template <class T>
-struct Move {
-  __device__ T operator()(T x) const { return x; }
-};
-
 template <class To, class From>
 struct Convert {
   __device__ To operator()(const From& x) const { return convert<To>(x); }
@@ -22,7 +17,7 @@ struct Convert {
 HADAL_CUDA_KERNEL(copy) {
   const DType to = cmd.output(0).dtype, from = cmd.input(0).dtype;
   if (to == from) {
-    visit_width(to, [&]<class T>() { run_pointwise<T, T>(ctx, cmd, Move<T>{}); });
+    visit_width(to, [&]<class T>() { run_pointwise<T, T>(ctx, cmd, Move()); });
     return;
   }
   visit_any(cmd.name(), to, [&]<class To>() {

@@ -6,13 +6,6 @@
 
 namespace hadal::cuda {
 
-struct Identity {
-  template <class T>
-  __device__ T operator()(const T& x) const {
-    return x;
-  }
-};
-
 // x, copied. Axes before `first_whole` along which x is broadcast stay so (stride 0, one element); those after are written out.
 // Lines, along the last axis, begin at multiples of `line` elements; what lies between them is not written.
 inline TensorView packed(CudaContext& ctx, const Command& cmd, const TensorView& x, int first_whole, int64_t line = 1) {
@@ -28,7 +21,7 @@ inline TensorView packed(CudaContext& ctx, const Command& cmd, const TensorView&
     to.data = reinterpret_cast<std::byte*>(ctx.scratch<W>(count));
     TensorView target = to;
     for (int axis = 0; axis < x.rank; ++axis) target.shape[axis] = from.shape[axis];
-    run_pointwise_views<false, W, W>(ctx, cmd, Identity{}, target, std::index_sequence<0>(), &from);
+    run_pointwise_views<false, W, W>(ctx, cmd, Move(), target, std::index_sequence<0>(), &from);
   });
   return to;
 }

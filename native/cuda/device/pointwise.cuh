@@ -206,6 +206,13 @@ struct OnElements {
     return to_element<T>(f(load_element(inputs)...));
   }
 };
+// An element as it is.
+struct Move {
+  template <class T>
+  __device__ T operator()(const T& x) const {
+    return x;
+  }
+};
 // A functor whose result is a truth value.
 template <class F, class T>
 struct Predicate {
