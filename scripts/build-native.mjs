@@ -55,7 +55,10 @@ function cmakeJs(name, command, ...options) {
 
 /** The path of nvcc: on the PATH, in CUDA_PATH or where NVIDIA's packages put it; undefined when there is none. */
 export function findNvcc() {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), join(process.env.CUDA_PATH ?? '/usr/local/cuda', 'bin')];
+  const folders = [
+    ...(process.env.PATH ?? '').split(delimiter),
+    join(process.env.CUDA_PATH ?? '/usr/local/cuda', 'bin'),
+  ];
   return folders.map((folder) => join(folder, 'nvcc')).find(existsSync);
 }
 
