@@ -13,8 +13,8 @@ namespace hadal::cuda {
 
 template <int kTensors>
 struct Axes {
-  int rank = 0;       // 0: one element
-  int64_t count = 1;  // of the whole nest
+  int rank = 0;             // 0: one element
+  int64_t count = 1;        // of the whole nest
   int64_t shape[kMaxRank];  // innermost first, as all arrays here
   int64_t strides[kTensors][kMaxRank];
   Divider dividers[kMaxRank];
