@@ -29,3 +29,4 @@ export * as optim from './optim';
 export * as data from './data';
 export * as io from './io';
 export * as train from './train';
+export * as models from './models';

@@ -1,8 +1,22 @@
 /** The stateless forms of layers and losses, as `nn.functional`. */
+export {
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool1dWithIndices,
+  adaptiveMaxPool2d,
+  adaptiveMaxPool2dWithIndices,
+  adaptiveMaxPool3d,
+  adaptiveMaxPool3dWithIndices,
+} from '../ops/adaptive-pooling';
 export { scaledDotProductAttention } from '../ops/attention';
-export { conv2d } from '../ops/convolution';
 export { ctcLoss } from '../ops/ctc';
 export { cdist, cosineSimilarity, normalize, pairwiseDistance } from '../ops/distances';
+export { convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose';
+export { conv1d, conv2d, conv3d } from '../ops/convolution';
+export { interpolate } from '../ops/interpolate';
+export { lpPool1d, lpPool2d, lpPool3d } from '../ops/lp-pool';
 export { embedding } from '../ops/indexing';
 export { bceWithLogits, crossEntropy, mseLoss } from '../ops/losses';
 export {
@@ -19,7 +33,17 @@ export {
 export { linear } from '../ops/matmul';
 export { pad } from '../ops/movement';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';
-export { avgPool2d, maxPool2d, maxPool2dWithIndices } from '../ops/pooling';
+export {
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  maxPool1d,
+  maxPool1dWithIndices,
+  maxPool2d,
+  maxPool2dWithIndices,
+  maxPool3d,
+  maxPool3dWithIndices,
+} from '../ops/pooling';
 export { alphaDropout, dropout, dropout1d, dropout2d, dropout3d, featureAlphaDropout } from '../ops/random';
 export {
   bceLoss,

@@ -12,6 +12,7 @@ export * from './loss';
 export * from './module';
 export * from './multi-head-attention';
 export * from './normalization';
+export * from './padding';
 export * from './pooling';
 export * from './recurrent';
 export * from './regularization';

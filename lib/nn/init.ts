@@ -2,7 +2,8 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { tensor } from '../ops/creation';
-import { randn } from '../ops/random';
+import { rand, randn } from '../ops/random';
+import { scope } from '../tensor/scope';
 import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 
@@ -42,6 +43,26 @@ export function uniform_<T extends AnyTensor>(x: T, low = 0, high = 1): T {
 
 export function normal_<T extends AnyTensor>(x: T, mean = 0, deviation = 1): T {
   noGrad(() => x.normal_(mean, deviation));
+  return x;
+}
+
+/** Normal, cut off at `low` and `high`: the inverse of the distribution function at uniform numbers between its values there. */
+export function truncNormal_<T extends AnyTensor>(x: T, mean = 0, deviation = 1, low = -2, high = 2): T {
+  if (!(low < high && deviation > 0)) {
+    throw new ArgumentError(
+      `truncNormal_: bounds: got ${low} to ${high} with deviation ${deviation}, expected them in order and a positive deviation`,
+    );
+  }
+  const scale = deviation * Math.SQRT2;
+  noGrad(() =>
+    scope(() => {
+      const [from, to] = tensor([(low - mean) / scale, (high - mean) / scale])
+        .erf()
+        .unbind() as unknown as [AnyTensor, AnyTensor];
+      const shares = rand(x.shape).mul(to.sub(from)).add(from) as AnyTensor;
+      x.copy_(shares.erfinv().mul(scale).add(mean).clamp(low, high));
+    }),
+  );
   return x;
 }
 
