@@ -1,19 +1,35 @@
 // Reductions over the threads of a warp and of a block, and the same value for all of them. Every thread of the block calls.
+// Values are numbers or plain structs of them.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace hadal::cuda {
 
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllThreads = 0xffffffffu;
 
-// combine(a, b) over the warp, the same for all its threads: an exchange pattern, so in a fixed order.
+// The value as 32-bit words, each passed through move(word).
 template <class T, class F>
-__device__ __forceinline__ T warp_reduce(T value, F&& combine) {
+__device__ __forceinline__ T shuffle(const T& value, F&& move) {
+  uint32_t words[(sizeof(T) + 3) / 4] = {};
+  memcpy(words, &value, sizeof(T));
+#pragma unroll
+  for (uint32_t& word : words) word = move(word);
+  T moved;
+  memcpy(&moved, words, sizeof(T));
+  return moved;
+}
+
+// combine(a, b) over the warp, or over each `lanes` neighbours (a power of two), the same for all of these threads: an exchange
+// pattern, so in a fixed order.
+template <class T, class F>
+__device__ __forceinline__ T warp_reduce(T value, F&& combine, int lanes = kWarp) {
 #pragma unroll
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-    value = combine(value, __shfl_xor_sync(kAllThreads, value, distance));
+    if (distance >= lanes) continue;
+    value = combine(value, shuffle(value, [&](uint32_t w) { return __shfl_xor_sync(kAllThreads, w, distance); }));
   }
   return value;
 }

@@ -1,0 +1,269 @@
+// Cross entropy of rows of logits with class targets, and its gradient, each in one pass over memory: the log-sum-exp is found
+// online, so that a vocabulary of any size is read once. 16-bit floats compute in float, which is also what loss and lse come in.
+// All write with `=`; gx may lie where the logits do.
+#include "cuda/device/floating.cuh"
+#include "cuda/device/log_sum_exp.cuh"
+#include "cuda/device/row.cuh"
+#include "cuda/registry.h"
+
+namespace hadal::cuda {
+namespace {
+
+// Units a thread has in flight.
+constexpr int kUnroll = 4;
+
+// A warp for each of four rows of up to 8 units a lane; else a block, of so many threads that they load twice or more.
+dim3 block_for(int64_t units) {
+  if (units <= 8 * kWarp) return dim3(kWarp, 4);
+  const int64_t threads = (units + 2 * kUnroll - 1) / (2 * kUnroll);
+  return dim3(static_cast<unsigned>(std::clamp<int64_t>((threads + kWarp - 1) / kWarp * kWarp, 64, 512)));
+}
+
+// Target classes, int32 or int64.
+struct Targets {
+  const std::byte* data;
+  bool is_wide;
+  int64_t stride;
+  int64_t ignored;
+  int64_t classes;
+  FaultSite site;
+
+  Targets(const CudaContext& ctx, const Command& cmd, const TensorView& view, int64_t classes)
+      : data(view.data),
+        is_wide(view.dtype == DType::kInt64),
+        stride(view.strides[0]),
+        ignored(cmd.integer(0)),
+        classes(classes),
+        site(ctx.fault_site(cmd, "classes")) {}
+  // -1 for a row that is ignored, or whose target is out of range; `reports` says who tells.
+  __device__ int64_t load(int64_t row, bool reports) const {
+    const int64_t at = row * stride;
+    const int64_t target =
+        is_wide ? reinterpret_cast<const int64_t*>(data)[at] : reinterpret_cast<const int32_t*>(data)[at];
+    if (target == ignored) return -1;
+    if (target >= 0 && target < classes) return target;
+    if (reports) site.raise(FaultKind::kTargetOutOfRange, target, row, classes);
+    return -1;
+  }
+};
+
+// Smoothing s spreads s / classes of the target over all classes.
+template <class C>
+struct Smoothing {
+  C kept;               // 1 − s
+  C share;              // s / classes
+  const C* weight;      // null: 1
+  const C* all_weight;  // Σ weight, where there are weights and smoothing
+  int64_t classes;
+
+  __device__ C weight_of(int64_t c) const { return weight != nullptr ? weight[c] : C(1); }
+  __device__ C total_weight() const { return all_weight != nullptr ? *all_weight : static_cast<C>(classes); }
+};
+
+// The sum of the weights, by one block.
+template <class C>
+__global__ void __launch_bounds__(1024) sum_weights(const C* weight, int64_t classes, C* total) {
+  C sum = 0;
+  for (int64_t i = threadIdx.x; i < classes; i += blockDim.x) sum += weight[i];
+  sum = block_reduce(sum, C(0), Plus());
+  if (threadIdx.x == 0) *total = sum;
+}
+template <class C>
+Smoothing<C> smoothing_of(CudaContext& ctx, const Command& cmd, const TensorView& weight, int64_t classes) {
+  const double s = cmd.attribute(1);
+  Smoothing<C> smoothing{static_cast<C>(1 - s), static_cast<C>(classes != 0 ? s / static_cast<double>(classes) : 0),
+                         nullptr, nullptr, classes};
+  if (!weight.present()) return smoothing;
+  smoothing.weight = packed_vector<C>(ctx, cmd, weight, classes, C(1));
+  if (s == 0) return smoothing;
+  C* total = ctx.scratch<C>(1);
+  ctx.launch(cmd, sum_weights<C>, 1, 1024, 0, smoothing.weight, classes, total);
+  smoothing.all_weight = total;
+  return smoothing;
+}
+
+template <class C>
+struct RowTotals {
+  LogSumExp<C> exponentials;
+  C weighted;  // Σ w · x, where there is smoothing
+
+  static __device__ RowTotals none() { return {LogSumExp<C>::none(), C(0)}; }
+};
+template <class C>
+struct JoinTotals {
+  __device__ RowTotals<C> operator()(const RowTotals<C>& a, const RowTotals<C>& b) const {
+    return {LogSumExp<C>::join(a.exponentials, b.exponentials), a.weighted + b.weighted};
+  }
+};
+
+template <class T>
+struct LossArguments {
+  using C = Compute<T>;
+  const T* x;
+  C* loss;
+  C* lse;
+  int64_t rows, classes;
+  int64_t row_stride, class_stride, loss_stride, lse_stride;
+};
+
+// loss = (1 − s) · w[t] · (lse − x[t]) + s / classes · Σ_c w[c] · (lse − x[c]); zero in ignored rows. Block (lanes, rows).
+template <class T, int kPack, bool kSmooth>
+__global__ void __launch_bounds__(512)
+    loss_rows(LossArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
+  using C = Compute<T>;
+  __shared__ RowTotals<C> partial[RowGroup::kMaxWarps];
+  const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  if (line >= args.rows) return;  // a whole warp, of rows that need no barrier
+  const Row<const T, kPack> row(args.x + line * args.row_stride, args.classes, args.class_stride);
+  const int64_t units = row.units(), step = blockDim.x;
+  RowTotals<C> totals = RowTotals<C>::none();
+  for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
+    Pack<T, kPack> packs[kUnroll];
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step, to_element<T>(-LogSumExp<C>::kInfinity));
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      C values[kPack];
+      unpack(packs[u], values);
+      totals.exponentials.add(values);
+      if constexpr (kSmooth) {
+        const int64_t first = row.first(unit + u * step);
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) {
+          const int64_t c = first + i;
+          if (c >= 0 && c < args.classes) totals.weighted += values[i] * smoothing.weight_of(c);
+        }
+      }
+    }
+  }
+  totals = RowGroup::reduce(totals, partial, JoinTotals<C>());
+  if (threadIdx.x != 0) return;
+  const LogSumExp<C>& exponentials = totals.exponentials;
+  // An infinite logit leaves no finite difference to it: NaN, as in the subtraction.
+  const C lse = exponentials.max == LogSumExp<C>::kInfinity ? std::numeric_limits<C>::quiet_NaN()
+                                                            : exponentials.max + ::log(exponentials.sum);
+  const int64_t target = targets.load(line, true);
+  C loss = 0;
+  if (target >= 0) {
+    loss = (lse - load_element(row.data[target * args.class_stride])) * smoothing.weight_of(target);
+    if constexpr (kSmooth) {
+      loss = smoothing.kept * loss + smoothing.share * (smoothing.total_weight() * lse - totals.weighted);
+    }
+  }
+  args.loss[line * args.loss_stride] = loss;
+  args.lse[line * args.lse_stride] = lse;
+}
+
+template <class T>
+void cross_entropy(CudaContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  constexpr int kPack = kPackSize<T>;
+  const TensorView& x = cmd.input(0);
+  const TensorView& loss = cmd.output(0);
+  const TensorView& lse = cmd.output(1);
+  const int64_t rows = x.shape[0], classes = x.shape[1];
+  if (rows == 0) return;
+  const Targets targets(ctx, cmd, cmd.input(1), classes);
+  const Smoothing<C> smoothing = smoothing_of<C>(ctx, cmd, cmd.input(2), classes);
+  const LossArguments<T> args{
+      x.as<T>(),       loss.as<C>(),  lse.as<C>(), rows, classes, x.strides[0], classes > 1 ? x.strides[1] : 1,
+      loss.strides[0], lse.strides[0]};
+  const auto run = [&]<int kElements>(std::integral_constant<int, kElements>) {
+    const dim3 block = block_for(classes / kElements);
+    const unsigned grid = blocks_for(rows, block.y);
+    const auto kernel = cmd.attribute(1) != 0 ? loss_rows<T, kElements, true> : loss_rows<T, kElements, false>;
+    ctx.launch(cmd, kernel, grid, block, 0, args, targets, smoothing);
+  };
+  if (args.class_stride == 1) run(std::integral_constant<int, kPack>());
+  else run(std::integral_constant<int, 1>());
+}
+
+// --- The gradient ------------------------------------------------------------------------------------------------------
+// gx[c] = g · (a · exp(x[c] − lse) − s / classes · w[c] − (1 − s) · w[t] · [c = t]) with a = (1 − s) · w[t] + s / classes · Σ w.
+
+template <class T>
+struct LossGradientArguments {
+  using C = Compute<T>;
+  const T* x;
+  T* gx;
+  const C* g;
+  const C* lse;
+  int64_t rows, classes;
+  int64_t x_row, x_class, gx_row, gx_class, g_stride, lse_stride;
+};
+
+template <class T, int kPack, bool kSmooth>
+__global__ void __launch_bounds__(512)
+    loss_gradient_rows(LossGradientArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
+  using C = Compute<T>;
+  const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  if (line >= args.rows) return;
+  const Row<const T, kPack> x(args.x + line * args.x_row, args.classes, args.x_class);
+  const Row<T, kPack> gx(args.gx + line * args.gx_row, args.classes, args.gx_class);
+  const int64_t target = targets.load(line, threadIdx.x == 0), units = x.units(), step = blockDim.x;
+  const C scale = args.g[line * args.g_stride], lse = args.lse[line * args.lse_stride];
+  const C hit = target >= 0 ? scale * smoothing.kept * smoothing.weight_of(target) : C(0);
+  const C spread = scale * smoothing.share;
+  const C factor = kSmooth ? hit + spread * smoothing.total_weight() : hit;
+  for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
+    Pack<T, kPack> packs[kUnroll];
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) packs[u] = x.load(unit + u * step);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      if (unit + u * step >= units) break;
+      const int64_t first = x.first(unit + u * step);
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        const int64_t c = first + i;
+        C value = ::exp(load_element(packs[u].at[i]) - lse) * factor;
+        if constexpr (kSmooth) {
+          if (c >= 0 && c < args.classes) value -= spread * smoothing.weight_of(c);
+        }
+        if (c == target) value -= hit;
+        packs[u].at[i] = to_element<T>(target >= 0 ? value : C(0));
+      }
+      gx.store(unit + u * step, packs[u]);
+    }
+  }
+}
+
+template <class T>
+void cross_entropy_backward(CudaContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  constexpr int kPack = kPackSize<T>;
+  const TensorView& g = cmd.input(0);
+  const TensorView& x = cmd.input(1);
+  const TensorView& lse = cmd.input(4);
+  const TensorView& gx = cmd.output(0);
+  const int64_t rows = x.shape[0], classes = x.shape[1];
+  if (x.numel() == 0) return;
+  const Targets targets(ctx, cmd, cmd.input(2), classes);
+  const Smoothing<C> smoothing = smoothing_of<C>(ctx, cmd, cmd.input(3), classes);
+  const bool single = classes == 1;
+  const LossGradientArguments<T> args{x.as<T>(),     gx.as<T>(),
+                                      g.as<C>(),     lse.as<C>(),
+                                      rows,          classes,
+                                      x.strides[0],  single ? 1 : x.strides[1],
+                                      gx.strides[0], single ? 1 : gx.strides[1],
+                                      g.strides[0],  lse.strides[0]};
+  const auto run = [&]<int kElements>(std::integral_constant<int, kElements>) {
+    const dim3 block = block_for(classes / kElements);
+    const unsigned grid = blocks_for(rows, block.y);
+    const auto kernel =
+        cmd.attribute(1) != 0 ? loss_gradient_rows<T, kElements, true> : loss_gradient_rows<T, kElements, false>;
+    ctx.launch(cmd, kernel, grid, block, 0, args, targets, smoothing);
+  };
+  if (can_pack<T>(lines_along<2>(1, {&x, &gx}), {&x, &gx})) run(std::integral_constant<int, kPack>());
+  else run(std::integral_constant<int, 1>());
+}
+
+HADAL_CUDA_KERNEL(crossEntropy) {
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { cross_entropy<T>(ctx, cmd); });
+}
+HADAL_CUDA_KERNEL(crossEntropyBackward) {
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { cross_entropy_backward<T>(ctx, cmd); });
+}
+
+}  // namespace
+}  // namespace hadal::cuda

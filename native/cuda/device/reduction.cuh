@@ -1,0 +1,292 @@
+// Reductions of strided tensors: what each op computes is a Reducer, how its input is walked is decided here. Each output is
+// reduced by neighbouring threads along its own elements (rows) or, where neighbouring outputs lie side by side in memory, by
+// threads that each walk a few outputs (columns); 16 bytes at a time where strides and addresses allow. Where outputs are too
+// few to fill the device, their elements are cut into chunks, whose partial results a second kernel joins, in order: no
+// atomics, so the same bits each time. Called by the kernels of reduce_*.cu and batch_norm.cu.
+//
+// A Reducer has
+//   kInputs, Element            tensors of one shape that are read together, and their type
+//   Running, running()          what a thread accumulates in, and its start
+//   State, state(Running)       a partial result, a plain struct
+//   add<n>(running, x, position, output)   takes x[input][0 … n), the elements of an output from `position` on
+//   combine(a, b)               joins partial results, in any order
+//   finish(state, output, offset)          writes result number `output`, which lies at `offset` of the output tensor
+#pragma once
+
+#include <bit>
+
+#include "cuda/cuda_context.h"
+#include "cuda/device/axes.cuh"
+#include "cuda/device/element.cuh"
+#include "cuda/device/reduce.cuh"
+
+namespace hadal::cuda {
+
+inline constexpr int kReductionBlock = 256;
+// 2,048 threads.
+inline constexpr int kReductionBlocksPerMultiprocessor = 8;
+// Loads that a thread has in flight, of packs; more registers than 32 elements take cost occupancy.
+template <int kPack>
+inline constexpr int kReductionUnroll = kPack >= 8 ? 32 / kPack : 4;
+
+// How a reduction is cut. Plain numbers, made on the host.
+struct ReductionShape {
+  bool by_rows;
+  int lanes;       // threads side by side: of one output, or of neighbouring outputs
+  int groups;      // such groups in a block
+  int64_t blocks;  // that cover the outputs
+  int64_t chunk;   // units (rows) or elements (columns) of each chunk
+  int64_t chunks;
+};
+// `outputs` in units of packs where columns are packed, `reduced` in units of packs where rows are.
+inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_rows, int unroll, int multiprocessors) {
+  ReductionShape shape{};
+  shape.by_rows = by_rows;
+  const auto ceil_pow2 = [](int64_t n) {
+    return static_cast<int>(std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(n, 1, kReductionBlock))));
+  };
+  const int64_t wanted = int64_t{multiprocessors} * kReductionBlocksPerMultiprocessor;
+  int64_t per_step;  // of a block, along the reduced elements
+  if (by_rows) {
+    // A warp reads up to 8 units a lane; above, the synchronisation of a block costs less than its idle threads.
+    shape.lanes = reduced > 8 * kWarp ? kReductionBlock : std::min(ceil_pow2(reduced), kWarp);
+    shape.groups = kReductionBlock / shape.lanes;
+    shape.blocks = (outputs + shape.groups - 1) / shape.groups;
+    per_step = int64_t{shape.lanes} * unroll;
+  } else {
+    shape.lanes = std::min(ceil_pow2(outputs), kWarp);
+    shape.groups = std::min(kReductionBlock / shape.lanes, ceil_pow2((reduced + unroll - 1) / unroll));
+    shape.blocks = (outputs + shape.lanes - 1) / shape.lanes;
+    per_step = int64_t{shape.groups} * unroll;
+  }
+  // Chunks take a few steps each, so that joining them is a small part; a grid has at most 65,535 of them.
+  shape.chunks = std::clamp<int64_t>(wanted / std::max<int64_t>(shape.blocks, 1), 1,
+                                     std::max<int64_t>(reduced / (4 * per_step), 1));
+  shape.chunks = std::min<int64_t>(shape.chunks, 65535);
+  shape.chunk = (reduced + shape.chunks - 1) / shape.chunks;
+  if (!by_rows) shape.chunk = (shape.chunk + unroll - 1) / unroll * unroll;
+  shape.chunks = std::max<int64_t>(shape.chunk > 0 ? (reduced + shape.chunk - 1) / shape.chunk : 1, 1);
+  return shape;
+}
+
+template <class Reducer>
+struct ReductionArguments {
+  static constexpr int kInputs = Reducer::kInputs;
+  const typename Reducer::Element* x[kInputs];
+  Axes<kInputs + 1> kept;  // the inputs, then the output
+  Axes<kInputs> reduced;
+  int64_t chunk;
+  typename Reducer::State* partial;  // [output][chunk]; null: one chunk, finished at once
+};
+
+template <int kPack, class Reducer>
+__device__ __forceinline__ void write_partial(const Reducer& reducer, const ReductionArguments<Reducer>& args,
+                                              const typename Reducer::State& state, int64_t output, int64_t offset) {
+  if (args.partial == nullptr) reducer.finish(state, output, offset);
+  else args.partial[output * gridDim.y + blockIdx.y] = state;
+}
+
+// Block (lanes, groups): a group for each output, a chunk for each blockIdx.y. Units of kPack elements along the reduced axes.
+template <int kPack, class Reducer>
+__global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, ReductionArguments<Reducer> args) {
+  using T = typename Reducer::Element;
+  constexpr int kInputs = Reducer::kInputs, kUnroll = kReductionUnroll<kPack>;
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const bool active = row < args.kept.count;
+  const int64_t output = active ? row : args.kept.count - 1;
+  int64_t start[kInputs + 1];
+  args.kept.offsets(output, start);
+  const T* x[kInputs];
+#pragma unroll
+  for (int k = 0; k < kInputs; ++k) x[k] = args.x[k] + start[k];
+
+  const int64_t begin = blockIdx.y * args.chunk;
+  const int64_t end = min(begin + args.chunk, args.reduced.count);
+  typename Reducer::Running running = reducer.running();
+  const auto load = [&](Pack<T, kPack>(&packs)[kInputs], int64_t unit) {
+    int64_t offset[kInputs];
+    args.reduced.offsets(unit, offset);
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) packs[k] = *reinterpret_cast<const Pack<T, kPack>*>(x[k] + offset[k]);
+  };
+  const auto add = [&](const Pack<T, kPack>(&packs)[kInputs], int64_t unit) {
+    Compute<T> values[kInputs][kPack];
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) values[k][i] = load_element(packs[k].at[i]);
+    }
+    reducer.template add<kPack>(running, values, unit * kPack, output);
+  };
+  const int step = static_cast<int>(blockDim.x);
+  int64_t unit = begin + threadIdx.x;
+  for (; unit + (kUnroll - 1) * step < end; unit += kUnroll * step) {
+    Pack<T, kPack> packs[kUnroll][kInputs];
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) load(packs[u], unit + u * step);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) add(packs[u], unit + u * step);
+  }
+  for (; unit < end; unit += step) {
+    Pack<T, kPack> packs[kInputs];
+    load(packs, unit);
+    add(packs, unit);
+  }
+
+  typename Reducer::State state = reducer.state(running);
+  const auto combine = [&](const auto& a, const auto& b) { return reducer.combine(a, b); };
+  if (blockDim.x <= kWarp) state = warp_reduce(state, combine, static_cast<int>(blockDim.x));
+  else state = block_reduce(state, reducer.state(reducer.running()), combine);
+  if (threadIdx.x == 0 && active) write_partial<kPack>(reducer, args, state, output, start[kInputs]);
+}
+
+// Block (lanes, groups): a unit of kPack neighbouring outputs for each lane, whose elements the groups share; a chunk for each
+// blockIdx.y.
+template <int kPack, class Reducer>
+__global__ void __launch_bounds__(kReductionBlock) reduce_columns(Reducer reducer, ReductionArguments<Reducer> args) {
+  using T = typename Reducer::Element;
+  constexpr int kInputs = Reducer::kInputs, kUnroll = kReductionUnroll<kPack>;
+  __shared__ typename Reducer::State shared[kReductionBlock];
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const bool active = column < args.kept.count;
+  const int64_t unit = active ? column : args.kept.count - 1;
+  int64_t start[kInputs + 1];
+  args.kept.offsets(unit, start);
+
+  const int64_t begin = blockIdx.y * args.chunk;
+  const int64_t end = min(begin + args.chunk, args.reduced.count);
+  typename Reducer::Running running[kPack];
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) running[i] = reducer.running();
+  // Takes kCount elements of each output, from `position` on.
+  const auto take = [&]<int kCount>(std::integral_constant<int, kCount>, int64_t position) {
+    Pack<T, kPack> packs[kCount][kInputs];
+#pragma unroll
+    for (int u = 0; u < kCount; ++u) {
+      int64_t offset[kInputs];
+      args.reduced.offsets(position + u, offset);
+#pragma unroll
+      for (int k = 0; k < kInputs; ++k) {
+        packs[u][k] = *reinterpret_cast<const Pack<T, kPack>*>(args.x[k] + start[k] + offset[k]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      Compute<T> values[kInputs][kCount];
+#pragma unroll
+      for (int k = 0; k < kInputs; ++k) {
+#pragma unroll
+        for (int u = 0; u < kCount; ++u) values[k][u] = load_element(packs[u][k].at[i]);
+      }
+      reducer.template add<kCount>(running[i], values, position, unit * kPack + i);
+    }
+  };
+  for (int64_t position = begin + threadIdx.y * kUnroll; position < end; position += blockDim.y * kUnroll) {
+    if (position + kUnroll <= end) {
+      take(std::integral_constant<int, kUnroll>(), position);
+    } else {
+      for (int64_t i = position; i < end; ++i) take(std::integral_constant<int, 1>(), i);
+    }
+  }
+
+  const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    typename Reducer::State state = reducer.state(running[i]);
+    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
+      shared[thread] = state;
+      __syncthreads();
+      if (threadIdx.y < half) state = reducer.combine(state, shared[thread + half * blockDim.x]);
+      __syncthreads();
+    }
+    if (threadIdx.y == 0 && active) {
+      // The outputs of a unit are neighbours along the innermost kept axis, whose stride is given for a whole unit.
+      const int64_t offset = start[kInputs] + (kPack > 1 ? i * (args.kept.strides[kInputs][0] / kPack) : 0);
+      write_partial<kPack>(reducer, args, state, unit * kPack + i, offset);
+    }
+  }
+}
+
+// Joins the chunks of each output: a warp for each.
+template <class Reducer>
+__global__ void __launch_bounds__(kReductionBlock)
+    reduce_chunks(Reducer reducer, const typename Reducer::State* partial, int64_t chunks,
+                  Axes<Reducer::kInputs + 1> kept) {
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const bool active = row < kept.count;
+  const int64_t output = active ? row : kept.count - 1;
+  typename Reducer::State state = reducer.state(reducer.running());
+  for (int64_t i = threadIdx.x; i < chunks; i += kWarp) state = reducer.combine(state, partial[output * chunks + i]);
+  state = warp_reduce(state, [&](const auto& a, const auto& b) { return reducer.combine(a, b); });
+  if (threadIdx.x != 0 || !active) return;
+  int64_t start[Reducer::kInputs + 1];
+  kept.offsets(output, start);
+  reducer.finish(state, output, start[Reducer::kInputs]);
+}
+
+// Reduces the axes with a bit in `axes`. `y` has the layout of the results (its sizes along reduced axes do not matter). Outputs
+// are numbered, and with `ordered` elements are too, in row-major order; without, in the order of memory.
+template <class Reducer>
+void run_reduction(CudaContext& ctx, const Command& cmd, const Reducer& reducer,
+                   const TensorView* const (&inputs)[Reducer::kInputs], const TensorView& y, uint32_t axes,
+                   bool ordered_outputs, bool ordered) {
+  using T = typename Reducer::Element;
+  constexpr int kInputs = Reducer::kInputs, kPack = kPackSize<T>;
+  const TensorView* views[kInputs + 1];
+  for (int k = 0; k < kInputs; ++k) views[k] = inputs[k];
+  views[kInputs] = &y;
+  ReductionArguments<Reducer> args{};
+  args.kept = axes_of(views, all_axes(*inputs[0]) & ~axes, !ordered_outputs);
+  args.reduced = axes_of(inputs, axes, !ordered);
+  const Axes<kInputs + 1> outputs = args.kept;
+  if (outputs.count == 0) return;
+  bool aligned = true;
+  for (int k = 0; k < kInputs; ++k) {
+    args.x[k] = inputs[k]->template as<T>();
+    aligned = aligned && is_aligned<T>(inputs[k]->data, kPack);
+  }
+
+  Axes<kInputs + 1>& kept = args.kept;
+  Axes<kInputs>& reduced = args.reduced;
+  bool columns_packed = kept.rank > 0;
+  for (int k = 0; k < kInputs; ++k) columns_packed = columns_packed && kept.strides[k][0] == 1;
+  const bool by_rows = reduced.rank > 0 && (kept.rank == 0 || reduced.is_packed() ||
+                                            (!columns_packed && reduced.strides[0][0] <= kept.strides[0][0]));
+  bool packs = aligned && (by_rows ? reduced.is_packed() && reduced.shape[0] % kPack == 0
+                                   : columns_packed && kept.shape[0] % kPack == 0);
+  for (int k = 0; k < kInputs; ++k) {
+    packs =
+        packs && kept.keeps_alignment(k, kPack, by_rows ? 0 : 1) && reduced.keeps_alignment(k, kPack, by_rows ? 1 : 0);
+  }
+  if (packs && by_rows) reduced.step_inner(kPack);
+  if (packs && !by_rows) kept.step_inner(kPack);
+
+  const auto launch = [&]<int kElements>(std::integral_constant<int, kElements>) {
+    const ReductionShape shape =
+        shape_reduction(kept.count, reduced.count, by_rows, kReductionUnroll<kElements>, ctx.device().multiprocessors);
+    args.chunk = shape.chunk;
+    if (shape.chunks > 1) args.partial = ctx.template scratch<typename Reducer::State>(outputs.count * shape.chunks);
+    const dim3 grid(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.chunks));
+    const dim3 block(shape.lanes, shape.groups);
+    if (by_rows) ctx.launch(cmd, reduce_rows<kElements, Reducer>, grid, block, 0, reducer, args);
+    else ctx.launch(cmd, reduce_columns<kElements, Reducer>, grid, block, 0, reducer, args);
+    if (shape.chunks > 1) {
+      constexpr int kOutputs = kReductionBlock / kWarp;
+      ctx.launch(cmd, reduce_chunks<Reducer>, blocks_for(outputs.count, kOutputs), dim3(kWarp, kOutputs), 0, reducer,
+                 args.partial, shape.chunks, outputs);
+    }
+  };
+  if (packs) launch(std::integral_constant<int, kPack>());
+  else launch(std::integral_constant<int, 1>());
+}
+
+// The axes along which a reduction's output has size 1, but not its input.
+inline uint32_t reduced_axes(const TensorView& x, const TensorView& y) {
+  uint32_t axes = 0;
+  for (int axis = 0; axis < x.rank; ++axis) {
+    if (x.shape[axis] != y.shape[axis]) axes |= 1u << axis;
+  }
+  return axes;
+}
+
+}  // namespace hadal::cuda

@@ -1,0 +1,151 @@
+// Rows: the lines of tensors along one axis, shared out to groups of threads that read them 16 bytes at a time. Called by
+// the kernels that normalise along an axis: softmax, layer norm, cross entropy.
+//
+// A row of n neighbouring elements is read in units of kPack, which are aligned in memory: where the row begins in the middle of
+// a unit (vocabularies and sequences have odd sizes), its first and last units are partial. Rows whose elements are no
+// neighbours are read with kPack = 1 and a stride.
+#pragma once
+
+#include <bit>
+
+#include "cuda/cuda_context.h"
+#include "cuda/device/axes.cuh"
+#include "cuda/device/element.cuh"
+#include "cuda/device/reduce.cuh"
+
+namespace hadal::cuda {
+
+// One row of one tensor.
+template <class T, int kPack>
+struct Row {
+  T* data;
+  int64_t n;
+  int64_t stride;  // 1 unless kPack is
+  int lead;        // elements of the first unit that lie before the row
+
+  __device__ __forceinline__ Row(T* data, int64_t n, int64_t stride)
+      : data(data),
+        n(n),
+        stride(stride),
+        lead(kPack == 1 ? 0 : static_cast<int>(reinterpret_cast<uintptr_t>(data) / sizeof(T) % kPack)) {}
+  __device__ __forceinline__ int64_t units() const { return (n + lead + kPack - 1) / kPack; }
+  // The place in the row of a unit's first element; negative in a partial first one.
+  __device__ __forceinline__ int64_t first(int64_t unit) const { return unit * kPack - lead; }
+  __device__ __forceinline__ bool is_whole(int64_t first) const { return first >= 0 && first + kPack <= n; }
+
+  // The unit's elements; those outside the row are `fill`.
+  __device__ __forceinline__ Pack<std::remove_const_t<T>, kPack> load(int64_t unit,
+                                                                      std::remove_const_t<T> fill = {}) const {
+    using E = std::remove_const_t<T>;
+    Pack<E, kPack> pack;
+    const int64_t at = first(unit);
+    if constexpr (kPack == 1) {
+      pack.at[0] = at < n ? data[at * stride] : fill;
+    } else if (is_whole(at)) {
+      pack = *reinterpret_cast<const Pack<E, kPack>*>(data + at);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) pack.at[i] = at + i >= 0 && at + i < n ? data[at + i] : fill;
+    }
+    return pack;
+  }
+  __device__ __forceinline__ void store(int64_t unit, const Pack<T, kPack>& pack) const {
+    const int64_t at = first(unit);
+    if constexpr (kPack == 1) {
+      if (at < n) data[at * stride] = pack.at[0];
+    } else if (is_whole(at)) {
+      *reinterpret_cast<Pack<T, kPack>*>(data + at) = pack;
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        if (at + i >= 0 && at + i < n) data[at + i] = pack.at[i];
+      }
+    }
+  }
+};
+template <class T, int kPack>
+__device__ __forceinline__ void unpack(const Pack<T, kPack>& pack, Compute<T> (&values)[kPack]) {
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) values[i] = load_element(pack.at[i]);
+}
+
+// The blockDim.x threads with the same threadIdx.y, that share a row: 32, or more, a multiple of 32, then with a barrier of
+// their own beside the block's (there are 16).
+struct RowGroup {
+  static constexpr int kMaxWarps = 32;
+  static constexpr int kMaxGroups = 15;
+
+  // combine over the group, the same for all its threads, in a fixed order. `partial` is room for the warps of the whole block:
+  // another reduction has to lie between two that use the same.
+  template <class T, class F>
+  static __device__ __forceinline__ T reduce(T value, T* partial, F&& combine) {
+    value = warp_reduce(value, combine);
+    if (blockDim.x <= kWarp) return value;
+    const int warps = static_cast<int>(blockDim.x) / kWarp;
+    T* mine = partial + threadIdx.y * warps;
+    if (threadIdx.x % kWarp == 0) mine[threadIdx.x / kWarp] = value;
+    __barrier_sync_count(threadIdx.y + 1, blockDim.x);
+    value = mine[0];
+    for (int warp = 1; warp < warps; ++warp) value = combine(value, mine[warp]);
+    return value;
+  }
+};
+
+// The threads of a row that is read once and kept in registers, `per_thread` units each. 0 lanes: it is too long.
+struct RowShape {
+  int lanes;       // threads of a row
+  int rows;        // rows of a block, side by side
+  int per_thread;  // units of each
+};
+// A warp keeps a row of up to 4 units a lane, and needs no barrier; else up to 1,024 threads share it.
+inline RowShape shape_rows(int64_t units, int max_per_thread) {
+  constexpr int kBlock = 128;
+  if (units <= int64_t{kWarp} * max_per_thread) {
+    const uint64_t needed = static_cast<uint64_t>((std::max<int64_t>(units, 1) + kWarp - 1) / kWarp);
+    return {kWarp, kBlock / kWarp, static_cast<int>(std::bit_ceil(needed))};
+  }
+  if (units > int64_t{1024} * max_per_thread) return {0, 1, max_per_thread};
+  const int64_t threads = (units + max_per_thread - 1) / max_per_thread;
+  return {static_cast<int>((threads + kWarp - 1) / kWarp * kWarp), 1, max_per_thread};
+}
+
+// How the rows of some tensors of one shape lie: where each begins, and the strides along the axis.
+template <int kTensors>
+struct Lines {
+  Axes<kTensors> rows;
+  int64_t n = 1;
+  int64_t strides[kTensors];
+};
+// The lines along `axis` (of a scalar: one, of one element).
+template <int kTensors>
+Lines<kTensors> lines_along(int axis, const TensorView* const (&views)[kTensors]) {
+  Lines<kTensors> lines;
+  const bool scalar = views[0]->rank == 0;
+  if (!scalar) lines.n = views[0]->shape[axis];
+  lines.rows = axes_of(views, all_axes(*views[0]) & ~(scalar ? 0u : 1u << axis));
+  for (int k = 0; k < kTensors; ++k) lines.strides[k] = scalar || lines.n == 1 ? 1 : views[k]->strides[axis];
+  return lines;
+}
+// The most units that a row has.
+template <class T, int kTensors>
+int64_t units_of(const Lines<kTensors>& lines, const TensorView& view, bool packs) {
+  constexpr int kPack = kPackSize<T>;
+  if (!packs) return lines.n;
+  const bool has_lead = !is_aligned<T>(view.data, kPack) || !lines.rows.keeps_alignment(0, kPack);
+  return (lines.n + (has_lead ? kPack - 1 : 0) + kPack - 1) / kPack;
+}
+// Whether every row is made of neighbours, and units begin at the same place in all tensors' rows.
+template <class T, int kTensors>
+bool can_pack(const Lines<kTensors>& lines, const TensorView* const (&views)[kTensors]) {
+  constexpr int kPack = kPackSize<T>;
+  const auto lead = [&](int k) { return reinterpret_cast<uintptr_t>(views[k]->data) / sizeof(T) % kPack; };
+  for (int k = 0; k < kTensors; ++k) {
+    if (lines.strides[k] != 1 || lead(k) != lead(0)) return false;
+    for (int axis = 0; axis < lines.rows.rank; ++axis) {
+      if ((lines.rows.strides[k][axis] - lines.rows.strides[0][axis]) % kPack != 0) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace hadal::cuda
