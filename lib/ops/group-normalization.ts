@@ -2,13 +2,22 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
+import { recording } from '../tensor/node';
 import type { EndCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { checkShape, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, floats } from './define';
-import { batchNorm, checkParameter, layerNorm, perChannel, type NormOptions } from './normalization';
+import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+import {
+  batchNorm,
+  checkParameter,
+  layerNorm,
+  perChannel,
+  statisticsDType,
+  type NormContext,
+  type NormOptions,
+} from './normalization';
 
 /**
  * Normalisation of x [n, c, …] over each of `groups` groups of channels: y = (x − mean) / √(var + ε) · weight + bias, with weight and bias [c].
@@ -110,6 +119,28 @@ export function instanceNorm(
   return y;
 }
 
+const rmsNormOp = defineOp<NormContext>('rmsNorm', {
+  dtypes: floats,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const x = node.input(0);
+    const weight = node.operand(1) as AnyTensor | undefined;
+    const size = x.shape[x.rank - 1]!;
+    if (recording.enabled) {
+      const average = (t: AnyTensor): AnyTensor => t.mean(-1, { keepDims: true });
+      const rstd = average(x.square()).add(node.context.epsilon).rsqrt();
+      const unit = x.mul(rstd);
+      const inner = weight === undefined ? g : g.mul(weight);
+      const gx = inner.sub(unit.mul(average(inner.mul(unit)))).mul(rstd);
+      return [gx, node.needs(1) ? g.mul(unit).sumTo([size]) : undefined];
+    }
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [size] };
+    const [gx, gw] = runMany(rmsNormBackwardOp, [g, x, weight, node.output(1)], [x, parameter]);
+    return [gx, node.needs(1) ? gw : undefined];
+  },
+});
+const rmsNormBackwardOp = defineOp('rmsNormBackward', { dtypes: floats });
+
 const machineEpsilon: Partial<Record<DType, number>> = {
   float64: 2 ** -52,
   float32: 2 ** -23,
@@ -119,7 +150,7 @@ const machineEpsilon: Partial<Record<DType, number>> = {
 
 /**
  * Normalisation by the root mean square over the last axes, as many as `shape` has: y = x / √(mean(x²) + ε) · weight, with weight of `shape`. ε is the
- * dtype's own unless given. 16-bit floats compute in float32.
+ * dtype's own unless given.
  *
  * @throws ShapeError when `shape` is not the end of x's shape, or weight has another one.
  * @see Zhang and Sennrich, 2019, Root mean square layer normalization.
@@ -151,9 +182,12 @@ export function rmsNorm(x: AnyTensor, shape: number | Shape, weight?: AnyTensor,
     }
   }
   const { epsilon = machineEpsilon[x.dtype]! } = options;
-  const wide: AnyTensor = x.cast(x.dtype === 'float64' ? 'float64' : 'float32');
-  const y = wide.mul(wide.square().mean(axes, { keepDims: true }).add(epsilon).rsqrt());
-  return (weight === undefined ? y : y.mul(weight)).cast(x.dtype);
+  const size = sizeOf(normalized);
+  const rows = x.shape.slice(0, x.rank - normalized.length);
+  const inputs = [x.reshape([...rows, size]), weight?.reshape([size])];
+  const statistics = { shape: rows, dtype: statisticsDType(x.dtype) };
+  const outputs = [{ shape: [...rows, size], dtype: x.dtype }, statistics];
+  return runMany(rmsNormOp, inputs, outputs, [epsilon], { epsilon })[0]!.reshape(x.shape);
 }
 
 export interface LocalResponseNormOptions {

@@ -101,7 +101,7 @@ export function logSoftmax(x: AnyTensor, axis: number): AnyTensor {
 }
 
 /** The dtype of means and deviations: float64 for float64, else float32. */
-const statisticsDType = (dtype: DType): DType => (dtype === 'float64' ? 'float64' : 'float32');
+export const statisticsDType = (dtype: DType): DType => (dtype === 'float64' ? 'float64' : 'float32');
 
 /**
  * The gradients (gx, gw, gb) of y = x̂·weight + bias, x̂ = (x − mean)·rstd with statistics over `axes`, written over ops. Used in place of the
@@ -126,7 +126,7 @@ function composedGradients(
   return [gx, g.mul(normalized), g];
 }
 
-interface NormContext {
+export interface NormContext {
   readonly epsilon: number;
 }
 

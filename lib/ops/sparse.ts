@@ -2,10 +2,10 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import { checkShape, show } from '../tensor/shapes';
+import { checkShape, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, describe, floats } from './define';
+import { checkDType, checkTensor, defineOp, describe, floats, run } from './define';
 import { checkIndex } from './indexing';
 import { cat } from './movement';
 
@@ -22,6 +22,102 @@ export interface CsrMatrix {
   readonly columns: AnyTensor;
   /** [k] */
   readonly values: AnyTensor;
+}
+
+/** The entries of a matrix without their values, and those of its transpose once somebody asks for them. */
+class Pattern {
+  #turned: { readonly pattern: Pattern; readonly order: Index } | undefined;
+
+  constructor(
+    readonly shape: readonly [rows: number, columns: number],
+    readonly rowPointers: AnyTensor,
+    readonly rows: AnyTensor,
+    readonly columns: AnyTensor,
+  ) {}
+
+  /** The transpose, and the order in which it takes the entries. */
+  get turned(): { readonly pattern: Pattern; readonly order: Index } {
+    if (this.#turned === undefined) {
+      this.#turned = patternOf(this.columns, this.rows, [this.shape[1], this.shape[0]]);
+      const { pattern, order } = this.#turned;
+      // Made inside the scope of a backward pass, and wanted in the next.
+      for (const part of [pattern.rowPointers, pattern.rows, pattern.columns, order]) part.keep();
+    }
+    return this.#turned;
+  }
+}
+
+/** The pattern of entries in any order, and the order in which it takes them. */
+function patternOf(
+  rows: AnyTensor,
+  columns: AnyTensor,
+  shape: readonly [rows: number, columns: number],
+): { pattern: Pattern; order: Index } {
+  const { device } = rows;
+  const order = rows.argsort({ axis: 0 }) as Index;
+  const one: AnyTensor = ones([rows.size], { dtype: 'int64', device });
+  const nothing: AnyTensor = zeros([shape[0]], { dtype: 'int64', device });
+  const counts: AnyTensor = nothing.indexAdd(0, rows as Index, one);
+  const pointers = cat([zeros([1], { dtype: 'int64', device }) as AnyTensor, counts.cumsum(0)], 0);
+  return { pattern: new Pattern(shape, pointers, rows.indexSelect(0, order), columns.indexSelect(0, order)), order };
+}
+
+const csrMatmulOp = defineOp<Pattern>('csrMatmul', {
+  dtypes: floats,
+  saves: { inputs: true },
+  // y = V·x: gV at its entries of g·xᵀ, gx = Vᵀ·g.
+  gradient: (g, node) => {
+    const pattern = node.context;
+    return [
+      undefined,
+      undefined,
+      node.needs(2) ? sampled(pattern, g, node.input(3)) : undefined,
+      node.needs(3) ? turnedProduct(pattern, node.input(2), g) : undefined,
+    ];
+  },
+});
+const sampledMatmulOp = defineOp<Pattern>('sampledMatmul', {
+  dtypes: floats,
+  saves: { inputs: true },
+  // v = a·bᵀ at the entries: ga = G·b and gb = Gᵀ·a, for the matrix G of the entries' gradients.
+  gradient: (g, node) => [
+    undefined,
+    undefined,
+    node.needs(2) ? product(node.context, g, node.input(3)) : undefined,
+    node.needs(3) ? turnedProduct(node.context, g, node.input(2)) : undefined,
+  ],
+});
+
+/** By row pointers, so that a matrix that stays is turned once. */
+const patterns = new WeakMap<AnyTensor, Pattern>();
+function patternFor({ shape, rowPointers, rows, columns }: CsrMatrix): Pattern {
+  const known = patterns.get(rowPointers);
+  if (known?.rows === rows && known.columns === columns && known.shape[1] === shape[1]) return known;
+  const pattern = new Pattern(shape, rowPointers, rows, columns);
+  patterns.set(rowPointers, pattern);
+  return pattern;
+}
+
+/** x with adjacent rows, as the kernels want it. */
+const adjacent = (x: AnyTensor): AnyTensor => (x.strides[1] === 1 || x.shape[1] === 1 ? x : x.contiguous());
+
+function product(pattern: Pattern, values: AnyTensor, x: AnyTensor): AnyTensor {
+  const shape = [pattern.shape[0], x.shape[1]!];
+  return run(
+    csrMatmulOp,
+    [pattern.rowPointers, pattern.columns, values, adjacent(x)],
+    shape,
+    x.dtype,
+    undefined,
+    pattern,
+  );
+}
+function turnedProduct({ turned: { pattern, order } }: Pattern, values: AnyTensor, x: AnyTensor): AnyTensor {
+  return product(pattern, values.indexSelect(0, order), x);
+}
+function sampled(pattern: Pattern, a: AnyTensor, b: AnyTensor): AnyTensor {
+  const { rows, columns } = pattern;
+  return run(sampledMatmulOp, [rows, columns, adjacent(a), adjacent(b)], rows.shape, a.dtype, undefined, pattern);
 }
 
 function checkEntries(op: string, parts: Readonly<Record<string, AnyTensor>>): void {
@@ -74,19 +170,10 @@ export function csrFromCoo(
   checkIndex(op, columns, 'columns');
   checkEntries(op, { rows, columns, ...(values && { values }) });
   checkSize(op, shape);
-  const { device } = rows;
-  const order = (rows as AnyTensor).argsort({ axis: 0 }) as Index;
-  const one: AnyTensor = ones([rows.size], { dtype: 'int64', device });
-  const nothing: AnyTensor = zeros([shape[0]], { dtype: 'int64', device });
-  const counts: AnyTensor = nothing.indexAdd(0, rows, one);
-  const entries: AnyTensor = values ?? ones([rows.size], { device });
-  return {
-    shape,
-    rowPointers: cat([zeros([1], { dtype: 'int64', device }) as AnyTensor, counts.cumsum(0)], 0),
-    rows: (rows as AnyTensor).indexSelect(0, order),
-    columns: (columns as AnyTensor).indexSelect(0, order),
-    values: entries.indexSelect(0, order),
-  };
+  const { pattern, order } = patternOf(rows, columns, shape);
+  const entries: AnyTensor = values ?? ones([rows.size], { device: rows.device });
+  const { rowPointers } = pattern;
+  return { shape, rowPointers, rows: pattern.rows, columns: pattern.columns, values: entries.indexSelect(0, order) };
 }
 
 /**
@@ -103,14 +190,18 @@ export function spmm(sparse: CsrMatrix, dense: AnyTensor): AnyTensor {
   checkTensor(op, dense, 'dense');
   checkDType(op, dense.dtype, floats);
   checkMatrix(op, sparse);
-  const { shape, rows, columns, values } = sparse;
+  const { shape, rowPointers, values } = sparse;
   if (dense.rank !== 2 || dense.shape[0] !== shape[1]) {
     throw new ShapeError(`${op}: inner sizes differ: sparse ${show(shape)} · dense ${show(dense.shape)}`);
   }
   if (values.dtype !== dense.dtype) {
     throw new DTypeError(`${op}: dense: got dtype ${dense.dtype}, expected ${values.dtype} as the values`);
   }
-  const parts: AnyTensor = dense.indexSelect(0, columns as Index).mul(values.unsqueeze(1));
-  const nothing: AnyTensor = zeros([shape[0], dense.shape[1]!], { dtype: dense.dtype, device: dense.device });
-  return nothing.indexAdd(0, rows as Index, parts);
+  checkIndex(op, rowPointers, 'rowPointers');
+  if (!sameShape(rowPointers.shape, [shape[0] + 1])) {
+    throw new ShapeError(
+      `${op}: rowPointers do not fit: got shape ${show(rowPointers.shape)}, expected [${shape[0] + 1}]`,
+    );
+  }
+  return product(patternFor(sparse), values, dense);
 }

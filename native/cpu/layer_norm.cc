@@ -1,5 +1,6 @@
-// Layer norm over the last axis and its gradient, each in one pass over memory: a row is read from memory once and stays in
-// cache. 16-bit floats compute in float; mean and rstd are kept in the compute type.
+// Layer norm and RMS norm over the last axis and their gradients, each in one pass over memory: a row is read from memory once and
+// stays in cache. RMS norm is layer norm around a mean of zero, without a bias. 16-bit floats compute in float; mean and rstd are
+// kept in the compute type.
 #include <algorithm>
 #include <cmath>
 
@@ -62,18 +63,20 @@ class PackedRows {
   T* buffer_;
 };
 
-// y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean.
-template <class T>
+// y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean. Not centred: mean and bias are zero, and
+// not among the tensors.
+template <class T, bool kCentred>
 void layer_norm(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   const TensorView& x = cmd.input(0);
+  const TensorView& rstds = cmd.output(kCentred ? 2 : 1);
   const int64_t size = x.size(-1);
-  const RowOffsets mean_offsets(cmd.output(1), 0), rstd_offsets(cmd.output(2), 0);
-  const int64_t rows = mean_offsets.rows();
+  const RowOffsets mean_offsets(cmd.output(1), 0), rstd_offsets(rstds, 0);
+  const int64_t rows = rstd_offsets.rows();
   if (rows == 0) return;
   const C epsilon = static_cast<C>(cmd.attribute(0));
   const C* weight = packed_vector<C>(ctx, cmd.name(), cmd.input(1), size, C(1));
-  const C* bias = packed_vector<C>(ctx, cmd.name(), cmd.input(2), size, C(0));
+  const C* bias = kCentred ? packed_vector<C>(ctx, cmd.name(), cmd.input(2), size, C(0)) : nullptr;
 
   const bool stream_rows = cmd.output(0).stride(-1) == 1 && streaming<T>(rows, size);
   ctx.parallel_ranges(rows, kElementsPerTask / std::max<int64_t>(size, 1), [&](int64_t begin, int64_t end) {
@@ -83,32 +86,38 @@ void layer_norm(KernelContext& ctx, const Command& cmd) {
       const T* xr = x_rows.read(r);
       T* yr = y_rows.writable(r);
       Accumulators<C> total(0), squares(0);
-      each_vector<C>(size, [&](int64_t i, auto part, auto lane) { total.lanes[lane] += load(xr + i, part); });
-      const C mean = total.sum() / static_cast<C>(size);
+      if constexpr (kCentred) {
+        each_vector<C>(size, [&](int64_t i, auto part, auto lane) { total.lanes[lane] += load(xr + i, part); });
+      }
+      const C mean = kCentred ? total.sum() / static_cast<C>(size) : C(0);
       each_vector<C>(size, [&](int64_t i, auto part, auto lane) {
         const Vec<C> difference = load(xr + i, part, mean) - mean;
         squares.lanes[lane] += difference * difference;
       });
       const C rstd = C(1) / std::sqrt(squares.sum() / static_cast<C>(size) + epsilon);
       write_row(yr, size, stream_rows, [&](int64_t i, auto part) {
-        return (load(xr + i, part) - mean) * rstd * load(weight + i, part) + load(bias + i, part);
+        const Vec<C> scaled = (load(xr + i, part) - mean) * rstd * load(weight + i, part);
+        if constexpr (kCentred) return scaled + load(bias + i, part);
+        else return scaled;
       });
       y_rows.written(r);
-      cmd.output(1).as<C>()[mean_offsets(r)] = mean;
-      cmd.output(2).as<C>()[rstd_offsets(r)] = rstd;
+      if constexpr (kCentred) cmd.output(1).as<C>()[mean_offsets(r)] = mean;
+      rstds.as<C>()[rstd_offsets(r)] = rstd;
     }
     if (stream_rows) finish_streaming();
   });
 }
 
 // With n = (x − mean) · rstd and d = g · weight:  gx = rstd · (d − mean(d) − n · mean(d · n)),  gw = Σ g · n,  gb = Σ g.
-template <class T>
+// Not centred, mean and mean(d) are zero and there is no gb.
+template <class T, bool kCentred>
 void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   const TensorView& x = cmd.input(1);
+  const TensorView& rstds = cmd.input(kCentred ? 4 : 3);
   const int64_t size = x.size(-1);
-  const RowOffsets mean_offsets(cmd.input(3), 0), rstd_offsets(cmd.input(4), 0);
-  const int64_t rows = mean_offsets.rows();
+  const RowOffsets mean_offsets(cmd.input(3), 0), rstd_offsets(rstds, 0);
+  const int64_t rows = rstd_offsets.rows();
   if (size == 0) return;
   const C* weight = packed_vector<C>(ctx, cmd.name(), cmd.input(2), size, C(1));
   const int64_t block = std::max({kElementsPerTask / size, kMinBlockRows, (rows + kMaxBlocks - 1) / kMaxBlocks});
@@ -127,19 +136,21 @@ void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
       const T* gr = g_rows.read(r);
       const T* xr = x_rows.read(r);
       T* out = gx_rows.writable(r);
-      const C mean = cmd.input(3).as<C>()[mean_offsets(r)];
-      const C rstd = cmd.input(4).as<C>()[rstd_offsets(r)];
+      const C mean = kCentred ? cmd.input(3).as<C>()[mean_offsets(r)] : C(0);
+      const C rstd = rstds.as<C>()[rstd_offsets(r)];
       Accumulators<C> d_total(0), dn_total(0);
       each_vector<C>(size, [&](int64_t i, auto part, auto lane) {
         const Vec<C> g = load(gr + i, part);
         const Vec<C> n = (load(xr + i, part, mean) - mean) * rstd;
         const Vec<C> d = g * load(weight + i, part);
         store(gw + i, load(gw + i, part) + g * n, part);
-        store(gb + i, load(gb + i, part) + g, part);
-        d_total.lanes[lane] += d;
+        if constexpr (kCentred) {
+          store(gb + i, load(gb + i, part) + g, part);
+          d_total.lanes[lane] += d;
+        }
         dn_total.lanes[lane] += d * n;
       });
-      const C d_mean = d_total.sum() / static_cast<C>(size);
+      const C d_mean = kCentred ? d_total.sum() / static_cast<C>(size) : C(0);
       const C dn_mean = dn_total.sum() / static_cast<C>(size);
       write_row(out, size, stream_rows, [&](int64_t i, auto part) {
         const Vec<C> n = (load(xr + i, part) - mean) * rstd;
@@ -159,7 +170,7 @@ void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
                           for (int64_t i = begin; i < end; ++i) totals[i] += from[i];
                         }
                       });
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < (kCentred ? 2 : 1); ++i) {
     const TensorView& to = cmd.output(1 + i);
     if (!to.present()) continue;
     visit_floating(cmd.name(), to.dtype,
@@ -170,10 +181,17 @@ void layer_norm_backward(KernelContext& ctx, const Command& cmd) {
 }  // namespace
 
 HADAL_CPU_KERNEL(layerNorm) {
-  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { layer_norm<T>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { layer_norm<T, true>(ctx, cmd); });
 }
 HADAL_CPU_KERNEL(layerNormBackward) {
-  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { layer_norm_backward<T>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { layer_norm_backward<T, true>(ctx, cmd); });
+}
+
+HADAL_CPU_KERNEL(rmsNorm) {
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { layer_norm<T, false>(ctx, cmd); });
+}
+HADAL_CPU_KERNEL(rmsNormBackward) {
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { layer_norm_backward<T, false>(ctx, cmd); });
 }
 
 }  // namespace hadal::cpu

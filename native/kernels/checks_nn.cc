@@ -36,8 +36,8 @@ void require_vector(const Command& cmd, const TensorView& view, int64_t size, co
   require_dtype(is_floating(view.dtype), cmd, "needs floating weight and bias");
 }
 
-void require_row_statistics(const Command& cmd, const TensorView& x, const TensorView& mean, const TensorView& rstd) {
-  for (const TensorView* view : {&mean, &rstd}) {
+void require_row_statistics(const Command& cmd, const TensorView& x, std::initializer_list<const TensorView*> views) {
+  for (const TensorView* view : views) {
     bool fits = view->rank == x.rank - 1;
     for (int axis = 0; fits && axis < view->rank; ++axis) fits = view->shape[axis] == x.shape[axis];
     require_shape(fits, cmd, "mean and rstd need one value per row");
@@ -61,7 +61,7 @@ void check_layer_norm(const Command& cmd) {
   require_alike(cmd, x, cmd.output(0), "x and y differ in shape");
   require_vector(cmd, cmd.input(1), x.size(-1), "weight does not fit the last axis");
   require_vector(cmd, cmd.input(2), x.size(-1), "bias does not fit the last axis");
-  require_row_statistics(cmd, x, cmd.output(1), cmd.output(2));
+  require_row_statistics(cmd, x, {&cmd.output(1), &cmd.output(2)});
 }
 
 void check_layer_norm_backward(const Command& cmd) {
@@ -72,7 +72,25 @@ void check_layer_norm_backward(const Command& cmd) {
   require_vector(cmd, cmd.input(2), x.size(-1), "weight does not fit the last axis");
   require_vector(cmd, cmd.output(1), x.size(-1), "gw does not fit the last axis");
   require_vector(cmd, cmd.output(2), x.size(-1), "gb does not fit the last axis");
-  require_row_statistics(cmd, x, cmd.input(3), cmd.input(4));
+  require_row_statistics(cmd, x, {&cmd.input(3), &cmd.input(4)});
+}
+
+void check_rms_norm(const Command& cmd) {
+  const TensorView& x = cmd.input(0);
+  require_shape(x.rank >= 1, cmd, "needs at least one axis");
+  require_alike(cmd, x, cmd.output(0), "x and y differ in shape");
+  require_vector(cmd, cmd.input(1), x.size(-1), "weight does not fit the last axis");
+  require_row_statistics(cmd, x, {&cmd.output(1)});
+}
+
+void check_rms_norm_backward(const Command& cmd) {
+  const TensorView& x = cmd.input(1);
+  require_shape(x.rank >= 1, cmd, "needs at least one axis");
+  require_alike(cmd, x, cmd.input(0), "x and g differ in shape");
+  require_alike(cmd, x, cmd.output(0), "x and gx differ in shape");
+  require_vector(cmd, cmd.input(2), x.size(-1), "weight does not fit the last axis");
+  require_vector(cmd, cmd.output(1), x.size(-1), "gw does not fit the last axis");
+  require_row_statistics(cmd, x, {&cmd.input(3)});
 }
 
 void check_batch_norm(const Command& cmd) {
