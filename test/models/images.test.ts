@@ -129,28 +129,42 @@ test('a depth that there is not', () => {
   expect(() => new models.ResNet(19 as 18)).toThrow(new Error('ResNet: depth: got 19, expected 18, 34, 50, 101, 152'));
 });
 
-const shared = join(
+const published = join(
   process.env['HADAL_DATA'] ?? join(__dirname, '../../../shared/data'),
-  '../models/cifar10_resnet/ref',
+  '../models/cifar10_resnet',
 );
-const published = existsSync(shared);
-if (!published) process.stdout.write(`skipped: ResNet-20 with published weights: no ${shared}\n`);
-(published ? test : test.skip)('ResNet-20 with published weights gives the published logits', async () => {
-  const model = new models.CifarResNet(20);
-  const { missing, unexpected } = model.loadStateDict(await io.readSafetensors(join(shared, 'resnet20.safetensors')), {
-    strict: false,
-  });
-  expect(unexpected).toEqual([]);
-  expect(missing.filter((name) => !name.endsWith('num_batches_tracked'))).toEqual([]);
-  const reference = await io.readSafetensors(join(shared, 'resnet20_ref.safetensors'));
-  // The file's header says [n, c, h, w], but the pixels lie as [n, h, w, c].
-  const images = reference['x']!.reshape([20, 32, 32, 3]).permute([0, 3, 1, 2]);
-  const logits = scope(() => noGrad(() => model.eval().forward(images)));
-  const labels = Array.from(reference['labels']!.dataSync(), Number);
-  expect(Array.from(logits.argmax(1).dataSync(), Number)).toEqual(labels);
-  const expected = Array.from(reference['logits_f64']!.dataSync(), Number);
-  const scale = Math.max(...expected.map(Math.abs));
-  Array.from(logits.dataSync(), Number).forEach((value, i) => {
-    expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-4 * Math.max(Math.abs(expected[i]!), 1e-2 * scale));
+const present = existsSync(published);
+if (!present) process.stdout.write(`skipped: ResNet-20 with published weights: no ${published}\n`);
+
+describe('ResNet-20 with published weights gives the published logits', () => {
+  const formats: Record<string, () => Promise<nn.StateDict>> = {
+    safetensors: () => io.readSafetensors(join(published, 'ref/resnet20.safetensors')),
+    // Saved from a DataParallel, which puts `module.` before every name.
+    th: async () => {
+      const checkpoint = (await io.readPyTorch(join(published, 'resnet20-12fca82f.th'))) as {
+        state_dict: nn.StateDict;
+      };
+      return Object.fromEntries(
+        Object.entries(checkpoint.state_dict).map(([name, value]) => [name.replace(/^module\./, ''), value]),
+      );
+    },
+  };
+
+  (present ? test : test.skip).each(Object.entries(formats))('from %s', async (_, read) => {
+    const model = new models.CifarResNet(20);
+    const { missing, unexpected } = model.loadStateDict(await read(), { strict: false });
+    expect(unexpected).toEqual([]);
+    expect(missing.filter((name) => !name.endsWith('num_batches_tracked'))).toEqual([]);
+    const reference = await io.readSafetensors(join(published, 'ref/resnet20_ref.safetensors'));
+    // The file's header says [n, c, h, w], but the pixels lie as [n, h, w, c].
+    const images = reference['x']!.reshape([20, 32, 32, 3]).permute([0, 3, 1, 2]);
+    const logits = scope(() => noGrad(() => model.eval().forward(images)));
+    const labels = Array.from(reference['labels']!.dataSync(), Number);
+    expect(Array.from(logits.argmax(1).dataSync(), Number)).toEqual(labels);
+    const expected = Array.from(reference['logits_f64']!.dataSync(), Number);
+    const scale = Math.max(...expected.map(Math.abs));
+    Array.from(logits.dataSync(), Number).forEach((value, i) => {
+      expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-4 * Math.max(Math.abs(expected[i]!), 1e-2 * scale));
+    });
   });
 });
