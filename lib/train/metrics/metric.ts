@@ -1,0 +1,85 @@
+/**
+ * What metrics share: they gather on the device what each batch adds, without waiting for it, and read the device only when a value is asked
+ * for. The classes beside this file say what is gathered and what it means.
+ */
+import { noGrad } from '../../autograd/modes';
+import { ArgumentError, ShapeError } from '../../errors';
+import { stack } from '../../ops/movement';
+import { scope } from '../../tensor/scope';
+import { sameShape, show } from '../../tensor/shapes';
+import type { AnyTensor } from '../../tensor/tensor';
+
+/** What a metric has gathered so far, for a checkpoint: tensors and plain data. */
+export type MetricState = Readonly<Record<string, unknown>>;
+
+/** A value over many batches. */
+export interface Metric<Inputs extends readonly unknown[] = readonly never[], Value = unknown> {
+  /** Adds a batch. Nothing waits for the device. */
+  update(...inputs: Inputs): void;
+  /** The value over all batches since the last {@link reset}; NaN where there is none. */
+  compute(): Promise<Value>;
+  /** Forgets all batches. */
+  reset(): void;
+  stateDict(): MetricState;
+  loadStateDict(state: MetricState): void;
+}
+
+/** A metric that follows from sums over all samples: a vector of float64 on the device, to which each batch adds. */
+export abstract class SumMetric<Inputs extends readonly unknown[], Value = number> implements Metric<Inputs, Value> {
+  #sums: AnyTensor | undefined;
+
+  /** How many sums there are. */
+  protected abstract readonly length: number;
+
+  /** What a batch adds, as float64 [length]. Runs without recording, in a scope. */
+  protected abstract measure(...inputs: Inputs): AnyTensor;
+
+  /** The value that follows from the sums. */
+  protected abstract evaluate(sums: Float64Array): Value;
+
+  update(...inputs: Inputs): void {
+    noGrad(() =>
+      scope(() => {
+        const added = this.measure(...inputs);
+        if (this.#sums === undefined) this.#sums = added.keep();
+        else this.#sums.add_(added);
+      }),
+    );
+  }
+
+  async compute(): Promise<Value> {
+    const sums = this.#sums === undefined ? new Float64Array(this.length) : await this.#sums.data();
+    return this.evaluate(sums as Float64Array);
+  }
+
+  reset(): void {
+    this.#sums = undefined;
+  }
+
+  stateDict(): MetricState {
+    return this.#sums === undefined ? {} : { sums: this.#sums };
+  }
+
+  /** @throws ArgumentError when the state is that of another metric. */
+  loadStateDict(state: MetricState): void {
+    const sums = state['sums'] as AnyTensor | undefined;
+    if (sums !== undefined && !sameShape(sums.shape, [this.length])) {
+      throw new ArgumentError(
+        `${this.constructor.name}: state: got sums of shape ${show(sums.shape)}, expected [${this.length}]`,
+      );
+    }
+    this.#sums = sums && noGrad(() => sums.clone().keep());
+  }
+}
+
+/** 0-d tensors as one vector of float64. */
+export const sumsOf = (...values: readonly AnyTensor[]): AnyTensor =>
+  stack(values.map((value) => value.cast('float64') as AnyTensor)) as AnyTensor;
+
+/** Throws unless the two have one shape. */
+export function checkSameShape(metric: string, predictions: AnyTensor, targets: AnyTensor): void {
+  if (sameShape(predictions.shape, targets.shape)) return;
+  throw new ShapeError(
+    `${metric}: predictions: got shape ${show(predictions.shape)}, expected ${show(targets.shape)} as the targets`,
+  );
+}
