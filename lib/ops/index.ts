@@ -42,7 +42,9 @@ export {
 export * from './linalg-spectral';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
 export * from './margin-losses';
+export { einsum, tensordot } from './einsum';
 export { linear, matmul } from './matmul';
+export { addmm, baddbmm, bmm, dot, kron, mv, outer, type AddedProductOptions } from './matrix-products';
 export { maskedFill, maskedScatter, maskedSelect, maskedSelectSync, nonzero, nonzeroSync } from './masks';
 export {
   cat,

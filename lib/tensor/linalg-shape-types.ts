@@ -30,10 +30,3 @@ export type SingularValues<S extends Shape> = S extends readonly [
 ]
   ? [...Front, Smaller<M, N>]
   : Shape;
-
-/** Vectors [m] and [n] → [m, n]. */
-export type Outer<S extends Shape, T extends Shape> = S extends readonly [infer M extends number]
-  ? T extends readonly [infer N extends number]
-    ? [M, N]
-    : Shape
-  : Shape;

@@ -5,6 +5,7 @@ import * as hadal from '../../lib/index';
 import type { AnyTensor, Shape, Tensor } from '../../lib/index';
 import { broadcastShapes } from '../../lib/tensor/shapes';
 import { plain } from './sample';
+import { summed } from './samples/products';
 
 type Index = Tensor<Shape, 'int64'>;
 
@@ -267,4 +268,76 @@ test('masks: what is selected can be put back, and what is not stays', () => {
     }),
     runs,
   );
+});
+
+describe('einsum', () => {
+  /** Operands over at most four letters, and a result over some of those that they have. */
+  const equations = fc
+    .tuple(
+      fc.array(fc.array(fc.constantFrom(...'abcd'), { maxLength: 3 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.tuple(fc.nat(3), fc.boolean()), { minLength: 4, maxLength: 4 }),
+      fc.shuffledSubarray([...'abcd']),
+      seeds,
+    )
+    .map(([terms, letters, wanted, seed]) => {
+      const known = new Set(terms.flat());
+      const size = (letter: string): number => letters['abcd'.indexOf(letter)]![0];
+      // The first letter of some operands is stretched from 1, where it is no diagonal.
+      const shapeOf = (term: readonly string[], i: number): number[] =>
+        term.map((letter, axis) => (axis === 0 && letters[i]![1] && term.lastIndexOf(letter) === 0 ? 1 : size(letter)));
+      const output = wanted.filter((letter) => known.has(letter));
+      return {
+        equation: `${terms.map((term) => term.join('')).join(',')}->${output.join('')}`,
+        operands: terms.map((term, i) => filled(shapeOf(term, i), seed + i, -2, 3)),
+      };
+    });
+
+  test('is the sum over all letters of the products', () => {
+    fc.assert(
+      fc.property(equations, ({ equation, operands }) => {
+        const expected = summed(equation, operands.map(plain));
+        const got = plain(hadal.einsum(equation, ...operands) as AnyTensor);
+        expect(got.shape).toEqual(expected.shape);
+        // A product of zeros may be -0.
+        expect(got.values.map((value) => value + 0)).toEqual(expected.values.map((value) => value + 0));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is a chain of matrix products, in whatever order it multiplies', () => {
+    const chains = fc.tuple(fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 3, maxLength: 9 }), seeds);
+    fc.assert(
+      fc.property(chains, ([sizes, seed]) => {
+        const count = sizes.length - 1;
+        const matrices = Array.from({ length: count }, (_, i) => filled([sizes[i]!, sizes[i + 1]!], seed + i, -2, 3));
+        const letters = 'abcdefghi';
+        const terms = matrices.map((_, i) => letters.slice(i, i + 2));
+        const got = hadal.einsum(`${terms.join(',')}->a${letters[count]}`, ...matrices) as AnyTensor;
+        const expected = matrices.reduce((a, b) => a.matmul(b) as AnyTensor);
+        expect(dot(got.sub(expected), got.sub(expected))).toBe(0);
+        expect(got.shape).toEqual(expected.shape);
+      }),
+      runs,
+    );
+  });
+
+  test('tensordot is a matrix product of what is flattened', () => {
+    const parts = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 2 });
+    fc.assert(
+      fc.property(parts, parts, parts, seeds, (left, inner, right, seed) => {
+        const [a, b] = [filled([...left, ...inner], seed), filled([...inner, ...right], seed + 1)];
+        const volume = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);
+        const [m, k, n] = [left, inner, right].map(volume) as [number, number, number];
+        const flat = a
+          .reshape([m, k])
+          .matmul(b.reshape([k, n]))
+          .reshape([...left, ...right]) as AnyTensor;
+        const got = a.tensordot(b, inner.length) as AnyTensor;
+        expect(got.shape).toEqual(flat.shape);
+        expect(dot(got.sub(flat), got.sub(flat))).toBe(0);
+      }),
+      runs,
+    );
+  });
 });

@@ -1,0 +1,240 @@
+/** Products of operands with a fixed rank, under the names that linear algebra gives them, and the Kronecker product. All are matmul or mul. */
+import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
+import { isFloat, promote, type DType, type Promote } from '../tensor/dtype';
+import type { MatMul } from '../tensor/layer-shape-types';
+import type { AddedCheck, Kron, Outer, RankedCheck, RankedProductCheck } from '../tensor/product-shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
+import { broadcastShapes, checkShape, maxRank, sameShape, show } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { linear, matmul } from './matmul';
+
+const forms = ['a number', '[n]', '[m, n]', '[b, m, n]'] as const;
+
+function checkRank(op: string, x: AnyTensor, name: string, rank: 1 | 2 | 3): void {
+  checkTensor(op, x, name);
+  if (x.rank === rank) return;
+  throw new ShapeError(`${op}: ${name}: wrong rank: got shape ${show(x.shape)}, expected ${forms[rank]}`);
+}
+
+/** a·b, where the inner sizes and those of a batch must be equal. */
+function product(op: string, a: AnyTensor, rankA: 1 | 2 | 3, b: AnyTensor, rankB: 1 | 2 | 3): AnyTensor {
+  checkRank(op, a, 'a', rankA);
+  checkRank(op, b, 'b', rankB);
+  const inner = b.shape[rankB === 1 ? 0 : rankB - 2];
+  if (a.shape[rankA - 1] !== inner) {
+    throw new ShapeError(
+      `${op}: inner sizes differ: a ${show(a.shape)} · b ${show(b.shape)} (${a.shape[rankA - 1]} vs ${inner})`,
+      { a: a.shape, b: b.shape },
+    );
+  }
+  if (rankA === 3 && a.shape[0] !== b.shape[0]) {
+    throw new ShapeError(`${op}: batches differ: got a ${show(a.shape)} and b ${show(b.shape)}, expected one size`);
+  }
+  checkDType(op, promote(a.dtype, b.dtype), numbers);
+  return matmul(a, b);
+}
+
+/**
+ * The inner product of vectors [n]: Σ aᵢ·bᵢ.
+ *
+ * @throws ShapeError unless both are vectors of one size; DTypeError for bool.
+ * @example
+ * dot(tensor([1, 2]), tensor([3, 4])); // 11
+ */
+export function dot<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<RankedProductCheck<S, 'vector', T, 'vector', 'dot'>>,
+): Tensor<[], Promote<D, E>>;
+export function dot(a: AnyTensor, b: AnyTensor): AnyTensor {
+  return product('dot', a, 1, b, 1);
+}
+
+/**
+ * The product of a matrix a [m, n] and a vector b [n]: y [m].
+ *
+ * @throws ShapeError unless the shapes are such; DTypeError for bool.
+ * @example
+ * mv(tensor([[1, 2], [3, 4]]), tensor([1, 1])); // [3, 7]
+ */
+export function mv<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrix', T, 'vector', 'mv'>>,
+): Tensor<MatMul<S, T>, Promote<D, E>>;
+export function mv(a: AnyTensor, b: AnyTensor): AnyTensor {
+  return product('mv', a, 2, b, 1);
+}
+
+/**
+ * The products of as many matrices a [b, m, k] and b [b, k, n]: y [b, m, n]. Unlike {@link matmul} it broadcasts nothing.
+ *
+ * @throws ShapeError unless the shapes are such; DTypeError for bool.
+ * @example
+ * bmm(ones([5, 2, 3]), ones([5, 3, 4])).shape; // [5, 2, 4]
+ */
+export function bmm<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrices', T, 'matrices', 'bmm'>>,
+): Tensor<MatMul<S, T>, Promote<D, E>>;
+export function bmm(a: AnyTensor, b: AnyTensor): AnyTensor {
+  return product('bmm', a, 3, b, 3);
+}
+
+/**
+ * The outer product of vectors [m] and [n]: y[i, j] = aᵢ·bⱼ.
+ *
+ * @throws ShapeError unless both are vectors; DTypeError for bool.
+ * @example
+ * outer(tensor([1, 2]), tensor([3, 4])); // [[3, 4], [6, 8]]
+ */
+export function outer<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D> & Ok<RankedCheck<S, 'vector', 'outer'>>,
+  b: Tensor<T, E> & Ok<RankedCheck<T, 'vector', 'outer'>>,
+): Tensor<Outer<S, T>, Promote<D, E>>;
+export function outer(a: AnyTensor, b: AnyTensor): AnyTensor {
+  checkRank('outer', a, 'a', 1);
+  checkRank('outer', b, 'b', 1);
+  checkDType('outer', promote(a.dtype, b.dtype), numbers);
+  return a.unsqueeze(1).mul(b);
+}
+
+export interface AddedProductOptions {
+  /** The factor of the product; 1 unless given. */
+  readonly alpha?: number;
+  /** The factor of what is added; 1 unless given. 0 leaves it out, NaNs and all. */
+  readonly beta?: number;
+}
+
+function added(
+  op: string,
+  x: AnyTensor,
+  a: AnyTensor,
+  b: AnyTensor,
+  rank: 2 | 3,
+  { alpha = 1, beta = 1 }: AddedProductOptions,
+): AnyTensor {
+  checkTensor(op, x);
+  checkRank(op, a, 'a', rank);
+  checkRank(op, b, 'b', rank);
+  const dtype = [a.dtype, b.dtype].reduce<DType>((found, other) => promote(found, other), x.dtype);
+  checkDType(op, dtype, numbers);
+  for (const [name, factor] of Object.entries({ alpha, beta })) {
+    if (isFloat(dtype) ? typeof factor === 'number' : Number.isSafeInteger(factor)) continue;
+    throw new ArgumentError(
+      `${op}: ${name}: got ${shown(factor)}, expected ${isFloat(dtype) ? 'a number' : `an integer for ${dtype}`}`,
+    );
+  }
+  const shape = [...a.shape.slice(0, -1), b.shape[rank - 1]!];
+  const [left, right] = [a.cast(dtype), b.cast(dtype)];
+  // A product writes a vector that is added to its rows as it goes.
+  if (rank === 2 && alpha === 1 && beta === 1 && a.shape[1] === b.shape[0] && sameShape(x.shape, shape.slice(1))) {
+    return linear(left, right.transpose(), x.cast(dtype));
+  }
+  const y = product(op, left, rank, right, rank);
+  if (!sameShape(broadcastShapes(op, x.shape, shape), shape)) {
+    throw new ShapeError(
+      `${op}: x does not fit: got shape ${show(x.shape)}, expected one that broadcasts to ${show(shape)}`,
+    );
+  }
+  const scaled = alpha === 1 ? y : y.mul(alpha);
+  if (beta === 0) return scaled;
+  return scaled.add(beta === 1 ? x.cast(dtype) : x.cast(dtype).mul(beta));
+}
+
+/**
+ * y = beta·x + alpha·(a·b) for matrices a [m, k] and b [k, n], and an x that broadcasts to [m, n].
+ *
+ * @throws ShapeError unless the shapes are such; ArgumentError for factors of integers that are none; DTypeError for bool.
+ * @example
+ * addmm(tensor([10, 20]), tensor([[1, 2]]), tensor([[1, 0], [0, 1]])); // [[11, 22]]
+ * addmm(tensor([10, 20]), tensor([[1, 2]]), tensor([[1, 0], [0, 1]]), { alpha: 3, beta: 0.5 }); // [[8, 16]]
+ */
+export function addmm<
+  X extends Shape,
+  C extends DType,
+  S extends Shape,
+  D extends DType,
+  T extends Shape,
+  E extends DType,
+>(
+  x: Tensor<X, C> & Ok<AddedCheck<X, S, T, 'addmm'>>,
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrix', T, 'matrix', 'addmm'>>,
+  options?: AddedProductOptions,
+): Tensor<MatMul<S, T>, Promote<C, Promote<D, E>>>;
+export function addmm(x: AnyTensor, a: AnyTensor, b: AnyTensor, options: AddedProductOptions = {}): AnyTensor {
+  return added('addmm', x, a, b, 2, options);
+}
+
+/**
+ * y = beta·x + alpha·(a·b) for as many matrices a [b, m, k] and b [b, k, n], and an x that broadcasts to [b, m, n].
+ *
+ * @throws ShapeError unless the shapes are such; ArgumentError for factors of integers that are none; DTypeError for bool.
+ * @example
+ * baddbmm(zeros([]), ones([5, 2, 3]), ones([5, 3, 4]), { alpha: 2 }).shape; // [5, 2, 4]
+ */
+export function baddbmm<
+  X extends Shape,
+  C extends DType,
+  S extends Shape,
+  D extends DType,
+  T extends Shape,
+  E extends DType,
+>(
+  x: Tensor<X, C> & Ok<AddedCheck<X, S, T, 'baddbmm'>>,
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrices', T, 'matrices', 'baddbmm'>>,
+  options?: AddedProductOptions,
+): Tensor<MatMul<S, T>, Promote<C, Promote<D, E>>>;
+export function baddbmm(x: AnyTensor, a: AnyTensor, b: AnyTensor, options: AddedProductOptions = {}): AnyTensor {
+  return added('baddbmm', x, a, b, 3, options);
+}
+
+/**
+ * The Kronecker product: every element of a times all of b, in blocks. Sizes multiply; the shorter shape gets leading axes of size 1.
+ *
+ * @throws ShapeError for more than four axes; DTypeError for bool.
+ * @example
+ * kron(tensor([[1, 2]]), tensor([[1], [10]])); // [[1, 2], [10, 20]]
+ */
+export function kron<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E>,
+): Tensor<Kron<S, T>, Promote<D, E>>;
+export function kron(a: AnyTensor, b: AnyTensor): AnyTensor {
+  checkTensor('kron', a, 'a');
+  checkTensor('kron', b, 'b');
+  checkDType('kron', promote(a.dtype, b.dtype), numbers);
+  const rank = Math.max(a.rank, b.rank);
+  if (2 * rank > maxRank) {
+    throw new ShapeError(`kron: too many axes: got ${rank}, expected at most ${maxRank / 2}`);
+  }
+  const [left, right] = [a, b].map(({ shape }) => [...new Array<number>(rank - shape.length).fill(1), ...shape]) as [
+    number[],
+    number[],
+  ];
+  const shape = left.map((size, axis) => size * right[axis]!);
+  checkShape('kron', shape);
+  const blocks = a.reshape(left.flatMap((size) => [size, 1])).mul(b.reshape(right.flatMap((size) => [1, size])));
+  return blocks.reshape(shape) as AnyTensor;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    dot<T extends Shape, E extends DType>(
+      other: Tensor<T, E> & Ok<RankedProductCheck<S, 'vector', T, 'vector', 'dot'>>,
+    ): Tensor<[], Promote<D, E>>;
+    mv<T extends Shape, E extends DType>(
+      vector: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrix', T, 'vector', 'mv'>>,
+    ): Tensor<MatMul<S, T>, Promote<D, E>>;
+    bmm<T extends Shape, E extends DType>(
+      other: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrices', T, 'matrices', 'bmm'>>,
+    ): Tensor<MatMul<S, T>, Promote<D, E>>;
+    outer<T extends Shape, E extends DType>(
+      other: Tensor<T, E> & Ok<RankedCheck<T, 'vector', 'outer'>>,
+    ): Tensor<Outer<S, T>, Promote<D, E>>;
+    kron<T extends Shape, E extends DType>(other: Tensor<T, E>): Tensor<Kron<S, T>, Promote<D, E>>;
+  }
+}
+installMethods({ dot, mv, bmm, outer, kron });
