@@ -91,15 +91,9 @@ void copy_elements(KernelContext& ctx, const TensorView& x, const TensorView& y)
   const TensorView* views[] = {&y, &x};
   const Strides plan = collapse(views, 2, true);
   if (plan.count == 0) return;
-  int across = -1;
-  if (plan.inner_stride(0) == 1 && plan.inner_stride(1) > 1) {
-    for (int axis = 0; axis < plan.rank - 1; ++axis) {
-      if (plan.strides[1][axis] == 1) across = axis;
-    }
-  }
+  const int across = plan.inner_stride(0) == 1 ? transposed_axis(plan, 1) : -1;
   visit_width(y.dtype, [&]<class T>() {
-    // Below 8 along either axis a tile is mostly edge, and the general walk does as well.
-    if (across >= 0 && plan.shape[across] >= 8 && plan.inner_size() >= 8) {
+    if (across >= 0) {
       transpose(ctx, plan, across, y.as<T>(), x.as<const T>());
     } else {
       run_pointwise(ctx, {move_block<T>}, y, &x, 1);

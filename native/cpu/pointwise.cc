@@ -233,14 +233,19 @@ TensorView walked_view(const Strides& plan, int k, const TensorView& like) {
 }
 
 bool far_apart(const Strides& plan, int k, size_t size) {
-  if (plan.inner_stride(k) <= 1 || plan.count * static_cast<int64_t>(size) < kReorderBytes) return false;
-  for (int axis = 0; axis < plan.rank - 1; ++axis) {
-    if (plan.strides[k][axis] == 1) return true;
-  }
-  return false;
+  return plan.count * static_cast<int64_t>(size) >= kReorderBytes && transposed_axis(plan, k) >= 0;
 }
 
 }  // namespace
+
+int transposed_axis(const Strides& plan, int k) {
+  constexpr int64_t kShortestSide = 8;  // below, a tile is mostly edge, and the general walk does as well
+  if (plan.inner_stride(k) <= 1 || plan.inner_size() < kShortestSide) return -1;
+  for (int axis = plan.rank - 2; axis >= 0; --axis) {
+    if (plan.strides[k][axis] == 1 && plan.shape[axis] >= kShortestSide) return axis;
+  }
+  return -1;
+}
 
 void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y, const TensorView* inputs, int count) {
   const TensorView* views[kMaxOperands] = {&y};

@@ -56,6 +56,10 @@ inline void run_pointwise(KernelContext& ctx, const Pointwise& op, const Command
   run_pointwise(ctx, op, cmd.output(0), cmd.tensors, cmd.input_count);
 }
 
+// The axis along which neighbours of operand `k` lie side by side, where that is not the innermost one and both are long enough for a copy
+// tile by tile; -1 if there is none.
+int transposed_axis(const Strides& plan, int k);
+
 // y = x for elements of one width, any strides (cpu/copy.cc).
 void copy_elements(KernelContext& ctx, const TensorView& x, const TensorView& y);
 

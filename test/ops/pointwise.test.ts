@@ -243,3 +243,27 @@ test('allClose and equal answer for whole tensors', async () => {
     'isClose: tolerances: got rtol -1 and atol 1e-8, expected numbers of at least 0',
   );
 });
+
+const permutations = (axes: readonly number[]): number[][] =>
+  axes.length <= 1
+    ? [[...axes]]
+    : axes.flatMap((axis) => permutations(axes.filter((other) => other !== axis)).map((rest) => [axis, ...rest]));
+
+test.each([[[9, 3000, 7]], [[2, 1500, 2, 11]], [[3, 40, 5, 40]]])(
+  'elements of %p are put in any order of the axes',
+  (shape) => {
+    const size = shape.reduce((a, b) => a * b);
+    const x: AnyTensor = arange(size).reshape(shape);
+    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+    for (const order of permutations(shape.map((_, axis) => axis))) {
+      let places = [0];
+      for (const axis of order) {
+        places = places.flatMap((place) => Array.from({ length: shape[axis]! }, (_, i) => place + i * strides[axis]!));
+      }
+      const y: AnyTensor = x.permute(order);
+      const got = y.contiguous().dataSync();
+      expect(places.findIndex((place, i) => got[i] !== place)).toBe(-1);
+      expect(y.add(y.neg()).abs().max().itemSync()).toBe(0);
+    }
+  },
+);
