@@ -32,6 +32,7 @@ export {
 } from '../ops/margin-losses';
 export { linear } from '../ops/matmul';
 export { pad } from '../ops/movement';
+export { fold, pixelShuffle, pixelUnshuffle, unfold } from '../ops/patches';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';
 export {
   avgPool1d,

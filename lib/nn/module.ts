@@ -10,6 +10,7 @@ import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
+import { snakeCase } from './names';
 
 /**
  * A tensor that belongs to a module and is trained. Outlives every scope.
@@ -271,5 +272,3 @@ function unique<T>(entries: [string, T][]): [string, T][] {
   const seen = new Set<T>();
   return entries.filter(([, value]) => !seen.has(value) && seen.add(value));
 }
-
-const snakeCase = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
