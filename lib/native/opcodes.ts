@@ -185,8 +185,15 @@ export const Op = {
   ctcBackward: 180,
   sgdStep: 181,
   adamStep: 182,
-  gradNorm: 183,
-  scaleToNorm: 184,
+  adamaxStep: 183,
+  adagradStep: 184,
+  adadeltaStep: 185,
+  rmsPropStep: 186,
+  lionStep: 187,
+  lerpTensors: 188,
+  clampTensors: 189,
+  gradNorm: 190,
+  scaleTensors: 191,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -490,20 +497,48 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
     inputs: ['...grads'],
     outputs: ['...paramsAndMoments'],
     attributes: [
-      'learningRate',
       'beta1',
       'beta2',
+      'shrink',
+      'decay',
+      'gradientRate',
+      'meanRate',
+      'rootScale',
       'epsilon',
-      'weightDecay',
-      'decoupled',
       'amsgrad',
       'maximize',
-      'step',
     ],
   },
+  adamaxStep: {
+    inputs: ['...grads'],
+    outputs: ['...paramsAndMoments'],
+    attributes: ['rate', 'beta1', 'beta2', 'epsilon', 'decay', 'maximize'],
+  },
+  adagradStep: {
+    inputs: ['...grads'],
+    outputs: ['...paramsAndSums'],
+    attributes: ['rate', 'epsilon', 'decay', 'maximize'],
+  },
+  adadeltaStep: {
+    inputs: ['...grads'],
+    outputs: ['...paramsAndMeans'],
+    attributes: ['rate', 'rho', 'epsilon', 'decay', 'maximize'],
+  },
+  rmsPropStep: {
+    inputs: ['...grads'],
+    outputs: ['...paramsAndMeans'],
+    attributes: ['rate', 'alpha', 'epsilon', 'decay', 'momentum', 'centered', 'maximize'],
+  },
+  lionStep: {
+    inputs: ['...grads'],
+    outputs: ['...paramsAndMeans'],
+    attributes: ['rate', 'beta1', 'beta2', 'shrink', 'maximize'],
+  },
+  lerpTensors: { inputs: ['...values'], outputs: ['...averages'], attributes: ['weight'] },
+  clampTensors: { inputs: ['...xs'], outputs: ['...clamped'], attributes: ['limit'] },
   gradNorm: { inputs: ['...grads'], outputs: ['norm'], attributes: ['order'] },
-  scaleToNorm: { inputs: ['norm'], outputs: ['...grads'], attributes: ['maxNorm'] },
+  scaleTensors: { inputs: ['factor'], outputs: ['...xs'], attributes: [] },
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0x7455b23f;
+export const opsFingerprint = 0xbb315287;

@@ -1,8 +1,8 @@
 /** Adam and AdamW. */
-import { zeros } from '../ops/creation';
-import { adamStep } from '../ops/optimizer-steps';
+import { adamStep, type StepTensors } from '../ops/optimizer-steps';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkSetting, Optimizer, partition, type Group, type ParameterGroup, type ParameterState } from './optimizer';
+import { FusedOptimizer } from './fused-optimizer';
+import { checkSetting, type Group, type ParameterGroup, type ParameterState } from './optimizer';
 
 export interface AdamSettings {
   /** The learning rate; 1e-3 unless given. */
@@ -19,6 +19,18 @@ export interface AdamSettings {
   maximize: boolean;
 }
 
+/** Throws unless the settings that the family of Adam shares are in range. */
+export function checkMoments(
+  name: string,
+  s: Pick<AdamSettings, 'lr' | 'betas' | 'weightDecay'> & { readonly epsilon?: number },
+): void {
+  checkSetting(name, 'lr', s.lr);
+  checkSetting(name, 'betas[0]', s.betas[0], 0, 1);
+  checkSetting(name, 'betas[1]', s.betas[1], 0, 1);
+  if (s.epsilon !== undefined) checkSetting(name, 'epsilon', s.epsilon);
+  checkSetting(name, 'weightDecay', s.weightDecay);
+}
+
 /**
  * Adam: p ← p − lr·m̂ / (√v̂ + ε), with moving means m of the gradient and v of its square, corrected for their start at zero. Weight decay is added to the
  * gradient.
@@ -27,8 +39,7 @@ export interface AdamSettings {
  * @example
  * const optimizer = new optim.Adam(model.parameters(), { lr: 3e-4 });
  */
-export class Adam extends Optimizer<AdamSettings> {
-  protected readonly stateNames = ['step', 'exp_avg', 'exp_avg_sq'];
+export class Adam extends FusedOptimizer<AdamSettings> {
   /** Whether weight decay acts on the parameter itself. */
   protected readonly decoupled: boolean = false;
 
@@ -47,60 +58,30 @@ export class Adam extends Optimizer<AdamSettings> {
     });
   }
 
-  protected check(s: AdamSettings): void {
-    const name = this.constructor.name;
-    checkSetting(name, 'lr', s.lr);
-    checkSetting(name, 'betas[0]', s.betas[0], 0, 1);
-    checkSetting(name, 'betas[1]', s.betas[1], 0, 1);
-    checkSetting(name, 'epsilon', s.epsilon);
-    checkSetting(name, 'weightDecay', s.weightDecay);
+  protected check(settings: AdamSettings): void {
+    checkMoments(this.constructor.name, settings);
   }
 
-  protected update(
-    group: Group<AdamSettings>,
-    parameters: readonly AnyTensor[],
-    gradients: readonly AnyTensor[],
-  ): void {
-    const { amsgrad } = group;
-    for (const parameter of parameters) {
-      const own = this.state.get(parameter) ?? this.start(parameter);
-      own['step'] = (own['step'] as number) + 1;
-      if (amsgrad) own['max_exp_avg_sq'] ??= this.zeros(parameter);
-      this.state.set(parameter, own);
-    }
-    const tensorsOf = (piece: readonly AnyTensor[], name: string): AnyTensor[] =>
-      piece.map((parameter) => this.state.get(parameter)![name] as AnyTensor);
-    const stepOf = (parameter: AnyTensor): number => this.state.get(parameter)!['step'] as number;
-    for (const piece of partition(parameters, gradients, (p) => `${p.dtype} ${stepOf(p)}`)) {
-      adamStep(
-        piece.parameters,
-        piece.gradients,
-        tensorsOf(piece.parameters, 'exp_avg'),
-        tensorsOf(piece.parameters, 'exp_avg_sq'),
-        amsgrad ? tensorsOf(piece.parameters, 'max_exp_avg_sq') : [],
-        {
-          learningRate: group.lr,
-          beta1: group.betas[0],
-          beta2: group.betas[1],
-          epsilon: group.epsilon,
-          weightDecay: group.weightDecay,
-          decoupled: this.decoupled,
-          amsgrad,
-          maximize: group.maximize,
-          step: stepOf(piece.parameters[0]!),
-        },
-      );
-    }
+  protected stateNames({ amsgrad }: AdamSettings): readonly string[] {
+    return amsgrad ? ['exp_avg', 'exp_avg_sq', 'max_exp_avg_sq'] : ['exp_avg', 'exp_avg_sq'];
   }
 
-  private start(parameter: AnyTensor): ParameterState {
-    return { step: 0, exp_avg: this.zeros(parameter), exp_avg_sq: this.zeros(parameter) };
-  }
-
-  /** 16-bit parameters keep their moments in float32. */
-  private zeros(parameter: AnyTensor): AnyTensor {
-    const dtype = parameter.dtype === 'float64' ? 'float64' : 'float32';
-    return zeros(parameter.shape, { dtype, device: parameter.device }).keep();
+  protected advance(group: Group<AdamSettings>, tensors: StepTensors, counts: ParameterState): void {
+    const { lr, betas, epsilon, weightDecay, amsgrad, maximize } = group;
+    const [beta1, beta2] = betas;
+    const step = counts['step'] as number;
+    adamStep(tensors, {
+      beta1,
+      beta2,
+      shrink: this.decoupled ? 1 - lr * weightDecay : 1,
+      decay: this.decoupled ? 0 : weightDecay,
+      gradientRate: 0,
+      meanRate: lr / (1 - beta1 ** step),
+      rootScale: 1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
+      amsgrad,
+      maximize,
+    });
   }
 }
 

@@ -1,5 +1,25 @@
-/** Optimizers, as `optim`. */
-export * from './adam';
+/** Optimizers, schedules and what goes with them, as `optim`. */
+export * from './adadelta';
+export * from './adafactor';
+export * from './adagrad';
+export { Adam, AdamW, type AdamSettings } from './adam';
+export * from './adamax';
 export * from './clip';
-export * from './optimizer';
+export { FusedOptimizer } from './fused-optimizer';
+export * from './lamb';
+export * from './lbfgs';
+export * from './lion';
+export * from './muon';
+export * from './nadam';
+export {
+  GradientOptimizer,
+  Optimizer,
+  type Group,
+  type OptimizerState,
+  type ParameterGroup,
+  type ParameterState,
+  type TorchOptimizerState,
+} from './optimizer';
+export * from './radam';
+export * from './rmsprop';
 export * from './sgd';

@@ -2,7 +2,9 @@
 import { ArgumentError } from '../errors';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
+import type { DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
+import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 
@@ -10,55 +12,188 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 export type ParameterGroup<Settings> = { readonly parameters: readonly AnyTensor[] } & Partial<Settings>;
 
 /** Settings of one group, which schedules may change, and its parameters. */
-export type Group<Settings> = { parameters: AnyTensor[] } & Settings;
+export type Group<Settings> = {
+  parameters: AnyTensor[];
+  /** The learning rate before any schedule changed it. */
+  initialLr?: number;
+} & Settings;
 
-/** What an optimizer remembers about one parameter, by name: tensors, and the number of steps. */
-export type ParameterState = Record<string, AnyTensor | number>;
+/** What an optimizer remembers about one parameter, under PyTorch's names: tensors, the number of steps and the like. */
+export type ParameterState = Record<string, AnyTensor | number | readonly (AnyTensor | number)[]>;
 
 export interface OptimizerState<Settings> {
   /** Of each parameter, by its position in the groups. */
   readonly state: Record<number, ParameterState>;
-  readonly groups: readonly ({ readonly parameters: readonly number[] } & Settings)[];
+  readonly groups: readonly ({ readonly parameters: readonly number[]; readonly initialLr?: number } & Settings)[];
+}
+
+/** A state dict as PyTorch's optimizers write it. */
+export interface TorchOptimizerState {
+  readonly state: Readonly<Record<number, object>> | ReadonlyMap<number, object>;
+  readonly param_groups: readonly object[];
 }
 
 export abstract class Optimizer<Settings extends object> {
   /** The parameter groups; their settings may be changed between steps. */
-  readonly groups: Group<Settings>[];
+  readonly groups: Group<Settings>[] = [];
   protected readonly state = new Map<AnyTensor, ParameterState>();
+  readonly #defaults: Settings;
 
   constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[], defaults: Settings) {
-    const name = this.constructor.name;
     if (!Array.isArray(parameters) || parameters.length === 0) {
       throw new ArgumentError(
-        `${name}: parameters: got ${Array.isArray(parameters) ? 'none' : typeof parameters}, expected at least one`,
+        `${this.constructor.name}: parameters: got ${Array.isArray(parameters) ? 'none' : typeof parameters}, expected at least one`,
       );
     }
-    const given = (
-      parameters[0] instanceof Tensor ? [{ parameters }] : parameters
-    ) as readonly ParameterGroup<Settings>[];
-    const seen = new Set<AnyTensor>();
-    this.groups = given.map((group) => {
-      for (const parameter of group.parameters) {
-        if (!(parameter instanceof Tensor) || !parameter.isLeaf) {
-          throw new ArgumentError(
-            `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : typeof parameter}, expected leaf tensors`,
-          );
-        }
-        if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
-        seen.add(parameter);
-      }
-      const group_ = { ...defaults, ...group, parameters: [...group.parameters] };
-      this.check(group_);
-      return group_;
-    });
+    this.#defaults = defaults;
+    const given = parameters[0] instanceof Tensor ? [{ parameters }] : parameters;
+    for (const group of given as readonly ParameterGroup<Settings>[]) this.addParamGroup(group);
   }
 
-  /** What the state of a parameter holds at least. */
-  protected abstract readonly stateNames: readonly string[];
+  /**
+   * Adds parameters with settings of their own, for example layers that are unfrozen later.
+   *
+   * @throws ArgumentError when a parameter is not a leaf or belongs to a group already, or a setting is out of range.
+   */
+  addParamGroup(group: ParameterGroup<Settings>): void {
+    const name = this.constructor.name;
+    const seen = new Set(this.groups.flatMap(({ parameters }) => parameters));
+    for (const parameter of group.parameters) {
+      if (!(parameter instanceof Tensor) || !parameter.isLeaf) {
+        throw new ArgumentError(
+          `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : typeof parameter}, expected leaf tensors`,
+        );
+      }
+      if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
+      seen.add(parameter);
+    }
+    const added: Group<Settings> = { ...this.#defaults, ...group, parameters: [...group.parameters] };
+    this.check(added);
+    this.groups.push(added);
+  }
 
   /** Throws when a setting is out of range. */
   protected abstract check(settings: Settings): void;
 
+  /** What the state of a parameter holds at least. */
+  protected abstract requiredState(settings: Settings): readonly string[];
+
+  /** Which entries of the state are numbers; PyTorch has tensors there. */
+  protected readonly counts: readonly string[] = ['step'];
+
+  /** The shape of a state tensor. */
+  protected stateShape(_name: string, parameter: AnyTensor): Shape {
+    return parameter.shape;
+  }
+
+  /** One step: updates the parameters by their gradients. */
+  abstract step(): unknown;
+
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const group of this.groups) group.parameters.forEach(clearGradient);
+  }
+
+  /** Settings, step counts and state tensors, as PyTorch's: parameters are numbered through all groups. */
+  stateDict(): OptimizerState<Settings> {
+    const all = this.groups.flatMap((group) => group.parameters);
+    let next = 0;
+    const state: Record<number, ParameterState> = {};
+    all.forEach((parameter, i) => {
+      const own = this.state.get(parameter);
+      if (own !== undefined) state[i] = { ...own };
+    });
+    return {
+      state,
+      groups: this.groups.map((group) => ({ ...group, parameters: group.parameters.map(() => next++) })),
+    };
+  }
+
+  /**
+   * Takes over a state dict, one of PyTorch's too (`io.load` reads it): tensors are copied.
+   *
+   * @throws ArgumentError when groups, parameters or shapes differ; nothing is changed then.
+   */
+  loadStateDict(dict: OptimizerState<Settings> | TorchOptimizerState): void {
+    const name = this.constructor.name;
+    const { state, groups } = 'param_groups' in dict ? this.translated(dict) : dict;
+    const sizes = (list: readonly { readonly parameters: readonly unknown[] }[]): string =>
+      list.map((group) => group.parameters.length).join(', ');
+    if (sizes(groups) !== sizes(this.groups)) {
+      throw new ArgumentError(
+        `${name}: state: got groups of ${sizes(groups)} parameters, expected ${sizes(this.groups)}`,
+      );
+    }
+    for (const group of groups) this.check(group);
+    const all = this.groups.flatMap((group) => group.parameters);
+    const settings = groups.flatMap((group) => group.parameters.map(() => group));
+    const entries = Object.entries(state).map(([i, own]): [AnyTensor, ParameterState] => {
+      const parameter = all[Number(i)];
+      if (parameter === undefined)
+        throw new ArgumentError(`${name}: state: got parameter ${i}, expected at most ${all.length - 1}`);
+      const required = this.requiredState(settings[Number(i)]!);
+      if (!required.every((key) => Object.hasOwn(own, key))) {
+        const got = Object.keys(own).join(', ');
+        throw new ArgumentError(`${name}: state: parameter ${i}: got ${got}, expected ${required.join(', ')}`);
+      }
+      for (const [key, value] of Object.entries(own)) {
+        for (const tensor of [value].flat()) {
+          if (typeof tensor !== 'object' || this.counts.includes(key)) continue;
+          const shape = this.stateShape(key, parameter);
+          if (sameShape(tensor.shape, shape)) continue;
+          throw new ArgumentError(
+            `${name}: state: ${key} of parameter ${i}: got shape ${show(tensor.shape)}, expected ${show(shape)}`,
+          );
+        }
+      }
+      return [parameter, own];
+    });
+    this.state.clear();
+    noGrad(() => {
+      for (const [parameter, own] of entries) {
+        const copy = (value: AnyTensor | number, key: string): AnyTensor | number => {
+          if (typeof value === 'number') return value;
+          return this.counts.includes(key) ? value.itemSync() : stateCopy(value, parameter);
+        };
+        const copies = Object.entries(own).map(([key, value]) => [
+          key,
+          value instanceof Array ? value.map((each) => copy(each, key)) : copy(value, key),
+        ]);
+        this.state.set(parameter, Object.fromEntries(copies) as ParameterState);
+      }
+    });
+    groups.forEach((group, i) => Object.assign(this.groups[i]!, { ...group, parameters: this.groups[i]!.parameters }));
+  }
+
+  /** A state dict of PyTorch's in our words; what has no meaning here is left out. */
+  private translated(dict: TorchOptimizerState): OptimizerState<Settings> {
+    const known = new Set(['parameters', 'initialLr', ...Object.keys(this.#defaults)]);
+    const entries = (values: object): [string, unknown][] =>
+      Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+    const groups = dict.param_groups.map((group) => {
+      const translated = entries(group).map(([key, value]): [string, unknown] => [
+        torchNames[key] ?? camelCase(key),
+        value,
+      ]);
+      return { ...this.#defaults, ...Object.fromEntries(translated.filter(([key]) => known.has(key))) };
+    });
+    const withoutHoles = (value: unknown): unknown =>
+      value instanceof Array ? value.filter((each) => each !== null) : value;
+    const state: Record<string, object> = {};
+    for (const [i, own] of dict.state instanceof Map ? dict.state : Object.entries(dict.state)) {
+      state[String(i)] = Object.fromEntries(
+        entries(own as object).map(([key, value]) => [key, withoutHoles(value)] as const),
+      );
+    }
+    return { state, groups } as unknown as OptimizerState<Settings>;
+  }
+}
+
+const torchNames: Readonly<Record<string, string>> = { params: 'parameters', eps: 'epsilon' };
+const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** An optimizer that updates all parameters which have a gradient. */
+export abstract class GradientOptimizer<Settings extends object> extends Optimizer<Settings> {
   /** Updates `parameters`, all of which have gradients. Runs without recording, in a scope. */
   protected abstract update(
     group: Group<Settings>,
@@ -82,74 +217,18 @@ export abstract class Optimizer<Settings extends object> {
       }),
     );
   }
+}
 
-  /** Forgets the gradients of all parameters. */
-  zeroGrad(): void {
-    for (const group of this.groups) group.parameters.forEach(clearGradient);
-  }
+/** The dtype of states: 16-bit parameters keep theirs in float32. */
+export function stateDType(parameter: AnyTensor): DType {
+  return parameter.dtype === 'float64' ? 'float64' : 'float32';
+}
 
-  /** Settings, step counts and state tensors, as PyTorch's: parameters are numbered through all groups. */
-  stateDict(): OptimizerState<Settings> {
-    const all = this.groups.flatMap((group) => group.parameters);
-    let next = 0;
-    const state: Record<number, ParameterState> = {};
-    all.forEach((parameter, i) => {
-      const own = this.state.get(parameter);
-      if (own !== undefined) state[i] = { ...own };
-    });
-    return {
-      state,
-      groups: this.groups.map((group) => ({ ...group, parameters: group.parameters.map(() => next++) })),
-    };
-  }
-
-  /**
-   * Takes over a state dict: tensors are copied.
-   *
-   * @throws ArgumentError when groups, parameters or shapes differ; nothing is changed then.
-   */
-  loadStateDict(dict: OptimizerState<Settings>): void {
-    const name = this.constructor.name;
-    const sizes = (groups: readonly { readonly parameters: readonly unknown[] }[]): string =>
-      groups.map((group) => group.parameters.length).join(', ');
-    if (sizes(dict.groups) !== sizes(this.groups)) {
-      throw new ArgumentError(
-        `${name}: state: got groups of ${sizes(dict.groups)} parameters, expected ${sizes(this.groups)}`,
-      );
-    }
-    for (const group of dict.groups) this.check(group);
-    const all = this.groups.flatMap((group) => group.parameters);
-    const entries = Object.entries(dict.state).map(([i, own]): [AnyTensor, ParameterState] => {
-      const parameter = all[Number(i)];
-      if (parameter === undefined)
-        throw new ArgumentError(`${name}: state: got parameter ${i}, expected at most ${all.length - 1}`);
-      if (!this.stateNames.every((key) => Object.hasOwn(own, key))) {
-        const got = Object.keys(own).join(', ');
-        throw new ArgumentError(`${name}: state: parameter ${i}: got ${got}, expected ${this.stateNames.join(', ')}`);
-      }
-      for (const [key, value] of Object.entries(own)) {
-        if (typeof value === 'object' && value.rank > 0 && !sameShape(value.shape, parameter.shape)) {
-          throw new ArgumentError(
-            `${name}: state: ${key} of parameter ${i}: got shape ${show(value.shape)}, expected ${show(parameter.shape)}`,
-          );
-        }
-      }
-      return [parameter, own];
-    });
-    this.state.clear();
-    noGrad(() => {
-      for (const [parameter, own] of entries) {
-        const copies = Object.entries(own).map(([key, value]) => [
-          key,
-          typeof value === 'object' ? value.clone().keep() : value,
-        ]);
-        this.state.set(parameter, Object.fromEntries(copies) as ParameterState);
-      }
-    });
-    dict.groups.forEach((group, i) =>
-      Object.assign(this.groups[i]!, { ...group, parameters: this.groups[i]!.parameters }),
-    );
-  }
+/** A copy of a state tensor that an optimizer may keep for `parameter`. */
+function stateCopy(value: AnyTensor, parameter: AnyTensor): AnyTensor {
+  const dtype = value.dtype === parameter.dtype ? value.dtype : stateDType(parameter);
+  const moved = value.to(parameter.device).to(dtype);
+  return (moved === value ? value.clone() : moved).keep();
 }
 
 /** Throws unless `value` is a number in [least, most). */
@@ -160,17 +239,17 @@ export function checkSetting(optimizer: string, name: string, value: number, lea
   }
 }
 
-/** Splits parallel lists by a key of each parameter, so that each piece takes one command. */
-export function partition<K>(
+/** Splits parallel lists by device and a key of each parameter, so that each piece takes one command. */
+export function partition(
   parameters: readonly AnyTensor[],
   gradients: readonly AnyTensor[],
-  keyOf: (parameter: AnyTensor) => K,
-): { key: K; parameters: AnyTensor[]; gradients: AnyTensor[] }[] {
-  const pieces = new Map<K, { key: K; parameters: AnyTensor[]; gradients: AnyTensor[] }>();
+  keyOf: (parameter: AnyTensor) => unknown,
+): { parameters: AnyTensor[]; gradients: AnyTensor[] }[] {
+  const pieces = new Map<string, { parameters: AnyTensor[]; gradients: AnyTensor[] }>();
   parameters.forEach((parameter, i) => {
-    const key = keyOf(parameter);
+    const key = `${parameter.storage.device} ${String(keyOf(parameter))}`;
     let piece = pieces.get(key);
-    if (piece === undefined) pieces.set(key, (piece = { key, parameters: [], gradients: [] }));
+    if (piece === undefined) pieces.set(key, (piece = { parameters: [], gradients: [] }));
     piece.parameters.push(parameter);
     piece.gradients.push(gradients[i]!);
   });

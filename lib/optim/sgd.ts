@@ -3,7 +3,7 @@ import { ArgumentError } from '../errors';
 import { emptyLike } from '../ops/creation';
 import { sgdStep } from '../ops/optimizer-steps';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkSetting, Optimizer, partition, type Group, type ParameterGroup } from './optimizer';
+import { checkSetting, GradientOptimizer, partition, type Group, type ParameterGroup } from './optimizer';
 
 export interface SGDSettings {
   /** The learning rate; 1e-3 unless given. */
@@ -27,9 +27,7 @@ export interface SGDSettings {
  * @example
  * const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
  */
-export class SGD extends Optimizer<SGDSettings> {
-  protected readonly stateNames = ['momentum_buffer'];
-
+export class SGD extends GradientOptimizer<SGDSettings> {
   constructor(
     parameters: readonly AnyTensor[] | readonly ParameterGroup<SGDSettings>[],
     settings: Partial<SGDSettings> = {},
@@ -54,22 +52,25 @@ export class SGD extends Optimizer<SGDSettings> {
     }
   }
 
+  protected requiredState({ momentum }: SGDSettings): readonly string[] {
+    return momentum === 0 ? [] : ['momentum_buffer'];
+  }
+
   protected update(group: Group<SGDSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {
     const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
-    const settings = { learningRate: lr, momentum, dampening, weightDecay, nesterov, maximize };
-    const pieces = partition(parameters, gradients, (p) => `${p.dtype} ${momentum !== 0 && !this.state.has(p)}`);
-    for (const piece of pieces) {
-      if (momentum === 0) {
-        sgdStep(piece.parameters, piece.gradients, [], { ...settings, firstStep: false });
-        continue;
-      }
-      const firstStep = !this.state.has(piece.parameters[0]!);
-      const momenta = piece.parameters.map((parameter) => {
-        const own = this.state.get(parameter) ?? { momentum_buffer: emptyLike(parameter.detach()).keep() };
-        this.state.set(parameter, own);
-        return own['momentum_buffer'] as AnyTensor;
-      });
-      sgdStep(piece.parameters, piece.gradients, momenta, { ...settings, firstStep });
+    const isNew = (parameter: AnyTensor): boolean => momentum !== 0 && !this.state.has(parameter);
+    for (const piece of partition(parameters, gradients, isNew)) {
+      const firstStep = isNew(piece.parameters[0]!);
+      const states: AnyTensor[][] = [];
+      if (momentum !== 0) states.push(piece.parameters.map((parameter) => this.momentumOf(parameter)));
+      const settings = { learningRate: lr, momentum, dampening, weightDecay, nesterov, maximize, firstStep };
+      sgdStep({ ...piece, states }, settings);
     }
+  }
+
+  private momentumOf(parameter: AnyTensor): AnyTensor {
+    const own = this.state.get(parameter) ?? { momentum_buffer: emptyLike(parameter.detach()).keep() };
+    this.state.set(parameter, own);
+    return own['momentum_buffer'] as AnyTensor;
   }
 }

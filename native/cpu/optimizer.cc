@@ -1,7 +1,7 @@
-// Optimizers over many tensors in one command: sgdStep, adamStep, gradNorm, scaleToNorm. All elements of all tensors
-// form one line that is cut into tasks of fixed size, so that one large and many small tensors run alike; every element
-// is read and written once. 16-bit parameters compute in float and keep states in float32 or their own type. Formulas
-// are PyTorch's.
+// Optimizers over many tensors in one command: the steps of kernels/optimizer_updates.h, gradNorm, scaleTensors. All
+// elements of all tensors form one line that is cut into tasks of fixed size, so that one large and many small tensors
+// run alike; every element is read and written once. 16-bit parameters compute in float and keep states in float32 or
+// their own type.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,6 +9,7 @@
 
 #include "cpu/reduce_fold.h"
 #include "cpu/simd.h"
+#include "kernels/optimizer_updates.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -117,10 +118,24 @@ inline void store_lanes(T* to, Vec<Compute<T>> v, int count) {
   else store_partial(to, v, count);
 }
 
-// Runs `update.run<P, S>(n, grad, param, states)` on every piece: gradient and parameter of type P, kStates states of
-// type S.
-template <int kStates, class Update>
-void step(KernelContext& ctx, const Command& cmd, const Update& update) {
+// Runs an update on n elements: gradient and parameter of type P, states of type S.
+template <class P, class S, class Update>
+void step_run(const Update& update, int64_t n, const P* grad, P* param, S* const* states) {
+  using A = Compute<P>;
+  constexpr int kStates = Update::kStates;
+  each_vector<A>(n, [&](int64_t i, int count) {
+    Vec<A> p = load_lanes(param + i, count);
+    Vec<A> s[kStates + 1];
+    for (int k = 0; k < kStates; ++k) s[k] = load_lanes(states[k] + i, count);
+    update(load_lanes(grad + i, count), p, s);
+    store_lanes(param + i, p, count);
+    for (int k = 0; k < kStates; ++k) store_lanes(states[k] + i, s[k], count);
+  });
+}
+
+// Lists: gradients; then, as outputs, parameters and the lists of states.
+template <template <class, int> class UpdateOf, int kStates>
+void step(KernelContext& ctx, const Command& cmd) {
   const int n = cmd.input_count;
   bool* is_flat = ctx.scratch<bool>(n);
   for (int i = 0; i < n; ++i) {
@@ -128,13 +143,14 @@ void step(KernelContext& ctx, const Command& cmd, const Update& update) {
     for (int list = 0; list <= kStates; ++list) is_flat[i] &= lie_alike(cmd.input(i), cmd.output(list * n + i));
   }
   const auto typed = [&]<class P, class S>(int i, int64_t begin, int64_t end) {
+    const UpdateOf<Compute<P>, kStates> update(cmd);
     const TensorView& grad = cmd.input(i);
     const TensorView& param = cmd.output(i);
     const auto state = [&](int s) -> const TensorView& { return cmd.output((1 + s) * n + i); };
     S* states[kStates + 1] = {};
     if (is_flat[i]) {
       for (int s = 0; s < kStates; ++s) states[s] = state(s).template as<S>() + begin;
-      update.template run<P, S>(end - begin, grad.as<P>() + begin, param.as<P>() + begin, states);
+      step_run<P, S>(update, end - begin, grad.as<P>() + begin, param.as<P>() + begin, states);
       return;
     }
     P packed_grad[kPiece], packed_param[kPiece];
@@ -145,7 +161,7 @@ void step(KernelContext& ctx, const Command& cmd, const Update& update) {
       pack(packed_grad, grad, start, stop);
       pack(packed_param, param, start, stop);
       for (int s = 0; s < kStates; ++s) pack(packed_states[s], state(s), start, stop);
-      update.template run<P, S>(stop - start, packed_grad, packed_param, states);
+      step_run<P, S>(update, stop - start, packed_grad, packed_param, states);
       unpack(param, packed_param, start, stop);
       for (int s = 0; s < kStates; ++s) unpack(state(s), packed_states[s], start, stop);
     }
@@ -154,8 +170,8 @@ void step(KernelContext& ctx, const Command& cmd, const Update& update) {
       ctx, n, [&](int i) -> const TensorView& { return cmd.input(i); },
       [&](int64_t, int i, int64_t begin, int64_t end) {
         visit_floating(cmd.name(), cmd.input(i).dtype, [&]<class P>() {
-          if constexpr (sizeof(P) == 2) {
-            if (kStates > 0 && cmd.output(n + i).dtype == DType::kFloat32) {
+          if constexpr (sizeof(P) == 2 && kStates > 0) {
+            if (cmd.output(n + i).dtype == DType::kFloat32) {
               return typed.template operator()<P, float>(i, begin, end);
             }
           }
@@ -164,96 +180,26 @@ void step(KernelContext& ctx, const Command& cmd, const Update& update) {
       });
 }
 
-struct SgdUpdate {
-  double learning_rate, momentum, dampening, weight_decay;
-  bool nesterov, maximize, is_first;
-
-  template <class P, class S>
-  void run(int64_t n, const P* grad, P* param, S* const* states) const {
-    using A = Compute<P>;
-    const A sign = maximize ? A(-1) : A(1);
-    const A decay = static_cast<A>(weight_decay);
-    const A kept = static_cast<A>(momentum);
-    const A added = static_cast<A>(1 - dampening);
-    const A rate = static_cast<A>(learning_rate);
-    S* buffer = states[0];
-    each_vector<A>(n, [&](int64_t i, int count) {
-      const Vec<A> p = load_lanes(param + i, count);
-      Vec<A> g = load_lanes(grad + i, count) * sign;
-      if (weight_decay != 0) g += p * decay;
-      if (buffer != nullptr) {
-        const Vec<A> b = is_first ? g : load_lanes(buffer + i, count) * kept + g * added;
-        store_lanes(buffer + i, b, count);
-        g = nesterov ? g + b * kept : b;
-      }
-      store_lanes(param + i, p - g * rate, count);
-    });
-  }
-};
-
 HADAL_CPU_KERNEL(sgdStep) {
-  const SgdUpdate update{cmd.attribute(0), cmd.attribute(1), cmd.attribute(2), cmd.attribute(3),
-                         cmd.flag(4),      cmd.flag(5),      cmd.flag(6)};
-  if (update.momentum != 0) step<1>(ctx, cmd, update);
-  else step<0>(ctx, cmd, update);
+  if (cmd.attribute(1) != 0) step<updates::Sgd, 1>(ctx, cmd);
+  else step<updates::Sgd, 0>(ctx, cmd);
 }
-
-struct AdamUpdate {
-  double learning_rate, beta1, beta2, epsilon, weight_decay;
-  bool is_decoupled, maximize;
-  double first_correction, second_correction;  // 1 - beta^step
-
-  template <class P, class S>
-  void run(int64_t n, const P* grad, P* param, S* const* states) const {
-    using A = Compute<P>;
-    const A sign = maximize ? A(-1) : A(1);
-    const A decay = static_cast<A>(weight_decay);
-    const A shrink = static_cast<A>(1 - learning_rate * weight_decay);
-    const A first_weight = static_cast<A>(1 - beta1);
-    const A second_kept = static_cast<A>(beta2);
-    const A second_weight = static_cast<A>(1 - beta2);
-    const A scale = static_cast<A>(1 / std::sqrt(second_correction));
-    const A rate = static_cast<A>(learning_rate / first_correction);
-    const A tiny = static_cast<A>(epsilon);
-    S* first = states[0];
-    S* second = states[1];
-    S* largest = states[2];
-    const bool decays_weights = weight_decay != 0 && is_decoupled;
-    const bool decays_gradient = weight_decay != 0 && !is_decoupled;
-    each_vector<A>(n, [&](int64_t i, int count) {
-      Vec<A> p = load_lanes(param + i, count);
-      Vec<A> g = load_lanes(grad + i, count) * sign;
-      if (decays_weights) p *= shrink;
-      if (decays_gradient) g += p * decay;
-      const Vec<A> m_before = load_lanes(first + i, count);
-      const Vec<A> m = m_before + (g - m_before) * first_weight;
-      Vec<A> v = load_lanes(second + i, count) * second_kept + g * g * second_weight;
-      store_lanes(first + i, m, count);
-      store_lanes(second + i, v, count);
-      if (largest != nullptr) {
-        const Vec<A> before = load_lanes(largest + i, count);
-        v = ((v > before) | (v != v)) ? v : before;
-        store_lanes(largest + i, v, count);
-      }
-      store_lanes(param + i, p - m * rate / (vsqrt(v) * scale + tiny), count);
-    });
-  }
-};
-
 HADAL_CPU_KERNEL(adamStep) {
-  const double step_number = cmd.attribute(8);
-  const AdamUpdate update{cmd.attribute(0),
-                          cmd.attribute(1),
-                          cmd.attribute(2),
-                          cmd.attribute(3),
-                          cmd.attribute(4),
-                          cmd.flag(5),
-                          cmd.flag(7),
-                          1 - std::pow(cmd.attribute(1), step_number),
-                          1 - std::pow(cmd.attribute(2), step_number)};
-  if (cmd.flag(6)) step<3>(ctx, cmd, update);
-  else step<2>(ctx, cmd, update);
+  if (cmd.flag(8)) step<updates::Adam, 3>(ctx, cmd);
+  else step<updates::Adam, 2>(ctx, cmd);
 }
+HADAL_CPU_KERNEL(adamaxStep) { step<updates::Adamax, 2>(ctx, cmd); }
+HADAL_CPU_KERNEL(adagradStep) { step<updates::Adagrad, 1>(ctx, cmd); }
+HADAL_CPU_KERNEL(adadeltaStep) { step<updates::Adadelta, 2>(ctx, cmd); }
+HADAL_CPU_KERNEL(rmsPropStep) {
+  const int means = cmd.flag(5) + (cmd.attribute(4) != 0);
+  if (means == 2) step<updates::RmsProp, 3>(ctx, cmd);
+  else if (means == 1) step<updates::RmsProp, 2>(ctx, cmd);
+  else step<updates::RmsProp, 1>(ctx, cmd);
+}
+HADAL_CPU_KERNEL(lionStep) { step<updates::Lion, 1>(ctx, cmd); }
+HADAL_CPU_KERNEL(lerpTensors) { step<updates::Lerp, 0>(ctx, cmd); }
+HADAL_CPU_KERNEL(clampTensors) { step<updates::Clamp, 0>(ctx, cmd); }
 
 // --- Norms -----------------------------------------------------------------------------------------------------------
 
@@ -322,29 +268,28 @@ HADAL_CPU_KERNEL(gradNorm) {
   else *y.as<float>() = static_cast<float>(norm);
 }
 
-// Gradients times min(1, maxNorm / (norm + 1e-6)), in place. A NaN norm makes them NaN.
-HADAL_CPU_KERNEL(scaleToNorm) {
-  const TensorView& norm = cmd.input(0);
-  const double value = norm.dtype == DType::kFloat64 ? *norm.as<double>() : *norm.as<float>();
-  const double factor = cmd.attribute(0) / (value + 1e-6);
-  if (factor >= 1) return;
+HADAL_CPU_KERNEL(scaleTensors) {
+  const TensorView& scalar = cmd.input(0);
+  const double factor = scalar.dtype == DType::kFloat64 ? *scalar.as<double>() : *scalar.as<float>();
+  if (factor == 1) return;
   each_piece(
       ctx, cmd.output_count, [&](int i) -> const TensorView& { return cmd.output(i); },
       [&](int64_t, int i, int64_t begin, int64_t end) {
-        const TensorView& grad = cmd.output(i);
-        visit_floating(cmd.name(), grad.dtype, [&]<class T>() {
+        const TensorView& x = cmd.output(i);
+        visit_floating(cmd.name(), x.dtype, [&]<class T>() {
           using A = Compute<T>;
           const A by = static_cast<A>(factor);
-          const auto scale = [&](T* x, int64_t n) {
-            each_vector<A>(n, [&](int64_t k, int count) { store_lanes(x + k, load_lanes(x + k, count) * by, count); });
+          const auto scale = [&](T* run, int64_t n) {
+            each_vector<A>(n,
+                           [&](int64_t k, int count) { store_lanes(run + k, load_lanes(run + k, count) * by, count); });
           };
-          if (is_dense(grad)) return scale(grad.as<T>() + begin, end - begin);
+          if (is_dense(x)) return scale(x.as<T>() + begin, end - begin);
           T packed[kPiece];
           for (int64_t start = begin; start < end; start += kPiece) {
             const int64_t stop = std::min(end, start + kPiece);
-            pack(packed, grad, start, stop);
+            pack(packed, x, start, stop);
             scale(packed, stop - start);
-            unpack(grad, packed, start, stop);
+            unpack(x, packed, start, stop);
           }
         });
       });

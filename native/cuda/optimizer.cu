@@ -1,13 +1,14 @@
-// Optimizers over many tensors in one command: sgdStep, adamStep, gradNorm, scaleToNorm. The tensors are cut into chunks of fixed
-// size, a block each; a launch takes a table of tensors as its parameter, so that a model of many small tensors costs a few
-// launches and a captured graph needs no memory beside it. Every element is read and written once, in place. 16-bit parameters
-// compute in float and keep states in float32 or their own type. Formulas are PyTorch's.
+// Optimizers over many tensors in one command: the steps of kernels/optimizer_updates.h, gradNorm, scaleTensors. The tensors are cut
+// into chunks of fixed size, a block each; a launch takes a table of tensors as its parameter, so that a model of many small tensors
+// costs a few launches and a captured graph needs no memory beside it. Every element is read and written once, in place. 16-bit
+// parameters compute in float and keep states in float32 or their own type.
 #include <limits>
 
 #include "cuda/device/axes.cuh"
 #include "cuda/device/element.cuh"
 #include "cuda/device/reduce.cuh"
 #include "cuda/registry.h"
+#include "kernels/optimizer_updates.h"
 
 namespace hadal::cuda {
 namespace {
@@ -62,7 +63,7 @@ bool lie_alike(const TensorView& a, const TensorView& b) {
 }
 
 // --- Steps -------------------------------------------------------------------------------------------------------------
-// An update has kStates and step(g, p, states[kStates]), which changes p and the states. Lists: gradient, parameter, states.
+// Lists: gradient, parameter, states.
 
 template <class P, class S, class Update>
 struct StepElement {
@@ -84,7 +85,7 @@ struct StepElement {
       A state[kStates + 1];
 #pragma unroll
       for (int k = 0; k < kStates; ++k) state[k] = static_cast<A>(load_element(s[k].at[i]));
-      update.step(load_element(g.at[i]), value, state);
+      update(static_cast<A>(load_element(g.at[i])), value, state);
       p.at[i] = to_element<P>(value);
 #pragma unroll
       for (int k = 0; k < kStates; ++k) s[k].at[i] = to_element<S>(state[k]);
@@ -177,109 +178,43 @@ void step_of(CudaContext& ctx, const Command& cmd, const Update& update, DType p
   flush();
 }
 
-template <template <class> class UpdateOf, class Make>
-void step(CudaContext& ctx, const Command& cmd, Make&& make) {
+template <template <class, int> class UpdateOf, int kStates>
+void step(CudaContext& ctx, const Command& cmd) {
   const auto run = [&]<class P, class S>(DType param, DType state) {
     bool present = false;
     for (int i = 0; i < cmd.input_count && !present; ++i) present = cmd.input(i).dtype == param;
-    if (present) step_of<P, S>(ctx, cmd, make.template operator()<UpdateOf<Compute<P>>>(), param, state);
+    if (present) step_of<P, S>(ctx, cmd, UpdateOf<Compute<P>, kStates>(cmd), param, state);
   };
   run.template operator()<double, double>(DType::kFloat64, DType::kFloat64);
   run.template operator()<float, float>(DType::kFloat32, DType::kFloat32);
   run.template operator()<Float16, Float16>(DType::kFloat16, DType::kFloat16);
   run.template operator()<BFloat16, BFloat16>(DType::kBFloat16, DType::kBFloat16);
-  if constexpr (UpdateOf<float>::kStates > 0) {
+  if constexpr (kStates > 0) {
     run.template operator()<Float16, float>(DType::kFloat16, DType::kFloat32);
     run.template operator()<BFloat16, float>(DType::kBFloat16, DType::kFloat32);
   }
 }
 
-// Without momentum there are no states.
-template <class A, int kBuffers>
-struct SgdUpdate {
-  static constexpr int kStates = kBuffers;
-  A sign, decay, momentum, added, rate;
-  bool nesterov, is_first;
-
-  __device__ __forceinline__ void step(A g, A& p, A (&states)[kStates + 1]) const {
-    g *= sign;
-    if (decay != A(0)) g += p * decay;
-    if constexpr (kStates > 0) {
-      const A buffer = is_first ? g : states[0] * momentum + g * added;
-      states[0] = buffer;
-      g = nesterov ? g + buffer * momentum : buffer;
-    }
-    p -= g * rate;
-  }
-};
-template <class A>
-using PlainSgd = SgdUpdate<A, 0>;
-template <class A>
-using MomentumSgd = SgdUpdate<A, 1>;
-
 HADAL_CUDA_KERNEL(sgdStep) {
-  const auto make = [&]<class Update>() {
-    using A = decltype(Update::sign);
-    return Update{cmd.flag(5) ? A(-1) : A(1),
-                  static_cast<A>(cmd.attribute(3)),
-                  static_cast<A>(cmd.attribute(1)),
-                  static_cast<A>(1 - cmd.attribute(2)),
-                  static_cast<A>(cmd.attribute(0)),
-                  cmd.flag(4),
-                  cmd.flag(6)};
-  };
-  if (cmd.attribute(1) != 0) step<MomentumSgd>(ctx, cmd, make);
-  else step<PlainSgd>(ctx, cmd, make);
+  if (cmd.attribute(1) != 0) step<updates::Sgd, 1>(ctx, cmd);
+  else step<updates::Sgd, 0>(ctx, cmd);
 }
-
-// With amsgrad a third state holds the largest second moments.
-template <class A, int kMoments>
-struct AdamUpdate {
-  static constexpr int kStates = kMoments;
-  A sign, shrink, decay, first_weight, second_kept, second_weight, scale, rate, tiny;
-
-  __device__ __forceinline__ void step(A g, A& p, A (&states)[kStates + 1]) const {
-    p *= shrink;
-    g *= sign;
-    if (decay != A(0)) g += p * decay;
-    const A m = states[0] + (g - states[0]) * first_weight;
-    A v = states[1] * second_kept + g * g * second_weight;
-    states[0] = m;
-    states[1] = v;
-    if constexpr (kStates > 2) {
-      const A before = states[2];
-      v = v > before || v != v ? v : before;
-      states[2] = v;
-    }
-    p -= m * rate / (::sqrt(v) * scale + tiny);
-  }
-};
-template <class A>
-using Adam = AdamUpdate<A, 2>;
-template <class A>
-using AmsGrad = AdamUpdate<A, 3>;
-
 HADAL_CUDA_KERNEL(adamStep) {
-  const double learning_rate = cmd.attribute(0), beta1 = cmd.attribute(1), beta2 = cmd.attribute(2);
-  const double weight_decay = cmd.attribute(4), step_number = cmd.attribute(8);
-  const bool decoupled = cmd.flag(5);
-  const double first_correction = 1 - std::pow(beta1, step_number);
-  const double second_correction = 1 - std::pow(beta2, step_number);
-  const auto make = [&]<class Update>() {
-    using A = decltype(Update::sign);
-    return Update{cmd.flag(7) ? A(-1) : A(1),
-                  static_cast<A>(decoupled ? 1 - learning_rate * weight_decay : 1),
-                  static_cast<A>(decoupled ? 0 : weight_decay),
-                  static_cast<A>(1 - beta1),
-                  static_cast<A>(beta2),
-                  static_cast<A>(1 - beta2),
-                  static_cast<A>(1 / std::sqrt(second_correction)),
-                  static_cast<A>(learning_rate / first_correction),
-                  static_cast<A>(cmd.attribute(3))};
-  };
-  if (cmd.flag(6)) step<AmsGrad>(ctx, cmd, make);
-  else step<Adam>(ctx, cmd, make);
+  if (cmd.flag(8)) step<updates::Adam, 3>(ctx, cmd);
+  else step<updates::Adam, 2>(ctx, cmd);
 }
+HADAL_CUDA_KERNEL(adamaxStep) { step<updates::Adamax, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(adagradStep) { step<updates::Adagrad, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(adadeltaStep) { step<updates::Adadelta, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(rmsPropStep) {
+  const int means = cmd.flag(5) + (cmd.attribute(4) != 0);
+  if (means == 2) step<updates::RmsProp, 3>(ctx, cmd);
+  else if (means == 1) step<updates::RmsProp, 2>(ctx, cmd);
+  else step<updates::RmsProp, 1>(ctx, cmd);
+}
+HADAL_CUDA_KERNEL(lionStep) { step<updates::Lion, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(lerpTensors) { step<updates::Lerp, 0>(ctx, cmd); }
+HADAL_CUDA_KERNEL(clampTensors) { step<updates::Clamp, 0>(ctx, cmd); }
 
 // --- Norms -------------------------------------------------------------------------------------------------------------
 
@@ -386,21 +321,17 @@ HADAL_CUDA_KERNEL(gradNorm) {
   ctx.launch(cmd, norm_of_parts, 1, 1024, 0, parts, count, order, norm.data, norm.dtype == DType::kFloat64);
 }
 
-// min(1, maxNorm / (norm + 1e-6)); a NaN norm makes it NaN.
-struct NormScale {
-  const void* norm;
+struct Factor {
+  const void* value;
   bool is_double;
-  double max_norm;
 
-  __device__ double factor() const {
-    const double value = is_double ? *static_cast<const double*>(norm) : *static_cast<const float*>(norm);
-    const double factor = max_norm / (value + 1e-6);
-    return factor >= 1 ? 1 : factor;
+  __device__ double get() const {
+    return is_double ? *static_cast<const double*>(value) : *static_cast<const float*>(value);
   }
 };
 template <class T>
-__global__ void __launch_bounds__(kBlock) scale_chunks(TensorTable<1> table, NormScale scale) {
-  const double factor = scale.factor();
+__global__ void __launch_bounds__(kBlock) scale_chunks(TensorTable<1> table, Factor scale) {
+  const double factor = scale.get();
   if (factor == 1) return;
   const Compute<T> by = static_cast<Compute<T>>(factor);
   each_of_chunk<T>(table, [&]<int n>(Pack<T, n>& pack) {
@@ -411,18 +342,18 @@ __global__ void __launch_bounds__(kBlock) scale_chunks(TensorTable<1> table, Nor
   });
 }
 template <class T>
-__global__ void __launch_bounds__(kBlock) scale_strided(T* x, Axes<1> axes, NormScale scale) {
+__global__ void __launch_bounds__(kBlock) scale_strided(T* x, Axes<1> axes, Factor scale) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
-  const double factor = scale.factor();
+  const double factor = scale.get();
   if (i >= axes.count || factor == 1) return;
   int64_t at[1];
   axes.offsets(i, at);
   x[at[0]] = to_element<T>(load_element(x[at[0]]) * static_cast<Compute<T>>(factor));
 }
 
-HADAL_CUDA_KERNEL(scaleToNorm) {
-  const TensorView& norm = cmd.input(0);
-  const NormScale scale{norm.data, norm.dtype == DType::kFloat64, cmd.attribute(0)};
+HADAL_CUDA_KERNEL(scaleTensors) {
+  const TensorView& scalar = cmd.input(0);
+  const Factor scale{scalar.data, scalar.dtype == DType::kFloat64};
   each_tensor(
       cmd, cmd.output_count, [&](int i) -> const TensorView& { return cmd.output(i); },
       [&]<class T>(const TensorTable<1>& table) {

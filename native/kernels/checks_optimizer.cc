@@ -27,32 +27,35 @@ void require_lists(const Command& cmd, int lists) {
   }
 }
 
-void require_norm(const Command& cmd, const TensorView& norm) {
-  require_shape(norm.rank == 0, cmd, "the norm needs to be a scalar");
-  require_dtype(norm.dtype == DType::kFloat32 || norm.dtype == DType::kFloat64, cmd,
-                "the norm needs dtype float32 or float64");
+void require_scalar(const Command& cmd, const TensorView& view) {
+  require_shape(view.rank == 0, cmd, "needs a scalar");
+  require_dtype(view.dtype == DType::kFloat32 || view.dtype == DType::kFloat64, cmd,
+                "the scalar needs dtype float32 or float64");
 }
 
 }  // namespace
 
 void check_sgd_step(const Command& cmd) { require_lists(cmd, cmd.attribute(1) != 0 ? 2 : 1); }
 
-void check_adam_step(const Command& cmd) {
-  require_lists(cmd, cmd.flag(6) ? 4 : 3);
-  require(cmd.attribute(8) >= 1, cmd, ErrorCode::kIndex, "steps count from 1");
-}
+void check_adam_step(const Command& cmd) { require_lists(cmd, cmd.flag(8) ? 4 : 3); }
+
+void check_rms_prop_step(const Command& cmd) { require_lists(cmd, 2 + cmd.flag(5) + (cmd.attribute(4) != 0)); }
+
+void check_stateless_step(const Command& cmd) { require_lists(cmd, 1); }
+void check_one_state_step(const Command& cmd) { require_lists(cmd, 2); }
+void check_two_state_step(const Command& cmd) { require_lists(cmd, 3); }
 
 void check_grad_norm(const Command& cmd) {
   for (int i = 0; i < cmd.input_count; ++i)
     require_dtype(is_floating(cmd.input(i).dtype), cmd, "needs a floating dtype");
-  require_norm(cmd, cmd.output(0));
+  require_scalar(cmd, cmd.output(0));
   const double order = cmd.attribute(0);
   require(order == 1 || order == 2 || order == std::numeric_limits<double>::infinity(), cmd, ErrorCode::kIndex,
           "the order needs to be 1, 2 or infinity");
 }
 
-void check_scale_to_norm(const Command& cmd) {
-  require_norm(cmd, cmd.input(0));
+void check_scale_tensors(const Command& cmd) {
+  require_scalar(cmd, cmd.input(0));
   for (int i = 0; i < cmd.output_count; ++i) {
     require_dtype(is_floating(cmd.output(i).dtype), cmd, "needs a floating dtype");
   }

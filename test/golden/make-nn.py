@@ -1,6 +1,6 @@
-"""Makes nn.safetensors with PyTorch (pip install torch safetensors): inputs, weights, outputs and gradients of layers and losses, and the
-trajectories of optimizers. Names are `case/part`: `state.…` a state dict, `x…` an input, `y` the output, `g…` the gradient of Σ y·w with w = sin of the
-position, `after.…` a state dict afterwards. Read by test/nn and test/optim."""
+"""Makes nn.safetensors with PyTorch (pip install torch safetensors): inputs, weights, outputs and gradients of layers and losses. Names are
+`case/part`: `state.…` a state dict, `x…` an input, `y` the output, `g…` the gradient of Σ y·w with w = sin of the position, `after.…` a state
+dict afterwards. Read by test/nn."""
 
 from pathlib import Path
 
@@ -86,51 +86,5 @@ loss(
     "bce-weights", lambda x: F.binary_cross_entropy_with_logits(x, truth, weight, pos_weight=2 * weight),
     torch.randn(3, 4), target=truth, weight=weight, posWeight=2 * weight,
 )
-
-# Optimizers: 50 steps on Σ (a·p)² / 2 + Σ sin p over two parameters, in float64; parameters after steps 1, 10 and 50.
-matrix = torch.randn(3, 4, dtype=torch.float64)
-starts = [torch.randn(4, 3, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
-found["optim/a"] = matrix
-for i, start in enumerate(starts):
-    found[f"optim/p{i}"] = start.clone()
-
-
-def trajectory(case, make):
-    p, q = (nn.Parameter(start.clone()) for start in starts)
-    optimizer = make([p, q])
-    for step in range(1, 51):
-        optimizer.zero_grad()
-        (0.5 * (matrix @ p).square().sum() + q.square().sum() + torch.sin(3 * q).sum()).backward()
-        optimizer.step()
-        if step in (1, 10, 50):
-            found[f"optim/{case}/{step}.p0"] = p.detach().clone()
-            found[f"optim/{case}/{step}.p1"] = q.detach().clone()
-
-
-optim = torch.optim
-trajectory("sgd", lambda p: optim.SGD(p, lr=0.01))
-trajectory("sgd-decay", lambda p: optim.SGD(p, lr=0.01, weight_decay=0.1, maximize=False))
-trajectory("sgd-momentum", lambda p: optim.SGD(p, lr=0.01, momentum=0.9, dampening=0.3, weight_decay=0.1))
-trajectory("sgd-nesterov", lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True))
-trajectory("sgd-maximize", lambda p: optim.SGD(p, lr=0.001, momentum=0.5, maximize=True))
-trajectory("adam", lambda p: optim.Adam(p, lr=0.02))
-trajectory("adam-decay", lambda p: optim.Adam(p, lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1))
-trajectory("adam-amsgrad", lambda p: optim.Adam(p, lr=0.1, amsgrad=True))
-trajectory("adamw", lambda p: optim.AdamW(p, lr=0.02))
-trajectory("adamw-amsgrad", lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.2, amsgrad=True, betas=(0.5, 0.9)))
-trajectory("adamw-maximize", lambda p: optim.AdamW(p, lr=0.01, maximize=True))
-trajectory(
-    "groups",
-    lambda p: optim.SGD([{"params": [p[0]], "lr": 0.002, "weight_decay": 0.5}, {"params": [p[1]]}], lr=0.01, momentum=0.9),
-)
-
-# Clipping: two gradients, their norms of three orders, and the gradients clipped to 1.
-g0, g1 = torch.randn(3, 4), torch.randn(5)
-put("clip", x0=g0, x1=g1)
-for order in [1.0, 2.0, float("inf")]:
-    p = [nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(5))]
-    p[0].grad, p[1].grad = g0.clone(), g1.clone()
-    norm = nn.utils.clip_grad_norm_(p, 1.0, order)
-    put(f"clip-{order:g}", y=norm, g0=p[0].grad, g1=p[1].grad)
 
 save_file(found, Path(__file__).parent / "nn.safetensors")
