@@ -7,7 +7,17 @@ import { toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
-import { checkTensor, defineOp, describe, floats, installMethods, numbers, run, type NativeOp } from './define';
+import {
+  checkTensor,
+  defineOp,
+  describe,
+  floats,
+  installMethods,
+  numbers,
+  run,
+  withGradient,
+  type NativeOp,
+} from './define';
 import { fitted, floating, ofInput, unary } from './pointwise-run';
 import { where } from './pointwise-compare';
 
@@ -184,7 +194,7 @@ export function softsign(x: AnyTensor): AnyTensor {
 export function hardsigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
 export function hardsigmoid(x: AnyTensor): AnyTensor {
   checkTensor('hardsigmoid', x);
-  return x.add(3).clamp(0, 6).div(6);
+  return hardtanh(x.add(3), 0, 6).div(6);
 }
 
 // -------------------------------------------------------------------------------------------------------------------- relus
@@ -245,7 +255,8 @@ export function prelu(x: AnyTensor, weight: AnyTensor): AnyTensor {
     });
   }
   const slope = weight.reshape(x.shape.map((_, axis) => (axis === 1 ? weight.size : 1)));
-  return where(x.greater(0), x, x.mul(slope));
+  const positive = x.greater(0);
+  return where(positive, x, where(positive, 0, x).mul(slope));
 }
 
 const eluOp = activation('elu', eluBackwardOp, 'input');
@@ -288,7 +299,7 @@ export function celu(x: AnyTensor, alpha = 1): AnyTensor {
   checkTensor('celu', x);
   checkNumber('celu', 'alpha', alpha);
   if (alpha === 0) throw new ArgumentError('celu: alpha: got 0, expected another number');
-  return alpha === 1 ? elu(x) : elu(x.div(alpha)).mul(alpha);
+  return alpha === 1 ? elu(x) : where(x.greater(0), x, elu(x.div(alpha)).mul(alpha));
 }
 
 const geluOp = activation('gelu', geluBackwardOp, 'input');
@@ -381,16 +392,39 @@ export function clamp(x: AnyTensor, min?: Operand, max?: Operand): AnyTensor {
     const raised = min === undefined ? x : x.maximum(fitted('clamp', x, min));
     return max === undefined ? raised : raised.minimum(fitted('clamp', x, max));
   }
-  return clampTo('clamp', x, min ?? -Infinity, max ?? Infinity);
+  return clampTo('clamp', clampOp, x, min ?? -Infinity, max ?? Infinity);
 }
 
-function clampTo(name: string, x: AnyTensor, min: number, max: number): AnyTensor {
+function clampTo(name: string, op: Attributed, x: AnyTensor, min: number, max: number): AnyTensor {
   checkTensor(name, x);
   if (typeof min !== 'number' || typeof max !== 'number') {
     throw new ArgumentError(`${name}: bounds: got ${describe(min)} and ${describe(max)}, expected numbers`);
   }
   const whole = (bound: number): boolean => Number.isInteger(bound) || Math.abs(bound) === Infinity;
-  return unary(clampOp, whole(min) && whole(max) ? x : x.cast(toFloat(x.dtype)), [min, max]);
+  return unary(op, whole(min) && whole(max) ? x : x.cast(toFloat(x.dtype)), [min, max]);
+}
+
+/** clamp with no slope at the bounds themselves, where clamp has one. */
+const hardtanhOp: Attributed = withGradient<readonly number[]>(
+  clampOp,
+  (g, node) => {
+    const [min, max] = node.context as [number, number];
+    return [backward(clampBackwardOp, g, node.input(0), [beyond(min, 1, g.dtype), beyond(max, -1, g.dtype)])];
+  },
+  clampOp.saves,
+);
+
+/** The number next to a bound, above or below it, of the kind that kernels compare in. */
+function beyond(bound: number, direction: 1 | -1, dtype: DType): number {
+  const values = dtype === 'float64' ? new Float64Array([bound]) : new Float32Array([bound]);
+  const bits = dtype === 'float64' ? new BigInt64Array(values.buffer) : new Int32Array(values.buffer);
+  if (values[0] === 0) return direction * (dtype === 'float64' ? 2 ** -1074 : 2 ** -149);
+  if (Number.isFinite(bound)) {
+    const step = bound > 0 === direction > 0 ? 1 : -1;
+    if (bits instanceof BigInt64Array) bits[0]! += BigInt(step);
+    else bits[0]! += step;
+  }
+  return values[0]!;
 }
 
 /**
@@ -404,7 +438,7 @@ export function hardtanh<S extends Shape, D extends DType>(
   min = -1,
   max = 1,
 ): Tensor<S, PromoteNumber<D, number>> {
-  return clampTo('hardtanh', x, min, max) as Tensor<S, PromoteNumber<D, number>>;
+  return clampTo('hardtanh', hardtanhOp, x, min, max) as Tensor<S, PromoteNumber<D, number>>;
 }
 
 /**
