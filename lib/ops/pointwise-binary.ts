@@ -90,10 +90,15 @@ const divOp = defineOp('div', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const b = node.operand(1)!;
-    const ga = g.div(b);
     return [
-      node.needs(0) ? ga.sumTo(node.shape(0)) : undefined,
-      node.needs(1) ? ga.mul(node.operand(0)!).div(b).neg().sumTo(node.shape(1)) : undefined,
+      node.needs(0) ? g.div(b).sumTo(node.shape(0)) : undefined,
+      // a/b first: g/b may overflow where it does not.
+      node.needs(1)
+        ? g
+            .mul((div(node.operand(0)!, b) as AnyTensor).div(b))
+            .neg()
+            .sumTo(node.shape(1))
+        : undefined,
     ];
   },
 });
@@ -199,9 +204,9 @@ const powOp = defineOp('pow', {
 
 /** `g · b · a^(b - 1)`, and 0 for b = 0 whatever a is. */
 function powBase(g: AnyTensor, a: AnyTensor, b: Operand): AnyTensor {
-  if (typeof b !== 'number') return where(b.equalTo(0), 0, g.mul(b).mul(a.pow(b.sub(1))));
+  if (typeof b !== 'number') return where(b.equalTo(0), 0, a.pow(b.sub(1)).mul(b).mul(g));
   if (b === 0) return zerosLike(g);
-  return g.mul(b === 2 ? a : a.pow(b - 1)).mul(b);
+  return (b === 2 ? a : a.pow(b - 1)).mul(b).mul(g);
 }
 
 /** `g · a^b · ln a`, and 0 where that is 0 · -inf. */
@@ -238,7 +243,9 @@ const atan2Op = defineOp('atan2', {
     const a = node.operand(0)!;
     const b = node.operand(1)!;
     const square = (x: Operand): Operand => (typeof x === 'number' ? x * x : x.square());
-    const scaled = g.div(add(square(a), square(b)));
+    const squares = add(square(a), square(b)) as AnyTensor;
+    // 0 at the origin, as in PyTorch.
+    const scaled = where(squares.equalTo(0), 0, g.div(squares));
     return [
       node.needs(0) ? scaled.mul(b).sumTo(node.shape(0)) : undefined,
       node.needs(1) ? scaled.mul(a).neg().sumTo(node.shape(1)) : undefined,
@@ -262,11 +269,13 @@ const hypotOp = defineOp('hypot', {
   pointwise: true,
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
-    const scaled = g.div(node.output());
-    return [
-      node.needs(0) ? scaled.mul(node.operand(0)!).sumTo(node.shape(0)) : undefined,
-      node.needs(1) ? scaled.mul(node.operand(1)!).sumTo(node.shape(1)) : undefined,
-    ];
+    const y = node.output();
+    // 0 at the origin, as in PyTorch.
+    const part = (i: 0 | 1): AnyTensor =>
+      where(y.equalTo(0), 0, div(node.operand(i)!, y))
+        .mul(g)
+        .sumTo(node.shape(i));
+    return [node.needs(0) ? part(0) : undefined, node.needs(1) ? part(1) : undefined];
   },
 });
 

@@ -107,7 +107,7 @@ export function log<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S
   return floating(logOp, x);
 }
 
-const log2Op = ofInput('log2', (g, x) => g.div(x).mul(1 / ln2));
+const log2Op = ofInput('log2', (g, x) => g.div(x.mul(ln2)));
 
 /**
  * The logarithm to base 2. Integers and bool become float32.
@@ -119,7 +119,7 @@ export function log2<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(log2Op, x);
 }
 
-const log10Op = ofInput('log10', (g, x) => g.div(x).mul(1 / ln10));
+const log10Op = ofInput('log10', (g, x) => g.div(x.mul(ln10)));
 
 /**
  * The logarithm to base 10. Integers and bool become float32.
