@@ -917,8 +917,8 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
       c[n + 3] = 0;
     }
     const double cotangent = 1 / ::tan(3.1415926535897931 * (x - ::rint(x)));
-    double power = 0;
-    for (int i = order + 1; i >= 0; --i) power = power * cotangent + c[i];
+    double power = c[order + 1];
+    for (int i = order; i >= 0; --i) power = power * cotangent + c[i];
     return -sign * polygamma_scalar(order, 1 - x) - 3.1415926535897931 * power;
   }
   const double s = order + 1;
