@@ -281,7 +281,8 @@ export function gaussianNllLoss(
   checkPrediction('gaussianNllLoss', input, target);
   checkTensor('gaussianNllLoss', variance, 'variance');
   const { full = false, epsilon = 1e-6, reduction } = options;
-  const v: AnyTensor = variance.clamp(epsilon);
+  // The gradient passes the bound, as in PyTorch, so that training can leave it.
+  const v = where(variance.less(epsilon), variance.sub(variance.detach()).add(epsilon), variance) as AnyTensor;
   const terms = v.log().add(input.sub(target).square().div(v)).mul(0.5);
   return reduceLoss('gaussianNllLoss', full ? terms.add(0.5 * Math.log(2 * Math.PI)) : terms, reduction);
 }
