@@ -44,9 +44,12 @@ const tolerances: Partial<Record<DType, Tolerance>> = {
 };
 const exact: Tolerance = { rtol: 0, atol: 0 };
 
-/** The tolerance for a result of `dtype`. */
+/** The tolerance for a result of `dtype`, by DESIGN.md. */
+export const designTolerance = (dtype: DType): Tolerance => tolerances[dtype] ?? exact;
+
+/** The tolerance for a result of `dtype` of a sample. */
 export const toleranceOf = (sample: Sample, dtype: DType): Tolerance =>
-  sample.tolerance?.[dtype] ?? tolerances[dtype] ?? exact;
+  sample.tolerance?.[dtype] ?? designTolerance(dtype);
 
 /** Numbers that look random and are the same at every run. */
 export class Draw {
@@ -170,7 +173,8 @@ export function expectClose(got: Plain, expected: Plain, { rtol, atol }: Toleran
   }
   got.values.forEach((value, i) => {
     const want = expected.values[i]!;
-    if (Object.is(value, want) || value === want || Math.abs(value - want) <= atol + rtol * Math.abs(want)) return;
+    if (Object.is(value, want) || value === want) return;
+    if (Number.isFinite(want) && Math.abs(value - want) <= atol + rtol * Math.abs(want)) return;
     const at = unravel(i, got.shape).join(', ');
     throw new Error(`${what}: at [${at}]: got ${value}, expected ${want} (rtol ${rtol}, atol ${atol})`);
   });

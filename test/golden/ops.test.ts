@@ -1,0 +1,41 @@
+// Golden values of ops from PyTorch, forward and gradients; ops/make.py made them.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { expectTiny, readFamily, replay, type Case, type ReplayOptions } from './replay';
+
+/** Ops that choose between their argument and 0, which may be either zero, or that underflow. */
+const anyZero = new Set(['relu6', 'softshrink', 'gelu']);
+/** Ops that are composed of others. */
+const composed =
+  /^(logSumExp|prod|norm|convTranspose.d|fold|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;
+/** What differs from family to family. */
+const options: Record<string, (item: Case) => ReplayOptions> = {
+  pointwise: ({ op }) => ({ inspect: (got, expected, dtype) => expectTiny(got, expected, dtype, !anyZero.has(op)) }),
+  // Rounding errors grow with the condition of a matrix.
+  linalg: () => ({ looser: { float32: { rtol: 3e-5, atol: 3e-5 } } }),
+};
+
+const families = readdirSync(join(__dirname, 'ops'))
+  .filter((name) => name.endsWith('.json'))
+  .map((name) => name.slice(0, -'.json'.length));
+const counts = new Map<string, number>();
+
+test.each(families)('%s', async (name) => {
+  const family = await readFamily(name);
+  const failures: string[] = [];
+  for (const [i, item] of family.cases.entries()) {
+    try {
+      await replay(family, item, { isComposed: composed.test(item.op), ...options[name]?.(item) });
+    } catch (error) {
+      failures.push(`case ${i}: ${item.op}(${JSON.stringify(item.args)}): ${(error as Error).message}`);
+    }
+  }
+  counts.set(name, family.cases.length);
+  expect(failures).toEqual([]);
+});
+
+afterAll(() => {
+  const total = [...counts.values()].reduce((sum, n) => sum + n, 0);
+  process.stdout.write(`golden: ${total} cases: ${[...counts].map(([name, n]) => `${name} ${n}`).join(', ')}\n`);
+});

@@ -1,0 +1,62 @@
+"""Products of matrices, factors, and what follows from them."""
+
+import torch
+
+from recorder import FLOATS, Family, Fixed
+
+
+def cases():
+    f = Family("linalg")
+    for dtype in [*FLOATS, torch.int64, torch.int32]:
+        for a, b in [
+            ([3, 4], [4, 2]), ([4], [4]), ([3, 4], [4]), ([4], [4, 3]), ([2, 3, 4], [2, 4, 5]), ([2, 3, 4], [4, 5]), ([3, 4], [2, 4, 5]),
+            ([2, 1, 3, 4], [3, 4, 2]), ([2, 3, 4], [4]), ([4], [2, 4, 3]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([1, 1], [1, 1]), ([17, 33], [33, 5]),
+        ]:  # fmt: skip
+            f.case("matmul", f.uniform(dtype, a, -2, 2), f.uniform(dtype, b, -2, 2))
+    for dtype in FLOATS[:2]:
+
+        def matrix(*shape):
+            return f.uniform(dtype, list(shape))
+
+        def regular(*shape):
+            return matrix(*shape) + 3 * torch.eye(shape[-1], dtype=dtype)
+
+        def definite(*shape):
+            x = regular(*shape)
+            return x @ x.mT / shape[-1] + 0.5 * torch.eye(shape[-1], dtype=dtype)
+
+        for batch in [[], [2], [2, 1]]:
+            for n in [1, 3, 4]:
+                square = [*batch, n, n]
+                f.case("cholesky", definite(*square))
+                f.case("cholesky", definite(*square), upper=True)
+                for op in ["inv", "det", "slogdet"]:
+                    f.case(op, regular(*square))
+                f.case("eigh", definite(*square))
+                f.case("eigvalsh", definite(*square))
+                f.case("solve", regular(*square), matrix(*batch, n, 2))
+                for exponent in [0, 1, 2, 3, 5, -1, -2]:
+                    x = regular(*square) / 3
+                    f.case("matrixPower", Fixed(x) if exponent == 0 else x, exponent)  # hadal's identity has no gradient
+            f.case("triangularSolve", regular(*batch, 3, 3).tril(), matrix(*batch, 3, 2))
+            f.case("triangularSolve", regular(*batch, 3, 3).triu(), matrix(*batch, 3, 2), upper=True)
+            f.case("triangularSolve", regular(*batch, 3, 3).triu(), matrix(*batch, 3, 2), upper=True, transpose=True)
+            f.case("triangularSolve", regular(*batch, 3, 3).tril(), matrix(*batch, 2, 3), left=False)
+            f.case("triangularSolve", matrix(*batch, 3, 3).tril(), matrix(*batch, 3, 2), unitriangular=True)
+            for m, n in [(3, 3), (4, 2), (2, 4)]:
+                f.case("qr", matrix(*batch, m, n))
+                if m <= n:
+                    f.case("qr", matrix(*batch, m, n), mode="complete")
+                f.case("svd", matrix(*batch, m, n), fullMatrices=False)
+                f.case("svdvals", matrix(*batch, m, n))
+                f.case("pinv", matrix(*batch, m, n))
+                f.case("lstsq", matrix(*batch, m, n), matrix(*batch, m, 2))
+                low = matrix(*batch, m, 1) @ matrix(*batch, 1, n)
+                f.case("matrixRank", low)
+                f.case("matrixRank", matrix(*batch, m, n))
+                f.case("pinv", low, tolerance=1e-3)
+        f.case("solve", regular(3, 3), matrix(3))
+        f.case("solve", regular(2, 3, 3), matrix(3, 2))
+        f.case("inv", regular(2, 0, 0))
+        f.case("det", Fixed(torch.tensor([[1.0, 2], [2, 4]], dtype=dtype)))  # PyTorch's gradient is 0, not the adjugate
+    return f
