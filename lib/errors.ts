@@ -55,6 +55,13 @@ export class OutOfMemoryError extends HadalError {
   }
 }
 
+/** Something in a compiled step that a replay cannot repeat. */
+export class CompileError extends HadalError {
+  constructor(message: string, fields?: ErrorFields) {
+    super(message, fields, 'COMPILE');
+  }
+}
+
 /** An index outside the axis it points into. Indices live on the device, so it is raised at the next read. */
 export class IndexError extends HadalError {
   constructor(message: string, fields?: ErrorFields) {

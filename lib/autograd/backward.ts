@@ -5,7 +5,7 @@
 import { AutogradError, ShapeError } from '../errors';
 import { closeScope, detachFromScopes, openScope, promote, type Scope } from '../runtime/storage';
 import { sizes, type DType } from '../tensor/dtype';
-import { recording, type Edge, type Node } from '../tensor/node';
+import { gradientChanges, recording, type Edge, type Node } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -175,6 +175,7 @@ function owned(gradient: AnyTensor, flight: Flight): AnyTensor {
 
 /** Adds an arrived gradient to a leaf's `grad`. */
 function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
+  gradientChanges(edge, true);
   const { grad } = edge;
   if (flight.scope === undefined) {
     edge.grad = grad === undefined ? gradient : grad.add(gradient);
@@ -244,6 +245,7 @@ export function backward(output: AnyTensor, options: BackwardOptions = {}): void
 /** Forgets a parameter's gradient; frees it at once if nobody has seen it. */
 export function clearGradient(parameter: AnyTensor): void {
   const { edge } = parameter;
+  if (edge !== undefined) gradientChanges(edge, false);
   if (edge?.grad === undefined) return;
   if (!edge.gradSeen) edge.grad.storage.release('by zeroGrad()');
   edge.grad = undefined;

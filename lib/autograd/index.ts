@@ -1,5 +1,6 @@
 /** Differentiation. */
 export { backward, type BackwardOptions } from './backward';
+export { compile, type Compiled } from './compile';
 export * from './custom-function';
 export { gradcheck, type GradcheckOptions } from './gradcheck';
 export * from './modes';

@@ -11,8 +11,22 @@ export interface NativeAddon {
   bindWords(buffer: ArrayBuffer): void;
   /** Checks the record in the words and hands it to its device's stream. */
   submit(): void;
-  /** The same; the collection of `owner` frees the record's first output. */
-  submitTracked(owner: object): void;
+
+  /**
+   * Decodes records that follow each other, in which no output is fresh and a slot is the number of a binding, of at least `bindingBytes` bytes, or
+   * after those of a place (offset and size in bytes) in the arena, the last binding. Every run gives the attributes of `liveRecords` anew.
+   */
+  createProgram(
+    records: Float64Array,
+    bindingBytes: Float64Array,
+    places: Float64Array,
+    liveRecords: Uint32Array,
+  ): NativeProgram;
+  /**
+   * Runs a program with what the words hold: slot and generation of each binding; seedLow, seedHigh and offset of a random stream; the live
+   * attributes.
+   */
+  replay(program: NativeProgram, device: number): void;
 
   /** Allocates a storage; its slot and generation are left in words 0 and 1. */
   allocate(device: number, bytes: number): void;
@@ -44,6 +58,11 @@ export interface NativeAddon {
   threadCount(): number;
   /** What CUDA devices there are; when there are none, `remedy` says why. */
   cudaDevices(): { readonly devices: readonly string[]; readonly remedy: string };
+}
+
+/** A program that the addon holds. */
+export interface NativeProgram {
+  readonly nominal: unique symbol;
 }
 
 export interface NativeMemory {

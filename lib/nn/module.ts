@@ -4,6 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import type { Device } from '../runtime/device';
+import { guard, tape } from '../runtime/tape';
 import { isDType, isFloat, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -46,10 +47,17 @@ export interface LoadResult {
 }
 
 export abstract class Module {
-  /** Whether layers such as dropout and batch norm behave as in training; see {@link train} and {@link eval}. */
-  training = true;
+  #training = true;
   /** Once there is one, `forward` is a field of the instance that calls them. */
   #hooks: Set<{ readonly hook: ForwardHook }> | undefined;
+
+  /** Whether layers such as dropout and batch norm behave as in training; see {@link train} and {@link eval}. */
+  get training(): boolean {
+    return tape === undefined ? this.#training : guard(() => this.#training);
+  }
+  set training(value: boolean) {
+    this.#training = value;
+  }
 
   /** What the module computes. Implementations narrow the types. */
   abstract forward(...inputs: never[]): unknown;

@@ -3,6 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { deviceNumber, type Device } from '../runtime/device';
 import { callNative, native } from '../runtime/native';
 import { allocateStorage } from '../runtime/storage';
+import { refuseInTrace } from '../runtime/tape';
 import { shown } from '../tensor/describe';
 import { bytesOf, isDType, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
@@ -61,6 +62,7 @@ export function to(x: AnyTensor, target: Device | DType): AnyTensor {
   if (isDType(target)) return cast(x, target) as AnyTensor;
   const device = deviceNumber('to', target);
   if (device === x.storage.device) return x;
+  refuseInTrace('to', 'moves a tensor between devices');
   const source = contiguous(x.detach());
   const bytes = x.size * bytesOf(x.dtype);
   const storage = allocateStorage(device, bytes, 'to');

@@ -1,8 +1,7 @@
 /** Tensors out of nothing and out of data: filled, counted, and from arrays. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { deviceNumber, getDefaultDevice, type Device } from '../runtime/device';
-import { callNative, native } from '../runtime/native';
-import { allocateStorage } from '../runtime/storage';
+import { allocateStorage, writeStorage } from '../runtime/storage';
 import { shown } from '../tensor/describe';
 import {
   arrays,
@@ -339,7 +338,7 @@ function spaced(
       Float64Array.from({ length }, (_, i) => image(at(first + i))),
       op,
     );
-    callNative(() => native.write(storage.slot, storage.generation, first * sizes[dtype], bytes), op);
+    writeStorage(storage, first * sizes[dtype], bytes, op);
   }
   return finish(contiguousTensor(storage, dtype, [count]), requiresGrad);
 }
@@ -573,7 +572,7 @@ function upload(
 
 function uploadBytes(op: string, bytes: ArrayBufferView, dtype: DType, shape: Shape, device: number): AnyTensor {
   const storage = allocateStorage(device, bytes.byteLength, op);
-  if (bytes.byteLength > 0) callNative(() => native.write(storage.slot, storage.generation, 0, bytes), op);
+  if (bytes.byteLength > 0) writeStorage(storage, 0, bytes, op);
   return contiguousTensor(storage, dtype, shape);
 }
 

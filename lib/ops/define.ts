@@ -18,6 +18,7 @@ import {
   submitRecord,
 } from '../runtime/recorder';
 import { Storage } from '../runtime/storage';
+import { tape, type LiveAttributes } from '../runtime/tape';
 import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
@@ -192,14 +193,15 @@ export function runMany<Context>(
 }
 
 /**
- * Runs an op that writes into existing tensors, and bumps their versions. It is not recorded: a tensor that the graph depends on must not be
+ * Runs an op that writes into existing tensors, and bumps their versions. Attributes that differ from run to run come from a function, which a
+ * compiled step calls again at each replay. It is not recorded: a tensor that the graph depends on must not be
  * written to, except under noGrad.
  */
 export function runInto<Context>(
   op: NativeOp<Context>,
   inputs: readonly Argument[],
   outputs: readonly AnyTensor[],
-  attributes: readonly number[] = noAttributes,
+  attributes: readonly number[] | LiveAttributes = noAttributes,
 ): void {
   for (let i = 0; i < outputs.length; i++) {
     if (recording.enabled && outputs[i]!.edge !== undefined) {
@@ -210,12 +212,14 @@ export function runInto<Context>(
     }
   }
   const device = deviceOf(op, outputs);
-  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
+  const values = typeof attributes === 'function' ? attributes() : attributes;
+  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, values.length);
   const first = outputs[0]!;
   encodeInputs(op, inputs, first.shape, first.dtype);
   for (let i = 0; i < outputs.length; i++) recordTensor(outputs[i]!);
-  for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
+  for (let i = 0; i < values.length; i++) recordAttribute(values[i]!);
   submitRecord();
+  if (typeof attributes === 'function') tape?.live(attributes);
   for (let i = 0; i < outputs.length; i++) outputs[i]!.storage.version++;
 }
 

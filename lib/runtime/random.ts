@@ -69,7 +69,12 @@ export function setRandomState(state: RandomState): void {
  * Takes what `elements` elements draw from the stream, at one word each or two (native/runtime/philox.h says which ops need two).
  */
 export function nextRandom(elements: number, wordsPerElement: 1 | 2 = 1): RandomStream {
+  return nextRandomBlocks(Math.ceil((elements * wordsPerElement) / 4));
+}
+
+/** Takes `blocks` of four words each from the stream. */
+export function nextRandomBlocks(blocks: number): RandomStream {
   const stream: RandomStream = [low, high, offset];
-  offset += Math.ceil((elements * wordsPerElement) / 4);
+  offset += blocks;
   return stream;
 }

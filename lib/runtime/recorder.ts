@@ -4,6 +4,7 @@
  */
 import { native, recover, words } from './native';
 import { adopt, disposedError, type Storage } from './storage';
+import { tape } from './tape';
 
 /** What the recorder needs of a tensor. */
 export interface RecordedTensor {
@@ -36,6 +37,7 @@ export function beginRecord(
   attributes: number,
 ): void {
   name = opName;
+  tape?.begin();
   buffer[0] = opcode;
   buffer[1] = device;
   buffer[2] = inputs;
@@ -72,6 +74,7 @@ export function recordBroadcast(tensor: RecordedTensor, shape: readonly number[]
 
 /** Writes the words before a tensor's shape; answers where the shape goes. */
 function recordStorage(tensor: RecordedTensor, kind: number, rank: number): number {
+  tape?.refer(tensor.storage);
   const word = at;
   buffer[word] = kind + 16 * tensor.dtypeCode + 256 * rank;
   buffer[word + 1] = tensor.storage.slot;
@@ -119,11 +122,13 @@ export function submitRecord(): void {
   } catch (error) {
     recover(error, submitAgain, name);
   }
+  tape?.take(name, buffer, at);
 }
 
 /** Fills in the storage of a fresh output and gives it to the current scope or the garbage collector. */
 export function claimOutput(storage: Storage, position: number): void {
   storage.slot = buffer[position + 1]!;
   storage.generation = buffer[position + 2]!;
+  tape?.claim(storage, position);
   adopt(storage);
 }

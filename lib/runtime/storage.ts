@@ -4,6 +4,7 @@
  */
 import { DisposedError } from '../errors';
 import { callNative, native, words } from './native';
+import { tape } from './tape';
 
 /** A block of device memory, shared by every view into it. */
 export class Storage {
@@ -96,8 +97,15 @@ export function allocateStorage(device: number, bytes: number, madeBy: string): 
   callNative(() => native.allocate(device, bytes), madeBy);
   storage.slot = words[0]!;
   storage.generation = words[1]!;
+  tape?.allocated(storage);
   adopt(storage);
   return storage;
+}
+
+/** Copies bytes from the host into a storage, `offset` bytes after its start. */
+export function writeStorage(storage: Storage, offset: number, bytes: ArrayBufferView, op: string): void {
+  callNative(() => native.write(storage.slot, storage.generation, offset, bytes), op);
+  tape?.uploaded(storage, offset, bytes);
 }
 
 /** The error for an op that was given a released tensor. */

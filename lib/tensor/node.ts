@@ -130,5 +130,21 @@ export class Node<Context = unknown> {
   }
 }
 
+/** The gradients of leaves before a traced step first changed them. */
+export interface GradientBefore {
+  readonly grad: AnyTensor | undefined;
+  /** Whether it was added to, not replaced. */
+  readonly used: boolean;
+}
+
+/** While a step is traced: the leaves whose gradient it changed. Set by lib/autograd/compile.ts. */
+export const traced: { gradients: Map<Edge, GradientBefore> | undefined } = { gradients: undefined };
+
+/** To be called before the gradient of a leaf changes; `used` says whether it is added to. */
+export function gradientChanges(edge: Edge, used: boolean): void {
+  const { gradients } = traced;
+  if (gradients?.has(edge) === false) gradients.set(edge, { grad: edge.grad, used });
+}
+
 /** Whether ops record themselves; changed by lib/autograd/modes.ts. */
 export const recording = { enabled: true, anomaly: false };

@@ -18,6 +18,7 @@ export function scope<T>(f: () => T): T {
   try {
     result = f();
     if (result instanceof Promise) {
+      result.catch(() => undefined); // what becomes of it no longer matters
       throw new ArgumentError('scope: f: got an async function, expected one that returns when it is done');
     }
     keepResults(result, opened, 0);

@@ -7,9 +7,10 @@ import { native, translated } from '../runtime/native';
 import type { Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
+import { refuseInTrace } from '../runtime/tape';
 import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
-import { Edge, type GradientHook } from './node';
+import { Edge, gradientChanges, type GradientHook } from './node';
 import type { Shape } from './shape-types';
 import { contiguousStrides, sizeOf } from './shapes';
 
@@ -74,6 +75,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
   }
   set grad(value: Tensor<S, D> | undefined) {
     const edge = this.edge ?? (this.requiresGrad_().edge as Edge);
+    gradientChanges(edge, false);
     edge.grad = value;
     edge.gradSeen = value !== undefined;
   }
@@ -185,6 +187,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
 
   private readable(op: string): AnyTensor {
     if (this.storage.released !== undefined) throw disposedError(op, this.storage, this.shape);
+    refuseInTrace(op, 'reads what a tensor holds');
     return this.isContiguous ? this : compacted.copy(this.detach());
   }
 }

@@ -2,6 +2,9 @@
 // same list as types. A failure is thrown as a JS error with the ErrorCode in `nativeCode`; lib/runtime turns it into a class.
 #include <napi.h>
 
+#include <algorithm>
+#include <span>
+
 #include "binding/decode.h"
 #include "binding/environment.h"
 #include "runtime/cpu_levels.h"
@@ -51,8 +54,14 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
   }
 }
 
-// submit(): runs the record in the buffer. submitTracked(owner): the same, and `owner` owns the first output.
-// These two are the hot path, so they use Node-API directly.
+// Waits for the stream and throws what it kept.
+void synchronize_with(Environment& environment, Backend& backend) {
+  backend.synchronize();
+  environment.throw_stream_error(backend);
+}
+
+// submit(): runs the record in the buffer.
+// This and track() are the hot path, so they use Node-API directly.
 napi_value submit(napi_env env, napi_callback_info info) {
   void* data;
   napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
@@ -60,14 +69,55 @@ napi_value submit(napi_env env, napi_callback_info info) {
   try {
     decode_and_submit(environment);
     if (environment.synchronous()) {
-      Backend& backend = environment.backend(static_cast<int>(environment.words()[1]));
-      backend.synchronize();
-      environment.throw_stream_error(backend);
+      synchronize_with(environment, environment.backend(static_cast<int>(environment.words()[1])));
     }
   } catch (const Error& error) {
     throw_to_js(env, error);
   }
   return nullptr;
+}
+
+// createProgram(records: Float64Array, bindingBytes: Float64Array, places: Float64Array, liveRecords: Uint32Array): what replay() takes.
+// `places` are pairs of an offset and a size.
+Napi::Value create_program(const Napi::CallbackInfo& info) {
+  const auto numbers = [&](size_t i) {
+    auto array = info[i].As<Napi::Float64Array>();
+    return std::span(array.Data(), array.ElementLength());
+  };
+  const std::span<double> places = numbers(2);
+  auto live = info[3].As<Napi::Uint32Array>();
+  auto program = std::make_unique<std::shared_ptr<Program>>(decode_program(
+      environment_of(info), numbers(0), numbers(1), {reinterpret_cast<const Place*>(places.data()), places.size() / 2},
+      {live.Data(), live.ElementLength()}));
+  return Napi::External<std::shared_ptr<Program>>::New(
+      info.Env(), program.release(), [](Napi::Env, std::shared_ptr<Program>* owned) { delete owned; });
+}
+
+// replay(program, device): runs it with what the words hold: the names of the bindings' storages; a place in a Philox stream; the live
+// attributes.
+void replay(const Napi::CallbackInfo& info) {
+  Environment& environment = environment_of(info);
+  const auto& program = *info[0].As<Napi::External<std::shared_ptr<Program>>>().Data();
+  Backend& backend = environment.backend(info[1].As<Napi::Number>().Int32Value());
+  auto run = std::make_unique<ProgramRun>();
+  run->program = program;
+  const double* word = environment.words();
+  if (2 * program->binding_bytes.size() + 3 + program->live_attributes.size() > environment.word_count()) {
+    throw Error(ErrorCode::kInternal, "replay: more bindings than words");
+  }
+  for (const size_t bytes : program->binding_bytes) {
+    const auto slot = static_cast<uint32_t>(*word++);
+    const auto generation = static_cast<uint32_t>(*word++);
+    const Storage* storage = environment.storages().find(slot, generation);
+    if (storage == nullptr) throw Error(ErrorCode::kDisposed, "replay: a tensor was released");
+    if (storage->backend != &backend) throw Error(ErrorCode::kDevice, "replay: tensors on different devices");
+    check_range(*storage, 0, bytes, "replay");
+    run->bindings.push_back(storage->block.data);
+  }
+  std::copy_n(word, 3, run->random.begin());
+  run->live_attributes.assign(word + 3, word + 3 + program->live_attributes.size());
+  backend.run(std::move(run));
+  if (environment.synchronous()) synchronize_with(environment, backend);
 }
 
 void bind_words(const Napi::CallbackInfo& info) { environment_of(info).bind_words(info[0].As<Napi::ArrayBuffer>()); }
@@ -139,9 +189,7 @@ void read_sync(const Napi::CallbackInfo& info) {
 
 void synchronize(const Napi::CallbackInfo& info) {
   Environment& environment = environment_of(info);
-  Backend& backend = environment.backend(info[0].As<Napi::Number>().Int32Value());
-  backend.synchronize();
-  environment.throw_stream_error(backend);
+  synchronize_with(environment, environment.backend(info[0].As<Napi::Number>().Int32Value()));
 }
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -221,6 +269,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   };
   add_direct("submit", submit);
   add_direct("track", track);
+  add("createProgram", guarded<create_program>);
+  add("replay", guarded<replay>);
   add("bindWords", guarded<bind_words>);
   add("allocate", guarded<allocate>);
   add("release", guarded<release>);

@@ -1,8 +1,12 @@
 #include "binding/decode.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "runtime/command_words.h"
 
 namespace hadal {
 
@@ -56,6 +60,7 @@ class WordReader {
     }
     return value;
   }
+  bool at_end() const { return at_ == count_; }
   double* position() const { return words_ + at_; }
   void skip(int words) { at_ += words; }
 
@@ -144,12 +149,16 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
   }
 }
 
-}  // namespace
+// The block behind a stored tensor.
+struct Region {
+  std::byte* data;
+  size_t bytes;
+};
 
-void decode_and_submit(Environment& environment) {
-  WordReader reader(environment.words(), environment.word_count());
-  const Op op = static_cast<Op>(reader.integer(op_count() - 1));
-  Backend& backend = environment.backend(static_cast<int>(reader.integer(1 << 10)));
+// Reads the record up to its end into `command`, with every check. Answers where the outputs begin when any of them is fresh, else null.
+// `region(tensor, slot, generation)` finds the memory of a stored tensor.
+template <class FindRegion>
+double* decode(WordReader& reader, Op op, Backend& backend, Command& command, FindRegion&& region) {
   const OpInfo& info = op_info(op);
   const Arity& arity = arity_of(op);
   const int inputs = static_cast<int>(reader.integer(kMaxTensors));
@@ -163,7 +172,6 @@ void decode_and_submit(Environment& environment) {
     throw Error(ErrorCode::kDevice, std::string(info.name) + ": not implemented on this device");
   }
 
-  Command& command = backend.next_command();
   command.op = op;
   command.input_count = inputs;
   command.output_count = outputs;
@@ -188,11 +196,7 @@ void decode_and_submit(Environment& environment) {
       case TensorKind::kContiguous: {
         const auto slot = static_cast<uint32_t>(reader.integer(UINT32_MAX));
         const auto generation = static_cast<uint32_t>(reader.integer(UINT32_MAX));
-        Storage* storage = environment.storages().find(slot, generation);
-        if (storage == nullptr) throw Error(ErrorCode::kDisposed, std::string(info.name) + ": a tensor was released");
-        if (storage->backend != &backend) {
-          throw Error(ErrorCode::kDevice, std::string(info.name) + ": tensors on different devices");
-        }
+        const Region memory = region(i, slot, generation);
         const int64_t offset = reader.integer(kMaxSize);
         for (int axis = 0; axis < rank; ++axis) view.shape[axis] = reader.integer(kMaxSize);
         if (kind == TensorKind::kContiguous) {
@@ -201,12 +205,12 @@ void decode_and_submit(Environment& environment) {
           for (int axis = 0; axis < rank; ++axis) view.strides[axis] = reader.integer(kMaxSize);
         }
         const size_t element = size_of(view.dtype);
-        if (extent(view, offset) > static_cast<int64_t>(storage->bytes / element)) {
+        if (extent(view, offset) > static_cast<int64_t>(memory.bytes / element)) {
           throw Error(ErrorCode::kInternal, std::string(info.name) + ": a view reaches past its storage");
         }
         // An empty view may start anywhere; it must still not point outside.
-        const bool inside = offset <= static_cast<int64_t>(storage->bytes / element);
-        view.data = storage->block.data + (inside ? offset : 0) * static_cast<int64_t>(element);
+        const bool inside = offset <= static_cast<int64_t>(memory.bytes / element);
+        view.data = memory.data + (inside ? offset : 0) * static_cast<int64_t>(element);
         break;
       }
       case TensorKind::kFresh: {
@@ -244,8 +248,93 @@ void decode_and_submit(Environment& environment) {
   for (int i = 0; i < attributes; ++i) command.attributes[i] = reader.number();
   info.check(command);
 
-  if (any_fresh) allocate_outputs(environment, backend, command, outputs_at);
+  return any_fresh ? outputs_at : nullptr;
+}
+
+Backend& backend_of(Environment& environment, WordReader& reader) {
+  return environment.backend(static_cast<int>(reader.integer(1 << 10)));
+}
+
+Op op_of(WordReader& reader) { return static_cast<Op>(reader.integer(op_count() - 1)); }
+
+// Where the attributes (seedLow, seedHigh, offset) of an op begin; -1 when it draws no random numbers.
+int random_attributes(const OpInfo& info) {
+  const std::string_view names = info.attributes;
+  const size_t at = names.find("seedLow");
+  return at == std::string_view::npos ? -1 : static_cast<int>(std::count(names.begin(), names.begin() + at, ','));
+}
+
+}  // namespace
+
+void decode_and_submit(Environment& environment) {
+  WordReader reader(environment.words(), environment.word_count());
+  const Op op = op_of(reader);
+  Backend& backend = backend_of(environment, reader);
+  Command& command = backend.next_command();
+  double* const fresh_outputs = decode(reader, op, backend, command, [&](int, uint32_t slot, uint32_t generation) {
+    const Storage* storage = environment.storages().find(slot, generation);
+    if (storage == nullptr) {
+      throw Error(ErrorCode::kDisposed, std::string(command.name()) + ": a tensor was released");
+    }
+    if (storage->backend != &backend) {
+      throw Error(ErrorCode::kDevice, std::string(command.name()) + ": tensors on different devices");
+    }
+    return Region{storage->block.data, storage->bytes};
+  });
+  if (fresh_outputs != nullptr) allocate_outputs(environment, backend, command, fresh_outputs);
   backend.commit();
+}
+
+std::shared_ptr<Program> decode_program(Environment& environment, std::span<double> records,
+                                        std::span<const double> binding_bytes, std::span<const Place> places,
+                                        std::span<const uint32_t> live_records) {
+  auto program = std::make_shared<Program>();
+  for (const double bytes : binding_bytes) program->binding_bytes.push_back(static_cast<size_t>(bytes));
+  const size_t arena = binding_bytes.size();
+  size_t arena_bytes = 0;
+  for (const Place& place : places)
+    arena_bytes = std::max(arena_bytes, static_cast<size_t>(place.offset + place.bytes));
+  program->binding_bytes.push_back(arena_bytes);
+  // No binding has an address yet: tensors get one that is only compared with.
+  std::byte* const nowhere = reinterpret_cast<std::byte*>(uintptr_t{1} << 20);
+  WordReader reader(records.data(), records.size());
+  Command command;
+  std::vector<size_t> bindings;
+  std::vector<uint64_t*> addresses;
+  for (uint32_t record = 0; !reader.at_end(); ++record) {
+    const Op op = op_of(reader);
+    Backend& backend = backend_of(environment, reader);
+    bindings.clear();
+    const double* const fresh = decode(reader, op, backend, command, [&](int tensor, uint32_t number, uint32_t) {
+      bindings.resize(static_cast<size_t>(tensor) + 1);
+      bindings.back() = std::min<size_t>(number, arena);
+      if (number < arena) return Region{nowhere, program->binding_bytes[number]};
+      if (number - arena >= places.size()) throw Error(ErrorCode::kInternal, "program: no such place");
+      const Place& place = places[number - arena];
+      return Region{nowhere + static_cast<int64_t>(place.offset), static_cast<size_t>(place.bytes)};
+    });
+    if (fresh != nullptr) throw Error(ErrorCode::kInternal, "program: a fresh output");
+
+    const size_t start = program->words.size();
+    program->words.resize(start + words_of(command));
+    addresses.assign(static_cast<size_t>(command.input_count + command.output_count), nullptr);
+    const uint64_t* const end = write_command(command, &program->words[start], &addresses);
+    program->words.resize(static_cast<size_t>(end - program->words.data()));
+    for (size_t i = 0; i < addresses.size(); ++i) {
+      if (addresses[i] == nullptr) continue;
+      program->addresses.push_back(
+          {static_cast<size_t>(addresses[i] - program->words.data()), bindings[i], command.tensors[i].data - nowhere});
+    }
+    const size_t attributes = program->words.size() - static_cast<size_t>(command.attribute_count);
+    if (const int random = random_attributes(op_info(op)); random >= 0) {
+      program->random_streams.push_back(attributes + static_cast<size_t>(random));
+      program->random_offsets.push_back(command.attributes[random + 2]);
+    }
+    if (std::find(live_records.begin(), live_records.end(), record) != live_records.end()) {
+      for (size_t word = attributes; word < program->words.size(); ++word) program->live_attributes.push_back(word);
+    }
+  }
+  return program;
 }
 
 }  // namespace hadal

@@ -12,6 +12,9 @@
 //   attributes
 #pragma once
 
+#include <memory>
+#include <span>
+
 #include "binding/environment.h"
 
 namespace hadal {
@@ -21,5 +24,18 @@ enum class TensorKind : int { kStored, kContiguous, kFresh, kImmediate, kAbsent 
 // Decodes the record at the start of the environment's words, allocates its fresh outputs and submits the command. Throws
 // Error and leaves everything as it was when something is wrong.
 void decode_and_submit(Environment& environment);
+
+// A part of a program's arena, the block for tensors that are in use only during a run.
+struct Place {
+  double offset;
+  double bytes;
+};
+
+// Decodes records that follow each other into a program. In them a slot is a number, and no output is fresh: the first numbers are bindings of at
+// least so many bytes, those after them places in the arena, which is the last binding. The attributes of `live_records`, by their place in the list,
+// are given anew by each run.
+std::shared_ptr<Program> decode_program(Environment& environment, std::span<double> records,
+                                        std::span<const double> binding_bytes, std::span<const Place> places,
+                                        std::span<const uint32_t> live_records);
 
 }  // namespace hadal

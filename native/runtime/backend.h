@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "runtime/allocator.h"
 #include "runtime/command.h"
+#include "runtime/program.h"
 #include "runtime/transfer.h"
 
 namespace hadal {
@@ -35,6 +37,8 @@ class Backend {
   // The command to fill next; waits while the queue is full. It runs after commit(), or never if that is not called.
   virtual Command& next_command() = 0;
   virtual void commit() = 0;
+  // Runs a program's commands in one go; waits while two programs are in the queue.
+  virtual void run(std::unique_ptr<ProgramRun> run) = 0;
 
   // Copies between host and a block, in stream order. `write` has taken the bytes when it returns; `read` calls
   // listener->read_done(token) when they are there.

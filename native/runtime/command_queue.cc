@@ -6,12 +6,13 @@
 #include <unistd.h>
 #endif
 
-#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
+#include "runtime/command_words.h"
 #include "runtime/spin.h"
 
 namespace hadal {
@@ -65,7 +66,7 @@ inline void heavy_fence() {
 
 CommandQueue::CommandQueue() : ring_(std::make_unique_for_overwrite<uint64_t[]>(kRingWords)) {}
 
-void CommandQueue::start() { thread_ = std::thread(&CommandQueue::run, this); }
+void CommandQueue::start() { thread_ = std::thread(&CommandQueue::run_thread, this); }
 
 void CommandQueue::stop() {
   stopping_ = true;
@@ -76,90 +77,9 @@ void CommandQueue::stop() {
   thread_.join();
 }
 
-// Entries of the ring. A command is
-//   kind, op, counts of inputs, outputs and attributes
-//   per tensor: dtype, rank and layout; then its address and shape, and its strides unless it is contiguous; or, for an
-//   immediate operand, its value and shape
-//   attributes
-// and one too large for the ring holds the address of the same words on the heap. A copy is the Copy itself.
-enum class EntryKind : uint64_t { kCommand, kLargeCommand, kCopy, kSkip };
-enum class Layout : uint64_t { kContiguous, kStrided, kImmediate, kAbsent };
-
-namespace {
-
-constexpr uint64_t kCommandHeaderWords = 2;
-
-uint64_t words_of(const Command& command) {
-  uint64_t words = kCommandHeaderWords + static_cast<uint64_t>(command.attribute_count);
-  const int tensors = command.input_count + command.output_count;
-  for (int i = 0; i < tensors; ++i) words += 2 + 2 * static_cast<uint64_t>(command.tensors[i].rank);  // an upper bound
-  return words;
-}
-
-uint64_t* write_command(const Command& command, uint64_t* word) {
-  const int tensors = command.input_count + command.output_count;
-  *word++ = static_cast<uint64_t>(EntryKind::kCommand) | static_cast<uint64_t>(command.op) << 8 |
-            static_cast<uint64_t>(command.attribute_count) << 32;
-  *word++ = static_cast<uint64_t>(command.input_count) | static_cast<uint64_t>(command.output_count) << 32;
-  for (int i = 0; i < tensors; ++i) {
-    const TensorView& view = command.tensors[i];
-    const bool immediate = command.is_immediate(i);
-    const Layout layout = !view.present()        ? Layout::kAbsent
-                          : immediate            ? Layout::kImmediate
-                          : view.is_contiguous() ? Layout::kContiguous
-                                                 : Layout::kStrided;
-    *word++ =
-        static_cast<uint64_t>(view.dtype) | static_cast<uint64_t>(view.rank) << 8 | static_cast<uint64_t>(layout) << 16;
-    if (layout == Layout::kAbsent) continue;
-    *word++ = immediate ? std::bit_cast<uint64_t>(command.immediates[i]) : reinterpret_cast<uint64_t>(view.data);
-    for (int axis = 0; axis < view.rank; ++axis) *word++ = static_cast<uint64_t>(view.shape[axis]);
-    if (layout != Layout::kStrided) continue;
-    for (int axis = 0; axis < view.rank; ++axis) *word++ = static_cast<uint64_t>(view.strides[axis]);
-  }
-  for (int i = 0; i < command.attribute_count; ++i) *word++ = std::bit_cast<uint64_t>(command.attributes[i]);
-  return word;
-}
-
-const uint64_t* read_command(Command& command, const uint64_t* word) {
-  command.op = static_cast<Op>((*word >> 8) & 0xffff);
-  command.attribute_count = static_cast<int>(*word++ >> 32);
-  command.input_count = static_cast<int>(*word & 0xffffffff);
-  command.output_count = static_cast<int>(*word++ >> 32);
-  const int tensors = command.input_count + command.output_count;
-  command.reserve(tensors, command.attribute_count);
-  for (int i = 0; i < tensors; ++i) {
-    TensorView& view = command.tensors[i];
-    view.dtype = static_cast<DType>(*word & 0xff);
-    view.rank = static_cast<int>((*word >> 8) & 0xff);
-    const auto layout = static_cast<Layout>(*word++ >> 16);
-    if (layout == Layout::kAbsent) {
-      view.data = nullptr;
-      continue;
-    }
-    if (layout == Layout::kImmediate) {
-      command.immediates[i] = std::bit_cast<double>(*word++);
-      view.data = reinterpret_cast<std::byte*>(&command.immediates[i]);
-    } else {
-      view.data = reinterpret_cast<std::byte*>(*word++);
-    }
-    for (int axis = 0; axis < view.rank; ++axis) view.shape[axis] = static_cast<int64_t>(*word++);
-    if (layout == Layout::kStrided) {
-      for (int axis = 0; axis < view.rank; ++axis) view.strides[axis] = static_cast<int64_t>(*word++);
-    } else if (layout == Layout::kImmediate) {
-      for (int axis = 0; axis < view.rank; ++axis) view.strides[axis] = 0;
-    } else {
-      int64_t stride = 1;
-      for (int axis = view.rank - 1; axis >= 0; --axis) {
-        view.strides[axis] = stride;
-        stride *= std::max<int64_t>(view.shape[axis], 1);
-      }
-    }
-  }
-  for (int i = 0; i < command.attribute_count; ++i) command.attributes[i] = std::bit_cast<double>(*word++);
-  return word;
-}
-
-}  // namespace
+// Entries of the ring: a command as command_words.h has it, whose kind is 0; one too large for the ring, as the address of the
+// same words on the heap; a Copy, as it is; the address of a ProgramRun.
+enum class EntryKind : uint64_t { kCommand, kLargeCommand, kCopy, kProgram, kSkip };
 
 uint64_t* CommandQueue::reserve(uint64_t words) {
   const uint64_t to_end = kRingWords - written_ % kRingWords;
@@ -210,6 +130,15 @@ void CommandQueue::commit() {
   publish(2);
 }
 
+void CommandQueue::run(std::unique_ptr<ProgramRun> run) {
+  wait_for(earlier_runs_[0]);
+  uint64_t* const start = reserve(2);
+  start[0] = static_cast<uint64_t>(EntryKind::kProgram);
+  start[1] = reinterpret_cast<uint64_t>(run.release());
+  publish(2);
+  earlier_runs_[0] = std::exchange(earlier_runs_[1], submitted_);
+}
+
 void CommandQueue::commit_copy(const Copy& copy) {
   constexpr uint64_t kWords = 1 + sizeof(Copy) / sizeof(uint64_t);
   uint64_t* const start = reserve(kWords);
@@ -251,7 +180,7 @@ void CommandQueue::keep_error(ErrorCode code, const std::string& message) {
   has_error_.store(true, std::memory_order_release);
 }
 
-void CommandQueue::run() {
+void CommandQueue::run_thread() {
   uint64_t done = 0;
   uint64_t position = 0;
   for (;;) {
@@ -305,11 +234,26 @@ uint64_t CommandQueue::run_entry(const uint64_t* words) {
       run_current();
       return 2;
     }
+    case EntryKind::kProgram: {
+      const std::unique_ptr<ProgramRun> run(reinterpret_cast<ProgramRun*>(words[1]));
+      run_program(*run);
+      return 2;
+    }
     default: {
       const uint64_t* const end = read_command(current_, words);
       run_current();
       return static_cast<uint64_t>(end - words);
     }
+  }
+}
+
+void CommandQueue::run_program(const ProgramRun& run) {
+  Program& program = *run.program;
+  program.bind(run);
+  const uint64_t* const end = program.words.data() + program.words.size();
+  for (const uint64_t* word = program.words.data(); word != end && !stopping();) {
+    word = read_command(current_, word);
+    run_current();
   }
 }
 

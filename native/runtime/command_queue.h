@@ -17,6 +17,7 @@ class CommandQueue : public Backend {
  public:
   Command& next_command() final { return next_; }
   void commit() final;
+  void run(std::unique_ptr<ProgramRun> run) final;
   void read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) final;
   void receive(const Block& block, size_t offset, Transfer* transfer) final;
   bool take_error(StreamError& error) override;
@@ -66,9 +67,10 @@ class CommandQueue : public Backend {
   // Room for `words` words in one piece; waits while the queue is full.
   uint64_t* reserve(uint64_t words);
   void publish(uint64_t words);
-  void run();
+  void run_thread();
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
+  void run_program(const ProgramRun& run);
   void run_current();
   void wait_for(uint64_t sequence);
 
@@ -76,8 +78,10 @@ class CommandQueue : public Backend {
   Command current_;  // queue's thread only: read from the ring
   std::unique_ptr<uint64_t[]> ring_;
   // Each line is written by one side only, and the flags hardly ever: a line that bounces between cores costs 0.1 to 0.2 µs.
-  uint64_t submitted_ = 0;       // JS thread only: equals published_
-  uint64_t written_ = 0;         // JS thread only: words so far, those skipped at the ring's end included
+  uint64_t submitted_ = 0;  // JS thread only: equals published_
+  uint64_t written_ = 0;    // JS thread only: words so far, those skipped at the ring's end included
+  // JS thread only: the last two programs in the queue. JS may be two programs ahead: each is a whole training step.
+  uint64_t earlier_runs_[2] = {0, 0};
   uint64_t completed_seen_ = 0;  // JS thread only: lower bounds of completed_ and consumed_
   uint64_t consumed_seen_ = 0;
   alignas(64) std::atomic<uint64_t> published_{0};

@@ -3,7 +3,7 @@
 
 import { setImmediate as otherEvents } from 'node:timers/promises';
 import { empty } from '../../ops/creation';
-import { callNative, native } from '../../runtime/native';
+import { writeStorage } from '../../runtime/storage';
 import type { AnyTensor } from '../../tensor/tensor';
 import type { ArrayItem } from '../collate';
 
@@ -13,11 +13,10 @@ const PIECE = 2 ** 20;
 /** A tensor over a copy of the array. */
 export async function upload({ dtype, shape, data }: ArrayItem): Promise<AnyTensor> {
   const x = empty([...shape], { dtype }) as AnyTensor;
-  const { slot, generation } = x.storage;
   for (let start = 0; start < data.byteLength; start += PIECE) {
     if (start > 0) await otherEvents();
     const piece = new Uint8Array(data.buffer, data.byteOffset + start, Math.min(PIECE, data.byteLength - start));
-    callNative(() => native.write(slot, generation, start, piece), 'upload');
+    writeStorage(x.storage, start, piece, 'upload');
   }
   return x;
 }

@@ -1,0 +1,194 @@
+/**
+ * What is noted while a step is traced (lib/autograd/compile.ts): the records that ops submit, with the storages they name by number in
+ * the order of their first use, and everything else that a replay would have to know or cannot repeat. The recorder and the storages
+ * write to it; it knows no tensors.
+ */
+import { CompileError } from '../errors';
+import { opSignatures, type OpName } from '../native/opcodes';
+import type { Storage } from './storage';
+
+/** Attributes that are computed for each run of an op anew, such as a learning rate. */
+export type LiveAttributes = () => readonly number[];
+
+/** A record as the addon takes it (native/binding/decode.h), except that a slot is the number of a storage on the tape and no output is fresh. */
+export interface TapedRecord {
+  readonly op: string;
+  readonly words: number[];
+  /** Where `words` has the headers of tensors with a storage; the number of the storage follows. */
+  readonly tensors: readonly number[];
+  readonly outputs: ReadonlySet<number>;
+  /** Where `words` has the offset of a random stream. */
+  readonly randomOffset: number | undefined;
+  live: LiveAttributes | undefined;
+}
+
+/** Bytes that came from the host. */
+export interface Upload {
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+// TensorKind of native/binding/decode.h.
+const contiguous = 1;
+const fresh = 2;
+const immediate = 3;
+const absent = 4;
+
+/** Whether the shape at `at` is followed by its row-major strides: one tensor is then recorded in one way. */
+function isRowMajor(words: Float64Array, at: number, rank: number): boolean {
+  let stride = 1;
+  for (let axis = rank - 1; axis >= 0; axis--) {
+    if (words[at + rank + axis] !== stride) return false;
+    stride *= Math.max(words[at + axis]!, 1);
+  }
+  return true;
+}
+
+export class Tape {
+  readonly records: TapedRecord[] = [];
+  /** By number. A fresh output's place is filled when its storage is made. */
+  readonly storages: (Storage | undefined)[] = [];
+  readonly uploads: Upload[] = [];
+  /** What must hold for a replay to be right; see {@link guard}. */
+  readonly guards: (() => boolean)[] = [];
+  readonly #numbers = new Map<Storage, number>();
+  readonly #made = new Set<Storage>();
+  /** Of the record being written. */
+  readonly #referred: Storage[] = [];
+  readonly #claims = new Map<number, number>();
+
+  /** Whether the storage was made since the tape began. */
+  made(storage: Storage): boolean {
+    return this.#made.has(storage);
+  }
+
+  numberOf(storage: Storage): number | undefined {
+    return this.#numbers.get(storage);
+  }
+
+  /** The recorder begins a record. */
+  begin(): void {
+    this.#referred.length = 0;
+  }
+
+  /** The recorder writes a tensor in `storage`. */
+  refer(storage: Storage): void {
+    this.#referred.push(storage);
+  }
+
+  /** The recorder has submitted the record in the first `length` words. */
+  take(op: string, words: Float64Array, length: number): void {
+    const taken: number[] = [];
+    const tensors: number[] = [];
+    const outputs = new Set<number>();
+    this.#claims.clear();
+    const inputs = words[2]!;
+    const count = inputs + words[3]!;
+    let at = 0;
+    let referred = 0;
+    const copy = (words_: number): void => {
+      for (let i = 0; i < words_; i++) taken.push(words[at++]!);
+    };
+    copy(5);
+    for (let i = 0; i < count; i++) {
+      const header = words[at]!;
+      const kind = header & 15;
+      const rank = header >> 8;
+      if (kind === absent) copy(1);
+      else if (kind === immediate) copy(2 + rank);
+      else {
+        tensors.push(taken.length);
+        let number: number;
+        if (kind === fresh) {
+          number = this.storages.push(undefined) - 1;
+          this.#claims.set(at, number);
+          taken.push(header - fresh + contiguous, number, 0, 0);
+          at += 3;
+          copy(rank);
+        } else {
+          number = this.#number(this.#referred[referred++]!);
+          const isDense = kind === contiguous || isRowMajor(words, at + 4, rank);
+          taken.push(isDense ? header - kind + contiguous : header, number, 0, words[at + 3]!);
+          at += 4;
+          copy(rank);
+          if (!isDense) copy(rank);
+          else if (kind !== contiguous) at += rank;
+        }
+        if (i >= inputs) outputs.add(number);
+      }
+    }
+    const attributes = taken.length;
+    copy(length - at);
+    const random = opSignatures[op as OpName].attributes.indexOf('offset');
+    const randomOffset = random === -1 ? undefined : attributes + random;
+    this.records.push({ op, words: taken, tensors, outputs, randomOffset, live: undefined });
+  }
+
+  /** A fresh output of the record just taken, which stood at `position`, has got its storage. */
+  claim(storage: Storage, position: number): void {
+    const number = this.#claims.get(position)!;
+    this.storages[number] = storage;
+    this.#numbers.set(storage, number);
+    this.#made.add(storage);
+  }
+
+  /** The record just taken gets its attributes from `attributes`. */
+  live(attributes: LiveAttributes): void {
+    this.records.at(-1)!.live = attributes;
+  }
+
+  /** Memory was allocated that no record fills. */
+  allocated(storage: Storage): void {
+    this.#made.add(storage);
+  }
+
+  /** The host wrote into `storage`. */
+  uploaded(storage: Storage, offset: number, view: ArrayBufferView): void {
+    if (!this.#made.has(storage)) refuse(storage.madeBy, 'writes from JavaScript into a tensor made outside');
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+    this.uploads.push({ storage, offset, bytes });
+  }
+
+  #number(storage: Storage): number {
+    let number = this.#numbers.get(storage);
+    if (number === undefined) {
+      number = this.storages.push(storage) - 1;
+      this.#numbers.set(storage, number);
+    }
+    return number;
+  }
+}
+
+/** The tape that is listening, if any. */
+export let tape: Tape | undefined;
+
+/** Runs `f` with a new tape listening. */
+export function taped<T>(f: () => T): { readonly result: T; readonly tape: Tape } {
+  const listening = new Tape();
+  tape = listening;
+  try {
+    return { result: f(), tape: listening };
+  } finally {
+    tape = undefined;
+  }
+}
+
+/**
+ * Tells a trace that `value()` was read and decided something: a replay is right only while it stays as it is.
+ */
+export function guard<T>(value: () => T): T {
+  const now = value();
+  tape?.guards.push(() => value() === now);
+  return now;
+}
+
+/** Throws: the op cannot be part of a step that is traced. */
+export function refuse(op: string, what: string): never {
+  throw new CompileError(`compile: ${op} ${what}: a compiled step cannot repeat that`);
+}
+
+/** Throws in a traced step: `op` does `what`, which a replay cannot repeat. */
+export function refuseInTrace(op: string, what: string): void {
+  if (tape !== undefined) refuse(op, what);
+}

@@ -1,0 +1,392 @@
+/** `compile(f)`: replays give the bits of eager steps, and what a replay cannot repeat is refused. */
+import {
+  arange,
+  ArgumentError,
+  checkpoint,
+  compile,
+  CompileError,
+  DisposedError,
+  IndexError,
+  manualSeed,
+  memory,
+  nn,
+  noGrad,
+  ones,
+  optim,
+  randn,
+  scope,
+  tensor,
+  zeros,
+  type AnyTensor,
+} from '../../lib';
+
+type Step = (...args: AnyTensor[]) => AnyTensor;
+
+/** The losses of eager steps and of compiled ones from the same start. */
+function losses(make: () => Step, batches: AnyTensor[][]): { eager: number[]; compiled: number[] } {
+  const run = (wrap: (step: Step) => Step): number[] => {
+    manualSeed(3);
+    const step = wrap(make());
+    return batches.map((batch) => step(...batch).itemSync());
+  };
+  return {
+    eager: run(
+      (step) =>
+        (...args) =>
+          scope(() => step(...args)),
+    ),
+    compiled: run((step) => compile(step)),
+  };
+}
+
+function training(model: nn.Module & { forward(x: AnyTensor): AnyTensor }, optimizer: optim.SGD): Step {
+  return (x, y) => {
+    optimizer.zeroGrad();
+    const loss = nn.functional.crossEntropy(model.forward(x!), y!);
+    loss.backward();
+    optimizer.step();
+    return loss;
+  };
+}
+
+/** Eight batches of inputs with classes. */
+function batches(shape: number[], classes: number): AnyTensor[][] {
+  manualSeed(11);
+  return Array.from({ length: 8 }, (_, i) => [
+    randn(shape),
+    arange(shape[0]!, { dtype: 'int32' }).add(i).remainder(classes),
+  ]);
+}
+
+const sgd = (model: nn.Module): optim.SGD => new optim.SGD(model.parameters(), { lr: 1e-1, momentum: 0.9 });
+
+describe('replays give the bits of eager steps', () => {
+  const cases: Record<string, [() => Step, AnyTensor[][]]> = {
+    'multilayer perceptron, dropout, SGD with momentum': [
+      () => {
+        const model = new nn.Sequential(
+          new nn.Linear(20, 32),
+          new nn.ReLU(),
+          new nn.Dropout(0.3),
+          new nn.Linear(32, 5),
+        );
+        return training(model, new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 }));
+      },
+      batches([16, 20], 5),
+    ],
+    'convolutions, batch norm, pooling': [
+      () => {
+        const model = new nn.Sequential(
+          new nn.Conv2d(1, 4, 3, { padding: 1 }),
+          new nn.BatchNorm2d(4),
+          new nn.ReLU(),
+          new nn.MaxPool2d(2),
+          new nn.Flatten(),
+          new nn.Linear(64, 3),
+        );
+        return training(model, sgd(model));
+      },
+      batches([8, 1, 8, 8], 3),
+    ],
+    'attention with dropout, layer norm': [
+      () => {
+        const block = new nn.TransformerEncoderLayer(16, 2, { feedForward: 32, dropout: 0.1 });
+        const head = new nn.Linear(16, 4);
+        const optimizer = new optim.SGD([...block.parameters(), ...head.parameters()], { lr: 1e-1 });
+        return (x, y) => {
+          optimizer.zeroGrad();
+          const loss = nn.functional.crossEntropy(head.forward((block.forward(x!) as AnyTensor).mean(1)), y!);
+          loss.backward();
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([4, 6, 16], 4),
+    ],
+    'LSTM, clipped gradients': [
+      () => {
+        const lstm = new nn.LSTM(6, 8);
+        const head = new nn.Linear(8, 3);
+        const parameters = [...lstm.parameters(), ...head.parameters()];
+        const optimizer = new optim.SGD(parameters, { lr: 0.5 });
+        return (x, y) => {
+          optimizer.zeroGrad();
+          const loss = nn.functional.crossEntropy(
+            head.forward(lstm.forward(x!.transpose(0, 1)).output.select(0, 4)),
+            y!,
+          );
+          loss.backward();
+          optim.clipGradNorm(parameters, 0.1);
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([4, 5, 6], 3),
+    ],
+    'checkpointed dropout': [
+      () => {
+        const model = new nn.Sequential(new nn.Linear(10, 16), new nn.Dropout(0.5), new nn.Linear(16, 4));
+        const optimizer = sgd(model);
+        return (x, y) => {
+          optimizer.zeroGrad();
+          const loss = nn.functional.crossEntropy(checkpoint((z: AnyTensor) => model.forward(z), x!) as AnyTensor, y!);
+          loss.backward();
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([8, 10], 4),
+    ],
+  };
+  test.each(Object.entries(cases))('%s', (_, [make, data]) => {
+    const { eager, compiled } = losses(make, data);
+    expect(compiled).toEqual(eager);
+    expect(new Set(eager).size).toBe(eager.length);
+  });
+
+  test('running statistics and the random state go on', () => {
+    const run = (wrap: (step: Step) => Step): unknown[] => {
+      manualSeed(3);
+      const model = new nn.Sequential(new nn.BatchNorm1d(3), new nn.Dropout(0.5));
+      const step = wrap((x) => model.forward(x!));
+      for (const [x] of batches([4, 3], 2)) step(x!);
+      return [...model.namedBuffers().map(([, buffer]) => buffer.toArraySync()), randn([2]).toArraySync()];
+    };
+    expect(run((step) => compile(step))).toEqual(run((step) => step));
+  });
+});
+
+describe('arguments and results', () => {
+  test('every replay gives new tensors, in the structure of the step', () => {
+    const step = compile(({ x }: { x: AnyTensor }) => ({ twice: x.mul(2), list: [x.sum(), 'a'] as const, x }));
+    const inputs = [1, 2, 3, 4, 5].map((value) => tensor([value, value]));
+    const results = inputs.map((x) => step({ x }));
+    results.forEach(({ twice, list, x }, i) => {
+      expect([twice.toArraySync(), list[0].itemSync(), list[1]]).toEqual([[2 * i + 2, 2 * i + 2], 2 * i + 2, 'a']);
+      expect(x.storage).toBe(inputs[i]!.storage);
+    });
+  });
+
+  test('views as arguments, and other shapes', () => {
+    const step = compile((x: AnyTensor) => x.mul(2).sum());
+    const rows = arange(40).reshape([10, 4]);
+    for (let i = 0; i < 6; i++) {
+      expect(step(rows.select(0, i)).itemSync()).toBe(2 * (16 * i + 6));
+      expect(step(rows.select(1, 2).narrow(0, i, 2)).itemSync()).toBe(2 * (8 * i + 8));
+      expect(step(ones([i % 2, 3])).itemSync()).toBe(6 * (i % 2));
+    }
+  });
+
+  test('writes into arguments', () => {
+    const step = compile((x: AnyTensor) => void x.add_(1));
+    const x = zeros([3]);
+    for (let i = 0; i < 6; i++) step(x);
+    expect(x.toArraySync()).toEqual([6, 6, 6]);
+  });
+
+  test('the same tensor in two places is told from two tensors', () => {
+    const step = compile((a: AnyTensor, b: AnyTensor) => a.sub(b).sum());
+    const [x, y] = [ones([2]), zeros([2])];
+    for (let i = 0; i < 5; i++) {
+      expect(step(x, x).itemSync()).toBe(0);
+      expect(step(x, y).itemSync()).toBe(2);
+    }
+  });
+
+  test('constants made in the step', () => {
+    const step = compile((x: AnyTensor) => x.add(tensor([1, 2])).mul(zeros([2]).add(3)));
+    for (let i = 0; i < 6; i++) expect(step(tensor([i, i])).toArraySync()).toEqual([3 * (i + 1), 3 * (i + 2)]);
+  });
+
+  test('results carry no graph', () => {
+    const w = ones([2]).requiresGrad_();
+    const step = compile(() => w.mul(3));
+    for (let i = 0; i < 5; i++) expect(step().requiresGrad).toBe(false);
+  });
+});
+
+describe('gradients of leaves', () => {
+  const step = (w: AnyTensor) => (x: AnyTensor) => w.mul(x).sum().backward();
+  const x = tensor([1, 2]);
+
+  test('are left, are added to, and start anew', () => {
+    const w = ones([2]).requiresGrad_();
+    const compiled = compile(step(w));
+    for (let i = 1; i <= 6; i++) {
+      compiled(x);
+      expect(w.grad!.toArraySync()).toEqual([i, 2 * i]);
+    }
+    w.grad = undefined;
+    for (let i = 1; i <= 6; i++) {
+      compiled(x);
+      expect(w.grad!.toArraySync()).toEqual([i, 2 * i]);
+    }
+  });
+
+  test('are replaced, so that one that was taken stays', () => {
+    const w = ones([2]).requiresGrad_();
+    const optimizer = new optim.SGD([w], { lr: 1 });
+    const compiled = compile((z: AnyTensor) => {
+      optimizer.zeroGrad();
+      step(w)(z);
+    });
+    const taken = [1, 2, 3, 4, 5, 6].map((i) => {
+      compiled(tensor([i, i]));
+      return w.grad!;
+    });
+    expect(taken.map((gradient) => gradient.toArraySync())).toEqual([1, 2, 3, 4, 5, 6].map((i) => [i, i]));
+  });
+
+  test('cleared outside between replays', () => {
+    const w = ones([2]).requiresGrad_();
+    const optimizer = new optim.SGD([w], { lr: 1 });
+    const compiled = compile(step(w));
+    for (let i = 1; i <= 6; i++) {
+      optimizer.zeroGrad();
+      compiled(x);
+      optimizer.step();
+      expect(w.toArraySync()).toEqual([1 - i, 1 - 2 * i]);
+    }
+  });
+});
+
+test('train() and eval() are noticed', () => {
+  const model = new nn.Dropout(0.5);
+  const step = compile((x: AnyTensor) => model.forward(x).amin());
+  const x = ones([1000]);
+  for (let i = 0; i < 12; i++) {
+    const training = i % 3 !== 0;
+    model.train(training);
+    expect(step(x).itemSync()).toBe(training ? 0 : 1);
+  }
+});
+
+test('noGrad around a step is noticed', () => {
+  const w = ones([2]).requiresGrad_();
+  const step = compile(() => {
+    const y = w.mul(2);
+    return { y, recorded: y.requiresGrad };
+  });
+  for (let i = 0; i < 5; i++) {
+    expect(step().recorded).toBe(true);
+    expect(noGrad(step).recorded).toBe(false);
+  }
+});
+
+test('memory stays as it is over many replays', () => {
+  const model = new nn.Sequential(new nn.Linear(64, 64), new nn.ReLU(), new nn.Linear(64, 8));
+  const step = compile(training(model, sgd(model)));
+  const [x, y] = batches([32, 64], 8)[0]!;
+  const run = (count: number): number => {
+    for (let i = 0; i < count; i++) step(x!, y!).dispose();
+    return memory().tensors;
+  };
+  const before = run(10);
+  expect(run(1000)).toBe(before);
+});
+
+describe('refused, with the reason', () => {
+  const call =
+    (f: () => unknown, times = 5) =>
+    () => {
+      const step = compile(f);
+      for (let i = 0; i < times; i++) step();
+    };
+  const cannot = (what: string): CompileError =>
+    new CompileError(`compile: ${what}: a compiled step cannot repeat that`);
+  const differs = (what: string): CompileError =>
+    new CompileError(`compile: the step differs from call to call: ${what}; what changes must be a tensor argument`);
+
+  test('reading a value', () => {
+    expect(call(() => ones([1]).itemSync())).toThrow(cannot('dataSync reads what a tensor holds'));
+    expect(call(() => ones([2]).nonzero())).toThrow(
+      new ArgumentError('scope: f: got an async function, expected one that returns when it is done'),
+    );
+  });
+  test('a number that changes', () => {
+    let i = 0;
+    expect(call(() => ones([2]).mul(i++))).toThrow(differs('command 2 (mul): got 1, then 2'));
+  });
+  test('other commands', () => {
+    let i = 0;
+    expect(call(() => (i++ % 2 === 0 ? ones([2]) : ones([2]).neg()))).toThrow(differs('command 2: got neg, then none'));
+  });
+  test('a tensor from outside that is replaced', () => {
+    let state = ones([2]);
+    expect(
+      call(() => {
+        const next = state.add(1);
+        state = ones([2]).keep();
+        return next;
+      }),
+    ).toThrow(cannot('fill makes a tensor of 8 bytes that outlives the step without being returned'));
+  });
+  test('values from JavaScript that change', () => {
+    let i = 0;
+    expect(call(() => tensor([i++]).neg())).toThrow(
+      differs('the values of a tensor made by tensor from JavaScript: got some, then others'),
+    );
+  });
+  test('a result that changes', () => {
+    let i = 0;
+    expect(call(() => ({ i: i++ }))).toThrow(differs('the result: got {"i":1}, then {"i":2}'));
+  });
+  test('a random stream that starts anew', () => {
+    let seed = 0;
+    expect(
+      call(() => {
+        manualSeed(seed++);
+        return randn([2]);
+      }),
+    ).toThrow(cannot('manualSeed starts the random stream anew'));
+  });
+  test('an argument that requires a gradient', () => {
+    expect(() => compile((x: AnyTensor) => x)(ones([2]).requiresGrad_())).toThrow(
+      new CompileError(
+        'compile: argument 1 requires a gradient: got shape [2], expected a tensor that does not; use parameters from outside the step',
+      ),
+    );
+  });
+  test('an error in the step is the step’s own, and the next calls go on', () => {
+    let bad = false;
+    const step = compile((x: AnyTensor) => {
+      if (bad) throw new RangeError('mine');
+      return x.neg();
+    });
+    step(ones([2]));
+    bad = true;
+    expect(() => step(ones([2]))).toThrow(new RangeError('mine'));
+    bad = false;
+    for (let i = 0; i < 5; i++) expect(step(ones([2])).toArraySync()).toEqual([-1, -1]);
+  });
+});
+
+test('an index out of range in a replay is thrown at the next read', () => {
+  const table = randn([4, 2]);
+  const step = compile((index: AnyTensor) => table.indexSelect(0, index as never));
+  for (let i = 0; i < 5; i++) step(tensor([1, 2], { dtype: 'int32' }));
+  const broken = step(tensor([1, 9], { dtype: 'int32' }));
+  expect(() => broken.dataSync()).toThrow(IndexError);
+  expect(step(tensor([1, 2], { dtype: 'int32' })).toArraySync()).toEqual(table.narrow(0, 1, 2).toArraySync());
+});
+
+test('a parameter that was released', () => {
+  const w = ones([2]);
+  const step = compile((x: AnyTensor) => x.add(w));
+  for (let i = 0; i < 5; i++) step(ones([2]));
+  w.dispose();
+  expect(() => step(ones([2]))).toThrow(DisposedError);
+});
+
+test('reset() runs the step again', () => {
+  let calls = 0;
+  const step = compile((x: AnyTensor) => {
+    calls++;
+    return x.neg();
+  });
+  for (let i = 0; i < 10; i++) step(ones([2]));
+  expect(calls).toBe(3);
+  step.reset();
+  for (let i = 0; i < 10; i++) step(ones([2]));
+  expect(calls).toBe(6);
+});
