@@ -26,9 +26,16 @@ export interface StepTensors {
   readonly states: readonly (readonly AnyTensor[])[];
 }
 
-function step(op: NativeOp<readonly number[]>, tensors: StepTensors, attributes: readonly (number | boolean)[]): void {
+/** The settings of a step; asked again at each replay of a compiled step. */
+type Live<Settings> = () => Settings;
+
+function step(
+  op: NativeOp<readonly number[]>,
+  tensors: StepTensors,
+  attributes: Live<readonly (number | boolean)[]>,
+): void {
   const { parameters, gradients, states } = tensors;
-  const numbers = attributes.map(Number);
+  const numbers = (): number[] => attributes().map(Number);
   inPieces(parameters.length, (from, to) => {
     const outputs = [parameters, ...states].flatMap((list) => list.slice(from, to));
     runInto(op, gradients.slice(from, to), outputs, numbers);
@@ -47,9 +54,11 @@ export interface SgdStep {
 }
 
 /** One step of stochastic gradient descent; states: the momentum, unless that is 0. */
-export function sgdStep(tensors: StepTensors, s: SgdStep): void {
-  const { learningRate, momentum, dampening, weightDecay, nesterov, maximize, firstStep } = s;
-  step(sgdStepOp, tensors, [learningRate, momentum, dampening, weightDecay, nesterov, maximize, firstStep]);
+export function sgdStep(tensors: StepTensors, settings: Live<SgdStep>): void {
+  step(sgdStepOp, tensors, () => {
+    const { learningRate, momentum, dampening, weightDecay, nesterov, maximize, firstStep } = settings();
+    return [learningRate, momentum, dampening, weightDecay, nesterov, maximize, firstStep];
+  });
 }
 
 export interface AdamStep {
@@ -70,10 +79,11 @@ export interface AdamStep {
  * One step of the family of Adam: p ← shrink·p − (gradientRate·g + meanRate·m) / (rootScale·√v + ε); states: the moving means m of the gradient and v of its
  * square, with `amsgrad` also the largest v.
  */
-export function adamStep(tensors: StepTensors, s: AdamStep): void {
-  const { beta1, beta2, shrink, decay, gradientRate, meanRate, rootScale, epsilon, amsgrad, maximize } = s;
-  const attributes = [beta1, beta2, shrink, decay, gradientRate, meanRate, rootScale, epsilon, amsgrad, maximize];
-  step(adamStepOp, tensors, attributes);
+export function adamStep(tensors: StepTensors, settings: Live<AdamStep>): void {
+  step(adamStepOp, tensors, () => {
+    const { beta1, beta2, shrink, decay, gradientRate, meanRate, rootScale, epsilon, amsgrad, maximize } = settings();
+    return [beta1, beta2, shrink, decay, gradientRate, meanRate, rootScale, epsilon, amsgrad, maximize];
+  });
 }
 
 export interface AdamaxStep {
@@ -86,8 +96,11 @@ export interface AdamaxStep {
 }
 
 /** One step of Adamax; states: the moving mean of the gradient and its decaying largest magnitude. */
-export function adamaxStep(tensors: StepTensors, s: AdamaxStep): void {
-  step(adamaxStepOp, tensors, [s.rate, s.beta1, s.beta2, s.epsilon, s.decay, s.maximize]);
+export function adamaxStep(tensors: StepTensors, settings: Live<AdamaxStep>): void {
+  step(adamaxStepOp, tensors, () => {
+    const s = settings();
+    return [s.rate, s.beta1, s.beta2, s.epsilon, s.decay, s.maximize];
+  });
 }
 
 export interface AdagradStep {
@@ -98,8 +111,11 @@ export interface AdagradStep {
 }
 
 /** One step of Adagrad; states: the sum of squared gradients. */
-export function adagradStep(tensors: StepTensors, s: AdagradStep): void {
-  step(adagradStepOp, tensors, [s.rate, s.epsilon, s.decay, s.maximize]);
+export function adagradStep(tensors: StepTensors, settings: Live<AdagradStep>): void {
+  step(adagradStepOp, tensors, () => {
+    const s = settings();
+    return [s.rate, s.epsilon, s.decay, s.maximize];
+  });
 }
 
 export interface AdadeltaStep {
@@ -111,8 +127,11 @@ export interface AdadeltaStep {
 }
 
 /** One step of Adadelta; states: the moving means of the squared gradient and of the squared update. */
-export function adadeltaStep(tensors: StepTensors, s: AdadeltaStep): void {
-  step(adadeltaStepOp, tensors, [s.rate, s.rho, s.epsilon, s.decay, s.maximize]);
+export function adadeltaStep(tensors: StepTensors, settings: Live<AdadeltaStep>): void {
+  step(adadeltaStepOp, tensors, () => {
+    const s = settings();
+    return [s.rate, s.rho, s.epsilon, s.decay, s.maximize];
+  });
 }
 
 export interface RmsPropStep {
@@ -126,8 +145,11 @@ export interface RmsPropStep {
 }
 
 /** One step of RMSprop; states: the moving mean of the squared gradient, that of the gradient if centred, the momentum unless it is 0. */
-export function rmsPropStep(tensors: StepTensors, s: RmsPropStep): void {
-  step(rmsPropStepOp, tensors, [s.rate, s.alpha, s.epsilon, s.decay, s.momentum, s.centered, s.maximize]);
+export function rmsPropStep(tensors: StepTensors, settings: Live<RmsPropStep>): void {
+  step(rmsPropStepOp, tensors, () => {
+    const s = settings();
+    return [s.rate, s.alpha, s.epsilon, s.decay, s.momentum, s.centered, s.maximize];
+  });
 }
 
 export interface LionStep {
@@ -139,18 +161,21 @@ export interface LionStep {
 }
 
 /** One step of Lion; states: the moving mean of the gradient. */
-export function lionStep(tensors: StepTensors, s: LionStep): void {
-  step(lionStepOp, tensors, [s.rate, s.beta1, s.beta2, s.shrink, s.maximize]);
+export function lionStep(tensors: StepTensors, settings: Live<LionStep>): void {
+  step(lionStepOp, tensors, () => {
+    const s = settings();
+    return [s.rate, s.beta1, s.beta2, s.shrink, s.maximize];
+  });
 }
 
 /** averages ← averages + (values − averages)·weight, in place. */
 export function lerpTensors(averages: readonly AnyTensor[], values: readonly AnyTensor[], weight: number): void {
-  step(lerpTensorsOp, { parameters: averages, gradients: values, states: [] }, [weight]);
+  step(lerpTensorsOp, { parameters: averages, gradients: values, states: [] }, () => [weight]);
 }
 
 /** Clamps all tensors to [−limit, limit] in place; a NaN stays. */
 export function clampTensors(tensors: readonly AnyTensor[], limit: number): void {
-  step(clampTensorsOp, { parameters: tensors, gradients: tensors, states: [] }, [limit]);
+  step(clampTensorsOp, { parameters: tensors, gradients: tensors, states: [] }, () => [limit]);
 }
 
 /** The norm of all tensors taken as one vector, a 0-d tensor; 0 of none. `order` is 1, 2 or Infinity. */

@@ -44,7 +44,9 @@ export class Adadelta extends FusedOptimizer<AdadeltaSettings> {
   }
 
   protected advance(group: Group<AdadeltaSettings>, tensors: StepTensors): void {
-    const { lr: rate, rho, epsilon, weightDecay: decay, maximize } = group;
-    adadeltaStep(tensors, { rate, rho, epsilon, decay, maximize });
+    adadeltaStep(tensors, () => {
+      const { lr: rate, rho, epsilon, weightDecay: decay, maximize } = group;
+      return { rate, rho, epsilon, decay, maximize };
+    });
   }
 }

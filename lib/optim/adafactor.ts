@@ -4,6 +4,7 @@ import { zeros } from '../ops/creation';
 import { totalNorm } from '../ops/optimizer-steps';
 import type { FloatDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
+import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import {
   checkSetting,
@@ -86,6 +87,7 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
+    refuseInTrace('Adafactor.step', 'computes with settings in JavaScript');
     const { lr, beta2Decay, epsilon, d, weightDecay, maximize } = group;
     parameters.forEach((parameter, i) => {
       const own = this.state.get(parameter) ?? this.start(parameter);

@@ -59,8 +59,10 @@ export class Adagrad extends FusedOptimizer<AdagradSettings> {
   }
 
   protected advance(group: Group<AdagradSettings>, tensors: StepTensors, counts: ParameterState): void {
-    const { lr, lrDecay, epsilon, weightDecay: decay, maximize } = group;
-    const rate = lr / (1 + ((counts['step'] as number) - 1) * lrDecay);
-    adagradStep(tensors, { rate, epsilon, decay, maximize });
+    adagradStep(tensors, () => {
+      const { lr, lrDecay, epsilon, weightDecay: decay, maximize } = group;
+      const rate = lr / (1 + ((counts['step'] as number) - 1) * lrDecay);
+      return { rate, epsilon, decay, maximize };
+    });
   }
 }

@@ -67,20 +67,22 @@ export class Adam extends FusedOptimizer<AdamSettings> {
   }
 
   protected advance(group: Group<AdamSettings>, tensors: StepTensors, counts: ParameterState): void {
-    const { lr, betas, epsilon, weightDecay, amsgrad, maximize } = group;
-    const [beta1, beta2] = betas;
-    const step = counts['step'] as number;
-    adamStep(tensors, {
-      beta1,
-      beta2,
-      shrink: this.decoupled ? 1 - lr * weightDecay : 1,
-      decay: this.decoupled ? 0 : weightDecay,
-      gradientRate: 0,
-      meanRate: lr / (1 - beta1 ** step),
-      rootScale: 1 / Math.sqrt(1 - beta2 ** step),
-      epsilon,
-      amsgrad,
-      maximize,
+    adamStep(tensors, () => {
+      const { lr, betas, epsilon, weightDecay, amsgrad, maximize } = group;
+      const [beta1, beta2] = betas;
+      const step = counts['step'] as number;
+      return {
+        beta1,
+        beta2,
+        shrink: this.decoupled ? 1 - lr * weightDecay : 1,
+        decay: this.decoupled ? 0 : weightDecay,
+        gradientRate: 0,
+        meanRate: lr / (1 - beta1 ** step),
+        rootScale: 1 / Math.sqrt(1 - beta2 ** step),
+        epsilon,
+        amsgrad,
+        maximize,
+      };
     });
   }
 }

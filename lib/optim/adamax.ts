@@ -43,9 +43,11 @@ export class Adamax extends FusedOptimizer<AdamaxSettings> {
   }
 
   protected advance(group: Group<AdamaxSettings>, tensors: StepTensors, counts: ParameterState): void {
-    const { lr, betas, epsilon, weightDecay: decay, maximize } = group;
-    const [beta1, beta2] = betas;
-    const rate = lr / (1 - beta1 ** (counts['step'] as number));
-    adamaxStep(tensors, { rate, beta1, beta2, epsilon, decay, maximize });
+    adamaxStep(tensors, () => {
+      const { lr, betas, epsilon, weightDecay: decay, maximize } = group;
+      const [beta1, beta2] = betas;
+      const rate = lr / (1 - beta1 ** (counts['step'] as number));
+      return { rate, beta1, beta2, epsilon, decay, maximize };
+    });
   }
 }

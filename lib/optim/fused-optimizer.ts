@@ -1,6 +1,7 @@
 /** Optimizers whose step is one command for many tensors. */
 import { full } from '../ops/creation';
 import type { StepTensors } from '../ops/optimizer-steps';
+import { everyTime } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { GradientOptimizer, partition, stateDType, type Group, type ParameterState } from './optimizer';
 
@@ -13,7 +14,7 @@ export abstract class FusedOptimizer<Settings extends object> extends GradientOp
     return 0;
   }
 
-  /** Runs the step of parameters whose counts are all the same. */
+  /** Runs the step of parameters whose counts are all the same. Settings and counts are to be read where the command asks for them. */
   protected abstract advance(group: Group<Settings>, tensors: StepTensors, counts: ParameterState): void;
 
   /** Moves the counts of a parameter on by a step. */
@@ -34,10 +35,12 @@ export abstract class FusedOptimizer<Settings extends object> extends GradientOp
     const names = this.stateNames(group);
     for (const parameter of parameters) {
       const own = this.state.get(parameter) ?? this.start();
-      this.count(own, group);
       for (const name of names) own[name] ??= this.stateTensor(parameter, this.initial(group));
       this.state.set(parameter, own);
     }
+    everyTime(() => {
+      for (const parameter of parameters) this.count(this.state.get(parameter)!, group);
+    });
     const countsOf = (parameter: AnyTensor): unknown =>
       this.counts.map((name) => this.state.get(parameter)![name] as number).join(' ');
     for (const piece of partition(parameters, gradients, countsOf)) {

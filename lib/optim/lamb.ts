@@ -2,6 +2,7 @@
 import { zerosLike } from '../ops/creation';
 import { adamStep, totalNorm, type StepTensors } from '../ops/optimizer-steps';
 import { where } from '../ops/pointwise';
+import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkMoments } from './adam';
 import { FusedOptimizer } from './fused-optimizer';
@@ -46,26 +47,24 @@ export class LAMB extends FusedOptimizer<LAMBSettings> {
   }
 
   protected advance(group: Group<LAMBSettings>, tensors: StepTensors, counts: ParameterState): void {
+    refuseInTrace('LAMB.step', 'computes with settings in JavaScript');
     const { lr, betas, epsilon, weightDecay, maximize } = group;
     const [beta1, beta2] = betas;
     const step = counts['step'] as number;
     const updates = tensors.parameters.map((parameter) => zerosLike(parameter.detach()) as AnyTensor);
     // From zero, the step is the update itself.
-    adamStep(
-      { ...tensors, parameters: updates },
-      {
-        beta1,
-        beta2,
-        shrink: 1,
-        decay: 0,
-        gradientRate: 0,
-        meanRate: -1 / (1 - beta1 ** step),
-        rootScale: 1 / Math.sqrt(1 - beta2 ** step),
-        epsilon,
-        amsgrad: false,
-        maximize,
-      },
-    );
+    adamStep({ ...tensors, parameters: updates }, () => ({
+      beta1,
+      beta2,
+      shrink: 1,
+      decay: 0,
+      gradientRate: 0,
+      meanRate: -1 / (1 - beta1 ** step),
+      rootScale: 1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
+      amsgrad: false,
+      maximize,
+    }));
     tensors.parameters.forEach((parameter, i) => {
       const update = weightDecay === 0 ? updates[i]! : updates[i]!.add(parameter.mul(weightDecay));
       const own = totalNorm([parameter], 2);

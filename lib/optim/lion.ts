@@ -41,7 +41,9 @@ export class Lion extends FusedOptimizer<LionSettings> {
   }
 
   protected advance(group: Group<LionSettings>, tensors: StepTensors): void {
-    const { lr: rate, betas, weightDecay, maximize } = group;
-    lionStep(tensors, { rate, beta1: betas[0], beta2: betas[1], shrink: 1 - rate * weightDecay, maximize });
+    lionStep(tensors, () => {
+      const { lr: rate, betas, weightDecay, maximize } = group;
+      return { rate, beta1: betas[0], beta2: betas[1], shrink: 1 - rate * weightDecay, maximize };
+    });
   }
 }

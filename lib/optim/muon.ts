@@ -4,6 +4,7 @@ import { zeros } from '../ops/creation';
 import { totalNorm } from '../ops/optimizer-steps';
 import type { FloatDType } from '../tensor/dtype';
 import { show } from '../tensor/shapes';
+import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkSetting, GradientOptimizer, stateDType, type Group, type ParameterGroup } from './optimizer';
 
@@ -84,6 +85,7 @@ export class Muon extends GradientOptimizer<MuonSettings> {
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
+    refuseInTrace('Muon.step', 'computes with settings in JavaScript');
     const { lr, weightDecay, momentum, nesterov, adjustLrFn } = group;
     parameters.forEach((parameter, i) => {
       const options = { dtype: stateDType(parameter), device: parameter.device };

@@ -68,21 +68,23 @@ export class NAdam extends FusedOptimizer<NAdamSettings> {
   }
 
   protected advance(group: Group<NAdamSettings>, tensors: StepTensors, counts: ParameterState): void {
-    const { lr, betas, epsilon, weightDecay, decoupledWeightDecay, maximize } = group;
-    const step = counts['step'] as number;
-    const product = counts['mu_product'] as number;
-    const next = momentum(group, step + 1);
-    adamStep(tensors, {
-      beta1: betas[0],
-      beta2: betas[1],
-      shrink: decoupledWeightDecay ? 1 - lr * weightDecay : 1,
-      decay: decoupledWeightDecay ? 0 : weightDecay,
-      gradientRate: (lr * (1 - momentum(group, step))) / (1 - product),
-      meanRate: (lr * next) / (1 - product * next),
-      rootScale: 1 / Math.sqrt(1 - betas[1] ** step),
-      epsilon,
-      amsgrad: false,
-      maximize,
+    adamStep(tensors, () => {
+      const { lr, betas, epsilon, weightDecay, decoupledWeightDecay, maximize } = group;
+      const step = counts['step'] as number;
+      const product = counts['mu_product'] as number;
+      const next = momentum(group, step + 1);
+      return {
+        beta1: betas[0],
+        beta2: betas[1],
+        shrink: decoupledWeightDecay ? 1 - lr * weightDecay : 1,
+        decay: decoupledWeightDecay ? 0 : weightDecay,
+        gradientRate: (lr * (1 - momentum(group, step))) / (1 - product),
+        meanRate: (lr * next) / (1 - product * next),
+        rootScale: 1 / Math.sqrt(1 - betas[1] ** step),
+        epsilon,
+        amsgrad: false,
+        maximize,
+      };
     });
   }
 }

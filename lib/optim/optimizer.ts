@@ -2,6 +2,7 @@
 import { ArgumentError } from '../errors';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
+import { guard } from '../runtime/tape';
 import type { DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
@@ -38,6 +39,8 @@ export abstract class Optimizer<Settings extends object> {
   readonly groups: Group<Settings>[] = [];
   protected readonly state = new Map<AnyTensor, ParameterState>();
   readonly #defaults: Settings;
+  /** Counts what makes a compiled step stale: other groups, other states. */
+  protected revision = 0;
 
   constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[], defaults: Settings) {
     if (!Array.isArray(parameters) || parameters.length === 0) {
@@ -70,6 +73,7 @@ export abstract class Optimizer<Settings extends object> {
     const added: Group<Settings> = { ...this.#defaults, ...group, parameters: [...group.parameters] };
     this.check(added);
     this.groups.push(added);
+    this.revision++;
   }
 
   /** Throws when a setting is out of range. */
@@ -148,6 +152,7 @@ export abstract class Optimizer<Settings extends object> {
       }
       return [parameter, own];
     });
+    this.revision++;
     this.state.clear();
     noGrad(() => {
       for (const [parameter, own] of entries) {
@@ -203,6 +208,7 @@ export abstract class GradientOptimizer<Settings extends object> extends Optimiz
 
   /** One step: updates every parameter that has a gradient. */
   step(): void {
+    guard(() => this.revision);
     noGrad(() =>
       scope(() => {
         for (const group of this.groups) {

@@ -53,25 +53,27 @@ export class RAdam extends FusedOptimizer<RAdamSettings> {
   }
 
   protected advance(group: Group<RAdamSettings>, tensors: StepTensors, counts: ParameterState): void {
-    const { lr, betas, epsilon, weightDecay, decoupledWeightDecay, maximize } = group;
-    const [beta1, beta2] = betas;
-    const step = counts['step'] as number;
-    const correction = 1 - beta2 ** step;
-    const longest = 2 / (1 - beta2) - 1;
-    const length = longest - (2 * step * beta2 ** step) / correction;
-    const isRectified = length > 5;
-    const rectification = ((length - 4) * (length - 2) * longest) / ((longest - 4) * (longest - 2) * length);
-    adamStep(tensors, {
-      beta1,
-      beta2,
-      shrink: decoupledWeightDecay ? 1 - lr * weightDecay : 1,
-      decay: decoupledWeightDecay ? 0 : weightDecay,
-      gradientRate: 0,
-      meanRate: (lr / (1 - beta1 ** step)) * (isRectified ? Math.sqrt(correction * rectification) : 1),
-      rootScale: isRectified ? 1 : 0,
-      epsilon: isRectified ? epsilon : 1,
-      amsgrad: false,
-      maximize,
+    adamStep(tensors, () => {
+      const { lr, betas, epsilon, weightDecay, decoupledWeightDecay, maximize } = group;
+      const [beta1, beta2] = betas;
+      const step = counts['step'] as number;
+      const correction = 1 - beta2 ** step;
+      const longest = 2 / (1 - beta2) - 1;
+      const length = longest - (2 * step * beta2 ** step) / correction;
+      const isRectified = length > 5;
+      const rectification = ((length - 4) * (length - 2) * longest) / ((longest - 4) * (longest - 2) * length);
+      return {
+        beta1,
+        beta2,
+        shrink: decoupledWeightDecay ? 1 - lr * weightDecay : 1,
+        decay: decoupledWeightDecay ? 0 : weightDecay,
+        gradientRate: 0,
+        meanRate: (lr / (1 - beta1 ** step)) * (isRectified ? Math.sqrt(correction * rectification) : 1),
+        rootScale: isRectified ? 1 : 0,
+        epsilon: isRectified ? epsilon : 1,
+        amsgrad: false,
+        maximize,
+      };
     });
   }
 }

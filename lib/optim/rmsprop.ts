@@ -59,7 +59,9 @@ export class RMSprop extends FusedOptimizer<RMSpropSettings> {
   }
 
   protected advance(group: Group<RMSpropSettings>, tensors: StepTensors): void {
-    const { lr: rate, alpha, epsilon, weightDecay: decay, momentum, centered, maximize } = group;
-    rmsPropStep(tensors, { rate, alpha, epsilon, decay, momentum, centered, maximize });
+    rmsPropStep(tensors, () => {
+      const { lr: rate, alpha, epsilon, weightDecay: decay, momentum, centered, maximize } = group;
+      return { rate, alpha, epsilon, decay, momentum, centered, maximize };
+    });
   }
 }

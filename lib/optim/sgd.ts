@@ -57,14 +57,13 @@ export class SGD extends GradientOptimizer<SGDSettings> {
   }
 
   protected update(group: Group<SGDSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {
-    const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
+    const { momentum } = group;
     const isNew = (parameter: AnyTensor): boolean => momentum !== 0 && !this.state.has(parameter);
     for (const piece of partition(parameters, gradients, isNew)) {
       const firstStep = isNew(piece.parameters[0]!);
       const states: AnyTensor[][] = [];
       if (momentum !== 0) states.push(piece.parameters.map((parameter) => this.momentumOf(parameter)));
-      const settings = { learningRate: lr, momentum, dampening, weightDecay, nesterov, maximize, firstStep };
-      sgdStep({ ...piece, states }, settings);
+      sgdStep({ ...piece, states }, () => ({ ...group, learningRate: group.lr, firstStep }));
     }
   }
 

@@ -12,6 +12,7 @@ import type { LiveAttributes, Tape } from './tape';
 export interface Program {
   readonly native: NativeProgram;
   readonly device: number;
+  readonly repeats: readonly (() => void)[];
   readonly live: readonly LiveAttributes[];
   readonly arenaBytes: number;
 }
@@ -47,11 +48,12 @@ export function createProgram(tape: Tape, bindings: readonly number[], randomSta
     );
   }, 'compile');
   const arenaBytes = Math.max(0, ...places.map(({ offset, bytes }) => offset + bytes));
-  return { native: made!, device: tape.records[0]?.words[1] ?? 0, live, arenaBytes };
+  return { native: made!, device: tape.records[0]?.words[1] ?? 0, repeats: tape.repeats, live, arenaBytes };
 }
 
 /** Runs a program on `storages`, the arena last; it takes `randomBlocks` from the random stream. */
 export function replayProgram(program: Program, storages: readonly Storage[], randomBlocks: number): void {
+  for (const repeat of program.repeats) repeat();
   let at = 0;
   for (const storage of storages) {
     words[at++] = storage.slot;

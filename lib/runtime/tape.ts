@@ -52,6 +52,8 @@ export class Tape {
   readonly uploads: Upload[] = [];
   /** What must hold for a replay to be right; see {@link guard}. */
   readonly guards: (() => boolean)[] = [];
+  /** What JavaScript does at each replay, before the commands run. */
+  readonly repeats: (() => void)[] = [];
   readonly #numbers = new Map<Storage, number>();
   readonly #made = new Set<Storage>();
   /** Of the record being written. */
@@ -181,6 +183,12 @@ export function guard<T>(value: () => T): T {
   const now = value();
   tape?.guards.push(() => value() === now);
   return now;
+}
+
+/** Runs `f` now, and again at each replay of the step that is being traced, if there is one. */
+export function everyTime(f: () => void): void {
+  tape?.repeats.push(f);
+  f();
 }
 
 /** Throws: the op cannot be part of a step that is traced. */

@@ -39,7 +39,7 @@ function losses(make: () => Step, batches: AnyTensor[][]): { eager: number[]; co
   };
 }
 
-function training(model: nn.Module & { forward(x: AnyTensor): AnyTensor }, optimizer: optim.SGD): Step {
+function training(model: nn.Module & { forward(x: AnyTensor): AnyTensor }, optimizer: optim.SGD | optim.Adam): Step {
   return (x, y) => {
     optimizer.zeroGrad();
     const loss = nn.functional.crossEntropy(model.forward(x!), y!);
@@ -58,7 +58,7 @@ function batches(shape: number[], classes: number): AnyTensor[][] {
   ]);
 }
 
-const sgd = (model: nn.Module): optim.SGD => new optim.SGD(model.parameters(), { lr: 1e-1, momentum: 0.9 });
+const adam = (model: nn.Module): optim.Adam => new optim.Adam(model.parameters(), { lr: 1e-2 });
 
 describe('replays give the bits of eager steps', () => {
   const cases: Record<string, [() => Step, AnyTensor[][]]> = {
@@ -74,7 +74,7 @@ describe('replays give the bits of eager steps', () => {
       },
       batches([16, 20], 5),
     ],
-    'convolutions, batch norm, pooling': [
+    'convolutions, batch norm, pooling, Adam': [
       () => {
         const model = new nn.Sequential(
           new nn.Conv2d(1, 4, 3, { padding: 1 }),
@@ -84,15 +84,15 @@ describe('replays give the bits of eager steps', () => {
           new nn.Flatten(),
           new nn.Linear(64, 3),
         );
-        return training(model, sgd(model));
+        return training(model, adam(model));
       },
       batches([8, 1, 8, 8], 3),
     ],
-    'attention with dropout, layer norm': [
+    'attention with dropout, layer norm, AdamW': [
       () => {
-        const block = new nn.TransformerEncoderLayer(16, 2, { feedForward: 32, dropout: 0.1 });
+        const block = new nn.TransformerEncoderLayer(16, 2, { dropout: 0.1 });
         const head = new nn.Linear(16, 4);
-        const optimizer = new optim.SGD([...block.parameters(), ...head.parameters()], { lr: 1e-1 });
+        const optimizer = new optim.AdamW([...block.parameters(), ...head.parameters()], { lr: 1e-2 });
         return (x, y) => {
           optimizer.zeroGrad();
           const loss = nn.functional.crossEntropy(head.forward((block.forward(x!) as AnyTensor).mean(1)), y!);
@@ -126,7 +126,7 @@ describe('replays give the bits of eager steps', () => {
     'checkpointed dropout': [
       () => {
         const model = new nn.Sequential(new nn.Linear(10, 16), new nn.Dropout(0.5), new nn.Linear(16, 4));
-        const optimizer = sgd(model);
+        const optimizer = adam(model);
         return (x, y) => {
           optimizer.zeroGrad();
           const loss = nn.functional.crossEntropy(checkpoint((z: AnyTensor) => model.forward(z), x!) as AnyTensor, y!);
@@ -142,6 +142,65 @@ describe('replays give the bits of eager steps', () => {
     const { eager, compiled } = losses(make, data);
     expect(compiled).toEqual(eager);
     expect(new Set(eager).size).toBe(eager.length);
+  });
+
+  test('a learning rate that changes from step to step', () => {
+    const make = (): Step => {
+      const model = new nn.Linear(20, 5);
+      const optimizer = adam(model);
+      const step = training(model, optimizer);
+      let calls = 0;
+      return Object.assign(step, {
+        schedule: () => {
+          optimizer.groups[0]!.lr = 0.1 / ++calls;
+        },
+      });
+    };
+    const data = batches([16, 20], 5);
+    const run = (wrap: (step: Step) => Step): number[] => {
+      manualSeed(3);
+      const step = make();
+      const wrapped = wrap(step);
+      return data.map((batch) => {
+        (step as Step & { schedule(): void }).schedule();
+        return wrapped(...batch).itemSync();
+      });
+    };
+    expect(run((step) => compile(step))).toEqual(run((step) => step));
+  });
+
+  test.each([
+    ['SGD', (w: AnyTensor) => new optim.SGD([w], { lr: 0.1, momentum: 0.9, nesterov: true })],
+    ['AdamW, AMSGrad', (w: AnyTensor) => new optim.AdamW([w], { amsgrad: true })],
+    ['NAdam', (w: AnyTensor) => new optim.NAdam([w])],
+    ['RAdam', (w: AnyTensor) => new optim.RAdam([w])],
+    ['Adamax', (w: AnyTensor) => new optim.Adamax([w])],
+    ['Adagrad', (w: AnyTensor) => new optim.Adagrad([w], { lrDecay: 0.1 })],
+    ['Adadelta', (w: AnyTensor) => new optim.Adadelta([w])],
+    ['RMSprop', (w: AnyTensor) => new optim.RMSprop([w], { centered: true, momentum: 0.5 })],
+    ['Lion', (w: AnyTensor) => new optim.Lion([w])],
+  ])('%s, through a state dict', (_, make) => {
+    const run = (wrap: (step: () => void) => () => void): unknown => {
+      const w = tensor([1, -2, 3]).requiresGrad_();
+      const optimizer = make(w);
+      const step = wrap(() => {
+        optimizer.zeroGrad();
+        w.square().sum().backward();
+        optimizer.step();
+      });
+      const states = [...Array(12).keys()].map((i) => {
+        step();
+        if (i === 5) optimizer.loadStateDict(optimizer.stateDict() as never);
+        return w.toArraySync();
+      });
+      return [
+        states,
+        JSON.stringify(optimizer.stateDict().state, (key, value) =>
+          key === '' || typeof value !== 'object' ? value : undefined,
+        ),
+      ];
+    };
+    expect(run((step) => compile(step))).toEqual(run((step) => step));
   });
 
   test('running statistics and the random state go on', () => {
@@ -275,7 +334,7 @@ test('noGrad around a step is noticed', () => {
 
 test('memory stays as it is over many replays', () => {
   const model = new nn.Sequential(new nn.Linear(64, 64), new nn.ReLU(), new nn.Linear(64, 8));
-  const step = compile(training(model, sgd(model)));
+  const step = compile(training(model, adam(model)));
   const [x, y] = batches([32, 64], 8)[0]!;
   const run = (count: number): number => {
     for (let i = 0; i < count; i++) step(x!, y!).dispose();

@@ -42,7 +42,7 @@ export const samples: Sample[] = [
     dtypes,
     inputs: vectors(1),
     call: stepped((tensors) =>
-      sgdStep(tensors, {
+      sgdStep(tensors, () => ({
         learningRate: 0.1,
         momentum: 0.9,
         dampening: 0,
@@ -50,7 +50,7 @@ export const samples: Sample[] = [
         nesterov: true,
         maximize: false,
         firstStep: false,
-      }),
+      })),
     ),
     reference: (g, p, m) => {
       const gradient = mapped((d, x) => d + 0.01 * x, g, p);
@@ -65,7 +65,7 @@ export const samples: Sample[] = [
     dtypes,
     inputs: vectors(2, 0.1),
     call: stepped((tensors) =>
-      adamStep(tensors, {
+      adamStep(tensors, () => ({
         beta1: 0.9,
         beta2: 0.99,
         shrink: 0.95,
@@ -76,7 +76,7 @@ export const samples: Sample[] = [
         epsilon: 1e-3,
         amsgrad: false,
         maximize: true,
-      }),
+      })),
     ),
     reference: (g, p, m, v) => {
       const shrunk = mapped((x) => 0.95 * x, p);
@@ -95,7 +95,7 @@ export const samples: Sample[] = [
     dtypes,
     inputs: vectors(2, 0.1),
     call: stepped((tensors) =>
-      adamaxStep(tensors, { rate: 0.1, beta1: 0.9, beta2: 0.5, epsilon: 1e-3, decay: 0.1, maximize: false }),
+      adamaxStep(tensors, () => ({ rate: 0.1, beta1: 0.9, beta2: 0.5, epsilon: 1e-3, decay: 0.1, maximize: false })),
     ),
     reference: (g, p, m, u) => {
       const gradient = mapped((d, x) => d + 0.1 * x, g, p);
@@ -110,7 +110,7 @@ export const samples: Sample[] = [
     variant: 'ascending',
     dtypes,
     inputs: vectors(1, 0.1),
-    call: stepped((tensors) => adagradStep(tensors, { rate: 0.1, epsilon: 1e-3, decay: 0.1, maximize: true })),
+    call: stepped((tensors) => adagradStep(tensors, () => ({ rate: 0.1, epsilon: 1e-3, decay: 0.1, maximize: true }))),
     reference: (g, p, s) => {
       const gradient = mapped((d, x) => -d + 0.1 * x, g, p);
       const sum = mapped((a, d) => a + d * d, s, gradient);
@@ -124,7 +124,7 @@ export const samples: Sample[] = [
     dtypes,
     inputs: vectors(2, 0.1),
     call: stepped((tensors) =>
-      adadeltaStep(tensors, { rate: 0.5, rho: 0.8, epsilon: 1e-3, decay: 0.1, maximize: false }),
+      adadeltaStep(tensors, () => ({ rate: 0.5, rho: 0.8, epsilon: 1e-3, decay: 0.1, maximize: false })),
     ),
     reference: (g, p, s, d) => {
       const gradient = mapped((y, x) => y + 0.1 * x, g, p);
@@ -143,7 +143,7 @@ export const samples: Sample[] = [
       return [g!, p!, draw.tensor([37], dtype, 1, 2), mean!, buffer!];
     },
     call: stepped((tensors) =>
-      rmsPropStep(tensors, {
+      rmsPropStep(tensors, () => ({
         rate: 0.1,
         alpha: 0.9,
         epsilon: 1e-3,
@@ -151,7 +151,7 @@ export const samples: Sample[] = [
         momentum: 0.5,
         centered: true,
         maximize: false,
-      }),
+      })),
     ),
     reference: (g, p, s, m, b) => {
       const gradient = mapped((d, x) => d + 0.1 * x, g, p);
@@ -168,7 +168,9 @@ export const samples: Sample[] = [
     variant: 'decay',
     dtypes,
     inputs: vectors(1),
-    call: stepped((tensors) => lionStep(tensors, { rate: 0.1, beta1: 0.9, beta2: 0.8, shrink: 0.99, maximize: false })),
+    call: stepped((tensors) =>
+      lionStep(tensors, () => ({ rate: 0.1, beta1: 0.9, beta2: 0.8, shrink: 0.99, maximize: false })),
+    ),
     reference: (g, p, m) => [
       mapped((x, d, a) => 0.99 * x - 0.1 * Math.sign(0.9 * a + 0.1 * d), p, g, m),
       mapped((d, a) => 0.8 * a + 0.2 * d, g, m),
