@@ -34,12 +34,14 @@ template <class V, bool = kIsScalar<V>>
 struct Traits {
   using Lane = V;
   using Bits = std::conditional_t<sizeof(V) == 8, int64_t, int32_t>;
+  using UnsignedBits = std::make_unsigned_t<Bits>;
 };
 #if !defined(__CUDACC__)
 template <class V>
 struct Traits<V, false> {
   using Lane = cpu::LaneOf<V>;
   using Bits = cpu::Vec<std::conditional_t<sizeof(Lane) == 8, int64_t, int32_t>>;
+  using UnsignedBits = cpu::Vec<std::conditional_t<sizeof(Lane) == 8, uint64_t, uint32_t>>;
 };
 #endif
 template <class V>
@@ -68,6 +70,12 @@ HADAL_HD inline Bits<V> to_bits(V x) {
 template <class V>
 HADAL_HD inline V from_bits(Bits<V> bits) {
   return std::bit_cast<V>(bits);
+}
+// Sums of bit patterns wrap: lanes whose result nobody uses hold any of them.
+template <class V>
+HADAL_HD inline Bits<V> add_bits(Bits<V> bits, Bits<Lane<V>> number) {
+  using U = typename Traits<V>::UnsignedBits;
+  return std::bit_cast<Bits<V>>(std::bit_cast<U>(bits) + static_cast<typename Traits<Lane<V>>::UnsignedBits>(number));
 }
 template <class Mask>
 HADAL_HD inline bool any(Mask mask) {
@@ -190,7 +198,7 @@ HADAL_HD inline V quotient(V a, V b) {
 template <class V>
 HADAL_HD inline V power_of_two(Bits<V> n) {
   using F = Format<Lane<V>>;
-  return from_bits<V>((n + F::kBias) << F::kMantissaBits);
+  return from_bits<V>(add_bits<V>(n, F::kBias) << F::kMantissaBits);
 }
 // The integer nearest to x, as a number and as an integer, for |x| < 2^22.
 template <class V>
@@ -201,7 +209,7 @@ struct Nearest {
 template <class V>
 HADAL_HD inline Nearest<V> nearest(V shifted) {  // of x + kRoundToInteger, so that the caller's multiplication can fuse
   constexpr auto kRound = Format<Lane<V>>::kRoundToInteger;
-  return {shifted - kRound, to_bits(shifted) - std::bit_cast<Bits<Lane<V>>>(kRound)};
+  return {shifted - kRound, add_bits<V>(to_bits(shifted), -std::bit_cast<Bits<Lane<V>>>(kRound))};
 }
 template <class V>
 inline constexpr bool kHasScale =
@@ -413,11 +421,11 @@ HADAL_HD inline Split<V> split_exponent(V x) {
   constexpr T kLift = static_cast<T>(kIsFloat<V> ? 0x1p23 : 0x1p52);  // makes a subnormal normal
   constexpr auto kThreeQuarters = std::bit_cast<Bits<T>>(T(0.75));
   const auto subnormal = x < std::numeric_limits<T>::min();
-  const Bits<V> above = to_bits(select(subnormal, V(x * kLift), x)) - kThreeQuarters;
+  const Bits<V> above = add_bits<V>(to_bits(select(subnormal, V(x * kLift), x)), -kThreeQuarters);
   V m = from_bits<V>((above & F::kMantissaMask) + kThreeQuarters);
   // The exponent, a small integer, as a number: placed into the low bits of kRoundToInteger.
   const Bits<V> exponent = above >> F::kMantissaBits;
-  V e = from_bits<V>(exponent + std::bit_cast<Bits<T>>(F::kRoundToInteger)) - F::kRoundToInteger;
+  V e = from_bits<V>(add_bits<V>(exponent, std::bit_cast<Bits<T>>(F::kRoundToInteger))) - F::kRoundToInteger;
   e = select(subnormal, V(e - T(F::kMantissaBits)), e);
   const auto finite = x < F::kInfinity;
   const auto positive = x > T(0);
