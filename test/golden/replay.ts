@@ -138,6 +138,20 @@ const adapters: Readonly<Record<string, Call>> = {
     hadal.ctcLoss(hadal.logSoftmax(x as AnyTensor, -1), ...(rest as [AnyTensor, number[], number[]])),
 };
 
+/** A layer made of the arguments of its constructor, its state, its inputs, and whether it trains. Its own tensors take the place of those of the state. */
+const layer =
+  (name: string, inputs: [AnyTensor, Stored][]): Call =>
+  (args, state, x, train) => {
+    const make = hadal.nn[name as 'Identity'] as unknown as new (...args: readonly unknown[]) => hadal.nn.Layer;
+    const module = new make(...(args as unknown[]));
+    module.loadStateDict(state as Record<string, AnyTensor>);
+    if (train === false) module.eval();
+    for (const [key, own] of [...module.namedParameters(), ...module.namedBuffers()]) {
+      inputs.find(([given]) => given === (state as Record<string, AnyTensor>)[key])![0] = own;
+    }
+    return (module.forward as unknown as Call)(...(x as unknown[]));
+  };
+
 export interface ReplayOptions {
   /** Whether the op itself is composed of others, so that its result too may be off by some roundings. */
   readonly isComposed?: boolean | undefined;
@@ -164,7 +178,8 @@ export async function replay(
       return x;
     }),
   );
-  const call = adapters[op] ?? (hadal[op as 'add'] as unknown as Call);
+  const call =
+    adapters[op] ?? (op.startsWith('nn.') ? layer(op.slice(3), inputs) : (hadal[op as 'add'] as unknown as Call));
   const result = await call(...given);
 
   const results: AnyTensor[] = [];

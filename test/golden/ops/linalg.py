@@ -13,6 +13,30 @@ def cases():
             ([2, 1, 3, 4], [3, 4, 2]), ([2, 3, 4], [4]), ([4], [2, 4, 3]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([1, 1], [1, 1]), ([17, 33], [33, 5]),
         ]:  # fmt: skip
             f.case("matmul", f.uniform(dtype, a, -2, 2), f.uniform(dtype, b, -2, 2))
+        def draw(*shape):
+            return f.uniform(dtype, list(shape), -2, 2)
+
+        f.case("dot", draw(5), draw(5))
+        f.case("mv", draw(3, 4), draw(4))
+        f.case("bmm", draw(2, 3, 4), draw(2, 4, 5))
+        f.case("outer", draw(3), draw(4))
+        f.case("kron", draw(2, 3), draw(3, 2))
+        f.case("kron", draw(2), draw(2, 1, 3))
+        f.case("tensordot", draw(2, 3, 4), draw(3, 4, 5))
+        f.case("tensordot", draw(2, 3), draw(3, 4), 1)
+        f.case("tensordot", draw(2, 3, 4), draw(4, 2, 5), [[0, 2], [1, 0]])
+        f.case("addmm", draw(3, 5), draw(3, 4), draw(4, 5))
+        f.case("addmm", draw(5), draw(3, 4), draw(4, 5), beta=2, alpha=-1)
+        f.case("baddbmm", draw(2, 3, 5), draw(2, 3, 4), draw(2, 4, 5))
+        f.case("baddbmm", draw(3, 1), draw(2, 3, 4), draw(2, 4, 5), beta=-1, alpha=3)
+        for equation, *shapes in [
+            ("ij,jk->ik", [3, 4], [4, 2]), ("ij,jk", [3, 4], [4, 2]), ("ii->i", [4, 4]), ("ii", [3, 3]), ("ij->ji", [2, 3]), ("ij->", [2, 3]),
+            ("bij,bjk->bik", [2, 3, 4], [2, 4, 5]), ("...ij,...jk->...ik", [2, 1, 3, 4], [5, 4, 2]), ("i,j->ij", [3], [4]), ("ij,ij->i", [3, 4], [3, 4]),
+            ("bn,anm,bm->ba", [2, 3], [4, 3, 5], [2, 5]), ("bhtd,bhsd->bhts", [2, 2, 3, 4], [2, 2, 5, 4]), ("ab,bc,cd,de->ae", [2, 3], [3, 4], [4, 2], [2, 5]),
+            ("iij,jk->ik", [3, 3, 2], [2, 4]), ("i,i->", [6], [6]), ("ij,k->jk", [2, 3], [4]), ("...a->...", [2, 3, 4]), ("a...,a...->...", [3, 2], [3, 2]),
+        ]:  # fmt: skip
+            if dtype != torch.int32:  # it sums to int64, sometimes
+                f.case("einsum", equation, *[draw(*shape) for shape in shapes])
     for dtype in FLOATS[:2]:
 
         def matrix(*shape):

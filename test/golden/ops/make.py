@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+import layers
 import linalg
 import losses
 import movement
@@ -26,6 +27,7 @@ FAMILIES = {
     "attention": neural.attention,
     "recurrence": neural.recurrence,
     "losses": losses.cases,
+    "layers": layers.cases,
 }
 
 torch.set_num_threads(1)

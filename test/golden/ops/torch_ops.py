@@ -10,6 +10,8 @@ OPS = {}
 
 
 def call(op, args, options):
+    if op.startswith("nn."):
+        return layer(op[3:], *args)
     function = OPS.get(op)
     if function is None:
         function = getattr(torch, snake(op), None) or getattr(F, snake(op))
@@ -362,6 +364,7 @@ def least_squares(a, b):
 
 
 define(
+    tensordot=lambda a, b, axes=2: torch.tensordot(a, b, axes),
     cholesky=lambda x, upper=False: torch.linalg.cholesky(x, upper=upper),
     inv=torch.linalg.inv,
     det=torch.linalg.det,
@@ -424,3 +427,30 @@ define(
     ),
     infoNce=info_nce,
 )
+
+# Layers.
+WORDS = {
+    "epsilon": "eps", "paddingIndex": "padding_idx", "axis": "dim", "keepDims": "keepdim", "layers": "num_layers", "projection": "proj_size",
+}  # fmt: skip
+
+
+def build(name, arguments):
+    """The module of that name from hadal's arguments, of which the last may be options."""
+    *rest, last = arguments or [None]
+    options = last if isinstance(last, dict) else {}
+    given = {WORDS.get(key, snake(key)): getattr(value, "tensor", value) for key, value in options.items()}
+    if name in ["LayerNorm", "RMSNorm"] and "affine" in given:
+        given["elementwise_affine"] = given.pop("affine")
+    return getattr(torch.nn, name)(*rest, *([] if isinstance(last, dict) or not arguments else [last]), **given)
+
+
+def layer(name, arguments, state, inputs, train):
+    module = build(name, arguments).train(train)
+    if name == "LSTMCell":
+        inputs = [inputs[0], tuple(inputs[1:])]
+    found = torch.func.functional_call(module, state, tuple(inputs))
+    if name in ["RNN", "GRU"]:
+        return dict(zip(["output", "hidden"], found))
+    if name == "LSTM":
+        return {"output": found[0], "hidden": found[1][0], "cell": found[1][1]}
+    return found
