@@ -212,7 +212,7 @@ function expectCount(name: string, value: number, least: number): void {
 }
 
 /** `promise`, or a rejection with the signal's reason if that comes first. (Promise.race would hold every batch until the signal goes.) */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason as Error);

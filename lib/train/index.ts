@@ -1,5 +1,31 @@
 /** What surrounds a training loop, as `train`. */
+export { modeOf, type Callback, type Mode, type Run, type Values } from './callback';
+export {
+  loadCheckpoint,
+  saveCheckpoint,
+  type CheckpointData,
+  type CheckpointPart,
+  type LoadCheckpointOptions,
+  type Positioned,
+  type Stateful,
+} from './checkpoint';
+export { CheckpointFolder } from './checkpoint-folder';
+export { Checkpoints, type CheckpointsOptions } from './checkpoints';
+export { EarlyStopping, type EarlyStoppingOptions } from './early-stopping';
+export type { Logger, Picture } from './logger';
 export * from './metrics';
 export { encodePng } from './png';
 export * from './progress';
+export { Progress } from './progress-callback';
 export { buildReport, writeReport, type HistoryPoint, type Report, type ReportSample } from './report';
+export {
+  Trainer,
+  type BatchSource,
+  type FitOptions,
+  type Measured,
+  type Scaler,
+  type Schedule,
+  type StepOutput,
+  type Stepper,
+  type TrainerOptions,
+} from './trainer';

@@ -10,8 +10,10 @@ export interface ProgressStream {
 }
 
 export interface ProgressOptions {
-  /** How many items there are to do, over the whole run. */
+  /** How many items there are to do, over the whole run; NaN where that is not known. */
   readonly total: number;
+  /** How many were done before, by a run that goes on; 0 unless given. */
+  readonly done?: number;
   /** What is counted: `'images'`. */
   readonly unit?: string;
   /** Default: `process.stderr`. */
@@ -41,7 +43,7 @@ export class ProgressBar implements Disposable {
   readonly #interval: number;
   readonly #now: () => number;
   readonly #start: number;
-  #done = 0;
+  #done: number;
   #values: Readonly<Record<string, number | string>> = {};
   /** Moments of the last seconds and what was done by then, the oldest first. */
   #samples: { readonly time: number; readonly done: number }[];
@@ -51,12 +53,14 @@ export class ProgressBar implements Disposable {
 
   constructor({
     total,
+    done = 0,
     unit = 'items',
     stream = process.stderr,
     plainInterval = 10_000,
     now = () => performance.now(),
   }: ProgressOptions) {
     this.#total = total;
+    this.#done = done;
     this.#unit = unit;
     this.#stream = stream;
     this.#terminal = stream.isTTY === true && process.env['TERM'] !== 'dumb';
@@ -64,7 +68,7 @@ export class ProgressBar implements Disposable {
     this.#now = now;
     this.#start = now();
     this.#drawn = this.#start;
-    this.#samples = [{ time: this.#start, done: 0 }];
+    this.#samples = [{ time: this.#start, done }];
   }
 
   /** Tells how many items are done by now. Cheap enough to be called after every step. */
@@ -111,23 +115,28 @@ export class ProgressBar implements Disposable {
     const text = [percent.padStart(5), ...rest].join('  ');
     // The bar takes the room that is left; the last column stays free, because some terminals wrap there.
     const room = Math.min(30, columns - 3 - text.length);
-    const line = room >= 8 ? `${bar(this.#share(), room)} ${text}` : text;
+    const line = room >= 8 && !Number.isNaN(this.#total) ? `${bar(this.#share(), room)} ${text}` : text;
     this.#shown = line.slice(0, Math.max(0, columns - 1));
     this.#stream.write(`\r${this.#shown}\x1b[K`);
   }
 
   #share(): number {
+    if (Number.isNaN(this.#total)) return 0;
     return this.#total > 0 ? Math.min(1, Math.max(0, this.#done / this.#total)) : 1;
   }
 
   #fields(time: number): string[] {
-    const fields = [`${Math.floor(100 * this.#share())} %`];
+    const isOpen = Number.isNaN(this.#total);
+    const done = isOpen
+      ? `${this.#done.toLocaleString('en-US')} ${this.#unit}`
+      : `${Math.floor(100 * this.#share())} %`;
+    const fields = [done];
     for (const [name, value] of Object.entries(this.#values)) fields.push(`${name} ${formatValue(value)}`);
-    const oldest = this.#samples[0] ?? { time, done: 0 };
+    const oldest = this.#samples[0] ?? { time, done: this.#done };
     const rate = (this.#done - oldest.done) / (time - oldest.time); // per millisecond
     if (rate > 0 && Number.isFinite(rate)) fields.push(`${formatRate(1000 * rate)} ${this.#unit}/s`);
     if (this.#share() === 1) fields.push(`in ${formatDuration(time - this.#start)}`);
-    else if (rate > 0) fields.push(`${formatDuration((this.#total - this.#done) / rate)} left`);
+    else if (rate > 0 && !isOpen) fields.push(`${formatDuration((this.#total - this.#done) / rate)} left`);
     return fields;
   }
 }

@@ -1,0 +1,88 @@
+/** Stops a run that no longer improves. */
+import { noGrad } from '../autograd/modes';
+import { ArgumentError } from '../errors';
+import type { Module, StateDict } from '../nn/module';
+import { isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
+
+export interface EarlyStoppingOptions {
+  /** Which value is watched, after each validation; `'valLoss'` unless given. */
+  readonly monitor?: string;
+  /** Whether it is to fall or to rise; `'max'` for accuracies and the like, else `'min'`, unless given. */
+  readonly mode?: Mode;
+  /** After how many measurements in a row without an improvement the run stops; 3 unless given. */
+  readonly patience?: number;
+  /** By how much a value must be better to be an improvement; 0 unless given. */
+  readonly minDelta?: number;
+  /** Whether the model gets its best parameters back when the run stops for this; false unless given. */
+  readonly restoreBest?: boolean;
+}
+
+/**
+ * Stops a run whose watched value has not improved for a while. A callback of the trainer; in a loop of one's own, {@link update} tells whether to stop.
+ *
+ * @example
+ * const stopping = new train.EarlyStopping({ patience: 2 });
+ * for (const loss of [1, 0.5, 0.6, 0.7]) if (stopping.update(loss)) console.log('stop at', loss); // stop at 0.7
+ */
+export class EarlyStopping implements Callback {
+  readonly monitor: string;
+  readonly mode: Mode;
+  readonly patience: number;
+  readonly minDelta: number;
+  readonly restoreBest: boolean;
+  best: number;
+  /** Measurements since the last improvement. */
+  waited = 0;
+  #bestState: StateDict | undefined;
+
+  constructor(options: EarlyStoppingOptions = {}) {
+    this.monitor = options.monitor ?? 'valLoss';
+    this.mode = options.mode ?? modeOf(this.monitor);
+    this.patience = options.patience ?? 3;
+    this.minDelta = options.minDelta ?? 0;
+    this.restoreBest = options.restoreBest ?? false;
+    this.best = worstOf(this.mode);
+    if (!Number.isSafeInteger(this.patience) || this.patience < 1) {
+      throw new ArgumentError(`EarlyStopping: patience: got ${this.patience}, expected a positive integer`);
+    }
+  }
+
+  /** Takes a measurement; true when it is time to stop. */
+  update(value: number): boolean {
+    if (isBetter(value, this.best, this.mode, this.minDelta)) {
+      this.best = value;
+      this.waited = 0;
+    } else this.waited++;
+    return this.waited >= this.patience;
+  }
+
+  onValidationEnd(run: Run, values: Values): void {
+    const stops = this.update(monitored('EarlyStopping', this.monitor, values));
+    if (this.restoreBest && this.waited === 0) this.#bestState = copyOf(run.model);
+    if (!stops) return;
+    if (this.#bestState !== undefined) run.model.loadStateDict(this.#bestState);
+    run.stop();
+  }
+
+  stateDict(): unknown {
+    return { best: this.best, waited: this.waited, bestState: this.#bestState };
+  }
+
+  loadStateDict(state: { best: number; waited: number; bestState?: StateDict }): void {
+    this.best = state.best;
+    this.waited = state.waited;
+    this.#bestState = state.bestState;
+  }
+}
+
+const copyOf = (model: Module): StateDict =>
+  noGrad(() => Object.fromEntries(Object.entries(model.stateDict()).map(([name, x]) => [name, x.clone().keep()])));
+
+/** The value that a callback watches. */
+export function monitored(owner: string, name: string, values: Values): number {
+  const value = values[name];
+  if (value !== undefined) return value;
+  throw new ArgumentError(
+    `${owner}: monitor: got ${JSON.stringify(name)}, expected one of ${Object.keys(values).join(', ')}`,
+  );
+}
