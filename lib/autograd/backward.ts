@@ -9,6 +9,7 @@ import { gradientChanges, recording, type Edge, type Node } from '../tensor/node
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { autocasting } from '../ops/autocast';
 import { onesLike, zeros } from '../ops/creation';
 
 export interface BackwardOptions {
@@ -76,6 +77,9 @@ export function propagate(
   const retainGraph = options.retainGraph ?? createGraph;
   const enabled = recording.enabled;
   recording.enabled = createGraph;
+  // Rules run in the dtypes that the forward pass chose.
+  const { dtype } = autocasting;
+  autocasting.dtype = undefined;
   const flight = new Flight(createGraph ? undefined : openScope());
   const leaves = new Set<Edge>();
   const found = new Map<Edge, AnyTensor>();
@@ -97,6 +101,7 @@ export function propagate(
     return (wanted ?? []).map((edge) => found.get(edge));
   } finally {
     recording.enabled = enabled;
+    autocasting.dtype = dtype;
     for (const gradient of flight.gradients.values()) gradient.storage.pendingUses--;
     if (flight.scope !== undefined) closeScope(flight.scope);
   }

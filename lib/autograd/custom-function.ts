@@ -1,8 +1,10 @@
 /** Functions with a gradient of the user's own, and checkpoints that trade time for memory. */
 import { ArgumentError } from '../errors';
+import { autocasting } from '../ops/autocast';
 import { getRandomState, setRandomState } from '../runtime/random';
 import { Edge, Node, recording, type Gradients } from '../tensor/node';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { autocastAs } from './autocast';
 import { propagate } from './backward';
 import { enableGrad, noGrad } from './modes';
 
@@ -75,6 +77,7 @@ export function checkpoint<Inputs extends readonly AnyTensor[]>(
 ): AnyTensor {
   if (!recording.enabled) return f(...inputs);
   const random = getRandomState();
+  const { dtype } = autocasting;
   const output = noGrad(() => f(...inputs)).detach();
   const gradient = (g: AnyTensor): Gradients => {
     if (recording.enabled)
@@ -83,7 +86,7 @@ export function checkpoint<Inputs extends readonly AnyTensor[]>(
     setRandomState(random);
     const leaves = inputs.map((input) => (input.requiresGrad ? input.detach().requiresGrad_() : input));
     try {
-      const again = enableGrad(() => f(...(leaves as unknown as Inputs)));
+      const again = autocastAs(dtype, () => enableGrad(() => f(...(leaves as unknown as Inputs))));
       if (again.edge !== undefined) propagate([{ edge: again.edge, gradient: g }], {});
     } finally {
       setRandomState(now);

@@ -1,4 +1,5 @@
-/** Differentiation. */
+/** Differentiation, and mixed precision. */
+export { autocast, autocastDType } from './autocast';
 export { backward, type BackwardOptions } from './backward';
 export { compile, type Compiled } from './compile';
 export * from './custom-function';

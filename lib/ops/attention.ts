@@ -7,6 +7,7 @@ import type { Attention, AttentionCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { lowerPrecision, operand } from './autocast';
 import { ones } from './creation';
 import { where } from './pointwise-compare';
 import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
@@ -104,6 +105,7 @@ export function scaledDotProductAttention(
   options: AttentionOptions = {},
 ): AnyTensor {
   const op = 'scaledDotProductAttention';
+  [q, k, v] = [operand(lowerPrecision, q), operand(lowerPrecision, k), operand(lowerPrecision, v)];
   const inputs = { q, k, v };
   for (const [name, x] of Object.entries(inputs)) {
     checkTensor(op, x, name);

@@ -6,6 +6,7 @@ import type { Ok, Resize, Shape, SizeAt } from '../tensor/shape-types';
 import type { Multiply } from '../tensor/size-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { lowerPrecision, operand } from './autocast';
 import { checkDType, checkTensor, defineOp, floats, installMethods, run, type NativeOp } from './define';
 import { batched, perAxis, windowCount, type Pair, type Single, type SpatialRank, type Triple } from './window';
 
@@ -170,6 +171,7 @@ function convolve(
   bias: AnyTensor | undefined,
   options: ConvOptions<number | readonly number[], number | readonly number[] | Mode, number | readonly number[]>,
 ): AnyTensor {
+  [x, weight, bias] = [operand(lowerPrecision, x), operand(lowerPrecision, weight), operand(lowerPrecision, bias)];
   checkConvolution(op, rank, x, weight, bias, 'o, c / groups');
   let input = batched(op, x, rank);
   const stride = perAxis(op, 'stride', options.stride, 1, 1, rank);

@@ -25,6 +25,7 @@ import { Edge, Node, recording, type Differentiable, type GradientRule } from '.
 import type { Shape } from '../tensor/shape-types';
 import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
+import type { AutocastPolicy } from './autocast';
 
 export { describe };
 
@@ -44,6 +45,8 @@ export interface OpSpec<Context> {
   readonly order?: 1 | 2;
   /** How many outputs take part in gradients; the first one unless given. */
   readonly differentiableOutputs?: number;
+  /** What the op computes in under mixed precision; its operands' own dtypes unless given. */
+  readonly autocast?: AutocastPolicy | undefined;
 }
 
 /** An op of native/ops.def with its rules. */
@@ -66,6 +69,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
     pointwise: spec.pointwise ?? false,
     order: spec.order ?? 2,
     differentiableOutputs: spec.differentiableOutputs ?? 1,
+    autocast: spec.autocast,
   };
   nativeOps.set(name, op);
   return op;

@@ -5,6 +5,7 @@ import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { fullPrecision, operandDType } from './autocast';
 import { checkTensor, installMethods } from './define';
 import { where } from './pointwise-compare';
 
@@ -36,7 +37,7 @@ function pairOf(op: string, a: AnyTensor, b: AnyTensor): [AnyTensor, AnyTensor] 
   checkTensor(op, b, 'b');
   if (a.dtype !== b.dtype) throw new DTypeError(`${op}: b: got dtype ${b.dtype}, expected ${a.dtype} as a`);
   broadcastShapes(op, a.shape, b.shape);
-  const dtype = toFloat(a.dtype);
+  const dtype = operandDType(fullPrecision, toFloat(a.dtype));
   return [a.cast(dtype), b.cast(dtype)];
 }
 
@@ -63,7 +64,7 @@ export function normalize<S extends Shape, D extends DType>(
 export function normalize(x: AnyTensor, { p = 2, axis = 1, epsilon = 1e-12 }: NormalizeOptions = {}): AnyTensor {
   checkTensor('normalize', x);
   checkOrder('normalize', p);
-  const input: AnyTensor = x.cast(toFloat(x.dtype));
+  const input: AnyTensor = x.cast(operandDType(fullPrecision, toFloat(x.dtype)));
   const along = normalizeAxis('normalize', axis, x.shape);
   return input.div(vectorNorm(input, p, along, true).clamp(epsilon));
 }

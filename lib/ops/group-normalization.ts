@@ -8,6 +8,7 @@ import type { Ok, Shape } from '../tensor/shape-types';
 import { checkShape, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
+import { operand } from './autocast';
 import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
 import {
   batchNorm,
@@ -121,6 +122,7 @@ export function instanceNorm(
 
 const rmsNormOp = defineOp<NormContext>('rmsNorm', {
   dtypes: floats,
+  autocast: 'float32',
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const x = node.input(0);
@@ -167,6 +169,7 @@ export function rmsNorm(x: AnyTensor, shape: number | Shape, weight?: AnyTensor,
   const op = 'rmsNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
+  x = operand(rmsNormOp, x);
   const normalized = typeof shape === 'number' ? [shape] : shape;
   checkShape(op, normalized);
   const axes = normalized.map((_, i) => i - normalized.length);

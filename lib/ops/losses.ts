@@ -7,6 +7,7 @@ import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/laye
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { fullPrecision, operand } from './autocast';
 import { oneHot } from './creation';
 import { checkDType, checkTensor, defineOp, floats, run, runMany } from './define';
 import { checkIndex } from './indexing';
@@ -40,6 +41,7 @@ interface CrossEntropyContext {
 
 const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
   dtypes: floats,
+  autocast: 'float32',
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const logits = node.input(0);
@@ -99,6 +101,7 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   checkTensor(op, logits, 'logits');
   checkTensor(op, target, 'target');
   checkDType(op, logits.dtype, floats);
+  logits = operand(crossEntropyOp, logits);
   const { weight, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
@@ -171,8 +174,8 @@ function softCrossEntropy(
   return reduceLoss('crossEntropy', terms.sum(classAxis).neg(), reduction);
 }
 
-/** Throws unless both tensors have one shape and a floating dtype. */
-export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): void {
+/** Throws unless both tensors have one shape and a floating dtype. Answers both; mixed precision leaves losses in float32. */
+export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor): [AnyTensor, AnyTensor] {
   checkTensor(op, input);
   checkTensor(op, target, 'target');
   checkDType(op, input.dtype, floats);
@@ -183,6 +186,7 @@ export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor)
   }
   if (!isFloat(target.dtype))
     throw new DTypeError(`${op}: target: got dtype ${target.dtype}, expected a floating dtype`);
+  return [operand(fullPrecision, input), operand(fullPrecision, target)];
 }
 
 /**
@@ -197,7 +201,7 @@ export function mseLoss<S extends Shape, D extends DType, T extends Shape, const
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function mseLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
-  checkPrediction('mseLoss', input, target);
+  [input, target] = checkPrediction('mseLoss', input, target);
   return reduceLoss('mseLoss', input.sub(target).square(), options.reduction);
 }
 
@@ -220,7 +224,7 @@ export function bceWithLogits<S extends Shape, D extends DType, T extends Shape,
   options?: BceWithLogitsOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function bceWithLogits(input: AnyTensor, target: AnyTensor, options: BceWithLogitsOptions = {}): AnyTensor {
-  checkPrediction('bceWithLogits', input, target);
+  [input, target] = checkPrediction('bceWithLogits', input, target);
   const { posWeight, weight } = options;
   // Two terms of one sign: neither loses digits to the other, whatever the sign and size of the logits.
   const positive = input.logSigmoid().mul(posWeight === undefined ? target : target.mul(posWeight));

@@ -7,6 +7,7 @@ import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, zeros } from './creation';
+import { fullPrecision, operand } from './autocast';
 import { checkDType, checkTensor, floats } from './define';
 import { normalize, pairwiseDistance } from './distances';
 import { checkIndex } from './indexing';
@@ -47,7 +48,7 @@ export function softMarginLoss<S extends Shape, D extends DType, T extends Shape
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function softMarginLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
-  checkPrediction('softMarginLoss', input, target);
+  [input, target] = checkPrediction('softMarginLoss', input, target);
   return reduceLoss('softMarginLoss', input.mul(target).logSigmoid().neg(), options.reduction);
 }
 
@@ -69,7 +70,7 @@ export function hingeEmbeddingLoss<
   options?: MarginOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function hingeEmbeddingLoss(input: AnyTensor, target: AnyTensor, options: MarginOptions = {}): AnyTensor {
-  checkPrediction('hingeEmbeddingLoss', input, target);
+  [input, target] = checkPrediction('hingeEmbeddingLoss', input, target);
   const { margin = 1, reduction } = options;
   const near = where(target.equalTo(-1), 0, input) as AnyTensor;
   const far = where(target.equalTo(1), 0, positivePart(input.neg().add(margin))) as AnyTensor;
@@ -101,6 +102,7 @@ export function marginRankingLoss(
   options: MarginOptions = {},
 ): AnyTensor {
   checkAlike('marginRankingLoss', { a, b, target });
+  [a, b] = [operand(fullPrecision, a), operand(fullPrecision, b)];
   const { margin = 0, reduction } = options;
   const loss = positivePart(a.sub(b).mul(target.cast(a.dtype)).neg().add(margin));
   return reduceLoss('marginRankingLoss', loss, reduction);
@@ -121,6 +123,7 @@ export function cosineEmbeddingLoss(
 ): AnyTensor {
   const op = 'cosineEmbeddingLoss';
   checkAlike(op, { a, b });
+  [a, b] = [operand(fullPrecision, a), operand(fullPrecision, b)];
   checkTensor(op, target, 'target');
   if ((a.rank !== 1 && a.rank !== 2) || !sameShape(target.shape, a.shape.slice(0, -1))) {
     throw new ShapeError(
@@ -175,7 +178,8 @@ function rowsOf(op: string, input: AnyTensor): AnyTensor {
   if (input.rank !== 1 && input.rank !== 2) {
     throw new ShapeError(`${op}: wrong rank: got shape ${show(input.shape)}, expected [n, classes] or [classes]`);
   }
-  return input.rank === 1 ? input.unsqueeze(0) : input;
+  const x = operand(fullPrecision, input);
+  return x.rank === 1 ? x.unsqueeze(0) : x;
 }
 
 /**
@@ -221,7 +225,7 @@ export function multiLabelSoftMarginLoss(
   options: MultiLabelSoftMarginOptions = {},
 ): AnyTensor {
   const op = 'multiLabelSoftMarginLoss';
-  checkPrediction(op, input, target);
+  [input, target] = checkPrediction(op, input, target);
   if (input.rank === 0) throw new ShapeError(`${op}: got a scalar, expected [..., classes]`);
   const { weight, reduction } = options;
   const negative = target.neg().add(1).mul(input.neg().logSigmoid());

@@ -5,12 +5,14 @@ import type { Linear, LinearCheck, MatMul, MatMulCheck } from '../tensor/layer-s
 import type { Ok, Shape, SizeAt } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { operand } from './autocast';
 import { checkDType, checkTensor, defineOp, installMethods, numbers, run, withGradient } from './define';
 
 const noActivation: readonly number[] = [0];
 
 const matmulOp = defineOp('matmul', {
   dtypes: numbers,
+  autocast: 'lower',
   saves: { inputs: true },
   // y = a·b: ga = g·bᵀ, gb = aᵀ·g, each summed over the batch axes along which its operand was broadcast.
   gradient: (g, node) => [
@@ -47,10 +49,11 @@ export function matmul(a: AnyTensor, b: AnyTensor): AnyTensor {
       { a: a.shape, b: b.shape },
     );
   }
-  const dtype = promote(a.dtype, b.dtype);
+  const [p, q] = [operand(matmulOp, a), operand(matmulOp, b)];
+  const dtype = promote(p.dtype, q.dtype);
   checkDType('matmul', dtype, numbers);
-  const left = a.cast(dtype);
-  const right = b.cast(dtype);
+  const left = p.cast(dtype);
+  const right = q.cast(dtype);
   if (a.rank === 1) {
     const row = product(left.unsqueeze(0), b.rank === 1 ? right.unsqueeze(1) : right);
     return b.rank === 1 ? row.reshape([]) : row.squeeze(-2);
@@ -126,11 +129,13 @@ export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTe
       throw new ShapeError(`linear: bias does not fit: got shape ${show(bias.shape)}, expected [${out}]`);
     }
   }
+  x = operand(matmulOp, x);
+  weight = operand(matmulOp, weight);
   const dtype = promote(x.dtype, weight.dtype);
   checkDType('linear', dtype, numbers);
   const count = sizeOf(x.shape.slice(0, -1));
   const rows = x.rank === 2 ? x : x.reshape([count, features]);
-  const inputs = [rows.cast(dtype), weight.cast(dtype).transpose(), bias?.cast(dtype)];
+  const inputs = [rows.cast(dtype), weight.cast(dtype).transpose(), operand(matmulOp, bias)?.cast(dtype)];
   const y = run(linearOp, inputs, [count, out], dtype, noActivation);
   return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), out]);
 }

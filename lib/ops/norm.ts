@@ -4,6 +4,7 @@ import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { fullPrecision, operandDType } from './autocast';
 import { zeros } from './creation';
 import { checkTensor, defineOp, floats, installMethods, withGradient, type NativeOp } from './define';
 import { where } from './pointwise-compare';
@@ -82,7 +83,7 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
     throw new ArgumentError(`norm: p: got ${shown(p)}, expected a number`);
   }
   if (p < 0 || p === Infinity) checkNotEmpty('norm', x, axes);
-  const floating = x.cast(toFloat(x.dtype));
+  const floating: AnyTensor = x.cast(operandDType(fullPrecision, toFloat(x.dtype)));
   const op = kernels.get(p);
   if (op !== undefined) return reduce(op, floating, axes, options, floating.dtype, [p]);
   const size = floating.abs() as AnyTensor;

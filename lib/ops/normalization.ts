@@ -6,6 +6,7 @@ import type { EndCheck } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { operand, operandDType } from './autocast';
 import { checkDType, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
 
 interface AxisContext {
@@ -14,6 +15,7 @@ interface AxisContext {
 
 const softmaxOp = defineOp<AxisContext>('softmax', {
   dtypes: floats,
+  autocast: 'float32',
   saves: { outputs: true },
   gradient: (g, node) => {
     const { axis } = node.context;
@@ -49,13 +51,14 @@ export function softmax<S extends Shape, D extends DType, const A extends number
 export function softmax(x: AnyTensor, axis: number): AnyTensor {
   checkTensor('softmax', x);
   const along = x.rank === 0 ? 0 : normalizeAxis('softmax', axis, x.shape);
-  const dtype = toFloat(x.dtype);
   if (x.rank === 0) return softmax(x.reshape([1]), 0).reshape([]);
-  return run(softmaxOp, [x.cast(dtype)], x.shape, dtype, [along], { axis: along });
+  const input: AnyTensor = x.cast(operandDType(softmaxOp, toFloat(x.dtype)));
+  return run(softmaxOp, [input], input.shape, input.dtype, [along], { axis: along });
 }
 
 const logSoftmaxOp = defineOp<AxisContext>('logSoftmax', {
   dtypes: floats,
+  autocast: 'float32',
   saves: { outputs: true },
   gradient: (g, node) => {
     const { axis } = node.context;
@@ -94,10 +97,10 @@ export function logSoftmax<S extends Shape, D extends DType, const A extends num
 ): Tensor<S, ToFloat<D>>;
 export function logSoftmax(x: AnyTensor, axis: number): AnyTensor {
   checkTensor('logSoftmax', x);
-  const dtype = toFloat(x.dtype);
   if (x.rank === 0) return logSoftmax(x.reshape([1]), 0).reshape([]);
   const along = normalizeAxis('logSoftmax', axis, x.shape);
-  return run(logSoftmaxOp, [x.cast(dtype)], x.shape, dtype, [along], { axis: along });
+  const input: AnyTensor = x.cast(operandDType(logSoftmaxOp, toFloat(x.dtype)));
+  return run(logSoftmaxOp, [input], input.shape, input.dtype, [along], { axis: along });
 }
 
 /** The dtype of means and deviations: float64 for float64, else float32. */
@@ -132,6 +135,7 @@ export interface NormContext {
 
 const layerNormOp = defineOp<NormContext>('layerNorm', {
   dtypes: floats,
+  autocast: 'float32',
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const x = node.input(0);
@@ -188,6 +192,7 @@ export function layerNorm(
   const op = 'layerNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
+  x = operand(layerNormOp, x);
   const normalized = typeof shape === 'number' ? [shape] : shape;
   checkShape(op, normalized);
   const rows = x.shape.slice(0, x.rank - normalized.length);

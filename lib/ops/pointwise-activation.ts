@@ -7,6 +7,7 @@ import { toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { lowerPrecision, operand } from './autocast';
 import {
   checkTensor,
   defineOp,
@@ -140,6 +141,7 @@ export function logSigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): T
 
 const softplusOp = defineOp('softplus', {
   dtypes: floats,
+  autocast: 'float32',
   pointwise: true,
   saves: { inputs: true },
   gradient: (g, node) => {
@@ -254,9 +256,10 @@ export function prelu(x: AnyTensor, weight: AnyTensor): AnyTensor {
       weight: weight.shape,
     });
   }
-  const slope = weight.reshape(x.shape.map((_, axis) => (axis === 1 ? weight.size : 1)));
-  const positive = x.greater(0);
-  return where(positive, x, where(positive, 0, x).mul(slope));
+  const input = operand(lowerPrecision, x);
+  const slope = operand(lowerPrecision, weight).reshape(x.shape.map((_, axis) => (axis === 1 ? weight.size : 1)));
+  const positive = input.greater(0);
+  return where(positive, input, where(positive, 0, input).mul(slope));
 }
 
 const eluOp = activation('elu', eluBackwardOp, 'input');

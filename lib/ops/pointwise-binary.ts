@@ -190,6 +190,7 @@ export function fmod<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, 
 
 const powOp = defineOp('pow', {
   dtypes: numbers,
+  autocast: 'float32',
   pointwise: true,
   saves: { inputs: true },
   gradient: (g, node) => {

@@ -9,6 +9,7 @@ import type { PromoteOperand, PromoteOperands } from '../tensor/operand-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { operand, operandDType, type AutocastPolicy } from './autocast';
 import { checkDType, checkTensor, defineOp, floats, run, runInto, type Argument, type NativeOp } from './define';
 
 /** Demands of an operand that it broadcasts with `A`. */
@@ -33,22 +34,32 @@ export type QuotientWith<S extends Shape, D extends DType, O> = Tensor<
 export type ComparisonWith<S extends Shape, O> = Tensor<Broadcast<S, ShapeOf<O>>, 'bool'>;
 
 /** Defines an op of one floating operand whose gradient follows from its input. */
-export function ofInput(name: OpName, gradient: (g: AnyTensor, x: AnyTensor) => AnyTensor): NativeOp {
+export function ofInput(
+  name: OpName,
+  gradient: (g: AnyTensor, x: AnyTensor) => AnyTensor,
+  autocast?: AutocastPolicy,
+): NativeOp {
   return defineOp(name, {
     dtypes: floats,
     pointwise: true,
     saves: { inputs: true },
     gradient: (g, node) => [gradient(g, node.input(0))],
+    autocast,
   });
 }
 
 /** Defines an op of one floating operand whose gradient follows from its output. */
-export function ofOutput(name: OpName, gradient: (g: AnyTensor, y: AnyTensor) => AnyTensor): NativeOp {
+export function ofOutput(
+  name: OpName,
+  gradient: (g: AnyTensor, y: AnyTensor) => AnyTensor,
+  autocast?: AutocastPolicy,
+): NativeOp {
   return defineOp(name, {
     dtypes: floats,
     pointwise: true,
     saves: { outputs: true },
     gradient: (g, node) => [gradient(g, node.output())],
+    autocast,
   });
 }
 
@@ -62,7 +73,8 @@ export function unary<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor, att
 /** Runs an op of one operand that leaves the integers: they and bool become float32. */
 export function floating<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor, attributes?: readonly number[]): T {
   checkTensor(op.name, x);
-  return run(op, [isFloat(x.dtype) ? x : x.cast('float32')], x.shape, toFloat(x.dtype), attributes) as T;
+  const input = operand(op, x);
+  return run(op, [isFloat(x.dtype) ? input : x.cast('float32')], x.shape, toFloat(input.dtype), attributes) as T;
 }
 
 /** Runs an op of one operand that answers yes or no. */
@@ -73,13 +85,13 @@ export function predicate<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor)
 
 /** Runs an op of two operands in their common dtype. */
 export function binary<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
-  const dtype = commonDType(op.name, a, b);
+  const dtype = operandDType(op, commonDType(op.name, a, b));
   return typed(op, a, b, dtype, dtype) as T;
 }
 
 /** Runs an op of two operands that leaves the integers: they and bool become float32. */
 export function floatingBinary<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
-  const dtype = toFloat(commonDType(op.name, a, b));
+  const dtype = operandDType(op, toFloat(commonDType(op.name, a, b)));
   return typed(op, a, b, dtype, dtype) as T;
 }
 

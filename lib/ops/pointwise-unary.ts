@@ -59,7 +59,7 @@ export function sign<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return unary(signOp, x);
 }
 
-const expOp = ofOutput('exp', (g, y) => g.mul(y));
+const expOp = ofOutput('exp', (g, y) => g.mul(y), 'float32');
 
 /**
  * The exponential `e^x`. Integers and bool become float32.
@@ -83,7 +83,7 @@ export function exp2<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(exp2Op, x);
 }
 
-const expm1Op = ofOutput('expm1', (g, y) => g.mul(y.add(1)));
+const expm1Op = ofOutput('expm1', (g, y) => g.mul(y.add(1)), 'float32');
 
 /**
  * `e^x - 1`, exact for small x too. Integers and bool become float32.
@@ -95,7 +95,7 @@ export function expm1<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
   return floating(expm1Op, x);
 }
 
-const logOp = ofInput('log', (g, x) => g.div(x));
+const logOp = ofInput('log', (g, x) => g.div(x), 'float32');
 
 /**
  * The natural logarithm `ln x`; -inf at 0, NaN below. Integers and bool become float32.
@@ -107,7 +107,7 @@ export function log<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S
   return floating(logOp, x);
 }
 
-const log2Op = ofInput('log2', (g, x) => g.div(x.mul(ln2)));
+const log2Op = ofInput('log2', (g, x) => g.div(x.mul(ln2)), 'float32');
 
 /**
  * The logarithm to base 2. Integers and bool become float32.
@@ -119,7 +119,7 @@ export function log2<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(log2Op, x);
 }
 
-const log10Op = ofInput('log10', (g, x) => g.div(x.mul(ln10)));
+const log10Op = ofInput('log10', (g, x) => g.div(x.mul(ln10)), 'float32');
 
 /**
  * The logarithm to base 10. Integers and bool become float32.
@@ -131,7 +131,7 @@ export function log10<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
   return floating(log10Op, x);
 }
 
-const log1pOp = ofInput('log1p', (g, x) => g.div(x.add(1)));
+const log1pOp = ofInput('log1p', (g, x) => g.div(x.add(1)), 'float32');
 
 /**
  * `ln(1 + x)`, exact for small x too. Integers and bool become float32.
@@ -155,7 +155,7 @@ export function sqrt<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(sqrtOp, x);
 }
 
-const rsqrtOp = ofOutput('rsqrt', (g, y) => g.mul(y.mul(y.square())).mul(-0.5));
+const rsqrtOp = ofOutput('rsqrt', (g, y) => g.mul(y.mul(y.square())).mul(-0.5), 'float32');
 
 /**
  * The reciprocal of the square root `1 / √x`. Integers and bool become float32.
@@ -185,7 +185,7 @@ export function square<S extends Shape, D extends DType>(x: Tensor<S, D>): Tenso
   return unary(squareOp, x);
 }
 
-const reciprocalOp = ofOutput('reciprocal', (g, y) => g.mul(y.square()).neg());
+const reciprocalOp = ofOutput('reciprocal', (g, y) => g.mul(y.square()).neg(), 'float32');
 
 /**
  * `1 / x`. Integers and bool become float32.
@@ -221,7 +221,7 @@ export function cos<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S
   return floating(cosOp, x);
 }
 
-const tanOp = ofOutput('tan', (g, y) => g.mul(y.square().add(1)));
+const tanOp = ofOutput('tan', (g, y) => g.mul(y.square().add(1)), 'float32');
 
 /**
  * The tangent of x in radians. Integers and bool become float32.
@@ -233,7 +233,7 @@ export function tan<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S
   return floating(tanOp, x);
 }
 
-const asinOp = ofInput('asin', (g, x) => g.mul(x.square().neg().add(1).rsqrt()));
+const asinOp = ofInput('asin', (g, x) => g.mul(x.square().neg().add(1).rsqrt()), 'float32');
 
 /**
  * The angle in [-π/2, π/2] whose sine is x; NaN outside [-1, 1]. Integers and bool become float32.
@@ -245,7 +245,7 @@ export function asin<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(asinOp, x);
 }
 
-const acosOp = ofInput('acos', (g, x) => g.mul(x.square().neg().add(1).rsqrt()).neg());
+const acosOp = ofInput('acos', (g, x) => g.mul(x.square().neg().add(1).rsqrt()).neg(), 'float32');
 
 /**
  * The angle in [0, π] whose cosine is x; NaN outside [-1, 1]. Integers and bool become float32.
@@ -269,7 +269,7 @@ export function atan<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(atanOp, x);
 }
 
-const sinhOp = ofInput('sinh', (g, x) => g.mul(x.cosh()));
+const sinhOp = ofInput('sinh', (g, x) => g.mul(x.cosh()), 'float32');
 
 /**
  * The hyperbolic sine `(e^x - e^-x) / 2`. Integers and bool become float32.
@@ -281,7 +281,7 @@ export function sinh<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(sinhOp, x);
 }
 
-const coshOp = ofInput('cosh', (g, x) => g.mul(x.sinh()));
+const coshOp = ofInput('cosh', (g, x) => g.mul(x.sinh()), 'float32');
 
 /**
  * The hyperbolic cosine `(e^x + e^-x) / 2`. Integers and bool become float32.
@@ -353,7 +353,7 @@ export function erfc<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(erfcOp, x);
 }
 
-const erfinvOp = ofOutput('erfinv', (g, y) => g.mul(y.square().exp()).mul(1 / twoOverRootPi));
+const erfinvOp = ofOutput('erfinv', (g, y) => g.mul(y.square().exp()).mul(1 / twoOverRootPi), 'float32');
 
 /**
  * The inverse of {@link erf}; ±inf at ±1, NaN outside. Integers and bool become float32.

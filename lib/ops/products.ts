@@ -3,6 +3,7 @@ import { sumDType, type DType, type SumDType } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { normalizeAxes, normalizeAxis, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { operand } from './autocast';
 import { ones } from './creation';
 import { eye } from './diagonal';
 import { checkDType, checkTensor, defineOp, installMethods, numbers, run } from './define';
@@ -17,6 +18,7 @@ interface ProductContext {
 
 const prodOp = defineOp<ProductContext>('prod', {
   dtypes: numbers,
+  autocast: 'float32',
   saves: { inputs: true },
   gradient: (g, node) => {
     const { axes, kept } = node.context;
@@ -71,6 +73,7 @@ export function prod<
 export function prod(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
   checkTensor('prod', x);
   checkDType('prod', x.dtype, prodOp.dtypes);
+  x = operand(prodOp, x);
   const reduced = normalizeAxes('prod', axes, x.shape);
   const kept = x.shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
   const shape = options.keepDims === true ? kept : kept.filter((_, axis) => !reduced.includes(axis));
@@ -80,6 +83,7 @@ export function prod(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): An
 
 const cumprodOp = defineOp<number>('cumprod', {
   dtypes: numbers,
+  autocast: 'float32',
   saves: { inputs: true },
   gradient: (g, node) => {
     const axis = node.context;
@@ -105,6 +109,7 @@ export function cumprod<S extends Shape, D extends DType>(x: Tensor<S, D>, axis:
 export function cumprod(x: AnyTensor, axis: number): AnyTensor {
   checkTensor('cumprod', x);
   checkDType('cumprod', x.dtype, cumprodOp.dtypes);
+  x = operand(cumprodOp, x);
   if (x.rank === 0) return cumprod(x.reshape([1]), axis).reshape([]);
   const along = normalizeAxis('cumprod', axis, x.shape);
   return run(cumprodOp, [x], x.shape, sumDType(x.dtype), [along], along);

@@ -8,6 +8,7 @@ import { recording, type Gradients } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { lowerPrecision, operand } from './autocast';
 import { arange, zeros } from './creation';
 import { checkDType, checkTensor, defineOp, describe, floats, runMany } from './define';
 import { checkIndex } from './indexing';
@@ -345,6 +346,13 @@ function checkWeights(
   return { units, state };
 }
 
+/** Weights as mixed precision wants them. */
+function cast(weights: RecurrentWeights): RecurrentWeights {
+  if (typeof weights !== 'object' || weights === null) return weights;
+  const entries = Object.entries(weights).map(([name, x]: [string, AnyTensor]) => [name, operand(lowerPrecision, x)]);
+  return Object.fromEntries(entries) as unknown as RecurrentWeights;
+}
+
 function recur(
   op: string,
   kind: CellName,
@@ -354,10 +362,13 @@ function recur(
 ): LstmResult {
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
+  x = operand(lowerPrecision, x);
   if (x.rank !== 2 && x.rank !== 3) {
     throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [t, b, in] or [t, in]`);
   }
-  const { bidirectional = false, batchFirst = false, lengths, hidden, cell, dropout: probability = 0 } = options;
+  const { bidirectional = false, batchFirst = false, lengths, dropout: probability = 0 } = options;
+  const hidden = operand(lowerPrecision, options.hidden);
+  const cell = operand(lowerPrecision, options.cell);
   if (x.rank === 2) {
     const one = {
       batchFirst: false,
@@ -392,7 +403,8 @@ function recur(
   const hiddens: AnyTensor[] = [];
   const lastCells: AnyTensor[] = [];
   for (let layer = 0; layer * directions < layers.length; layer++) {
-    const parts = layers.slice(layer * directions, (layer + 1) * directions).map((weights, side) => {
+    const parts = layers.slice(layer * directions, (layer + 1) * directions).map((given, side) => {
+      const weights = cast(given);
       const at = layer * directions + side;
       const own = checkWeights(op, kind, x, y.shape[2]!, weights, `layers[${at}].`);
       if (at === 0) {
@@ -485,6 +497,12 @@ function stepOnce(
 ): { h: AnyTensor; c: AnyTensor | undefined } {
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
+  [x, h, c, weights] = [
+    operand(lowerPrecision, x),
+    operand(lowerPrecision, h),
+    operand(lowerPrecision, c),
+    cast(weights),
+  ];
   if (x.rank !== 1 && x.rank !== 2) {
     throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [b, in] or [in]`);
   }

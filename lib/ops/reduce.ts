@@ -5,6 +5,7 @@ import { sumDType, toFloat, type DType, type SumDType, type ToFloat } from '../t
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
+import { fullPrecision, operand } from './autocast';
 import {
   allDTypes,
   checkDType,
@@ -23,6 +24,7 @@ export type { ReduceOptions } from './reduction';
 
 const sumOp = defineOp<Reduction>('sum', {
   dtypes: allDTypes,
+  autocast: 'float32',
   gradient: (g, node) => [spread(g, node.context, node.shape(0))],
 });
 
@@ -44,7 +46,8 @@ export function sum<
 ): Tensor<Reduce<S, A, K>, SumDType<D>>;
 export function sum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkTensor('sum', x);
-  return reduce(sumOp, x, axes, options, sumDType(x.dtype));
+  const input = operand(sumOp, x);
+  return reduce(sumOp, input, axes, options, sumDType(input.dtype));
 }
 
 /**
@@ -364,7 +367,11 @@ export function cumsum<S extends Shape, D extends DType>(
   options: { readonly reverse?: boolean } = {},
 ): Tensor<S, SumDType<D>> {
   checkTensor('cumsum', x);
-  return scanSum(x, normalizeAxis('cumsum', axis, x.shape), options.reverse ?? false) as Tensor<S, SumDType<D>>;
+  return scanSum(
+    operand(fullPrecision, x) as AnyTensor,
+    normalizeAxis('cumsum', axis, x.shape),
+    options.reverse ?? false,
+  ) as Tensor<S, SumDType<D>>;
 }
 
 declare module '../tensor/tensor' {

@@ -6,6 +6,7 @@ import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/laye
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { fullPrecision, operand } from './autocast';
 import { checkDType, checkTensor, floats } from './define';
 import { checkIndex } from './indexing';
 import { checkPrediction, reduceLoss, type LossOptions } from './losses';
@@ -24,7 +25,7 @@ export function l1Loss<S extends Shape, D extends DType, T extends Shape, const 
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function l1Loss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
-  checkPrediction('l1Loss', input, target);
+  [input, target] = checkPrediction('l1Loss', input, target);
   return reduceLoss('l1Loss', input.sub(target).abs(), options.reduction);
 }
 
@@ -47,7 +48,7 @@ export function smoothL1Loss<S extends Shape, D extends DType, T extends Shape, 
 ): Tensor<Loss<S, R>, D>;
 export function smoothL1Loss(input: AnyTensor, target: AnyTensor, options: SmoothL1Options = {}): AnyTensor {
   const op = 'smoothL1Loss';
-  checkPrediction(op, input, target);
+  [input, target] = checkPrediction(op, input, target);
   const { beta = 1, reduction } = options;
   if (!(beta >= 0)) throw new ArgumentError(`${op}: beta: got ${shown(beta)}, expected a number of at least 0`);
   if (beta === 0) return reduceLoss(op, input.sub(target).abs(), reduction);
@@ -80,7 +81,7 @@ export function huberLoss<S extends Shape, D extends DType, T extends Shape, con
 ): Tensor<Loss<S, R>, D>;
 export function huberLoss(input: AnyTensor, target: AnyTensor, options: HuberOptions = {}): AnyTensor {
   const op = 'huberLoss';
-  checkPrediction(op, input, target);
+  [input, target] = checkPrediction(op, input, target);
   const { delta = 1, reduction } = options;
   if (!(delta > 0)) throw new ArgumentError(`${op}: delta: got ${shown(delta)}, expected a positive number`);
   return reduceLoss(op, huber(input.sub(target), delta), reduction);
@@ -110,7 +111,7 @@ export function bceLoss<S extends Shape, D extends DType, T extends Shape, const
   options?: BceOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function bceLoss(input: AnyTensor, target: AnyTensor, { weight, reduction }: BceOptions = {}): AnyTensor {
-  checkPrediction('bceLoss', input, target);
+  [input, target] = checkPrediction('bceLoss', input, target);
   const positive = target.mul(boundedLog(input));
   const negative = target
     .neg()
@@ -140,7 +141,7 @@ export function klDiv<S extends Shape, D extends DType, T extends Shape>(
   options?: KlDivOptions,
 ): Tensor<Shape, D>;
 export function klDiv(input: AnyTensor, target: AnyTensor, options: KlDivOptions = {}): AnyTensor {
-  checkPrediction('klDiv', input, target);
+  [input, target] = checkPrediction('klDiv', input, target);
   const { reduction, logTarget = false } = options;
   let loss: AnyTensor;
   if (logTarget) loss = target.exp().mul(target.sub(input));
@@ -176,6 +177,7 @@ export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions
   const op = 'nllLoss';
   checkTensor(op, input);
   checkDType(op, input.dtype, floats);
+  input = operand(fullPrecision, input);
   checkIndex(op, target, 'target');
   const classAxis = input.rank === 1 ? 0 : 1;
   if (input.rank === 0 || !sameShape(target.shape, input.shape.toSpliced(classAxis, 1))) {
@@ -232,7 +234,7 @@ export function poissonNllLoss<S extends Shape, D extends DType, T extends Shape
   options?: PoissonNllOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function poissonNllLoss(input: AnyTensor, target: AnyTensor, options: PoissonNllOptions = {}): AnyTensor {
-  checkPrediction('poissonNllLoss', input, target);
+  [input, target] = checkPrediction('poissonNllLoss', input, target);
   const { logInput = true, full = false, epsilon = 1e-8, reduction } = options;
   let loss: AnyTensor = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(epsilon).log()));
   if (full) {
@@ -278,7 +280,7 @@ export function gaussianNllLoss(
   variance: AnyTensor,
   options: GaussianNllOptions = {},
 ): AnyTensor {
-  checkPrediction('gaussianNllLoss', input, target);
+  [input, target] = checkPrediction('gaussianNllLoss', input, target);
   checkTensor('gaussianNllLoss', variance, 'variance');
   const { full = false, epsilon = 1e-6, reduction } = options;
   // The gradient passes the bound, as in PyTorch, so that training can leave it.

@@ -4,6 +4,7 @@ import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { checkShape, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { lowerPrecision, operand } from './autocast';
 import { ones, zeros } from './creation';
 import { checkDType, checkTensor, defineOp, describe, floats, run } from './define';
 import { checkIndex } from './indexing';
@@ -190,7 +191,9 @@ export function spmm(sparse: CsrMatrix, dense: AnyTensor): AnyTensor {
   checkTensor(op, dense, 'dense');
   checkDType(op, dense.dtype, floats);
   checkMatrix(op, sparse);
-  const { shape, rowPointers, values } = sparse;
+  const { shape, rowPointers } = sparse;
+  const values = operand(lowerPrecision, sparse.values);
+  dense = operand(lowerPrecision, dense);
   if (dense.rank !== 2 || dense.shape[0] !== shape[1]) {
     throw new ShapeError(`${op}: inner sizes differ: sparse ${show(shape)} · dense ${show(dense.shape)}`);
   }
