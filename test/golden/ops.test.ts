@@ -8,7 +8,7 @@ import { expectTiny, readFamily, replay, type Case, type ReplayOptions } from '.
 const anyZero = new Set(['relu6', 'softshrink', 'gelu']);
 /** Ops that are composed of others. */
 const composed =
-  /^(logSumExp|prod|norm|convTranspose.d|fold|einsum|addmm|baddbmm|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;
+  /^(logSumExp|prod|norm|convTranspose.d|fold|segmentSoftmax|einsum|addmm|baddbmm|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;
 /** What differs from family to family. */
 const options: Record<string, (item: Case) => ReplayOptions> = {
   pointwise: ({ op }) => ({ inspect: (got, expected, dtype) => expectTiny(got, expected, dtype, !anyZero.has(op)) }),

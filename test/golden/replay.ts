@@ -22,7 +22,7 @@ export interface Case {
 }
 interface Manifest {
   readonly torch: string;
-  readonly tensors: readonly (readonly [DType, number[]])[];
+  readonly tensors: Readonly<Record<string, readonly number[][]>>;
   readonly cases: readonly Case[];
 }
 
@@ -40,11 +40,13 @@ export async function readFamily(name: string): Promise<Family> {
   const values = Object.fromEntries(
     Object.entries(vectors).map(([dtype, vector]) => [dtype, decode(vector.dtype, vector.dataSync())]),
   ) as Record<string, ArrayLike<number>>;
-  const ends: Record<string, number> = {};
-  const places = tensors.map(([dtype, shape]) => {
-    const start = ends[dtype] ?? 0;
-    ends[dtype] = start + count(shape);
-    return { dtype, shape, start, size: count(shape) };
+  const places = Object.entries(tensors).flatMap(([dtype, shapes]) => {
+    let end = 0;
+    return shapes.map((shape) => {
+      const size = count(shape);
+      end += size;
+      return { dtype: dtype as DType, shape, start: end - size, size };
+    });
   });
   return {
     cases,

@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+import dtypes
 import layers
 import linalg
 import losses
@@ -27,6 +28,8 @@ FAMILIES = {
     "attention": neural.attention,
     "recurrence": neural.recurrence,
     "losses": losses.cases,
+    "dtypes": dtypes.cases,
+    "larger": dtypes.larger,
     "layers": layers.cases,
 }
 

@@ -1,7 +1,7 @@
 """Records cases: an op of hadal, its arguments, and what PyTorch makes of them.
 
-A family is stored as `<family>.json` and `<family>.safetensors`. The JSON holds `tensors`, one [dtype, shape] each, whose elements lie one after the other
-in the safetensors file's vector of that dtype, and `cases`, each `{op, args, out}`: the call `hadal[op](...args)` and its result. In both,
+A family is stored as `<family>.json` and `<family>.safetensors`. The JSON holds `tensors`, their shapes under each dtype, numbered in that order, whose
+elements lie one after the other in the safetensors file's vector of that dtype, and `cases`, each `{op, args, out}`: the call `hadal[op](...args)` and its result. In both,
 `{"$": i}` is tensor i; in `args`, `g` is its gradient and `after` its content after the call; null is undefined, `{"null": 0}` null, `{"number": "inf"}` a
 number that JSON cannot hold. Gradients are those of Σ y·w over all float results y, with w as `cotangent` makes it.
 
@@ -169,15 +169,25 @@ class Family:
 
     def write(self):
         folder = Path(__file__).parent
-        vectors = {}
-        for x in self.tensors:
+        order = sorted(range(len(self.tensors)), key=lambda i: str(self.tensors[i].dtype))
+        numbers = {i: number for number, i in enumerate(order)}
+        shapes, vectors = {}, {}
+        for i in order:
+            x = self.tensors[i]
+            shapes.setdefault(str(x.dtype)[6:], []).append(list(x.shape))
             vectors.setdefault(str(x.dtype)[6:], []).append(x.flatten())
+
+        def renumbered(value):
+            if isinstance(value, dict):
+                return {k: numbers[v] for k, v in value.items()} if "$" in value else {k: renumbered(v) for k, v in value.items()}
+            return [renumbered(v) for v in value] if isinstance(value, list) else value
+
         save_file({name: torch.cat(parts) for name, parts in vectors.items()}, folder / f"{self.name}.safetensors")
-        tensors = json.dumps([[str(x.dtype)[6:], list(x.shape)] for x in self.tensors], separators=(",", ":"))
-        cases = ",\n".join(json.dumps(case, separators=(",", ":")) for case in self.cases)
+        (folder / f"{self.name}.safetensors").chmod(0o644)
+        tensors = json.dumps(shapes, separators=(",", ":"))
+        cases = ",\n".join(json.dumps(renumbered(case), separators=(",", ":")) for case in self.cases)
         text = f'{{"torch":"{torch.__version__}","tensors":{tensors},"cases":[\n{cases}\n]}}\n'
         (folder / f"{self.name}.json").write_text(text)
-        (folder / f"{self.name}.safetensors").chmod(0o644)
         elements = sum(x.numel() for x in self.tensors)
         print(f"{self.name}: {len(self.cases)} cases, {elements} elements, {self.far} rounded too far")
 

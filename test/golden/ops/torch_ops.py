@@ -60,7 +60,7 @@ def on_numbers(function):
     """The function where PyTorch wants tensors and hadal takes numbers, which do not widen a dtype either."""
 
     def f(*operands):
-        return function(*(x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=torch.float64) for x in operands))
+        return function(*(x if isinstance(x, torch.Tensor) else torch.tensor(x) for x in operands))
 
     return f
 
@@ -454,3 +454,36 @@ def layer(name, arguments, state, inputs, train):
     if name == "LSTM":
         return {"output": found[0], "hidden": found[1][0], "cell": found[1][1]}
     return found
+
+# Dtypes, and segments.
+
+
+def segments(reduction):
+    def f(x, index, count):
+        wide = index.unsqueeze(1).expand_as(x)
+        return torch.zeros(count, x.shape[1], dtype=x.dtype).scatter_reduce(0, wide, x, reduction, include_self=False)
+
+    return f
+
+
+def segment_softmax(x, index, count):
+    powers = x.exp()
+    return powers / torch.zeros(count, x.shape[1], dtype=x.dtype).index_add(0, index, powers)[index]
+
+
+define(
+    cast=lambda x, dtype: x.to(getattr(torch, dtype)),
+    zeros=created(torch.zeros),
+    ones=created(torch.ones),
+    full=created(torch.full),
+    zerosLike=torch.zeros_like,
+    onesLike=torch.ones_like,
+    equalSync=torch.equal,
+    allCloseSync=torch.allclose,
+    segmentSum=segments("sum"),
+    segmentMean=segments("mean"),
+    segmentMax=segments("amax"),
+    segmentSoftmax=segment_softmax,
+    sumTo=lambda x, shape: x.sum_to_size(shape),
+    cat=lambda tensors, axis=0: torch.cat(tensors, axis),
+)
