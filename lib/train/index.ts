@@ -12,11 +12,13 @@ export {
 export { CheckpointFolder } from './checkpoint-folder';
 export { Checkpoints, type CheckpointsOptions } from './checkpoints';
 export { EarlyStopping, type EarlyStoppingOptions } from './early-stopping';
+export { ConsoleLogger, CsvLogger, JsonLinesLogger } from './file-loggers';
 export type { Logger, Picture } from './logger';
 export * from './metrics';
 export { encodePng } from './png';
 export * from './progress';
 export { Progress } from './progress-callback';
+export { TensorBoardLogger } from './tensorboard';
 export { buildReport, writeReport, type HistoryPoint, type Report, type ReportSample } from './report';
 export {
   Trainer,

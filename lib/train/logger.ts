@@ -16,7 +16,7 @@ export interface Logger {
   histogram?(step: number, name: string, values: ArrayLike<number>): void | Promise<void>;
   /** Counts of what is taken for what: `matrix[truth][prediction]`. */
   confusion?(step: number, name: string, matrix: readonly (readonly number[])[]): void | Promise<void>;
-  /** The run goes on from `step`: what was logged beyond it is forgotten. */
+  /** The run begins (at 0) or goes on from `step`: what was logged beyond it is forgotten. */
   resume?(step: number): void | Promise<void>;
   /** Everything logged so far is on the disk afterwards. */
   flush?(): void | Promise<void>;

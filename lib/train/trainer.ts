@@ -216,6 +216,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#options.optimizer.zeroGrad();
     try {
       await this.#call((callback) => callback.onFitStart?.(this));
+      if (this.#step === 0) for (const logger of this.#loggers) await logger.resume?.(0);
       this.model.train();
       this.#speed = { start: performance.now(), step: this.#step, samples: 0 };
       while (this.#epoch < epochs && this.#step < maxSteps && !this.#stopped) await this.#trainEpoch(loader, options);
