@@ -27,8 +27,8 @@ interface Trace {
   readonly tape: Tape;
   /** The storages that stood for the arguments' tensors. */
   readonly stands: readonly Storage[];
-  /** Arguments that are no contiguous tensors of their own, which the step saw copies of. */
-  readonly copied: ReadonlySet<number>;
+  /** Tensors among the arguments that the step saw copies of, or that share memory. */
+  readonly readOnly: ReadonlySet<number>;
   readonly gradientsBefore: ReadonlyMap<Edge, GradientBefore>;
   readonly gradientsAfter: ReadonlyMap<Edge, AnyTensor | undefined>;
   readonly result: unknown;
@@ -131,8 +131,9 @@ function signature(args: readonly unknown[], tensors: AnyTensor[]): string {
           `compile: ${name} requires a gradient: got shape [${tensor.shape.join(', ')}], expected a tensor that does not; use parameters from outside the step`,
         );
       }
+      const same = tensors.findIndex(({ storage }) => storage === tensor.storage);
       tensors.push(tensor);
-      parts.push(`${tensor.dtype}[${tensor.shape.join()}]${tensor.storage.device}`);
+      parts.push(`${tensor.dtype}[${tensor.shape.join()}]${tensor.storage.device}${same === -1 ? '' : `@${same}`}`);
     } else if (Array.isArray(value)) {
       parts.push('[');
       value.forEach((entry, i) => visit(entry, `${name}[${i}]`));
@@ -168,9 +169,10 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
     Object.assign(new Storage(device, size * bytesOf(dtype), madeBy), { slot, generation, released }),
   );
   let next = 0;
-  const copied = new Set<number>();
+  const readOnly = new Set<number>();
   const seen = mapTensors(args, (tensor) => {
-    if (tensor !== bound[next]) copied.add(next);
+    const isShared = bound.some(({ storage }, i) => i !== next && storage === tensor.storage);
+    if (tensor !== bound[next] || isShared) readOnly.add(next);
     const result = over(stands[next]!, bound[next]!);
     next++;
     return result;
@@ -187,7 +189,7 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
     const trace = {
       tape,
       stands,
-      copied,
+      readOnly,
       gradientsBefore,
       gradientsAfter,
       result: detached(result),
@@ -224,7 +226,9 @@ function checkReplayable(trace: Trace): void {
       const storage = tape.storages[number]!;
       if (constants.has(storage)) refuse(record.op, 'writes into a tensor that JavaScript filled in the step');
       const i = stands.get(storage);
-      if (i !== undefined && trace.copied.has(i)) refuse(record.op, `writes into argument tensor ${i + 1}, a view`);
+      if (i !== undefined && trace.readOnly.has(i)) {
+        refuse(record.op, `writes into argument tensor ${i + 1}, a view or given twice`);
+      }
     }
   }
   for (const storage of tape.storages) {

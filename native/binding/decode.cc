@@ -295,23 +295,28 @@ std::shared_ptr<Program> decode_program(Environment& environment, std::span<doub
   for (const Place& place : places)
     arena_bytes = std::max(arena_bytes, static_cast<size_t>(place.offset + place.bytes));
   program->binding_bytes.push_back(arena_bytes);
-  // No binding has an address yet: tensors get one that is only compared with.
-  std::byte* const nowhere = reinterpret_cast<std::byte*>(uintptr_t{1} << 20);
+  // No binding has an address yet: each gets one far from all others, that is only compared with.
+  const auto base = [](size_t binding) { return reinterpret_cast<std::byte*>((uintptr_t{binding} + 1) << 44); };
   WordReader reader(records.data(), records.size());
   Command command;
   std::vector<size_t> bindings;
+  std::vector<size_t> temporaries;
   std::vector<uint64_t*> addresses;
+  FusionFinder fusion;
   for (uint32_t record = 0; !reader.at_end(); ++record) {
     const Op op = op_of(reader);
     Backend& backend = backend_of(environment, reader);
     bindings.clear();
+    temporaries.clear();
     const double* const fresh = decode(reader, op, backend, command, [&](int tensor, uint32_t number, uint32_t) {
       bindings.resize(static_cast<size_t>(tensor) + 1);
       bindings.back() = std::min<size_t>(number, arena);
-      if (number < arena) return Region{nowhere, program->binding_bytes[number]};
+      if (number < arena) return Region{base(number), program->binding_bytes[number]};
       if (number - arena >= places.size()) throw Error(ErrorCode::kInternal, "program: no such place");
+      temporaries.resize(static_cast<size_t>(tensor) + 1, FusionFinder::kNone);
+      temporaries.back() = number - arena;
       const Place& place = places[number - arena];
-      return Region{nowhere + static_cast<int64_t>(place.offset), static_cast<size_t>(place.bytes)};
+      return Region{base(arena) + static_cast<int64_t>(place.offset), static_cast<size_t>(place.bytes)};
     });
     if (fresh != nullptr) throw Error(ErrorCode::kInternal, "program: a fresh output");
 
@@ -322,9 +327,11 @@ std::shared_ptr<Program> decode_program(Environment& environment, std::span<doub
     program->words.resize(static_cast<size_t>(end - program->words.data()));
     for (size_t i = 0; i < addresses.size(); ++i) {
       if (addresses[i] == nullptr) continue;
-      program->addresses.push_back(
-          {static_cast<size_t>(addresses[i] - program->words.data()), bindings[i], command.tensors[i].data - nowhere});
+      program->addresses.push_back({static_cast<size_t>(addresses[i] - program->words.data()), bindings[i],
+                                    command.tensors[i].data - base(bindings[i])});
     }
+    temporaries.resize(addresses.size(), FusionFinder::kNone);
+    fusion.add(command, start, temporaries);
     const size_t attributes = program->words.size() - static_cast<size_t>(command.attribute_count);
     if (const int random = random_attributes(op_info(op)); random >= 0) {
       program->random_streams.push_back(attributes + static_cast<size_t>(random));
@@ -334,6 +341,7 @@ std::shared_ptr<Program> decode_program(Environment& environment, std::span<doub
       for (size_t word = attributes; word < program->words.size(); ++word) program->live_attributes.push_back(word);
     }
   }
+  program->groups = fusion.groups();
   return program;
 }
 

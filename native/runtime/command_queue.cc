@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "runtime/command_words.h"
@@ -230,8 +229,7 @@ uint64_t CommandQueue::run_entry(const uint64_t* words) {
     }
     case EntryKind::kLargeCommand: {
       const std::unique_ptr<uint64_t[]> large(reinterpret_cast<uint64_t*>(words[1]));
-      read_command(current_, large.get());
-      run_current();
+      run_words(large.get());
       return 2;
     }
     case EntryKind::kProgram: {
@@ -239,35 +237,34 @@ uint64_t CommandQueue::run_entry(const uint64_t* words) {
       run_program(*run);
       return 2;
     }
-    default: {
-      const uint64_t* const end = read_command(current_, words);
-      run_current();
-      return static_cast<uint64_t>(end - words);
-    }
+    default: return static_cast<uint64_t>(run_words(words) - words);
   }
 }
 
 void CommandQueue::run_program(const ProgramRun& run) {
   Program& program = *run.program;
   program.bind(run);
-  const uint64_t* const end = program.words.data() + program.words.size();
-  for (const uint64_t* word = program.words.data(); word != end && !stopping();) {
-    word = read_command(current_, word);
-    run_current();
+  const uint64_t* word = program.words.data();
+  const auto run_until = [&](const uint64_t* end) {
+    while (word != end && !stopping()) word = run_words(word);
+  };
+  for (const FusedGroup& group : program.groups) {
+    run_until(program.words.data() + group.word);
+    if (stopping()) return;
+    word = run_group(group, word);
   }
+  run_until(program.words.data() + program.words.size());
 }
 
-void CommandQueue::run_current() {
-  if (stopping()) return;
-  try {
-    run_command(current_);
-  } catch (const Error& error) {
-    keep_error(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    keep_error(ErrorCode::kOutOfMemory, std::string(current_.name()) + ": out of scratch memory");
-  } catch (const std::exception& error) {
-    keep_error(ErrorCode::kInternal, std::string(current_.name()) + ": " + error.what());
-  }
+const uint64_t* CommandQueue::run_group(const FusedGroup& group, const uint64_t* word) {
+  for (int i = 0; i < group.commands; ++i) word = run_words(word);
+  return word;
+}
+
+const uint64_t* CommandQueue::run_words(const uint64_t* word) {
+  word = read_command(current_, word);
+  guarded(current_, [&] { run_command(current_); });
+  return word;
 }
 
 }  // namespace hadal

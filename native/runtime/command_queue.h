@@ -7,6 +7,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <string>
 #include <thread>
 
 #include "runtime/backend.h"
@@ -44,6 +46,8 @@ class CommandQueue : public Backend {
 
   // On the queue's thread. A command may throw Error.
   virtual void run_command(const Command& command) = 0;
+  // Runs the commands of a group, which start at `word`; answers the word after them. One after another, unless the device knows better.
+  virtual const uint64_t* run_group(const FusedGroup& group, const uint64_t* word);
   virtual void run_copy(const Copy& copy) = 0;
   // Instead of run_copy, once the queue stops.
   virtual void discard(const Copy& copy) = 0;
@@ -56,6 +60,22 @@ class CommandQueue : public Backend {
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
   void wait_until_empty() { wait_for(submitted_); }
   void keep_error(ErrorCode code, const std::string& message);
+  // Runs what starts at `word`; answers the word after it.
+  const uint64_t* run_words(const uint64_t* word);
+  // Calls run(), and keeps what it throws as an error of `command`.
+  template <class Run>
+  void guarded(const Command& command, Run&& run) {
+    if (stopping()) return;
+    try {
+      run();
+    } catch (const Error& error) {
+      keep_error(error.code(), error.what());
+    } catch (const std::bad_alloc&) {
+      keep_error(ErrorCode::kOutOfMemory, std::string(command.name()) + ": out of scratch memory");
+    } catch (const std::exception& error) {
+      keep_error(ErrorCode::kInternal, std::string(command.name()) + ": " + error.what());
+    }
+  }
 
  private:
   // A command takes some 15 words, two cache lines, where the Command itself would take ten.
@@ -71,7 +91,6 @@ class CommandQueue : public Backend {
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
   void run_program(const ProgramRun& run);
-  void run_current();
   void wait_for(uint64_t sequence);
 
   Command next_;     // JS thread only: filled by decode, then written to the ring

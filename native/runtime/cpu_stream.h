@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdlib>
+#include <memory>
+#include <vector>
 
 #include "runtime/command_queue.h"
 #include "runtime/kernel_context.h"
@@ -34,6 +36,7 @@ class CpuStream final : public CommandQueue, private KernelContext {
   };
 
   void run_command(const Command& command) override;
+  const uint64_t* run_group(const FusedGroup& group, const uint64_t* word) override;
   void run_copy(const Copy& copy) override;
   void discard(const Copy& copy) override { delete[] copy.staged; }
 
@@ -45,6 +48,7 @@ class CpuStream final : public CommandQueue, private KernelContext {
   const CpuKernelTable& kernels_;
   Allocator allocator_{host_memory()};
   ScratchArena<HostScratch> scratch_;
+  std::vector<std::unique_ptr<Command>> group_;  // the commands of the group that runs
 };
 
 }  // namespace hadal

@@ -17,6 +17,13 @@ static constexpr OpInfo kOps[] = {
 #undef HADAL_OP
 };
 
+bool is_pointwise(Op op) {
+  const OpInfo& info = op_info(op);
+  const bool draws = std::string_view(info.attributes).find("seedLow") != std::string_view::npos;  // by position
+  return !draws && (info.check == check_pointwise || info.check == check_predicate || info.check == check_where ||
+                    info.check == check_same_shape);
+}
+
 int op_count() { return static_cast<int>(std::size(kOps)); }
 const OpInfo& op_info(Op op) { return kOps[static_cast<int>(op)]; }
 

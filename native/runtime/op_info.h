@@ -33,6 +33,9 @@ struct OpInfo {
   static constexpr bool variadic(std::string_view list) { return list.find("...") != std::string_view::npos; }
 };
 
+// Whether element i of every output depends on element i of the inputs alone.
+bool is_pointwise(Op op);
+
 int op_count();
 const OpInfo& op_info(Op op);
 // Of every "name(inputs)(outputs)(attributes)": equal here and in lib/native/opcodes.ts, or the addon refuses to start.

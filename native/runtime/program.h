@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/fusion.h"
+
 namespace hadal {
 
 struct ProgramRun;
@@ -28,6 +30,7 @@ struct Program {
   std::vector<size_t> random_streams;
   std::vector<double> random_offsets;
   std::vector<size_t> live_attributes;  // words of the attributes that each run gives
+  std::vector<FusedGroup> groups;       // in the order of the commands
   std::vector<size_t> binding_bytes;    // what each binding must hold
 
   // Writes what a run brings into the words. On the queue's thread, before the commands run.

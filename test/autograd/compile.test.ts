@@ -215,6 +215,55 @@ describe('replays give the bits of eager steps', () => {
   });
 });
 
+describe('pointwise chains run piece by piece', () => {
+  const sizes = [[32_768], [257, 300], [3, 70_001]];
+  const chains: Record<string, (a: AnyTensor, b: AnyTensor) => unknown> = {
+    'of one dtype': (a, b) => a.mul(b).add(1).tanh().sub(a).relu(),
+    'of several': (a, b) => a.cast('float64').mul(2).cast('float16').exp().cast('float32').add(b),
+    'with conditions': (a, b) => a.neg().where(a.greater(b).logicalAnd(a.less(1)), b.square()),
+    'with values for all': (a, b) => a.mul(b.mean()).add(b.amax().neg()).div(b.std()),
+    'with a row for all': (a, b) =>
+      a
+        .add(b.mean(0, { keepDims: true }))
+        .sigmoid()
+        .mul(a)
+        .silu(),
+    'with results inside': (a, b) => {
+      const sum = a.add(b);
+      const both = sum.exp();
+      return [sum, both, both.log().mul(sum)];
+    },
+    'with random numbers': (a, b) => a.mul(b).dropout(0.4).add(a).abs(),
+    'of the same memory': (a, b) => {
+      const x = a.clone();
+      x.add_(b).mul_(2);
+      return [
+        x.sub(1),
+        x
+          .narrow(0, 1, x.shape[0]! - 1)
+          .add(x.narrow(0, 0, x.shape[0]! - 1))
+          .neg(),
+      ];
+    },
+    'and back': (a, b) => {
+      const x = a.detach().requiresGrad_();
+      x.mul(b).tanh().add(x).sigmoid().square().sum().backward();
+      return x.grad!;
+    },
+  };
+  test.each(Object.entries(chains))('%s', (_, chain) => {
+    for (const shape of sizes) {
+      manualSeed(5);
+      const inputs = Array.from({ length: 6 }, () => [randn(shape), randn(shape)] as const);
+      const run = (f: (a: AnyTensor, b: AnyTensor) => unknown): unknown => {
+        manualSeed(6);
+        return inputs.map(([a, b]) => [f(a, b)].flat().map((x) => Buffer.from((x as AnyTensor).dataSync().buffer)));
+      };
+      expect(run(compile(chain))).toEqual(run(chain));
+    }
+  });
+});
+
 describe('arguments and results', () => {
   test('every replay gives new tensors, in the structure of the step', () => {
     const step = compile(({ x }: { x: AnyTensor }) => ({ twice: x.mul(2), list: [x.sum(), 'a'] as const, x }));

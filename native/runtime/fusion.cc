@@ -1,0 +1,99 @@
+#include "runtime/fusion.h"
+
+#include <algorithm>
+
+namespace hadal {
+
+namespace {
+
+// Fewer elements lie in the caches anyway.
+constexpr int64_t kLeastElements = 32 << 10;
+
+}  // namespace
+
+bool is_uniform(const Command& command, int tensor) {
+  const TensorView& view = command.tensors[tensor];
+  if (command.is_immediate(tensor)) return true;
+  for (int axis = 0; axis < view.rank; ++axis) {
+    if (view.shape[axis] != 1 && view.strides[axis] != 0) return false;
+  }
+  return true;
+}
+
+void FusionFinder::add(const Command& command, size_t word, const std::vector<size_t>& temporaries) {
+  const size_t at = entries_.size();
+  Entry entry{word, 0, {}};
+  const int tensors = command.input_count + command.output_count;
+  bool fuses = is_pointwise(command.op) && tensors <= Command::kInlineTensors;
+  for (int i = 0; i < tensors; ++i) {
+    const TensorView& view = command.tensors[i];
+    const size_t temporary = temporaries[static_cast<size_t>(i)];
+    if (temporary != kNone) {
+      if (temporary >= lives_.size()) lives_.resize(temporary + 1, {SIZE_MAX, 0});
+      lives_[temporary] = {std::min(lives_[temporary].first, at), at};
+    }
+    if (!view.present()) {
+      entry.tensors.push_back({nullptr, nullptr, kNone, true, false});
+      continue;
+    }
+    const bool uniform = is_uniform(command, i);
+    fuses = fuses && (uniform || view.is_contiguous());
+    const bool immediate = command.is_immediate(i);
+    const int64_t bytes = (uniform ? 1 : view.numel()) * static_cast<int64_t>(size_of(view.dtype));
+    entry.tensors.push_back({immediate ? nullptr : view.data, immediate ? nullptr : view.data + bytes, temporary,
+                             uniform, i >= command.input_count});
+  }
+  if (fuses) {
+    const int64_t elements = command.output(0).numel();
+    if (elements >= kLeastElements) entry.elements = elements;
+  }
+  entries_.push_back(std::move(entry));
+}
+
+std::vector<FusedGroup> FusionFinder::groups() const {
+  std::vector<FusedGroup> found;
+  for (size_t begin = 0; begin < entries_.size();) {
+    size_t end = begin + 1;
+    const int64_t elements = entries_[begin].elements;
+    while (elements != 0 && end < entries_.size() && entries_[end].elements == elements) ++end;
+    // The longest part that is safe goes together, then the rest is looked at again.
+    FusedGroup fused;
+    size_t part = end;
+    while (part > begin + 1 && (fused = group(begin, part)).commands == 0) --part;
+    if (fused.commands > 0) found.push_back(std::move(fused));
+    begin = part;
+  }
+  return found;
+}
+
+FusedGroup FusionFinder::group(size_t begin, size_t end) const {
+  FusedGroup fused{entries_[begin].word, 0, entries_[begin].elements, {}, 0};
+  std::vector<size_t> inner;  // temporaries that only the group sees
+  std::vector<const Tensor*> outside;
+  for (size_t at = begin; at < end; ++at) {
+    for (const Tensor& tensor : entries_[at].tensors) {
+      const bool seen_inside = tensor.temporary != kNone && !tensor.uniform &&
+                               lives_[tensor.temporary].first >= begin && lives_[tensor.temporary].last < end;
+      if (!seen_inside) {
+        fused.scratch.push_back(-1);
+        if (tensor.begin != nullptr) outside.push_back(&tensor);
+        continue;
+      }
+      auto place = std::find(inner.begin(), inner.end(), tensor.temporary);
+      if (place == inner.end()) place = inner.insert(inner.end(), tensor.temporary);
+      fused.scratch.push_back(static_cast<int>(place - inner.begin()));
+    }
+  }
+  // Piece by piece is the same as one after another only if what is written is read at the same element.
+  for (const Tensor* one : outside) {
+    for (const Tensor* other : outside) {
+      if (!one->output || one->begin >= other->end || other->begin >= one->end) continue;
+      if (one->begin != other->begin || one->end != other->end) return {};
+    }
+  }
+  fused.commands = static_cast<int>(end - begin);
+  fused.scratch_count = static_cast<int>(inner.size());
+  return fused;
+}
+
+}  // namespace hadal
