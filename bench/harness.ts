@@ -6,8 +6,8 @@ import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:chil
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
-import { type nn, noGrad, synchronize, tensor } from 'hadal';
-import type { AnyTensor } from 'hadal';
+import { noGrad, scope, synchronize, Tensor, tensor, type nn } from 'hadal';
+import type { AnyTensor, DType } from 'hadal';
 
 /** A workload that has been set up. */
 export interface Prepared {
@@ -17,10 +17,12 @@ export interface Prepared {
   readonly check: readonly number[];
 }
 
+export type Float = 'float32' | 'bfloat16';
+
 export interface Workload {
   readonly name: string;
-  /** The name of the peer's side in bench/peers/peer.py, where it is another. */
-  readonly twin?: string;
+  /** The peer's side: the name of a function in bench/peers/peer.py and its arguments. */
+  readonly twin: readonly [name: string, ...args: unknown[]];
   prepare(): Prepared;
   /** How many operations one of our iterations holds; 1 unless given. */
   readonly per?: number;
@@ -28,11 +30,13 @@ export interface Workload {
   readonly burst?: number;
   /** Floating-point operations of an iteration, for a share of the machine's peak. */
   readonly flops?: number;
+  /** What the products are of; float32 unless given. */
+  readonly dtype?: Float;
   /** Bytes that an iteration must move. */
   readonly bytes?: number;
   /** How far checks may differ, relative; 1e-4 unless given. */
   readonly tolerance?: number;
-  /** The ratio of our time to the peer's that is asked for. */
+  /** How many times as fast as the peer is asked for. */
   readonly reach?: number;
   /** The seconds that are asked for. */
   readonly budget?: number;
@@ -43,8 +47,11 @@ export interface Result {
   /** Seconds of one iteration, medians. */
   readonly ours: number;
   readonly peer: number | undefined;
-  /** ours / peer */
+  /** Whether the peer's time is that of torch.compile, its better one. */
+  readonly compiled: boolean | undefined;
+  /** peer / ours */
   readonly ratio: number | undefined;
+  readonly dtype: Float;
   readonly gflops: number | undefined;
   readonly gigabytesPerSecond: number | undefined;
   readonly agrees: boolean | undefined;
@@ -69,21 +76,50 @@ export function fill(model: nn.Module): void {
     model.namedParameters().forEach(([name, parameter], i) => {
       const fan = parameter.size / parameter.shape[0]!;
       if (parameter.rank >= 2) parameter.copy_(wave(parameter.shape, i, 1 / Math.sqrt(fan)));
-      else parameter.copy_(name.includes('norm') && name.endsWith('weight') ? 1 : 0);
+      else parameter.copy_(name.endsWith('weight') ? 1 : 0);
     });
   });
 }
 
 /** Checks of one result of an op, as the peer forms them. */
 export function summary(y: AnyTensor): number[] {
-  const values = y.cast('float64').dataSync() as Float64Array;
-  let sum = 0;
-  let absolute = 0;
-  for (const value of values) {
-    sum += value;
-    absolute += Math.abs(value);
+  return scope(() => {
+    const values = y.detach().cast('float32').flatten();
+    const [sum, absolute] = [values.sum().itemSync(), values.abs().sum().itemSync()];
+    return [sum / absolute, absolute / y.size, values.select(0, Math.floor(y.size / 3)).itemSync()];
+  });
+}
+
+export interface Kernel {
+  /** Tensors, or the shapes of waves. */
+  readonly inputs: readonly (AnyTensor | readonly number[])[];
+  readonly dtype?: Float;
+  /** Whether gradients by the inputs are taken as well; then an iteration is both passes. */
+  readonly backward?: boolean;
+}
+
+/** Sets up an op: `f` of the inputs, forward alone or with the gradients of all of them. */
+export function prepareKernel(
+  { inputs, dtype = 'float32', backward = false }: Kernel,
+  f: (...inputs: AnyTensor[]) => AnyTensor,
+): Prepared {
+  const tensors = inputs.map((input, i) =>
+    (input instanceof Tensor ? input : wave(input as readonly number[], i + 1))
+      .cast(dtype as DType)
+      .requiresGrad_(backward),
+  );
+  if (!backward) {
+    const run = (): AnyTensor => noGrad(() => f(...tensors));
+    return { step: () => scope(() => void run()), check: summary(run()) };
   }
-  return [sum / absolute, absolute / values.length, values[Math.floor(values.length / 3)]!];
+  const y = noGrad(() => f(...tensors));
+  const gradient = wave(y.shape, 9).cast(dtype as DType);
+  const run = (): void => {
+    for (const x of tensors) x.grad = undefined;
+    f(...tensors).backward({ gradient });
+  };
+  run();
+  return { step: () => scope(run), check: [y, ...tensors.map((x) => x.grad!)].flatMap(summary) };
 }
 
 const threads = process.env['HADAL_NUM_THREADS'] ?? '2';
@@ -104,10 +140,10 @@ export class Peer {
   }
 
   /** Starts it, if there is a Python with torch. */
-  static start(): Peer | undefined {
+  static start(eager: boolean): Peer | undefined {
     const python = process.env['HADAL_PEER_PYTHON'] ?? join(__dirname, '..', '.venv', 'bin', 'python');
     if (spawnSync(python, ['-c', 'import torch, numpy']).status !== 0) return undefined;
-    return new Peer(spawn(python, [join(__dirname, 'peers', 'peer.py')]));
+    return new Peer(spawn(python, [join(__dirname, 'peers', 'peer.py'), ...(eager ? ['--eager'] : [])]));
   }
 
   async request<T>(message: object): Promise<T> {
@@ -147,9 +183,12 @@ const median = (values: number[]): number => values.sort((a, b) => a - b)[values
 
 /** Runs a workload in turns with its twin. */
 export async function measure(workload: Workload, peer: Peer | undefined): Promise<Result> {
-  const { name, twin = name, per = 1, burst, tolerance = 1e-4, flops, bytes, reach, budget } = workload;
+  const { name, twin, per = 1, burst, dtype = 'float32', flops, bytes, reach, budget } = workload;
+  const { tolerance = dtype === 'float32' ? 1e-4 : 2e-2 } = workload;
   const prepared = workload.prepare();
-  const theirs = peer === undefined ? undefined : (await peer.request<{ check: number[] }>({ setup: twin })).check;
+  const setup =
+    peer === undefined ? undefined : await peer.request<{ check: number[]; compiled: boolean }>({ setup: twin });
+  const theirs = setup?.check;
   const agrees = theirs?.every(
     (value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)),
   );
@@ -177,7 +216,9 @@ export async function measure(workload: Workload, peer: Peer | undefined): Promi
     name,
     ours: own,
     peer: other,
-    ratio: other === undefined ? undefined : own / other,
+    compiled: setup?.compiled,
+    ratio: other === undefined ? undefined : other / own,
+    dtype,
     gflops: flops === undefined ? undefined : flops / own / 1e9,
     gigabytesPerSecond: bytes === undefined ? undefined : bytes / own / 1e9,
     agrees,

@@ -1,30 +1,117 @@
-/** Single kernels, bound by memory or by transcendental functions. */
-import { nn, scope } from 'hadal';
+/** Single kernels, bound by memory or by transcendental functions, and attention. */
+import { nn, noGrad, optim, scope, tensor } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
-import { summary, wave, type Workload } from './harness';
+import { classes, prepareKernel, summary, wave, type Float, type Kernel, type Workload } from './harness';
 
-function op(name: string, f: (x: AnyTensor) => AnyTensor, shape: readonly number[], bytes?: number): Workload {
+const suffix = (dtype: Float, backward: boolean): string =>
+  `${backward ? ' fwd+bwd' : ''}${dtype === 'bfloat16' ? ' bf16' : ''}`;
+
+/** Many to a scope, as in a training step: the cost of the scope is not the kernel's. */
+function pointwise(name: 'exp' | 'tanh' | 'gelu' | 'sigmoid' | 'log', reach: number): Workload {
+  const count = 32768;
+  const many = 20;
   return {
-    name,
-    ...(bytes !== undefined && { bytes }),
+    name: `${name} 32k`,
+    twin: ['pointwise', name, count],
+    reach,
+    per: many,
     prepare() {
-      const x = wave(shape, 1);
-      return { step: () => scope(() => void f(x)), check: summary(f(x)) };
+      const x = noGrad(() => (name === 'log' ? wave([count], 1).abs().add(0.5) : wave([count], 1)));
+      return {
+        step: () => {
+          scope(() => {
+            for (let i = 0; i < many; i++) x[name]();
+          });
+        },
+        check: summary(x[name]()),
+      };
     },
   };
 }
 
+function rows(
+  name: string,
+  twin: string,
+  f: (x: AnyTensor) => AnyTensor,
+  backward: boolean,
+  reach: number,
+  shape: readonly [number, number] = [8192, 768],
+): Workload {
+  const kernel: Kernel = { inputs: [shape], backward };
+  return {
+    name: `${name} ${shape.join('×')}${suffix('float32', backward)}`,
+    twin: ['rows', twin, ...shape, backward],
+    reach,
+    // x in and y out; then the gradient and y in and the gradient by x out.
+    bytes: (backward ? 5 : 2) * 4 * shape[0] * shape[1],
+    prepare: () => prepareKernel(kernel, f),
+  };
+}
+
+function crossEntropy(backward: boolean): Workload {
+  const [count, number] = [8192, 50257];
+  return {
+    name: `cross entropy ${count}×${number}${suffix('float32', backward)}`,
+    twin: ['cross_entropy', count, number, backward],
+    reach: 1.5,
+    bytes: (backward ? 3 : 1) * 4 * count * number,
+    prepare() {
+      const targets = tensor(classes(count, number));
+      const x = wave([count, 1], 1).add(wave([1, number], 2));
+      return prepareKernel({ inputs: [x], backward }, (x) => nn.functional.crossEntropy(x, targets));
+    },
+  };
+}
+
+function attention(dtype: Float, backward: boolean): Workload {
+  const shape = [4, 12, 1024, 64];
+  return {
+    name: `causal attention B4 H12 T1024 d64${suffix(dtype, backward)}`,
+    twin: ['attention', ...shape, dtype, backward],
+    dtype,
+    reach: backward ? 2.5 : 3,
+    // Two products forward and five backward, of which the mask leaves half.
+    flops: (backward ? 7 : 2) * 4 * 12 * 1024 * 1024 * 64,
+    prepare: () =>
+      prepareKernel({ inputs: [shape, shape, shape], dtype, backward }, (q, k, v) =>
+        nn.functional.scaledDotProductAttention(q, k, v, { causal: true }),
+      ),
+  };
+}
+
+/** A new 64 MB result each time: nothing of it is in a cache. */
+const bigGelu: Workload = {
+  name: 'gelu 64 MB',
+  twin: ['rows', 'gelu', 4096, 4096, false],
+  reach: 4,
+  bytes: 2 * 4 * 4096 * 4096,
+  prepare: () => prepareKernel({ inputs: [[4096, 4096]] }, (x) => x.gelu()),
+};
+
+const adamW: Workload = {
+  name: 'AdamW, 16 tensors of 1024²',
+  twin: ['adamw', 16, 1024],
+  reach: 1,
+  bytes: 7 * 4 * 16 * 1024 * 1024,
+  prepare() {
+    const parameters = Array.from({ length: 16 }, (_, i) => wave([1024, 1024], i).requiresGrad_());
+    parameters.forEach((p, i) => (p.grad = wave([1024, 1024], i + 1)));
+    const optimizer = new optim.AdamW(parameters, { lr: 1e-3 });
+    optimizer.step();
+    return { step: () => optimizer.step(), check: summary(parameters[3]!.detach()) };
+  },
+};
+
 export const workloads: Workload[] = [
-  op('exp 32k', (x) => x.exp(), [32768]),
-  op('tanh 32k', (x) => x.tanh(), [32768]),
-  op('gelu 32k', (x) => x.gelu(), [32768]),
-  op('softmax 8192×768', (x) => x.softmax(-1), [8192, 768], 2 * 4 * 8192 * 768),
-  op('layer norm 8192×768', (x) => nn.functional.layerNorm(x, 768), [8192, 768], 2 * 4 * 8192 * 768),
-  op('sum 64 MB', (x) => x.sum(), [4096, 4096], 4 * 4096 * 4096),
-  op(
-    'attention B4 H12 T1024 d64',
-    (x) => nn.functional.scaledDotProductAttention(x, x, x, { causal: true }),
-    [4, 12, 1024, 64],
-  ),
+  ...(['exp', 'tanh', 'gelu', 'sigmoid', 'log'] as const).map((name) => pointwise(name, 3)),
+  bigGelu,
+  ...[false, true].flatMap((backward) => [
+    rows('softmax', 'softmax', (x) => x.softmax(-1), backward, 1.5),
+    rows('layer norm', 'layer_norm', (x) => nn.functional.layerNorm(x, 768), backward, 1.05),
+    crossEntropy(backward),
+  ]),
+  rows('sum', 'sum', (x) => x.sum(), false, 1, [4096, 4096]),
+  adamW,
+  ...(['float32', 'bfloat16'] as const).flatMap((dtype) => [attention(dtype, false), attention(dtype, true)]),
 ];

@@ -6,10 +6,10 @@ import { wave, type Workload } from './harness';
 /** A hundred additions share the cost of one scope, as the ops of a training step do. */
 const additions = 100;
 
-function addition(name: string, twin: string, recorded: boolean, scoped: boolean, budget: number): Workload {
+function addition(name: string, recorded: boolean, scoped: boolean, budget: number): Workload {
   return {
     name,
-    twin,
+    twin: ['add', recorded],
     per: additions,
     burst: 10, // 1,000 commands: half the stream's queue
     budget,
@@ -25,8 +25,8 @@ function addition(name: string, twin: string, recorded: boolean, scoped: boolean
 }
 
 export const workloads: Workload[] = [
-  addition('add 8×8, in a scope', 'add 8×8', false, true, 0.3e-6),
-  addition('add 8×8, outside', 'add 8×8', false, false, 0.5e-6),
-  addition('add 8×8 recorded, in a scope', 'add 8×8 recorded', true, true, 0.6e-6),
-  addition('add 8×8 recorded, outside', 'add 8×8 recorded', true, false, 0.9e-6),
+  addition('add 8×8, in a scope', false, true, 0.3e-6),
+  addition('add 8×8, outside', false, false, 0.5e-6),
+  addition('add 8×8 recorded, in a scope', true, true, 0.6e-6),
+  addition('add 8×8 recorded, outside', true, false, 0.9e-6),
 ];

@@ -1,36 +1,66 @@
-/** Matrix products in float32. */
-import { matmul, nn, noGrad, scope } from 'hadal';
+/** Matrix products and linear layers. */
+import { matmul, nn, scope } from 'hadal';
 
-import { summary, wave, type Workload } from './harness';
+import { prepareKernel, type Float, type Workload } from './harness';
 
-function product(name: string, m: number, k: number, n: number): Workload {
+function product(m: number, k: number, n: number, dtype: Float, reach: number): Workload {
+  const size = m === k && k === n ? `${m}³` : `${m}×${k}×${n}`;
   return {
-    name,
+    name: `gemm ${size}${dtype === 'bfloat16' ? ' bf16' : ''}`,
+    twin: ['product', m, k, n, dtype],
+    dtype,
+    reach,
     flops: 2 * m * k * n,
-    prepare() {
-      const [a, b] = [wave([m, k], 1), wave([k, n], 2)];
-      return { step: () => scope(() => void matmul(a, b)), check: summary(matmul(a, b)) };
-    },
+    prepare: () =>
+      prepareKernel(
+        {
+          inputs: [
+            [m, k],
+            [k, n],
+          ],
+          dtype,
+        },
+        matmul,
+      ),
   };
 }
 
-function linear(name: string, rows: number, inner: number, out: number): Workload {
+function linear(rows: number, inner: number, out: number, dtype: Float, reach: number): Workload {
   return {
-    name,
+    name: `linear ${rows}×${inner}×${out}${dtype === 'bfloat16' ? ' bf16' : ''}`,
+    twin: ['linear', rows, inner, out, dtype],
+    dtype,
+    reach,
     flops: 2 * rows * inner * out,
+    prepare: () => prepareKernel({ inputs: [[rows, inner], [out, inner], [out]], dtype }, nn.functional.linear),
+  };
+}
+
+/** Many small products share the cost of one scope, as those of a training step do. */
+function smallProducts(size: number, reach: number): Workload {
+  const count = 100;
+  return {
+    ...product(size, size, size, 'bfloat16', reach),
+    per: count,
     prepare() {
-      const [x, w, b] = [wave([rows, inner], 1), wave([out, inner], 2), wave([out], 3)];
-      const run = () => noGrad(() => nn.functional.linear(x, w, b));
-      return { step: () => scope(() => void run()), check: summary(run()) };
+      const one = product(size, size, size, 'bfloat16', reach).prepare();
+      return {
+        step: () => {
+          scope(() => {
+            for (let i = 0; i < count; i++) one.step();
+          });
+        },
+        check: one.check,
+      };
     },
   };
 }
 
 export const workloads: Workload[] = [
-  product('gemm 256³', 256, 256, 256),
-  product('gemm 512³', 512, 512, 512),
-  product('gemm 1024³', 1024, 1024, 1024),
-  product('gemm 2048³', 2048, 2048, 2048),
-  linear('linear 4096×768×768', 4096, 768, 768),
-  linear('linear 4096×768×3072', 4096, 768, 3072),
+  ...[256, 512, 1024, 2048].map((size) => product(size, size, size, 'float32', 2)),
+  linear(4096, 768, 768, 'float32', 2),
+  linear(4096, 768, 3072, 'float32', 2),
+  smallProducts(32, 5),
+  ...[1024, 2048].map((size) => product(size, size, size, 'bfloat16', 1.05)),
+  linear(4096, 768, 3072, 'bfloat16', 1.05),
 ];

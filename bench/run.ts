@@ -1,8 +1,8 @@
 /**
  * Runs benches and prints a table, JSON with --json:   npm run bench -- [name …] [--json FILE]
  *
- * Names are those of the files here (products, ops, overhead, training, event-loop, leak) or of single workloads; all without one. Exits with 1 when
- * results disagree with the peer's.
+ * Names are those of the files here (products, convolutions, ops, overhead, training, event-loop, leak) or of single workloads; all without one. With
+ * --eager the peer is not compiled. Exits with 1 when results disagree with the peer's.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,52 +11,56 @@ import { parseArgs } from 'node:util';
 import { devices } from 'hadal';
 
 import { measureEventLoop } from './event-loop';
+import { workloads as convolutions } from './convolutions';
 import { duration, measure, Peer, type Result, type Workload } from './harness';
 import { measureLeak } from './leak';
-import { peakGflops } from './peak';
+import { measurePeaks, type Peaks } from './peak';
 import { workloads as ops } from './ops';
 import { workloads as overhead } from './overhead';
 import { workloads as products } from './products';
 import { workloads as training } from './training';
 
-const groups: Readonly<Record<string, Workload[]>> = { products, ops, overhead, training };
+const groups: Readonly<Record<string, Workload[]>> = { products, convolutions, ops, overhead, training };
 const checks: Readonly<Record<string, () => Promise<string>>> = { 'event-loop': measureEventLoop, leak: measureLeak };
 
-function row(result: Result, peak: number): string {
-  const { name, ours, peer, ratio, gflops, gigabytesPerSecond, agrees, reach, budget } = result;
-  const goal = reach !== undefined ? `≤ ${reach}×` : budget !== undefined ? `≤ ${duration(budget)}` : '';
+function row(result: Result, peaks: Peaks): string {
+  const { name, ours, peer, compiled, ratio, dtype, gflops, gigabytesPerSecond, agrees, reach, budget } = result;
+  const goal = reach !== undefined ? `≥ ${reach}×` : budget !== undefined ? `≤ ${duration(budget)}` : '';
+  const share = (rate: number, peak: number, unit: string): string =>
+    `${rate.toFixed(0)} ${unit} (${((100 * rate) / peak).toFixed(0)} %)`;
   const rate =
     gflops !== undefined
-      ? `${gflops.toFixed(0)} GFLOP/s (${((100 * gflops) / peak).toFixed(0)} %)`
+      ? share(gflops, dtype === 'float32' ? peaks.f32 : peaks.bf16, 'GFLOP/s')
       : gigabytesPerSecond !== undefined
-        ? `${gigabytesPerSecond.toFixed(0)} GB/s`
+        ? share(gigabytesPerSecond, peaks.memory, 'GB/s')
         : '';
-  const verdict = agrees === false ? 'DISAGREES' : '';
   return [
-    name.padEnd(30),
+    name.padEnd(46),
     duration(ours).padStart(10),
-    (peer === undefined ? '' : duration(peer)).padStart(10),
+    (peer === undefined ? '' : duration(peer)).padStart(10) + (compiled === true ? ' c' : '  '),
     (ratio === undefined ? '' : `${ratio.toFixed(2)}×`).padStart(7),
     goal.padStart(9),
     rate.padStart(22),
-    verdict,
+    agrees === false ? 'DISAGREES' : '',
   ].join(' ');
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    options: { json: { type: 'string' }, eager: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  });
   const wanted = (group: string, name: string): boolean =>
     positionals.length === 0 || positionals.some((given) => given === group || given === name);
-  const peer = Peer.start();
+  const peer = Peer.start(values.eager);
   if (peer === undefined) console.log('No Python with torch found (HADAL_PEER_PYTHON): ours alone.');
-  const peak = peakGflops();
+  const peaks = measurePeaks();
   console.log(
-    `${cpus()[0]?.model}, ${devices()[0]!.description}, FMA peak ${peak.toFixed(0)} GFLOP/s, Node ${process.version}`,
+    `${cpus()[0]?.model}, ${devices()[0]!.description}, Node ${process.version}; peaks: ${peaks.f32.toFixed(0)} GFLOP/s f32, ` +
+      `${peaks.bf16.toFixed(0)} bf16, ${peaks.memory.toFixed(0)} GB/s`,
   );
   console.log(
-    ['workload'.padEnd(30), 'hadal'.padStart(10), 'PyTorch'.padStart(10), 'ratio'.padStart(7), 'goal'.padStart(9)].join(
-      ' ',
-    ),
+    `${'workload'.padEnd(46)} ${'hadal'.padStart(10)} ${'PyTorch'.padStart(10)}   ${'ratio'.padStart(7)} ${'goal'.padStart(9)}`,
   );
   const results: Result[] = [];
   try {
@@ -64,14 +68,14 @@ async function main(): Promise<void> {
       for (const workload of workloads.filter(({ name }) => wanted(group, name))) {
         const result = await measure(workload, peer);
         results.push(result);
-        console.log(row(result, peak));
+        console.log(row(result, peaks));
       }
     }
     for (const [name, check] of Object.entries(checks)) if (wanted(name, name)) console.log(await check());
   } finally {
     peer?.stop();
   }
-  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ peak, results }, undefined, 2));
+  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ peaks, results }, undefined, 2));
   if (results.some(({ agrees }) => agrees === false)) process.exitCode = 1;
 }
 

@@ -1,15 +1,15 @@
 /** Whole training steps: forward, backward and optimizer. */
-import { arange, nn, optim, scope, tensor } from 'hadal';
+import { arange, models, nn, optim, scope, tensor } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
-import { classes, fill, wave, type Prepared, type Workload } from './harness';
+import { classes, fill, wave, type Float, type Prepared, type Workload } from './harness';
 
 interface Training extends Prepared {
   /** One step; the promise is of its loss. */
   trainStep(): Promise<number>;
 }
 
-function training(optimizer: optim.Adam, lossOf: () => AnyTensor): Training {
+function training(optimizer: optim.Adam | optim.SGD, lossOf: () => AnyTensor): Training {
   const step = (): AnyTensor => {
     optimizer.zeroGrad();
     const loss = scope(() => {
@@ -87,11 +87,19 @@ export class GPT extends nn.Module {
   }
 }
 
-/** The character GPT of the benches: 6 layers, width 384, 6 heads, 256 tokens, batch 8. */
-export function prepareGpt(): Training {
-  const [vocabulary, context, batch] = [65, 256, 8];
-  const model = new GPT(vocabulary, 6, 384, 6, context);
+interface GptSizes {
+  readonly vocabulary: number;
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly context: number;
+  readonly batch: number;
+}
+
+function gpt({ vocabulary, layers, width, heads, context, batch }: GptSizes, dtype: Float): Training {
+  const model = new GPT(vocabulary, layers, width, heads, context);
   fill(model);
+  model.to(dtype);
   const codes = classes(batch * context, vocabulary);
   const index = tensor(codes).reshape([batch, context]);
   const target = tensor(codes.map((code) => (code + 1) % vocabulary));
@@ -99,10 +107,72 @@ export function prepareGpt(): Training {
   return training(optimizer, () => nn.functional.crossEntropy(model.forward(index).reshape([-1, vocabulary]), target));
 }
 
+const charGpt: GptSizes = { vocabulary: 65, layers: 6, width: 384, heads: 6, context: 256, batch: 8 };
+const gpt2: GptSizes = { vocabulary: 50257, layers: 12, width: 768, heads: 12, context: 1024, batch: 1 };
+
+/** The character GPT of the benches: 6 layers, width 384, 6 heads, 256 tokens, batch 8. */
+export const prepareGpt = (): Training => gpt(charGpt, 'float32');
+
+function gptWorkload(name: string, sizes: GptSizes, dtype: Float): Workload {
+  const { vocabulary, layers, width, heads, context, batch } = sizes;
+  return {
+    name: dtype === 'bfloat16' ? `${name} bf16` : name,
+    twin: ['gpt', vocabulary, layers, width, heads, context, batch, dtype],
+    dtype,
+    reach: dtype === 'bfloat16' ? 1.3 : 2,
+    prepare: () => gpt(sizes, dtype),
+  };
+}
+
+class Tagger extends nn.Module {
+  readonly lstm = new nn.LSTM(256, 256, { layers: 2 });
+  readonly out = new nn.Linear(256, 10);
+
+  forward(x: AnyTensor): AnyTensor {
+    return this.out.forward(this.lstm.forward(x).output);
+  }
+}
+
+const lstm: Workload = {
+  name: 'lstm',
+  twin: ['lstm'],
+  reach: 2,
+  prepare() {
+    const model = new Tagger();
+    fill(model);
+    const x = wave([64, 32, 256], 1);
+    const y = tensor(classes(64 * 32, 10));
+    return training(new optim.Adam(model.parameters(), { lr: 1e-3 }), () =>
+      nn.functional.crossEntropy(model.forward(x).reshape([-1, 10]), y),
+    );
+  },
+};
+
+function resnet(name: 'resnet20' | 'resnet50', dtype: Float): Workload {
+  return {
+    name: dtype === 'bfloat16' ? `${name} bf16` : name,
+    twin: [name, dtype],
+    dtype,
+    reach: dtype === 'bfloat16' ? 1.1 : 1.2,
+    tolerance: dtype === 'bfloat16' ? 5e-2 : 1e-3,
+    prepare() {
+      const [model, batch, size, number] =
+        name === 'resnet20' ? [new models.CifarResNet(20), 128, 32, 10] : [new models.ResNet(50), 16, 224, 1000];
+      fill(model);
+      model.to(dtype);
+      const x = wave([batch, 3, size, size], 1).cast(dtype as 'float32');
+      const y = tensor(classes(batch, number));
+      const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3, momentum: 0.9 });
+      return training(optimizer, () => nn.functional.crossEntropy(model.forward(x), y));
+    },
+  };
+}
+
 export const workloads: Workload[] = [
   {
     name: 'mlp',
-    reach: 0.6,
+    twin: ['mlp'],
+    reach: 2,
     prepare: () =>
       classifier(
         new nn.Sequential(
@@ -117,7 +187,8 @@ export const workloads: Workload[] = [
   },
   {
     name: 'lenet',
-    reach: 0.8,
+    twin: ['lenet'],
+    reach: 1.5,
     prepare: () =>
       classifier(
         new nn.Sequential(
@@ -137,5 +208,11 @@ export const workloads: Workload[] = [
         wave([64, 1, 28, 28], 1),
       ),
   },
-  { name: 'gpt', reach: 0.6, prepare: prepareGpt },
+  lstm,
+  ...(['float32', 'bfloat16'] as const).flatMap((dtype) => [
+    gptWorkload('char gpt', charGpt, dtype),
+    gptWorkload('gpt-2 124M', gpt2, dtype),
+    resnet('resnet20', dtype),
+    resnet('resnet50', dtype),
+  ]),
 ];

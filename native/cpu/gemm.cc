@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "cpu/gemm_amx.h"
 #include "cpu/gemm_pack.h"
 #include "kernels/math.h"
 
@@ -18,8 +19,14 @@ namespace {
 // block, 24 loads and stores against 2,300 cycles of products.
 template <class T>
 inline constexpr int64_t kDepth = 768 / static_cast<int64_t>(sizeof(T));
+// The same for AMX, in pairs: a panel of 32 columns takes 24 KiB of the L1 cache, where it must stay: a strip alone asks half of what
+// L2 delivers.
+inline constexpr int64_t kAmxDepth = 192;
 // Rows of a task's block: its packed strips (160 × kDepth × 4 = 120 KiB) stay in an L2 cache of 512 KiB or more.
 inline constexpr int64_t kBlockRows = 160;
+// The same for AMX, which outruns an L3 cache that each block reads all of b from; and its elements, 1 MiB of an L2 cache of 2 MiB.
+inline constexpr int64_t kAmxBlockRows = 256;
+inline constexpr int64_t kAmxBlockElements = int64_t{1} << 19;
 // Packed b of one pass over c: at most kPassDepth × kPassColumns elements (16 MiB of float), what an L3 cache holds.
 inline constexpr int64_t kPassDepth = 2048;
 inline constexpr int64_t kPassElements = int64_t{1} << 22;
@@ -99,21 +106,25 @@ class Product {
     const bool reads_b = !kConverts && g_.b_row == 1 && g_.b_column != 1;
     if (reads_b && g_.m > (g_.k < kDotDepth ? 1 : kDotRows) && g_.m <= 4 * kWidth && g_.m < g_.n) g_ = transposed(g_);
     vectors_ = ceil_div(g_.n, kWidth);
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      amx_ = has_amx();
+      pairs_ = amx_ || has_pair_kernels();
+    }
     widest_ = panel_vectors();
     panels_ = ceil_div(vectors_, widest_);
     writes_c_ = !kConverts && g_.c_column == 1;
-    if constexpr (std::is_same_v<E, BFloat16>) pairs_ = has_pair_kernels();
-    steps_ = pairs_ ? ceil_div(g_.k, 2) : g_.k;
+    steps_ = amx_ ? ceil_div(g_.k, kAmxStep) * (kAmxStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
     packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
-    const bool direct_a = pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % 2 == 0 : !kConverts;
+    const bool direct_a =
+        pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kAmxStep : 2) == 0 : !kConverts;
     // Rows of a that are adjacent along k are as good where they lie (128³ and 256³ gain 10 % unpacked), unless their distance
     // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
     const int64_t distance = g_.a_column == 1 ? g_.a_row * int64_t{sizeof(E)} : 0;
     const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
     const bool stays = g_.a_column == 1 ? distance % 2048 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
-    packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && !stays);
-    strips_ = ceil_div(g_.m, !packs_a_ && aliases ? std::min(8, max_rows(widest_)) : max_rows(widest_));
+    packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && (amx_ || !stays));
+    strips_ = ceil_div(g_.m, !amx_ && !packs_a_ && aliases ? std::min(8, strip_rows()) : strip_rows());
   }
 
   int64_t work() const { return g_.m * g_.n * g_.k; }
@@ -127,7 +138,7 @@ class Product {
       return dot_range(gather_bias(scratch), gather_a(scratch + bias_size), 0, g_.n);
     }
     const int64_t blocks = depth_blocks(steps_);
-    const int64_t depth = ceil_div(steps_, blocks);
+    const int64_t depth = largest_part(steps_, blocks);
     const int64_t a_size = packs_a_ ? strips_ * strip_stride(depth) : 0;
     const int64_t b_size = panel_scratch(0, panels_) * depth;
     const int64_t sums_size = blocks > 1 && !writes_c_ ? g_.m * vectors_ * kWidth : 0;
@@ -140,8 +151,8 @@ class Product {
     block.panels_end = panels_;
     block.sums = sums_size > 0 ? b + align(b_size) : nullptr;
     for (int64_t i = 0; i < blocks; ++i) {
-      block.k_begin = steps_ * i / blocks;
-      block.k_end = steps_ * (i + 1) / blocks;
+      block.k_begin = part_begin(steps_, blocks, i);
+      block.k_end = part_begin(steps_, blocks, i + 1);
       block.first = i == 0;
       block.last = i == blocks - 1;
       if (packs_a_) pack_strips(0, strips_, block.k_begin, block.k_end, a);
@@ -162,14 +173,15 @@ class Product {
       return ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, g_.k),
                                  [&](int64_t begin, int64_t end) { dot_range(bias, a, begin, end); });
     }
-    const int64_t passes_k = ceil_div(steps_, kPassDepth);
-    const int64_t pass_depth = ceil_div(steps_, passes_k);
+    // AMX keeps the sums of a panel between blocks of k, and so takes all of k at once.
+    const int64_t passes_k = amx_ ? 1 : ceil_div(steps_, kPassDepth);
+    const int64_t pass_depth = largest_part(steps_, passes_k);
     const int64_t pass_panels =
         std::min(panels_, std::max<int64_t>(1, kPassElements / (pass_depth * widest_ * kWidth)));
     const int64_t passes_n = ceil_div(panels_, pass_panels);
 
     T* sums = nullptr;
-    if (!writes_c_ && depth_blocks(pass_depth) * passes_k > 1) sums = ctx.scratch<T>(g_.m * vectors_ * kWidth);
+    if (!writes_c_ && !amx_ && depth_blocks(pass_depth) * passes_k > 1) sums = ctx.scratch<T>(g_.m * vectors_ * kWidth);
     T* b = nullptr;
     T* a = nullptr;
     for (int64_t pass_n = 0; pass_n < passes_n; ++pass_n) {
@@ -177,18 +189,21 @@ class Product {
       const int64_t panels = panels_end - panels_begin;
       // Tasks are blocks of rows over all columns of the pass; where that gives too few, columns are cut as well, and
       // then a is packed for all of them first.
-      const int64_t strip_rows = ceil_div(g_.m, strips_);
-      const int64_t row_blocks = std::clamp(ceil_div(g_.m, 64), std::min<int64_t>(16, ceil_div(strips_, 8)),
-                                            std::max<int64_t>(16, ceil_div(strips_ * strip_rows, kBlockRows)));
+      const int64_t row_blocks =
+          amx_ ? std::clamp(ceil_div(g_.m, std::clamp<int64_t>(kAmxBlockElements / g_.k, 64, kAmxBlockRows)),
+                            std::min<int64_t>(4, strips_), strips_)
+               : std::clamp(ceil_div(g_.m, 64), std::min<int64_t>(16, ceil_div(strips_, 8)),
+                            std::max<int64_t>(16, ceil_div(strips_ * ceil_div(g_.m, strips_), kBlockRows)));
       const int64_t wanted = std::min<int64_t>(16, work() / passes_n / passes_k / kTaskWork);
       const int64_t column_blocks = std::clamp<int64_t>(wanted / row_blocks, 1, panels);
       const bool shares_a = packs_a_ && column_blocks > 1;
 
       for (int64_t pass_k = 0; pass_k < passes_k; ++pass_k) {
-        const int64_t pass_begin = steps_ * pass_k / passes_k, pass_end = steps_ * (pass_k + 1) / passes_k;
+        const int64_t pass_begin = part_begin(steps_, passes_k, pass_k),
+                      pass_end = part_begin(steps_, passes_k, pass_k + 1);
         const int64_t blocks = depth_blocks(pass_end - pass_begin);
-        const auto block_begin = [&](int64_t i) { return pass_begin + (pass_end - pass_begin) * i / blocks; };
-        const int64_t depth = ceil_div(pass_end - pass_begin, blocks);
+        const auto block_begin = [&](int64_t i) { return pass_begin + part_begin(pass_end - pass_begin, blocks, i); };
+        const int64_t depth = largest_part(pass_end - pass_begin, blocks);
         const int64_t a_block = strips_ * strip_stride(depth);
         const int64_t b_block = panel_scratch(0, pass_panels + 1) * depth;
         if (b == nullptr) b = ctx.scratch<T>((b_block + kPackSlack) * (blocks + 1));
@@ -222,19 +237,44 @@ class Product {
           block.panels_end = panels_begin + panels * (column + 1) / column_blocks;
           block.bias = bias;
           block.sums = sums;
-          T* own = nullptr;
-          if (packs_a_ && !shares_a) {
-            own = ctx.thread_scratch<T>((block.strips_end - block.strips_begin) * strip_stride(depth));
-          }
-          for (int64_t i = 0; i < blocks; ++i) {
+          const int64_t strips = block.strips_end - block.strips_begin;
+          const auto select = [&](int64_t i) {
             block.k_begin = block_begin(i);
             block.k_end = block_begin(i + 1);
             block.first = block.k_begin == 0;
             block.last = block.k_end == steps_;
             block.b = b + i * b_block;
-            if (shares_a) {
-              block.a = a + i * a_block + block.strips_begin * strip_stride(block.k_end - block.k_begin);
-            } else if (packs_a_) {
+            if (shares_a) block.a = a + i * a_block + block.strips_begin * strip_stride(block.k_end - block.k_begin);
+          };
+          const int64_t own_block = packs_a_ && !shares_a ? strips * strip_stride(depth) : 0;
+          if (amx_) {
+            block.keeps_sums = blocks > 1;
+            T* kept = ctx.thread_scratch<T>(strips * kAmxRows * kAmxVectors * kWidth + blocks * own_block);
+            T* own = kept + strips * kAmxRows * kAmxVectors * kWidth;
+            block.sums = block.keeps_sums ? kept : nullptr;
+            for (int64_t i = 0; i < blocks && own_block > 0; ++i) {
+              pack_strips(block.strips_begin, block.strips_end, block_begin(i), block_begin(i + 1),
+                          own + i * own_block);
+            }
+            for (int64_t panel = block.panels_begin, end = block.panels_end; panel < end; ++panel) {
+              block.panels_begin = panel;
+              block.panels_end = panel + 1;
+              for (int64_t i = 0; i < blocks; ++i) {
+                select(i);
+                if (own_block > 0) block.a = own + i * own_block;
+                const int64_t after = (i + 1) % blocks;
+                block.next = b + after * b_block +
+                             panel_offset(panels_begin, std::min(panel + (after == 0), panels_end - 1),
+                                          block_begin(after + 1) - block_begin(after));
+                multiply(block);
+              }
+            }
+            return;
+          }
+          T* own = own_block > 0 ? ctx.thread_scratch<T>(own_block) : nullptr;
+          for (int64_t i = 0; i < blocks; ++i) {
+            select(i);
+            if (own_block > 0) {
               pack_strips(block.strips_begin, block.strips_end, block.k_begin, block.k_end, own);
               block.a = own;
             }
@@ -258,23 +298,35 @@ class Product {
     const T* a = nullptr;  // packed strips from strips_begin on; null: a is read where it lies
     const T* b = nullptr;  // packed panels from panels_base on
     const T* bias = nullptr;
-    T* sums = nullptr;  // [m, vectors] between blocks of k where c itself cannot hold them
+    T* sums = nullptr;        // [m, vectors] between blocks of k where c itself cannot hold them
+    const T* next = nullptr;  // what follows the last panel
+    bool keeps_sums = false;  // of these strips and one panel alone
     bool first = true;
     bool last = true;
   };
 
   static int64_t align(int64_t count) { return ceil_div(count, 16) * 16 + kPackSlack; }
-  static int64_t depth_blocks(int64_t k) { return std::max<int64_t>(1, ceil_div(k, kDepth<T>)); }
+  int64_t depth_blocks(int64_t k) const { return std::max<int64_t>(1, ceil_div(k, amx_ ? kAmxDepth : kDepth<T>)); }
+  // Steps of k in equal parts, of whole steps of AMX with it.
+  int64_t unit() const { return amx_ ? kAmxStep / 2 : 1; }
+  int64_t part_begin(int64_t steps, int64_t parts, int64_t i) const { return steps / unit() * i / parts * unit(); }
+  int64_t largest_part(int64_t steps, int64_t parts) const { return ceil_div(steps / unit(), parts) * unit(); }
+  // The most rows of a strip.
+  int strip_rows() const { return amx_ ? kAmxRows : max_rows(widest_); }
 
   // The width of a panel: three vectors where that leaves few narrow ones, fewer where rows or columns are few.
   int panel_vectors() const {
     if (vectors_ <= 2) return static_cast<int>(vectors_);
+    if (amx_) return kAmxVectors;
     if (kMaxVectors < 3 || vectors_ == 4) return 2;
     return g_.m > max_rows(3) && g_.m <= max_rows(2) ? 2 : 3;
   }
-  int64_t strip_begin(int64_t strip) const { return g_.m * strip / strips_; }
+  // AMX's strips are whole but the last: each other number of rows is another set-up of its registers.
+  int64_t strip_begin(int64_t strip) const {
+    return amx_ ? std::min<int64_t>(g_.m, strip * kAmxRows) : g_.m * strip / strips_;
+  }
   int64_t panel_begin(int64_t panel) const { return vectors_ * panel / panels_ * kWidth; }
-  int64_t strip_stride(int64_t depth) const { return max_rows(widest_) * depth + kPackSlack; }
+  int64_t strip_stride(int64_t depth) const { return strip_rows() * depth + kPackSlack; }
 
   // Whether a panel is packed: b must be adjacent along its columns and whole to be read in place.
   bool packs_panel(int64_t panel) const { return packs_b_ || (panel == panels_ - 1 && g_.n % kWidth != 0); }
@@ -291,6 +343,14 @@ class Product {
     const int64_t depth = k_end - k_begin;
     for (int64_t strip = begin; strip < end; ++strip) {
       const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
+      if constexpr (std::is_same_v<E, BFloat16>) {
+        if (amx_) {
+          pack_amx_rows(g_.a + row * g_.a_row + 2 * k_begin * g_.a_column, g_.a_row, g_.a_column, rows,
+                        std::min(2 * depth, g_.k - 2 * k_begin),
+                        reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride(depth)), kAmxRows);
+          continue;
+        }
+      }
       pack_any(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, rows, k_begin, k_end,
                to + (strip - begin) * strip_stride(depth), rows);
     }
@@ -309,7 +369,8 @@ class Product {
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (pairs_) {
         const int64_t depth = std::min(2 * end, g_.k) - 2 * begin;
-        return pack_pairs(from + 2 * begin * step, lane_stride, step, lanes, padded, depth, to, width);
+        pack_pairs(from + 2 * begin * step, lane_stride, step, lanes, padded, depth, to, width);
+        return std::fill(to + ceil_div(depth, 2) * width, to + (end - begin) * width, 0.0f);
       }
     }
     pack(from + begin * step, lane_stride, step, lanes, padded, end - begin, to, width);
@@ -321,8 +382,71 @@ class Product {
     return tile_kernel<T>(static_cast<int>(rows), static_cast<int>(vectors), unit_row);
   }
 
+  // The same with AMX: tiles start from zero or from the sums so far, and the bias comes last.
+  void multiply_amx(const Block& block) const {
+    const int64_t depth = block.k_end - block.k_begin;
+    AmxTiles registers;
+    AmxProduct product;
+    product.steps = depth / unit();
+    product.accumulate = !block.first;
+    alignas(64) float small[kAmxRows * kAmxVectors * kWidth];
+    for (int64_t panel = block.panels_begin; panel < block.panels_end; ++panel) {
+      const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
+      const int64_t columns = std::min(width, g_.n - column);
+      product.vectors = static_cast<int>(width / kWidth);
+      product.b = block.b + panel_offset(block.panels_base, panel, depth);
+      product.b_row = width;
+      // What comes after this panel comes to L2, a share of its lines per strip.
+      const auto* fetched =
+          reinterpret_cast<const char*>(panel + 1 < block.panels_end ? product.b + width * depth : block.next);
+      const int64_t lines = fetched == nullptr ? 0 : width * depth * int64_t{sizeof(T)} / 64;
+      const int64_t share = ceil_div(lines, block.strips_end - block.strips_begin);
+      for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
+        const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
+        product.rows = static_cast<int>(rows);
+        if (block.a != nullptr) {
+          product.a = reinterpret_cast<const BFloat16*>(block.a + (strip - block.strips_begin) * strip_stride(depth));
+          product.a_row = kAmxStep;
+          product.a_step = kAmxRows * kAmxStep;
+        } else {
+          product.a = g_.a + row * g_.a_row + 2 * block.k_begin;
+          product.a_row = g_.a_row;
+        }
+        for (int64_t i = (strip - block.strips_begin) * share, end = std::min(i + share, lines); i < end; ++i) {
+          __builtin_prefetch(fetched + 64 * i, 0, 2);
+        }
+        product.c = small;
+        product.c_row = width;
+        if (block.keeps_sums) {
+          product.c = block.sums + (row - strip_begin(block.strips_begin)) * width;
+        } else if (block.sums != nullptr) {
+          product.c = block.sums + row * vectors_ * kWidth + column;
+          product.c_row = vectors_ * kWidth;
+        }
+        registers.multiply(product);
+        if (!block.last) continue;
+        if (block.bias != nullptr) add_bias(block.bias, product.c, product.c_row, row, rows, column, columns);
+        finish(product.c, product.c_row, row, rows, column, columns);
+      }
+    }
+  }
+  void add_bias(const T* bias, T* c, int64_t c_row, int64_t row, int64_t rows, int64_t column, int64_t columns) const {
+    const bool per_row = g_.bias_column == 0 && g_.bias_row != 0;
+    for (int64_t i = 0; i < columns; i += kWidth) {
+      const int count = static_cast<int>(std::min<int64_t>(kWidth, columns - i));
+      const Vec<T> of_columns = per_row ? Vec<T>{} : load_columns(bias + column + i, count);
+      for (int64_t r = 0; r < rows; ++r) {
+        T* at = c + r * c_row + i;
+        store(at, load(at) + (per_row ? broadcast(bias[row + r]) : of_columns));
+      }
+    }
+  }
+
   void multiply(const Block& block) const {
     const int64_t depth = block.k_end - block.k_begin;
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      if (amx_) return multiply_amx(block);
+    }
     Tile<T> tile;
     tile.k = depth;
     if (!block.first) {
@@ -382,19 +506,20 @@ class Product {
         const int64_t line = (strip - block.strips_begin) * share;
         for (int64_t i = line; i < std::min(line + share, lines); ++i) __builtin_prefetch(fetched + 64 * i, 0, 2);
         kernel(tile);
-        if (block.last && (!writes_c_ || g_.activation != Activation::kNone)) finish(tile, row, rows, column);
+        if (block.last && (!writes_c_ || g_.activation != Activation::kNone)) {
+          finish(tile.c, tile.c_row, row, rows, column, tile.columns);
+        }
       }
     }
   }
 
   // Applies the activation to a tile's sums and moves them to c where they are not there yet.
-  void finish(const Tile<T>& tile, int64_t row, int64_t rows, int64_t column) const {
+  void finish(T* sums, int64_t sums_row, int64_t row, int64_t rows, int64_t column, int64_t columns) const {
     if (g_.activation != Activation::kNone) {
-      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, tile.c + r * tile.c_row, tile.columns);
+      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, sums + r * sums_row, columns);
     }
     if (writes_c_) return;
-    store_tile(tile.c, tile.c_row, rows, tile.columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row,
-               g_.c_column);
+    store_tile(sums, sums_row, rows, columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row, g_.c_column);
   }
 
   // bias as adjacent values of T, in place where it is that already.
@@ -466,7 +591,8 @@ class Product {
   }
 
   Gemm<E> g_;
-  bool pairs_ = false;   // bfloat16 through pair_kernel
+  bool amx_ = false;     // bfloat16 through AmxTiles
+  bool pairs_ = false;   // bfloat16 in pairs, through those or pair_kernel
   int64_t steps_ = 0;    // of k: its elements or pairs
   int64_t vectors_ = 0;  // of a row of c
   int widest_ = 0;       // panel, in vectors

@@ -99,6 +99,7 @@ inline void store_columns(T* to, Vec<T> v, int count) {
 template <class Half>
   requires(sizeof(Half) == 2)
 inline Vec<float> load_columns(const Half* from, int count) {
+  if (count == kLanes<float>) return load(from);
   alignas(kVectorBytes) Half lanes[kLanes<float>];
 #if defined(__AVX512F__)
   const __m256i masked = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from);
@@ -111,6 +112,7 @@ inline Vec<float> load_columns(const Half* from, int count) {
 template <class Half>
   requires(sizeof(Half) == 2)
 inline void store_columns(Half* to, Vec<float> v, int count) {
+  if (count == kLanes<float>) return store(to, v);
   alignas(kVectorBytes) Half lanes[kLanes<float>];
   store(lanes, v);
 #if defined(__AVX512F__)

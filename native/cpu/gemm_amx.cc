@@ -1,0 +1,123 @@
+#include "cpu/gemm_amx.h"
+
+#if defined(__AVX512F__) && defined(__linux__)
+#define HADAL_AMX 1
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace hadal::cpu {
+
+#if defined(HADAL_AMX)
+namespace {
+
+// The file is compiled for processors without AMX as well: has_amx() guards these functions.
+#define HADAL_AMX_TARGET [[gnu::target("amx-tile,amx-bf16")]]
+
+// GCC's intrinsics do not say which memory they read: what was stored before must be there.
+inline void finish_stores() { asm volatile("" : : : "memory"); }
+
+// Tiles 0 … 3 hold the sums, 4 and 5 sixteen rows of a each, 6 and 7 sixteen columns of b each.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+HADAL_AMX_TARGET void configure(int rows) {
+  TileConfig config;
+  const auto upper = static_cast<uint8_t>(rows < 16 ? rows : 16);
+  const auto lower = static_cast<uint8_t>(rows > 16 ? rows - 16 : 16);
+  const uint8_t tile_rows[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = 64;
+    config.rows[tile] = tile_rows[tile];
+  }
+  asm volatile("" : : "r"(&config) : "memory");  // see finish_stores
+  _tile_loadconfig(&config);
+}
+
+HADAL_AMX_TARGET void release() { _tile_release(); }
+
+template <bool kLower, bool kRight>
+HADAL_AMX_TARGET void run(const AmxProduct& product) {
+  finish_stores();
+  const int64_t a_bytes = product.a_row * 2, b_bytes = product.b_row * 4, c_bytes = product.c_row * 4;
+  float* const lower_c = product.c + 16 * product.c_row;
+  if (product.accumulate) {
+    _tile_loadd(0, product.c, c_bytes);
+    if constexpr (kRight) _tile_loadd(1, product.c + 16, c_bytes);
+    if constexpr (kLower) _tile_loadd(2, lower_c, c_bytes);
+    if constexpr (kLower && kRight) _tile_loadd(3, lower_c + 16, c_bytes);
+  } else {
+    _tile_zero(0);
+    if constexpr (kRight) _tile_zero(1);
+    if constexpr (kLower) _tile_zero(2);
+    if constexpr (kLower && kRight) _tile_zero(3);
+  }
+  for (int64_t segment = 0; segment < product.segments; ++segment) {
+    const BFloat16* a = product.a;
+    const float* b = product.b;
+    if (product.a_offsets != nullptr) {
+      a += product.a_offsets[segment];
+      b += product.b_offsets[segment];
+    }
+    const BFloat16* lower_a = a + 16 * product.a_row;
+    for (int64_t step = 0; step < product.steps; ++step) {
+      _tile_loadd(6, b, b_bytes);
+      _tile_loadd(4, a, a_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (kLower) {
+        _tile_loadd(5, lower_a, a_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        lower_a += product.a_step;
+      }
+      if constexpr (kRight) {
+        _tile_loadd(7, b + 16, b_bytes);
+        _tile_dpbf16ps(1, 4, 7);
+        if constexpr (kLower) _tile_dpbf16ps(3, 5, 7);
+      }
+      a += product.a_step;
+      b += kAmxStep / 2 * product.b_row;
+    }
+  }
+  _tile_stored(0, product.c, c_bytes);
+  if constexpr (kRight) _tile_stored(1, product.c + 16, c_bytes);
+  if constexpr (kLower) _tile_stored(2, lower_c, c_bytes);
+  if constexpr (kLower && kRight) _tile_stored(3, lower_c + 16, c_bytes);
+}
+
+}  // namespace
+
+bool has_amx() {
+  static const bool has = [] {
+    // Linux hands out the registers' memory on request only: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), for the process.
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return has;
+}
+
+AmxTiles::~AmxTiles() {
+  if (rows_ != 0) release();
+}
+
+void AmxTiles::multiply(const AmxProduct& product) {
+  if (rows_ != product.rows) {
+    configure(product.rows);
+    rows_ = product.rows;
+  }
+  if (product.rows > 16) return product.vectors > 1 ? run<true, true>(product) : run<true, false>(product);
+  return product.vectors > 1 ? run<false, true>(product) : run<false, false>(product);
+}
+
+#else
+bool has_amx() { return false; }
+AmxTiles::~AmxTiles() = default;
+void AmxTiles::multiply(const AmxProduct&) {}
+#endif
+
+}  // namespace hadal::cpu
