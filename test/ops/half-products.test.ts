@@ -1,0 +1,56 @@
+// Products of 16-bit floats through every way that kernels take by size and layout: rounded once from sums of at least float, whatever the
+// number of threads.
+import { getNumThreads, manualSeed, matmul, nn, randn, setNumThreads, type AnyTensor } from '../../lib';
+
+const sizes = [
+  [1, 40, 9],
+  [5, 3000, 40],
+  [17, 33, 5],
+  [32, 32, 32],
+  [100, 70, 130],
+  [256, 2500, 96],
+  [300, 777, 333],
+  [512, 512, 640],
+] as const;
+
+/** Largest error in units of the sum of absolute products: half a unit in the last place and float's own rounding are allowed. */
+function error(y: AnyTensor, a: AnyTensor, b: AnyTensor, bias?: AnyTensor): number {
+  const [wideA, wideB] = [a.cast('float64'), b.cast('float64')];
+  const exact: AnyTensor = bias === undefined ? matmul(wideA, wideB) : matmul(wideA, wideB).add(bias.cast('float64'));
+  const scale = matmul(wideA.abs(), wideB.abs());
+  const rounding = exact.abs().mul(y.dtype === 'bfloat16' ? 2 ** -8 : 2 ** -11);
+  return y.cast('float64').sub(exact).abs().sub(rounding).div(scale).max().itemSync();
+}
+
+describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
+  test.each(sizes)('%d × %d × %d in every layout', (m, k, n) => {
+    manualSeed(m + k + n);
+    const a = { rows: randn([m, k]).cast(dtype), columns: randn([k, m]).cast(dtype).transpose(0, 1) };
+    const b = { rows: randn([k, n]).cast(dtype), columns: randn([n, k]).cast(dtype).transpose(0, 1) };
+    const bias = randn([n]).cast(dtype);
+    for (const left of [a.rows, a.columns] as AnyTensor[]) {
+      for (const right of [b.rows, b.columns] as AnyTensor[]) {
+        expect(error(matmul(left, right), left, right)).toBeLessThan(1e-6);
+        const y: AnyTensor = nn.functional.linear(left, right.transpose(0, 1), bias);
+        expect(error(y, left, right, bias)).toBeLessThan(1e-6);
+      }
+    }
+  });
+
+  test('the same bits at any number of threads', () => {
+    manualSeed(1);
+    const a = randn([300, 777]).cast(dtype);
+    const b = randn([777, 333]).cast(dtype);
+    const before = getNumThreads();
+    try {
+      const results = [1, 2, 3].map((threads) => {
+        setNumThreads(threads);
+        return matmul(a, b).cast('float32').dataSync();
+      });
+      expect(results[1]).toEqual(results[0]);
+      expect(results[2]).toEqual(results[0]);
+    } finally {
+      setNumThreads(before);
+    }
+  });
+});
