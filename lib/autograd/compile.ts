@@ -3,6 +3,7 @@
  * means beyond its commands: arguments, results, gradients of leaves, and what must hold for a replay to be right.
  */
 import { ArgumentError, CompileError } from '../errors';
+import { autocasting } from '../ops/autocast';
 import { getDefaultDevice } from '../runtime/device';
 import { createProgram, replayProgram, type Program } from '../runtime/program';
 import { getRandomState, type RandomState } from '../runtime/random';
@@ -122,7 +123,7 @@ let identityCount = 0;
 
 /** What a trace depends on of the arguments, and of the modes it runs in; fills `tensors` with the arguments' tensors. */
 function signature(args: readonly unknown[], tensors: AnyTensor[]): string {
-  const parts: string[] = [getDefaultDevice(), String(recording.enabled)];
+  const parts: string[] = [getDefaultDevice(), String(recording.enabled), String(autocasting.dtype)];
   const visit = (value: unknown, name: string): void => {
     if (value instanceof Tensor) {
       const tensor = value as AnyTensor;
@@ -179,6 +180,7 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
   }) as never[];
   const gradientsBefore = new Map<Edge, GradientBefore>();
   const randomStart = getRandomState();
+  autocasting.casts.clear(); // what was cast before is no part of the step
   traced.gradients = gradientsBefore;
   try {
     const { result, tape } = taped(() => scope(() => f(...seen)));

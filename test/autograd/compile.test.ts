@@ -2,6 +2,7 @@
 import {
   arange,
   ArgumentError,
+  autocast,
   checkpoint,
   compile,
   CompileError,
@@ -142,6 +143,31 @@ describe('replays give the bits of eager steps', () => {
     const { eager, compiled } = losses(make, data);
     expect(compiled).toEqual(eager);
     expect(new Set(eager).size).toBe(eager.length);
+  });
+
+  test.each(['inside', 'outside'])('mixed precision %s', (where) => {
+    const run = (wrap: (step: Step) => Step): number[] => {
+      manualSeed(3);
+      const model = new nn.Sequential(new nn.Linear(20, 32), new nn.GELU(), new nn.Linear(32, 5));
+      const optimizer = adam(model);
+      const region = (f: () => AnyTensor): AnyTensor => autocast('bfloat16', f);
+      const step = wrap((x, y) => {
+        optimizer.zeroGrad();
+        const loss = (where === 'inside' ? region : <T>(f: () => T): T => f())(() =>
+          nn.functional.crossEntropy(model.forward(x!) as AnyTensor, y!),
+        );
+        loss.backward();
+        optimizer.step();
+        return loss;
+      });
+      return batches([16, 20], 5).map(([x, y]) =>
+        (where === 'inside'
+          ? step(x!, y!)
+          : region(() => step(x!, y!).add(model.forward(x!).mean().detach().mul(0)))
+        ).itemSync(),
+      );
+    };
+    expect(run((step) => compile(step))).toEqual(run((step) => step));
   });
 
   test('a learning rate that changes from step to step', () => {
