@@ -1,10 +1,11 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels v4] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
-//                                [--cuda 90a]
+//                                [--cuda 90a [--unoptimized]]
 //
 // --levels builds a subset of the instruction-set levels, which is quicker while a kernel is being written. --cuda builds the CUDA
-// backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU.
+// backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
+// kernels slow and its build quick.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -69,6 +70,7 @@ function main() {
       sanitize: { type: 'string', default: 'OFF' },
       debug: { type: 'boolean', default: false },
       cuda: { type: 'string', default: 'OFF' },
+      unoptimized: { type: 'boolean', default: false },
       name: { type: 'string', default: 'release' },
       out: { type: 'string', default: 'build/Release' },
     },
@@ -95,6 +97,7 @@ function main() {
     `--CDOPENBLAS_LIBRARY=${openBlas}`,
     `--CDHADAL_CPU_LEVELS=${values.levels.replaceAll(',', ';')}`,
     `--CDHADAL_CUDA=${values.cuda.replaceAll(',', ';')}`,
+    `--CDHADAL_CUDA_OPTIMIZE=${values.unoptimized ? 'OFF' : 'ON'}`,
     ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
     `--CDHADAL_SANITIZE=${values.sanitize}`,
   );

@@ -47,6 +47,8 @@ export interface OpSpec<Context> {
   readonly differentiableOutputs?: number;
   /** What the op computes in under mixed precision; its operands' own dtypes unless given. */
   readonly autocast?: AutocastPolicy | undefined;
+  /** The kernel exists on the CPU alone: tensors on other devices are copied there, and the results back. */
+  readonly onHost?: boolean;
 }
 
 /** An op of native/ops.def with its rules. */
@@ -70,6 +72,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
     order: spec.order ?? 2,
     differentiableOutputs: spec.differentiableOutputs ?? 1,
     autocast: spec.autocast,
+    onHost: spec.onHost ?? false,
   };
   nativeOps.set(name, op);
   return op;
@@ -141,6 +144,12 @@ function deviceNames(inputs: readonly Argument[]): string {
   return inputs.flatMap((input) => (typeof input === 'object' ? [input.device] : [])).join(' and ');
 }
 
+/** Runs an op on copies of its inputs on the CPU, and copies the results to where the inputs are. All is recorded, as ops of their own. */
+function runOnHost(inputs: readonly Argument[], body: (inputs: readonly Argument[]) => AnyTensor[]): AnyTensor[] {
+  const { device } = inputs.find((input) => typeof input === 'object')!;
+  return body(inputs.map((input) => (typeof input === 'object' ? input.to('cpu') : input))).map((y) => y.to(device));
+}
+
 /**
  * Runs an op with one output, freshly allocated, and records it. `context` is what the gradient rule gets: the attributes, unless given.
  * `operandDType` is the dtype of number arguments and `nativeShape` the output's shape for the kernel (a reduction keeps its axes there),
@@ -157,6 +166,11 @@ export function run<Context>(
   nativeShape: Shape = shape,
   device: number = deviceOf(op, inputs),
 ): AnyTensor {
+  if (device !== 0 && op.onHost === true) {
+    return runOnHost(inputs, (there) => [
+      run(op, there, shape, dtype, attributes, context, operandDType, nativeShape, 0),
+    ])[0]!;
+  }
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
   encodeInputs(op, inputs, nativeShape, operandDType);
   const position = recordFresh(codeOf(dtype), nativeShape);
@@ -181,6 +195,9 @@ export function runMany<Context>(
   context: Context = attributes as Context,
 ): AnyTensor[] {
   const device = deviceOf(op, inputs);
+  if (device !== 0 && op.onHost === true) {
+    return runOnHost(inputs, (there) => runMany(op, there, outputs, attributes, context));
+  }
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
   encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype);
   const positions = outputs.map(({ shape, dtype }) => recordFresh(codeOf(dtype), shape));

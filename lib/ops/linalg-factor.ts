@@ -14,6 +14,7 @@ const dtypes = lapackDTypes;
 /** Of A·x = b: gb = A⁻ᵀ·g and gA = -gb·xᵀ, in the triangle that is read. */
 const triangularSolveOp = defineOp<readonly [upper: number, unit: number]>('triangularSolve', {
   dtypes,
+  onHost: true,
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const [upper, unit] = node.context;
@@ -67,6 +68,7 @@ export function triangularSolve(a: AnyTensor, b: AnyTensor, options: TriangularS
 
 const choleskyOp = defineOp('cholesky', {
   dtypes,
+  onHost: true,
   saves: { outputs: true },
   // With Φ the lower triangle, its diagonal halved: gA = L⁻ᵀ·Φ(Lᵀ·gL)·L⁻¹, made symmetric. Giles 2008, section 2.3 (reverse mode).
   gradient: (g, node) => {
@@ -105,10 +107,11 @@ export function cholesky(x: AnyTensor, options: CholeskyOptions = {}): AnyTensor
 
 // --------------------------------------------------------------------------------------------------------------- systems
 
-const luSolveOp = defineOp('luSolve', { dtypes });
+const luSolveOp = defineOp('luSolve', { dtypes, onHost: true });
 
 const solveOp = defineOp('solve', {
   dtypes,
+  onHost: true,
   saves: { inputs: true, outputs: true },
   // gb = a⁻ᵀ·g and ga = -gb·xᵀ. The factors serve once more, but have no gradient of their own.
   gradient: (g, node) => {
@@ -147,6 +150,7 @@ export function solve(a: AnyTensor, b: AnyTensor): AnyTensor {
 
 const invOp = defineOp('inv', {
   dtypes,
+  onHost: true,
   saves: { outputs: true },
   // gx = -yᵀ·g·yᵀ
   gradient: (g, node) => {
@@ -170,10 +174,11 @@ export function inv(x: AnyTensor): AnyTensor {
 
 // ---------------------------------------------------------------------------------------------------------- determinants
 
-const cofactorsOp = defineOp('cofactors', { dtypes });
+const cofactorsOp = defineOp('cofactors', { dtypes, onHost: true });
 
 const detOp = defineOp('det', {
   dtypes,
+  onHost: true,
   saves: { inputs: true, outputs: true },
   // gx = g·C with C the cofactors, of singular matrices too; recorded it is g·det·x⁻ᵀ, which needs an inverse.
   gradient: (g, node) => {
@@ -205,6 +210,7 @@ export function det(x: AnyTensor): AnyTensor {
 
 const slogdetOp = defineOp('slogdet', {
   dtypes,
+  onHost: true,
   saves: { inputs: true },
   gradient: (g, node) => [inv(node.input(0)).transpose().mul(perMatrix(g))],
 });

@@ -24,6 +24,7 @@ const timesRows = (x: AnyTensor, scale: AnyTensor): AnyTensor => x.mul(scale.uns
 
 const qrOp = defineOp('qr', {
   dtypes,
+  onHost: true,
   saves: { outputs: true },
   differentiableOutputs: 2,
   // With M = gR·Rᵀ - Qᵀ·gQ: a tall matrix has (gQ + Q·sym(triu M))·R⁻ᵀ, a wide one Q·(gR + …) with its square part alone behind the
@@ -92,6 +93,7 @@ export function qr(x: AnyTensor, options: QrOptions = {}): AnyTensor[] {
 
 const svdOp = defineOp('svd', {
   dtypes,
+  onHost: true,
   saves: { outputs: true },
   differentiableOutputs: 3,
   // gx = U·((skew(Uᵀ·gU)/E)·S + S·(skew(Vᵀ·gV)/E) + diag gs)·Vᵀ with E[i, j] = s[j]² - s[i]², and for a tall or wide matrix what of gU
@@ -168,7 +170,7 @@ export function svd(x: AnyTensor, options: SvdOptions = {}): AnyTensor[] {
   return [u!, s!, vt!];
 }
 
-const svdvalsOp = defineOp('svdvals', { dtypes });
+const svdvalsOp = defineOp('svdvals', { dtypes, onHost: true });
 
 /**
  * The singular values of matrices [..., m, n], descending. Quicker than {@link svd} where no gradient is wanted.
@@ -239,6 +241,7 @@ function pinvGradient(g: AnyTensor, x: AnyTensor, y: AnyTensor): AnyTensor {
 
 const pinvOp = defineOp('pinv', {
   dtypes,
+  onHost: true,
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => [pinvGradient(g, node.input(0), node.output())],
 });
@@ -263,6 +266,7 @@ export function pinv(x: AnyTensor, options: ToleranceOptions = {}): AnyTensor {
 
 const lstsqOp = defineOp('lstsq', {
   dtypes,
+  onHost: true,
   saves: { inputs: true },
   // x = a⁺·b: ga as that of a pseudoinverse with the gradient g·bᵀ, gb = a⁺ᵀ·g.
   gradient: (g, node) => {
@@ -326,6 +330,7 @@ export function lstsq(a: AnyTensor, b: AnyTensor, options: ToleranceOptions = {}
 
 const eighOp = defineOp('eigh', {
   dtypes,
+  onHost: true,
   saves: { outputs: true },
   differentiableOutputs: 2,
   // gx = V·(diag gw + (Vᵀ·gV)/E off the diagonal)·Vᵀ with E[i, j] = w[j] - w[i]. Giles 2008, section 3.1.
@@ -363,7 +368,7 @@ export function eigh(x: AnyTensor): AnyTensor[] {
   );
 }
 
-const eigvalshOp = defineOp('eigvalsh', { dtypes });
+const eigvalshOp = defineOp('eigvalsh', { dtypes, onHost: true });
 
 /**
  * The eigenvalues of symmetric matrices [..., n, n], ascending. Quicker than {@link eigh} where no gradient is wanted.

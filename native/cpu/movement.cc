@@ -5,6 +5,7 @@
 
 #include "cpu/rows.h"
 #include "cpu/strided_copy.h"
+#include "kernels/pad.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -62,21 +63,6 @@ HADAL_CPU_KERNEL(flip) {
 }
 
 // --- Padding ---------------------------------------------------------------------------------------------------------
-
-enum class PadMode : int64_t { kConstant, kReflect, kReplicate, kCircular };
-
-// Where element `place` of a padded axis comes from, -1 for the constant.
-int64_t pad_source(PadMode mode, int64_t place, int64_t before, int64_t size) {
-  const int64_t source = place - before;
-  if (source >= 0 && source < size) return source;
-  switch (mode) {
-    case PadMode::kConstant: return -1;
-    case PadMode::kReflect: return source < 0 ? -source : 2 * (size - 1) - source;
-    case PadMode::kReplicate: return source < 0 ? 0 : size - 1;
-    case PadMode::kCircular: return source < 0 ? source + size : source - size;
-  }
-  return -1;
-}
 
 template <class T>
 void pad(KernelContext& ctx, const Command& cmd, T value) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cpu/conv_layout.h"
+#include "kernels/window.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -13,26 +14,6 @@ namespace {
 constexpr int64_t kTaskElements = 1 << 16;
 // Elements of a task's window of rows: with the output's lines it stays in an L2 cache of 512 KiB or more.
 constexpr int64_t kWindowElements = 48 << 10;
-
-// One axis of the windows: window i covers the positions i · stride - pad + j · dilation, j < kernel, inside [0, size).
-struct Axis {
-  int64_t size, kernel, stride, pad, dilation;
-
-  int64_t start(int64_t window) const { return window * stride - pad; }
-  // The taps [first, last) that lie inside.
-  int64_t first_tap(int64_t window) const {
-    return std::min(kernel, start(window) >= 0 ? 0 : ceil_div(-start(window), dilation));
-  }
-  int64_t last_tap(int64_t window) const {
-    const int64_t room = size - start(window);
-    return room <= 0 ? first_tap(window) : std::max(first_tap(window), std::min(kernel, ceil_div(room, dilation)));
-  }
-  // What an average divides by: positions inside, or inside the padded axis.
-  int64_t count(int64_t window, bool with_padding) const {
-    if (!with_padding) return last_tap(window) - first_tap(window);
-    return std::max<int64_t>(1, std::min(start(window) + kernel, size + pad) - start(window));
-  }
-};
 
 // The planes of two views as lanes: channels of each image, or of all images at once.
 template <class E, class F>
@@ -68,7 +49,7 @@ void for_each_band(KernelContext& ctx, int64_t images, int64_t planes, int64_t l
 struct Span {
   int64_t first, last;
 };
-Span touched(const Axis& axis, int64_t row, int64_t rows) {
+Span touched(const WindowAxis& axis, int64_t row, int64_t rows) {
   const int64_t first = std::clamp<int64_t>(axis.start(row), 0, axis.size);
   const int64_t last =
       std::clamp<int64_t>(axis.start(row + rows - 1) + (axis.kernel - 1) * axis.dilation + 1, first, axis.size);
@@ -82,8 +63,8 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
   constexpr int kWidth = kLanes<T>;
   Images<E> x(cmd.input(0)), y(cmd.output(0));
   Images<I> index(cmd.output(1));
-  const Axis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)};
-  const Axis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7)};
+  const WindowAxis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)};
+  const WindowAxis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7)};
   if (index.image_stride == index.channels * index.channel_stride) merge_images(x, y);
   index.count = y.count;
   index.channels = y.channels;
@@ -208,8 +189,8 @@ void avg_pool(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   constexpr int kWidth = kLanes<T>;
   Images<E> x(cmd.input(0)), y(cmd.output(0));
-  const Axis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
-  const Axis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
+  const WindowAxis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
+  const WindowAxis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
   const bool with_padding = cmd.flag(6);
   merge_images(x, y);
   for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
@@ -243,21 +224,14 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   constexpr int kWidth = kLanes<T>;
   Images<E> g(cmd.input(0)), gx(cmd.output(0));
-  const Axis h{gx.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
-  const Axis w{gx.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
+  const WindowAxis h{gx.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
+  const WindowAxis w{gx.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
   const bool with_padding = cmd.flag(6);
   merge_images(g, gx);
-  // The windows [first, last) of `windows` that hold a position.
-  const auto holding = [](const Axis& axis, int64_t windows, int64_t position) {
-    const int64_t from = position + axis.pad;
-    const int64_t first = from < axis.kernel ? 0 : (from - axis.kernel) / axis.stride + 1;
-    const int64_t last = std::min(windows, from / axis.stride + 1);
-    return Span{std::min(first, last), last};
-  };
   for_each_band(ctx, gx.count, gx.channels, kWidth, gx.height, gx.width * kWidth, gx.channel_stride == 1,
                 [&](int64_t n, int64_t plane, int64_t planes, int64_t first_row, int64_t rows) {
-                  const int64_t begin = holding(h, g.height, first_row).first;
-                  const int64_t end = std::max(begin, holding(h, g.height, first_row + rows - 1).last);
+                  const int64_t begin = h.holding(g.height, first_row).first;
+                  const int64_t end = std::max(begin, h.holding(g.height, first_row + rows - 1).last);
                   const int64_t size = (end - begin) * g.width * kWidth + kPackSlack;
                   T* window = ctx.thread_scratch<T>(size + gx.width * kWidth);
                   T* line = window + size;
@@ -270,9 +244,9 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
                     }
                   }
                   for (int64_t row = first_row; row < first_row + rows; ++row) {
-                    const Span over = holding(h, g.height, row);
+                    const WindowAxis::Range over = h.holding(g.height, row);
                     for (int64_t column = 0; column < gx.width; ++column) {
-                      const Span across = holding(w, g.width, column);
+                      const WindowAxis::Range across = w.holding(g.width, column);
                       Vec<T> sum{};
                       for (int64_t i = over.first; i < over.last; ++i) {
                         const T* from = window + (i - begin) * g.width * kWidth;

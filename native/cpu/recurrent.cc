@@ -2,6 +2,8 @@
 // ready (one matrix product for all steps); here, step by step, the product of the last state is added and the gates are computed
 // while their sums are in cache. The recurrent weight is packed once. A step is one parallel loop over blocks of hidden units:
 // a task holds all gates of its units, so that only steps wait for each other. 16-bit floats compute in float.
+#include "kernels/recurrent.h"
+
 #include <algorithm>
 #include <string>
 
@@ -13,14 +15,6 @@
 
 namespace hadal::cpu {
 namespace {
-
-// The codes of the attribute `cell`.
-enum class Cell : uint8_t { kTanh, kRelu, kGru, kLstm };
-
-// Gates in the weights (gru: reset, update, new; lstm: input, forget, cell, output), and values per unit and step that the
-// gradient reads: the gates and, for gru, the state's part of `new`.
-constexpr int gates_of(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
-constexpr int saved_of(Cell cell) { return cell == Cell::kLstm || cell == Cell::kGru ? 4 : 1; }
 
 // Units of a block: two vectors beside up to 14 rows of the batch fill the registers of a tile (gemm_tile.h).
 constexpr int kBlockVectors = 2;

@@ -34,7 +34,7 @@ struct Targets {
         stride(view.strides[0]),
         ignored(cmd.integer(0)),
         classes(classes),
-        site(ctx.fault_site(cmd, "classes")) {}
+        site(ctx.fault_site(cmd, "classes", "target")) {}
   // -1 for a row that is ignored, or whose target is out of range; `reports` says who tells.
   __device__ int64_t load(int64_t row, bool reports) const {
     const int64_t at = row * stride;
@@ -42,7 +42,7 @@ struct Targets {
         is_wide ? reinterpret_cast<const int64_t*>(data)[at] : reinterpret_cast<const int32_t*>(data)[at];
     if (target == ignored) return -1;
     if (target >= 0 && target < classes) return target;
-    if (reports) site.raise(FaultKind::kTargetOutOfRange, target, row, classes);
+    if (reports) site.index_out_of_range(target, row, classes);
     return -1;
   }
 };

@@ -37,8 +37,11 @@ class CudaContext {
     return static_cast<T*>(scratch_bytes(static_cast<size_t>(std::max<int64_t>(count, 1)) * sizeof(T)));
   }
 
-  // Where a kernel reports an index out of range (cuda/fault.h). `what` completes "out of range for 5 …"; a literal.
-  FaultSite fault_site(const Command& cmd, const char* what) const { return {fault_, cmd.name(), what}; }
+  // Where a kernel reports an index out of range (cuda/fault.h). `what` completes "out of range for 5 …", `subject` is what is
+  // out of range; literals.
+  FaultSite fault_site(const Command& cmd, const char* what, const char* subject = "index") const {
+    return {fault_, cmd.name(), subject, what};
+  }
 
   // Null when the library is not there: then the caller multiplies with its own kernel.
   virtual BlasLt* blas() = 0;

@@ -121,18 +121,15 @@ bool CudaStream::take_error(StreamError& error) {
   const auto* raised = static_cast<volatile unsigned*>(&fault_->raised);
   if (*raised != 2) return false;
   std::atomic_thread_fence(std::memory_order_acquire);
-  const std::string op = std::string(fault_->op) + ": ", index = std::to_string(fault_->index),
-                    position = std::to_string(fault_->position);
+  const std::string op = std::string(fault_->op) + ": ", size = std::to_string(fault_->size);
+  const std::string found = op + fault_->subject + " " + std::to_string(fault_->index) + " at position " +
+                            std::to_string(fault_->position) + " out of range";
   error.code = ErrorCode::kIndex;
   switch (fault_->kind) {
     case FaultKind::kDivisionByZero: error.message = op + "integer division by zero"; break;
-    case FaultKind::kTargetOutOfRange:
-      error.message = op + "target " + index + " at position " + position + " out of range for " +
-                      std::to_string(fault_->size) + " classes";
-      break;
+    case FaultKind::kOutOfBounds: error.message = found + ": expected 0 to " + size; break;
     case FaultKind::kIndexOutOfRange:
-      error.message = op + "index " + index + " at position " + position + " out of range for " +
-                      std::to_string(fault_->size) + " " + fault_->what;
+      error.message = found + " for " + size + (*fault_->what == '\0' ? "" : " ") + fault_->what;
       break;
   }
   fault_->raised = 0;

@@ -6,7 +6,8 @@
 
 namespace hadal::cuda {
 
-enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kTargetOutOfRange };
+// An index outside [0, size), an integer division by zero, a number outside [0, size].
+enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kOutOfBounds };
 
 // Lies in pinned host memory that the device can write. `raised` goes from 0 to 1 by whoever may fill in the rest, and to 2
 // when it is whole; the host sets it back.
@@ -14,6 +15,7 @@ struct Fault {
   unsigned raised;
   FaultKind kind;
   const char* op;  // literals of the host, only carried by the device
+  const char* subject;
   const char* what;
   long long index, position, size;
 };
@@ -22,6 +24,7 @@ struct Fault {
 struct FaultSite {
   Fault* fault;
   const char* op;
+  const char* subject;
   const char* what;
 
 #if defined(__CUDACC__)
@@ -29,6 +32,7 @@ struct FaultSite {
     if (atomicCAS_system(&fault->raised, 0u, 1u) != 0u) return;
     fault->kind = kind;
     fault->op = op;
+    fault->subject = subject;
     fault->what = what;
     fault->index = index;
     fault->position = position;
@@ -39,6 +43,10 @@ struct FaultSite {
   // "op: index 7 at position 3 out of range for 5 rows". Afterwards the caller goes on with an index that is inside.
   __device__ void index_out_of_range(int64_t index, int64_t position, int64_t size) const {
     raise(FaultKind::kIndexOutOfRange, index, position, size);
+  }
+  // "op: length 7 at position 3 out of range: expected 0 to 5".
+  __device__ void out_of_bounds(int64_t value, int64_t position, int64_t limit) const {
+    raise(FaultKind::kOutOfBounds, value, position, limit);
   }
 #endif
 };

@@ -1,5 +1,6 @@
-// Layer norm over the last axis and its gradient, in one pass over memory: a row is read once and kept in the registers of a warp
-// or a block. 16-bit floats compute in float; mean and rstd are kept in the compute type. All write with `=`.
+// Layer norm and RMS norm over the last axis and their gradients, in one pass over memory: a row is read once and kept in the
+// registers of a warp or a block. RMS norm is layer norm with a mean of 0 (kCenters is false) and no bias. 16-bit floats compute in
+// float; mean and rstd are kept in the compute type. All write with `=`.
 #include "cuda/device/floating.cuh"
 #include "cuda/device/reduction.cuh"
 #include "cuda/device/row.cuh"
@@ -57,7 +58,7 @@ struct Sum {
 
 // y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean. Block (lanes, rows), see RowShape; rows
 // are made of whole units.
-template <class T, class W, int kPack, int kUnits>
+template <class T, class W, bool kCenters, int kPack, int kUnits>
 __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   using C = Compute<T>;
   __shared__ C partial[2][RowGroup::kMaxWarps];
@@ -73,14 +74,17 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   for (int u = 0; u < kUnits; ++u) {
     if (first(u) < n) packs[u] = *reinterpret_cast<const Pack<T, kPack>*>(args.x + at[0] + first(u));
   }
-  C total = 0;
+  C mean = 0;
+  if constexpr (kCenters) {
+    C total = 0;
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) {
-    if (first(u) >= n) break;
+    for (int u = 0; u < kUnits; ++u) {
+      if (first(u) >= n) break;
 #pragma unroll
-    for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
+      for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
+    }
+    mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
   }
-  const C mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
   C squares = 0;
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
@@ -107,13 +111,13 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
     *reinterpret_cast<Pack<T, kPack>*>(args.y + at[1] + first(u)) = y;
   }
   if (threadIdx.x == 0) {
-    args.mean[at[2]] = mean;
+    if (kCenters) args.mean[at[2]] = mean;
     args.rstd[at[3]] = rstd;
   }
 }
 
 // The same for rows of any length and stride, read three times. Elements of the compute type's weights.
-template <class T>
+template <class T, bool kCenters>
 __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<T>> args) {
   using C = Compute<T>;
   __shared__ C partial[2][RowGroup::kMaxWarps];
@@ -123,9 +127,12 @@ __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<
   args.lines.rows.offsets(line, at);
   const int64_t n = args.lines.n;
   const auto x = [&](int64_t i) { return load_element(args.x[at[0] + i * args.lines.strides[0]]); };
-  C total = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += x(i);
-  const C mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
+  C mean = 0;
+  if constexpr (kCenters) {
+    C total = 0;
+    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += x(i);
+    mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
+  }
   C squares = 0;
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) squares += (x(i) - mean) * (x(i) - mean);
   const C variance = RowGroup::reduce(squares, partial[1], Sum<C>()) / static_cast<C>(n);
@@ -135,7 +142,7 @@ __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<
     args.y[at[1] + i * args.lines.strides[1]] = to_element<T>((x(i) - mean) * rstd * weight + bias);
   }
   if (threadIdx.x == 0) {
-    args.mean[at[2]] = mean;
+    if (kCenters) args.mean[at[2]] = mean;
     args.rstd[at[3]] = rstd;
   }
 }
@@ -158,15 +165,16 @@ bool is_packed_vector(const TensorView& view, DType dtype) {
   return !view.present() || (view.dtype == dtype && view.strides[0] == 1 && is_aligned<T>(view.data, kPackSize<T>));
 }
 
-template <class T>
-void layer_norm(CudaContext& ctx, const Command& cmd) {
+// (x, weight?, bias?) -> (y, mean, rstd), of RMS norm (x, weight?) -> (y, rstd).
+template <class T, bool kCenters>
+void norm(CudaContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   constexpr int kPack = kPackSize<T>;
   const TensorView& x = cmd.input(0);
   const TensorView& weight = cmd.input(1);
-  const TensorView& bias = cmd.input(2);
+  const TensorView bias = kCenters ? cmd.input(2) : TensorView();
   const TensorView& y = cmd.output(0);
-  const TensorView mean = along_rows(cmd.output(1), x), rstd = along_rows(cmd.output(2), x);
+  const TensorView mean = along_rows(cmd.output(1), x), rstd = along_rows(cmd.output(kCenters ? 2 : 1), x);
   const Lines<4> lines = lines_along<4>(x.rank - 1, {&x, &y, &mean, &rstd});
   if (lines.rows.count == 0) return;
   const int64_t n = lines.n;
@@ -177,9 +185,9 @@ void layer_norm(CudaContext& ctx, const Command& cmd) {
                                    packed_weight, packed_bias, lines,        epsilon};
     const dim3 block(shape.lanes, shape.rows);
     const unsigned grid = blocks_for(lines.rows.count, shape.rows);
-    if (shape.per_thread == 1) ctx.launch(cmd, norm_rows<T, W, kPack, 1>, grid, block, 0, args);
-    else if (shape.per_thread == 2) ctx.launch(cmd, norm_rows<T, W, kPack, 2>, grid, block, 0, args);
-    else ctx.launch(cmd, norm_rows<T, W, kPack, kMaxUnits>, grid, block, 0, args);
+    if (shape.per_thread == 1) ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, 1>, grid, block, 0, args);
+    else if (shape.per_thread == 2) ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, 2>, grid, block, 0, args);
+    else ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, kMaxUnits>, grid, block, 0, args);
   };
   const bool in_registers = shape.lanes > 0 && n > 0 && whole_units<T>(lines, {&x, &y});
   if (in_registers && is_packed_vector<T>(weight, x.dtype) && is_packed_vector<T>(bias, x.dtype)) {
@@ -191,7 +199,7 @@ void layer_norm(CudaContext& ctx, const Command& cmd) {
   const NormArguments<T, C> args{x.as<T>(),     y.as<T>(),   mean.as<C>(), rstd.as<C>(),
                                  packed_weight, packed_bias, lines,        epsilon};
   const dim3 block = n > 256 ? dim3(512) : dim3(kWarp, 4);
-  ctx.launch(cmd, norm_long_rows<T>, blocks_for(lines.rows.count, block.y), block, 0, args);
+  ctx.launch(cmd, norm_long_rows<T, kCenters>, blocks_for(lines.rows.count, block.y), block, 0, args);
 }
 
 // --- The gradient ------------------------------------------------------------------------------------------------------
@@ -222,7 +230,7 @@ struct AddRowSums {
 // Block (lanes, groups): each group takes every (gridDim.x · groups)-th row. A thread has the same elements of each row, and sums
 // the weights' gradients in registers; the block adds them up, group by group, and writes one row of `partial`. The next row is
 // read while one is worked on. Rows are made of whole units.
-template <class T, class W, int kPack, int kUnits>
+template <class T, class W, bool kCenters, int kPack, int kUnits>
 __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGradientArguments<T, W> args) {
   using C = Compute<T>;
   __shared__ RowSums<C> shared[2][RowGroup::kMaxWarps];
@@ -246,7 +254,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGrad
       row.x[u] = *reinterpret_cast<const Pack<T, kPack>*>(args.x + at[1] + first(u));
     }
     row.gx = at[2];
-    row.mean = args.mean[at[3]];
+    row.mean = kCenters ? args.mean[at[3]] : C(0);
     row.rstd = args.rstd[at[4]];
   };
 
@@ -274,7 +282,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGrad
       }
     }
     sums = RowGroup::reduce(sums, shared[parity], AddRowSums<C>());
-    const C d_mean = sums.d / static_cast<C>(n), dn_mean = sums.dn / static_cast<C>(n);
+    const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (first(u) >= n) break;
@@ -338,7 +346,7 @@ struct PartialReducer {
 };
 
 // gx for rows of any length and stride, read twice.
-template <class T>
+template <class T, bool kCenters>
 __global__ void __launch_bounds__(1024) norm_gradient_long_rows(NormGradientArguments<T, Compute<T>> args) {
   using C = Compute<T>;
   __shared__ RowSums<C> shared[RowGroup::kMaxWarps];
@@ -347,7 +355,7 @@ __global__ void __launch_bounds__(1024) norm_gradient_long_rows(NormGradientArgu
   int64_t at[5];
   args.lines.rows.offsets(line, at);
   const int64_t n = args.lines.n;
-  const C mean = args.mean[at[3]], rstd = args.rstd[at[4]];
+  const C mean = kCenters ? args.mean[at[3]] : C(0), rstd = args.rstd[at[4]];
   const auto normed = [&](int64_t i) {
     return (load_element(args.x[at[1] + i * args.lines.strides[1]]) - mean) * rstd;
   };
@@ -360,7 +368,7 @@ __global__ void __launch_bounds__(1024) norm_gradient_long_rows(NormGradientArgu
     sums.dn += d(i) * normed(i);
   }
   sums = RowGroup::reduce(sums, shared, AddRowSums<C>());
-  const C d_mean = sums.d / static_cast<C>(n), dn_mean = sums.dn / static_cast<C>(n);
+  const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
     args.gx[at[2] + i * args.lines.strides[2]] = to_element<T>((d(i) - d_mean - normed(i) * dn_mean) * rstd);
   }
@@ -377,7 +385,7 @@ struct WeightGradientReducer {
   };
   using Running = State;
 
-  const C* mean;
+  const C* mean;  // null: 0
   const C* rstd;
   Axes<2> statistics;  // of the rows, in order
   FloatingVector<C> gw, gb;
@@ -390,7 +398,7 @@ struct WeightGradientReducer {
     for (int i = 0; i < count; ++i) {
       int64_t at[2];
       statistics.offsets(position + i, at);
-      running.gw += x[0][i] * ((x[1][i] - mean[at[0]]) * rstd[at[1]]);
+      running.gw += x[0][i] * ((x[1][i] - (mean != nullptr ? mean[at[0]] : C(0))) * rstd[at[1]]);
       running.gb += x[0][i];
     }
   }
@@ -401,16 +409,17 @@ struct WeightGradientReducer {
   }
 };
 
-template <class T>
-void layer_norm_backward(CudaContext& ctx, const Command& cmd) {
+// (g, x, weight?, mean, rstd) -> (gx, gw, gb), of RMS norm (g, x, weight?, rstd) -> (gx, gw).
+template <class T, bool kCenters>
+void norm_backward(CudaContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   constexpr int kPack = kPackSize<T>;
   const TensorView& g = cmd.input(0);
   const TensorView& x = cmd.input(1);
   const TensorView& weight = cmd.input(2);
   const TensorView& gx = cmd.output(0);
-  const TensorView mean = along_rows(cmd.input(3), x), rstd = along_rows(cmd.input(4), x);
-  const FloatingVector<C> gw(cmd.output(1)), gb(cmd.output(2));
+  const TensorView mean = along_rows(cmd.input(3), x), rstd = along_rows(cmd.input(kCenters ? 4 : 3), x);
+  const FloatingVector<C> gw(cmd.output(1)), gb = kCenters ? FloatingVector<C>(cmd.output(2)) : FloatingVector<C>();
   const Lines<5> lines = lines_along<5>(x.rank - 1, {&g, &x, &gx, &mean, &rstd});
   const int64_t n = lines.n, rows = lines.rows.count;
   if (n == 0) return;
@@ -430,9 +439,9 @@ void layer_norm_backward(CudaContext& ctx, const Command& cmd) {
       const NormGradientArguments<T, W> args{g.as<T>(),    x.as<T>(), gx.as<T>(), mean.as<C>(),
                                              rstd.as<C>(), packed,    partial,    lines};
       const dim3 block(lanes, groups);
-      if (per_thread == 1) ctx.launch(cmd, norm_gradient_rows<T, W, kPack, 1>, grid, block, bytes, args);
-      else if (per_thread == 2) ctx.launch(cmd, norm_gradient_rows<T, W, kPack, 2>, grid, block, bytes, args);
-      else ctx.launch(cmd, norm_gradient_rows<T, W, kPack, kMaxBackwardUnits<T>>, grid, block, bytes, args);
+      if (per_thread == 1) ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, 1>, grid, block, bytes, args);
+      else if (per_thread == 2) ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, 2>, grid, block, bytes, args);
+      else ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, kMaxBackwardUnits<T>>, grid, block, bytes, args);
     };
     if (is_packed_vector<T>(weight, x.dtype)) run(weight.as<const T>());
     else run(packed_vector<C>(ctx, cmd, weight, n, C(1)));
@@ -452,20 +461,26 @@ void layer_norm_backward(CudaContext& ctx, const Command& cmd) {
     const NormGradientArguments<T, C> args{g.as<T>(),    x.as<T>(), gx.as<T>(), mean.as<C>(),
                                            rstd.as<C>(), packed,    nullptr,    lines};
     const dim3 block = n > 256 ? dim3(512) : dim3(kWarp, 4);
-    ctx.launch(cmd, norm_gradient_long_rows<T>, blocks_for(rows, block.y), block, 0, args);
+    ctx.launch(cmd, norm_gradient_long_rows<T, kCenters>, blocks_for(rows, block.y), block, 0, args);
   }
   if (!wants_weights) return;
   const uint32_t row_axes = all_axes(x) & ~(1u << (x.rank - 1));
   const Axes<2> statistics = axes_of<2>({&mean, &rstd}, row_axes);
-  const WeightGradientReducer<T> reducer{mean.as<C>(), rstd.as<C>(), statistics, gw, gb};
+  const WeightGradientReducer<T> reducer{kCenters ? mean.as<C>() : nullptr, rstd.as<C>(), statistics, gw, gb};
   run_reduction(ctx, cmd, reducer, {&g, &x}, x, row_axes, true, true);
 }
 
 HADAL_CUDA_KERNEL(layerNorm) {
-  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { layer_norm<T>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { norm<T, true>(ctx, cmd); });
 }
 HADAL_CUDA_KERNEL(layerNormBackward) {
-  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { layer_norm_backward<T>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { norm_backward<T, true>(ctx, cmd); });
+}
+HADAL_CUDA_KERNEL(rmsNorm) {
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { norm<T, false>(ctx, cmd); });
+}
+HADAL_CUDA_KERNEL(rmsNormBackward) {
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { norm_backward<T, false>(ctx, cmd); });
 }
 
 }  // namespace

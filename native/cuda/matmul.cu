@@ -5,6 +5,7 @@
 #include "cuda/device/pack.cuh"
 #include "cuda/device/reduce.cuh"
 #include "cuda/device/slice.cuh"
+#include "cuda/matmul.h"
 #include "cuda/registry.h"
 #include "kernels/matrix_product.h"
 
@@ -322,9 +323,8 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
   return true;
 }
 
-}  // namespace
-
-HADAL_CUDA_KERNEL(matmul) {
+// `cmd` has the tensors and attributes of matmul.
+void run_product(CudaContext& ctx, const Command& cmd) {
   visit_number(cmd.name(), cmd.output(0).dtype, [&]<class E>() {
     if (cmd.output(0).numel() == 0) return;
     const MatrixProduct product(cmd);
@@ -335,5 +335,23 @@ HADAL_CUDA_KERNEL(matmul) {
     run_tiled(ctx, cmd, product, finish);
   });
 }
+
+}  // namespace
+
+void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const TensorView& b, const TensorView& y) {
+  Command product;
+  product.op = cmd.op;
+  product.input_count = 3;
+  product.output_count = product.attribute_count = 1;
+  product.reserve(4, 1);
+  product.tensors[0] = a;
+  product.tensors[1] = b;
+  product.tensors[2] = TensorView();
+  product.tensors[3] = y;
+  product.attributes[0] = static_cast<double>(Activation::kNone);
+  run_product(ctx, product);
+}
+
+HADAL_CUDA_KERNEL(matmul) { run_product(ctx, cmd); }
 
 }  // namespace hadal::cuda

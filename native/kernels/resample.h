@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "runtime/half.h"
+
 namespace hadal {
 
 // The codes of resample's `mode` attribute. Area is the mean over [⌊i · in / out⌋, ⌈(i + 1) · in / out⌉).
@@ -20,11 +22,11 @@ struct Factors {
   bool equal = false;  // every factor is values[0]
   double values[4] = {1, 0, 0, 0};
 
-  double at(int64_t k) const { return values[equal ? 0 : k]; }
+  HADAL_HD double at(int64_t k) const { return values[equal ? 0 : k]; }
 };
 
 // How many factors an output has at most, for an axis resized from `in` to `out`.
-inline int64_t most_taps(Resampling mode, int64_t in, int64_t out) {
+HADAL_HD inline int64_t most_taps(Resampling mode, int64_t in, int64_t out) {
   switch (mode) {
     case Resampling::kNearest:
     case Resampling::kNearestExact: return 1;
@@ -36,7 +38,7 @@ inline int64_t most_taps(Resampling mode, int64_t in, int64_t out) {
 }
 
 // Keys' cubic with a = -0.75 at the distances 1 + t, t, 1 - t and 2 - t.
-inline void cubic_factors(double t, double (&to)[4]) {
+HADAL_HD inline void cubic_factors(double t, double (&to)[4]) {
   constexpr double a = -0.75;
   const auto near = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };
   const auto far = [](double x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };
@@ -47,7 +49,7 @@ inline void cubic_factors(double t, double (&to)[4]) {
 }
 
 // `ratio` is the distance in the input from one output to the next. Nearest positions are rounded in float, as in PyTorch.
-inline Factors factors(Resampling mode, bool align_corners, double ratio, int64_t in, int64_t out, int64_t i) {
+HADAL_HD inline Factors factors(Resampling mode, bool align_corners, double ratio, int64_t in, int64_t out, int64_t i) {
   Factors f;
   const double position = align_corners ? ratio * static_cast<double>(i) : ratio * (static_cast<double>(i) + 0.5) - 0.5;
   switch (mode) {

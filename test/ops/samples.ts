@@ -7,7 +7,7 @@ import type { Sample } from './sample';
 const folder = join(__dirname, 'samples');
 
 export const samples: readonly Sample[] = readdirSync(folder)
-  .filter((name) => name.endsWith('.ts'))
+  .filter((name) => /\.[jt]s$/.test(name))
   .sort()
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   .flatMap((name) => (require(join(folder, name)) as { samples: Sample[] }).samples);

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cuda/launch_shape.h"
+
 namespace hadal::cuda {
 
-inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllThreads = 0xffffffffu;
 
 // The value as 32-bit words, each passed through move(word).

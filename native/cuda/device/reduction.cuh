@@ -13,61 +13,13 @@
 //   finish(state, output, offset)          writes result number `output`, which lies at `offset` of the output tensor
 #pragma once
 
-#include <bit>
-
 #include "cuda/cuda_context.h"
 #include "cuda/device/axes.cuh"
 #include "cuda/device/element.cuh"
 #include "cuda/device/reduce.cuh"
+#include "cuda/launch_shape.h"
 
 namespace hadal::cuda {
-
-inline constexpr int kReductionBlock = 256;
-// 2,048 threads.
-inline constexpr int kReductionBlocksPerMultiprocessor = 8;
-// Loads that a thread has in flight, of packs; more registers than 32 elements take cost occupancy.
-template <int kPack>
-inline constexpr int kReductionUnroll = kPack >= 8 ? 32 / kPack : 4;
-
-// How a reduction is cut. Plain numbers, made on the host.
-struct ReductionShape {
-  bool by_rows;
-  int lanes;       // threads side by side: of one output, or of neighbouring outputs
-  int groups;      // such groups in a block
-  int64_t blocks;  // that cover the outputs
-  int64_t chunk;   // units (rows) or elements (columns) of each chunk
-  int64_t chunks;
-};
-// `outputs` in units of packs where columns are packed, `reduced` in units of packs where rows are.
-inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_rows, int unroll, int multiprocessors) {
-  ReductionShape shape{};
-  shape.by_rows = by_rows;
-  const auto ceil_pow2 = [](int64_t n) {
-    return static_cast<int>(std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(n, 1, kReductionBlock))));
-  };
-  const int64_t wanted = int64_t{multiprocessors} * kReductionBlocksPerMultiprocessor;
-  int64_t per_step;  // of a block, along the reduced elements
-  if (by_rows) {
-    // A warp reads up to 8 units a lane; above, the synchronisation of a block costs less than its idle threads.
-    shape.lanes = reduced > 8 * kWarp ? kReductionBlock : std::min(ceil_pow2(reduced), kWarp);
-    shape.groups = kReductionBlock / shape.lanes;
-    shape.blocks = (outputs + shape.groups - 1) / shape.groups;
-    per_step = int64_t{shape.lanes} * unroll;
-  } else {
-    shape.lanes = std::min(ceil_pow2(outputs), kWarp);
-    shape.groups = std::min(kReductionBlock / shape.lanes, ceil_pow2((reduced + unroll - 1) / unroll));
-    shape.blocks = (outputs + shape.lanes - 1) / shape.lanes;
-    per_step = int64_t{shape.groups} * unroll;
-  }
-  // Chunks take a few steps each, so that joining them is a small part; a grid has at most 65,535 of them.
-  shape.chunks = std::clamp<int64_t>(wanted / std::max<int64_t>(shape.blocks, 1), 1,
-                                     std::max<int64_t>(reduced / (4 * per_step), 1));
-  shape.chunks = std::min<int64_t>(shape.chunks, 65535);
-  shape.chunk = (reduced + shape.chunks - 1) / shape.chunks;
-  if (!by_rows) shape.chunk = (shape.chunk + unroll - 1) / unroll * unroll;
-  shape.chunks = std::max<int64_t>(shape.chunk > 0 ? (reduced + shape.chunk - 1) / shape.chunk : 1, 1);
-  return shape;
-}
 
 template <class Reducer>
 struct ReductionArguments {

@@ -6,12 +6,11 @@
 // neighbours are read with kPack = 1 and a stride.
 #pragma once
 
-#include <bit>
-
 #include "cuda/cuda_context.h"
 #include "cuda/device/axes.cuh"
 #include "cuda/device/element.cuh"
 #include "cuda/device/reduce.cuh"
+#include "cuda/launch_shape.h"
 
 namespace hadal::cuda {
 
@@ -90,24 +89,6 @@ struct RowGroup {
     return value;
   }
 };
-
-// The threads of a row that is read once and kept in registers, `per_thread` units each. 0 lanes: it is too long.
-struct RowShape {
-  int lanes;       // threads of a row
-  int rows;        // rows of a block, side by side
-  int per_thread;  // units of each
-};
-// A warp keeps a row of up to 4 units a lane, and needs no barrier; else up to 1,024 threads share it.
-inline RowShape shape_rows(int64_t units, int max_per_thread) {
-  constexpr int kBlock = 128;
-  if (units <= int64_t{kWarp} * max_per_thread) {
-    const uint64_t needed = static_cast<uint64_t>((std::max<int64_t>(units, 1) + kWarp - 1) / kWarp);
-    return {kWarp, kBlock / kWarp, static_cast<int>(std::bit_ceil(needed))};
-  }
-  if (units > int64_t{1024} * max_per_thread) return {0, 1, max_per_thread};
-  const int64_t threads = (units + max_per_thread - 1) / max_per_thread;
-  return {static_cast<int>((threads + kWarp - 1) / kWarp * kWarp), 1, max_per_thread};
-}
 
 // How the rows of some tensors of one shape lie: where each begins, and the strides along the axis.
 template <int kTensors>

@@ -1,0 +1,216 @@
+// Batch norm of x [n, c, …] over all axes but the channels, with the statistics of the batch, and its gradient: a reduction for
+// what each channel needs, then a pass over the elements. 16-bit floats compute in float, sums over blocks are taken in double; mean
+// and rstd are kept in the compute type. All write with `=`.
+#include <cmath>
+
+#include "cuda/device/floating.cuh"
+#include "cuda/device/moments.cuh"
+#include "cuda/device/reduction.cuh"
+#include "cuda/registry.h"
+
+namespace hadal::cuda {
+namespace {
+
+constexpr int kBlock = 256;
+
+// What the passes over the elements need of each channel: y = (x − mean) · factor + shift, and
+// gx = (g − shift − (x − mean) · slope) · factor.
+template <class C>
+struct Channel {
+  C mean, factor, shift, slope;
+};
+
+uint32_t channel_axis() { return 1u << 1; }
+
+// The statistics are laid out by number of channel, whatever the axes.
+TensorView per_channel(const TensorView& x) {
+  TensorView view = x;
+  for (int axis = 0; axis < view.rank; ++axis) {
+    view.strides[axis] = axis == 1 ? 1 : 0;
+    if (axis != 1) view.shape[axis] = 1;
+  }
+  return view;
+}
+
+// --- Statistics ----------------------------------------------------------------------------------------------------------
+
+template <class T>
+struct StatisticsReducer {
+  static constexpr int kInputs = 1;
+  using Element = T;
+  using C = Compute<T>;
+  using State = Moments;
+  using Running = RunningMoments<C>;
+
+  C* mean;
+  C* rstd;
+  int64_t mean_stride, rstd_stride;
+  FloatingVector<C> weight, bias;
+  double epsilon;
+  Channel<C>* channels;
+
+  __device__ Running running() const { return Running::none(); }
+  __device__ State state(const Running& running) const { return running.all(); }
+  template <int n>
+  __device__ void add(Running& running, const C (&x)[1][n], int64_t, int64_t) const {
+    running.add(x[0]);
+  }
+  __device__ State combine(const State& a, const State& b) const { return Moments::join(a, b); }
+  __device__ void finish(const State& total, int64_t channel, int64_t) const {
+    const C r = static_cast<C>(1 / ::sqrt(total.squares / max(total.count, 1.0) + epsilon));
+    const C m = static_cast<C>(total.mean);
+    mean[channel * mean_stride] = m;
+    rstd[channel * rstd_stride] = r;
+    channels[channel] = {m, weight.load(channel, C(1)) * r, bias.load(channel, C(0)), C(0)};
+  }
+};
+
+// Σ g and Σ g · (x − mean) · rstd.
+template <class T>
+struct GradientReducer {
+  static constexpr int kInputs = 2;
+  using Element = T;
+  using C = Compute<T>;
+  struct State {
+    double total, products;
+  };
+  struct Running {
+    C total, products;
+  };
+
+  const C* mean;
+  const C* rstd;
+  int64_t mean_stride, rstd_stride;
+  FloatingVector<C> weight, gw, gb;
+  double count;
+  Channel<C>* channels;
+
+  __device__ Running running() const { return {C(0), C(0)}; }
+  __device__ State state(const Running& running) const { return {running.total, running.products}; }
+  template <int n>
+  __device__ void add(Running& running, const C (&x)[2][n], int64_t, int64_t channel) const {
+    const C m = mean[channel * mean_stride];
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      running.total += x[0][i];
+      running.products += x[0][i] * (x[1][i] - m);
+    }
+  }
+  __device__ State combine(const State& a, const State& b) const {
+    return {a.total + b.total, a.products + b.products};
+  }
+  __device__ void finish(const State& sums, int64_t channel, int64_t) const {
+    const C r = rstd[channel * rstd_stride];
+    const double products = sums.products * r;
+    gb.store(channel, static_cast<C>(sums.total));
+    gw.store(channel, static_cast<C>(products));
+    channels[channel] = {mean[channel * mean_stride], weight.load(channel, C(1)) * r,
+                         static_cast<C>(sums.total / count), static_cast<C>(products / count) * r};
+  }
+};
+
+// --- Elements --------------------------------------------------------------------------------------------------------------
+
+// The axes are those of the output, the inputs and the channels' numbers. A unit is kPack neighbours, of one channel or
+// (`across`) of neighbouring ones.
+template <int kInputs, class T, int kPack, class F>
+__global__ void __launch_bounds__(kBlock) apply_kernel(F f, Axes<kInputs + 2> axes, bool across, T* y, const T* first,
+                                                       const T* second, const Channel<Compute<T>>* channels) {
+  const int64_t unit = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (unit >= axes.count) return;
+  int64_t at[kInputs + 2];
+  axes.offsets(unit, at);
+  Pack<T, kPack> packs[kInputs], result;
+  packs[0] = *reinterpret_cast<const Pack<T, kPack>*>(first + at[1]);
+  if constexpr (kInputs == 2) packs[1] = *reinterpret_cast<const Pack<T, kPack>*>(second + at[2]);
+  const Channel<Compute<T>>* channel = channels + at[kInputs + 1];
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    const Compute<T> last = kInputs == 2 ? load_element(packs[kInputs - 1].at[i]) : Compute<T>(0);
+    result.at[i] = to_element<T>(f(channel[across ? i : 0], load_element(packs[0].at[i]), last));
+  }
+  *reinterpret_cast<Pack<T, kPack>*>(y + at[0]) = result;
+}
+
+template <int kInputs, class T, class F>
+void apply(CudaContext& ctx, const Command& cmd, const F& f, const TensorView& y,
+           const TensorView* const (&inputs)[kInputs], const Channel<Compute<T>>* channels) {
+  constexpr int kPack = kPackSize<T>;
+  TensorView numbers = y;
+  for (int axis = 0; axis < y.rank; ++axis) numbers.strides[axis] = axis == 1 ? 1 : 0;
+  const TensorView* views[kInputs + 2] = {&y};
+  for (int k = 0; k < kInputs; ++k) views[1 + k] = inputs[k];
+  views[kInputs + 1] = &numbers;
+  Axes<kInputs + 2> axes = axes_of(views, all_axes(y), true);
+  const bool across = axes.inner_stride(kInputs + 1) != 0;
+  bool packs = axes.rank > 0 && axes.shape[0] % kPack == 0;
+  for (int k = 0; k <= kInputs; ++k) {
+    packs =
+        packs && axes.strides[k][0] == 1 && is_aligned<T>(views[k]->data, kPack) && axes.keeps_alignment(k, kPack, 1);
+  }
+  if (packs) axes.step_inner(kPack);
+  const unsigned grid = blocks_for(axes.count, kBlock);
+  const T* second = kInputs == 2 ? inputs[kInputs - 1]->template as<const T>() : nullptr;
+  const auto kernel = packs ? apply_kernel<kInputs, T, kPack, F> : apply_kernel<kInputs, T, 1, F>;
+  ctx.launch(cmd, kernel, grid, kBlock, 0, f, axes, across, y.as<T>(), inputs[0]->template as<const T>(), second,
+             channels);
+}
+
+template <class C>
+struct Normalise {
+  __device__ C operator()(const Channel<C>& channel, C x, C) const {
+    return (x - channel.mean) * channel.factor + channel.shift;
+  }
+};
+template <class C>
+struct NormaliseBackward {
+  __device__ C operator()(const Channel<C>& channel, C g, C x) const {
+    return (g - channel.shift - (x - channel.mean) * channel.slope) * channel.factor;
+  }
+};
+
+HADAL_CUDA_KERNEL(batchNorm) {
+  const TensorView& x = cmd.input(0);
+  const TensorView &mean = cmd.output(1), &rstd = cmd.output(2);
+  visit_floating(cmd.name(), x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    auto* channels = ctx.scratch<Channel<C>>(x.shape[1]);
+    const StatisticsReducer<T> reducer{mean.as<C>(),
+                                       rstd.as<C>(),
+                                       mean.strides[0],
+                                       rstd.strides[0],
+                                       FloatingVector<C>(cmd.input(1)),
+                                       FloatingVector<C>(cmd.input(2)),
+                                       cmd.attribute(0),
+                                       channels};
+    const TensorView layout = per_channel(x);
+    run_reduction(ctx, cmd, reducer, {&x}, layout, all_axes(x) & ~channel_axis(), true, false);
+    apply<1, T>(ctx, cmd, Normalise<C>(), cmd.output(0), {&x}, channels);
+  });
+}
+
+HADAL_CUDA_KERNEL(batchNormBackward) {
+  const TensorView &g = cmd.input(0), &x = cmd.input(1);
+  const TensorView &mean = cmd.input(3), &rstd = cmd.input(4);
+  visit_floating(cmd.name(), x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    const int64_t channel_count = x.shape[1];
+    auto* channels = ctx.scratch<Channel<C>>(channel_count);
+    const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<int64_t>(channel_count, 1));
+    const GradientReducer<T> reducer{mean.as<const C>(),
+                                     rstd.as<const C>(),
+                                     mean.strides[0],
+                                     rstd.strides[0],
+                                     FloatingVector<C>(cmd.input(2)),
+                                     FloatingVector<C>(cmd.output(1)),
+                                     FloatingVector<C>(cmd.output(2)),
+                                     std::max(count, 1.0),
+                                     channels};
+    const TensorView layout = per_channel(x);
+    run_reduction(ctx, cmd, reducer, {&g, &x}, layout, all_axes(x) & ~channel_axis(), true, false);
+    apply<2, T>(ctx, cmd, NormaliseBackward<C>(), cmd.output(0), {&g, &x}, channels);
+  });
+}
+
+}  // namespace
+}  // namespace hadal::cuda

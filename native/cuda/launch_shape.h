@@ -1,0 +1,82 @@
+// How reductions and rows are shared out to blocks and threads. Plain arithmetic on sizes, so that it is tested without a GPU
+// (test/native/cuda/launch_test.cc). Called by the host side of the kernels of device/reduction.cuh and device/row.cuh.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+namespace hadal::cuda {
+
+inline constexpr int kWarp = 32;
+
+// --- Reductions --------------------------------------------------------------------------------------------------------
+
+inline constexpr int kReductionBlock = 256;
+// 2,048 threads.
+inline constexpr int kReductionBlocksPerMultiprocessor = 8;
+// Loads that a thread has in flight, of packs; more registers than 32 elements take cost occupancy.
+template <int kPack>
+inline constexpr int kReductionUnroll = kPack >= 8 ? 32 / kPack : 4;
+
+// How a reduction is cut. Plain numbers, made on the host.
+struct ReductionShape {
+  bool by_rows;
+  int lanes;       // threads side by side: of one output, or of neighbouring outputs
+  int groups;      // such groups in a block
+  int64_t blocks;  // that cover the outputs
+  int64_t chunk;   // units (rows) or elements (columns) of each chunk
+  int64_t chunks;
+};
+// `outputs` in units of packs where columns are packed, `reduced` in units of packs where rows are.
+inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_rows, int unroll, int multiprocessors) {
+  ReductionShape shape{};
+  shape.by_rows = by_rows;
+  const auto ceil_pow2 = [](int64_t n) {
+    return static_cast<int>(std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(n, 1, kReductionBlock))));
+  };
+  const int64_t wanted = int64_t{multiprocessors} * kReductionBlocksPerMultiprocessor;
+  int64_t per_step;  // of a block, along the reduced elements
+  if (by_rows) {
+    // A warp reads up to 8 units a lane; above, the synchronisation of a block costs less than its idle threads.
+    shape.lanes = reduced > 8 * kWarp ? kReductionBlock : std::min(ceil_pow2(reduced), kWarp);
+    shape.groups = kReductionBlock / shape.lanes;
+    shape.blocks = (outputs + shape.groups - 1) / shape.groups;
+    per_step = int64_t{shape.lanes} * unroll;
+  } else {
+    shape.lanes = std::min(ceil_pow2(outputs), kWarp);
+    shape.groups = std::min(kReductionBlock / shape.lanes, ceil_pow2((reduced + unroll - 1) / unroll));
+    shape.blocks = (outputs + shape.lanes - 1) / shape.lanes;
+    per_step = int64_t{shape.groups} * unroll;
+  }
+  // Chunks take a few steps each, so that joining them is a small part; a grid has at most 65,535 of them.
+  shape.chunks = std::clamp<int64_t>(wanted / std::max<int64_t>(shape.blocks, 1), 1,
+                                     std::max<int64_t>(reduced / (4 * per_step), 1));
+  shape.chunks = std::min<int64_t>(shape.chunks, 65535);
+  shape.chunk = (reduced + shape.chunks - 1) / shape.chunks;
+  if (!by_rows) shape.chunk = (shape.chunk + unroll - 1) / unroll * unroll;
+  shape.chunks = std::max<int64_t>(shape.chunk > 0 ? (reduced + shape.chunk - 1) / shape.chunk : 1, 1);
+  return shape;
+}
+
+// --- Rows ----------------------------------------------------------------------------------------------------------------
+
+// The threads of a row that is read once and kept in registers, `per_thread` units each. 0 lanes: it is too long.
+struct RowShape {
+  int lanes;       // threads of a row
+  int rows;        // rows of a block, side by side
+  int per_thread;  // units of each
+};
+// A warp keeps a row of up to 4 units a lane, and needs no barrier; else up to 1,024 threads share it.
+inline RowShape shape_rows(int64_t units, int max_per_thread) {
+  constexpr int kBlock = 128;
+  if (units <= int64_t{kWarp} * max_per_thread) {
+    const uint64_t needed = static_cast<uint64_t>((std::max<int64_t>(units, 1) + kWarp - 1) / kWarp);
+    return {kWarp, kBlock / kWarp, static_cast<int>(std::bit_ceil(needed))};
+  }
+  if (units > int64_t{1024} * max_per_thread) return {0, 1, max_per_thread};
+  const int64_t threads = (units + max_per_thread - 1) / max_per_thread;
+  return {static_cast<int>((threads + kWarp - 1) / kWarp * kWarp), 1, max_per_thread};
+}
+
+}  // namespace hadal::cuda

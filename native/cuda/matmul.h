@@ -1,0 +1,12 @@
+// Matrix products for the kernels of other ops. Implemented in cuda/matmul.cu.
+#pragma once
+
+#include "cuda/cuda_context.h"
+
+namespace hadal::cuda {
+
+// y [batch…, m, n] = a [batch…, m, k] · b [batch…, k, n], any strides, 0 along a broadcast batch axis; all of one dtype. Errors name
+// the op of `cmd`.
+void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const TensorView& b, const TensorView& y);
+
+}  // namespace hadal::cuda

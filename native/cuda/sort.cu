@@ -1,0 +1,155 @@
+// sort, topk and kthValue along an axis, and searchSorted. All lines are sorted together: by unsigned keys whose order is the wanted
+// one, then by line; both sorts are stable, so equal elements keep their order. NaN counts as larger than every number, -0 as 0.
+#include "cuda/device/axes.cuh"
+#include "cuda/device/element.cuh"
+#include "cuda/device/radix_sort.cuh"
+#include "cuda/registry.h"
+#include "kernels/sort_key.h"
+
+namespace hadal::cuda {
+namespace {
+
+constexpr int kBlock = 256;
+
+// Keys of one byte or two are sorted as 32-bit numbers, by the bits they have.
+template <class T>
+using SortKey = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+
+// Lines [first_line, …) of n elements each; positions are counted from the first of them.
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    element_keys(const T* x, Axes<1> lines, int64_t first_line, uint32_t n, int64_t stride, bool descending,
+                 uint32_t count, SortKey<T>* keys, uint32_t* positions) {
+  const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
+  if (i >= count) return;
+  int64_t at[1];
+  lines.offsets(first_line + i / n, at);
+  const KeyOf<T> key = key_of(x[at[0] + static_cast<int64_t>(i % n) * stride]);
+  keys[i] = descending ? static_cast<KeyOf<T>>(~key) : key;
+  positions[i] = i;
+}
+__global__ void __launch_bounds__(kBlock)
+    line_keys(const uint32_t* positions, uint32_t n, uint32_t count, uint32_t* keys) {
+  const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
+  if (i < count) keys[i] = positions[i] / n;
+}
+
+// Element first + i of each sorted line becomes element i of the outputs. The axes are those of the lines of x, y and index.
+template <class W>
+struct SortedOutput {
+  const W* x;
+  W* y;
+  int64_t* index;
+  Axes<3> lines;
+  int64_t strides[3];
+  int64_t first_line, first;
+  uint32_t n, k;
+};
+template <class W>
+__global__ void __launch_bounds__(kBlock) write_sorted(SortedOutput<W> out, const uint32_t* positions, int64_t count) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= count) return;
+  const int64_t line = i / out.k, rank = i - line * out.k;
+  const int64_t place = positions[line * out.n + out.first + rank] - line * out.n;
+  int64_t at[3];
+  out.lines.offsets(out.first_line + line, at);
+  out.y[at[1] + rank * out.strides[1]] = out.x[at[0] + place * out.strides[0]];
+  out.index[at[2] + rank * out.strides[2]] = place;
+}
+
+// Writes elements [first, first + k) of each sorted line, where k is y's size along the axis.
+void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
+  const TensorView& x = cmd.input(0);
+  const TensorView& y = cmd.output(0);
+  const TensorView& index = cmd.output(1);
+  const bool descending = cmd.flag(1);
+  const int axis = x.rank > 0 ? static_cast<int>(cmd.integer(0)) : 0;
+  const auto along = [&](const TensorView& view) { return x.rank > 0 ? view.strides[axis] : 0; };
+  const uint32_t line_axes = all_axes(x) & ~(x.rank > 0 ? 1u << axis : 0u);
+  const Axes<1> x_lines = axes_of<1>({&x}, line_axes);
+  const Axes<3> lines = axes_of<3>({&x, &y, &index}, line_axes);
+  const int64_t n = x.rank > 0 ? x.shape[axis] : 1, k = y.rank > 0 ? y.shape[axis] : 1;
+  if (lines.count == 0 || k == 0) return;
+  require_sortable(cmd, n);
+  // As many lines at once as 32 bits and a GiB of keys count.
+  const int64_t at_once = std::clamp<int64_t>((int64_t{1} << 27) / n, 1, lines.count);
+  visit_any(cmd.name(), x.dtype, [&]<class T>() {
+    using Key = SortKey<T>;
+    using W = UnsignedOf<sizeof(T)>;
+    auto by_element = sort_scratch<Key, uint32_t>(ctx, at_once * n);
+    SortedPairs<uint32_t, uint32_t> by_line{};
+    if (lines.count > 1) {
+      by_line.keys = ctx.scratch<uint32_t>(at_once * n);
+      by_line.other_keys = ctx.scratch<uint32_t>(at_once * n);
+    }
+    for (int64_t line = 0; line < lines.count; line += at_once) {
+      const int64_t here = std::min(at_once, lines.count - line), count = here * n;
+      const unsigned grid = blocks_for(count, kBlock);
+      ctx.launch(cmd, element_keys<T>, grid, kBlock, 0, x.as<const T>(), x_lines, line, static_cast<uint32_t>(n),
+                 along(x), descending, static_cast<uint32_t>(count), by_element.keys, by_element.values);
+      radix_sort(ctx, cmd, by_element, count, 8 * static_cast<int>(sizeof(T)));
+      const uint32_t* positions = by_element.values;
+      if (here > 1) {
+        by_line.values = by_element.values;
+        by_line.other_values = by_element.other_values;
+        ctx.launch(cmd, line_keys, grid, kBlock, 0, positions, static_cast<uint32_t>(n), static_cast<uint32_t>(count),
+                   by_line.keys);
+        radix_sort(ctx, cmd, by_line, count, std::bit_width(static_cast<uint64_t>(here - 1)));
+        positions = by_line.values;
+      }
+      const SortedOutput<W> out{x.as<const W>(),
+                                y.as<W>(),
+                                index.as<int64_t>(),
+                                lines,
+                                {along(x), along(y), along(index)},
+                                line,
+                                first,
+                                static_cast<uint32_t>(n),
+                                static_cast<uint32_t>(k)};
+      ctx.launch(cmd, write_sorted<W>, blocks_for(here * k, kBlock), kBlock, 0, out, positions, here * k);
+    }
+  });
+}
+
+HADAL_CUDA_KERNEL(sort) { sort_lines(ctx, cmd, 0); }
+HADAL_CUDA_KERNEL(topk) { sort_lines(ctx, cmd, 0); }
+HADAL_CUDA_KERNEL(kthValue) { sort_lines(ctx, cmd, cmd.integer(2) - 1); }
+
+// --- searchSorted --------------------------------------------------------------------------------------------------------
+
+// index = how many elements of the line are below x (`right`: not above it). A line is expected in the order that sort gives it.
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    search_kernel(const T* sorted, Axes<1> lines, int64_t n, int64_t stride, int64_t width, bool right, const T* x,
+                  int64_t* index, Axes<2> axes) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= axes.count) return;
+  int64_t at[2], line[1];
+  axes.offsets(i, at);
+  lines.offsets(lines.count == 1 ? 0 : i / width, line);
+  const KeyOf<T> key = key_of(x[at[0]]);
+  int64_t low = 0;
+  for (int64_t left = n; left > 0;) {
+    const int64_t half = (left + 1) / 2;
+    const KeyOf<T> probe = key_of(sorted[line[0] + (low + half - 1) * stride]);
+    if (right ? probe <= key : probe < key) low += half;
+    left -= half;
+  }
+  index[at[1]] = low;
+}
+
+HADAL_CUDA_KERNEL(searchSorted) {
+  const TensorView& sorted = cmd.input(0);
+  const TensorView& x = cmd.input(1);
+  const TensorView& index = cmd.output(0);
+  const Axes<2> axes = axes_of<2>({&x, &index}, all_axes(x));
+  const Axes<1> lines = axes_of<1>({&sorted}, all_axes(sorted) & ~(1u << (sorted.rank - 1)));
+  visit_any(cmd.name(), sorted.dtype, [&]<class T>() {
+    ctx.launch(cmd, search_kernel<T>, blocks_for(axes.count, kBlock), kBlock, 0, sorted.as<const T>(), lines,
+               sorted.size(-1), sorted.stride(-1), x.rank > 0 ? x.size(-1) : 1, cmd.flag(0), x.as<const T>(),
+               index.as<int64_t>(), axes);
+  });
+}
+
+}  // namespace
+}  // namespace hadal::cuda

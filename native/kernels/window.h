@@ -1,0 +1,43 @@
+// The windows that pooling lays over one axis. Plain arithmetic, so that both devices use it. Called by the pooling kernels.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/half.h"
+
+namespace hadal {
+
+// Window i covers the positions i · stride - pad + j · dilation, j < kernel, inside [0, size).
+struct WindowAxis {
+  int64_t size, kernel, stride, pad, dilation;
+
+  HADAL_HD int64_t start(int64_t window) const { return window * stride - pad; }
+  // The taps [first, last) that lie inside.
+  HADAL_HD int64_t first_tap(int64_t window) const {
+    const int64_t before = start(window) >= 0 ? 0 : (dilation - 1 - start(window)) / dilation;
+    return before < kernel ? before : kernel;
+  }
+  HADAL_HD int64_t last_tap(int64_t window) const {
+    const int64_t first = first_tap(window), room = size - start(window);
+    if (room <= 0) return first;
+    const int64_t inside = (room + dilation - 1) / dilation, last = inside < kernel ? inside : kernel;
+    return last > first ? last : first;
+  }
+  // What an average divides by: positions inside, or inside the padded axis.
+  HADAL_HD int64_t count(int64_t window, bool with_padding) const {
+    if (!with_padding) return last_tap(window) - first_tap(window);
+    const int64_t end = start(window) + kernel, limit = size + pad, here = (end < limit ? end : limit) - start(window);
+    return here > 1 ? here : 1;
+  }
+  // The windows [first, last) of `windows` that hold a position, without dilation.
+  struct Range {
+    int64_t first, last;
+  };
+  HADAL_HD Range holding(int64_t windows, int64_t position) const {
+    const int64_t from = position + pad, after = from / stride + 1;
+    const int64_t first = from < kernel ? 0 : (from - kernel) / stride + 1, last = after < windows ? after : windows;
+    return {first < last ? first : last, last};
+  }
+};
+
+}  // namespace hadal

@@ -1,0 +1,262 @@
+/**
+ * Everything that matters on a machine with a GPU: correctness, memory, speed beside PyTorch, sanitizers. Each part is a process of its own
+ * with a limit, so that one that crashes or hangs costs that part alone. Writes gpu-check.json and gpu-check.md, anew after each part. Ends
+ * with status 0 when all is well, 1 when something failed, 2 when there is no device.
+ *
+ *   node gpu-check.js [--device cuda] [--out .] [--budget 570] [--only name,…] [--python python3]
+ *
+ * Made into a folder that runs without node_modules by scripts/gpu-check.mjs.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+
+import { devices, setDefaultDevice, synchronize, type Device } from '../../../lib/index';
+import { gpuWorkloads } from '../../../bench/cuda';
+import { groups, parts, type Part } from './parts';
+import { isGood, markdown, type Figure, type PartResult, type Report, type Status } from './report';
+
+/** What a part's process writes, a line for each. */
+type Message =
+  | { readonly check: string; readonly failure?: string }
+  | { readonly note: string }
+  | { readonly figure: Figure }
+  | { readonly peer: string }
+  | { readonly done: true };
+
+const root = join(__dirname, '..', '..', '..');
+const maxFailures = 200;
+
+// --- In the process of a part ----------------------------------------------------------------------------------------------
+
+const send = (message: Message): void => void process.stdout.write(`\n@ ${JSON.stringify(message)}\n`);
+
+async function runPart(part: Part, device: Device): Promise<void> {
+  await part.run(device, {
+    check: async (what, body) => {
+      try {
+        await body();
+        send({ check: what });
+      } catch (error) {
+        send({ check: what, failure: (error as Error).message });
+      }
+    },
+    note: (note) => send({ note }),
+  });
+}
+
+/** Seconds of one iteration: the median of five rounds of some 50 ms. */
+function measure(step: () => void, device: Device): number {
+  for (let i = 0; i < 3; i++) step();
+  synchronize(device);
+  const rounds: number[] = [];
+  let count = 1;
+  while (rounds.length < 5) {
+    const begin = performance.now();
+    for (let i = 0; i < count; i++) step();
+    synchronize(device);
+    const seconds = (performance.now() - begin) / 1000 / count;
+    if (count === 1 && seconds < 0.05) count = Math.max(2, Math.min(1000, Math.round(0.05 / seconds)));
+    else rounds.push(seconds);
+  }
+  return rounds.sort((a, b) => a - b)[2]!;
+}
+
+const benchPart: Part = {
+  name: 'speed',
+  limit: 150,
+  run: async (device, report) => {
+    for (const { name, prepare, flops, bytes } of gpuWorkloads) {
+      await report.check(name, () => {
+        send({ figure: { name, seconds: measure(prepare(), device), flops, bytes } });
+      });
+    }
+  },
+};
+
+// --- In the main process -----------------------------------------------------------------------------------------------------
+
+interface Outcome extends PartResult {
+  readonly peer?: string;
+}
+
+/** Runs a process whose lines are messages, or of PyTorch's side plain JSON. */
+function run(name: string, command: string, args: readonly string[], limit: number): Promise<Outcome> {
+  const begin = performance.now();
+  const failures: string[] = [];
+  const figures: Figure[] = [];
+  const notes: string[] = [];
+  let checks = 0;
+  let peer: string | undefined;
+  let done = false;
+  let ran = '';
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: process.env });
+  const errors: string[] = [];
+  child.stderr.setEncoding('utf8').on('data', (text: string) => errors.push(text));
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const text = line.startsWith('@ ') ? line.slice(2) : line;
+    if (!text.startsWith('{')) return;
+    const message = JSON.parse(text) as Partial<Record<string, never>> & Message;
+    if ('check' in message) {
+      ran = message.check;
+      checks++;
+      if (message.failure !== undefined && failures.length < maxFailures) failures.push(`${ran}: ${message.failure}`);
+    } else if ('note' in message) notes.push(message.note);
+    else if ('figure' in message) figures.push(message.figure);
+    else if ('peer' in message) peer = message.peer;
+    else if ('done' in message) done = true;
+    else if ('seconds' in message) figures.push(message as unknown as Figure);
+    else if ('error' in message) notes.push(`${String(message['name'])}: ${String(message['error'])}`);
+  });
+  return new Promise((resolve) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, limit * 1000);
+    const finish = (code: number | null, signal: string | null, problem?: string): void => {
+      clearTimeout(timer);
+      const crashed = problem !== undefined || (code !== 0 && !late);
+      if (late) failures.push(`out of time after ${limit} s, behind '${ran}'`);
+      if (crashed) {
+        const tail = errors.join('').trim().split('\n').slice(-5).join(' / ');
+        failures.push(problem ?? `ended with ${signal ?? `status ${code}`}, behind '${ran}': ${tail}`);
+      }
+      const status: Status = late
+        ? 'out of time'
+        : crashed || !done
+          ? 'crashed'
+          : failures.length > 0
+            ? 'failed'
+            : 'passed';
+      const seconds = (performance.now() - begin) / 1000;
+      resolve({ name, status, seconds, checks, failures, figures, notes, ...(peer === undefined ? {} : { peer }) });
+    };
+    child.on('error', ({ message }) => finish(null, null, message));
+    child.on('close', finish);
+  });
+}
+
+const leftOut = (name: string, why: string): PartResult => ({
+  name,
+  status: 'left out',
+  seconds: 0,
+  checks: 0,
+  failures: [],
+  figures: [],
+  notes: [why],
+});
+
+/** PyTorch's time beside ours; of several for one name the fastest. */
+function besidePeer(ours: PartResult, peer: PartResult): PartResult {
+  const best = new Map<string, number>();
+  for (const { name, seconds } of peer.figures) best.set(name, Math.min(seconds, best.get(name) ?? Infinity));
+  return { ...ours, figures: ours.figures.map((figure) => ({ ...figure, peer: best.get(figure.name) })) };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      device: { type: 'string', default: 'cuda:0' },
+      out: { type: 'string', default: '.' },
+      budget: { type: 'string', default: '570' },
+      only: { type: 'string' },
+      python: { type: 'string', default: 'python3' },
+      part: { type: 'string' },
+    },
+  });
+  const device = values.device as Device;
+  if (values.part !== undefined) {
+    const part = [...parts, benchPart].find(({ name }) => name === values.part)!;
+    setDefaultDevice(device);
+    await runPart(part, device);
+    send({ done: true });
+    process.exit(0);
+  }
+
+  const until = performance.now() + Number(values.budget) * 1000;
+  const found = devices().find(({ name }) => name === device) ?? devices().at(-1)!;
+  const results: PartResult[] = [];
+  let peer = 'no PyTorch';
+  const report = (): Report => ({
+    device: found.available ? `${found.name}: ${found.description}` : `no CUDA device: ${found.description}`,
+    date: new Date().toISOString().slice(0, 10),
+    node: process.versions.node,
+    peer,
+    parts: results,
+  });
+  mkdirSync(values.out, { recursive: true });
+  const save = (...added: readonly PartResult[]): void => {
+    results.push(...added);
+    writeFileSync(join(values.out, 'gpu-check.json'), `${JSON.stringify(report(), null, 1)}\n`);
+    writeFileSync(join(values.out, 'gpu-check.md'), markdown(report()));
+    for (const { name, status, checks, failures, seconds } of added) {
+      console.log(`${name}: ${status}, ${checks} checks, ${failures.length} failures, ${seconds.toFixed(1)} s`);
+    }
+  };
+  const wanted = (name: string): boolean => values.only?.split(',').some((start) => name.startsWith(start)) ?? true;
+  const left = (): number => (until - performance.now()) / 1000;
+  const runIn = (
+    name: string,
+    limit: number,
+    command: string,
+    args: readonly string[],
+  ): Promise<Outcome | PartResult> =>
+    left() < 5
+      ? Promise.resolve(leftOut(name, 'no time was left'))
+      : run(name, command, args, Math.min(limit, left() - 2));
+  const self = (name: string): string[] => [__filename, '--device', device, '--part', name];
+
+  console.log(report().device);
+  if (!found.available) {
+    save();
+    process.exit(2);
+  }
+  for (const group of groups) {
+    const chosen = group.filter(({ name }) => wanted(name));
+    save(...(await Promise.all(chosen.map(({ name, limit }) => runIn(name, limit, process.execPath, self(name))))));
+  }
+  if (wanted('speed')) {
+    const ours = await runIn('speed', benchPart.limit, process.execPath, self('speed'));
+    save(ours);
+    const theirs: Outcome | PartResult = await runIn('PyTorch', 200, values.python, [
+      '-u',
+      join(root, 'bench', 'peers', 'cuda.py'),
+    ]);
+    results.pop();
+    if ('peer' in theirs && theirs.peer !== undefined) peer = theirs.peer;
+    save(
+      besidePeer(ours, theirs),
+      ...(theirs.notes.length > 0 || theirs.figures.length === 0 ? [peerPart(theirs)] : []),
+    );
+  }
+  const sanitizer = ['/usr/local/cuda/bin/compute-sanitizer', '/usr/bin/compute-sanitizer'].find(existsSync);
+  for (const tool of ['memcheck', 'racecheck']) {
+    if (!wanted(tool)) continue;
+    save(
+      sanitizer === undefined
+        ? leftOut(tool, 'compute-sanitizer is not there')
+        : await runIn(tool, 120, sanitizer, [
+            '--tool',
+            tool,
+            '--error-exitcode',
+            '9',
+            process.execPath,
+            ...self('basics'),
+          ]),
+    );
+  }
+  console.log(`wrote ${join(values.out, 'gpu-check.json')} and gpu-check.md`);
+  process.exitCode = isGood(report()) ? 0 : 1;
+}
+
+/** The peer's own row: that it did not come to an end is no failure of ours. */
+const peerPart = ({ name, seconds, failures, notes }: PartResult): PartResult => ({
+  ...leftOut(name, 'its figures are beside ours'),
+  seconds,
+  notes: [...notes, ...failures],
+});
+
+void main();

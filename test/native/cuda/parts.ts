@@ -1,0 +1,176 @@
+// What gpu-check checks, in parts that run in a process of their own each. A part reports what it finds as it goes, so that a crash
+// loses nothing that came before.
+import * as hadal from '../../../lib/index';
+import { nn, optim, scope, tensor, type AnyTensor, type Device } from '../../../lib/index';
+import { checkForward, checkGradients, differentiable } from '../../ops/check-sample';
+import { titleOf } from '../../ops/sample';
+import { samples } from '../../ops/samples';
+
+export interface Reporter {
+  /** Runs one check; what it throws is a failure. */
+  check(what: string, body: () => void | Promise<void>): Promise<void>;
+  note(text: string): void;
+}
+
+export interface Part {
+  readonly name: string;
+  /** How long it may take. */
+  readonly limit: number;
+  readonly run: (device: Device, report: Reporter) => Promise<void>;
+}
+
+/** Samples i, i + n, … of all. */
+const shard = <T>(all: readonly T[], i: number, n: number): T[] => all.filter((_, place) => place % n === i);
+
+function expectEqual(got: unknown, expected: unknown, what: string): void {
+  const [a, b] = [JSON.stringify(got), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`${what}: got ${a}, expected ${b}`);
+}
+
+const valuesOf = (x: AnyTensor): number[] => Array.from(x.dataSync() as Float32Array);
+
+/** That a device computes at all, reports what kernels find, and goes on. */
+async function basics(device: Device, report: Reporter): Promise<void> {
+  await report.check('arithmetic', () => {
+    const x = tensor([1, 2, 3, 4]).reshape([2, 2]);
+    expectEqual(valuesOf(x.matmul(x).add(1)), [8, 11, 16, 23], 'x·x + 1');
+  });
+  await report.check('asynchronous reading', async () => {
+    expectEqual([...(await hadal.arange(5, { dtype: 'int32' }).data())], [0, 1, 2, 3, 4], 'arange(5)');
+  });
+  await report.check('copies between devices', () => {
+    const x = hadal.randn([1000, 1001]);
+    const there = x.to('cpu').to(device);
+    expectEqual(there.sub(x).abs().max().itemSync(), 0, 'the largest difference');
+  });
+  await report.check('an index out of range is an error, and the next op runs', () => {
+    let message = '';
+    try {
+      tensor([1, 2, 3])
+        .gather(0, tensor([0, 7], { dtype: 'int64' }))
+        .dataSync();
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    if (!message.includes('index 7 at position 1 out of range for 3')) throw new Error(`the error: got '${message}'`);
+    expectEqual(valuesOf(tensor([1, 2]).add(1)), [2, 3], 'the op after it');
+  });
+}
+
+const forward = (i: number, n: number): Part => ({
+  name: `ops ${i + 1} of ${n}`,
+  limit: 150,
+  run: async (_, report) => {
+    for (const sample of shard(samples, i, n)) {
+      for (const dtype of sample.dtypes) {
+        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+      }
+    }
+  },
+});
+
+const gradients = (i: number, n: number): Part => ({
+  name: `gradients ${i + 1} of ${n}`,
+  limit: 200,
+  run: async (_, report) => {
+    for (const sample of shard(samples.filter(differentiable), i, n)) {
+      await report.check(titleOf(sample), () => checkGradients(sample));
+    }
+  },
+});
+
+function classifier(): { step: () => AnyTensor } {
+  hadal.manualSeed(3);
+  const model = new nn.Sequential(new nn.Linear(64, 128), new nn.ReLU(), new nn.Dropout(0.1), new nn.Linear(128, 10));
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3 });
+  const x = hadal.randn([32, 64]);
+  const y = hadal.arange(32, { dtype: 'int64' }).remainder(10);
+  return {
+    step: () => {
+      optimizer.zeroGrad();
+      const loss = scope(() => {
+        const value = nn.functional.crossEntropy(model.forward(x), y);
+        value.backward();
+        return value.detach();
+      });
+      optimizer.step();
+      return loss;
+    },
+  };
+}
+
+/** Flat memory over many steps, recovery from running out of it, and the same bits again. */
+async function memory(device: Device, report: Reporter): Promise<void> {
+  await report.check('10,000 training steps in flat memory', () => {
+    const { step } = classifier();
+    for (let i = 0; i < 200; i++) scope(() => void step());
+    hadal.synchronize(device);
+    const before = hadal.memory(device);
+    for (let i = 0; i < 10_000; i++) scope(() => void step());
+    hadal.synchronize(device);
+    const after = hadal.memory(device);
+    report.note(
+      `live ${before.liveBytes} → ${after.liveBytes}, cached ${before.cachedBytes} → ${after.cachedBytes} bytes`,
+    );
+    if (after.liveBytes > before.liveBytes || after.cachedBytes > before.cachedBytes + (1 << 20)) {
+      throw new Error('memory grew');
+    }
+  });
+  await report.check('the same seed gives the same bits', () => {
+    const losses = [1, 2].map(() => {
+      const { step } = classifier();
+      return Array.from({ length: 50 }, () => step()).map((loss) => loss.itemSync());
+    });
+    expectEqual(losses[0], losses[1], 'losses');
+  });
+  await report.check('JavaScript is not blocked by kernels', async () => {
+    const x = hadal.randn([4096, 4096]);
+    x.matmul(x).sum().itemSync();
+    let longest = 0;
+    let last = performance.now();
+    const timer = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }, 1);
+    let y = x;
+    for (let i = 0; i < 200; i++) y = x.matmul(y).mul(1e-3);
+    await y.sum().item();
+    clearInterval(timer);
+    report.note(`the event loop waited ${longest.toFixed(1)} ms at most`);
+    if (device !== 'cpu' && longest > 100) throw new Error(`the event loop waited ${longest} ms`);
+  });
+  // On the CPU that would take the memory of others.
+  if (device === 'cpu') return;
+  await report.check('running out of memory is an error, and the next op runs', () => {
+    let name = '';
+    try {
+      const held: AnyTensor[] = [];
+      for (let i = 0; i < 4096; i++) held.push(hadal.empty([1 << 28]));
+    } catch (error) {
+      name = (error as Error).constructor.name;
+    }
+    expectEqual(name, 'OutOfMemoryError', 'the error');
+    hadal.releaseMemory(device);
+    expectEqual(
+      hadal
+        .ones([1 << 20])
+        .sum()
+        .itemSync(),
+      1 << 20,
+      'the op after it',
+    );
+  });
+}
+
+const ops = 6;
+const many = (make: (i: number, n: number) => Part): Part[] => Array.from({ length: ops }, (_, i) => make(i, ops));
+
+/** In the order of their importance; those of one group run side by side. */
+export const groups: readonly (readonly Part[])[] = [
+  [{ name: 'basics', limit: 60, run: basics }],
+  many(forward),
+  many(gradients),
+  [{ name: 'memory', limit: 90, run: memory }],
+];
+
+export const parts: readonly Part[] = groups.flat();
