@@ -28,43 +28,45 @@ const gemm = (n: number, dtype: 'bfloat16' | 'float32'): GpuWorkload => ({
   },
 });
 
-/** Forward alone, then forward and backward. */
-function both(name: string, bytes: number, make: (recorded: boolean) => () => AnyTensor): GpuWorkload[] {
+/** Forward alone, then forward and backward; y gets the gradient g. */
+function both(
+  name: string,
+  work: Pick<GpuWorkload, 'flops' | 'bytes'>,
+  backwardWork: number,
+  make: () => { leaves: AnyTensor[]; f: () => AnyTensor; g?: AnyTensor },
+): GpuWorkload[] {
+  const { flops, bytes } = work;
   return [
-    { name, bytes, prepare: () => { const f = make(false); return () => void f(); } }, // prettier-ignore
+    {
+      name,
+      ...work,
+      prepare: () => {
+        const { f } = make();
+        return () => void f();
+      },
+    },
     {
       name: `${name}, with gradient`,
-      bytes: 3 * bytes,
+      ...(flops === undefined ? {} : { flops: flops * backwardWork }),
+      ...(bytes === undefined ? {} : { bytes: bytes * backwardWork }),
       prepare: () => {
-        const f = make(true);
-        return () => f().backward();
+        const { leaves, f, g } = make();
+        for (const leaf of leaves) leaf.requiresGrad_();
+        return () => {
+          for (const leaf of leaves) leaf.grad = undefined;
+          scope(() => f().backward(g === undefined ? {} : { gradient: g }));
+        };
       },
     },
   ];
 }
 
-const leaf = (x: AnyTensor, recorded: boolean): AnyTensor => (recorded ? x.requiresGrad_() : x);
-
-function attention(d: number, t: number): GpuWorkload[] {
-  const [b, h] = [4, 16];
-  const flops = (4 * b * h * t * t * d) / 2;
-  const inputs = (recorded: boolean): AnyTensor[] => [1, 2, 3].map(() => leaf(cast([b, h, t, d]), recorded));
-  const run = ([q, k, v]: AnyTensor[]): AnyTensor =>
-    nn.functional.scaledDotProductAttention(q!, k!, v!, { causal: true });
-  const name = `causal attention d${d} t${t}`;
-  return [
-    { name, flops, prepare: () => { const x = inputs(false); return () => void run(x); } }, // prettier-ignore
-    {
-      name: `${name}, with gradient`,
-      flops: 3.5 * flops,
-      prepare: () => {
-        const x = inputs(true);
-        const g = cast([b, h, t, d]);
-        return () => run(x).backward(g);
-      },
-    },
-  ];
-}
+const attention = (d: number, t: number): GpuWorkload[] =>
+  both(`causal attention d${d} t${t}`, { flops: (4 * 4 * 16 * t * t * d) / 2 }, 3.5, () => {
+    const [q, k, v, g] = [1, 2, 3, 4].map(() => cast([4, 16, t, d])) as [AnyTensor, AnyTensor, AnyTensor, AnyTensor];
+    const f = (): AnyTensor => nn.functional.scaledDotProductAttention(q, k, v, { causal: true });
+    return { leaves: [q, k, v], f, g };
+  });
 
 function trained(model: nn.Module, optimizer: { zeroGrad(): void; step(): void }, lossOf: () => AnyTensor): () => void {
   model.train();
@@ -92,19 +94,19 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
   gemm(8192, 'bfloat16'),
   gemm(4096, 'bfloat16'),
   gemm(4096, 'float32'),
-  ...both('layer norm', 2 * tensorBytes, (recorded) => {
-    const [x, g] = [leaf(cast([rows, width]), recorded), cast([rows, width])];
-    const [weight, bias] = [leaf(ones([width], bfloat16), recorded), leaf(ones([width], bfloat16), recorded)];
-    return () => withGradient(nn.functional.layerNorm(x, [width], weight, bias), g, recorded);
+  ...both('layer norm', { bytes: 2 * tensorBytes }, 2.5, () => {
+    const [x, g] = [cast([rows, width]), cast([rows, width])];
+    const [weight, bias] = [ones([width], bfloat16), ones([width], bfloat16)] as AnyTensor[];
+    return { leaves: [x, weight!, bias!], f: () => nn.functional.layerNorm(x, [width], weight, bias), g };
   }),
-  ...both('softmax', 2 * tensorBytes, (recorded) => {
-    const [x, g] = [leaf(cast([rows, width]), recorded), cast([rows, width])];
-    return () => withGradient(nn.functional.softmax(x, -1), g, recorded);
+  ...both('softmax', { bytes: 2 * tensorBytes }, 2.5, () => {
+    const [x, g] = [cast([rows, width]), cast([rows, width])];
+    return { leaves: [x], f: () => nn.functional.softmax(x, -1), g };
   }),
-  ...both('cross entropy', 2 * rows * vocabulary, (recorded) => {
-    const x = leaf(cast([rows, vocabulary]), recorded);
+  ...both('cross entropy', { bytes: 2 * rows * vocabulary }, 3, () => {
+    const x = cast([rows, vocabulary]);
     const target = randint(0, vocabulary, [rows]);
-    return () => nn.functional.crossEntropy(x, target);
+    return { leaves: [x], f: () => nn.functional.crossEntropy(x, target) };
   }),
   ...attention(64, 4096),
   ...attention(128, 4096),
@@ -140,20 +142,15 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
       return trained(model, new optim.AdamW(model.parameters(), { lr: 3e-4 }), loss);
     },
   },
-  {
-    name: 'convolution 3×3, 256 channels, 64 × 28 × 28, with gradient',
-    flops: 3 * 2 * 64 * 28 * 28 * 256 * 256 * 9,
-    prepare: () => {
-      const [x, weight] = [cast([64, 256, 28, 28]).requiresGrad_(), cast([256, 256, 3, 3]).requiresGrad_()];
-      const g = cast([64, 256, 28, 28]);
-      return () => nn.functional.conv2d(x, weight, undefined, { padding: 1 }).backward(g);
-    },
-  },
+  ...both('convolution 3×3, 256 channels, 64 × 28 × 28', { flops: 2 * 64 * 28 * 28 * 256 * 256 * 9 }, 3, () => {
+    const [x, weight, g] = [cast([64, 256, 28, 28]), cast([256, 256, 3, 3]), cast([64, 256, 28, 28])];
+    return { leaves: [x, weight], f: () => nn.functional.conv2d(x, weight, undefined, { padding: 1 }), g };
+  }),
   {
     name: 'sort, 2²⁴ float32',
     prepare: () => {
       const x = randn([2 ** 24]);
-      return () => void x.sort(0);
+      return () => void x.sort();
     },
   },
   {
@@ -173,8 +170,3 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     },
   },
 ];
-
-/** y, or where gradients are wanted a number whose backward gives y the gradient g. */
-function withGradient(y: AnyTensor, g: AnyTensor, recorded: boolean): AnyTensor {
-  return recorded ? y.mul(g).sum() : y;
-}

@@ -1,7 +1,8 @@
 // Makes a folder with everything that test/native/cuda/gpu-check.ts needs on a bare Linux machine with a GPU: the sources as
-// JavaScript, the native build, PyTorch's side of the benches, and Node itself, packed.
+// JavaScript, the native build, PyTorch's side of the benches, and Node itself, packed. Where the CUDA backend has not been built, its
+// sources go along, and are built there: that takes nvcc, and with many cores two minutes.
 //
-//   node scripts/gpu-check.mjs [--out .build/gpu-check] [--no-binaries]
+//   node scripts/gpu-check.mjs [--out .build/gpu-check] [--from build/Release] [--cuda 90a] [--no-binaries]
 //
 // There: <folder>/gpu-check [--out results] [--budget 570] [--only 'ops,speed'].
 import { spawnSync } from 'node:child_process';
@@ -24,7 +25,12 @@ import ts from 'typescript';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
-  options: { out: { type: 'string', default: '.build/gpu-check' }, 'no-binaries': { type: 'boolean', default: false } },
+  options: {
+    out: { type: 'string', default: '.build/gpu-check' },
+    from: { type: 'string', default: 'build/Release' },
+    cuda: { type: 'string', default: '90a' },
+    'no-binaries': { type: 'boolean', default: false },
+  },
 });
 const out = resolve(root, values.out);
 const binaries = !values['no-binaries'];
@@ -71,10 +77,7 @@ cpSync(join(root, 'node_modules/node-gyp-build'), join(out, 'node_modules/node-g
 writeFileSync(join(out, 'package.json'), '{"type":"commonjs"}\n');
 
 if (binaries) {
-  const built = join(root, 'build/Release');
-  if (!existsSync(join(built, 'libhadal-cuda.so'))) {
-    throw new Error('build/Release has no CUDA backend: npm run build:native -- --levels v4 --cuda 90a');
-  }
+  const built = resolve(root, values.from);
   mkdirSync(join(out, 'native'));
   for (const file of readdirSync(built).filter((name) => /\.(node|so)$/.test(name))) {
     copyStripped(join(built, file), join(out, 'native', file));
@@ -88,15 +91,38 @@ if (binaries) {
     ...readdirSync(join(out, 'native')).map((file) => join(out, 'native', file)),
   );
 }
+if (binaries && !existsSync(join(out, 'native/libhadal-cuda.so.xz'))) {
+  for (const folder of ['cuda', 'kernels', 'runtime']) {
+    cpSync(join(root, 'native', folder), join(out, 'src/native', folder), { recursive: true });
+  }
+  cpSync(join(root, 'native/ops.def'), join(out, 'src/native/ops.def'));
+  cpSync(join(root, 'native/cpu/op_names.cc'), join(out, 'src/native/cpu/op_names.cc'));
+}
+const flags = `-O3 -std=c++20 -DNDEBUG -Inative --expt-relaxed-constexpr -diag-suppress=186 -Xcompiler=-fPIC,-fvisibility=hidden -gencode=arch=compute_${values.cuda},code=sm_${values.cuda}`;
 writeFileSync(
   join(out, 'gpu-check'),
   `#!/bin/sh
-# Unpacks what is packed beside it, once, and runs the checks.
+# Unpacks what is packed beside it, builds what has not been built, and runs the checks.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-find "$here" -name '*.xz' | while read -r packed; do
-  { xz -d "$packed" || python3 -c "import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[1][:-3], 'wb'))" "$packed"; } 2>/dev/null
-done
+unpack='import lzma, os, shutil, sys
+for path in sys.argv[1:]:
+    shutil.copyfileobj(lzma.open(path), open(path[:-3], "wb"))
+    os.remove(path)'
+packed=$(find "$here" -name '*.xz')
+if [ -n "$packed" ]; then xz -d $packed 2>/dev/null || python3 -c "$unpack" $(find "$here" -name '*.xz'); fi
+if [ -d "$here/src" ] && [ ! -e "$here/native/libhadal-cuda.so" ]; then
+  cd "$here/src"
+  echo "building the CUDA backend: $(date +%T)"
+  # The longest first. Kernels that do not build are missing, and cost no others.
+  ls native/cuda/attention*.cu native/cuda/pointwise*.cu native/cuda/*.cu native/cuda/*.cc native/runtime/allocator.cc \
+    native/runtime/command_queue.cc native/runtime/command_words.cc native/cpu/op_names.cc | awk '!seen[$0]++' |
+    xargs -P "$(nproc)" -I{} sh -c 'nvcc ${flags} -x cu -c {} -o "$(basename {}).o" || echo "failed: {}"'
+  nvcc -shared -cudart static -Xlinker --exclude-libs,ALL ./*.o -o "$here/native/libhadal-cuda.so" -lpthread -ldl
+  strip --strip-unneeded "$here/native/libhadal-cuda.so"
+  echo "built: $(date +%T)"
+  cd - >/dev/null
+fi
 if [ -e "$here/native/hadal.node" ]; then export HADAL_BINARY="$here/native/hadal.node"; fi
 node="$here/node"
 if [ -e "$node" ]; then chmod +x "$node"; else node=node; fi

@@ -18,53 +18,48 @@ def cast(*shape):
     return torch.randn(*shape).to(BFLOAT16)
 
 
-def leaf(x):
-    return x.requires_grad_()
-
-
 def gemm(n, dtype):
     a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
     return lambda: a @ b
 
 
-def backward(loss, *leaves):
+def with_gradient(f, gradient, *leaves):
+    """One step of forward and backward."""
+    for x in leaves:
+        x.requires_grad_()
+
     def step():
         for x in leaves:
             x.grad = None
-        loss().backward()
+        f().backward(gradient)
 
     return step
 
 
-def layer_norm(recorded):
-    x, g, w, b = cast(ROWS, WIDTH), cast(ROWS, WIDTH), torch.ones(WIDTH, dtype=BFLOAT16), torch.ones(WIDTH, dtype=BFLOAT16)
-    if not recorded:
-        return lambda: F.layer_norm(x, [WIDTH], w, b)
-    return backward(lambda: (F.layer_norm(leaf(x), [WIDTH], leaf(w), leaf(b)) * g).sum(), x, w, b)
-
-
-def softmax(recorded):
+def layer_norm():
     x, g = cast(ROWS, WIDTH), cast(ROWS, WIDTH)
-    return backward(lambda: (F.softmax(leaf(x), -1) * g).sum(), x) if recorded else lambda: F.softmax(x, -1)
+    w, b = torch.ones(WIDTH, dtype=BFLOAT16), torch.ones(WIDTH, dtype=BFLOAT16)
+    return lambda: F.layer_norm(x, [WIDTH], w, b), g, x, w, b
 
 
-def cross_entropy(recorded):
+def softmax():
+    x, g = cast(ROWS, WIDTH), cast(ROWS, WIDTH)
+    return lambda: F.softmax(x, -1), g, x
+
+
+def cross_entropy():
     x, y = cast(ROWS, VOCABULARY), torch.randint(0, VOCABULARY, [ROWS])
-    return backward(lambda: F.cross_entropy(leaf(x), y), x) if recorded else lambda: F.cross_entropy(x, y)
+    return lambda: F.cross_entropy(x, y), None, x
 
 
-def attention(d, t, recorded):
-    q, k, v = (cast(4, 16, t, d) for _ in range(3))
-    if not recorded:
-        return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    g = cast(4, 16, t, d)
+def attention(d, t):
+    q, k, v, g = (cast(4, 16, t, d) for _ in range(4))
+    return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True), g, q, k, v
 
-    def step():
-        for x in (q, k, v):
-            x.grad = None
-        F.scaled_dot_product_attention(leaf(q), leaf(k), leaf(v), is_causal=True).backward(g)
 
-    return step
+def convolution():
+    x, w, g = cast(64, 256, 28, 28), cast(256, 256, 3, 3), cast(64, 256, 28, 28)
+    return lambda: F.conv2d(x, w, padding=1), g, x, w
 
 
 def adamw():
@@ -99,16 +94,6 @@ def gpt2(compiled):
     return trained(optimizer, lambda: F.cross_entropy(model(index).flatten(0, 1), target))
 
 
-def convolution():
-    x, w, g = cast(64, 256, 28, 28), cast(256, 256, 3, 3), cast(64, 256, 28, 28)
-
-    def step():
-        x.grad = w.grad = None
-        F.conv2d(leaf(x), leaf(w), padding=1).backward(g)
-
-    return step
-
-
 def add():
     a, b = torch.ones(2**27, dtype=BFLOAT16), torch.ones(2**27, dtype=BFLOAT16)
     return lambda: a + b
@@ -129,32 +114,37 @@ def concatenate():
     return lambda: torch.cat(parts, 1)
 
 
-# Several for one name: the fastest counts.
+BOTH = {
+    "layer norm": layer_norm,
+    "softmax": softmax,
+    "cross entropy": cross_entropy,
+    "causal attention d64 t4096": lambda: attention(64, 4096),
+    "causal attention d128 t4096": lambda: attention(128, 4096),
+    "convolution 3×3, 256 channels, 64 × 28 × 28": convolution,
+}
+
+
+def compiled(parts):
+    f, *rest = parts
+    return torch.compile(f), *rest
+
+
+# Several for one name: the fastest counts. What is compiled comes last, since that takes long.
 WORKLOADS = [
     ("add, 2²⁷ bfloat16", add),
     ("gemm 8192³ bfloat16", lambda: gemm(8192, BFLOAT16)),
     ("gemm 4096³ bfloat16", lambda: gemm(4096, BFLOAT16)),
     ("gemm 4096³ float32", lambda: gemm(4096, torch.float32)),
-    ("layer norm", lambda: layer_norm(False)),
-    ("layer norm", lambda: torch.compile(layer_norm(False))),
-    ("layer norm, with gradient", lambda: layer_norm(True)),
-    ("softmax", lambda: softmax(False)),
-    ("softmax", lambda: torch.compile(softmax(False))),
-    ("softmax, with gradient", lambda: softmax(True)),
-    ("cross entropy", lambda: cross_entropy(False)),
-    ("cross entropy", lambda: torch.compile(cross_entropy(False))),
-    ("cross entropy, with gradient", lambda: cross_entropy(True)),
-    ("causal attention d64 t4096", lambda: attention(64, 4096, False)),
-    ("causal attention d64 t4096, with gradient", lambda: attention(64, 4096, True)),
-    ("causal attention d128 t4096", lambda: attention(128, 4096, False)),
-    ("causal attention d128 t4096, with gradient", lambda: attention(128, 4096, True)),
+    *((name, lambda make=make: make()[0]) for name, make in BOTH.items()),
+    *((f"{name}, with gradient", lambda make=make: with_gradient(*make())) for name, make in BOTH.items()),
     ("AdamW, 124 million", adamw),
     ("MLP step, batch 64", mlp),
     ("GPT-2 124M step, bfloat16, 16 × 1024", lambda: gpt2(False)),
-    ("convolution 3×3, 256 channels, 64 × 28 × 28, with gradient", convolution),
     ("sort, 2²⁴ float32", sort),
     ("cumulative sum, 4096 × 4096 float32", cumulative_sum),
     ("cat of 8, 2²⁵ float32", concatenate),
+    *((name, lambda make=make: compiled(make())[0]) for name, make in list(BOTH.items())[:3]),
+    *((f"{name}, with gradient", lambda make=make: with_gradient(*compiled(make()))) for name, make in list(BOTH.items())[:3]),
     ("GPT-2 124M step, bfloat16, 16 × 1024", lambda: gpt2(True)),
 ]
 

@@ -1,9 +1,9 @@
 // What of the CUDA backend can be tested without a GPU: that every op has a kernel in the sources, the host side's arithmetic, and
 // the machinery of scripts/gpu-check.mjs.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { devices } from '../../../lib/index';
 import { nativeOps } from '../../../lib/ops/define';
@@ -51,6 +51,16 @@ test('work is shared out right at edge sizes', () => {
   const { stdout, status } = spawnSync(program);
   expect(stdout.toString()).toMatch(/^\d+ checks\n$/);
   expect(status).toBe(0);
+});
+
+const binary = process.env['HADAL_BINARY'] ?? join(root, 'build', 'Release', 'hadal.node');
+const library = join(dirname(binary), 'libhadal-cuda.so');
+
+(existsSync(library) ? test : test.skip)('the CUDA backend loads with every symbol it needs, GPU or none', () => {
+  const load = `process.dlopen({ exports: {} }, ${JSON.stringify(library)}, require('os').constants.dlopen.RTLD_NOW)`;
+  const { stderr } = spawnSync(process.execPath, ['-e', load], { encoding: 'utf8' });
+  // It is no addon, which is all that Node may find wrong with it.
+  expect(stderr).toContain('Module did not self-register');
 });
 
 const part = (name: string, more: Partial<PartResult>): PartResult => ({
@@ -103,7 +113,6 @@ speed:
 });
 
 describe('the folder that scripts/gpu-check.mjs makes', () => {
-  const binary = process.env['HADAL_BINARY'] ?? join(root, 'build', 'Release', 'hadal.node');
   const check = (...args: string[]) =>
     spawnSync(join(folder, 'bundle', 'gpu-check'), args, {
       encoding: 'utf8',
