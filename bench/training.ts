@@ -1,5 +1,5 @@
-/** Whole training steps: forward, backward and optimizer. */
-import { arange, models, nn, optim, scope, tensor } from 'hadal';
+/** Whole training steps, compiled: forward, backward and optimizer. The peer's are the better of eager and torch.compile. */
+import { arange, compile, models, nn, optim, scope, tensor } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 import { classes, fill, wave, type Float, type Prepared, type Workload } from './harness';
@@ -10,17 +10,14 @@ interface Training extends Prepared {
 }
 
 function training(optimizer: optim.Adam | optim.SGD, lossOf: () => AnyTensor): Training {
-  const step = (): AnyTensor => {
+  const step = compile((): AnyTensor => {
     optimizer.zeroGrad();
-    const loss = scope(() => {
-      const value = lossOf();
-      value.backward();
-      return value.detach();
-    });
+    const loss = lossOf();
+    loss.backward();
     optimizer.step();
     return loss;
-  };
-  const check = [1, 2, 3].map(() => step().itemSync());
+  });
+  const check = [1, 2, 3, 4, 5].map(() => step().itemSync());
   return { step: () => scope(() => void step()), check, trainStep: () => step().item() };
 }
 

@@ -123,7 +123,7 @@ def training(make_model, make_optimizer, loss_of):
             optimizer.step()
             return loss
 
-        return Workload(step, [step().item() for _ in range(3)])
+        return Workload(step, [step().item() for _ in range(5)])
 
     workload = build(lambda model: model)
     workload.fresh = build
