@@ -71,6 +71,8 @@ abstract class BatchNorm extends Module {
   readonly runningMean: AnyTensor;
   readonly runningVar: AnyTensor;
   readonly numBatchesTracked: AnyTensor;
+  /** How far running statistics move per batch. */
+  momentum: number;
 
   constructor(
     readonly features: number,
@@ -78,6 +80,7 @@ abstract class BatchNorm extends Module {
   ) {
     super();
     checkSizes(this.constructor.name, { features });
+    this.momentum = options.momentum ?? 0.1;
     if (options.affine ?? true) {
       this.weight = new Parameter(ones([features]));
       this.bias = new Parameter(zeros([features]));
@@ -97,12 +100,19 @@ abstract class BatchNorm extends Module {
       );
     }
     if (this.training) this.numBatchesTracked.add_(1);
-    const { epsilon, momentum } = this.options;
+    const { epsilon } = this.options;
     return batchNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
       training: this.training,
+      momentum: this.momentum,
       ...(epsilon !== undefined && { epsilon }),
-      ...(momentum !== undefined && { momentum }),
     });
+  }
+
+  /** Forgets the running statistics: means become 0, variances 1. */
+  resetRunningStats(): void {
+    this.runningMean.copy_(0);
+    this.runningVar.copy_(1);
+    this.numBatchesTracked.copy_(0);
   }
 
   protected override describe(): string {

@@ -4,8 +4,10 @@ export * from './adafactor';
 export * from './adagrad';
 export { Adam, AdamW, type AdamSettings } from './adam';
 export * from './adamax';
+export * from './averaging';
 export * from './clip';
 export { FusedOptimizer } from './fused-optimizer';
+export * from './grad-scaler';
 export * from './lamb';
 export * from './lbfgs';
 export * from './lion';
@@ -22,4 +24,5 @@ export {
 } from './optimizer';
 export * from './radam';
 export * from './rmsprop';
+export * from './schedules';
 export * from './sgd';

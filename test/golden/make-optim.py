@@ -1,5 +1,6 @@
-"""Makes optim.safetensors and optim.pt with PyTorch: the trajectories of optim.json's optimizers over three parameters in float64 (their values after steps 1, 10, 25 and
-50, and by how much its own float32 run is off), clipped gradients, and state dicts after step 25. Lion and LAMB, which PyTorch lacks, are written out here after their papers. Muon's polynomial runs in float64 instead of bfloat16.
+"""Makes optim.safetensors and optim.pt with PyTorch and transformers: the trajectories of optim.json's optimizers over three parameters in float64
+(their values after steps 1, 10, 25 and 50, and by how much its own float32 run is off), state dicts after step 25, the rates of its schedules, and
+clipped gradients. Lion and LAMB, which PyTorch lacks, are written out here after their papers. Muon's polynomial runs in float64 instead of bfloat16.
 Read by test/optim."""
 
 import copy
@@ -8,6 +9,7 @@ import re
 from pathlib import Path
 
 import torch
+import transformers
 from recording import found, put
 from safetensors.torch import save_file
 from torch import nn
@@ -122,6 +124,44 @@ for case, arguments in json.loads((folder / "optim.json").read_text())["optimize
             found[f"{case}/{step}.p{i}"] = p
         drifts = [(p - r).abs().max() / p.abs().max() for p, r in zip(parameters, rough[step], strict=True)]
         found[f"{case}/{step}.drift"] = torch.stack(drifts).max()
+
+# The rates and momenta of two groups before and after each of 50 steps of a schedule.
+scheduler = torch.optim.lr_scheduler
+plain_names = {"tMax": "T_max", "t0": "T_0", "tMult": "T_mult"}
+
+
+def schedule_of(optimizer, kind, options):
+    options = {plain_names.get(name) or next(iter(options_of({name: 0}))): value for name, value in options.items()}
+    if "schedules" in options:
+        parts = [schedule_of(optimizer, *part) for part in options["schedules"]]
+        return scheduler.ChainedScheduler(parts) if kind == "ChainedScheduler" else scheduler.SequentialLR(optimizer, parts, options["milestones"])
+    if "lr_lambda" in options:
+        bases = options["lr_lambda"] if isinstance(options["lr_lambda"], list) else [options["lr_lambda"]] * 2
+        options["lr_lambda"] = [lambda epoch, base=base: base**epoch for base in bases]
+    if kind == "WarmupLR":
+        name = f"get_{options.get('decay', 'constant')}_schedule_with_warmup"
+        steps = [options["warmup_steps"], *([options["total_steps"]] if "total_steps" in options else [])]
+        return getattr(transformers, name)(optimizer, *steps)
+    return getattr(torch.optim.swa_utils if kind == "SWALR" else scheduler, kind)(optimizer, **options)
+
+
+def momentum_of(group):
+    return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
+
+
+for case, (kind, options, *rest) in json.loads((folder / "optim.json").read_text())["schedules"].items():
+    how = rest[0] if rest else {}
+    parts = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 0.02)]
+    name = how.get("optimizer", "SGD")
+    optimizer = getattr(torch.optim, name)(parts, **({"momentum": 0.9} if name == "SGD" else {}))
+    schedule = schedule_of(optimizer, kind, options)
+    rows = []
+    for argument in how.get("epochs", how.get("metrics", [None] * 49)):
+        rows.append([(group["lr"], momentum_of(group)) for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step(*([] if argument is None else [argument]))
+    rows.append([(group["lr"], momentum_of(group)) for group in optimizer.param_groups])
+    found[f"schedule/{case}"] = torch.tensor(rows, dtype=torch.float64)
 
 # Two gradients, their norms of several orders, and the gradients clipped to 1; and both clamped to 0.5.
 g0, g1 = torch.randn(3, 4), torch.randn(5)
