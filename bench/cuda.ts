@@ -1,5 +1,5 @@
 /**
- * Workloads of one GPU, for scripts/gpu-check.mjs; bench/peers/cuda.py has PyTorch's side. Values are random: what is compared is time
+ * Workloads of one GPU, for scripts/gpu-check.mjs; bench/peers/gpu.py has PyTorch's side. Values are random: what is compared is time
  * alone, the numbers are checked elsewhere.
  */
 import { cat, nn, optim, ones, randint, randn, scope } from 'hadal';

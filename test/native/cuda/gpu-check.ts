@@ -223,7 +223,7 @@ async function main(): Promise<void> {
     save(ours);
     const theirs: Outcome | PartResult = await runIn('PyTorch', 200, values.python, [
       '-u',
-      join(root, 'bench', 'peers', 'cuda.py'),
+      join(root, 'bench', 'peers', 'gpu.py'),
     ]);
     results.pop();
     if ('peer' in theirs && theirs.peer !== undefined) peer = theirs.peer;
