@@ -129,8 +129,9 @@ export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): Any
       `${op}: nothing is left: got ${show(space)} scaled by ${show(factors)}, expected sizes of at least 1`,
     );
   }
-  // As in PyTorch, the given factor sets the distance, not the ratio of the rounded sizes.
-  const ratios = alignCorners ? ratiosOf(space, size, true) : factors.map((factor) => 1 / factor);
+  // As in PyTorch, the given factor sets the distance, not the ratio of the rounded sizes, and a linear mode copies an axis that keeps its size.
+  const copied = (i: number): boolean => kind === 'linear' && size[i] === space[i];
+  const ratios = alignCorners ? ratiosOf(space, size, true) : factors.map((factor, i) => (copied(i) ? 1 : 1 / factor));
   return resample(x, kind, size, ratios, alignCorners);
 }
 

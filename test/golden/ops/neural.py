@@ -98,6 +98,7 @@ def pooling():
             for factor in [2, 1.5, 0.6]:
                 for mode in ["nearest", linear] + (["bicubic"] if n == 2 else []):
                     f.case("interpolate", x, scaleFactor=factor, mode=mode)
+            f.case("interpolate", x[(..., *[slice(2)] * n)], scaleFactor=1.3, mode=linear)
     return f
 
 
