@@ -26,7 +26,11 @@ const ctcOp = defineOp<CtcContext>('ctc', {
   gradient: (g, node) => {
     const logProbs = node.input(0);
     const { targets, inputLengths, targetLengths, blank } = node.context;
-    if (recording.enabled) return [composedGradient(g, logProbs, node.context)];
+    if (recording.enabled) {
+      // float16 has no room for what stands in place of log 0.
+      const wide = logProbs.dtype === 'float64' ? 'float64' : 'float32';
+      return [composedGradient(g.cast(wide), logProbs.cast(wide), node.context).cast(logProbs.dtype)];
+    }
     const inputs = [g, logProbs, targets, inputLengths, targetLengths];
     return [run(ctcBackwardOp, inputs, logProbs.shape, logProbs.dtype, [blank])];
   },
