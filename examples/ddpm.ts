@@ -34,10 +34,11 @@ import type { AnyTensor } from 'hadal';
 const usage = `Options:
   --data DIR       a folder with MNIST's IDX files; without it, digits are rendered
   --out DIR        where the model and the samples go (out/ddpm)
-  --steps N        training steps (3000)
-  --batch N        images per step (128)
+  --minutes T      how long to train; wins over --steps
+  --steps N        training steps (4000)
+  --batch N        images per step (64)
   --lr RATE        the highest learning rate (0.002)
-  --width N        channels of the network's first level (48)
+  --width N        channels of the network's first level (32)
   --samples N      digits to draw (64)
   --sampling N     steps from noise to digit, at most 1000 (200)
   --judge          trains a LeNet on the same digits and prints how sure it is of the new ones
@@ -47,10 +48,11 @@ const { values } = parseArgs({
   options: {
     data: { type: 'string' },
     out: { type: 'string', default: 'out/ddpm' },
-    steps: { type: 'string', default: '3000' },
-    batch: { type: 'string', default: '128' },
+    minutes: { type: 'string' },
+    steps: { type: 'string', default: '4000' },
+    batch: { type: 'string', default: '64' },
     lr: { type: 'string', default: '0.002' },
-    width: { type: 'string', default: '48' },
+    width: { type: 'string', default: '32' },
     samples: { type: 'string', default: '64' },
     sampling: { type: 'string', default: '200' },
     judge: { type: 'boolean', default: false },
@@ -222,6 +224,7 @@ async function main(): Promise<void> {
   if (values.help) return console.log(usage);
   const [steps, batchSize, seed] = [Number(values.steps), Number(values.batch), Number(values.seed)];
   const peak = Number(values.lr);
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
   manualSeed(seed);
   const digits =
     values.data === undefined ? data.renderDigits(20_000, { seed }) : (await io.readMnist(values.data)).train;
@@ -237,12 +240,14 @@ async function main(): Promise<void> {
   console.log(`${digits.count.toLocaleString('en')} digits, ${count.toLocaleString('en')} parameters`);
 
   const start = performance.now();
-  using progress = new train.ProgressBar({ total: steps, unit: 'steps' });
+  /** How much of the run is over, 0 to 1. */
+  const elapsed = (step: number): number =>
+    minutes === undefined ? step / steps : (performance.now() - start) / (minutes * 60_000);
+  using progress = new train.ProgressBar({ total: 1000, unit: '‰' });
   let mean = NaN;
-  for (let step = 0; step < steps;) {
+  for (let step = 0, done = 0; done < 1;) {
     for await (const [images] of loader) {
-      optimizer.groups[0]!.lr =
-        peak * Math.min((step + 1) / 200, 0.02 + 0.49 * (1 + Math.cos((Math.PI * step) / steps)));
+      optimizer.groups[0]!.lr = peak * Math.min((step + 1) / 200, 0.02 + 0.49 * (1 + Math.cos(Math.PI * done)));
       optimizer.zeroGrad();
       const loss = scope(() => {
         const value = lossOf(model, scaled(images!));
@@ -251,15 +256,15 @@ async function main(): Promise<void> {
       });
       optim.clipGradNorm(parameters, 1);
       optimizer.step();
-      step++;
+      done = elapsed(++step);
       const pace = 1 - Math.min(0.995, step / (step + 10));
       noGrad(() => smooth.parameters().forEach((average, i) => average.lerp_(parameters[i]!, pace)));
       if (step % 20 === 0) {
         const value = await loss.item();
         mean = Number.isNaN(mean) ? value : 0.9 * mean + 0.1 * value;
-        progress.update(step, { loss: mean.toFixed(4) });
+        progress.update(Math.round(1000 * done), { step, loss: mean.toFixed(4) });
       }
-      if (step === steps) break;
+      if (done >= 1) break;
     }
   }
   progress.stop();
