@@ -121,6 +121,8 @@ async function main(): Promise<void> {
   const parameters = model.parameters();
   const optimizer = new optim.AdamW(parameters, { lr: peak, weightDecay: 0.05 });
   const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
+  const shift = data.augment.randomCrop({ padding: 2 });
+  const random = new data.Random(seed);
   const steps = epochs * loader.length;
   const count = parameters.reduce((sum, parameter) => sum + parameter.size, 0);
   console.log(
@@ -141,7 +143,7 @@ async function main(): Promise<void> {
         peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 * (1 + Math.cos((Math.PI * (done - 0.1)) / 0.9)));
       optimizer.zeroGrad();
       const last = scope(() => {
-        const logits = model.forward(normalized(images!));
+        const logits = model.forward(normalized(shift(images!, random)));
         const loss = nn.functional.crossEntropy(logits, labels!);
         loss.backward();
         return [loss.detach(), logits.detach().argmax(1).equalTo(labels!).cast('float32').mean()];
