@@ -14,6 +14,7 @@
 
 #include "cpu/conv_layout.h"
 #include "cpu/gemm.h"
+#include "cpu/gemm_amx.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -392,6 +393,177 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   });
 }
 
+// The same on AMX: windows stay bfloat16, tiles are up to 16 neighbouring pixels of a row, two of them at a time, and columns 32 channels. Where
+// channels are not whole steps of AMX, a tile's pixels are unfolded, all taps in one line that is filled up with zeros: what lies
+// beside a pixel in the window may be infinite, so a weight of 0 would not hide it.
+inline void run_amx(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BFloat16>& weights) {
+  constexpr int64_t kColumns = kAmxVectors * kLanes<float>, kTilePixels = 16;
+  const int64_t taps_d = pass.taps_d.count(), taps_h = pass.taps_h.count(), taps_w = pass.taps_w.count();
+  const int64_t taps = pass.taps(), in = pass.in;
+  const bool unfolds = in % kAmxStep != 0;
+  const int64_t depth = ceil_div(taps * in, kAmxStep) * kAmxStep;
+
+  // Weights in pairs, [group][panel][depth / 2][columns of the panel].
+  const int64_t vectors = ceil_div(pass.channels, kLanes<float>), panels = ceil_div(vectors, kAmxVectors);
+  const auto panel_begin = [&](int64_t panel) { return std::min(panel * kColumns, vectors * kLanes<float>); };
+  const int64_t group_size = depth / 2 * vectors * kLanes<float>;
+  auto* packed = ctx.scratch<float>(pass.groups * group_size + kPackSlack);
+  std::vector<int64_t> places(static_cast<size_t>(taps * in));
+  for (int64_t at = 0; at < taps; ++at) {
+    const int64_t tap = pass.tap_offset(weights.axes, at / (taps_h * taps_w), at / taps_w % taps_h, at % taps_w);
+    for (int64_t c = 0; c < in; ++c) places[static_cast<size_t>(at * in + c)] = tap + c * weights.in_stride;
+  }
+  ctx.parallel_ranges(pass.groups * panels * (depth / 2), 256, [&](int64_t first, int64_t last) {
+    for (int64_t index = first; index < last; ++index) {
+      const int64_t pair = index % (depth / 2), panel = index / (depth / 2) % panels;
+      const int64_t group = index / (depth / 2) / panels;
+      const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
+      const int64_t lanes = std::min(width, pass.channels - begin);
+      const BFloat16* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
+      float* to = packed + group * group_size + depth / 2 * begin + pair * width;
+      for (int64_t lane = 0; lane < width; ++lane) {
+        const auto at = [&](int64_t k) {
+          const bool there = lane < lanes && k < taps * in;
+          return there ? uint32_t{from[lane * weights.out_stride + places[static_cast<size_t>(k)]].bits} : 0u;
+        };
+        to[lane] = std::bit_cast<float>(at(2 * pair) | at(2 * pair + 1) << 16);
+      }
+    }
+  });
+  const float* bias = gather_bias(ctx, pass, vectors * kLanes<float>);
+
+  const int64_t images = pass.planes() * pass.groups;
+  const int64_t wanted =
+      std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / (8 * kTaskWork)));
+  const Cut cut(pass, pass.groups, in * int64_t{sizeof(BFloat16)}, wanted);
+  const Window unit_window = pass.window(0, 0, cut.band, cut.piece);
+  const int64_t image_row = unit_window.columns * in;
+  const int64_t slice_size = unit_window.rows * image_row;
+  const int64_t window_size = taps_d * slice_size + kPackSlack;
+  const int64_t unit_work = std::max<int64_t>(1, pass.work() / cut.units);
+  const int64_t fitting = std::max<int64_t>(1, kWindowBytes / int64_t{sizeof(BFloat16)} / window_size);
+  const int64_t share = std::clamp<int64_t>(
+      std::min(std::max(ceil_div(8 * kTaskWork, unit_work), cut.units / kTasks), fitting), 1, cut.units);
+  std::vector<int64_t> a_offsets(static_cast<size_t>(taps));
+
+  // Runs of a line of taps in the window: one for all taps of a row where they neighbour each other.
+  const bool joins = pass.taps_w.adjacent();
+  const int64_t run = joins ? taps_w * in : in;
+  for (int64_t at = 0; at < taps; ++at) {
+    const int64_t d = at / (taps_h * taps_w), i = at / taps_w % taps_h, j = at % taps_w;
+    a_offsets[static_cast<size_t>(at)] = d * slice_size + (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
+                                         (pass.taps_w.shifts[j] - pass.taps_w.first()) * in;
+  }
+
+  ctx.parallel(ceil_div(cut.units, share), [&](int64_t task) {
+    const int64_t first = task * share, last = std::min(cut.units, first + share);
+    auto* windows = ctx.thread_scratch<BFloat16>(window_size * (last - first) + 2 * kTilePixels * depth + kPackSlack);
+    BFloat16* unfolded = windows + window_size * (last - first);
+    for (int64_t index = first; index < last; ++index) {
+      const Unit unit = cut.at(index);
+      for (int64_t d = 0; d < taps_d; ++d) {
+        to_channels_last(pass.image, unit.image, unit.group * in, in, window_of(pass, unit, cut.piece, d),
+                         windows + (index - first) * window_size + d * slice_size, in);
+      }
+    }
+    AmxTiles registers;
+    AmxProduct product;
+    alignas(64) float sums[2 * kTilePixels * kColumns];
+    product.c = sums;
+    std::vector<int64_t> panel_offsets(static_cast<size_t>(taps));
+    // Tiles of a unit: all of one size, so the last of a row may overlap the one before it.
+    struct Place {
+      int64_t row, column;
+    };
+    const auto multiply = [&](const Unit& unit, int64_t panel, const Place* at, int count, int64_t pixels) {
+      const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
+      const int64_t channels = std::min(width, pass.channels - begin);
+      product.vectors = static_cast<int>(width / kLanes<float>);
+      product.b = packed + unit.group * group_size + depth / 2 * begin;
+      product.b_row = width;
+      product.c_row = width;
+      registers.multiply(product);
+      for (int tile = 0; tile < count; ++tile) {
+        float* from = sums + tile * kTilePixels * width;
+        for (int64_t v = 0; bias != nullptr && v < width; v += kLanes<float>) {
+          const Vec<float> added = load(bias + unit.group * vectors * kLanes<float> + begin + v);
+          for (int64_t p = 0; p < pixels; ++p) store(from + p * width + v, load(from + p * width + v) + added);
+        }
+        store_tile(from, width, pixels, channels,
+                   pass.target(unit.image, unit.slice, unit.group * pass.channels + begin, unit.row + at[tile].row,
+                               unit.column + at[tile].column),
+                   pass.out_step_w * pass.out.pixel_stride, pass.out.channel_stride);
+      }
+    };
+    const auto each_pair = [&](int64_t index, auto&& body) {
+      const Unit unit = cut.at(index);
+      const BFloat16* origin = windows + (index - first) * window_size;
+      const int64_t pieces = ceil_div(unit.columns, kTilePixels), pixels = ceil_div(unit.columns, pieces);
+      const int64_t tiles = unit.rows * pieces;
+      for (int64_t tile = 0; tile < tiles; tile += 2) {
+        const int count = tile + 1 < tiles ? 2 : 1;
+        Place places[2] = {};
+        int64_t offsets[2] = {};
+        for (int i = 0; i < count; ++i) {
+          places[i] = {(tile + i) / pieces, std::min((tile + i) % pieces * pixels, unit.columns - pixels)};
+          offsets[i] = places[i].row * pass.step_h * image_row + places[i].column * pass.step_w * in;
+        }
+        product.rows = static_cast<int>(pixels);
+        product.lower_rows = count == 2 ? product.rows : 0;
+        if (unfolds) {
+          for (int64_t i = 0; i < count * pixels; ++i) {
+            BFloat16* line = unfolded + i / pixels * kTilePixels * depth + i % pixels * depth;
+            const BFloat16* pixel = origin + offsets[i / pixels] + i % pixels * pass.step_w * in;
+            // Whole vectors: what they hold too much is overwritten by the next run or line.
+            const auto copy = [](const BFloat16* from, BFloat16* to) {
+              Vec<uint16_t> v;
+              std::memcpy(&v, from, sizeof v);
+              std::memcpy(static_cast<void*>(to), &v, sizeof v);
+            };
+            for (int64_t at = 0; at < taps; at += joins ? taps_w : 1) {
+              const BFloat16* from = pixel + a_offsets[static_cast<size_t>(at)];
+              for (int64_t e = 0; e < run; e += kLanes<uint16_t>) copy(from + e, line + at * in + e);
+            }
+            for (int64_t e = taps * in; e < depth; e += kLanes<uint16_t>) {
+              std::memset(static_cast<void*>(line + e), 0, sizeof(Vec<uint16_t>));
+            }
+          }
+          product.a = unfolded;
+          product.a_row = depth;
+          product.a_lower = kTilePixels * depth;
+        } else {
+          product.a = origin + offsets[0];
+          product.a_row = pass.step_w * in;
+          product.a_lower = offsets[1] - offsets[0];
+        }
+        body(unit, places, count, pixels);
+      }
+    };
+    if (unfolds) {
+      product.steps = depth / kAmxStep;
+      for (int64_t index = first; index < last; ++index) {
+        each_pair(index, [&](const Unit& unit, const Place* at, int count, int64_t pixels) {
+          for (int64_t panel = 0; panel < panels; ++panel) multiply(unit, panel, at, count, pixels);
+        });
+      }
+      return;
+    }
+    product.steps = in / kAmxStep;
+    product.segments = taps;
+    product.a_offsets = a_offsets.data();
+    product.b_offsets = panel_offsets.data();
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const int64_t width = panel_begin(panel + 1) - panel_begin(panel);
+      for (int64_t at = 0; at < taps; ++at) panel_offsets[static_cast<size_t>(at)] = at * in / 2 * width;
+      for (int64_t index = first; index < last; ++index) {
+        each_pair(index, [&](const Unit& unit, const Place* at, int count, int64_t pixels) {
+          multiply(unit, panel, at, count, pixels);
+        });
+      }
+    }
+  });
+}
+
 // Few output channels would leave most lanes of run_pass idle. Here rows of a tile are output channels and its columns
 // neighbouring pixels of one row, read from the padded planes of the image where they lie.
 template <class E>
@@ -570,6 +742,9 @@ template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    if (pass.taps() > 0 && has_amx()) return run_amx(ctx, pass, weights);
+  }
   // Lanes in use, of a row of pixels against those of a pixel's channels.
   const auto share = [](int64_t count) {
     return static_cast<double>(count) / static_cast<double>(ceil_div(count, kLanes<Compute<E>>) * kLanes<Compute<E>>);

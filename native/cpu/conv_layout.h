@@ -1,4 +1,4 @@
-// How convolution and pooling see images: channels-last rows with their padding, in the type that is computed in. Owns the way
+// How convolution and pooling see images: channels-last rows with their padding, in the type that is computed in or as they are. Owns the way
 // from a view of any strides into that layout and from tiles of pixels × channels back. Called by conv.cc and pool2d.cc.
 #pragma once
 
@@ -53,32 +53,44 @@ inline void convert_row(const E* from, Compute<E>* to, int64_t count) {
     store_columns(to + i, load_columns(from + i, static_cast<int>(count - i)), static_cast<int>(count - i));
 }
 
+// Pixels of neighbouring channels, from any strides: as what is computed in, or as they are.
+template <class E>
+inline void pack_pixels(const E* from, int64_t channel_stride, int64_t pixel_stride, int64_t channels, int64_t padded,
+                        int64_t count, Compute<E>* to, int64_t pixel) {
+  pack(from, channel_stride, pixel_stride, channels, padded, count, to, pixel);
+}
+inline void pack_pixels(const BFloat16* from, int64_t channel_stride, int64_t pixel_stride, int64_t channels,
+                        int64_t padded, int64_t count, BFloat16* to, int64_t pixel) {
+  pack_half_rows(from, pixel_stride, channel_stride, count, channels, padded, to, pixel, 32);
+}
+inline void convert_row(const BFloat16* from, BFloat16* to, int64_t count) { std::copy_n(from, count, to); }
+
 // to[row][column][channel], `pixel` elements from one column to the next (channels ≤ pixel; what lies between is undefined
 // unless `pixel` is whole vectors, then it is zero). Writes up to kPackSlack elements past the end.
-template <class E>
+template <class E, class T>
 void to_channels_last(const Images<E>& images, int64_t image, int64_t first_channel, int64_t channels,
-                      const Window& window, Compute<E>* to, int64_t pixel) {
-  using T = Compute<E>;
+                      const Window& window, T* to, int64_t pixel) {
   const int64_t begin = std::clamp<int64_t>(-window.column, 0, window.columns);
   const int64_t end = std::clamp<int64_t>(images.width - window.column, begin, window.columns);
   const bool in_depth = window.slice >= 0 && window.slice < images.slices;
-  const int64_t padded = pixel % kLanes<T> == 0 && pixel - channels < kLanes<T> ? pixel : channels;
+  constexpr int64_t kWidth = kLanes<Compute<T>>;
+  const int64_t padded = pixel % kWidth == 0 && pixel - channels < kWidth ? pixel : channels;
   for (int64_t r = 0; r < window.rows; ++r, to += window.columns * pixel) {
     const int64_t y = window.row + r;
     if (y < 0 || y >= images.height || begin == end || !in_depth) {
-      std::fill(to, to + window.columns * pixel, T(0));
+      std::fill(to, to + window.columns * pixel, T(0.0f));
       continue;
     }
     const E* from = images.at(image, first_channel, window.slice) + y * images.row_stride +
                     (window.column + begin) * images.pixel_stride;
-    std::fill(to, to + begin * pixel, T(0));
+    std::fill(to, to + begin * pixel, T(0.0f));
     T* inner = to + begin * pixel;
     if ((images.channel_stride == 1 || channels == 1) && images.pixel_stride == channels && pixel == channels) {
       convert_row(from, inner, (end - begin) * channels);
     } else {
-      pack(from, images.channel_stride, images.pixel_stride, channels, padded, end - begin, inner, pixel);
+      pack_pixels(from, images.channel_stride, images.pixel_stride, channels, padded, end - begin, inner, pixel);
     }
-    std::fill(to + end * pixel, to + window.columns * pixel, T(0));
+    std::fill(to + end * pixel, to + window.columns * pixel, T(0.0f));
   }
 }
 

@@ -345,9 +345,10 @@ class Product {
       const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
       if constexpr (std::is_same_v<E, BFloat16>) {
         if (amx_) {
-          pack_amx_rows(g_.a + row * g_.a_row + 2 * k_begin * g_.a_column, g_.a_row, g_.a_column, rows,
-                        std::min(2 * depth, g_.k - 2 * k_begin),
-                        reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride(depth)), kAmxRows);
+          pack_half_rows(g_.a + row * g_.a_row + 2 * k_begin * g_.a_column, g_.a_row, g_.a_column, rows,
+                         std::min(2 * depth, g_.k - 2 * k_begin), 2 * depth,
+                         reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride(depth)), kAmxStep,
+                         kAmxRows * kAmxStep);
           continue;
         }
       }
@@ -403,7 +404,8 @@ class Product {
       const int64_t share = ceil_div(lines, block.strips_end - block.strips_begin);
       for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
         const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-        product.rows = static_cast<int>(rows);
+        product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
+        product.lower_rows = static_cast<int>(rows) - product.rows;
         if (block.a != nullptr) {
           product.a = reinterpret_cast<const BFloat16*>(block.a + (strip - block.strips_begin) * strip_stride(depth));
           product.a_row = kAmxStep;
@@ -415,6 +417,7 @@ class Product {
         for (int64_t i = (strip - block.strips_begin) * share, end = std::min(i + share, lines); i < end; ++i) {
           __builtin_prefetch(fetched + 64 * i, 0, 2);
         }
+        product.a_lower = 16 * product.a_row;
         product.c = small;
         product.c_row = width;
         if (block.keeps_sums) {

@@ -26,10 +26,10 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
-HADAL_AMX_TARGET void configure(int rows) {
+HADAL_AMX_TARGET void configure(int rows, int lower_rows) {
   TileConfig config;
-  const auto upper = static_cast<uint8_t>(rows < 16 ? rows : 16);
-  const auto lower = static_cast<uint8_t>(rows > 16 ? rows - 16 : 16);
+  const auto upper = static_cast<uint8_t>(rows);
+  const auto lower = static_cast<uint8_t>(lower_rows > 0 ? lower_rows : 16);
   const uint8_t tile_rows[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
   for (int tile = 0; tile < 8; ++tile) {
     config.row_bytes[tile] = 64;
@@ -64,7 +64,7 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
       a += product.a_offsets[segment];
       b += product.b_offsets[segment];
     }
-    const BFloat16* lower_a = a + 16 * product.a_row;
+    const BFloat16* lower_a = a + product.a_lower;
     for (int64_t step = 0; step < product.steps; ++step) {
       _tile_loadd(6, b, b_bytes);
       _tile_loadd(4, a, a_bytes);
@@ -106,11 +106,12 @@ AmxTiles::~AmxTiles() {
 }
 
 void AmxTiles::multiply(const AmxProduct& product) {
-  if (rows_ != product.rows) {
-    configure(product.rows);
+  if (rows_ != product.rows || lower_rows_ != product.lower_rows) {
+    configure(product.rows, product.lower_rows);
     rows_ = product.rows;
+    lower_rows_ = product.lower_rows;
   }
-  if (product.rows > 16) return product.vectors > 1 ? run<true, true>(product) : run<true, false>(product);
+  if (product.lower_rows > 0) return product.vectors > 1 ? run<true, true>(product) : run<true, false>(product);
   return product.vectors > 1 ? run<false, true>(product) : run<false, false>(product);
 }
 

@@ -18,11 +18,13 @@ inline constexpr int64_t kAmxStep = 32;
 // Whether processor and system have AMX with bfloat16.
 bool has_amx();
 
-// c[r, j] = or += Σ_s Σ_k a_s[r, k] · b_s[k, j] for r < rows and j < 16 · vectors, where segment s lies a_offsets[s] elements of a and
-// b_offsets[s] of b further on. A row of a is adjacent along a step of k; b holds pairs as pack_pairs writes them, a float for two neighbours
-// in k, `b_row` floats from one pair to the next. Sums are of float, in the order of k; subnormals count as zero.
+// c[r, j] = or += Σ_s Σ_k a_s[r, k] · b_s[k, j] for j < 16 · vectors and two tiles of up to 16 rows: r < rows, and 16 ≤ r < 16 + lower_rows with
+// row 16 of a `a_lower` elements from row 0. Segment s lies a_offsets[s] elements of a and b_offsets[s] of b further on. A row of a is
+// adjacent along a step of k; b holds pairs as pack_pairs writes them, a float for two neighbours in k, `b_row` floats from one pair to
+// the next. Sums are of float, in the order of k; subnormals count as zero.
 struct AmxProduct {
   int rows = 0;
+  int lower_rows = 0;
   int vectors = 0;
   int64_t steps = 0;  // of kAmxStep, of each segment
   int64_t segments = 1;
@@ -30,6 +32,7 @@ struct AmxProduct {
   const int64_t* b_offsets = nullptr;
   const BFloat16* a = nullptr;
   int64_t a_row = 0;
+  int64_t a_lower = 0;
   int64_t a_step = kAmxStep;  // from one step of k to the next
   const float* b = nullptr;
   int64_t b_row = 0;
@@ -48,7 +51,7 @@ class AmxTiles {
   void multiply(const AmxProduct& product);
 
  private:
-  int rows_ = 0;  // that they are set up for; 0: not at all
+  int rows_ = 0, lower_rows_ = 0;  // that they are set up for; 0: not at all
 };
 
 }  // namespace hadal::cpu

@@ -197,30 +197,32 @@ inline void pack_pairs(const BFloat16* from, int64_t lane_stride, int64_t step, 
   }
 }
 
-// Packs rows of bfloat16 for AMX, tile by tile: to[(k / 32 · padded + row) · 32 + k % 32] = from[row · row_stride + k · step] for k < depth;
-// what is left of the last 32 becomes 0.
-inline void pack_amx_rows(const BFloat16* from, int64_t row_stride, int64_t step, int64_t rows, int64_t depth,
-                          BFloat16* to, int64_t padded) {
+// Moves bfloat16 into rows: to[k / 32 · to_tile + row · to_row + k % 32] = from[row · row_stride + k · step] for k < depth, and 0 from there
+// to `padded`. With to_row = 32 these are the tiles of AMX; with to_tile = 32 plain rows.
+inline void pack_half_rows(const BFloat16* from, int64_t row_stride, int64_t step, int64_t rows, int64_t depth,
+                           int64_t padded, BFloat16* to, int64_t to_row, int64_t to_tile) {
   constexpr int64_t kTile = 32;
-  for (int64_t k = 0; k < depth; k += kTile, to += padded * kTile) {
-    const int64_t count = std::min(kTile, depth - k);
+  for (int64_t k = 0; k < padded; k += kTile, to += to_tile) {
+    const int64_t valid = std::clamp<int64_t>(depth - k, 0, kTile), count = std::min(kTile, padded - k);
 #if defined(__AVX512F__)
     constexpr int kWidth = kLanes<float>;
-    if (row_stride == 1 && step != 1 && count == kTile) {  // Sixteen rows by sixteen pairs, turned in registers.
+    if (row_stride == 1 && step != 1) {  // Sixteen rows by sixteen pairs, turned in registers.
+      const auto columns = static_cast<__mmask32>((uint64_t{1} << count) - 1);
       for (int64_t row = 0; row < rows; row += kWidth) {
         const int lanes = static_cast<int>(std::min<int64_t>(kWidth, rows - row));
         const auto mask = static_cast<__mmask16>((1u << lanes) - 1);
-        const auto words = [&](int64_t at) {
-          return (Vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(kAllLanes,
-                                                            _mm256_maskz_loadu_epi16(mask, from + at * step + row));
+        const auto words = [&](int64_t i) {
+          if (i >= valid) return Vec<uint32_t>{};
+          return (Vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(
+              kAllLanes, _mm256_maskz_loadu_epi16(mask, from + (k + i) * step + row));
         };
         Vec<float> square[kWidth];
         unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
-          square[i] = (Vec<float>)(words(k + 2 * i) | words(k + 2 * i + 1) << 16);
+          square[i] = (Vec<float>)(words(2 * i) | words(2 * i + 1) << 16);
         });
         transpose<float>(square);
         unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
-          if (i < lanes) std::memcpy(static_cast<void*>(to + (row + i) * kTile), &square[i], sizeof square[i]);
+          if (i < lanes) _mm512_mask_storeu_epi16(to + (row + i) * to_row, columns, (__m512i)square[i]);
         });
       }
       continue;
@@ -228,13 +230,13 @@ inline void pack_amx_rows(const BFloat16* from, int64_t row_stride, int64_t step
 #endif
     for (int64_t row = 0; row < rows; ++row) {
       const BFloat16* in = from + row * row_stride + k * step;
-      BFloat16* out = to + row * kTile;
-      if (step == 1 && count == kTile) {
-        std::memcpy(static_cast<void*>(out), in, kTile * sizeof(BFloat16));
-        continue;
+      BFloat16* out = to + row * to_row;
+      if (step == 1) {
+        std::memcpy(static_cast<void*>(out), in, static_cast<size_t>(valid) * sizeof(BFloat16));
+      } else {
+        for (int64_t i = 0; i < valid; ++i) out[i] = in[i * step];
       }
-      for (int64_t i = 0; i < count; ++i) out[i] = in[i * step];
-      std::fill(out + count, out + kTile, BFloat16(0.0f));
+      std::fill(out + valid, out + count, BFloat16(0.0f));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Products of 16-bit floats through every way that kernels take by size and layout: rounded once from sums of at least float, whatever the
+// Products and convolutions of 16-bit floats through every way that kernels take by size and layout: rounded once from sums of at least float, whatever the
 // number of threads.
 import { getNumThreads, manualSeed, matmul, nn, randn, setNumThreads, type AnyTensor } from '../../lib';
 
@@ -52,5 +52,58 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
     } finally {
       setNumThreads(before);
     }
+  });
+
+  // Batch, channels in and out, height, width, kernel, stride, padding, dilation, groups.
+  test.each([
+    [2, 64, 64, 14, 14, 3, 1, 1, 1, 1],
+    [2, 3, 64, 30, 28, 7, 2, 3, 1, 1],
+    [1, 16, 16, 32, 32, 3, 1, 1, 1, 1],
+    [1, 32, 40, 17, 19, 3, 2, 1, 1, 1],
+    [2, 64, 32, 8, 8, 1, 2, 0, 1, 1],
+    [1, 64, 64, 12, 13, 3, 1, 2, 2, 2],
+    [1, 5, 3, 9, 40, 3, 1, 1, 1, 1],
+    [1, 8, 8, 9, 9, 3, 1, 1, 1, 8],
+  ])(
+    'conv2d [%d, %d→%d, %d, %d] %d, stride %d, padding %d, dilation %d, groups %d',
+    (n, c, o, h, w, k, stride, padding, dilation, groups) => {
+      manualSeed(n + c + o + h + w);
+      const halves = [randn([n, c, h, w]), randn([o, c / groups, k, k]), randn([o])].map((x) =>
+        x.cast(dtype).requiresGrad_(),
+      ) as AnyTensor[];
+      const doubles = halves.map((x) => x.detach().cast('float64').requiresGrad_());
+      const [y, exactY] = [halves, doubles].map(([x, weight, bias]): AnyTensor =>
+        nn.functional.conv2d(x!, weight!, bias, { stride, padding, dilation, groups }),
+      ) as [AnyTensor, AnyTensor];
+      const gradient = randn(y.shape).cast(dtype);
+      y.backward({ gradient });
+      exactY.backward({ gradient: gradient.cast('float64') });
+      const pairs = [[y, exactY], ...halves.slice(0, 2).map((x, i) => [x.grad!, doubles[i]!.grad!])] as [
+        AnyTensor,
+        AnyTensor,
+      ][];
+      for (const [rounded, exact] of pairs) {
+        const difference = rounded.detach().cast('float64').sub(exact.detach());
+        const largest = exact.detach().abs().max().itemSync();
+        expect(difference.abs().max().itemSync() / largest).toBeLessThan(dtype === 'bfloat16' ? 2 ** -8 : 2 ** -10);
+      }
+    },
+  );
+
+  test('what is infinite beside a window does not reach it', () => {
+    const x = randn([1, 3, 6, 6]).cast(dtype);
+    const weight = randn([4, 3, 3, 3]).cast(dtype);
+    const y: AnyTensor = nn.functional.conv2d(x, weight);
+    const infinite = nn.functional.conv2d(
+      x.pad(
+        [
+          [0, 1],
+          [0, 0],
+        ],
+        { value: Infinity },
+      ),
+      weight,
+    ) as AnyTensor;
+    expect(infinite.slice(-1, 0, 4).cast('float32').dataSync()).toEqual(y.cast('float32').dataSync());
   });
 });
