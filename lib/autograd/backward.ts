@@ -134,7 +134,8 @@ function visit(node: Node, flight: Flight, leaves: Set<Edge>, found: Map<Edge, A
   const inner = flight.scope === undefined ? undefined : openScope();
   try {
     const { shape, dtype } = node.outputEdges[0]!;
-    const first: AnyTensor = arrived[0] ?? zeros(shape, { dtype });
+    const { device } = arrived.find((gradient) => gradient !== undefined)!;
+    const first: AnyTensor = arrived[0] ?? zeros(shape, { dtype, device });
     const results = node.op.gradient!(first, node, arrived.slice(1));
     for (let i = 0; i < node.edges.length; i++) {
       const edge = node.edges[i];

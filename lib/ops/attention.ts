@@ -66,7 +66,7 @@ function composedGradients(
     repeat === 1 ? x : x.reshape([b, shared, repeat, s, x.shape[3]!]).sum(2);
   const [keys, values] = [perHead(k), perHead(v)];
   let scores: AnyTensor = q.matmul(keys.transpose()).mul(scale);
-  if (causal) scores = where(ones([t, s], { dtype: 'bool' }).tril(), scores, -Infinity);
+  if (causal) scores = where(ones([t, s], { dtype: 'bool', device: q.device }).tril(), scores, -Infinity);
   if (mask?.dtype === 'bool') scores = where(mask, scores, -Infinity);
   else if (mask !== undefined) scores = scores.add(mask);
   // A query that sees no key has no weights, as in the kernel; the softmax of nothing but −∞ would be NaN.

@@ -51,14 +51,15 @@ function composedGradient(
   const width = table.shape[1]!;
   const positions = 2 * width + 1;
   // Blanks around every label; positions past a sequence's own are blanks that no alignment of it ends in.
-  const index = arange(width, { dtype: 'int64' });
+  const { device } = logProbs;
+  const index = arange(width, { dtype: 'int64', device });
   const labels = where(index.less(targetLengths.unsqueeze(1)), table.cast('int64'), blank) as AnyTensor;
   const blanks = labels.mul(0).add(blank);
   const classes = cat(
-    [stack([blanks, labels], 2).reshape([n, 2 * width]), zeros([n, 1], { dtype: 'int64' }).add(blank)],
+    [stack([blanks, labels], 2).reshape([n, 2 * width]), zeros([n, 1], { dtype: 'int64', device }).add(blank)],
     1,
   );
-  const at = arange(positions, { dtype: 'int64' });
+  const at = arange(positions, { dtype: 'int64', device });
   const previous = classes
     .pad(
       [
@@ -136,7 +137,7 @@ function padded(targets: AnyTensor, lengths: AnyTensor): AnyTensor {
   const starts = lengths.cast('int64').cumsum(0).sub(lengths);
   const places: AnyTensor = starts
     .unsqueeze(1)
-    .add(arange(size, { dtype: 'int64' }))
+    .add(arange(size, { dtype: 'int64', device: targets.device }))
     .clamp(0, Math.max(size - 1, 0));
   return targets.gather(0, places.flatten() as Tensor<Shape, IndexDType>).reshape(places.shape);
 }

@@ -37,13 +37,13 @@ const diagonalOp = defineView<number>('diagonal', (g, node) => {
 
 /** Matrices of zeros with the rows of `x` as diagonals. */
 function placed(x: AnyTensor, rows: number, columns: number, offset: number): AnyTensor {
-  const mask = zeros([rows, columns], { dtype: 'bool' });
+  const mask = zeros([rows, columns], { dtype: 'bool', device: x.device });
   lastDiagonal(mask, offset).fill_(1);
   // Element i stands in row i of a diagonal above the corner, in column i of one below.
   const missing = (offset >= 0 ? rows : columns) - x.shape[x.rank - 1]!;
   const padded = missing > 0 ? x.pad([[0, missing]]) : x;
   // A number would make int64 of bool.
-  const zero: AnyTensor = zeros([], { dtype: x.dtype });
+  const zero: AnyTensor = zeros([], { dtype: x.dtype, device: x.device });
   return where(mask, padded.unsqueeze(offset >= 0 ? -1 : -2), zero);
 }
 

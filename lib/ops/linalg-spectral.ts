@@ -15,7 +15,7 @@ import { cat } from './movement';
 const dtypes = lapackDTypes;
 
 const sizesOf = (x: AnyTensor): [m: number, n: number] => [x.shape[x.rank - 2]!, x.shape[x.rank - 1]!];
-const identity = (x: AnyTensor, n: number): AnyTensor => eye(n, n, { dtype: x.dtype });
+const identity = (x: AnyTensor, n: number): AnyTensor => eye(n, n, { dtype: x.dtype, device: x.device });
 /** X with its columns, or its rows, scaled. */
 const timesColumns = (x: AnyTensor, scale: AnyTensor): AnyTensor => x.mul(scale.unsqueeze(-2));
 const timesRows = (x: AnyTensor, scale: AnyTensor): AnyTensor => x.mul(scale.unsqueeze(-1));
@@ -48,7 +48,7 @@ const qrOp = defineOp('qr', {
     // The square part's own share, and gR through Q.
     const lower = middle.transpose().sub(middle).tril();
     const square = behind(q.matmul(lower));
-    const rest: AnyTensor = zeros([...batchOf(q), m, n - m], { dtype: q.dtype });
+    const rest: AnyTensor = zeros([...batchOf(q), m, n - m], { dtype: q.dtype, device: q.device });
     const padded = cat([square, rest], -1);
     return [gr === undefined ? padded : padded.add(q.matmul(gr))];
   },

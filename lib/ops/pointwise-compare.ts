@@ -1,5 +1,6 @@
 /** Comparisons, logic, choice (`where`), and questions about whole tensors. */
 import { ArgumentError, DTypeError } from '../errors';
+import { getDefaultDevice, type Device } from '../runtime/device';
 import { shown } from '../tensor/describe';
 import type { DType, FloatDType } from '../tensor/dtype';
 import { isFloat } from '../tensor/dtype';
@@ -242,16 +243,17 @@ export function isClose(a: Operand, b: Operand, options: CloseOptions = {}): Any
   const { dtype: promoted } = common('isClose', [a, b]);
   // Differences of integers may not fit their dtype.
   const dtype = isFloat(promoted) ? promoted : 'float64';
-  const x = tensorOf(a, dtype);
-  const y = tensorOf(b, dtype);
+  const device = [a, b].find((operand) => typeof operand !== 'number')?.device ?? getDefaultDevice();
+  const x = tensorOf(a, dtype, device);
+  const y = tensorOf(b, dtype, device);
   const difference = x.sub(y).abs();
   const near = difference.isFinite().logicalAnd(difference.lessEqual(y.abs().mul(rtol).add(atol)));
   const close = near.logicalOr(x.equalTo(y));
   return equalNaN ? close.logicalOr(x.isNaN().logicalAnd(y.isNaN())) : close;
 }
 
-function tensorOf(operand: Operand, dtype: DType): AnyTensor {
-  return typeof operand === 'number' ? full([], operand, { dtype }) : operand.cast(dtype);
+function tensorOf(operand: Operand, dtype: DType, device: Device): AnyTensor {
+  return typeof operand === 'number' ? full([], operand, { dtype, device }) : operand.cast(dtype);
 }
 
 /**

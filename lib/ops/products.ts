@@ -37,7 +37,7 @@ const prodOp = defineOp<ProductContext>('prod', {
 function productOfOthers(x: AnyTensor): AnyTensor {
   const count = x.shape[x.rank - 1]!;
   if (count === 0) return x;
-  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype });
+  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype, device: x.device });
   const before = cat([one, x.narrow(-1, 0, count - 1).cumprod(-1)], -1);
   const behind = cat(
     [
@@ -90,7 +90,7 @@ const cumprodOp = defineOp<number>('cumprod', {
     const x = node.input(0).transpose(axis, -1);
     const count = x.shape[x.rank - 1]!;
     // Row k holds the running products without factor k; they depend on it from position k on.
-    const diagonal = eye(count, count, { dtype: 'bool' });
+    const diagonal = eye(count, count, { dtype: 'bool', device: x.device });
     const rows = where(diagonal, 1, x.unsqueeze(-2)).cumprod(-1).triu();
     const gx = rows.mul(g.transpose(axis, -1).unsqueeze(-2)).sum(-1);
     return [gx.transpose(axis, -1)];

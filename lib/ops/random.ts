@@ -9,7 +9,7 @@ import { toFloat, type DType, type IndexDType, type ToFloat } from '../tensor/dt
 import type { Broadcast, Shape, ShapeOf, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
-import { creation, ownShape, type CreationOptions } from './creation';
+import { creation, ones, ownShape, type CreationOptions } from './creation';
 import {
   allDTypes,
   checkDType,
@@ -466,7 +466,8 @@ function channelDropout(
   }
   if (options.training === false || probability === 0) return input;
   const channels = shape.map((size, axis) => (axis < rank - spatial ? size : 1));
-  const kept = run(dropoutOp, [1], channels, input.dtype, [probability, ...nextRandom(sizeOf(channels))]);
+  const one = ones(channels, { dtype: input.dtype, device: input.device });
+  const kept = run(dropoutOp, [one], channels, input.dtype, [probability, ...nextRandom(sizeOf(channels))]);
   return input.mul(kept);
 }
 

@@ -146,7 +146,7 @@ function statesBefore(y: AnyTensor, h0: AnyTensor, { reverse, lengths }: Recurre
 
 /** Whether step i + `ahead` is inside each sequence: [steps, b, 1]. */
 function activeAt(steps: number, lengths: AnyTensor, ahead = 0): Tensor<Shape, 'bool'> {
-  const at: AnyTensor = arange(steps, { dtype: 'int64' }).reshape([steps, 1]);
+  const at: AnyTensor = arange(steps, { dtype: 'int64', device: lengths.device }).reshape([steps, 1]);
   return at.add(ahead).less(lengths).unsqueeze(-1) as Tensor<Shape, 'bool'>;
 }
 
@@ -299,7 +299,11 @@ function projected(
     h = goes === undefined ? state : where(goes, state, h);
     c = goes === undefined ? next.c! : where(goes, next.c!, c);
   }
-  return { y: steps === 0 ? zeros([0, ...h0.shape], { dtype: h0.dtype }) : stack(ys, 0), hn: h, cn: c };
+  return {
+    y: steps === 0 ? zeros([0, ...h0.shape], { dtype: h0.dtype, device: h0.device }) : stack(ys, 0),
+    hn: h,
+    cn: c,
+  };
 }
 
 function expectShape(op: string, name: string, x: AnyTensor, shape: Shape, like: AnyTensor): void {

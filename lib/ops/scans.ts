@@ -21,7 +21,7 @@ function extremeOp(name: 'cummax' | 'cummin'): NativeOp<number> {
     dtypes: numbers,
     saves: { outputs: true },
     gradient: (g, node) => {
-      const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype });
+      const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
       return [nothing.scatterAdd(node.context, node.output(1) as Tensor<Shape, 'int64'>, g)];
     },
   });

@@ -291,7 +291,8 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
   int best = 0;
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   ctx.check(cmd, cudaStreamIsCapturing(ctx.stream(), &capture));
-  if (count > 1 && capture == cudaStreamCaptureStatusNone) {
+  // Running a product again does no harm where it is only written.
+  if (count > 1 && !p.accumulate && capture == cudaStreamCaptureStatusNone) {
     size_t most = 0;
     for (int i = 0; i < count; ++i) most = std::max(most, results[i].workspace_bytes);
     void* workspace = ctx.scratch<std::byte>(static_cast<int64_t>(most));
@@ -300,7 +301,7 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
     ctx.check(cmd, cudaEventCreate(&end));
     float least = std::numeric_limits<float>::infinity();
     for (int i = 0; i < count; ++i) {
-      // Once to load the kernel, then measured; the product is only written, so that running it again does no harm.
+      // Once to load the kernel, then measured.
       int outcome = run(ctx, *plan, p, &results[i].algorithm, workspace, results[i].workspace_bytes);
       ctx.check(cmd, cudaEventRecord(begin, ctx.stream()));
       for (int again = 0; again < kTunedRuns && outcome == kSuccess; ++again) {
@@ -326,8 +327,8 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
 int BlasLt::run(CudaContext& ctx, const Plan& plan, const BlasProduct& p, const void* algorithm, void* workspace,
                 size_t workspace_bytes) const {
   const Library& library = *Library::get();
-  const float one = 1, zero = 0;
-  const double double_one = 1, double_zero = 0;
+  const float one = 1, beta = p.accumulate ? 1 : 0;
+  const double double_one = 1, double_beta = beta;
   const bool is_double = p.dtype == DType::kFloat64;
   if (p.bias != nullptr) {
     int status = kSuccess;
@@ -335,7 +336,7 @@ int BlasLt::run(CudaContext& ctx, const Plan& plan, const BlasProduct& p, const 
     if (status != kSuccess) return status;
   }
   return library.matmul(handle_, plan.desc, is_double ? static_cast<const void*>(&double_one) : &one, p.b, plan.a, p.a,
-                        plan.b, is_double ? static_cast<const void*>(&double_zero) : &zero, p.c, plan.c, p.c, plan.c,
+                        plan.b, is_double ? static_cast<const void*>(&double_beta) : &beta, p.c, plan.c, p.c, plan.c,
                         static_cast<const Algorithm*>(algorithm), workspace, workspace_bytes, ctx.stream());
 }
 

@@ -44,6 +44,7 @@ struct BlasProduct {
   BlasLayout a_layout, b_layout, c_layout;
   int64_t a_batch = 0, b_batch = 0, c_batch = 0;
   Activation activation = Activation::kNone;
+  bool accumulate = false;  // adds to c
 };
 
 class BlasLt {

@@ -137,13 +137,6 @@ __global__ void __launch_bounds__(kBlock) add_parts(const T* parts, int64_t coun
   y[i] = to_element<T>(sum);
 }
 
-template <class T>
-struct AddBias {
-  __device__ T operator()(const T& y, const T& bias) const {
-    return to_element<T>(load_element(y) + load_element(bias));
-  }
-};
-
 // --- Views ---------------------------------------------------------------------------------------------------------------
 
 TensorView matrix_view(const TensorView& like, std::byte* data, std::initializer_list<int64_t> shape,
@@ -236,6 +229,12 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   const int64_t at_once = as_it_is ? images : images_at_once<T>(g, images);
   const ColumnStrides strides{k * g.positions, g.channels * g.taps * g.positions, g.positions};
   T* columns = as_it_is ? nullptr : ctx.scratch<T>(at_once * strides.image);
+  if (bias.present()) {
+    TensorView everywhere = y;
+    everywhere.data = bias.data;
+    for (int axis = 0; axis < 5; ++axis) everywhere.strides[axis] = axis == 1 ? bias.strides[0] : 0;
+    copy_any(ctx, cmd, y, everywhere);
+  }
   for (int64_t first = 0; first < images; first += at_once) {
     const int64_t count = std::min(at_once, images - first);
     const TensorView from = images_of(x, first, count), to = images_of(y, first, count);
@@ -249,16 +248,10 @@ void convolve(CudaContext& ctx, const Command& cmd) {
     }
     multiply(ctx, cmd, a, b,
              matrix_view(y, to.data, {count, groups, group_outputs, g.positions},
-                         {y.strides[0], group_outputs * y.strides[1], y.strides[1], y_position}));
+                         {y.strides[0], group_outputs * y.strides[1], y.strides[1], y_position}),
+             bias.present());
   }
-  if (bias.present()) {
-    TensorView inputs[] = {y, y};
-    inputs[1].data = bias.data;
-    for (int axis = 0; axis < 5; ++axis) inputs[1].strides[axis] = axis == 1 ? bias.strides[0] : 0;
-    run_pointwise_views<false, T, T, T>(ctx, cmd, AddBias<T>(), result, std::index_sequence<0, 1>(), inputs);
-  } else if (!in_place) {
-    copy_any(ctx, cmd, result, y);
-  }
+  if (!in_place) copy_any(ctx, cmd, result, y);
 }
 
 template <class T>

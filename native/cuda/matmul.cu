@@ -32,6 +32,7 @@ struct Finish {
   const E* bias;  // or null
   int64_t bias_column;
   Activation activation;
+  bool accumulate = false;  // to what c holds
 
   // `column` chooses the bias.
   template <class Sum>
@@ -42,6 +43,7 @@ struct Finish {
       c[offset] = activation == Activation::kRelu ? functors::Relu()(value) : value;
     } else {
       if (bias != nullptr) sum += load_element(bias[column * bias_column]);
+      if (accumulate) sum += load_element(c[offset]);
       c[offset] = to_element<E>(activate(activation, sum));
     }
   }
@@ -314,6 +316,7 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
   if (finish.bias == nullptr || finish.bias_column == 1 || p.n == 1) {
     product.bias = finish.bias;
     product.activation = finish.activation;
+    product.accumulate = finish.accumulate;
     if (multiply()) return true;
   }
   product.bias = nullptr;
@@ -324,11 +327,12 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
 }
 
 // `cmd` has the tensors and attributes of matmul.
-void run_product(CudaContext& ctx, const Command& cmd) {
+void run_product(CudaContext& ctx, const Command& cmd, bool accumulate = false) {
   visit_number(cmd.name(), cmd.output(0).dtype, [&]<class E>() {
     if (cmd.output(0).numel() == 0) return;
     const MatrixProduct product(cmd);
-    const Finish<E> finish{cmd.output(0).as<E>(), cmd.input(2).as<const E>(), product.bias_column, product.activation};
+    const Finish<E> finish{cmd.output(0).as<E>(), cmd.input(2).as<const E>(), product.bias_column, product.activation,
+                           accumulate};
     if constexpr (!std::is_integral_v<E>) {
       if (run_rows_times_vector(ctx, cmd, product, finish) || run_blas(ctx, cmd, product, finish)) return;
     }
@@ -338,7 +342,8 @@ void run_product(CudaContext& ctx, const Command& cmd) {
 
 }  // namespace
 
-void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const TensorView& b, const TensorView& y) {
+void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const TensorView& b, const TensorView& y,
+              bool accumulate) {
   Command product;
   product.op = cmd.op;
   product.input_count = 3;
@@ -349,7 +354,7 @@ void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const T
   product.tensors[2] = TensorView();
   product.tensors[3] = y;
   product.attributes[0] = static_cast<double>(Activation::kNone);
-  run_product(ctx, product);
+  run_product(ctx, product, accumulate);
 }
 
 HADAL_CUDA_KERNEL(matmul) { run_product(ctx, cmd); }

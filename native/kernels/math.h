@@ -911,7 +911,7 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
   if (order == 0) return digamma_scalar(x);
   const double sign = order % 2 == 0 ? -1 : 1;
   if (x <= 0 && x == ::floor(x)) return order % 2 == 0 ? Format<double>::kNaN : HUGE_VAL;
-  double value = 0;
+  double value = 0, reflected = 0, factor = sign;
   if (x < 0) {
     // ψ⁽ⁿ⁾(x) = (-1)ⁿ ψ⁽ⁿ⁾(1 - x) - π dⁿ/dxⁿ cot πx.
     double c[kMaxPolygammaOrder + 3] = {0, 1}, derivative[kMaxPolygammaOrder + 3];
@@ -927,7 +927,9 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
     const double cotangent = 1 / ::tan(3.1415926535897931 * (x - ::rint(x)));
     double power = c[order + 1];
     for (int i = order; i >= 0; --i) power = power * cotangent + c[i];
-    return -sign * polygamma_scalar(order, 1 - x) - 3.1415926535897931 * power;
+    reflected = -3.1415926535897931 * power;
+    factor = -1;
+    x = 1 - x;
   }
   const double s = order + 1;
   double factorial = 1;
@@ -941,7 +943,7 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
     value += bernoulli[j - 1] * term;
     term *= (s + 2 * j - 1) * (s + 2 * j) / ((2 * j + 1) * (2 * j + 2)) / (x * x);
   }
-  return sign * factorial * value;
+  return factor * factorial * value + reflected;
 }
 
 template <class V>

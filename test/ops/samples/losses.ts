@@ -15,6 +15,7 @@ interface Attention {
   readonly k: Shape;
   readonly width?: number;
   readonly options?: hadal.AttentionOptions;
+  readonly mask?: () => AnyTensor;
   /** What is added to the score of a query and a key. */
   readonly bias?: (batch: number, head: number, i: number, j: number) => number;
   readonly order?: 0 | 2;
@@ -32,13 +33,13 @@ const attentions: Record<string, Attention> = {
   'a bool mask': {
     q: [1, 2, 2, 2],
     k: [1, 2, 3, 2],
-    options: { mask: hadal.tensor(maskValues, { shape: [2, 3] }) },
+    mask: () => hadal.tensor(maskValues, { shape: [2, 3] }),
     bias: (_, __, i, j) => only(maskValues[3 * i + j]!),
   },
   'an added mask': {
     q: [1, 2, 2, 2],
     k: [1, 2, 3, 2],
-    options: { mask: hadal.tensor(addedValues, { shape: [2, 3] }) },
+    mask: () => hadal.tensor(addedValues, { shape: [2, 3] }),
     bias: (_, __, i, j) => addedValues[3 * i + j]!,
   },
   'no queries': { q: [1, 2, 0, 2], k: [1, 2, 3, 2] },
@@ -102,7 +103,7 @@ const attentionSamples: Sample[] = Object.entries(attentions).map(([variant, sam
     const { q, k, width = k[k.length - 1]! } = sample;
     return [draw.tensor(q, dtype), draw.tensor(k, dtype), draw.tensor([...k.slice(0, -1), width], dtype)];
   },
-  call: (q, k, v) => attention(q, k, v, sample.options),
+  call: (q, k, v) => attention(q, k, v, { ...sample.options, ...(sample.mask && { mask: sample.mask() }) }),
   reference: (q, k, v) => attended(q, k, v, sample),
   order: sample.order ?? 2,
   tolerance: weighted,

@@ -180,7 +180,6 @@ const sequences = Object.entries(cases).map(([variant, spec]): Sample => {
     const rest = all.slice(1 + count * parts);
     return { x: all[0]!, sets, h0: rest[0], c0: rest[1] };
   };
-  const lengths = spec.lengths && hadal.tensor([...spec.lengths], { dtype: 'int64' });
   return {
     op: opOf[kind],
     variant,
@@ -200,6 +199,7 @@ const sequences = Object.entries(cases).map(([variant, spec]): Sample => {
     },
     call: (...all) => {
       const { x, sets, h0, c0 } = split(all);
+      const lengths = spec.lengths && hadal.tensor([...spec.lengths], { dtype: 'int64' });
       const options = {
         bidirectional,
         ...(lengths && { lengths }),
