@@ -17,6 +17,11 @@ export interface GpuWorkload {
 }
 
 const bfloat16 = { dtype: 'bfloat16' } as const;
+/** An iteration whose results are freed at its end, as those of the peer are. */
+const inScope =
+  (f: () => unknown): (() => void) =>
+  () =>
+    scope(() => void f());
 const cast = (shape: readonly number[]): AnyTensor => randn(shape).cast('bfloat16') as AnyTensor;
 
 const gemm = (n: number, dtype: 'bfloat16' | 'float32'): GpuWorkload => ({
@@ -24,7 +29,7 @@ const gemm = (n: number, dtype: 'bfloat16' | 'float32'): GpuWorkload => ({
   flops: 2 * n ** 3,
   prepare: () => {
     const [a, b] = [randn([n, n]).cast(dtype), randn([n, n]).cast(dtype)] as [AnyTensor, AnyTensor];
-    return () => void a.matmul(b);
+    return inScope(() => a.matmul(b));
   },
 });
 
@@ -42,7 +47,7 @@ function both(
       ...work,
       prepare: () => {
         const { f } = make();
-        return () => void f();
+        return inScope(f);
       },
     },
     {
@@ -53,7 +58,10 @@ function both(
         const { leaves, f, g } = make();
         for (const leaf of leaves) leaf.requiresGrad_();
         return () => {
-          for (const leaf of leaves) leaf.grad = undefined;
+          for (const leaf of leaves) {
+            leaf.grad?.dispose();
+            leaf.grad = undefined;
+          }
           scope(() => f().backward(g === undefined ? {} : { gradient: g }));
         };
       },
@@ -88,7 +96,7 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     bytes: 3 * 2 * 2 ** 27,
     prepare: () => {
       const [a, b] = [ones([2 ** 27], bfloat16), ones([2 ** 27], bfloat16)];
-      return () => void a.add(b);
+      return inScope(() => a.add(b));
     },
   },
   gemm(8192, 'bfloat16'),
@@ -150,7 +158,7 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     name: 'sort, 2²⁴ float32',
     prepare: () => {
       const x = randn([2 ** 24]);
-      return () => void x.sort();
+      return inScope(() => x.sort());
     },
   },
   {
@@ -158,7 +166,7 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     bytes: 2 * 4 * 4096 ** 2,
     prepare: () => {
       const x = randn([4096, 4096]);
-      return () => void x.cumsum(-1);
+      return inScope(() => x.cumsum(-1));
     },
   },
   {
@@ -166,7 +174,7 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     bytes: 2 * 4 * 2 ** 25,
     prepare: () => {
       const parts = Array.from({ length: 8 }, () => randn([2 ** 12, 2 ** 10]));
-      return () => void cat(parts, 1);
+      return inScope(() => cat(parts, 1));
     },
   },
 ];

@@ -82,17 +82,17 @@ Smoothing<C> smoothing_of(CudaContext& ctx, const Command& cmd, const TensorView
   return smoothing;
 }
 
-template <class C>
+template <class T>
 struct RowTotals {
-  LogSumExp<C> exponentials;
-  C weighted;  // Σ w · x, where there is smoothing
+  LogSumExp<T> exponentials;
+  Compute<T> weighted;  // Σ w · x, where there is smoothing
 
-  static __device__ RowTotals none() { return {LogSumExp<C>::none(), C(0)}; }
+  static __device__ RowTotals none() { return {LogSumExp<T>::none(), 0}; }
 };
-template <class C>
+template <class T>
 struct JoinTotals {
-  __device__ RowTotals<C> operator()(const RowTotals<C>& a, const RowTotals<C>& b) const {
-    return {LogSumExp<C>::join(a.exponentials, b.exponentials), a.weighted + b.weighted};
+  __device__ RowTotals<T> operator()(const RowTotals<T>& a, const RowTotals<T>& b) const {
+    return {LogSumExp<T>::join(a.exponentials, b.exponentials), a.weighted + b.weighted};
   }
 };
 
@@ -111,16 +111,16 @@ template <class T, int kPack, bool kSmooth>
 __global__ void __launch_bounds__(512)
     loss_rows(LossArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
   using C = Compute<T>;
-  __shared__ RowTotals<C> partial[RowGroup::kMaxWarps];
+  __shared__ RowTotals<T> partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.rows) return;  // a whole warp, of rows that need no barrier
   const Row<const T, kPack> row(args.x + line * args.row_stride, args.classes, args.class_stride);
   const int64_t units = row.units(), step = blockDim.x;
-  RowTotals<C> totals = RowTotals<C>::none();
+  RowTotals<T> totals = RowTotals<T>::none();
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
     Pack<T, kPack> packs[kUnroll];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step, to_element<T>(-LogSumExp<C>::kInfinity));
+    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step, to_element<T>(-LogSumExp<T>::kInfinity));
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       C values[kPack];
@@ -136,11 +136,11 @@ __global__ void __launch_bounds__(512)
       }
     }
   }
-  totals = RowGroup::reduce(totals, partial, JoinTotals<C>());
+  totals = RowGroup::reduce(totals, partial, JoinTotals<T>());
   if (threadIdx.x != 0) return;
-  const LogSumExp<C>& exponentials = totals.exponentials;
+  const LogSumExp<T>& exponentials = totals.exponentials;
   // An infinite logit leaves no finite difference to it: NaN, as in the subtraction.
-  const C lse = exponentials.max == LogSumExp<C>::kInfinity ? std::numeric_limits<C>::quiet_NaN()
+  const C lse = exponentials.max == LogSumExp<T>::kInfinity ? std::numeric_limits<C>::quiet_NaN()
                                                             : exponentials.max + ::log(exponentials.sum);
   const int64_t target = targets.load(line, true);
   C loss = 0;
@@ -213,14 +213,15 @@ __global__ void __launch_bounds__(512)
     for (int u = 0; u < kUnroll; ++u) {
       if (unit + u * step >= units) break;
       const int64_t first = x.first(unit + u * step);
+      const int hit_at = target >= first && target < first + kPack ? static_cast<int>(target - first) : -1;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const int64_t c = first + i;
-        C value = ::exp(load_element(packs[u].at[i]) - lse) * factor;
+        C value = exp_of<T>(load_element(packs[u].at[i]) - lse) * factor;
         if constexpr (kSmooth) {
+          const int64_t c = first + i;
           if (c >= 0 && c < args.classes) value -= spread * smoothing.weight_of(c);
         }
-        if (c == target) value -= hit;
+        if (i == hit_at) value -= hit;
         packs[u].at[i] = to_element<T>(target >= 0 ? value : C(0));
       }
       gx.store(unit + u * step, packs[u]);
