@@ -112,6 +112,10 @@ abstract class Convolution extends ConvolutionLayer<ConvLayerOptions> {
     return this.#convolve(padded, this.weight, this.bias, { ...this.options, padding: 0 });
   }
 
+  override multiplyAdds(_: readonly unknown[], output: AnyTensor): number {
+    return (output.size * this.weight.size) / this.outChannels;
+  }
+
   /** How much is added before and after each axis. */
   #amounts(): (readonly [number, number])[] {
     const { padding, dilation } = this.options;
@@ -212,6 +216,10 @@ abstract class TransposedConvolution extends ConvolutionLayer<ConvTransposeLayer
       return size - least;
     });
     return this.#transpose(x, this.weight, this.bias, { ...this.options, outputPadding });
+  }
+
+  override multiplyAdds([x]: readonly [AnyTensor]): number {
+    return (x.size * this.weight.size) / this.inChannels;
   }
 }
 

@@ -21,4 +21,5 @@ export * as prune from './prune';
 export * from './recurrent';
 export * from './regularization';
 export * from './resampling';
+export * from './summary';
 export * from './transformer';

@@ -40,6 +40,10 @@ export class Linear extends Module {
     return linear(x, this.weight, this.bias);
   }
 
+  override multiplyAdds(_: readonly unknown[], output: AnyTensor): number {
+    return output.size * this.inFeatures;
+  }
+
   protected override describe(): string {
     return `${this.inFeatures} → ${this.outFeatures}${this.bias === undefined ? ', no bias' : ''}`;
   }
@@ -72,6 +76,10 @@ export class Bilinear extends Module {
 
   forward(a: AnyTensor, b: AnyTensor): AnyTensor {
     return bilinear(a, b, this.weight, this.bias);
+  }
+
+  override multiplyAdds(_: readonly unknown[], output: AnyTensor): number {
+    return output.size * (this.first + 1) * this.second;
   }
 
   protected override describe(): string {

@@ -210,6 +210,12 @@ export abstract class Module {
     return () => void hooks.delete(entry);
   }
 
+  /** The multiply-adds of the module's own products in a call, those of its parts left out; `summary` asks. None unless overridden. */
+  multiplyAdds(inputs: readonly unknown[], output: unknown): number;
+  multiplyAdds(): number {
+    return 0;
+  }
+
   /** What the printed summary shows in brackets after the class's name. */
   protected describe(): string {
     return '';

@@ -156,6 +156,15 @@ export class MultiHeadAttention extends Module {
     return this.outProj.forward(y.transpose(1, 2).reshape(query.shape));
   }
 
+  /** Those of the projections of the inputs, of the scores and of the sums over the values. */
+  override multiplyAdds(inputs: readonly [AnyTensor, AnyTensor?, AnyTensor?]): number {
+    const [query, key = query, value = key] = inputs;
+    const { size } = this;
+    const width = (this.keyHeads * size) / this.heads;
+    const [b, t, s] = [query.shape[0]!, query.shape[1]!, key.shape[1]!];
+    return query.size * size + key.size * width + value.size * width + 2 * b * t * s * size;
+  }
+
   /** The same with the attention weights, averaged over the heads: [b, t, s]. They are stored, so memory grows with t · s. */
   forwardWithWeights(
     query: AnyTensor,

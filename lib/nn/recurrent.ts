@@ -36,6 +36,10 @@ function weightsOf(gates: number, input: number, hidden: number, bias: boolean, 
   };
 }
 
+/** The elements of all matrices. */
+const matrixSizes = (weights: readonly RecurrentWeights[]): number =>
+  weights.reduce((sum, own) => sum + own.weightIh.size + own.weightHh.size + (own.weightHr?.size ?? 0), 0);
+
 const stateNames = {
   weightIh: 'weight_ih',
   weightHh: 'weight_hh',
@@ -99,6 +103,11 @@ abstract class Recurrent extends Module {
   protected settings<O extends RecurrentCall>(call: O): RecurrentOptions & O {
     const { batchFirst = false, dropout = 0, bidirectional = false } = this.options;
     return { batchFirst, dropout, bidirectional, training: this.training, ...call };
+  }
+
+  /** Those of every step, also of steps behind the end of shorter sequences. */
+  override multiplyAdds([x]: readonly [AnyTensor]): number {
+    return (x.size / this.inputSize) * matrixSizes(this.weights);
   }
 
   protected override describe(): string {
@@ -208,6 +217,10 @@ abstract class Cell extends Module implements RecurrentWeights {
       );
     }
     return zeros([...x.shape.slice(0, -1), this.hiddenSize], { dtype: x.dtype, device: x.device });
+  }
+
+  override multiplyAdds([x]: readonly [AnyTensor]): number {
+    return (x.size / this.inputSize) * matrixSizes([this]);
   }
 
   protected override describe(): string {
