@@ -34,6 +34,7 @@ import type { AnyTensor } from 'hadal';
 const usage = `Options:
   --data DIR       a folder with MNIST's IDX files; without it, digits are rendered
   --out DIR        where the model and the samples go (out/ddpm)
+  --weights FILE   a saved model to go on from
   --minutes T      how long to train; wins over --steps
   --steps N        training steps (4000)
   --batch N        images per step (64)
@@ -48,6 +49,7 @@ const { values } = parseArgs({
   options: {
     data: { type: 'string' },
     out: { type: 'string', default: 'out/ddpm' },
+    weights: { type: 'string' },
     minutes: { type: 'string' },
     steps: { type: 'string', default: '4000' },
     batch: { type: 'string', default: '64' },
@@ -230,6 +232,7 @@ async function main(): Promise<void> {
     values.data === undefined ? data.renderDigits(20_000, { seed }) : (await io.readMnist(values.data)).train;
 
   const model = new UNet(Number(values.width));
+  if (values.weights !== undefined) model.loadStateDict(await io.readSafetensors(values.weights));
   const smooth = new UNet(Number(values.width)); // a moving average of the weights, which draws better
   smooth.loadStateDict(model.stateDict());
   const parameters = model.parameters();
