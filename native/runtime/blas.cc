@@ -2,6 +2,7 @@
 #include "runtime/blas.h"
 
 #include <algorithm>
+#include <mutex>
 
 extern "C" {
 #define HADAL_LAPACK(letter, T)                                                                                      \
@@ -34,6 +35,24 @@ __attribute__((weak, visibility("hidden"))) void _gfortran_concat_string(size_t 
   const size_t from_b = std::min(length - from_a, length_b);
   std::fill(std::copy_n(b, from_b, std::copy_n(a, from_a, to)), to + length, ' ');
 }
+
+#if !defined(__APPLE__)
+// OpenBLAS without threads hands out its work buffers without a lock, so that two threads that call it at once may get the same one. The
+// linker sends its calls here (--wrap, CMakeLists.txt).
+void* __real_blas_memory_alloc(int position);
+void __real_blas_memory_free(void* buffer);
+
+static std::mutex blas_memory_mutex;
+
+void* __wrap_blas_memory_alloc(int position) {
+  std::lock_guard lock(blas_memory_mutex);
+  return __real_blas_memory_alloc(position);
+}
+void __wrap_blas_memory_free(void* buffer) {
+  std::lock_guard lock(blas_memory_mutex);
+  __real_blas_memory_free(buffer);
+}
+#endif
 }
 
 namespace hadal {
