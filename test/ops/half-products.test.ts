@@ -97,8 +97,8 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
     const infinite = nn.functional.conv2d(
       x.pad(
         [
-          [0, 1],
           [0, 0],
+          [0, 1],
         ],
         { value: Infinity },
       ),
