@@ -29,7 +29,7 @@ struct alignas(64) TileConfig {
 HADAL_AMX_TARGET void configure(int rows, int lower_rows) {
   TileConfig config;
   const auto upper = static_cast<uint8_t>(rows);
-  const auto lower = static_cast<uint8_t>(lower_rows > 0 ? lower_rows : 16);
+  const auto lower = static_cast<uint8_t>(lower_rows);
   const uint8_t tile_rows[8] = {upper, upper, lower, lower, upper, lower, 16, 16};
   for (int tile = 0; tile < 8; ++tile) {
     config.row_bytes[tile] = 64;
@@ -106,10 +106,10 @@ AmxTiles::~AmxTiles() {
 }
 
 void AmxTiles::multiply(const AmxProduct& product) {
-  if (rows_ != product.rows || lower_rows_ != product.lower_rows) {
-    configure(product.rows, product.lower_rows);
+  if (rows_ != product.rows || (product.lower_rows > 0 && lower_rows_ != product.lower_rows)) {
     rows_ = product.rows;
-    lower_rows_ = product.lower_rows;
+    lower_rows_ = product.lower_rows > 0 ? product.lower_rows : 16;
+    configure(rows_, lower_rows_);
   }
   if (product.lower_rows > 0) return product.vectors > 1 ? run<true, true>(product) : run<true, false>(product);
   return product.vectors > 1 ? run<false, true>(product) : run<false, false>(product);
