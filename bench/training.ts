@@ -100,7 +100,7 @@ function gpt({ vocabulary, layers, width, heads, context, batch }: GptSizes, dty
   const codes = classes(batch * context, vocabulary);
   const index = tensor(codes).reshape([batch, context]);
   const target = tensor(codes.map((code) => (code + 1) % vocabulary));
-  const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-4, weightDecay: 0.1 });
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-5, weightDecay: 0.1 });
   return training(optimizer, () => nn.functional.crossEntropy(model.forward(index).reshape([-1, vocabulary]), target));
 }
 

@@ -196,7 +196,7 @@ def gpt(vocabulary, layers, width, heads, context, batch, dtype):
     target = (index + 1) % vocabulary
     return training(
         lambda: filled(GPT(vocabulary, layers, width, heads, context), DTYPES[dtype]),
-        lambda model: torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1, fused=True),
+        lambda model: torch.optim.AdamW(model.parameters(), lr=3e-5, weight_decay=0.1, fused=True),
         lambda run: F.cross_entropy(run(index).flatten(0, 1), target.flatten()),
     )
 
