@@ -20,7 +20,8 @@ export interface MarginOptions<R extends Reduction = Reduction> extends LossOpti
   readonly margin?: number;
 }
 
-const positivePart = (x: AnyTensor): AnyTensor => x.relu();
+/** max(0, x) with a slope at 0, as PyTorch has it in these losses. */
+const positivePart = (x: AnyTensor): AnyTensor => x.clamp(0) as AnyTensor;
 
 /** Throws unless all have one shape and a floating dtype. */
 function checkAlike(op: string, inputs: Readonly<Record<string, AnyTensor>>): void {
@@ -203,7 +204,7 @@ export function multiLabelMarginLoss(input: AnyTensor, target: AnyTensor, option
   const isTarget = zeros(x.shape, { dtype: x.dtype, device: x.device }).scatterAdd(1, safe, listed).clamp(0, 1);
   const gaps = x.unsqueeze(1).sub(x.gather(1, safe).unsqueeze(2)).add(1);
   const pairs = listed.unsqueeze(2).mul(isTarget.neg().add(1).unsqueeze(1));
-  const loss: AnyTensor = positivePart(gaps).mul(pairs).sum([1, 2]).div(classes);
+  const loss: AnyTensor = gaps.relu().mul(pairs).sum([1, 2]).div(classes);
   return reduceLoss(op, input.rank === 1 ? loss.squeeze(0) : loss, options.reduction);
 }
 
@@ -261,7 +262,7 @@ export function multiMarginLoss(input: AnyTensor, target: AnyTensor, options: Mu
   if (p !== 1 && p !== 2) throw new ArgumentError(`${op}: p: got ${shown(p)}, expected 1 or 2`);
   const [n, classes] = x.shape as [number, number];
   const index = target.reshape([n, 1]) as Tensor<Shape, IndexDType>;
-  const gaps = positivePart(x.sub(x.gather(1, index)).add(margin));
+  const gaps = (x.sub(x.gather(1, index)).add(margin) as AnyTensor).relu();
   const terms = p === 1 ? gaps : gaps.square();
   const own = arange(classes, { dtype: index.dtype, device: x.device }).equalTo(index);
   let loss: AnyTensor = (where(own, 0, terms) as AnyTensor).sum(1).div(classes);
