@@ -146,13 +146,14 @@ const rmsNormBackwardOp = defineOp('rmsNormBackward', { dtypes: floats });
 const machineEpsilon: Partial<Record<DType, number>> = {
   float64: 2 ** -52,
   float32: 2 ** -23,
-  float16: 2 ** -10,
-  bfloat16: 2 ** -7,
+  // Of the statistics, which are float32.
+  float16: 2 ** -23,
+  bfloat16: 2 ** -23,
 };
 
 /**
- * Normalisation by the root mean square over the last axes, as many as `shape` has: y = x / √(mean(x²) + ε) · weight, with weight of `shape`. ε is the
- * dtype's own unless given.
+ * Normalisation by the root mean square over the last axes, as many as `shape` has: y = x / √(mean(x²) + ε) · weight, with weight of `shape`. ε is that
+ * of float64, or of float32 for narrower dtypes, unless given.
  *
  * @throws ShapeError when `shape` is not the end of x's shape, or weight has another one.
  * @see Zhang and Sennrich, 2019, Root mean square layer normalization.
