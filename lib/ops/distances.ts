@@ -7,28 +7,13 @@ import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { checkTensor, installMethods } from './define';
+import { norm } from './norm';
 import { where } from './pointwise-compare';
+import { wide } from './wide';
 
 /** Throws unless `p` is the order of a norm. */
 function checkOrder(op: string, p: number): void {
   if (!(p >= 0)) throw new ArgumentError(`${op}: p: got ${shown(p)}, expected a number of at least 0`);
-}
-
-/**
- * (Σ |x|^p)^(1/p) along an axis; the largest |x| for p = ∞, the count of what is not zero for p = 0. Its gradient at zero is zero, as in PyTorch.
- */
-export function vectorNorm(x: AnyTensor, p: number, axis: number, keepDims = false): AnyTensor {
-  const options = { keepDims };
-  if (p === 0) return x.notEqual(0).cast(x.dtype).sum(axis, options);
-  if (p === 1) return x.abs().sum(axis, options);
-  if (p === Infinity) return x.abs().max(axis, options);
-  // At zero the power has no slope to give, or an infinite one: there its base is exchanged for a constant.
-  const isZero = x.equalTo(0);
-  const powers = p === 2 ? x.square() : where(isZero, 0, where(isZero, 1, x).abs().pow(p));
-  const total: AnyTensor = powers.sum(axis, options);
-  const empty = total.equalTo(0);
-  const safe = where(empty, 1, total) as AnyTensor;
-  return where(empty, 0, p === 2 ? safe.sqrt() : safe.pow(1 / p)) as AnyTensor;
 }
 
 /** Two tensors that broadcast, as floats of one dtype. */
@@ -66,7 +51,7 @@ export function normalize(x: AnyTensor, { p = 2, axis = 1, epsilon = 1e-12 }: No
   checkOrder('normalize', p);
   const input: AnyTensor = x.cast(operandDType(fullPrecision, toFloat(x.dtype)));
   const along = normalizeAxis('normalize', axis, x.shape);
-  return input.div(vectorNorm(input, p, along, true).clamp(epsilon));
+  return input.div(norm(input, along, { p, keepDims: true }).clamp(epsilon));
 }
 
 export interface CosineSimilarityOptions {
@@ -96,7 +81,7 @@ export function cosineSimilarity(
   const unit = (t: AnyTensor): AnyTensor => {
     if (along - rank + t.rank < 0)
       throw new ShapeError(`${op}: got shape ${show(t.shape)}, expected one with axis ${axis}`);
-    return t.div(vectorNorm(t, 2, along - rank, true).clamp(Math.sqrt(epsilon)));
+    return t.div(norm(t, along - rank, { keepDims: true }).clamp(epsilon));
   };
   return unit(x).mul(unit(y)).sum(along);
 }
@@ -126,7 +111,7 @@ export function pairwiseDistance(
   const [x, y] = pairOf(op, a, b);
   checkOrder(op, p);
   if (x.rank === 0 && y.rank === 0) throw new ShapeError(`${op}: got scalars, expected vectors [..., d]`);
-  return vectorNorm(x.sub(y).add(epsilon), p, -1, keepDims);
+  return norm(x.sub(y).add(epsilon) as AnyTensor, -1, { p, keepDims });
 }
 
 export interface CdistOptions {
@@ -154,13 +139,15 @@ export function cdist(a: AnyTensor, b: AnyTensor, { p = 2 }: CdistOptions = {}):
     );
   }
   const [x, y] = pairOf(op, a.unsqueeze(-2), b.unsqueeze(-3));
-  if (p !== 2 || (a.shape[a.rank - 2]! <= 25 && b.shape[b.rank - 2]! <= 25)) return vectorNorm(x.sub(y), p, -1);
-  const [rows, columns] = [x.squeeze(-2), y.squeeze(-3)];
+  if (p !== 2 || (a.shape[a.rank - 2]! <= 25 && b.shape[b.rank - 2]! <= 25)) {
+    return norm(x.sub(y) as AnyTensor, -1, { p });
+  }
+  const [rows, columns] = [wide(x.squeeze(-2) as AnyTensor), wide(y.squeeze(-3) as AnyTensor)];
   const products: AnyTensor = rows.matmul(columns.transpose());
   const squares = rows.square().sum(-1, { keepDims: true }).add(columns.square().sum(-1).unsqueeze(-2));
   const total = squares.sub(products.mul(2)) as AnyTensor;
   const near = total.lessEqual(0);
-  return where(near, 0, (where(near, 1, total) as AnyTensor).sqrt()) as AnyTensor;
+  return (where(near, 0, (where(near, 1, total) as AnyTensor).sqrt()) as AnyTensor).cast(x.dtype) as AnyTensor;
 }
 
 declare module '../tensor/tensor' {

@@ -6,7 +6,9 @@ import type { Shape } from '../tensor/shape-types';
 import { sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkTensor, floats } from './define';
-import { avgPool, wide, type PoolOptions } from './pool-planes';
+import { power } from './norm';
+import { avgPool, type PoolOptions } from './pool-planes';
+import { wide } from './wide';
 import { perAxis, type Pair, type Single, type SpatialRank, type Triple } from './window';
 
 export type LpPoolOptions<Sizes = number | readonly number[]> = Omit<PoolOptions<Sizes>, 'padding'>;
@@ -30,10 +32,7 @@ function lpPool(
     ...(stride !== undefined && { stride }),
     ...(ceilMode !== undefined && { ceilMode }),
   });
-  return mean
-    .mul(elements)
-    .pow(1 / normType)
-    .cast(x.dtype) as AnyTensor;
+  return power(mean.mul(elements) as AnyTensor, 1 / normType).cast(x.dtype) as AnyTensor;
 }
 
 /**

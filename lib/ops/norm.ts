@@ -9,6 +9,7 @@ import { zeros } from './creation';
 import { checkTensor, defineOp, floats, installMethods, withGradient, type NativeOp } from './define';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, reduce, type ReduceOptions, type Reduction } from './reduction';
+import { wide } from './wide';
 
 const euclideanOp = defineOp<Reduction>('norm', {
   dtypes: floats,
@@ -86,13 +87,13 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
   const floating: AnyTensor = x.cast(operandDType(fullPrecision, toFloat(x.dtype)));
   const op = kernels.get(p);
   if (op !== undefined) return reduce(op, floating, axes, options, floating.dtype, [p]);
-  const size = floating.abs() as AnyTensor;
+  const size = wide(floating).abs() as AnyTensor;
   const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(axes, options) as AnyTensor;
-  return power(total, 1 / p);
+  return power(total, 1 / p).cast(floating.dtype) as AnyTensor;
 }
 
 /** A power below 1, which has no slope at 0: its gradient is 0 there. */
-function power(x: AnyTensor, exponent: number): AnyTensor {
+export function power(x: AnyTensor, exponent: number): AnyTensor {
   const isZero = x.equalTo(0);
   return where(isZero, 0, (where(isZero, 1, x) as AnyTensor).pow(exponent)) as AnyTensor;
 }

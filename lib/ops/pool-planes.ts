@@ -8,6 +8,7 @@ import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { tensor } from './creation';
 import { checkDType, checkTensor, defineOp, floats, run, runMany, type NativeOp } from './define';
+import { wide } from './wide';
 import { batched, perAxis, windowCount, type SpatialRank } from './window';
 
 export interface PoolOptions<Stride = number | readonly number[], Padding = Stride, Ceil extends boolean = boolean> {
@@ -191,10 +192,6 @@ function meanOfPlanes(x: AnyTensor, { kernel, stride, padding, space }: Windows,
   const shape = [x.shape[0]!, x.shape[1]!, space[0]!, space[1]!];
   return run(avgPool2dOp, [x], shape, x.dtype, attributes, { attributes });
 }
-
-/** x in a dtype in which several steps may be rounded. */
-export const wide = (x: AnyTensor): AnyTensor =>
-  x.dtype === 'float16' || x.dtype === 'bfloat16' ? (x.cast('float32') as AnyTensor) : x;
 
 /** Average pooling over `rank` axes, under the name `op`. */
 export function avgPool(

@@ -16,9 +16,14 @@ import {
   numbers,
   run,
   runMany,
+  withGradient,
   type NativeOp,
 } from './define';
+import { where } from './pointwise-compare';
+import { unary } from './pointwise-run';
+import { sqrtOp } from './pointwise-unary';
 import { checkNotEmpty, reduce, reduction, spread, type ReduceOptions, type Reduction } from './reduction';
+import { wide } from './wide';
 
 export type { ReduceOptions } from './reduction';
 
@@ -280,6 +285,16 @@ export function variance(x: AnyTensor, axes?: Axes, options?: VarianceOptions): 
   return varMean(x, axes as undefined, options)[0];
 }
 
+/** sqrt whose gradient is 0 and not infinite at 0, as in PyTorch: a line of equal elements has one. */
+const deviationOp = withGradient(
+  sqrtOp,
+  (g, node) => {
+    const y = node.output();
+    return [where(y.equalTo(0), 0, g.div(y.mul(2)))];
+  },
+  { outputs: true },
+);
+
 /** The standard deviation over `axes`, all of them unless given: the root of {@link variance}. */
 export function std<
   S extends Shape,
@@ -292,7 +307,8 @@ export function std<
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function std(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
-  return (varMean(x, axes as undefined, options)[0] as AnyTensor).sqrt();
+  // In 16 bits a variance overflows, or vanishes, where its root does not.
+  return unary<AnyTensor, unknown>(deviationOp, varMean(wide(x), axes as undefined, options)[0]).cast(toFloat(x.dtype));
 }
 
 const argmaxOp = defineOp('argmax', { dtypes: numbers });
