@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+import degenerate
 import dtypes
 import layers
 import linalg
@@ -30,6 +31,7 @@ FAMILIES = {
     "losses": losses.cases,
     "dtypes": dtypes.cases,
     "larger": dtypes.larger,
+    "degenerate": degenerate.cases,
     "layers": layers.cases,
 }
 

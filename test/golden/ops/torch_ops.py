@@ -326,7 +326,7 @@ define(
         x, mean, var, weight, bias, useInputStatistics, momentum, epsilon
     ),
     layerNorm=lambda x, shape, weight=None, bias=None, epsilon=1e-5: F.layer_norm(x, shape, weight, bias, epsilon),
-    rmsNorm=lambda x, shape, weight=None, epsilon=1e-5: F.rms_norm(x, shape, weight, epsilon),
+    rmsNorm=lambda x, shape, weight=None, epsilon=None: F.rms_norm(x, shape, weight, epsilon),
     groupNorm=lambda x, groups, weight=None, bias=None, epsilon=1e-5: F.group_norm(x, groups, weight, bias, epsilon),
     localResponseNorm=lambda x, size, alpha=1e-4, beta=0.75, k=1.0: F.local_response_norm(x, size, alpha, beta, k),
     normalize=lambda x, p=2.0, axis=1, epsilon=1e-12: F.normalize(x, p, axis, epsilon),
