@@ -1,7 +1,7 @@
 /**
  * Runs benches and prints a table, JSON with --json:   npm run bench -- [name …] [--json FILE]
  *
- * Names are those of the files here (products, convolutions, ops, overhead, training, event-loop, leak) or of single workloads; all without one. With
+ * Names are those of the files here (products, convolutions, ops, overhead, training, event-loop, trainer-loop, leak) or of single workloads; all without one. With
  * --eager the peer is not compiled. Exits with 1 when results disagree with the peer's.
  */
 import { writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 
 import { devices } from 'hadal';
 
-import { measureEventLoop } from './event-loop';
+import { measureEventLoop, measureTrainerLoop } from './event-loop';
 import { workloads as convolutions } from './convolutions';
 import { duration, measure, Peer, type Result, type Workload } from './harness';
 import { measureLeak } from './leak';
@@ -21,7 +21,11 @@ import { workloads as products } from './products';
 import { workloads as training } from './training';
 
 const groups: Readonly<Record<string, Workload[]>> = { products, convolutions, ops, overhead, training };
-const checks: Readonly<Record<string, () => Promise<string>>> = { 'event-loop': measureEventLoop, leak: measureLeak };
+const checks: Readonly<Record<string, () => Promise<string>>> = {
+  'event-loop': measureEventLoop,
+  'trainer-loop': measureTrainerLoop,
+  leak: measureLeak,
+};
 
 function row(result: Result, peaks: Peaks): string {
   const { name, ours, peer, compiled, ratio, dtype, gflops, gigabytesPerSecond, agrees, reach, budget } = result;

@@ -54,6 +54,10 @@ export interface NativeAddon {
   resetPeak(device: number): void;
   releaseCache(device: number): void;
   setMemoryLimit(device: number, bytes: number): void;
+  /** Begins to record when commands run, in the whole process; answers the present moment, in milliseconds of the spans' clock. */
+  startProfile(): number;
+  /** Of each span: thread (of the pool below 65,536, of a stream from there on), op, start and duration in milliseconds, bytes, floating-point operations. */
+  stopProfile(): Float64Array;
   setThreadCount(count: number): void;
   threadCount(): number;
   /** What CUDA devices there are; when there are none, `remedy` says why. */

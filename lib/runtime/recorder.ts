@@ -113,16 +113,28 @@ export function recordAttribute(value: number): void {
   buffer[at++] = value;
 }
 
+/** Told of each submission and when it began and ended, in milliseconds of `performance.now`. */
+export type SubmissionObserver = (op: string, start: number, end: number) => void;
+
+let observer: SubmissionObserver | undefined;
+
+/** Has submissions observed, or no longer: for profiles. */
+export function observeSubmissions(observe: SubmissionObserver | undefined): void {
+  observer = observe;
+}
+
 const submitAgain = (): void => native.submit();
 
 /** Runs the record. Errors of the op's arguments are thrown here, with the caller on the stack. */
 export function submitRecord(): void {
+  const start = observer === undefined ? 0 : performance.now();
   try {
     native.submit();
   } catch (error) {
     recover(error, submitAgain, name);
   }
   tape?.take(name, buffer, at);
+  observer?.(name, start, performance.now());
 }
 
 /** Fills in the storage of a fresh output and gives it to the current scope or the garbage collector. */

@@ -18,6 +18,8 @@ export * from './metrics';
 export { encodePng } from './png';
 export * from './progress';
 export { Progress } from './progress-callback';
+export { profile, Profile, region, type OpProfile, type Peaks, type Span } from './profiler';
+export { RunPage, type LivePage, type RunPageOptions } from './run-page';
 export { TensorBoardLogger } from './tensorboard';
 export { buildReport, writeReport, type HistoryPoint, type Report, type ReportSample } from './report';
 export {

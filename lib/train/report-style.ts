@@ -12,6 +12,7 @@ body { background: var(--page); color: var(--ink);
   font-variant-numeric: tabular-nums; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 20px 64px; display: grid; gap: 20px;
   grid-template-columns: minmax(0, 1fr); }
+main > div { display: contents; }
 h1 { font-size: 26px; line-height: 1.25; letter-spacing: -.01em; }
 h2, .chart figcaption { font-size: 16px; font-weight: 600; }
 section, .headline { min-width: 0; }
@@ -57,6 +58,16 @@ small { font-size: 12px; font-weight: 400; color: var(--soft); }
   margin-bottom: 4px; outline: 1px solid var(--line); }
 .gallery .wrong img { outline: 2px solid var(--wrong); }
 .gallery .wrong figcaption { color: var(--wrong); font-weight: 600; }
+.wall { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); gap: 16px; margin-top: 10px; }
+.wall img { width: 100%; height: auto; image-rendering: pixelated; border-radius: 6px; display: block;
+  outline: 1px solid var(--line); }
+.wall figcaption, .texts figcaption { font-size: 13.5px; margin-top: 6px; }
+.texts { display: grid; gap: 12px; margin-top: 6px; }
+.texts pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 13.5px/1.5 ui-monospace, Menlo, Consolas, monospace;
+  background: var(--page); border-radius: 6px; padding: 10px 14px; margin-top: 4px; }
+[data-live] h1::after { content: "live"; font-size: 13px; font-weight: 600; letter-spacing: 0; vertical-align: middle;
+  margin-left: 12px; padding: 2px 10px; border-radius: 99px; color: #fff; background: #1f9d55; }
+[data-live=off] h1::after { content: "ended"; background: var(--soft); }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: 4px 40px;
   margin-top: 10px; }
 .facts div { display: flex; justify-content: space-between; gap: 16px; border-bottom: 1px solid var(--line);
@@ -68,35 +79,44 @@ small { font-size: 12px; font-weight: 400; color: var(--soft); }
 
 // Shows the values at the pointer's place: the page is complete without it.
 export const script = `
-for (const svg of document.querySelectorAll('svg[data-curves]')) {
+const tip = document.createElement('div');
+const cross = document.createElementNS('http://www.w3.org/2000/svg', 'line');
+tip.className = 'tip';
+cross.classList.add('cross');
+document.addEventListener('pointermove', (event) => {
+  const svg = event.target.closest('svg[data-curves]');
+  if (svg === null) { tip.remove(); cross.remove(); return; }
   const curves = JSON.parse(svg.dataset.curves);
-  const tip = document.createElement('div');
-  const cross = document.createElementNS('http://www.w3.org/2000/svg', 'line');
-  tip.className = 'tip';
-  cross.classList.add('cross');
-  const hide = () => { tip.remove(); cross.remove(); };
-  svg.addEventListener('pointerleave', hide);
-  svg.addEventListener('pointermove', (event) => {
-    const box = svg.getBoundingClientRect();
-    const unit = svg.viewBox.baseVal.width / box.width;
-    const x = (event.clientX - box.left) * unit;
-    const nearer = (a, b) => Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a;
-    const nearest = curves.map(({ points }) => points.reduce(nearer));
-    const closest = nearest.reduce(nearer);
-    const ends = { x1: closest[0], x2: closest[0], y1: svg.dataset.top, y2: svg.dataset.bottom };
-    for (const [key, value] of Object.entries(ends)) cross.setAttribute(key, value);
-    svg.append(cross);
-    tip.replaceChildren(svg.dataset.x + ' ' + closest[2], ...curves.map(({ name, kind }, i) => {
-      const row = document.createElement('span');
-      row.className = 'key ' + kind;
-      row.textContent = name + ' ' + nearest[i][3];
-      return row;
-    }));
-    svg.parentElement.append(tip);
-    const frame = svg.parentElement.getBoundingClientRect();
-    const right = event.clientX - box.left > box.width / 2;
-    tip.style.top = box.top - frame.top + 12 + 'px';
-    tip.style.left = box.left - frame.left + closest[0] / unit + (right ? -12 - tip.offsetWidth : 12) + 'px';
-  });
-}
+  const box = svg.getBoundingClientRect();
+  const unit = svg.viewBox.baseVal.width / box.width;
+  const x = (event.clientX - box.left) * unit;
+  const nearer = (a, b) => Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a;
+  const nearest = curves.map(({ points }) => points.reduce(nearer));
+  const closest = nearest.reduce(nearer);
+  const ends = { x1: closest[0], x2: closest[0], y1: svg.dataset.top, y2: svg.dataset.bottom };
+  for (const [key, value] of Object.entries(ends)) cross.setAttribute(key, value);
+  svg.append(cross);
+  tip.replaceChildren(svg.dataset.x + ' ' + closest[2], ...curves.map(({ name, kind }, i) => {
+    const row = document.createElement('span');
+    row.className = 'key ' + kind;
+    row.textContent = name + ' ' + nearest[i][3];
+    return row;
+  }));
+  svg.parentElement.append(tip);
+  const frame = svg.parentElement.getBoundingClientRect();
+  const right = event.clientX - box.left > box.width / 2;
+  tip.style.top = box.top - frame.top + 12 + 'px';
+  tip.style.left = box.left - frame.left + closest[0] / unit + (right ? -12 - tip.offsetWidth : 12) + 'px';
+});
+`;
+
+// Takes new sections as the server sends them; the server draws them.
+export const liveScript = `
+const events = new EventSource('events');
+const show = (state) => { document.documentElement.dataset.live = state; };
+events.onopen = () => show('on');
+events.onerror = () => show('off');
+events.onmessage = (event) => {
+  for (const [id, html] of Object.entries(JSON.parse(event.data))) document.getElementById(id).innerHTML = html;
+};
 `;

@@ -1,32 +1,29 @@
-// The report of a training run: one HTML file that needs nothing else, no network, no library, light or dark as the
-// reader's system is. It owns the page; line-chart.ts draws the curves, png.ts encodes the pictures. The trainer and
-// the examples call it.
+// The page of a training run: HTML that needs nothing else, no network, no library, light or dark as the reader's system
+// is. It owns the sections of the page, for the report as a file and for the live page (run-page.ts); line-chart.ts draws
+// the curves, png.ts encodes the pictures.
 
 import { ShapeError } from '../errors';
 import { replaceFile, writeFully } from '../io/atomic-file';
 import { show } from '../tensor/shapes';
+import { bytes, isBytes, isShare, significant } from './format';
 import { drawLineChart, type Curve } from './line-chart';
+import type { Picture } from './logger';
 import { encodePng } from './png';
-import { script, styles } from './report-style';
+import { liveScript, script, styles } from './report-style';
 
-/** What was measured at one moment of the run. Training and validation values may come at moments of their own. */
+/**
+ * What was measured at one moment of the run, by name. Values of training and of validation may come at moments of their own: `valLoss` belongs
+ * to `loss`, and so on. Accuracies and other shares are 0 to 1, names that end in `Bytes` are of memory.
+ */
 export interface HistoryPoint {
   readonly step: number;
   /** Epochs done so far, with a fraction; when every point has it, the curves are drawn over it. */
   readonly epoch?: number;
-  readonly loss?: number;
-  /** 0 to 1, as `valAccuracy`. */
-  readonly accuracy?: number;
-  readonly valLoss?: number;
-  readonly valAccuracy?: number;
+  readonly [name: string]: number | undefined;
 }
 
 /** A test image with what the model says of it. */
-export interface ReportSample {
-  /** Bytes, row after row: one each for grey, three for red, green and blue. */
-  readonly pixels: Uint8Array;
-  readonly width: number;
-  readonly height: number;
+export interface ReportSample extends Picture {
   /** The class it is, and the class that the model takes it for. */
   readonly label: number;
   readonly prediction: number;
@@ -41,12 +38,12 @@ export interface Report {
   readonly confusion?: readonly (readonly number[])[];
   readonly classNames?: readonly string[];
   readonly samples?: readonly ReportSample[];
+  /** Pictures and texts that the model made, the latest of each name. */
+  readonly pictures?: readonly (Picture & { readonly name: string; readonly step: number })[];
+  readonly texts?: readonly { readonly name: string; readonly step: number; readonly text: string }[];
   /** Shown as they are: machine, versions, seed, parameters, time. */
   readonly facts?: Readonly<Record<string, string>>;
 }
-
-// The browser itself sees to it that the page loads nothing.
-const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /** Writes a report; see `buildReport`. The file is replaced in one step. */
 export async function writeReport(path: string, report: Report): Promise<void> {
@@ -55,21 +52,41 @@ export async function writeReport(path: string, report: Report): Promise<void> {
 }
 
 /**
- * A report as HTML: curves of loss and accuracy, the confusion matrix, test images with predictions (wrong ones first),
- * facts.
+ * A report as HTML: curves of all values, the confusion matrix, test images with predictions (wrong ones first), what the model made, facts.
+ *
+ * @throws ShapeError when the confusion matrix is none.
  */
-export function buildReport({ title, history, confusion, classNames, samples = [], facts = {} }: Report): string {
+export function buildReport(report: Report): string {
+  return buildPage(report.title, renderSections(report), false);
+}
+
+/** A part of the page, by its id; '' where there is nothing to show. */
+export type Sections = Readonly<Record<string, string>>;
+
+export function renderSections(report: Report): Sections {
+  const { history, confusion, classNames, samples = [], pictures = [], texts = [], facts = {} } = report;
   if (confusion) checkConfusion(confusion, classNames);
   const nameOf = (index: number): string => escape(classNames?.[index] ?? String(index));
-  const sections = [
-    headline(history, confusion),
-    curves(history),
-    confusion && (confusion.length <= MAX_TABLE ? confusionTable : confusionList)(confusion, nameOf),
-    gallery(samples, nameOf),
-    factList(facts),
-  ];
+  return {
+    headline: headline(history, confusion),
+    curves: curves(history),
+    confusion: confusion ? (confusion.length <= MAX_TABLE ? confusionTable : confusionList)(confusion, nameOf) : '',
+    samples: gallery(samples, nameOf),
+    pictures: pictureWall(pictures),
+    texts: textList(texts),
+    facts: factList(facts),
+  };
+}
+
+/** The whole page; a live one keeps itself up to date. */
+export function buildPage(title: string, sections: Sections, isLive: boolean): string {
+  // The browser itself sees to it that the page loads nothing, or hears from its own server alone.
+  const policy =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:" +
+    (isLive ? "; connect-src 'self'" : '');
+  const parts = Object.entries(sections).map(([id, html]) => `<div id="${id}">${html}</div>`);
   return `<!doctype html>
-<html lang="en">
+<html lang="en"${isLive ? ' data-live="on"' : ''}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -80,9 +97,9 @@ export function buildReport({ title, history, confusion, classNames, samples = [
 <body>
 <main>
 <h1>${escape(title)}</h1>
-${sections.filter((section) => section !== undefined && section !== '').join('\n')}
+${parts.join('\n')}
 </main>
-<script>${script}</script>
+<script>${script}${isLive ? liveScript : ''}</script>
 </body>
 </html>
 `;
@@ -107,9 +124,9 @@ function headline(history: readonly HistoryPoint[], confusion: Report['confusion
       ['test images wrong', `${count(total - right)} of ${count(total)}`],
     );
   }
-  const last = (key: keyof HistoryPoint): number | undefined =>
-    history.findLast((point) => point[key] !== undefined)?.[key];
-  const [valLoss, loss, epoch, step] = [last('valLoss'), last('loss'), last('epoch'), last('step')];
+  const last = (key: string): number | undefined => history.findLast((point) => point[key] !== undefined)?.[key];
+  const [valAccuracy, valLoss, loss, epoch, step] = ['valAccuracy', 'valLoss', 'loss', 'epoch', 'step'].map(last);
+  if (!confusion && valAccuracy !== undefined) numbers.push(['validation accuracy', percent(valAccuracy, 2)]);
   if (valLoss !== undefined) numbers.push(['validation loss', significant(valLoss)]);
   else if (loss !== undefined) numbers.push(['training loss', significant(loss)]);
   if (epoch !== undefined) numbers.push([epoch === 1 ? 'epoch' : 'epochs', count(epoch)]);
@@ -117,34 +134,69 @@ function headline(history: readonly HistoryPoint[], confusion: Report['confusion
   return definitions('headline', numbers);
 }
 
+/** What a chart shows: the names of its curves and what is written beside them. */
+interface Chart {
+  readonly title: string;
+  readonly curves: readonly (readonly [key: string, name: string, kind: string])[];
+}
+
+const memoryChart: Chart = {
+  title: 'Memory',
+  curves: [
+    ['tensorBytes', 'tensors', 'train'],
+    ['processBytes', 'process', 'val'],
+  ],
+};
+
+/** A chart for each value with that of its validation; the loss first, speed and memory last. */
+function chartsOf(history: readonly HistoryPoint[]): Chart[] {
+  const keys = [...new Set(history.flatMap((point) => Object.keys(point)))];
+  const names = [...new Set(keys.map((key) => key.replace(/^val([A-Z])/, (_, first: string) => first.toLowerCase())))];
+  const rank = (name: string): number =>
+    name === 'loss' ? 0 : name === 'accuracy' ? 1 : name.endsWith('PerSecond') ? 4 : name === 'learningRate' ? 3 : 2;
+  const own = names
+    .filter((name) => !['step', 'epoch', 'tensorBytes', 'processBytes'].includes(name))
+    .filter((name) => name !== 'stepsPerSecond' || !names.includes('samplesPerSecond'))
+    .sort((a, b) => rank(a) - rank(b))
+    .map((name): Chart => ({
+      title: titleOf(name),
+      curves: [
+        [name, 'training', 'train'],
+        [`val${name.charAt(0).toUpperCase()}${name.slice(1)}`, 'validation', 'val'],
+      ],
+    }));
+  return [...own, memoryChart];
+}
+
+/** `learningRate` as `Learning rate`. */
+const titleOf = (name: string): string =>
+  escape(name.charAt(0).toUpperCase() + name.slice(1).replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`));
+
+function formatOf(name: string): (value: number) => string {
+  if (isShare(name)) return (value) => `${+(100 * value).toFixed(2)} %`;
+  return isBytes(name) ? bytes : (value) => significant(value);
+}
+
 function curves(history: readonly HistoryPoint[]): string {
   const xLabel = history.every(({ epoch }) => epoch !== undefined) ? 'epoch' : 'step';
-  const curve = (name: string, kind: string, key: keyof HistoryPoint): Curve => ({
-    name,
-    kind,
-    points: history.flatMap((point) => {
-      const value = point[key];
-      return value === undefined ? [] : [[point[xLabel] ?? NaN, value] as const];
-    }),
+  const charts = chartsOf(history).map(({ title, curves }) => {
+    const drawn = curves.map(([key, name, kind]): Curve => {
+      const points = history.flatMap((point) => {
+        const value = point[key];
+        return value === undefined ? [] : [[point[xLabel] ?? NaN, value] as const];
+      });
+      return { name, kind, points };
+    });
+    const [name] = curves[0]!;
+    return drawLineChart({
+      title,
+      xLabel,
+      curves: drawn,
+      format: formatOf(name),
+      scale: name === 'loss' ? 'log' : 'linear',
+      bounds: isShare(name) ? [0, 1] : isBytes(name) ? [0, Infinity] : [-Infinity, Infinity],
+    });
   });
-  const charts = [
-    drawLineChart({
-      title: 'Loss',
-      xLabel,
-      curves: [curve('training', 'train', 'loss'), curve('validation', 'val', 'valLoss')],
-      format: significant,
-      scale: 'log',
-      bounds: [-Infinity, Infinity],
-    }),
-    drawLineChart({
-      title: 'Accuracy',
-      xLabel,
-      curves: [curve('training', 'train', 'accuracy'), curve('validation', 'val', 'valAccuracy')],
-      format: (value) => `${+(100 * value).toFixed(2)} %`,
-      scale: 'linear',
-      bounds: [0, 1],
-    }),
-  ];
   return charts.some(Boolean) ? `<section class="charts">${charts.filter(Boolean).join('')}</section>` : '';
 }
 
@@ -197,13 +249,12 @@ function gallery(samples: readonly ReportSample[], nameOf: (index: number) => st
   const wrong = samples.filter(isWrong).sort((a, b) => b.confidence - a.confidence);
   const right = samples.filter((sample) => !isWrong(sample));
   const figures = [...wrong, ...right].map((sample) => {
-    const { pixels, width, height, label, prediction, confidence } = sample;
-    const source = encodePng(pixels, width, height).toString('base64');
+    const { width, height, label, prediction, confidence } = sample;
     const text = isWrong(sample) ? `${nameOf(label)} → ${nameOf(prediction)}` : nameOf(label);
     const description = `shows ${nameOf(label)}, taken for ${nameOf(prediction)} with ${percent(confidence, 1)}`;
     return (
       `<figure class="${isWrong(sample) ? 'wrong' : 'right'}" title="${description}">` +
-      `<img src="data:image/png;base64,${source}" alt="${description}" width="${width}" height="${height}">` +
+      `<img src="${dataUrl(sample)}" alt="${description}" width="${width}" height="${height}">` +
       `<figcaption>${text} <small>${percent(confidence, 0)}</small></figcaption></figure>`
     );
   });
@@ -212,6 +263,36 @@ function gallery(samples: readonly ReportSample[], nameOf: (index: number) => st
       ? 'All of these are right.'
       : 'What the image shows → what the model takes it for, and how sure it is; the wrong ones first.';
   return section('Test images', note, `<div class="gallery">${figures.join('')}</div>`);
+}
+
+const encoded = new WeakMap<Uint8Array, string>();
+
+/** The picture inside a page. A live page asks for it again and again. */
+function dataUrl({ pixels, width, height }: Picture): string {
+  const known = encoded.get(pixels) ?? `data:image/png;base64,${encodePng(pixels, width, height).toString('base64')}`;
+  encoded.set(pixels, known);
+  return known;
+}
+
+function pictureWall(pictures: NonNullable<Report['pictures']>): string {
+  if (pictures.length === 0) return '';
+  const figures = pictures.map((picture) => {
+    const { name, step, width, height } = picture;
+    return (
+      `<figure><img src="${dataUrl(picture)}" alt="${escape(name)}" width="${width}" height="${height}">` +
+      `<figcaption>${escape(name)} <small>step ${count(step)}</small></figcaption></figure>`
+    );
+  });
+  return section('Pictures', '', `<div class="wall">${figures.join('')}</div>`);
+}
+
+function textList(texts: NonNullable<Report['texts']>): string {
+  if (texts.length === 0) return '';
+  const figures = texts.map(
+    ({ name, step, text }) =>
+      `<figure><figcaption>${escape(name)} <small>step ${count(step)}</small></figcaption><pre>${escape(text)}</pre></figure>`,
+  );
+  return section('Texts', '', `<div class="texts">${figures.join('')}</div>`);
 }
 
 function factList(facts: Readonly<Record<string, string>>): string {
@@ -230,7 +311,6 @@ function definitions(kind: string, rows: readonly (readonly [name: string, value
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 const count = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 2 });
-const significant = (value: number): string => String(+value.toPrecision(3));
 
 /** A share as a percentage that says 100 % only when it is all. */
 function percent(share: number, digits: number): string {

@@ -9,6 +9,7 @@
 #include "binding/environment.h"
 #include "runtime/cpu_levels.h"
 #include "runtime/cuda_library.h"
+#include "runtime/profiler.h"
 #include "runtime/thread_pool.h"
 
 namespace hadal {
@@ -243,6 +244,28 @@ Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// startProfile(): the present moment, in milliseconds of the clock that spans have.
+Napi::Value start_profile(const Napi::CallbackInfo& info) {
+  Profiler::start();
+  return Napi::Number::New(info.Env(), static_cast<double>(Profiler::now()) * 1e-6);
+}
+
+// stopProfile(): of each span its thread, op, start and duration in milliseconds, bytes and floating-point operations.
+Napi::Value stop_profile(const Napi::CallbackInfo& info) {
+  const std::vector<Profiler::Span> spans = Profiler::stop();
+  auto result = Napi::Float64Array::New(info.Env(), spans.size() * 6);
+  double* word = result.Data();
+  for (const Profiler::Span& span : spans) {
+    *word++ = span.thread;
+    *word++ = static_cast<double>(span.op);
+    *word++ = static_cast<double>(span.start) * 1e-6;
+    *word++ = static_cast<double>(span.end - span.start) * 1e-6;
+    *word++ = span.bytes;
+    *word++ = span.flops;
+  }
+  return result;
+}
+
 void set_thread_count(const Napi::CallbackInfo& info) {
   ThreadPool::instance().set_thread_count(info[0].As<Napi::Number>().Int32Value());
 }
@@ -282,6 +305,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("resetPeak", guarded<reset_peak>);
   add("releaseCache", guarded<release_cache>);
   add("setMemoryLimit", guarded<set_memory_limit>);
+  add("startProfile", guarded<start_profile>);
+  add("stopProfile", guarded<stop_profile>);
   add("setThreadCount", guarded<set_thread_count>);
   add("threadCount", guarded<thread_count>);
   add("transfer", guarded<transfer>);

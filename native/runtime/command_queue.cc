@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "runtime/command_words.h"
+#include "runtime/profiler.h"
 #include "runtime/spin.h"
 
 namespace hadal {
@@ -251,7 +252,8 @@ void CommandQueue::run_program(const ProgramRun& run) {
   for (const FusedGroup& group : program.groups) {
     run_until(program.words.data() + group.word);
     if (stopping()) return;
-    word = run_group(group, word);
+    // A profile tells the ops of a group apart, so it runs them one after another.
+    word = Profiler::enabled() ? CommandQueue::run_group(group, word) : run_group(group, word);
   }
   run_until(program.words.data() + program.words.size());
 }
@@ -263,8 +265,17 @@ const uint64_t* CommandQueue::run_group(const FusedGroup& group, const uint64_t*
 
 const uint64_t* CommandQueue::run_words(const uint64_t* word) {
   word = read_command(current_, word);
-  guarded(current_, [&] { run_command(current_); });
+  guarded(current_, [&] { Profiler::enabled() ? run_profiled() : run_command(current_); });
   return word;
+}
+
+void CommandQueue::run_profiled() {
+  static thread_local const int32_t stream = Profiler::next_stream();
+  Profiler::current = current_.op;
+  const int64_t start = Profiler::now();
+  run_command(current_);
+  finish_command();
+  Profiler::add({stream, current_.op, start, Profiler::now(), bytes_of(current_), flops_of(current_)});
 }
 
 }  // namespace hadal

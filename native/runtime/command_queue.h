@@ -48,6 +48,8 @@ class CommandQueue : public Backend {
   virtual void run_command(const Command& command) = 0;
   // Runs the commands of a group, which start at `word`; answers the word after them. One after another, unless the device knows better.
   virtual const uint64_t* run_group(const FusedGroup& group, const uint64_t* word);
+  // Waits until what run_command() began has been done, so that it can be timed; for a device that runs behind its queue.
+  virtual void finish_command() {}
   virtual void run_copy(const Copy& copy) = 0;
   // Instead of run_copy, once the queue stops.
   virtual void discard(const Copy& copy) = 0;
@@ -91,6 +93,7 @@ class CommandQueue : public Backend {
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
   void run_program(const ProgramRun& run);
+  void run_profiled();
   void wait_for(uint64_t sequence);
 
   Command next_;     // JS thread only: filled by decode, then written to the ring

@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 
+#include "runtime/profiler.h"
 #include "runtime/spin.h"
 
 #if defined(__x86_64__)
@@ -78,6 +79,7 @@ void ThreadPool::run(int64_t tasks, Body body, void* data) {
   std::lock_guard owner(owner_, std::adopt_lock);
   loop_.body = body;
   loop_.data = data;
+  loop_.op = Profiler::current;
   loop_.tasks = tasks;
   loop_.error = nullptr;
   loop_.next.store(0, std::memory_order_relaxed);
@@ -92,6 +94,13 @@ void ThreadPool::run(int64_t tasks, Body body, void* data) {
   if (loop_.error) std::rethrow_exception(loop_.error);
 }
 
+void ThreadPool::take_part(int worker) {
+  if (!Profiler::enabled()) return drain(loop_);
+  const int64_t start = Profiler::now();
+  drain(loop_);
+  Profiler::add({worker, loop_.op, start, Profiler::now(), 0, 0});
+}
+
 void ThreadPool::work(int worker) {
   uint64_t seen = 0;
   auto idle_since = std::chrono::steady_clock::now();
@@ -101,7 +110,7 @@ void ThreadPool::work(int worker) {
     if (open && worker < thread_count()) {
       active_.fetch_add(1);
       // Entering and closing are ordered: if the loop is still open here, run() waits for `active_` to fall again.
-      if (generation_.load() == generation) drain(loop_);
+      if (generation_.load() == generation) take_part(worker);
       active_.fetch_sub(1);
       seen = generation;
       idle_since = std::chrono::steady_clock::now();

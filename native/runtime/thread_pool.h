@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/op_info.h"
+
 namespace hadal {
 
 class ThreadPool {
@@ -35,6 +37,7 @@ class ThreadPool {
   struct Loop {
     Body body = nullptr;
     void* data = nullptr;
+    Op op{};  // whose loop it is, while it is profiled
     int64_t tasks = 0;
     std::atomic<int64_t> next{0};
     std::exception_ptr error;
@@ -42,6 +45,7 @@ class ThreadPool {
   };
 
   void work(int worker);
+  void take_part(int worker);
   static void drain(Loop& loop);
 
   std::mutex owner_;  // held by the stream whose loop is running
