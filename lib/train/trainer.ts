@@ -219,7 +219,9 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       if (this.#step === 0) for (const logger of this.#loggers) await logger.resume?.(0);
       this.model.train();
       this.#speed = { start: performance.now(), step: this.#step, samples: 0 };
-      while (this.#epoch < epochs && this.#step < maxSteps && !this.#stopped) await this.#trainEpoch(loader, options);
+      // A run that goes on from its last step still has the end of that epoch to do.
+      const goesOn = (): boolean => this.#step < maxSteps || this.#batch === lengthOf(loader);
+      while (this.#epoch < epochs && goesOn() && !this.#stopped) await this.#trainEpoch(loader, options);
       await this.#settle(0);
       if (validation !== undefined && this.#validatedAt !== this.#step) await this.#validate(validation, options);
       this.#finished = true;
