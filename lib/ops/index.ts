@@ -26,6 +26,7 @@ export {
   type InstanceNormOptions,
   type LocalResponseNormOptions,
 } from './group-normalization';
+export { irfft, rfft, type FftNorm, type FftOptions } from './fft';
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
@@ -144,3 +145,14 @@ export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorti
 export type { Pair, Single, Triple } from './window';
 export { interpolate, type InterpolateMode, type InterpolateOptions } from './interpolate';
 export { unique, uniqueSync, type Unique, type UniqueOptions } from './unique';
+export {
+  bartlettWindow,
+  blackmanWindow,
+  hammingWindow,
+  hannWindow,
+  kaiserWindow,
+  type HammingOptions,
+  type KaiserOptions,
+  type WindowOptions,
+} from './signal-windows';
+export { frame, istft, overlapAdd, stft, type IstftOptions, type StftOptions } from './stft';

@@ -1,0 +1,69 @@
+// Fourier transforms: wrong arguments, any number of threads, and values of torch.stft.
+import {
+  arange,
+  frame,
+  hannWindow,
+  irfft,
+  istft,
+  manualSeed,
+  ones,
+  overlapAdd,
+  randn,
+  rfft,
+  setNumThreads,
+  getNumThreads,
+  stft,
+  type AnyTensor,
+} from '../../lib/index';
+import { plain } from './sample';
+
+test.each([
+  [() => rfft(ones([]) as AnyTensor), 'rfft: axis -1 out of range for shape []'],
+  [() => rfft(ones([2, 0])), 'rfft: n: got 0 for shape [2, 0], expected a length from 1 to 2^30 - 1'],
+  [() => rfft(ones([4]), { norm: 'half' as 'ortho' }), 'rfft: norm: got half, expected backward, forward or ortho'],
+  [() => rfft(ones([4], { dtype: 'int32' })), 'rfft: dtype: got int32, expected float64, float32'],
+  [
+    () => irfft(ones([4, 3]) as AnyTensor),
+    'irfft: not pairs: got shape [4, 3], expected a last axis of real and imaginary parts',
+  ],
+  [() => irfft(ones([1, 2])), 'irfft: n: got 0 for shape [1, 2], expected a length from 1 to 2^30 - 1'],
+  [() => frame(ones([3]), 4, 1), 'frame: too short: got shape [3], expected at least 4 elements of time'],
+  [() => frame(ones([3]), 2, 0), 'frame: hop: got 0, expected a positive integer'],
+  [() => overlapAdd(ones([3]), 1), 'overlapAdd: no frames: got shape [3], expected [..., frames, size]'],
+  [() => stft(ones([2]), 4), 'stft: too short: got shape [2], expected at least 3 elements of time'],
+  [() => stft(ones([9]), 4, { winLength: 5 }), 'stft: winLength: got 5, expected at most 4 as nFft'],
+  [() => stft(ones([9]), 4, { window: ones([3]) }), 'stft: window does not fit: got shape [3], expected [4]'],
+  [() => istft(ones([4, 2, 2]), 4), 'istft: spectra do not fit: got shape [4, 2, 2], expected [..., 3, frames, 2]'],
+  [() => hannWindow(-1), 'hannWindow: size: got -1, expected an integer from 0 to 4194304'],
+])('%#: refuses', (f, message) => {
+  expect(f).toThrow(new Error(message));
+});
+
+test('the same bits at any number of threads, of many rows and of a long one', () => {
+  manualSeed(0);
+  const rows = randn([70, 600]);
+  const long = randn([20_000]);
+  const results = (threads: number): unknown[] => {
+    setNumThreads(threads);
+    return [rfft(rows), irfft(rfft(rows)), rfft(long), irfft(rfft(long)), rfft(long.narrow(0, 0, 10_007))].map((x) =>
+      plain(x as AnyTensor),
+    );
+  };
+  const before = getNumThreads();
+  const one = results(1);
+  const several = results(3);
+  setNumThreads(before);
+  expect(several).toEqual(one);
+});
+
+test('stft as torch computes it', () => {
+  const x = arange(1, 11, 1, { dtype: 'float64' });
+  const y = stft(x, 4, { hopLength: 2, window: hannWindow(4, { dtype: 'float64' }) });
+  const expected = [
+    ...[3, 0, 6, 0, 10, 0, 14, 0, 18, 0, 18, 0],
+    ...[-1, 0, -3, 1, -5, 1, -7, 1, -9, 1, -9, -1],
+    ...[-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+  ];
+  expect(y.shape).toEqual([3, 6, 2]);
+  plain(y).values.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 12));
+});

@@ -1,0 +1,22 @@
+import { frame, hannWindow, irfft, istft, overlapAdd, rfft, stft, zeros, type Tensor } from 'hadal';
+import { expectType } from './expect';
+
+declare const n: number;
+declare const anyShape: Tensor;
+
+expectType<Tensor<[8, 513, 2]>>().of(rfft(zeros([8, 1024])));
+expectType<Tensor<[8, 3, 2]>>().of(zeros([8, 1024]).rfft({ n: 4 }));
+expectType<Tensor<[5, 1024, 2]>>().of(rfft(zeros([8, 1024]), { axis: 0 }));
+expectType<Tensor<[8, number, 2]>>().of(rfft(zeros([8, n])));
+expectType<Tensor<[8, 1024]>>().of(irfft(zeros([8, 513, 2])));
+expectType<Tensor<[8, 1025]>>().of(irfft(zeros([8, 513, 2]), { n: 1025 }));
+irfft(zeros([8, 513])); // error: "irfft: not pairs: got shape [8, 513], expected a last axis of real and imaginary parts"
+expectType<Tensor<[2, 201, number, 2]>>().of(stft(zeros([2, 16000]), 400, { hopLength: 160 }));
+expectType<Tensor<[2, 16000]>>().of(istft(zeros([2, 201, 101, 2]), 400, { length: 16000 }));
+expectType<Tensor<[2, number]>>().of(istft(zeros([2, 201, 101, 2]), 400));
+istft(zeros([201, 101, 3]), 400); // error: "istft: not pairs: got shape [201, 101, 3], expected a last axis of real and imaginary parts"
+expectType<Tensor<[2, number, 400]>>().of(frame(zeros([2, 16000]), 400, 160));
+expectType<Tensor<[2, number]>>().of(overlapAdd(zeros([2, 10, 400]), 160));
+expectType<Tensor<[400], 'float64'>>().of(hannWindow(400, { dtype: 'float64' }));
+expectType<Tensor>().of(stft(anyShape, 400));
+expectType<Tensor>().of(irfft(anyShape));
