@@ -59,6 +59,7 @@ function attach(
     inputs.map((input) => input.edge),
     undefined,
   );
+  if (recording.anomaly) node.trace = new Error(op.name).stack;
   output.edge = new Edge(node, 0, output.shape, output.dtype);
   node.outputEdges = [output.edge];
 }
