@@ -281,7 +281,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGrad
         sums.dn += g * weight[i] * normed;
       }
     }
-    sums = RowGroup::reduce(sums, shared[parity], AddRowSums<C>());
+    sums = RowGroup::reduce<GroupBarrier>(sums, shared[parity], AddRowSums<C>());
     const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {

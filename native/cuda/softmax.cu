@@ -307,13 +307,15 @@ void along_axis(CudaContext& ctx, const Command& cmd, bool log) {
 
     const bool packs = can_pack<T>(args.lines, views);
     const int64_t units = units_of<T>(args.lines, *views[0], packs);
-    const RowShape shape = shape_rows(units, 4);
+    constexpr int kMaxUnits =
+        4 / kInputs;  // 16 words of registers; of two inputs 32 do not fit the 64 that 1,024 threads have
+    const RowShape shape = shape_rows(units, kMaxUnits);
     const dim3 block(shape.lanes, shape.rows);
     const unsigned grid = blocks_for(lines, shape.rows);
     if (packs && shape.lanes > 0) {
       if (shape.per_thread == 1) ctx.launch(cmd, rows_in_registers<Op, T, kPack, 1>, grid, block, 0, op, args);
       else if (shape.per_thread == 2) ctx.launch(cmd, rows_in_registers<Op, T, kPack, 2>, grid, block, 0, op, args);
-      else ctx.launch(cmd, rows_in_registers<Op, T, kPack, 4>, grid, block, 0, op, args);
+      else ctx.launch(cmd, rows_in_registers<Op, T, kPack, kMaxUnits>, grid, block, 0, op, args);
     } else if (packs) {
       const size_t bytes = static_cast<size_t>(units) * sizeof(Unit<T, kPack, kInputs>);
       const bool keeps = bytes + 1024 <= ctx.device().shared_per_block;

@@ -68,22 +68,31 @@ __device__ __forceinline__ void unpack(const Pack<T, kPack>& pack, Compute<T> (&
   for (int i = 0; i < kPack; ++i) values[i] = load_element(pack.at[i]);
 }
 
-// The blockDim.x threads with the same threadIdx.y, that share a row: 32, or more, a multiple of 32, then with a barrier of
-// their own beside the block's (there are 16).
+// A barrier for all threads of a block, and one for each group of threads with the same threadIdx.y, beside the block's: a kernel
+// with those has all 16 barriers, of which a multiprocessor of an H100 has 64, so that four such blocks are all it takes.
+struct BlockBarrier {
+  __device__ __forceinline__ void operator()() const { __syncthreads(); }
+};
+struct GroupBarrier {
+  __device__ __forceinline__ void operator()() const { __barrier_sync_count(threadIdx.y + 1, blockDim.x); }
+};
+
+// The blockDim.x threads with the same threadIdx.y, that share a row: 32, or more, a multiple of 32, then the whole block unless
+// they have a barrier of their own.
 struct RowGroup {
   static constexpr int kMaxWarps = 32;
   static constexpr int kMaxGroups = 15;
 
   // combine over the group, the same for all its threads, in a fixed order. `partial` is room for the warps of the whole block:
   // another reduction has to lie between two that use the same.
-  template <class T, class F>
+  template <class Barrier = BlockBarrier, class T, class F>
   static __device__ __forceinline__ T reduce(T value, T* partial, F&& combine) {
     value = warp_reduce(value, combine);
     if (blockDim.x <= kWarp) return value;
     const int warps = static_cast<int>(blockDim.x) / kWarp;
     T* mine = partial + threadIdx.y * warps;
     if (threadIdx.x % kWarp == 0) mine[threadIdx.x / kWarp] = value;
-    __barrier_sync_count(threadIdx.y + 1, blockDim.x);
+    Barrier()();
     value = mine[0];
     for (int warp = 1; warp < warps; ++warp) value = combine(value, mine[warp]);
     return value;
