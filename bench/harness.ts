@@ -75,7 +75,9 @@ export function fill(model: nn.Module): void {
   noGrad(() => {
     model.namedParameters().forEach(([name, parameter], i) => {
       const fan = parameter.size / parameter.shape[0]!;
-      if (parameter.rank >= 2) parameter.copy_(wave(parameter.shape, i, 1 / Math.sqrt(fan)));
+      // Of ever higher frequency: rows of one wave would be combinations of two, and what follows would magnify rounding.
+      const chirp = Float32Array.from({ length: parameter.size }, (_, j) => Math.sin(0.7 * j * j + i) / Math.sqrt(fan));
+      if (parameter.rank >= 2) parameter.copy_(tensor(chirp).reshape(parameter.shape));
       else parameter.copy_(name.endsWith('weight') ? 1 : 0);
     });
   });

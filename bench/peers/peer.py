@@ -36,7 +36,9 @@ def fill(model):
     with torch.no_grad():
         for i, (name, p) in enumerate(model.named_parameters()):
             if p.dim() >= 2:
-                p.copy_(wave(list(p.shape), i, 1 / math.sqrt(p[0].numel())))
+                j = numpy.arange(p.numel(), dtype=numpy.float64)
+                chirp = numpy.sin(0.7 * j * j + i) / math.sqrt(p[0].numel())
+                p.copy_(torch.from_numpy(chirp.astype(numpy.float32).reshape(p.shape)))
             else:
                 p.fill_(1.0 if name.endswith("weight") else 0.0)
 
@@ -298,7 +300,7 @@ def resnet(make_model, batch, size, number, dtype):
     x, y = wave([batch, 3, size, size], 1).to(DTYPES[dtype], **layout), classes(batch, number)
     return training(
         lambda: filled(make_model(), DTYPES[dtype], **layout),
-        lambda model: torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True),
+        lambda model: torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, fused=True),
         lambda run: F.cross_entropy(run(x), y),
     )
 
