@@ -13,6 +13,7 @@ import {
   defineOp,
   floats,
   installMethods,
+  nativeOps,
   numbers,
   run,
   runMany,
@@ -21,7 +22,7 @@ import {
 } from './define';
 import { where } from './pointwise-compare';
 import { unary } from './pointwise-run';
-import { sqrtOp } from './pointwise-unary';
+import './pointwise-unary';
 import { checkNotEmpty, reduce, reduction, spread, type ReduceOptions, type Reduction } from './reduction';
 import { wide } from './wide';
 
@@ -287,7 +288,7 @@ export function variance(x: AnyTensor, axes?: Axes, options?: VarianceOptions): 
 
 /** sqrt whose gradient is 0 and not infinite at 0, as in PyTorch: a line of equal elements has one. */
 const deviationOp = withGradient(
-  sqrtOp,
+  nativeOps.get('sqrt')!,
   (g, node) => {
     const y = node.output();
     return [where(y.equalTo(0), 0, g.div(y.mul(2)))];
@@ -307,6 +308,7 @@ export function std<
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function std(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
+  checkTensor('std', x);
   // In 16 bits a variance overflows, or vanishes, where its root does not.
   return unary<AnyTensor, unknown>(deviationOp, varMean(wide(x), axes as undefined, options)[0]).cast(toFloat(x.dtype));
 }
