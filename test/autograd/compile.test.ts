@@ -479,6 +479,11 @@ describe('refused, with the reason', () => {
       }),
     ).toThrow(cannot('manualSeed starts the random stream anew'));
   });
+  test('a schedule', () => {
+    const optimizer = new optim.SGD([ones([2]).requiresGrad_()], { lr: 1 });
+    const schedule = new optim.StepLR(optimizer, { stepSize: 1 });
+    expect(call(() => schedule.step())).toThrow(cannot('StepLR.step changes learning rates from JavaScript'));
+  });
   test('an argument that requires a gradient', () => {
     expect(() => compile((x: AnyTensor) => x)(ones([2]).requiresGrad_())).toThrow(
       new CompileError(

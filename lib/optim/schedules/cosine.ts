@@ -1,4 +1,5 @@
 /** Cosine annealing, once or with restarts. */
+import { refuseInTrace } from '../../runtime/tape';
 import { checkCount, expect, Schedule, type ScheduleOptions } from './schedule';
 
 export interface CosineAnnealingLROptions extends ScheduleOptions {
@@ -77,6 +78,7 @@ export class CosineAnnealingWarmRestarts extends Schedule<CosineAnnealingWarmRes
   }
 
   override step(epoch?: number): void {
+    refuseInTrace(`${this.constructor.name}.step`, 'changes learning rates from JavaScript');
     const { t0, tMult = 1 } = this.options;
     const { state } = this;
     const target = epoch ?? (state.lastEpoch < 0 ? 0 : undefined);

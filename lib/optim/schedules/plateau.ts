@@ -1,4 +1,5 @@
 /** A schedule by a measured quantity instead of the epoch. */
+import { refuseInTrace } from '../../runtime/tape';
 import { ArgumentError } from '../../errors';
 import type { ScheduledOptimizer, ScheduleState } from './schedule';
 
@@ -48,6 +49,7 @@ export class ReduceLROnPlateau {
 
   /** Takes the value of an epoch. */
   step(metric: number): void {
+    refuseInTrace(`${this.constructor.name}.step`, 'changes learning rates from JavaScript');
     const { patience = 10, cooldown = 0 } = this.options;
     const { state } = this;
     state.lastEpoch++;

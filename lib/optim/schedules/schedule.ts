@@ -2,6 +2,7 @@
  * What schedules share: how they reach the groups of an optimizer, when they step, and their state. A schedule sets the rate of epoch 0 when it is made, and that of
  * the next epoch whenever `step()` is called; an epoch may as well be a step of the optimizer.
  */
+import { refuseInTrace } from '../../runtime/tape';
 import { ArgumentError } from '../../errors';
 
 /** The settings of a group that schedules change. */
@@ -83,6 +84,7 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
 
   /** Goes on to the next epoch, or jumps to the one given. */
   step(epoch?: number): void {
+    refuseInTrace(`${this.constructor.name}.step`, 'changes learning rates from JavaScript');
     this.state.stepCount++;
     this.update(epoch);
   }
