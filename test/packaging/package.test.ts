@@ -2,6 +2,7 @@
 // Binaries lie in it as `npm run prebuildify` leaves them.
 import { execFileSync } from 'node:child_process';
 import {
+  existsSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -85,6 +86,7 @@ withShippableBuild('the package', () => {
       'package.json',
       `prebuilds/${platform}/hadal.glibc.node`,
       ...levels.map((level) => `prebuilds/${platform}/libhadal-cpu-${level}.so`),
+      ...(existsSync(join(release, 'libhadal-cuda.so')) ? [`prebuilds/${platform}/libhadal-cuda.so`] : []),
     ]);
     expect(packed).toEqual(
       expect.arrayContaining(['dist/index.js', 'dist/index.mjs', 'dist/index.d.ts', 'dist/index.d.mts']),
