@@ -109,7 +109,7 @@ describe('what is freed', () => {
     pass();
     const before = memory().liveBytes;
     for (let i = 0; i < 20; i++) pass();
-    expect(memory().liveBytes).toBe(before);
+    expect(memory().liveBytes).toBeLessThanOrEqual(before);
   });
 
   test('gradients of leaves outlive the scope they came about in', () => {
