@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createHistogram, monitorEventLoopDelay, type Histogram } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
 
-import { data, nn, optim, train } from 'hadal';
+import { data, models, nn, optim, train } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 import { prepareGpt } from './training';
@@ -54,18 +54,7 @@ export async function measureTrainerLoop(seconds = 10): Promise<string> {
     execArgv: ['--require', 'tsx/cjs'],
   });
   const loader = new data.DataLoader<unknown, Digits>(set, { batchSize: 32, shuffle: true });
-  const model = new nn.Sequential(
-    new nn.Conv2d(1, 6, 5, { padding: 2 }),
-    new nn.ReLU(),
-    new nn.MaxPool2d(2),
-    new nn.Conv2d(6, 16, 5),
-    new nn.ReLU(),
-    new nn.MaxPool2d(2),
-    new nn.Flatten(),
-    new nn.Linear(400, 120),
-    new nn.ReLU(),
-    new nn.Linear(120, 10),
-  );
+  const model = new models.LeNet5();
   const page = new train.RunPage({ title: 'Event loop' });
   const trainer = new train.Trainer<Digits, { accuracy: train.Accuracy }>({
     model,
