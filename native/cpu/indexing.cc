@@ -7,6 +7,7 @@
 
 #include "cpu/rows.h"
 #include "cpu/strided_copy.h"
+#include "kernels/view_axes.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -14,23 +15,6 @@ namespace {
 
 // A task of 32 Ki elements takes 10 to 40 µs.
 constexpr int64_t kTaskElements = int64_t{1} << 15;
-
-// The first `count` axes, or those from `first` on.
-TensorView leading(TensorView view, int count) {
-  view.rank = count;
-  return view;
-}
-TensorView trailing(const TensorView& view, int first) {
-  TensorView rest = view;
-  rest.rank = view.rank - first;
-  for (int axis = 0; axis < rest.rank; ++axis) {
-    rest.shape[axis] = view.shape[first + axis];
-    rest.strides[axis] = view.strides[first + axis];
-  }
-  return rest;
-}
-int64_t size_along(const TensorView& view, int axis) { return view.rank > 0 ? view.shape[axis] : 1; }
-int64_t stride_along(const TensorView& view, int axis) { return view.rank > 0 ? view.strides[axis] : 0; }
 
 inline bool is_outside(int64_t index, int64_t size) {
   return static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);

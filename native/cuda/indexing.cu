@@ -10,6 +10,7 @@
 #include "cuda/device/pointwise.cuh"
 #include "cuda/device/radix_sort.cuh"
 #include "cuda/registry.h"
+#include "kernels/view_axes.h"
 
 namespace hadal::cuda {
 namespace {
@@ -17,23 +18,6 @@ namespace {
 constexpr int kBlock = 256;
 
 __device__ __forceinline__ int64_t this_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-
-// The first `count` axes, or those from `first` on.
-TensorView leading(TensorView view, int count) {
-  view.rank = count;
-  return view;
-}
-TensorView trailing(const TensorView& view, int first) {
-  TensorView rest = view;
-  rest.rank = view.rank - first;
-  for (int axis = 0; axis < rest.rank; ++axis) {
-    rest.shape[axis] = view.shape[first + axis];
-    rest.strides[axis] = view.strides[first + axis];
-  }
-  return rest;
-}
-int64_t size_along(const TensorView& view, int axis) { return view.rank > 0 ? view.shape[axis] : 1; }
-int64_t stride_along(const TensorView& view, int axis) { return view.rank > 0 ? view.strides[axis] : 0; }
 
 // Threads side by side for `count` things, the rest of a block for rows of them.
 dim3 block_for(int64_t count) {
