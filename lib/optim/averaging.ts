@@ -18,6 +18,8 @@ export interface AveragedModule {
 export interface AveragedModelOptions {
   /** How much of the average is kept in an update, for an exponential average; all updates count equally unless given. */
   readonly decay?: number;
+  /** Whether the decay begins small and rises as (1 + n) / (10 + n) over the first updates n, so that the start is soon forgotten; false unless given. */
+  readonly warmUp?: boolean;
   /** Whether buffers such as running statistics are averaged too; false unless given: they are those of the last update. */
   readonly useBuffers?: boolean;
 }
@@ -57,8 +59,8 @@ export class AveragedModel {
 
   /** Takes the weights of the model into the average; the first time they are the average. */
   update(): void {
-    const { decay, useBuffers = false } = this.options;
-    const weight = this.count === 0 ? 1 : decay === undefined ? 1 / (this.count + 1) : 1 - decay;
+    const { useBuffers = false } = this.options;
+    const weight = this.weight();
     const parameters = new Set(this.model.namedParameters().map(([name]) => name));
     const [averages, values]: [AnyTensor[], AnyTensor[]] = [[], []];
     noGrad(() => {
@@ -74,6 +76,15 @@ export class AveragedModel {
       for (const piece of partition(averages, values, () => '')) lerpTensors(piece.parameters, piece.gradients, weight);
     });
     this.count++;
+  }
+
+  /** How much the next update counts. */
+  private weight(): number {
+    const { count } = this;
+    const { decay, warmUp = false } = this.options;
+    if (count === 0) return 1;
+    if (decay === undefined) return 1 / (count + 1);
+    return 1 - (warmUp ? Math.min(decay, (1 + count) / (10 + count)) : decay);
   }
 
   /** Exchanges the weights of the model and their average. */

@@ -6,7 +6,8 @@ import { noGrad } from '../autograd/modes';
 import { unlessAborted } from '../data/loader';
 import { ArgumentError, HadalError } from '../errors';
 import type { Module } from '../nn/module';
-import { clipGradNorm } from '../optim/clip';
+import type { AveragedModel } from '../optim/averaging';
+import { clipGradNorm, clipGradValue } from '../optim/clip';
 import { memory } from '../runtime/device';
 import { describe } from '../tensor/describe';
 import { scope } from '../tensor/scope';
@@ -34,6 +35,7 @@ export interface Schedule extends Stateful {
 export interface Scaler extends Stateful {
   scale(loss: AnyTensor): AnyTensor;
   unscale_(optimizer: never): void;
+  /** Waited for. */
   step(optimizer: never): unknown;
   update(): void;
 }
@@ -71,8 +73,12 @@ export interface TrainerOptions<Batch, M extends Metrics> {
   readonly autocast?: <T>(f: () => T) => T;
   /** How many batches make one optimizer step, by the mean of their losses; 1 unless given. */
   readonly accumulate?: number;
-  /** The largest norm of all gradients together; not bounded unless given. */
+  /** The largest magnitude of an element of a gradient; not bounded unless given. */
+  readonly clipValue?: number;
+  /** The largest norm of all gradients together, after `clipValue`; not bounded unless given. */
   readonly clipNorm?: number;
+  /** An average of the weights: updated after each optimizer step, and what is validated. */
+  readonly average?: AveragedModel;
   readonly callbacks?: readonly Callback[];
   readonly loggers?: readonly Logger[];
   /** How often values are logged, in optimizer steps; 20 unless given. */
@@ -258,7 +264,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     }
     if (this.#batch === 0) throw new ArgumentError('fit: loader: got no batches, expected at least one');
     if (this.#gathered > 0) {
-      this.#optimize();
+      await this.#optimize();
       await this.#afterStep(options);
     }
     await this.#settle(0);
@@ -292,7 +298,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#gathered++;
     this.#pending.push({ loss: handledLater(loss.item()), samples });
     const isStep = this.#gathered === this.#accumulate;
-    if (isStep) this.#optimize();
+    if (isStep) await this.#optimize();
     await this.#settle(BATCHES_AHEAD);
     if (isStep) await this.#afterStep(options);
   }
@@ -311,18 +317,18 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   }
 
   /** Makes an optimizer step of the gradients that were gathered. */
-  #optimize(): void {
-    const { optimizer, scaler, clipNorm } = this.#options;
-    if (clipNorm !== undefined) {
-      scaler?.unscale_(optimizer as never);
-      this.#gradNorm = scope(() => clipGradNorm(this.model.parameters(), clipNorm));
-    }
+  async #optimize(): Promise<void> {
+    const { optimizer, scaler, clipValue, clipNorm, average } = this.#options;
+    if (clipValue !== undefined || clipNorm !== undefined) scaler?.unscale_(optimizer as never);
+    if (clipValue !== undefined) clipGradValue(this.model.parameters(), clipValue);
+    if (clipNorm !== undefined) this.#gradNorm = scope(() => clipGradNorm(this.model.parameters(), clipNorm));
     if (scaler === undefined) optimizer.step();
     else {
-      scaler.step(optimizer as never);
+      await scaler.step(optimizer as never);
       scaler.update();
     }
     optimizer.zeroGrad();
+    average?.update();
     this.#gathered = 0;
     this.#step++;
     const isLogged = this.#step % this.#logEvery === 0;
@@ -438,7 +444,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   async evaluate(loader: BatchSource<Batch>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Measured<M>> {
     const metrics = this.#options.metrics?.() ?? ({} as M);
     const mean = new Mean();
-    using _ = inEvaluation(this.model);
+    using _ = inEvaluation(this.model, this.#options.average);
     let previous: Promise<number> | undefined;
     for await (const batch of loader) {
       signal?.throwIfAborted();
@@ -467,14 +473,14 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     loader: BatchSource<Batch>,
     f: (batch: Batch) => Output = (batch) => this.model.forward(batch as never) as Output,
   ): AsyncGenerator<Output, void, undefined> {
-    using _ = inEvaluation(this.model);
+    using _ = inEvaluation(this.model, this.#options.average);
     for await (const batch of loader) {
       yield noGrad(() => scope(() => f(batch)));
     }
   }
 
   /**
-   * Saves everything that {@link load} needs: model, optimizer, schedule, scaler, random state, the loaders' positions, metrics, callbacks and counts.
+   * Saves everything that {@link load} needs: model, optimizer, schedule, scaler, average, random state, the loaders' positions, metrics, callbacks and counts.
    *
    * @throws what {@link saveCheckpoint} throws; HadalError when the loss of a step that is to be saved is no number.
    */
@@ -491,7 +497,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   }
 
   #parts(): Record<string, CheckpointPart> {
-    const { optimizer, schedule, scaler } = this.#options;
+    const { optimizer, schedule, scaler, average } = this.#options;
     const run: Stateful = {
       stateDict: () => this.#state(),
       loadStateDict: (state: RunState) => this.#loadState(state),
@@ -501,6 +507,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       optimizer,
       ...(schedule !== undefined && { schedule }),
       ...(scaler !== undefined && { scaler }),
+      ...(average !== undefined && { average }),
       ...this.#positioned(),
       run,
     };
@@ -579,12 +586,18 @@ async function computeAll(metrics: Metrics): Promise<Record<string, unknown>> {
   return Object.fromEntries(await Promise.all(values));
 }
 
-/** Puts a model and all below it into evaluation mode until it is disposed of; each part then gets the mode that it had. */
-function inEvaluation(model: Module): Disposable {
+/**
+ * Puts a model and all below it into evaluation mode, with its averaged weights if there are any, until it is disposed of; each part then gets the mode that
+ * it had.
+ */
+function inEvaluation(model: Module, average?: AveragedModel): Disposable {
   const modes = model.namedModules().map(([, module]) => [module, module.training] as const);
   model.eval();
+  const isAveraged = average !== undefined && average.updates > 0;
+  if (isAveraged) average.swap();
   return {
     [Symbol.dispose]: () => {
+      if (isAveraged) average.swap();
       for (const [module, training] of modes) module.training = training;
     },
   };

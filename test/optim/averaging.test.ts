@@ -42,6 +42,20 @@ describe('AveragedModel', () => {
     );
   });
 
+  test('a decay that warms up forgets the start', () => {
+    const model = new nn.Linear(3, 2);
+    const average = new optim.AveragedModel(model, { decay: 0.3, warmUp: true });
+    const seen = wander(model, 5, () => average.update());
+    const decays = [0, 2 / 11, 3 / 12, 0.3, 0.3];
+    const wanted = seen[0]!.map((_, i) =>
+      column(seen, i).reduce((kept, value, n) => decays[n]! * kept + (1 - decays[n]!) * value),
+    );
+    expectClose(
+      average.use(() => weightOf(model)),
+      wanted,
+    );
+  });
+
   test('use gives the weights back, whatever happens inside', async () => {
     const model = new nn.Linear(3, 2);
     const average = new optim.AveragedModel(model);

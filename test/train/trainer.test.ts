@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { data, manualSeed, nn, optim, scope, tensor, train, type AnyTensor } from '../../lib/index';
+import { autocast, data, manualSeed, nn, optim, scope, tensor, train, type AnyTensor } from '../../lib/index';
 
 type Pair = [AnyTensor, AnyTensor];
 
@@ -194,22 +194,76 @@ describe('fit', () => {
     expect(calls).toEqual([expect.any(Number), values['valLoss']]);
   });
 
-  test('a scaler scales, unscales before clipping, and makes the steps', async () => {
-    const calls: string[] = [];
-    const scaler: train.Scaler = {
-      scale: (loss) => (calls.push('scale'), loss.mul(1) as AnyTensor),
-      unscale_: () => void calls.push('unscale'),
-      step: (optimizer: optim.Adam) => (calls.push('step'), optimizer.step()),
-      update: () => void calls.push('update'),
-      stateDict: () => ({}),
-      loadStateDict: () => {},
-    };
-    const { model, trainer } = setup({ scaler, clipNorm: 1 });
-    await trainer.fit(loaderOf(), { maxSteps: 1 });
-    expect(calls).toEqual(['scale', 'unscale', 'step', 'update']);
-    const plain = setup({ clipNorm: 1 });
-    await plain.trainer.fit(loaderOf(), { maxSteps: 1 });
-    expect(bits(model)).toEqual(bits(plain.model));
+  test('mixed precision: what a plain loop with autocast and a scaler does', async () => {
+    // The first scale overflows float16 and is halved until it does not.
+    const settings = { initScale: 2 ** 22, growthInterval: 4 };
+    const logger = recorder();
+    const scaler = new optim.GradScaler(settings);
+    const { model, trainer } = setup({
+      autocast: (f) => autocast('float16', f),
+      scaler,
+      clipValue: 0.03,
+      clipNorm: 0.1,
+      logEvery: 1,
+      loggers: [logger],
+    });
+    await trainer.fit(loaderOf(), { epochs: 2 });
+    manualSeed(11);
+    const plain = makeModel();
+    const optimizer = new optim.Adam(plain.parameters(), { lr: 0.02 });
+    const other = new optim.GradScaler(settings);
+    const loader = loaderOf();
+    let stepped = 0;
+    for (let epoch = 0; epoch < 2; epoch++) {
+      for await (const [x, y] of loader) {
+        optimizer.zeroGrad();
+        const loss = autocast('float16', () => nn.functional.crossEntropy(plain.forward(x), y as never));
+        other.scale(loss).backward();
+        other.unscale_(optimizer);
+        optim.clipGradValue(plain.parameters(), 0.03);
+        optim.clipGradNorm(plain.parameters(), 0.1);
+        if (await other.step(optimizer)) stepped++;
+        other.update();
+      }
+    }
+    expect(stepped).toBeGreaterThan(4);
+    expect(stepped).toBeLessThan(15);
+    expect(bits(model)).toEqual(bits(plain));
+    expect(scaler.stateDict()).toEqual(other.stateDict());
+    // No element is above 0.03, so the norm of all 114 is not above this.
+    const norms = logger.all.map(({ values }) => values['gradNorm']!).filter(Number.isFinite);
+    expect(Math.max(...norms)).toBeLessThanOrEqual(0.03 * Math.sqrt(114));
+  });
+
+  test('bfloat16 trains without a scaler', async () => {
+    const dtypes = new Set<string>();
+    const { trainer, model } = setup({ autocast: (f) => autocast('bfloat16', f) });
+    model.namedModules()[1]![1].registerForwardHook((_, __, output) => void dtypes.add((output as AnyTensor).dtype));
+    const values = await trainer.fit(loaderOf(), { epochs: 25, validation: loaderOf(20) });
+    expect([...dtypes]).toEqual(['bfloat16']);
+    expect(values['valAccuracy']).toBeGreaterThan(0.9);
+  });
+
+  test('what is validated is the average of the weights, where there is one', async () => {
+    manualSeed(11);
+    const model = makeModel();
+    const average = new optim.AveragedModel(model, { decay: 0.9 });
+    const step = ([x, targets]: Pair): AnyTensor =>
+      nn.functional.crossEntropy(model.forward(x), targets as never) as AnyTensor;
+    const optimizer = new optim.Adam(model.parameters(), { lr: 0.02 });
+    const trainer = new train.Trainer({ model, optimizer, step, average });
+    const before = await trainer.evaluate(loaderOf(60));
+    const values = await trainer.fit(loaderOf(), { maxSteps: 6, validation: loaderOf(60) });
+    expect(average.updates).toBe(6);
+    const own = bits(model);
+    const plain = new train.Trainer({ model, optimizer, step });
+    const [last, averaged] = [
+      await plain.evaluate(loaderOf(60)),
+      await average.use(() => plain.evaluate(loaderOf(60))),
+    ];
+    expect(values['valLoss']).toBe(averaged.loss);
+    expect(new Set([before.loss, last.loss, averaged.loss]).size).toBe(3);
+    expect(bits(model)).toEqual(own);
   });
 
   test('an abort ends it with the reason, also while a batch is waited for', async () => {
@@ -374,6 +428,41 @@ describe('checkpoints', () => {
     const expected = losses(whole.logger);
     expect(losses(second.logger)).toEqual(expected.slice(expected.length - second.logger.all.length));
     expect([second.stopping.best, second.stopping.waited]).toEqual([whole.stopping.best, whole.stopping.waited]);
+  });
+
+  test('the scaler and the average of the weights go on too', async () => {
+    const mixed = (stopAt = Infinity) => {
+      manualSeed(11);
+      const model = makeModel();
+      const optimizer = new optim.AdamW(model.parameters(), { lr: 0.02 });
+      const scaler = new optim.GradScaler({ initScale: 2 ** 20, growthInterval: 3 });
+      const average = new optim.AveragedModel(model, { decay: 0.9, warmUp: true });
+      const trainer = new train.Trainer({
+        model,
+        optimizer,
+        scaler,
+        average,
+        schedule: new optim.WarmupLR(optimizer, { warmupSteps: 5, totalSteps: 24, decay: 'cosine' }),
+        autocast: (f) => autocast('float16', f),
+        step: ([x, y]: Pair) => nn.functional.crossEntropy(model.forward(x), y as never) as AnyTensor,
+        callbacks: [
+          new train.Checkpoints(folder, { everySteps: 5, resume: true }),
+          { onStepEnd: (run) => (run.step === stopAt ? run.stop() : undefined) },
+        ],
+      });
+      return { model, optimizer, scaler, average, trainer };
+    };
+    const whole = mixed();
+    await whole.trainer.fit(loaderOf(), { epochs: 3 });
+    await rm(folder, { recursive: true });
+    await mixed(13).trainer.fit(loaderOf(), { epochs: 3 });
+    const second = mixed();
+    await second.trainer.fit(loaderOf(), { epochs: 3 });
+    expect(second.trainer.step).toBe(24);
+    expect(bits(second.model)).toEqual(bits(whole.model));
+    expect(second.scaler.stateDict()).toEqual(whole.scaler.stateDict());
+    const averages = [second, whole].map(({ model, average }) => average.use(() => bits(model)));
+    expect(averages[0]).toEqual(averages[1]);
   });
 
   test('the last few are kept, and the best', async () => {
