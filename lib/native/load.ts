@@ -1,4 +1,6 @@
 // Owns this thread's one instance of the native addon.
+import type { NativeAddon } from './addon';
 import { loadAddon } from './load-addon';
 
-export const native = loadAddon();
+/** A plain object: V8 keeps an addon's exports in a hash table, where each call looks its function up anew. */
+export const native: NativeAddon = { ...loadAddon() };

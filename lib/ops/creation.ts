@@ -19,7 +19,8 @@ import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tens
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, describe, run, runInto, installMethods } from './define';
+import { allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
+import { describe } from '../tensor/describe';
 
 /** What a new tensor is to be. */
 export interface CreationOptions<D extends DType = DType> {

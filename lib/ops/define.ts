@@ -27,8 +27,6 @@ import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
 
-export { describe };
-
 /** An argument of an op: a tensor, a number (an immediate operand of a pointwise op), or an optional tensor left out. */
 export type Argument = AnyTensor | number | undefined;
 

@@ -10,7 +10,8 @@ import type { DotAxes, Einsum, EinsumCheck, TensorDot, TensorDotCheck } from '..
 import type { Ok, Shape } from '../tensor/shape-types';
 import { checkShape, maxRank, normalizeAxis, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, describe, installMethods, numbers } from './define';
+import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { describe } from '../tensor/describe';
 
 type Labels = readonly string[];
 

@@ -29,7 +29,8 @@ import type {
 } from '../tensor/shape-types';
 import { checkShape, contiguousStrides, normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, defineView, describe, installMethods, run, view } from './define';
+import { allDTypes, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
+import { describe } from '../tensor/describe';
 
 /** Array.isArray, without its effect on types. */
 export const isList = (value: unknown): boolean => Array.isArray(value);

@@ -8,17 +8,8 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
-import {
-  checkTensor,
-  defineOp,
-  describe,
-  floats,
-  installMethods,
-  numbers,
-  run,
-  withGradient,
-  type NativeOp,
-} from './define';
+import { checkTensor, defineOp, floats, installMethods, numbers, run, withGradient, type NativeOp } from './define';
+import { describe } from '../tensor/describe';
 import { fitted, floating, ofInput, unary } from './pointwise-run';
 import { where } from './pointwise-compare';
 

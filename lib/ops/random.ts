@@ -15,13 +15,13 @@ import {
   checkDType,
   checkTensor,
   defineOp,
-  describe,
   floats,
   installMethods,
   run,
   runInto,
   type NativeOp,
 } from './define';
+import { describe } from '../tensor/describe';
 import { common } from './pointwise-run';
 
 const uniformOp = defineOp('uniform', { dtypes: floats });

@@ -6,7 +6,8 @@ import type { AxisCheck, Ok, Reshape, ReshapeCheck, Shape } from '../tensor/shap
 import { checkShape, normalizeAxis, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, tensor } from './creation';
-import { checkTensor, describe, installMethods } from './define';
+import { checkTensor, installMethods } from './define';
+import { describe } from '../tensor/describe';
 import { checkVector } from './index-select';
 import { later, now, type KnownLater } from './known-later';
 import { cat, resolveShape, viewStrides } from './movement';

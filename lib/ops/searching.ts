@@ -6,7 +6,8 @@ import type { Shape, ShapeOf } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { arange, full, linspace, ones, tensor, zeros } from './creation';
-import { allDTypes, checkTensor, defineOp, describe, installMethods, run } from './define';
+import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
+import { describe } from '../tensor/describe';
 import { later, now, type KnownLater } from './known-later';
 import { where } from './pointwise-compare';
 

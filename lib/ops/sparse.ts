@@ -6,7 +6,8 @@ import { checkShape, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, defineOp, describe, floats, run } from './define';
+import { checkDType, checkTensor, defineOp, floats, run } from './define';
+import { describe } from '../tensor/describe';
 import { checkIndex } from './indexing';
 import { cat } from './movement';
 

@@ -16,9 +16,10 @@ import {
   ShapeError,
 } from '../errors';
 import type { NativeError } from '../native/addon';
-import { native } from '../native/load';
+import { native as addon } from '../native/load';
 
-export { native };
+/** The addon. A constant of this module: reading one through another module is a call. */
+export const native = addon;
 
 /** Records are written here. 2 MiB of address space: room for a command with some 10,000 tensors. */
 export const words = new Float64Array(1 << 18);

@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kMinBlock = 64;
 // Four classes an octave: a block wastes at most a quarter, and freed activations of one step fit the next.
-constexpr int kClassesPerOctave = 4;
+constexpr int kClassBits = 2;
+constexpr int kClassesPerOctave = 1 << kClassBits;
 // Blocks from here up are mapped by themselves, in whole huge pages, and can be given back.
 constexpr size_t kLargeBlock = size_t{1} << 20;
 constexpr size_t kLargeUnit = size_t{2} << 20;
@@ -21,8 +22,8 @@ int Allocator::size_class(size_t bytes) {
   bytes = std::max(bytes, kMinBlock);
   const int octave = std::bit_width(bytes - 1) - 1;  // of the largest power of two below `bytes`
   const size_t base = size_t{1} << octave;
-  const size_t step = std::max(base / kClassesPerOctave, size_t{1});
-  const int part = static_cast<int>((bytes - base + step - 1) / step);  // 1 … kClassesPerOctave
+  const size_t step = base >> kClassBits;
+  const int part = static_cast<int>((bytes - base + step - 1) >> (octave - kClassBits));  // 1 … kClassesPerOctave
   return octave * kClassesPerOctave + part;
 }
 

@@ -22,15 +22,17 @@ namespace {
 // A sleeping thread takes 5 to 50 µs to wake; small ops follow each other faster than that.
 constexpr auto kSpinTime = std::chrono::microseconds(50);
 
+// Each look at what the other thread writes takes the line away from it, and getting it back costs that thread 0.1 to 0.2 µs. Between two
+// looks lie some 0.3 (AMD) to 0.8 µs (Intel), in which JS submits a few commands undisturbed.
+constexpr int kPausesPerLook = 16;
+
 // Spins until ready() or the spin time is over; says whether it became ready.
 template <class Ready>
 bool spin_until(Ready&& ready) {
   const auto start = std::chrono::steady_clock::now();
   do {
-    for (int i = 0; i < 64; ++i) {
-      if (ready()) return true;
-      spin_pause();
-    }
+    if (ready()) return true;
+    for (int i = 0; i < kPausesPerLook; ++i) spin_pause();
   } while (std::chrono::steady_clock::now() - start < kSpinTime);
   return false;
 }
@@ -119,7 +121,11 @@ void CommandQueue::commit() {
   const uint64_t words = words_of(next_);
   if (words <= kRingWords / 4) {
     uint64_t* const start = reserve(words);
-    publish(static_cast<uint64_t>(write_command(next_, start) - start));
+    uint64_t* const end = write_command(next_, start);
+    // The queue's thread has read these lines last: they are on their way back while JS prepares the next commands.
+    __builtin_prefetch(end + 32, 1);
+    __builtin_prefetch(end + 40, 1);
+    publish(static_cast<uint64_t>(end - start));
     return;
   }
   auto* large = new uint64_t[words];

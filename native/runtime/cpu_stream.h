@@ -46,8 +46,9 @@ class CpuStream final : public CommandQueue, private KernelContext {
   void* thread_scratch_bytes(size_t bytes) override;
 
   const CpuKernelTable& kernels_;
-  Allocator allocator_{host_memory()};
-  ScratchArena<HostScratch> scratch_;
+  alignas(kApart) Allocator allocator_{host_memory()};  // JS thread only
+  // Queue's thread only.
+  alignas(kApart) ScratchArena<HostScratch> scratch_;
   std::vector<std::unique_ptr<Command>> group_;  // the commands of the group that runs
 };
 
