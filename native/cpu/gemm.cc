@@ -459,6 +459,7 @@ class Product {
     }
     const bool unit_row = block.a != nullptr || (g_.a_row == 1 && !pairs_);
     alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
+    [[maybe_unused]] const FlushSubnormals flush;
     for (int64_t panel = block.panels_begin; panel < block.panels_end; ++panel) {
       const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
       tile.columns = static_cast<int>(std::min(width, g_.n - column));
@@ -506,8 +507,9 @@ class Product {
           tile.c = small;
           tile.c_row = width;
         }
-        const int64_t line = (strip - block.strips_begin) * share;
-        for (int64_t i = line; i < std::min(line + share, lines); ++i) __builtin_prefetch(fetched + 64 * i, 0, 2);
+        const int64_t line = std::min((strip - block.strips_begin) * share, lines);
+        tile.fetch = fetched + 64 * line;
+        tile.fetch_end = fetched + 64 * std::min(line + share, lines);
         kernel(tile);
         if (block.last && (!writes_c_ || g_.activation != Activation::kNone)) {
           finish(tile.c, tile.c_row, row, rows, column, tile.columns);

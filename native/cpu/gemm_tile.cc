@@ -1,6 +1,7 @@
 // The register tiles of gemm_tile.h, one function per shape, and the table that finds them.
 #include "cpu/gemm_tile.h"
 
+#include <algorithm>
 #include <array>
 
 namespace hadal::cpu {
@@ -19,18 +20,9 @@ template <bool kPairs, class V>
   sum += factor * column;
 }
 
-// Treats subnormal numbers as zero while it lives. A multiply-add that meets one takes over a hundred cycles, and the tails of
-// activations are full of them: a product of GELU outputs ran 27 times slower. What is lost is below 1e-38.
-class FlushSubnormals {
- public:
-#if defined(__x86_64__)
-  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }  // flush results, read operands as zero
-  ~FlushSubnormals() { _mm_setcsr(before_); }
-
- private:
-  unsigned before_;
-#endif
-};
+// Steps of k between two fetches: the 192 of a block bring the eight rows of a tile of c and 48 lines of the next panel, of which its twenty
+// strips need 29 each.
+constexpr int64_t kStepsPerFetch = 8;
 
 // Accumulates in T, in the order of k (with few accumulators: kSplit interleaved sums, added at the end). Writes =.
 template <class T, int kRows, int kVectors, bool kUnitRow, bool kPairs>
@@ -68,9 +60,20 @@ void run_tile(const Tile<T>& tile) {
   }
 
   // c is far away as a rule, and needed when the sums are done; not worth it where that is at once.
-  if (tile.k * tile.segments >= 128)
-    each([&](auto r, auto v)
-             __attribute__((always_inline)) { __builtin_prefetch(tile.c + r * tile.c_row + v * kWidth, 1); });
+  int fetched_rows = tile.k * tile.segments >= 128 ? 0 : kRows;
+  const char* fetch = tile.fetch;
+  // Few lines at a time: a burst would fill the core's buffers and hold up the loads that the products wait for. Says whether there were any.
+  const auto fetch_lines = [&]() __attribute__((always_inline)) {
+    if (fetched_rows < kRows) {
+      const T* c = tile.c + fetched_rows++ * tile.c_row;
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) { __builtin_prefetch(c + v * kWidth, 1); });
+      return true;
+    }
+    if (fetch >= tile.fetch_end) return false;
+    unroll<3>([&](auto i) __attribute__((always_inline)) { __builtin_prefetch(fetch + 64 * i, 0, 2); });
+    fetch += 3 * 64;
+    return true;
+  };
 
   const int64_t a_row = tile.a_row, a_step = tile.a_step, b_step = tile.b_step;
   for (int64_t segment = 0; segment < tile.segments; ++segment) {
@@ -103,8 +106,18 @@ void run_tile(const Tile<T>& tile) {
       }
     };
     int64_t p = 0;
-    for (; p + kSplit <= tile.k; p += kSplit) unroll<kSplit>(step);
-    for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
+    if constexpr (kSplit == 1) {
+      while (p < tile.k) {
+        const int64_t steps = fetch_lines() ? kStepsPerFetch : tile.k;
+        for (const int64_t end = std::min(p + steps, tile.k); p < end; ++p) step(std::integral_constant<int, 0>{});
+      }
+    } else {
+      for (; p + kSplit <= tile.k; p += kSplit) {
+        fetch_lines();
+        unroll<kSplit>(step);
+      }
+      for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
+    }
   }
   unroll<kSplit - 1>([&](auto s) __attribute__((always_inline)) {
     each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += sums[s + 1][r][v]; });

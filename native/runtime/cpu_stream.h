@@ -2,7 +2,6 @@
 // comes from the caching allocator.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "runtime/kernel_context.h"
 #include "runtime/registry.h"
 #include "runtime/scratch_arena.h"
+#include "runtime/scratch_memory.h"
 
 namespace hadal {
 
@@ -30,11 +30,6 @@ class CpuStream final : public CommandQueue, private KernelContext {
   void synchronize() override { wait_until_empty(); }
 
  private:
-  struct HostScratch {
-    static void* allocate(size_t bytes) { return std::aligned_alloc(256, bytes); }
-    static void free(void* memory) { std::free(memory); }
-  };
-
   void run_command(const Command& command) override;
   const uint64_t* run_group(const FusedGroup& group, const uint64_t* word) override;
   void run_copy(const Copy& copy) override;

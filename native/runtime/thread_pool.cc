@@ -7,6 +7,7 @@
 #include <new>
 
 #include "runtime/profiler.h"
+#include "runtime/scratch_memory.h"
 #include "runtime/spin.h"
 
 #if defined(__x86_64__)
@@ -24,7 +25,7 @@ constexpr auto kSpinTime = std::chrono::microseconds(60);
 struct Scratch {
   void* memory = nullptr;
   size_t size = 0;
-  ~Scratch() { std::free(memory); }
+  ~Scratch() { HostScratch::free(memory); }
 };
 thread_local Scratch scratch;
 
@@ -128,9 +129,9 @@ void ThreadPool::work(int worker) {
 
 void* ThreadPool::thread_scratch(size_t bytes) {
   if (bytes > scratch.size) {
-    std::free(scratch.memory);
+    HostScratch::free(scratch.memory);
     scratch.size = 0;
-    scratch.memory = std::aligned_alloc(64, (bytes + 4095) & ~size_t{4095});
+    scratch.memory = HostScratch::allocate(bytes);
     if (scratch.memory == nullptr) throw std::bad_alloc();
     scratch.size = bytes;
   }
