@@ -16,6 +16,8 @@ export { cdist, cosineSimilarity, normalize, pairwiseDistance } from '../ops/dis
 export { convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose';
 export { conv1d, conv2d, conv3d } from '../ops/convolution';
 export { interpolate } from '../ops/interpolate';
+export { affineGrid, gridSample } from '../ops/grid-sample';
+export { maxUnpool1d, maxUnpool2d, maxUnpool3d } from '../ops/unpooling';
 export { lpPool1d, lpPool2d, lpPool3d } from '../ops/lp-pool';
 export { embedding } from '../ops/indexing';
 export { bceWithLogits, crossEntropy, mseLoss } from '../ops/losses';

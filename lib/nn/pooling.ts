@@ -26,8 +26,11 @@ import {
   maxPool3d,
   maxPool3dWithIndices,
 } from '../ops/pooling';
+import { maxUnpool1d, maxUnpool2d, maxUnpool3d, type MaxUnpoolOptions } from '../ops/unpooling';
 import type { Pair, Single, Triple } from '../ops/window';
-import type { AnyTensor } from '../tensor/tensor';
+import type { IndexDType } from '../tensor/dtype';
+import type { Shape } from '../tensor/shape-types';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { Module } from './module';
 
 /** What all windows have: a size and options. */
@@ -77,6 +80,30 @@ export class MaxPool3d extends Pool<Triple, MaxPoolOptions<Triple>> {
   /** The maxima and their places, which `MaxUnpool3d` takes. */
   forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
     return maxPool3dWithIndices(x, this.kernelSize, this.options);
+  }
+}
+
+/** The inverse of `MaxPool1d`, from its maxima and their places; see `nn.functional.maxUnpool1d`. */
+export class MaxUnpool1d extends Pool<Single, Omit<MaxUnpoolOptions<Single>, 'outputSize'>> {
+  forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
+    const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
+    return maxUnpool1d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
+  }
+}
+
+/** The inverse of `MaxPool2d`, from its maxima and their places; see `nn.functional.maxUnpool2d`. */
+export class MaxUnpool2d extends Pool<Pair, Omit<MaxUnpoolOptions<Pair>, 'outputSize'>> {
+  forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
+    const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
+    return maxUnpool2d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
+  }
+}
+
+/** The inverse of `MaxPool3d`, from its maxima and their places; see `nn.functional.maxUnpool3d`. */
+export class MaxUnpool3d extends Pool<Triple, Omit<MaxUnpoolOptions<Triple>, 'outputSize'>> {
+  forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
+    const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
+    return maxUnpool3d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
   }
 }
 

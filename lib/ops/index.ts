@@ -5,6 +5,14 @@ export { scaledDotProductAttention, type AttentionOptions } from './attention';
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
 export { conv1d, conv2d, conv3d, type Conv1dOptions, type Conv2dOptions, type Conv3dOptions } from './convolution';
 export { cast, clone, contiguous } from './copy';
+export {
+  boxIou,
+  nonMaxSuppression,
+  nonMaxSuppressionSync,
+  roiAlign,
+  type NonMaxSuppressionOptions,
+  type RoiAlignOptions,
+} from './boxes';
 export * from './creation';
 export { ctcLoss, type CtcOptions } from './ctc';
 export * from './diagonal';
@@ -27,6 +35,7 @@ export {
   type LocalResponseNormOptions,
 } from './group-normalization';
 export { irfft, rfft, type FftNorm, type FftOptions } from './fft';
+export { affineGrid, gridSample, type AffineGridOptions, type GridSampleOptions } from './grid-sample';
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
@@ -144,6 +153,7 @@ export {
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';
 export type { Pair, Single, Triple } from './window';
 export { interpolate, type InterpolateMode, type InterpolateOptions } from './interpolate';
+export { maxUnpool1d, maxUnpool2d, maxUnpool3d, type MaxUnpoolOptions } from './unpooling';
 export { unique, uniqueSync, type Unique, type UniqueOptions } from './unique';
 export {
   bartlettWindow,

@@ -82,7 +82,7 @@ test('every public op has a sample or a test of its own', () => {
     ...['rand', 'randn', 'randint', 'randperm', 'uniform', 'normal', 'exponential', 'bernoulli', 'multinomial'],
     ...['randLike', 'randnLike', 'randintLike'],
     // known-later.test.ts: the forms that do not block
-    ...['nonzero', 'maskedSelect', 'unique', 'bincount'],
+    ...['nonzero', 'maskedSelect', 'unique', 'bincount', 'nonMaxSuppression'],
     // pointwise.test.ts
     ...['allClose', 'allCloseSync', 'equal', 'equalSync'],
   ];

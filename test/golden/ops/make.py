@@ -15,6 +15,7 @@ import movement
 import neural
 import pointwise
 import reduce
+import vision
 
 FAMILIES = {
     "pointwise": pointwise.cases,
@@ -33,6 +34,7 @@ FAMILIES = {
     "larger": dtypes.larger,
     "degenerate": degenerate.cases,
     "layers": layers.cases,
+    "vision": vision.cases,
 }
 
 torch.set_num_threads(1)

@@ -6,6 +6,8 @@ import re
 import torch
 import torch.nn.functional as F
 
+import boxes
+
 OPS = {}
 
 
@@ -339,6 +341,32 @@ define(
     embeddingBag=embedding_bag,
     **{kind: recurrent(kind) for kind in ["rnn", "gru", "lstm"]},
     **{f"{kind}Cell": cell_of(kind) for kind in ["rnn", "gru", "lstm"]},
+)
+
+
+
+def unpool(function):
+    return lambda x, indices, size, stride=None, padding=0, outputSize=None: function(x, indices, size, stride, padding, outputSize)
+
+
+def exactly(function):
+    """Refuses 16-bit floats, which would be rounded after each step, so that float64 is compared with."""
+
+    def f(x, *args, **options):
+        if x.dtype in [torch.float16, torch.bfloat16]:
+            raise NotImplementedError("not implemented for 16 bits")
+        return function(x, *args, **options)
+
+    return f
+
+
+define(
+    gridSample=exactly(lambda x, grid, mode="bilinear", padding="zeros", alignCorners=False: F.grid_sample(x, grid, mode, padding, alignCorners)),
+    affineGrid=exactly(lambda theta, size, alignCorners=False: F.affine_grid(theta, size, alignCorners)),
+    roiAlign=exactly(boxes.roi_align),
+    boxIou=exactly(boxes.box_iou),
+    nonMaxSuppressionSync=boxes.suppress,
+    **{f"maxUnpool{n}d": unpool(getattr(F, f"max_unpool{n}d")) for n in [1, 2, 3]},
 )
 
 # Linear algebra. Vectors that are determined but for their sign are compared by magnitude.
