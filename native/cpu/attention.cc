@@ -1,14 +1,13 @@
 // Scaled dot-product attention, forward: softmax(q·kᵀ·scale + mask) · v for q [b, h, t, d], k and v [b, hk, s, ·], where hk
 // divides h, and the log-sum-exp of every query's scores. Scores are never kept: tiles of queries × keys pass through the
-// second-level cache with a running maximum and sum. 16-bit floats are widened when packed and compute in float; bfloat16 multiplies on
-// AMX where there is one, with the probabilities rounded to bfloat16 for their product with v.
+// second-level cache with a running maximum and sum. 16-bit floats are widened when packed and compute in float; bfloat16 goes
+// to attention_amx.cc where there is AMX.
 //
 // `causal` hides keys after the query's own position (counted from the top left, as tril). A query that sees no key gives zeros
 // and a log-sum-exp of -inf. Dropout acts on the probabilities.
+#include "cpu/attention_amx.h"
 #include "cpu/attention_tile.h"
 #include "cpu/exp_flushed.h"
-#include "cpu/gemm_amx.h"
-#include "cpu/gemm_pack.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -71,45 +70,6 @@ void weigh_few(const C* weights, int64_t rows, const T* values, int64_t value_ro
   }
 }
 
-// Columns of a panel on AMX.
-constexpr int64_t kAmxColumns = kAmxVectors * 16;
-
-// c = or += a · b for `columns` in whole vectors and rows rounded up to 16; b in panels of kAmxColumns, `panel` floats apart.
-void multiply_amx(AmxTiles& registers, int64_t rows, int64_t columns, int64_t depth, const BFloat16* a, int64_t a_row,
-                  const float* b, int64_t panel, float* c, int64_t c_row, bool accumulate) {
-  AmxProduct product;
-  product.rows = 16;
-  product.steps = depth / kAmxStep;
-  product.a_row = a_row;
-  product.a_lower = 16 * a_row;
-  product.b_row = kAmxColumns;
-  product.c_row = c_row;
-  product.accumulate = accumulate;
-  for (int64_t column = 0; column < columns; column += kAmxColumns, b += panel) {
-    product.vectors = columns - column > 16 ? 2 : 1;
-    product.b = b;
-    for (int64_t row = 0; row < rows; row += kAmxRows) {
-      product.lower_rows = rows - row > 16 ? 16 : 0;
-      product.a = a + row * a_row;
-      product.c = c + row * c_row + column;
-      registers.multiply(product);
-    }
-  }
-}
-
-// A tile of keys, and one of values with zeros up to whole steps, in the pairs that multiply_amx reads.
-void pack_keys_amx(const BFloat16* from, int64_t row, int64_t column, int64_t count, int64_t d, float* to) {
-  for (int64_t key = 0; key < count; key += kAmxColumns, to += d / 2 * kAmxColumns) {
-    pack_pairs(from + key * row, row, column, std::min(kAmxColumns, count - key), kAmxColumns, d, to, kAmxColumns);
-  }
-}
-void pack_values_amx(const BFloat16* from, int64_t row, int64_t column, int64_t count, int64_t dv, float* to) {
-  for (int64_t c = 0; c < dv; c += kAmxColumns, to += kKeyTile / 2 * kAmxColumns) {
-    pack_pairs(from + c * column, column, row, std::min(kAmxColumns, dv - c), kAmxColumns, count, to, kAmxColumns);
-    std::fill(to + (count + 1) / 2 * kAmxColumns, to + round_up(count, kAmxStep) / 2 * kAmxColumns, 0.0f);
-  }
-}
-
 // Running softmax of a tile of scores: raises maximum[row], turns scores into exponentials, and adds them to total (a vector
 // per row). factor[row] is what results so far must be multiplied with.
 template <class C>
@@ -167,12 +127,10 @@ void attention(KernelContext& ctx, const Command& cmd) {
   const int64_t vectors = value_width / kWidth;
 
   const bool few = t <= kFewQueries && k.strides[3] == 1 && v.strides[3] == 1 && d % kWidth == 0 && dv % kWidth == 0;
-  bool amx = false;
-  if constexpr (std::is_same_v<T, BFloat16>) amx = !few && d % kAmxStep == 0 && has_amx();
   const int64_t work = std::min(chunk, t) * s * (d + dv);
   ctx.parallel_ranges(b * h * chunks, kWorkPerTask / std::max<int64_t>(work, 1), [&](int64_t begin, int64_t end) {
     C* queries = ctx.thread_scratch<C>(padded * (d + value_width + kWidth + 1) + kKeyTile * (d + value_width) +
-                                       kQueryTile * (3 * kKeyTile + 1) + kPackSlack);
+                                       kQueryTile * (2 * kKeyTile + 1));
     C* results = queries + padded * d;
     C* total = results + padded * value_width;
     C* maximum = total + padded * kWidth;
@@ -181,8 +139,6 @@ void attention(KernelContext& ctx, const Command& cmd) {
     C* scores = values + kKeyTile * value_width;
     C* kept = scores + kQueryTile * kKeyTile;
     C* factor = kept + kQueryTile * kKeyTile;
-    [[maybe_unused]] auto* halves = reinterpret_cast<T*>(factor + kQueryTile);  // a tile of probabilities on AMX
-    [[maybe_unused]] AmxTiles registers;
     for (int64_t task = begin; task < end; ++task) {
       // Under a causal mask the last queries see most: they come first.
       const int64_t first = (chunks - 1 - task / (b * h)) * chunk;
@@ -191,14 +147,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
       const int64_t key_head = head / heads_per_key;
       const int64_t count = std::min(chunk, t - first);
       const T* from = q.as<T>() + batch * q.strides[0] + head * q.strides[1] + first * q.strides[2];
-      if constexpr (std::is_same_v<T, BFloat16>) {
-        if (amx) {
-          auto* to = reinterpret_cast<BFloat16*>(queries);
-          pack_half_rows(from, q.strides[2], q.strides[3], count, d, d, to, d, kAmxStep);
-          std::fill(to + count * d, to + padded * d, BFloat16(0.0f));
-        }
-      }
-      if (!amx) pack_rows(from, q.strides[2], q.strides[3], count, d, scale, queries, d, padded);
+      pack_rows(from, q.strides[2], q.strides[3], count, d, scale, queries, d, padded);
       std::fill(total, total + padded * kWidth, C(0));
       std::fill(maximum, maximum + padded, -std::numeric_limits<C>::infinity());
       if (s == 0 || few) std::fill(results, results + padded * value_width, C(0));
@@ -207,13 +156,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
         const int64_t key_count = std::min<int64_t>(kKeyTile, s - key);
         const T* tile_keys = k.as<T>() + batch * k.strides[0] + key_head * k.strides[1] + key * k.strides[2];
         const T* tile_values = v.as<T>() + batch * v.strides[0] + key_head * v.strides[1] + key * v.strides[2];
-        if constexpr (std::is_same_v<T, BFloat16>) {
-          if (amx) {
-            pack_keys_amx(tile_keys, k.strides[2], k.strides[3], key_count, d, keys);
-            pack_values_amx(tile_values, v.strides[2], v.strides[3], key_count, dv, values);
-          }
-        }
-        if (!few && !amx) {
+        if (!few) {
           pack_panels(tile_keys, k.strides[2], k.strides[3], key_count, d, keys);
           pack_rows(tile_values, v.strides[2], v.strides[3], key_count, dv, C(1), values, value_width, key_count);
         }
@@ -222,25 +165,14 @@ void attention(KernelContext& ctx, const Command& cmd) {
           const int64_t seen = mask.visible(first + query + rows, key, key_count);
           if (seen == 0) continue;
           const int64_t score_vectors = (seen + kWidth - 1) / kWidth;
-          if (amx) {
-            if constexpr (std::is_same_v<T, BFloat16>) {
-              multiply_amx(registers, rows, score_vectors * kWidth, d, reinterpret_cast<BFloat16*>(queries) + query * d,
-                           d, keys, d / 2 * kAmxColumns, scores, kKeyTile, false);
-            }
-            for (int64_t i = 0; i < rows; ++i) {
-              for (int64_t j = 0; j < score_vectors * kWidth; j += kWidth) {
-                C* at = scores + i * kKeyTile + j;
-                store(at, load(at) * scale);
-              }
-            }
-          } else if (few) {
+          if (few) {
             score_few(queries, rows, tile_keys, k.strides[2], seen, d, scores);
           } else {
             multiply<C, attention_tile::Start::kZero>(rows, score_vectors, d, {queries + query * d, d, 1},
                                                       {keys, kTileColumns<C>, kTileColumns<C> * d}, scores, kKeyTile);
           }
           if (!mask.transparent(first + query, key + seen)) {
-            mask.apply(batch, head, first + query, rows, key, seen, scores, kKeyTile);
+            mask.apply(batch, head, first + query, rows, key, seen, scores, kKeyTile, 1);
           }
           if (seen < score_vectors * kWidth) {
             for (int64_t i = 0; i < rows; ++i) {
@@ -258,22 +190,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
           const Left<C> weights{scores, kKeyTile, 1};
           const Right<C> right{values, value_width, kTileColumns<C>};
           C* to = results + query * value_width;
-          if (amx) {
-            if constexpr (std::is_same_v<T, BFloat16>) {
-              const int64_t depth = round_up(seen, kAmxStep);
-              for (int64_t i = 0; i < round_up(rows, 16); ++i) {
-                for (int64_t j = 0; j < depth; j += kWidth) {
-                  store(halves + i * kKeyTile + j,
-                        j < score_vectors * kWidth ? load(scores + i * kKeyTile + j) : Vec<C>{});
-                }
-                for (int64_t c = 0; c < value_width && key > 0; c += kWidth) {
-                  store(to + i * value_width + c, load(to + i * value_width + c) * factor[i]);
-                }
-              }
-              multiply_amx(registers, rows, value_width, depth, halves, kKeyTile, values, kKeyTile / 2 * kAmxColumns,
-                           to, value_width, key > 0);
-            }
-          } else if (few) {
+          if (few) {
             weigh_few(scores, rows, tile_values, v.strides[2], seen, dv, factor, to);
           } else if (key == 0) {
             multiply<C, attention_tile::Start::kZero>(rows, vectors, seen, weights, right, to, value_width);
@@ -297,6 +214,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
 }  // namespace
 
 HADAL_CPU_KERNEL(attention) {
+  if (attention_amx(ctx, cmd)) return;
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { attention<T>(ctx, cmd); });
 }
 

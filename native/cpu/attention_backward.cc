@@ -3,6 +3,7 @@
 //   gv = Pᵀ·g,  gk = dSᵀ·q · scale,  gq = dS·k · scale
 // A task owns the keys it sums gradients for, so nothing is added to concurrently; where there are few heads their key tiles are
 // dealt to several tasks, each with its own sum of gq, and those are added in order. Results do not depend on the threads.
+#include "cpu/attention_amx.h"
 #include "cpu/attention_tile.h"
 #include "cpu/exp_flushed.h"
 #include "runtime/registry.h"
@@ -137,7 +138,9 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
                                       {key_panels, kTileColumns<C>, kTileColumns<C> * d}, scores, kKeyTile);
             multiply<C, Start::kZero>(rows, score_vectors, dv, {gradients + query * value_width, value_width, 1},
                                       {value_panels, kTileColumns<C>, kTileColumns<C> * dv}, score_gradients, kKeyTile);
-            if (!mask.transparent(query, key + seen)) mask.apply(batch, head, query, rows, key, seen, scores, kKeyTile);
+            if (!mask.transparent(query, key + seen)) {
+              mask.apply(batch, head, query, rows, key, seen, scores, kKeyTile, 1);
+            }
             for (int64_t i = 0; i < rows && seen < score_vectors * kWidth; ++i) {
               std::fill(scores + i * kKeyTile + seen, scores + i * kKeyTile + score_vectors * kWidth,
                         -std::numeric_limits<C>::infinity());
@@ -182,6 +185,7 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
 }  // namespace
 
 HADAL_CPU_KERNEL(attentionBackward) {
+  if (attention_backward_amx(ctx, cmd)) return;
   visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { attention_backward<T>(ctx, cmd); });
 }
 

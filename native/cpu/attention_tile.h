@@ -232,35 +232,38 @@ class Mask {
   // Whether every query from `query` on sees all keys before `keys`, with nothing added.
   bool transparent(int64_t query, int64_t keys) const { return !view_.present() && (!causal_ || keys <= query + 1); }
 
-  // Masks a tile of scores: queries from `query` on, keys from `key` on. Hidden ones become -inf.
+  // Masks a tile of scores: queries from `query` on, `row` elements apart, and keys from `key` on, `column` apart; one of the two is 1.
+  // Hidden ones become -inf.
   template <class C>
   void apply(int64_t batch, int64_t head, int64_t query, int64_t rows, int64_t key, int64_t keys, C* scores,
-             int64_t ld) const {
+             int64_t row, int64_t column) const {
     constexpr C kHidden = -std::numeric_limits<C>::infinity();
-    if (causal_) {
-      for (int64_t i = 0; i < rows; ++i) {
-        const int64_t seen = std::clamp<int64_t>(query + i + 1 - key, 0, keys);
-        std::fill(scores + i * ld + seen, scores + i * ld + keys, kHidden);
-      }
+    for (int64_t i = 0; i < rows && causal_ && column == 1; ++i) {
+      const int64_t seen = std::clamp<int64_t>(query + i + 1 - key, 0, keys);
+      std::fill(scores + i * row + seen, scores + i * row + keys, kHidden);
+    }
+    for (int64_t j = 0; j < keys && causal_ && column != 1; ++j) {
+      std::fill_n(scores + j * column, std::clamp<int64_t>(key + j - query, 0, rows), kHidden);
     }
     if (!view_.present()) return;
-    const int64_t row = view_.strides[2], column = view_.strides[3];
-    const int64_t offset = batch * view_.strides[0] + head * view_.strides[1] + query * row + key * column;
-    if (view_.dtype == DType::kBool) {
-      const bool* from = view_.as<bool>() + offset;
+    const int64_t view_row = view_.strides[2], view_column = view_.strides[3];
+    const int64_t offset = batch * view_.strides[0] + head * view_.strides[1] + query * view_row + key * view_column;
+    const auto each = [&](auto* from, auto&& change) {
+      from += offset;
       for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t j = 0; j < keys; ++j)
-          scores[i * ld + j] = from[i * row + j * column] ? scores[i * ld + j] : kHidden;
+        for (int64_t j = 0; j < keys; ++j) {
+          C& score = scores[i * row + j * column];
+          score = change(score, from[i * view_row + j * view_column]);
+        }
       }
+    };
+    if (view_.dtype == DType::kBool) {
+      each(view_.as<bool>(), [](C score, bool visible) { return visible ? score : kHidden; });
     } else {
       visit_floating("attention", view_.dtype, [&]<class M>() {
-        const M* from = view_.as<M>() + offset;
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int64_t j = 0; j < keys; ++j) {
-            scores[i * ld + j] +=
-                static_cast<C>(static_cast<Compute<M>>(from[i * row + j * column])) * static_cast<C>(kLog2E);
-          }
-        }
+        each(view_.as<M>(), [](C score, M added) {
+          return score + static_cast<C>(static_cast<Compute<M>>(added)) * static_cast<C>(kLog2E);
+        });
       });
     }
   }
