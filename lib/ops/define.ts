@@ -41,7 +41,7 @@ export interface OpSpec<Context> {
   readonly pointwise?: boolean;
   /** The highest order of gradient that the tests check; 2 unless given. 1 for rules over kernels without a gradient of their own. */
   readonly order?: 1 | 2;
-  /** How many outputs take part in gradients; the first one unless given. */
+  /** How many outputs take part in gradients; the first one of a native op unless given, all of a view. */
   readonly differentiableOutputs?: number;
   /** What the op computes in under mixed precision; its operands' own dtypes unless given. */
   readonly autocast?: AutocastPolicy | undefined;
@@ -281,7 +281,7 @@ function recordNode<Context>(
     output.edge = edge;
     node.outputEdges = [edge];
   } else {
-    node.outputEdges = outputs.slice(0, op.differentiableOutputs ?? 1).map((result, i) => {
+    node.outputEdges = outputs.slice(0, op.differentiableOutputs).map((result, i) => {
       return (result.edge = new Edge(node, i, result.shape, result.dtype));
     });
   }
@@ -332,6 +332,16 @@ export function recorded<Context>(
 ): AnyTensor {
   if (recording.enabled) recordNode(op, inputs, output, undefined, context);
   return output;
+}
+
+/** Records `outputs` as views of parts of `x`. Their gradients reach the rule together: one that none arrived for is undefined, the first one zero. */
+export function recordedParts<Context>(
+  op: ViewOp<Context>,
+  x: AnyTensor,
+  outputs: readonly AnyTensor[],
+  context: Context,
+): void {
+  if (recording.enabled && x.edge !== undefined) recordNode(op, [x], outputs[0]!, outputs, context);
 }
 
 /** Makes functions of a tensor into methods of it: `f(x, …)` becomes `x.f(…)`. Their types are declared by interface merging. */

@@ -29,7 +29,8 @@ import type {
 } from '../tensor/shape-types';
 import { checkShape, contiguousStrides, normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
+import { zeros } from './creation';
+import { allDTypes, checkTensor, defineOp, defineView, installMethods, recordedParts, run, view } from './define';
 import { describe } from '../tensor/describe';
 
 /** Array.isArray, without its effect on types. */
@@ -652,6 +653,15 @@ export function flip<S extends Shape, D extends DType>(
   return run(flipOp, [x], x.shape, x.dtype, [mask], along) as unknown as Tensor<S, D>;
 }
 
+const splitView = defineView<number>('split', (g, { context: axis, outputEdges }, rest) => [
+  cat(
+    [g, ...rest].map(
+      (piece, i) => piece ?? (zeros(outputEdges[i]!.shape, { dtype: g.dtype, device: g.device }) as AnyTensor),
+    ),
+    axis,
+  ),
+]);
+
 /** Tensors that differ in the size of axis A: one for each of the sizes N, or any number of at most N. */
 type Pieces<
   S extends Shape,
@@ -676,7 +686,8 @@ export function split<
 >(x: Tensor<S, D>, size: N, axis?: A & Ok<AxisCheck<S, A, 'split'>>): Pieces<S, D, N, A>;
 export function split(x: AnyTensor, size: number | readonly number[], axis = 0): AnyTensor[] {
   checkTensor('split', x);
-  const total = x.shape[normalizeAxis('split', axis, x.shape)]!;
+  const along = normalizeAxis('split', axis, x.shape);
+  const total = x.shape[along]!;
   if (!isList(size) && !(Number.isSafeInteger(size) && (size as number) > 0)) {
     throw new ArgumentError(
       `split: size: got ${typeof size === 'number' ? size : describe(size)}, expected a positive integer`,
@@ -689,8 +700,11 @@ export function split(x: AnyTensor, size: number | readonly number[], axis = 0):
   if (pieces.reduce((sum, piece) => sum + piece, 0) !== total) {
     throw new ShapeError(`split: sizes: got ${show(pieces)}, expected a sum of ${total}`);
   }
+  const whole = x.detach();
   let start = 0;
-  return pieces.map((piece) => narrow(x, axis, (start += piece) - piece, piece));
+  const results = pieces.map((piece) => narrow(whole, along, (start += piece) - piece, piece));
+  recordedParts(splitView, x, results, along);
+  return results;
 }
 
 /** `count` pieces along an axis, equal but for the last. Views. */
@@ -715,8 +729,8 @@ export function unbind<S extends Shape, D extends DType, const A extends number 
 ): Tensor<Select<S, A>, D>[];
 export function unbind(x: AnyTensor, axis = 0): AnyTensor[] {
   checkTensor('unbind', x);
-  const count = x.shape[normalizeAxis('unbind', axis, x.shape)]!;
-  return Array.from({ length: count }, (_, i) => select(x, axis, i));
+  const along = normalizeAxis('unbind', axis, x.shape);
+  return x.shape[along] === 0 ? [] : split(x, 1, along).map((piece: AnyTensor) => piece.squeeze(along));
 }
 
 declare module '../tensor/tensor' {
