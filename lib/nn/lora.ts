@@ -4,8 +4,7 @@ import { empty, zeros } from '../ops/creation';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { heUniform_ } from './init';
-import { Parameter, type LoadResult, type Module, type StateDict } from './module';
-import { snakeCase } from './names';
+import { Module, Parameter, type LoadResult, type StateDict } from './module';
 import { checkSizes } from './options';
 import { parametrize, Parametrization, removeParametrizations } from './parametrize';
 
@@ -50,13 +49,13 @@ class LoraParametrization extends Parametrization {
 
 /** The adapters of a model: what is trained, saved and loaded. */
 export class LoraAdapters {
-  /** Each adapted parameter: its module, the field, and its name. */
-  readonly #adapted: readonly (readonly [module: Module, field: string, name: string])[];
+  /** Each adapted parameter: its module, its name there, and its name in the model. */
+  readonly #adapted: readonly (readonly [module: Module, own: string, name: string])[];
 
   /** @internal */
   constructor(
     readonly model: Module,
-    adapted: readonly (readonly [module: Module, field: string, name: string])[],
+    adapted: readonly (readonly [module: Module, own: string, name: string])[],
   ) {
     this.#adapted = adapted;
   }
@@ -88,7 +87,7 @@ export class LoraAdapters {
 
   /** Adds the corrections to the matrices for good, which are plain parameters again. Answers the model. */
   merge(): Module {
-    for (const [module, field] of this.#adapted) removeParametrizations(module, field);
+    for (const [module, own] of this.#adapted) removeParametrizations(module, own);
     return this.model;
   }
 }
@@ -110,10 +109,10 @@ const isAdapter = (name: string): boolean => /\.lora_[AB]$/.test(name);
 export function lora(model: Module, { rank = 8, alpha = rank, match = /^/ }: LoraOptions = {}): LoraAdapters {
   checkSizes('lora', { rank });
   const adapted = model.namedModules().flatMap(([prefix, module]) =>
-    Object.entries(module).flatMap(([field, value]) => {
+    [...Module.tensorsOf(module)].flatMap(([own, value]) => {
       if (!(value instanceof Parameter) || value.rank < 2) return [];
-      const name = `${prefix === '' ? '' : `${prefix}.`}${snakeCase(field)}`;
-      return name.search(match) >= 0 ? [[module, field, name] as const] : [];
+      const name = `${prefix === '' ? '' : `${prefix}.`}${own}`;
+      return name.search(match) >= 0 ? [[module, own, name, value] as const] : [];
     }),
   );
   if (adapted.length === 0) {
@@ -124,9 +123,11 @@ export function lora(model: Module, { rank = 8, alpha = rank, match = /^/ }: Lor
     );
   }
   model.requiresGrad_(false);
-  for (const [module, field] of adapted) {
-    const weight = (module as unknown as Record<string, AnyTensor>)[field]!;
-    parametrize(module, field, new LoraParametrization(weight, rank, alpha));
+  for (const [module, own, , weight] of adapted) {
+    parametrize(module, own, new LoraParametrization(weight, rank, alpha));
   }
-  return new LoraAdapters(model, adapted);
+  return new LoraAdapters(
+    model,
+    adapted.map(([module, own, name]) => [module, own, name]),
+  );
 }

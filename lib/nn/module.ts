@@ -67,6 +67,12 @@ export abstract class Module {
     return Module.namedFields(this);
   }
 
+  /** Where the parameter of a name, in the spelling of a field or of PyTorch, lies: the object, and its key there. */
+  protected slot(name: string): [holder: object, key: string] {
+    const fields = Object.getOwnPropertyNames(this);
+    return [this, fields.find((field) => snakeCase(field) === snakeCase(name)) ?? name];
+  }
+
   /** The entries of an object under PyTorch's spelling of their names. */
   protected static namedFields(holder: object): [string, unknown][] {
     return Object.entries(holder).map(([name, value]) => [snakeCase(name), value]);
@@ -236,6 +242,11 @@ export abstract class Module {
 
   private namedTensors(): [string, AnyTensor][] {
     return namedTensorsOf(this, '', new Set());
+  }
+
+  /** @internal */
+  static slotOf(module: Module, name: string): [holder: Record<string, unknown>, key: string] {
+    return module.slot(name) as [Record<string, unknown>, string];
   }
 
   /** @internal */

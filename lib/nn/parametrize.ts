@@ -48,14 +48,15 @@ class Parametrized extends Module {
   }
 }
 
-/** A module whose fields may be parametrised: by the field's name in PyTorch's spelling. */
+/** A module whose parameters may be computed: by their names in PyTorch's spelling. */
 type Host = Module & { parametrizations?: Record<string, Parametrized> };
 
 /**
- * Makes the field `name` of a module the output of `parametrization`. Its input, the `original` in the state dict, is trained instead; where the field is
- * parametrised already, the new one comes behind. Make the optimizer afterwards: the originals are new parameters. Answers the module.
+ * Makes the parameter `name` of a module (`weight`; of recurrent layers `weight_hh_l0` and so on) the output of `parametrization`. Its input, the `original` in
+ * the state dict, is trained instead; where the parameter is computed already, the new one comes behind. Make the optimizer afterwards: the originals are new
+ * parameters. Answers the module.
  *
- * @throws ArgumentError when the field holds no parameter.
+ * @throws ArgumentError when the module has no such parameter.
  * @example
  * class Symmetric extends nn.Parametrization {
  *   forward(x: AnyTensor) {
@@ -84,21 +85,23 @@ export function parametrize<M extends Module>(module: M, name: string, parametri
     originals.map((original) => new Parameter(original, { requiresGrad: value.requiresGrad })),
   );
   parametrized.chain.push(parametrization);
-  Object.defineProperty(module, name, { get: () => parametrized.forward(), enumerable: false, configurable: true });
+  const [holder, field] = Module.slotOf(module, name);
+  Object.defineProperty(holder, field, { get: () => parametrized.forward(), enumerable: false, configurable: true });
   (host.parametrizations ??= {})[key] = parametrized;
   return module;
 }
 
-/** What the field `name` holds, if that is a parameter or computed from some. */
+/** The parameter `name` of a module itself, plain or computed. */
 function parameterOf(op: string, module: Module, name: string): AnyTensor {
-  const value = (module as unknown as Record<string, unknown>)[name];
+  const [holder, field] = Module.slotOf(module, name);
+  const value = holder[field];
   if (value instanceof Parameter || isParametrized(module, name)) return value as AnyTensor;
-  const fields = Object.entries(module).filter(([, field]) => field instanceof Parameter);
-  const expected = fields.map(([field]) => field).join(', ') || 'a field that holds a parameter';
+  const known = [...Module.tensorsOf(module)].filter(([, tensor]) => tensor instanceof Parameter);
+  const expected = known.map(([own]) => own).join(', ') || 'a parameter';
   throw new ArgumentError(`${op}: name: got ${shown(name)} of ${module.constructor.name}, expected ${expected}`);
 }
 
-/** Whether the field `name` of a module, or any where none is named, is parametrised. */
+/** Whether the parameter `name` of a module, or any where none is named, is computed. */
 export function isParametrized(module: Module, name?: string): boolean {
   const { parametrizations = {} } = module as Host;
   return name === undefined
@@ -107,9 +110,9 @@ export function isParametrized(module: Module, name?: string): boolean {
 }
 
 /**
- * Makes a parametrised field a plain parameter again, with the value that it has now.
+ * Makes a computed parameter a plain one again, with the value that it has now.
  *
- * @throws ArgumentError when the field is not parametrised.
+ * @throws ArgumentError when the parameter is not computed.
  * @example
  * const layer = nn.weightNorm(new nn.Linear(3, 2));
  * nn.removeParametrizations(layer, 'weight').weight.shape; // [2, 3]
@@ -118,12 +121,13 @@ export function removeParametrizations<M extends Module>(module: M, name: string
   const host = module as Host;
   if (!isParametrized(module, name)) {
     throw new ArgumentError(
-      `removeParametrizations: name: got ${shown(name)} of ${module.constructor.name}, expected a parametrised field`,
+      `removeParametrizations: name: got ${shown(name)} of ${module.constructor.name}, expected a parametrised one`,
     );
   }
   const parametrized = host.parametrizations![snakeCase(name)]!;
   const value = new Parameter(noGrad(() => parametrized.forward().clone()));
-  Object.defineProperty(module, name, { value, enumerable: true, configurable: true, writable: true });
+  const [holder, field] = Module.slotOf(module, name);
+  Object.defineProperty(holder, field, { value, enumerable: true, configurable: true, writable: true });
   delete host.parametrizations![snakeCase(name)];
   if (!isParametrized(module)) delete host.parametrizations;
   return module;

@@ -5,15 +5,16 @@ import { zerosLike } from '../ops/creation';
 import { shown } from '../tensor/describe';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
-import { Parameter, type Module } from './module';
+import { Module, Parameter } from './module';
+import { snakeCase } from './names';
 import { checkSizes } from './options';
 
 type Fields = Record<string, AnyTensor | undefined>;
 const fieldsOf = (module: Module): Fields => module as unknown as Fields;
-const original = (name: string): string => `${name}Orig`;
-const maskOf = (name: string): string => `${name}Mask`;
+const original = (name: string): string => `${snakeCase(name)}_orig`;
+const maskOf = (name: string): string => `${snakeCase(name)}_mask`;
 
-/** Whether the field `name` of a module is masked. */
+/** Whether the parameter `name` of a module is masked. */
 export function isPruned(module: Module, name = 'weight'): boolean {
   return fieldsOf(module)[maskOf(name)] !== undefined;
 }
@@ -24,14 +25,15 @@ export function isPruned(module: Module, name = 'weight'): boolean {
  */
 function mask<M extends Module>(op: string, module: M, name: string, choose: (value: AnyTensor) => AnyTensor): M {
   const fields = fieldsOf(module);
-  const value = fields[name];
+  const [holder, field] = Module.slotOf(module, name);
+  const value = holder[field] as AnyTensor | undefined;
   if (!(value instanceof Parameter) && !isPruned(module, name)) {
     throw new ArgumentError(`${op}: name: got ${shown(name)} of ${module.constructor.name}, expected a parameter`);
   }
   const chosen = noGrad(() => choose(value!.detach())).keep();
   if (!isPruned(module, name)) {
     fields[original(name)] = value;
-    Object.defineProperty(module, name, {
+    Object.defineProperty(holder, field, {
       get: () => fields[original(name)]!.mul(fields[maskOf(name)]!),
       enumerable: false,
       configurable: true,
@@ -57,7 +59,7 @@ export interface ChannelOptions {
 /**
  * Masks the channels of a parameter with the smallest norms: `amount` of them, or that share of all if it is below 1. Answers the module.
  *
- * @throws ArgumentError when the field holds no parameter, or the amount is none.
+ * @throws ArgumentError when the module has no such parameter, or the amount is none.
  * @see Li et al., 2017, Pruning filters for efficient convnets.
  * @example
  * nn.prune.channels(new nn.Conv2d(3, 8, 3), 0.5).weight; // four of the eight filters are zero
@@ -87,7 +89,7 @@ export function channels<M extends Module>(
  * Keeps the `n` largest of every `m` weights that stand one behind the other along the inputs (axis 1): the pattern 2:4 is what sparse tensor cores
  * multiply at twice the rate. Answers the module.
  *
- * @throws ArgumentError when the field holds no parameter, or its inputs do not divide by m.
+ * @throws ArgumentError when the module has no such parameter, or its inputs do not divide by m.
  * @see Mishra et al., 2021, Accelerating sparse deep neural networks.
  * @example
  * nn.prune.nOfM(new nn.Linear(8, 2), 2, 4).weight; // two of each four are zero
@@ -109,20 +111,21 @@ export function nOfM<M extends Module>(module: M, n = 2, m = 4, name = 'weight')
 }
 
 /**
- * Makes a masked field a plain parameter again, zeros and all. Answers the module.
+ * Makes a masked parameter a plain one again, zeros and all. Answers the module.
  *
- * @throws ArgumentError when the field is not masked.
+ * @throws ArgumentError when the parameter is not masked.
  * @example
  * nn.prune.remove(nn.prune.nOfM(new nn.Linear(8, 2)));
  */
 export function remove<M extends Module>(module: M, name = 'weight'): M {
   if (!isPruned(module, name)) {
-    throw new ArgumentError(`remove: name: got ${shown(name)} of ${module.constructor.name}, expected a masked field`);
+    throw new ArgumentError(`remove: name: got ${shown(name)} of ${module.constructor.name}, expected a masked one`);
   }
   const fields = fieldsOf(module);
   const parameter = fields[original(name)]!;
   noGrad(() => parameter.mul_(fields[maskOf(name)]!));
-  Object.defineProperty(module, name, { value: parameter, enumerable: true, configurable: true, writable: true });
+  const [holder, field] = Module.slotOf(module, name);
+  Object.defineProperty(holder, field, { value: parameter, enumerable: true, configurable: true, writable: true });
   delete fields[original(name)];
   delete fields[maskOf(name)];
   return module;

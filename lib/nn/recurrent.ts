@@ -18,6 +18,7 @@ import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { uniform_ } from './init';
 import { Module, Parameter } from './module';
+import { snakeCase } from './names';
 import { checkProbability, checkSizes } from './options';
 
 /** A parameter of `shape`, uniform on ±1/√hidden. */
@@ -89,12 +90,28 @@ abstract class Recurrent extends Module {
   }
 
   protected override fields(): Iterable<[string, unknown]> {
+    const plain = this.slots().filter(([, weights, key]) => Object.keys(weights).includes(key));
+    return [
+      ...plain.map(([name, weights, key]): [string, unknown] => [name, weights[key]]),
+      ...[...super.fields()].filter(([name]) => name !== 'weights'),
+    ];
+  }
+
+  protected override slot(name: string): [holder: object, key: string] {
+    const found = this.slots().find(([own]) => own === snakeCase(name));
+    return found === undefined ? super.slot(name) : [found[1], found[2]];
+  }
+
+  /** The names of all weights, and where they lie. */
+  private slots(): [name: string, weights: RecurrentWeights, key: keyof RecurrentWeights][] {
     const directions = this.options.bidirectional === true ? 2 : 1;
     return this.weights.flatMap((weights, i) => {
       const suffix = `_l${Math.floor(i / directions)}${i % directions === 1 ? '_reverse' : ''}`;
-      return Object.entries(weights).map(([key, value]): [string, unknown] => [
-        stateNames[key as keyof RecurrentWeights] + suffix,
-        value,
+      const keys = Object.getOwnPropertyNames(weights) as (keyof RecurrentWeights)[];
+      return keys.map((key): [string, RecurrentWeights, keyof RecurrentWeights] => [
+        stateNames[key] + suffix,
+        weights,
+        key,
       ]);
     });
   }

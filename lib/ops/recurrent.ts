@@ -351,11 +351,16 @@ function checkWeights(
   return { units, state };
 }
 
-/** Weights as mixed precision wants them. */
+/** Weights as mixed precision wants them. Each is read once: it may be computed at each read. */
 function cast(weights: RecurrentWeights): RecurrentWeights {
   if (typeof weights !== 'object' || weights === null) return weights;
-  const entries = Object.entries(weights).map(([name, x]: [string, AnyTensor]) => [name, operand(lowerPrecision, x)]);
-  return Object.fromEntries(entries) as unknown as RecurrentWeights;
+  return {
+    weightIh: operand(lowerPrecision, weights.weightIh),
+    weightHh: operand(lowerPrecision, weights.weightHh),
+    biasIh: operand(lowerPrecision, weights.biasIh),
+    biasHh: operand(lowerPrecision, weights.biasHh),
+    weightHr: operand(lowerPrecision, weights.weightHr),
+  } as RecurrentWeights;
 }
 
 function recur(

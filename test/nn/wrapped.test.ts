@@ -111,10 +111,7 @@ describe('parametrizations', () => {
       () => nn.weightNorm(new nn.Linear(2, 2), 'wheight'),
       'weightNorm: name: got wheight of Linear, expected weight, bias',
     ],
-    [
-      () => nn.weightNorm(new nn.ReLU()),
-      'weightNorm: name: got weight of ReLU, expected a field that holds a parameter',
-    ],
+    [() => nn.weightNorm(new nn.ReLU()), 'weightNorm: name: got weight of ReLU, expected a parameter'],
     [
       () => nn.spectralNorm(new nn.Linear(2, 2), 'bias'),
       'spectralNorm: name: got bias of shape [2], expected a matrix',
@@ -125,7 +122,7 @@ describe('parametrizations', () => {
     ],
     [
       () => nn.removeParametrizations(new nn.Linear(2, 2), 'weight'),
-      'removeParametrizations: name: got weight of Linear, expected a parametrised field',
+      'removeParametrizations: name: got weight of Linear, expected a parametrised one',
     ],
   ])('refused: %#', (call, message) => expect(call).toThrow(new Error(message)));
 });
@@ -183,8 +180,109 @@ describe('pruning', () => {
       () => nn.prune.nOfM(new nn.Linear(6, 4)),
       'nOfM: got 2 of 4 for shape [4, 6], expected inputs (axis 1) that divide by m, and n of at most m',
     ],
-    [() => nn.prune.remove(new nn.Linear(6, 4)), 'remove: name: got weight of Linear, expected a masked field'],
+    [() => nn.prune.remove(new nn.Linear(6, 4)), 'remove: name: got weight of Linear, expected a masked one'],
   ])('refused: %#', (call, message) => expect(call).toThrow(new Error(message)));
+});
+
+describe('weights of recurrent layers', () => {
+  const layers: [string, () => nn.LSTM | nn.GRU | nn.RNN][] = [
+    ['LSTM', () => new nn.LSTM(3, 4, { bidirectional: true, layers: 2, projection: 2 })],
+    ['GRU', () => new nn.GRU(3, 4, { layers: 2, batchFirst: true })],
+    ['RNN', () => new nn.RNN(3, 4, { bias: false })],
+  ];
+  const outputOf = (layer: nn.LSTM | nn.GRU | nn.RNN, x: AnyTensor): AnyTensor => layer.forward(x).output;
+
+  test.each(layers)('%s: weight norm changes nothing but what is trained', (_, make) => {
+    manualSeed(6);
+    const layer = make();
+    const x = randn([5, 2, 3]);
+    const [before, names] = [values(outputOf(layer, x)), Object.keys(layer.stateDict())];
+    const { weightHh } = layer.weights[0]!;
+    nn.weightNorm(layer, 'weight_hh_l0');
+    values(outputOf(layer, x)).forEach((value, i) => expect(value).toBeCloseTo(before[i]!, 6));
+    const original = 'parametrizations.weight_hh_l0.original';
+    expect(Object.keys(layer.stateDict())).toEqual([
+      ...names.filter((name) => name !== 'weight_hh_l0'),
+      `${original}0`,
+      `${original}1`,
+    ]);
+    // The gradient of the lengths by that of the whole matrix W = g·V / ‖V‖: the products of each row's with its direction.
+    outputOf(layer, x).square().sum().backward();
+    const lengths = layer.namedParameters().find(([name]) => name === `${original}0`)![1].grad!;
+    nn.removeParametrizations(layer, 'weight_hh_l0');
+    expect(Object.keys(layer.stateDict())).toEqual(names);
+    layer.zeroGrad();
+    outputOf(layer, x).square().sum().backward();
+    const direction = weightHh.div(weightHh.square().sum(1, { keepDims: true }).sqrt()).detach();
+    expectNear(
+      lengths,
+      layer.weights[0]!.weightHh.grad!.mul(direction).sum(1, { keepDims: true }) as AnyTensor,
+      'gradient of the lengths',
+      1e-5,
+    );
+  });
+
+  test('spectral norm, read once in a pass however long the sequence', () => {
+    manualSeed(7);
+    const layer = nn.spectralNorm(new nn.LSTM(3, 4), 'weight_hh_l0');
+    let reads = 0;
+    layer
+      .namedModules()
+      .at(-1)![1]
+      .registerForwardHook(() => void reads++);
+    layer.forward(randn([9, 2, 3]));
+    expect(reads).toBe(1);
+    const { weightHh } = layer.eval().weights[0]!;
+    expect(Math.max(...values(weightHh.svdvals() as AnyTensor))).toBeCloseTo(1, 2);
+  });
+
+  test('masks', () => {
+    manualSeed(8);
+    const layer = nn.prune.nOfM(new nn.GRU(4, 8), 2, 4, 'weight_hh_l0');
+    expect(Object.keys(layer.stateDict())).toEqual([
+      'weight_ih_l0',
+      'bias_ih_l0',
+      'bias_hh_l0',
+      'weight_hh_l0_orig',
+      'weight_hh_l0_mask',
+    ]);
+    layer
+      .forward(randn([3, 2, 4]))
+      .output.sum()
+      .backward();
+    const { weight_hh_l0_orig: original, weight_hh_l0_mask: mask } = layer.stateDict();
+    const isMasked = values(mask!).map((value) => value === 0);
+    expect(isMasked.filter(Boolean)).toHaveLength(24 * 4);
+    values(original!.grad!).forEach((value, i) => expect(value === 0).toBe(isMasked[i]));
+    nn.prune.remove(layer, 'weight_hh_l0');
+    values(layer.weights[0]!.weightHh).forEach((value, i) => expect(value === 0).toBe(isMasked[i]));
+    expect(layer.to('float64').weights[0]!.weightHh.dtype).toBe('float64');
+  });
+
+  test('adapters, and cells', () => {
+    manualSeed(9);
+    const layer = new nn.LSTM(3, 4);
+    const adapters = nn.lora(layer, { rank: 2, match: /weight_hh/ });
+    expect(adapters.names).toEqual(['weight_hh_l0']);
+    layer
+      .forward(randn([3, 2, 3]))
+      .output.sum()
+      .backward();
+    expect(adapters.parameters().map(({ grad }) => grad!.shape)).toEqual([
+      [2, 4],
+      [16, 2],
+    ]);
+    const cell = new nn.GRUCell(3, 4);
+    const x = randn([2, 3]);
+    const before = values(cell.forward(x));
+    values(nn.weightNorm(cell, 'weight_ih').forward(x)).forEach((value, i) => expect(value).toBeCloseTo(before[i]!, 6));
+  });
+
+  test('refused', () => {
+    expect(() => nn.weightNorm(new nn.RNN(2, 2, { bias: false }), 'weight')).toThrow(
+      new Error('weightNorm: name: got weight of RNN, expected weight_ih_l0, weight_hh_l0'),
+    );
+  });
 });
 
 describe('adapters of low rank', () => {
