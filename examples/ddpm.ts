@@ -1,18 +1,21 @@
 /**
- * Trains a diffusion model on handwritten digits and draws new ones: a small U-Net learns to tell the noise in a noisy image.
+ * Trains a diffusion model on handwritten digits and draws new ones: a small U-Net learns to tell noise and image apart.
  *
  *   npx tsx examples/ddpm.ts                    digits that the library renders itself
  *   npx tsx examples/ddpm.ts --data DIR         MNIST's IDX files
  *   npx tsx examples/ddpm.ts --judge            asks a classifier how sure it is of the new digits; --help lists the options
  *
- * Ho, Jain and Abbeel, 2020, Denoising diffusion probabilistic models; fewer steps of sampling as in Song, Meng and Ermon, 2021.
+ * Ho, Jain and Abbeel, 2020, Denoising diffusion probabilistic models; the cosine of Nichol and Dhariwal, 2021; velocities as in Salimans and Ho, 2022; fewer
+ * steps of sampling as in Song, Meng and Ermon, 2021.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import {
+  autocast,
   cat,
+  compile,
   data,
   io,
   manualSeed,
@@ -63,13 +66,11 @@ const { values } = parseArgs({
   },
 });
 
-/** How many degrees of noise there are; ᾱ[t] is the share of the image's variance that is left at t. */
+/** How many degrees of noise there are; ᾱ[t] is the share of the image's variance that is left at t, the square of a cosine. */
 const T = 1000;
-const alphaBar = new Float32Array(T);
-for (let t = 0, product = 1; t < T; t++) {
-  const beta = 1e-4 + ((0.02 - 1e-4) * t) / (T - 1);
-  alphaBar[t] = product *= 1 - beta;
-}
+const alphaBar = Float32Array.from({ length: T }, (_, t) =>
+  Math.max(1e-5, Math.cos((((t + 1) / T + 0.008) / 1.008) * (Math.PI / 2)) ** 2),
+);
 
 /** Two normalised convolutions around which the input passes, told the time in between. */
 class Block extends nn.Module {
@@ -98,7 +99,7 @@ class Block extends nn.Module {
   }
 }
 
-/** Noisy images [n, 1, 28, 28] and times [n] to the noise in them: 14 × 14 places of four pixels, 7 × 7 below, and back. */
+/** Noisy images √ᾱ·x + √(1−ᾱ)·ε [n, 1, 28, 28] and times [n] to their velocities √ᾱ·ε − √(1−ᾱ)·x: 14 × 14 places of four pixels, 7 × 7 below, and back. */
 class UNet extends nn.Module {
   readonly time: nn.Sequential;
   readonly first: nn.Conv2d;
@@ -153,15 +154,16 @@ class UNet extends nn.Module {
 /** Bytes to numbers from −1 to 1. */
 const scaled = (pixels: AnyTensor): AnyTensor => pixels.cast('float32').div(127.5).sub(1);
 
-/** The squared error of the noise that the network sees in images at random times. */
+/** The squared error of the velocities that the network sees at random times. */
 function lossOf(model: UNet, images: AnyTensor): AnyTensor {
   const times = randint(0, T, [images.shape[0]!], { dtype: 'int32' }) as AnyTensor;
   const left: AnyTensor = tensor(alphaBar)
     .indexSelect(0, times as never)
     .reshape([-1, 1, 1, 1]);
   const noise = randnLike(images) as AnyTensor;
-  const noisy = images.mul(left.sqrt()).add(noise.mul(left.neg().add(1).sqrt()));
-  return nn.functional.mseLoss(model.forward(noisy, times), noise);
+  const [share, rest] = [left.sqrt(), left.neg().add(1).sqrt()];
+  const noisy = images.mul(share).add(noise.mul(rest));
+  return nn.functional.mseLoss(model.forward(noisy, times), noise.mul(share).sub(images.mul(rest)));
 }
 
 /** New images [count, 1, 28, 28]: from noise through `steps` of the T times, each drawn from what the network says of the one before. */
@@ -173,10 +175,10 @@ function sample(model: UNet, count: number, steps: number): AnyTensor {
       const [now, then] = [alphaBar[t]!, next < 0 ? 1 : alphaBar[next]!];
       const deviation = Math.sqrt(((1 - then) / (1 - now)) * (1 - now / then));
       x = scope(() => {
-        const noise = model.forward(x, tensor(new Int32Array(count).fill(t)));
+        const velocity = model.forward(x, tensor(new Int32Array(count).fill(t)));
         const clean: AnyTensor = x
-          .sub(noise.mul(Math.sqrt(1 - now)))
-          .div(Math.sqrt(now))
+          .mul(Math.sqrt(now))
+          .sub(velocity.mul(Math.sqrt(1 - now)))
           .clamp(-1, 1);
         // What the noise is if the image is `clean`.
         const direction = x.sub(clean.mul(Math.sqrt(now))).div(Math.sqrt(1 - now));
@@ -233,10 +235,17 @@ async function main(): Promise<void> {
 
   const model = new UNet(Number(values.width));
   if (values.weights !== undefined) model.loadStateDict(await io.readSafetensors(values.weights));
-  const smooth = new UNet(Number(values.width)); // a moving average of the weights, which draws better
-  smooth.loadStateDict(model.stateDict());
   const parameters = model.parameters();
   const optimizer = new optim.AdamW(parameters, { lr: peak, weightDecay: 0.01 });
+  const average = new optim.AveragedModel(model, { decay: 0.995, warmUp: true }); // draws better
+  const trainStep = compile((images: AnyTensor) => {
+    optimizer.zeroGrad();
+    const loss = autocast('bfloat16', () => lossOf(model, scaled(images)));
+    loss.backward();
+    optim.clipGradNorm(parameters, 1);
+    optimizer.step();
+    return loss;
+  });
   const set = new data.TensorDataset(imagesOf(digits));
   const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize, shuffle: true, seed, dropLast: true });
   const count = parameters.reduce((sum, { size }) => sum + size, 0);
@@ -251,17 +260,9 @@ async function main(): Promise<void> {
   for (let step = 0, done = 0; done < 1;) {
     for await (const [images] of loader) {
       optimizer.groups[0]!.lr = peak * Math.min((step + 1) / 200, 0.02 + 0.49 * (1 + Math.cos(Math.PI * done)));
-      optimizer.zeroGrad();
-      const loss = scope(() => {
-        const value = lossOf(model, scaled(images!));
-        value.backward();
-        return value.detach();
-      });
-      optim.clipGradNorm(parameters, 1);
-      optimizer.step();
+      const loss = trainStep(images!);
+      average.update();
       done = elapsed(++step);
-      const pace = 1 - Math.min(0.995, step / (step + 10));
-      noGrad(() => smooth.parameters().forEach((average, i) => average.lerp_(parameters[i]!, pace)));
       if (step % 20 === 0) {
         const value = await loss.item();
         mean = Number.isNaN(mean) ? value : 0.9 * mean + 0.1 * value;
@@ -273,9 +274,10 @@ async function main(): Promise<void> {
   progress.stop();
   console.log(`Loss ${mean.toFixed(4)} after ${((performance.now() - start) / 60_000).toFixed(1)} minutes`);
 
+  average.swap();
   mkdirSync(values.out, { recursive: true });
-  await io.writeSafetensors(join(values.out, 'model.safetensors'), smooth.stateDict());
-  const drawn = sample(smooth, Number(values.samples), Number(values.sampling));
+  await io.writeSafetensors(join(values.out, 'model.safetensors'), model.stateDict());
+  const drawn = sample(model, Number(values.samples), Number(values.sampling));
   await writePicture(join(values.out, 'samples.png'), drawn);
   console.log(`Model:   ${join(values.out, 'model.safetensors')}\nSamples: ${join(values.out, 'samples.png')}`);
   if (values.judge) {

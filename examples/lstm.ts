@@ -5,12 +5,12 @@
  *   npx tsx examples/lstm.ts --data DIR         SST-2: stsa.binary.train, .dev and .test, a label and a sentence a line
  *   npx tsx examples/lstm.ts --epochs 10        and so on; --help lists the options
  *
- * Hochreiter and Schmidhuber, 1997, Long short-term memory.
+ * Hochreiter and Schmidhuber, 1997, Long short-term memory; words left out as in Iyyer et al., 2015.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { data, manualSeed, nn, noGrad, optim, scope, train } from 'hadal';
+import { data, manualSeed, nn, optim, rand, train } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 const usage = `Options:
@@ -20,7 +20,8 @@ const usage = `Options:
   --lr RATE        the highest learning rate (0.002)
   --embedding N    features of a word (128)
   --hidden N       features of each direction (128)
-  --dropout P      (0.5)
+  --dropout P      of embeddings and features (0.5)
+  --hide P         of words that are left out in training (0.1)
   --seed N         of everything random (0)`;
 
 const { values } = parseArgs({
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     embedding: { type: 'string', default: '128' },
     hidden: { type: 'string', default: '128' },
     dropout: { type: 'string', default: '0.5' },
+    hide: { type: 'string', default: '0.1' },
     seed: { type: 'string', default: '0' },
     help: { type: 'boolean', default: false },
   },
@@ -80,6 +82,8 @@ class Classifier extends nn.Module {
     super();
     const [size, hidden] = [Number(values.embedding), Number(values.hidden)];
     this.embedding = new nn.Embedding(words, size, { paddingIndex: 0 });
+    // Small, so that rare words hardly matter before they are learned.
+    nn.init.normal_(this.embedding.weight, 0, 0.1);
     this.dropout = new nn.Dropout(Number(values.dropout));
     this.lstm = new nn.LSTM(size, hidden, { batchFirst: true, bidirectional: true });
     this.head = new nn.Linear(2 * hidden, 2);
@@ -87,7 +91,9 @@ class Classifier extends nn.Module {
 
   /** Word numbers [b, t], of which `lengths` [b] count, to scores [b, 2]. */
   forward(words: AnyTensor, lengths: AnyTensor): AnyTensor {
-    const { output } = this.lstm.forward(this.dropout.forward(this.embedding.forward(words)), { lengths });
+    let x: AnyTensor = this.embedding.forward(words);
+    if (this.training) x = x.mul(rand(words.shape).greaterEqual(Number(values.hide)).unsqueeze(-1));
+    const { output } = this.lstm.forward(this.dropout.forward(x), { lengths });
     // The largest value of each feature over the sentence; behind its end there are zeros.
     return this.head.forward(this.dropout.forward(output.max(1)));
   }
@@ -124,41 +130,22 @@ async function main(): Promise<void> {
   const count = parameters.reduce((sum, { size }) => sum + size, 0);
   console.log(`${training!.length} sentences, ${vocabulary.size} words, ${count.toLocaleString('en')} parameters`);
 
-  async function accuracyOn(loader: AsyncIterable<AnyTensor[]>, length: number): Promise<number> {
-    model.eval();
-    let right = 0;
-    for await (const [words, lengths, labels] of loader) {
-      const hits = noGrad(() => scope(() => model.forward(words!, lengths!).argmax(1).equalTo(labels!).sum()));
-      right += Number(await hits.item());
-    }
-    model.train();
-    return (100 * right) / length;
-  }
-
-  const steps = epochs * trainLoader.length;
-  using progress = new train.ProgressBar({ total: steps, unit: 'steps' });
-  let best = { validation: 0, test: 0 };
-  let step = 0;
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    for await (const [words, lengths, labels] of trainLoader) {
-      optimizer.groups[0]!.lr = peak * (1 - step / steps);
-      optimizer.zeroGrad();
-      const loss = scope(() => {
-        const value = nn.functional.crossEntropy(model.forward(words!, lengths!), labels!);
-        value.backward();
-        return value.detach();
-      });
-      optim.clipGradNorm(parameters, 1);
-      optimizer.step();
-      if (++step % 20 === 0)
-        progress.update(step, { epoch: `${epoch}/${epochs}`, loss: (await loss.item()).toFixed(3) });
-    }
-    const accuracy = await accuracyOn(validationLoader, validation!.length);
-    if (accuracy > best.validation) best = { validation: accuracy, test: await accuracyOn(testLoader, test!.length) };
-    progress.log(`epoch ${epoch}: validation accuracy ${accuracy.toFixed(1)} %`);
-  }
-  progress.stop();
-  console.log(`Test accuracy ${best.test.toFixed(1)} % (where validation was best)`);
+  const trainer = new train.Trainer({
+    model,
+    optimizer,
+    step: ([words, lengths, targets]: AnyTensor[]) => {
+      const predictions = model.forward(words!, lengths!);
+      return { loss: nn.functional.crossEntropy(predictions, targets!), predictions, targets: targets! };
+    },
+    metrics: () => ({ accuracy: new train.Accuracy() }),
+    schedule: new optim.PolynomialLR(optimizer, { totalIters: epochs * trainLoader.length }),
+    clipNorm: 1,
+    average: new optim.AveragedModel(model, { decay: 0.998, warmUp: true }),
+    callbacks: [new train.Progress()],
+  });
+  await trainer.fit(trainLoader, { epochs, validation: validationLoader });
+  const { accuracy } = await trainer.evaluate(testLoader);
+  console.log(`Test accuracy ${(100 * accuracy).toFixed(1)} %`);
 }
 
 void main();

@@ -3,21 +3,23 @@
  *
  *   npx tsx examples/resnet20.ts                            coloured digits that the library renders itself
  *   npx tsx examples/resnet20.ts --data DIR                 CIFAR-10's binary files
+ *   npx tsx examples/resnet20.ts --resume                   goes on with a run that was stopped
  *   npx tsx examples/resnet20.ts --weights FILE --epochs 0  tests published weights (.th or .safetensors); --help lists the options
  *
  * He et al., 2016, Deep residual learning for image recognition, section 4.2.
  */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { data, io, manualSeed, models, nn, noGrad, optim, scope, tensor, train } from 'hadal';
+import { data, io, manualSeed, models, nn, optim, tensor, train } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 const usage = `Options:
   --data DIR       a folder with CIFAR-10's binary files, whose names begin with data_batch or train and with test; may be gzipped
   --weights FILE   where to start from
-  --out DIR        where the model goes (out/resnet20)
+  --out DIR        where the model, checkpoints, TensorBoard's events and the report go (out/resnet20)
+  --resume         goes on from the last checkpoint in there
   --epochs N       passes over the training images (12)
   --batch N        images per step (128)
   --lr RATE        the highest learning rate (0.1)
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     data: { type: 'string' },
     weights: { type: 'string' },
     out: { type: 'string', default: 'out/resnet20' },
+    resume: { type: 'boolean', default: false },
     epochs: { type: 'string', default: '12' },
     batch: { type: 'string', default: '128' },
     lr: { type: 'string', default: '0.1' },
@@ -83,22 +86,6 @@ const normalize = data.augment.compose(
   data.augment.normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 );
 
-/** The share of images whose class is told right. */
-async function evaluate(
-  model: models.CifarResNet,
-  set: data.TensorDataset<AnyTensor[]>,
-  random: data.Random,
-): Promise<number> {
-  model.eval();
-  let right = 0;
-  for await (const [images, labels] of new data.DataLoader<AnyTensor[]>(set, { batchSize: 250 })) {
-    const hits = noGrad(() => scope(() => model.forward(normalize(images!, random)).argmax(1).equalTo(labels!).sum()));
-    right += Number(await hits.item());
-  }
-  model.train();
-  return right / set.length;
-}
-
 /** Weights by name; those saved from a DataParallel have `module.` before each. */
 async function readWeights(file: string): Promise<nn.StateDict> {
   const loaded = (await io.load(file)) as { state_dict?: nn.StateDict } & nn.StateDict;
@@ -115,7 +102,6 @@ async function main(): Promise<void> {
     number,
   ];
   manualSeed(seed);
-  const random = new data.Random(seed);
   const [trainSet, testSet] = (
     values.data === undefined
       ? [colouredDigits(Number(values.train), 2 * seed + 1), colouredDigits(Number(values.test), 2 * seed + 2)]
@@ -128,6 +114,7 @@ async function main(): Promise<void> {
   const parameters = model.parameters();
   const optimizer = new optim.SGD(parameters, { lr: peak, momentum: 0.9, nesterov: true, weightDecay: 5e-4 });
   const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
+  const testLoader = new data.DataLoader<AnyTensor[]>(testSet, { batchSize: 250 });
   const crop = data.augment.randomCrop({ padding: 4 });
   // A digit's mirror image is none.
   const augment = values.data === undefined ? crop : data.augment.compose(crop, data.augment.horizontalFlip());
@@ -136,31 +123,34 @@ async function main(): Promise<void> {
     `${trainSet.length} training images, ${testSet.length} test images, ${count.toLocaleString('en')} parameters`,
   );
 
-  const steps = epochs * loader.length;
+  const steps = Math.max(1, epochs) * loader.length;
+  const checkpoints = join(values.out, 'checkpoints');
+  if (!values.resume) rmSync(checkpoints, { recursive: true, force: true });
+  const trainer = new train.Trainer({
+    model,
+    optimizer,
+    step: ([images, targets]: AnyTensor[]) => {
+      // Drawn by the step's number: a run that goes on sees what it would have seen.
+      const random = new data.Random(seed, trainer.step);
+      const predictions = model.forward(normalize(model.training ? augment(images!, random) : images!, random));
+      return { loss: nn.functional.crossEntropy(predictions, targets!), predictions, targets: targets! };
+    },
+    metrics: () => ({ accuracy: new train.Accuracy() }),
+    schedule: new optim.WarmupLR(optimizer, {
+      warmupSteps: Math.ceil(0.1 * steps),
+      totalSteps: steps,
+      decay: 'cosine',
+    }),
+    callbacks: [new train.Progress(), new train.Checkpoints(checkpoints, { resume: values.resume })],
+    loggers: [
+      new train.TensorBoardLogger(join(values.out, 'events')),
+      new train.RunPage({ title: 'ResNet-20', report: join(values.out, 'report.html') }),
+    ],
+    logEvery: 10,
+  });
   const start = performance.now();
-  using progress = new train.ProgressBar({ total: steps * batchSize, unit: 'images' });
-  let step = 0;
-  for (let epoch = 1; epoch <= epochs; epoch++) {
-    for await (const [images, labels] of loader) {
-      const done = step / steps;
-      optimizer.groups[0]!.lr =
-        peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 + 0.5 * Math.cos((Math.PI * (done - 0.1)) / 0.9));
-      optimizer.zeroGrad();
-      const loss = scope(() => {
-        const value = nn.functional.crossEntropy(model.forward(normalize(augment(images!, random), random)), labels!);
-        value.backward();
-        return value.detach();
-      });
-      optimizer.step();
-      if (++step % 5 === 0) {
-        progress.update(step * batchSize, { epoch: `${epoch}/${epochs}`, loss: (await loss.item()).toFixed(3) });
-      }
-    }
-    if (epoch < epochs)
-      progress.log(`epoch ${epoch}: test accuracy ${(100 * (await evaluate(model, testSet, random))).toFixed(2)} %`);
-  }
-  progress.stop();
-  const accuracy = await evaluate(model, testSet, random);
+  if (epochs > 0) await trainer.fit(loader, { epochs, validation: testLoader });
+  const { accuracy } = await trainer.evaluate(testLoader);
   console.log(
     `Test accuracy ${(100 * accuracy).toFixed(2)} % after ${((performance.now() - start) / 1000).toFixed(1)} s`,
   );

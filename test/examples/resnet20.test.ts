@@ -11,11 +11,11 @@ test('coloured digits', async () => {
     '--test',
     '300',
     '--epochs',
-    '2',
+    '3',
     '--batch',
     '16',
     '--lr',
-    '0.02',
+    '0.01',
     '--out',
     'OUT',
   ];
