@@ -10,97 +10,16 @@
 // several slices; the gradient of its weights is taken for one tap in depth after the other. An image has one slice.
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
-#include "cpu/conv_layout.h"
+#include "cpu/conv_amx.h"
+#include "cpu/conv_pass.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_amx.h"
-#include "runtime/registry.h"
 
 namespace hadal::cpu {
 namespace {
-
-// Multiply-adds worth a task of their own: 10 µs at the 10^11 per second of one core.
-constexpr int64_t kTaskWork = int64_t{1} << 20;
-// Bytes of channels-last windows a task holds at once: with a panel of weights they share an L2 cache of 1 MiB.
-constexpr int64_t kWindowBytes = 384 << 10;
-// Tasks that a convolution is cut into where its size allows: enough for sixteen threads.
-constexpr int64_t kTasks = 16;
-
-int64_t floor_mod(int64_t a, int64_t b) { return ((a % b) + b) % b; }
-
-struct Geometry {
-  int64_t stride_d = 1, stride_h, stride_w, pad_d = 0, pad_h, pad_w, dilation_d = 1, dilation_h, dilation_w, groups;
-
-  explicit Geometry(const Command& cmd) {
-    const int axes = (cmd.attribute_count - 1) / 3;
-    stride_h = cmd.integer(axes - 2);
-    stride_w = cmd.integer(axes - 1);
-    pad_h = cmd.integer(2 * axes - 2);
-    pad_w = cmd.integer(2 * axes - 1);
-    dilation_h = cmd.integer(3 * axes - 2);
-    dilation_w = cmd.integer(3 * axes - 1);
-    groups = cmd.integer(3 * axes);
-    if (axes == 2) return;
-    stride_d = cmd.integer(0);
-    pad_d = cmd.integer(axes);
-    dilation_d = cmd.integer(2 * axes);
-  }
-};
-
-// The taps along one axis: where each reads, from the pixel p · step, and which row or column of the kernel it is.
-struct Taps {
-  std::vector<int64_t> shifts;  // ascending
-  std::vector<int64_t> kernel;
-
-  int64_t count() const { return static_cast<int64_t>(shifts.size()); }
-  int64_t first() const { return shifts.empty() ? 0 : shifts.front(); }
-  int64_t reach() const { return shifts.empty() ? 0 : shifts.back() - shifts.front(); }
-  bool adjacent() const { return reach() == count() - 1; }
-};
-
-Taps forward_taps(int64_t size, int64_t dilation, int64_t pad) {
-  Taps taps;
-  for (int64_t i = 0; i < size; ++i) {
-    taps.shifts.push_back(i * dilation - pad);
-    taps.kernel.push_back(i);
-  }
-  return taps;
-}
-// The input's positions phase, phase + stride, …: which kernel rows reach them, and from which output's gradient.
-Taps backward_taps(int64_t size, int64_t dilation, int64_t pad, int64_t stride, int64_t phase) {
-  Taps taps;
-  for (int64_t i = size - 1; i >= 0; --i) {
-    const int64_t from = phase + pad - i * dilation;
-    if (floor_mod(from, stride) != 0) continue;
-    taps.shifts.push_back((from - floor_mod(from, stride)) / stride);
-    taps.kernel.push_back(i);
-  }
-  return taps;
-}
-
-// The kernel of weight[o, c, kh, kw] or [o, c, kd, kh, kw]: sizes and strides with a depth of 1 where it has none.
-struct KernelAxes {
-  int64_t depth, height, width;
-  int64_t slice_stride, row_stride, column_stride;
-
-  explicit KernelAxes(const TensorView& weight)
-      : depth(weight.rank == 5 ? weight.shape[2] : 1),
-        height(weight.size(-2)),
-        width(weight.size(-1)),
-        slice_stride(weight.rank == 5 ? weight.strides[2] : 0),
-        row_stride(weight.stride(-2)),
-        column_stride(weight.stride(-1)) {}
-  int64_t count() const { return depth * height * width; }
-};
-
-// The weight as a pass sees it: `out` and `in` are its channels, whichever axes of the tensor those are.
-template <class E>
-struct Weights {
-  const E* data = nullptr;
-  int64_t group_stride = 0, out_stride = 0, in_stride = 0;
-  KernelAxes axes;
-};
 
 // The panels of all groups, [group][panel][tap][in][columns of the panel].
 template <class T>
@@ -120,99 +39,6 @@ int panel_width(int64_t vectors) {
 }
 
 template <class E>
-struct Pass {
-  using T = Compute<E>;
-  Images<E> image;
-  Images<E> out;
-  Taps taps_d, taps_h, taps_w;
-  int64_t step_d = 1, step_h = 1, step_w = 1;
-  int64_t in = 0, channels = 0;  // channels of a group: summed over, written
-  int64_t groups = 1;
-  // The grid of pixels written: every out_step-th from (out_slice, out_row, out_column) on.
-  int64_t slices = 1, rows = 0, columns = 0;
-  int64_t out_slice = 0, out_row = 0, out_column = 0, out_step_d = 1, out_step_h = 1, out_step_w = 1;
-  const E* bias = nullptr;
-  int64_t bias_stride = 0;
-
-  int64_t taps() const { return taps_d.count() * taps_h.count() * taps_w.count(); }
-  // Where a tap's weights lie.
-  int64_t tap_offset(const KernelAxes& axes, int64_t d, int64_t i, int64_t j) const {
-    return taps_d.kernel[d] * axes.slice_stride + taps_h.kernel[i] * axes.row_stride +
-           taps_w.kernel[j] * axes.column_stride;
-  }
-  // Slices of the grid, of all images.
-  int64_t planes() const { return image.count * slices; }
-  int64_t work() const { return planes() * groups * rows * columns * channels * in * std::max<int64_t>(1, taps()); }
-  // Where the window of `rows` × `columns` of the grid from (row, column) on lies in a slice of the image.
-  Window window(int64_t row, int64_t column, int64_t grid_rows, int64_t grid_columns) const {
-    return {row * step_h + taps_h.first(), column * step_w + taps_w.first(),
-            (grid_rows - 1) * step_h + taps_h.reach() + 1, (grid_columns - 1) * step_w + taps_w.reach() + 1};
-  }
-  E* target(int64_t n, int64_t slice, int64_t channel, int64_t row, int64_t column) const {
-    return out.at(n, channel, out_slice + slice * out_step_d) + (out_row + row * out_step_h) * out.row_stride +
-           (out_column + column * out_step_w) * out.pixel_stride;
-  }
-};
-
-// A piece of the grid whose windows, one per tap in depth, are in the cache together: of one slice and one group (or one
-// block of groups).
-struct Unit {
-  int64_t image, slice, group;
-  int64_t row, rows, column, columns;
-};
-
-// The grid cut into units: bands of rows, and of columns where rows are long.
-struct Cut {
-  int64_t groups, slices, rows, columns;  // of the grid
-  int64_t band, piece;                    // rows and columns of a unit
-  int64_t bands, pieces;
-  int64_t units;
-
-  // `pixel` is the bytes of one pixel of a window.
-  template <class E>
-  Cut(const Pass<E>& pass, int64_t group_count, int64_t pixel, int64_t wanted)
-      : groups(group_count), slices(pass.slices), rows(pass.rows), columns(pass.columns) {
-    const int64_t depth = std::max<int64_t>(1, pass.taps_d.count());
-    const int64_t budget = kWindowBytes / std::max<int64_t>(1, pixel * depth);
-    // A quarter of the budget for one row of windows, and at least 128 columns, so that the halo stays small beside them.
-    const int64_t reach = pass.taps_w.reach();
-    piece = std::clamp<int64_t>((budget / (4 * (pass.taps_h.reach() + 1)) - reach) / pass.step_w,
-                                std::min<int64_t>(columns, 128), columns);
-    if (wanted > rows) {
-      piece = std::min(piece, std::max(ceil_div(columns, ceil_div(wanted, rows)), std::min<int64_t>(columns, 128)));
-    }
-    pieces = ceil_div(columns, piece);
-    piece = ceil_div(columns, pieces);
-    const int64_t row_pixels = std::max<int64_t>(1, pass.window(0, 0, 1, piece).columns);
-    const int64_t halo = std::max<int64_t>(0, pass.window(0, 0, rows, piece).rows - rows * pass.step_h);
-    band = std::clamp<int64_t>((budget / row_pixels - halo) / pass.step_h, 1, rows);
-    band = std::min(band, ceil_div(rows, std::max<int64_t>(1, ceil_div(wanted, pieces))));
-    bands = ceil_div(rows, band);
-    pieces = ceil_div(columns, piece);
-    units = pass.planes() * groups * bands * pieces;
-  }
-  Unit at(int64_t index) const {
-    const int64_t column = index % pieces * piece, row = index / pieces % bands * band;
-    const int64_t plane = index / (pieces * bands);
-    return {plane / groups / slices,
-            plane / groups % slices,
-            plane % groups,
-            row,
-            std::min(band, rows - row),
-            column,
-            std::min(piece, columns - column)};
-  }
-};
-
-// The window of a unit for one tap in depth. It is as wide as that of a whole piece, so that all have one layout.
-template <class E>
-Window window_of(const Pass<E>& pass, const Unit& unit, int64_t piece, int64_t tap) {
-  Window window = pass.window(unit.row, unit.column, unit.rows, piece);
-  window.slice = unit.slice * pass.step_d + pass.taps_d.shifts[tap];
-  return window;
-}
-
-template <class E>
 PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   using T = Compute<E>;
   PackedWeights<T> packed;
@@ -224,7 +50,7 @@ PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, 
   packed.data = data;
   // Tasks of one panel; the input channels are cut as well, 2^15 elements to a task.
   const int64_t widest = panel_width(packed.vectors) * kLanes<T>;
-  const int64_t chunk = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, pass.taps() * widest));
+  const int64_t chunk = std::max<int64_t>(1, (1 << 15) / (pass.taps() * widest));
   const int64_t chunks = std::max<int64_t>(1, ceil_div(pass.in, chunk));
   ctx.parallel(pass.groups * packed.panels * chunks, [&](int64_t task) {
     const int64_t group = task / (packed.panels * chunks), panel = task / chunks % packed.panels;
@@ -265,20 +91,6 @@ PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, 
   return packed;
 }
 
-// bias as T, a group after the other, each padded to whole vectors; zeros where there is none and `always`.
-template <class E>
-const Compute<E>* gather_bias(KernelContext& ctx, const Pass<E>& pass, int64_t padded) {
-  if (pass.bias == nullptr) return nullptr;
-  Compute<E>* to = ctx.scratch<Compute<E>>(pass.groups * padded);
-  for (int64_t group = 0; group < pass.groups; ++group) {
-    for (int64_t c = 0; c < padded; ++c) {
-      to[group * padded + c] =
-          c < pass.channels ? static_cast<Compute<E>>(pass.bias[(group * pass.channels + c) * pass.bias_stride]) : 0;
-    }
-  }
-  return to;
-}
-
 template <class E>
 void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   using T = Compute<E>;
@@ -291,7 +103,7 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   const bool inside = whole.row >= 0 && whole.column >= 0 && whole.row + whole.rows <= pass.image.height &&
                       whole.column + whole.columns <= pass.image.width && pass.taps_d.first() >= 0 &&
                       (pass.slices - 1) * pass.step_d + pass.taps_d.first() + pass.taps_d.reach() < pass.image.slices;
-  const bool in_place = !kConverts && (pass.image.channel_stride == 1 || pass.in == 1) && inside && pass.taps() > 0;
+  const bool in_place = !kConverts && (pass.image.channel_stride == 1 || pass.in == 1) && inside;
   // A distance between pixels of a multiple of 4 KiB would put a tile's rows into the same set of the L1 cache.
   const bool aliases = pass.in * pass.step_w * int64_t{sizeof(T)} % 4096 == 0;
   const int64_t pixel = in_place ? pass.image.pixel_stride : pass.in + (aliases ? 16 : 0);
@@ -314,8 +126,8 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
   const bool joins_taps = pixel == pass.in && pass.taps_w.adjacent();
   const int64_t segments_w = joins_taps ? 1 : pass.taps_w.count();
   const int64_t segments_h = pass.taps_h.count();
-  const int64_t segments = pass.taps() == 0 ? 0 : pass.taps_d.count() * segments_h * segments_w;
-  const int64_t depth = pass.taps() == 0 ? 0 : pass.taps() * pass.in / segments;
+  const int64_t segments = pass.taps_d.count() * segments_h * segments_w;
+  const int64_t depth = pass.taps() * pass.in / segments;
   const int64_t image_row = in_place ? pass.image.row_stride : unit_window.columns * pixel;
   std::vector<int64_t> offsets(segments);
   for (int64_t s = 0; s < segments; ++s) {
@@ -388,177 +200,6 @@ void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights
             if (!writes_out) store_tile(small, width, pixels, channels, to, to_pixel, pass.out.channel_stride);
           }
         }
-      }
-    }
-  });
-}
-
-// The same on AMX: windows stay bfloat16, tiles are up to 16 neighbouring pixels of a row, two of them at a time, and columns 32 channels. Where
-// channels are not whole steps of AMX, a tile's pixels are unfolded, all taps in one line that is filled up with zeros: what lies
-// beside a pixel in the window may be infinite, so a weight of 0 would not hide it.
-inline void run_amx(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BFloat16>& weights) {
-  constexpr int64_t kColumns = kAmxVectors * kLanes<float>, kTilePixels = 16;
-  const int64_t taps_d = pass.taps_d.count(), taps_h = pass.taps_h.count(), taps_w = pass.taps_w.count();
-  const int64_t taps = pass.taps(), in = pass.in;
-  const bool unfolds = in % kAmxStep != 0;
-  const int64_t depth = ceil_div(taps * in, kAmxStep) * kAmxStep;
-
-  // Weights in pairs, [group][panel][depth / 2][columns of the panel].
-  const int64_t vectors = ceil_div(pass.channels, kLanes<float>), panels = ceil_div(vectors, kAmxVectors);
-  const auto panel_begin = [&](int64_t panel) { return std::min(panel * kColumns, vectors * kLanes<float>); };
-  const int64_t group_size = depth / 2 * vectors * kLanes<float>;
-  auto* packed = ctx.scratch<float>(pass.groups * group_size + kPackSlack);
-  std::vector<int64_t> places(static_cast<size_t>(taps * in));
-  for (int64_t at = 0; at < taps; ++at) {
-    const int64_t tap = pass.tap_offset(weights.axes, at / (taps_h * taps_w), at / taps_w % taps_h, at % taps_w);
-    for (int64_t c = 0; c < in; ++c) places[static_cast<size_t>(at * in + c)] = tap + c * weights.in_stride;
-  }
-  ctx.parallel_ranges(pass.groups * panels * (depth / 2), 256, [&](int64_t first, int64_t last) {
-    for (int64_t index = first; index < last; ++index) {
-      const int64_t pair = index % (depth / 2), panel = index / (depth / 2) % panels;
-      const int64_t group = index / (depth / 2) / panels;
-      const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
-      const int64_t lanes = std::min(width, pass.channels - begin);
-      const BFloat16* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
-      float* to = packed + group * group_size + depth / 2 * begin + pair * width;
-      for (int64_t lane = 0; lane < width; ++lane) {
-        const auto at = [&](int64_t k) {
-          const bool there = lane < lanes && k < taps * in;
-          return there ? uint32_t{from[lane * weights.out_stride + places[static_cast<size_t>(k)]].bits} : 0u;
-        };
-        to[lane] = std::bit_cast<float>(at(2 * pair) | at(2 * pair + 1) << 16);
-      }
-    }
-  });
-  const float* bias = gather_bias(ctx, pass, vectors * kLanes<float>);
-
-  const int64_t images = pass.planes() * pass.groups;
-  const int64_t wanted =
-      std::min(ceil_div(kTasks, images), std::max<int64_t>(1, pass.work() / images / (8 * kTaskWork)));
-  const Cut cut(pass, pass.groups, in * int64_t{sizeof(BFloat16)}, wanted);
-  const Window unit_window = pass.window(0, 0, cut.band, cut.piece);
-  const int64_t image_row = unit_window.columns * in;
-  const int64_t slice_size = unit_window.rows * image_row;
-  const int64_t window_size = taps_d * slice_size + kPackSlack;
-  const int64_t unit_work = std::max<int64_t>(1, pass.work() / cut.units);
-  const int64_t fitting = std::max<int64_t>(1, kWindowBytes / int64_t{sizeof(BFloat16)} / window_size);
-  const int64_t share = std::clamp<int64_t>(
-      std::min(std::max(ceil_div(8 * kTaskWork, unit_work), cut.units / kTasks), fitting), 1, cut.units);
-  std::vector<int64_t> a_offsets(static_cast<size_t>(taps));
-
-  // Runs of a line of taps in the window: one for all taps of a row where they neighbour each other.
-  const bool joins = pass.taps_w.adjacent();
-  const int64_t run = joins ? taps_w * in : in;
-  for (int64_t at = 0; at < taps; ++at) {
-    const int64_t d = at / (taps_h * taps_w), i = at / taps_w % taps_h, j = at % taps_w;
-    a_offsets[static_cast<size_t>(at)] = d * slice_size + (pass.taps_h.shifts[i] - pass.taps_h.first()) * image_row +
-                                         (pass.taps_w.shifts[j] - pass.taps_w.first()) * in;
-  }
-
-  ctx.parallel(ceil_div(cut.units, share), [&](int64_t task) {
-    const int64_t first = task * share, last = std::min(cut.units, first + share);
-    auto* windows = ctx.thread_scratch<BFloat16>(window_size * (last - first) + 2 * kTilePixels * depth + kPackSlack);
-    BFloat16* unfolded = windows + window_size * (last - first);
-    for (int64_t index = first; index < last; ++index) {
-      const Unit unit = cut.at(index);
-      for (int64_t d = 0; d < taps_d; ++d) {
-        to_channels_last(pass.image, unit.image, unit.group * in, in, window_of(pass, unit, cut.piece, d),
-                         windows + (index - first) * window_size + d * slice_size, in);
-      }
-    }
-    AmxTiles registers;
-    AmxProduct product;
-    alignas(64) float sums[2 * kTilePixels * kColumns];
-    product.c = sums;
-    std::vector<int64_t> panel_offsets(static_cast<size_t>(taps));
-    // Tiles of a unit: all of one size, so the last of a row may overlap the one before it.
-    struct Place {
-      int64_t row, column;
-    };
-    const auto multiply = [&](const Unit& unit, int64_t panel, const Place* at, int count, int64_t pixels) {
-      const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
-      const int64_t channels = std::min(width, pass.channels - begin);
-      product.vectors = static_cast<int>(width / kLanes<float>);
-      product.b = packed + unit.group * group_size + depth / 2 * begin;
-      product.b_row = width;
-      product.c_row = width;
-      registers.multiply(product);
-      for (int tile = 0; tile < count; ++tile) {
-        float* from = sums + tile * kTilePixels * width;
-        for (int64_t v = 0; bias != nullptr && v < width; v += kLanes<float>) {
-          const Vec<float> added = load(bias + unit.group * vectors * kLanes<float> + begin + v);
-          for (int64_t p = 0; p < pixels; ++p) store(from + p * width + v, load(from + p * width + v) + added);
-        }
-        store_tile(from, width, pixels, channels,
-                   pass.target(unit.image, unit.slice, unit.group * pass.channels + begin, unit.row + at[tile].row,
-                               unit.column + at[tile].column),
-                   pass.out_step_w * pass.out.pixel_stride, pass.out.channel_stride);
-      }
-    };
-    const auto each_pair = [&](int64_t index, auto&& body) {
-      const Unit unit = cut.at(index);
-      const BFloat16* origin = windows + (index - first) * window_size;
-      const int64_t pieces = ceil_div(unit.columns, kTilePixels), pixels = ceil_div(unit.columns, pieces);
-      const int64_t tiles = unit.rows * pieces;
-      for (int64_t tile = 0; tile < tiles; tile += 2) {
-        const int count = tile + 1 < tiles ? 2 : 1;
-        Place places[2] = {};
-        int64_t offsets[2] = {};
-        for (int i = 0; i < count; ++i) {
-          places[i] = {(tile + i) / pieces, std::min((tile + i) % pieces * pixels, unit.columns - pixels)};
-          offsets[i] = places[i].row * pass.step_h * image_row + places[i].column * pass.step_w * in;
-        }
-        product.rows = static_cast<int>(pixels);
-        product.lower_rows = count == 2 ? product.rows : 0;
-        if (unfolds) {
-          for (int64_t i = 0; i < count * pixels; ++i) {
-            BFloat16* line = unfolded + i / pixels * kTilePixels * depth + i % pixels * depth;
-            const BFloat16* pixel = origin + offsets[i / pixels] + i % pixels * pass.step_w * in;
-            // Whole vectors: what they hold too much is overwritten by the next run or line.
-            const auto copy = [](const BFloat16* from, BFloat16* to) {
-              Vec<uint16_t> v;
-              std::memcpy(&v, from, sizeof v);
-              std::memcpy(static_cast<void*>(to), &v, sizeof v);
-            };
-            for (int64_t at = 0; at < taps; at += joins ? taps_w : 1) {
-              const BFloat16* from = pixel + a_offsets[static_cast<size_t>(at)];
-              for (int64_t e = 0; e < run; e += kLanes<uint16_t>) copy(from + e, line + at * in + e);
-            }
-            for (int64_t e = taps * in; e < depth; e += kLanes<uint16_t>) {
-              std::memset(static_cast<void*>(line + e), 0, sizeof(Vec<uint16_t>));
-            }
-          }
-          product.a = unfolded;
-          product.a_row = depth;
-          product.a_lower = kTilePixels * depth;
-        } else {
-          product.a = origin + offsets[0];
-          product.a_row = pass.step_w * in;
-          product.a_lower = offsets[1] - offsets[0];
-        }
-        body(unit, places, count, pixels);
-      }
-    };
-    if (unfolds) {
-      product.steps = depth / kAmxStep;
-      for (int64_t index = first; index < last; ++index) {
-        each_pair(index, [&](const Unit& unit, const Place* at, int count, int64_t pixels) {
-          for (int64_t panel = 0; panel < panels; ++panel) multiply(unit, panel, at, count, pixels);
-        });
-      }
-      return;
-    }
-    product.steps = in / kAmxStep;
-    product.segments = taps;
-    product.a_offsets = a_offsets.data();
-    product.b_offsets = panel_offsets.data();
-    for (int64_t panel = 0; panel < panels; ++panel) {
-      const int64_t width = panel_begin(panel + 1) - panel_begin(panel);
-      for (int64_t at = 0; at < taps; ++at) panel_offsets[static_cast<size_t>(at)] = at * in / 2 * width;
-      for (int64_t index = first; index < last; ++index) {
-        each_pair(index, [&](const Unit& unit, const Place* at, int count, int64_t pixels) {
-          multiply(unit, panel, at, count, pixels);
-        });
       }
     }
   });
@@ -743,14 +384,13 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
   if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
   if constexpr (std::is_same_v<E, BFloat16>) {
-    if (pass.taps() > 0 && has_amx()) return run_amx(ctx, pass, weights);
+    if (has_amx()) return convolve_amx(ctx, pass, weights);
   }
   // Lanes in use, of a row of pixels against those of a pixel's channels.
   const auto share = [](int64_t count) {
     return static_cast<double>(count) / static_cast<double>(ceil_div(count, kLanes<Compute<E>>) * kLanes<Compute<E>>);
   };
-  if (pass.step_w == 1 && pass.channels <= max_rows(1) && pass.taps() > 0 &&
-      share(pass.columns) > share(pass.channels)) {
+  if (pass.step_w == 1 && pass.channels <= max_rows(1) && share(pass.columns) > share(pass.channels)) {
     return run_planar(ctx, pass, weights);
   }
   run_pass(ctx, pass, weights);
@@ -759,6 +399,7 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
 // A kernel of one tap without stride and padding is a product per image, or one for all of them when channels are last.
 template <class E>
 bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  if (std::is_same_v<E, BFloat16> && pass.image.channel_stride != 1 && has_amx()) return false;
   if (pass.taps() != 1 || pass.groups != 1 || pass.step_d != 1 || pass.step_h != 1 || pass.step_w != 1 ||
       pass.out_step_d != 1 || pass.out_step_h != 1 || pass.out_step_w != 1 || pass.taps_d.first() != 0 ||
       pass.taps_h.first() != 0 || pass.taps_w.first() != 0 || pass.slices != pass.image.slices ||
@@ -820,29 +461,27 @@ class WeightGradient {
   static constexpr int kWidth = kLanes<T>;
 
   WeightGradient(const Command& cmd, int64_t tap)
-      : geometry_(cmd),
-        g_(cmd.input(0)),
-        x_(cmd.input(1)),
-        gw_(cmd.output(0)),
-        axes_(gw_),
-        out_(gw_.as<E>() + tap * axes_.slice_stride) {
-    groups_ = geometry_.groups;
-    in_ = gw_.shape[1];
-    channels_ = gw_.shape[0] / std::max<int64_t>(1, groups_);
-    kernel_h_ = axes_.height;
-    kernel_w_ = axes_.width;
-    shift_ = tap * geometry_.dilation_d - geometry_.pad_d;
-    first_slice_ = shift_ >= 0 ? 0 : ceil_div(-shift_, geometry_.stride_d);
-    const int64_t room = x_.slices - shift_;
-    slices_ =
-        room <= 0 ? 0 : std::max<int64_t>(0, std::min(g_.slices, ceil_div(room, geometry_.stride_d)) - first_slice_);
-  }
+      : tap_(cmd, tap),
+        geometry_(tap_.geometry),
+        g_(tap_.g),
+        x_(tap_.x),
+        axes_(tap_.axes),
+        groups_(tap_.groups),
+        in_(tap_.in),
+        channels_(tap_.channels),
+        kernel_h_(axes_.height),
+        kernel_w_(axes_.width),
+        first_slice_(tap_.first_slice),
+        slices_(tap_.slices) {}
 
   void run(KernelContext& ctx) {
-    if (gw_.numel() == 0) return;
+    if (groups_ * channels_ * in_ * axes_.count() == 0) return;
     if (g_.count * slices_ * g_.height * g_.width == 0) return fill_zero();
     if (in_ == 1 && channels_ == 1 && groups_ > 1) return run_depthwise(ctx);
     if (run_product(ctx)) return;
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      if (has_amx()) return weight_gradient_amx(ctx, tap_);
+    }
     vectors_ = ceil_div(channels_, kWidth);
     const int widest = panel_width(vectors_);
     panels_ = ceil_div(vectors_, widest);
@@ -903,7 +542,7 @@ class WeightGradient {
           const int64_t n = plane / slices_, slice = first_slice_ + plane % slices_;
           const Window window{row * geometry_.stride_h + taps_h_.first(), taps_w_.first(),
                               (rows - 1) * geometry_.stride_h + taps_h_.reach() + 1, window_columns,
-                              slice * geometry_.stride_d + shift_};
+                              slice * geometry_.stride_d + tap_.shift};
           to_channels_last(x_, n, group * in_, in_, window, xs + i * x_size, in_);
           to_channels_last(g_, n, group * channels_ + begin, channels, {row, 0, rows, g_.width, slice}, gs + i * g_size,
                            width);
@@ -955,9 +594,9 @@ class WeightGradient {
     product.b = x_.data;
     product.b_row = x_.pixel_stride;
     product.b_column = 1;
-    product.c = out_;
-    product.c_row = gw_.strides[0];
-    product.c_column = gw_.strides[1];
+    product.c = tap_.out;
+    product.c_row = tap_.out_stride;
+    product.c_column = tap_.in_stride;
     gemm(ctx, product);
     return true;
   }
@@ -990,7 +629,7 @@ class WeightGradient {
         to_channels_last(
             x_, n, block * kWidth, channels,
             {row * geometry_.stride_h - geometry_.pad_h, -geometry_.pad_w,
-             (rows - 1) * geometry_.stride_h + reach_h + 1, window_columns, slice * geometry_.stride_d + shift_},
+             (rows - 1) * geometry_.stride_h + reach_h + 1, window_columns, slice * geometry_.stride_d + tap_.shift},
             xs, kWidth);
         to_channels_last(g_, n, block * kWidth, channels, {row, 0, rows, g_.width, slice}, gs, kWidth);
         for (int64_t tap = 0; tap < taps; ++tap) {
@@ -1028,21 +667,20 @@ class WeightGradient {
   }
 
   void fill_zero() const {
-    for (int64_t o = 0; o < gw_.shape[0]; ++o) {
+    for (int64_t o = 0; o < groups_ * channels_; ++o) {
       for (int64_t row = 0; row < in_ * kernel_h_ * kernel_w_; ++row) *at(o, row) = static_cast<E>(T(0));
     }
   }
   // Element `row` of output channel o, counted in the order c, kh, kw.
   E* at(int64_t o, int64_t row) const {
     const int64_t taps = kernel_h_ * kernel_w_;
-    return out_ + o * gw_.strides[0] + row / taps * gw_.strides[1] + row / kernel_w_ % kernel_h_ * axes_.row_stride +
-           row % kernel_w_ * axes_.column_stride;
+    return tap_.at(o, row / taps, row / kernel_w_ % kernel_h_, row % kernel_w_);
   }
 
   // gw = the slices' sums, turned from [tap, c][o] to [o][c, tap] in squares.
   void write_out(KernelContext& ctx, const T* sums, int64_t slices, int64_t depth, int64_t columns) const {
     const int64_t taps = kernel_h_ * kernel_w_, squares = ceil_div(depth, kWidth);
-    const bool adjacent = axes_.column_stride == 1 && axes_.row_stride == kernel_w_ && gw_.strides[1] == taps;
+    const bool adjacent = axes_.column_stride == 1 && axes_.row_stride == kernel_w_ && tap_.in_stride == taps;
     // 2^15 sums to a task, some 20 µs.
     const int64_t grain = std::max<int64_t>(1, (1 << 15) / (slices * kWidth * kWidth));
     ctx.parallel_ranges(groups_ * vectors_ * squares, grain, [&](int64_t begin, int64_t end) {
@@ -1073,15 +711,12 @@ class WeightGradient {
     });
   }
 
-  Geometry geometry_;
-  Images<E> g_;
-  Images<E> x_;
-  const TensorView& gw_;
-  KernelAxes axes_;
-  E* out_;
-  // The tap connects slice s of g with slice s · stride + shift_ of x, for `slices_` of them from first_slice_ on.
-  int64_t shift_, first_slice_, slices_;
-  int64_t groups_, in_, channels_, kernel_h_, kernel_w_;
+  WeightTap<E> tap_;
+  const Geometry& geometry_;
+  const Images<E>& g_;
+  const Images<E>& x_;
+  const KernelAxes& axes_;
+  int64_t groups_, in_, channels_, kernel_h_, kernel_w_, first_slice_, slices_;
   int64_t vectors_ = 0, panels_ = 0;
   Taps taps_h_, taps_w_;
 };
@@ -1114,6 +749,28 @@ void convolve(KernelContext& ctx, const Command& cmd) {
   if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
 }
 
+template <class E>
+void fill_zero(KernelContext& ctx, const Images<E>& images) {
+  // 2^16 elements to a task.
+  const int64_t plane = images.slices * images.height * images.width;
+  ctx.parallel_ranges(images.count * images.channels, ceil_div(int64_t{1} << 16, std::max<int64_t>(1, plane)),
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t index = begin; index < end; ++index) {
+                          for (int64_t row = 0; row < images.slices * images.height; ++row) {
+                            E* to = images.at(index / images.channels, index % images.channels, row / images.height) +
+                                    row % images.height * images.row_stride;
+                            if (images.pixel_stride == 1) {
+                              std::fill_n(to, images.width, static_cast<E>(0.0f));
+                            } else {
+                              for (int64_t c = 0; c < images.width; ++c) {
+                                to[c * images.pixel_stride] = static_cast<E>(0.0f);
+                              }
+                            }
+                          }
+                        }
+                      });
+}
+
 // One pass per remainder of the stride: the input's rows phase, phase + stride, … meet the same rows of the kernel.
 template <class E>
 void input_gradient(KernelContext& ctx, const Command& cmd) {
@@ -1126,6 +783,7 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
                            axes};
   const int64_t phases_h = std::min(geometry.stride_h, gx.height), phases_w = std::min(geometry.stride_w, gx.width);
   const int64_t phases = std::min(geometry.stride_d, gx.slices) * phases_h * phases_w;
+  std::vector<Pass<E>> passes;
   for (int64_t phase = 0; phase < phases; ++phase) {
     const int64_t phase_d = phase / (phases_h * phases_w), phase_h = phase / phases_w % phases_h,
                   phase_w = phase % phases_w;
@@ -1145,6 +803,10 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
     pass.out_step_d = geometry.stride_d;
     pass.out_step_h = geometry.stride_h;
     pass.out_step_w = geometry.stride_w;
+    if (pass.taps() > 0) passes.push_back(std::move(pass));
+  }
+  if (static_cast<int64_t>(passes.size()) < phases) fill_zero(ctx, gx);  // some positions are in no window
+  for (const Pass<E>& pass : passes) {
     if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
   }
 }

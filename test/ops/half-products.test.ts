@@ -64,6 +64,10 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
     [1, 64, 64, 12, 13, 3, 1, 2, 2, 2],
     [1, 5, 3, 9, 40, 3, 1, 1, 1, 1],
     [1, 8, 8, 9, 9, 3, 1, 1, 1, 8],
+    [3, 40, 70, 31, 45, 3, 1, 1, 1, 1],
+    [2, 256, 64, 28, 28, 1, 1, 0, 1, 1],
+    [1, 20, 24, 3, 1500, 3, 1, 1, 1, 1],
+    [2, 48, 16, 20, 21, 5, 3, 2, 1, 1],
   ])(
     'conv2d [%d, %d→%d, %d, %d] %d, stride %d, padding %d, dilation %d, groups %d',
     (n, c, o, h, w, k, stride, padding, dilation, groups) => {
@@ -90,6 +94,30 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
     },
   );
 
+  test('convolutions and their gradients: the same bits at any number of threads, and of channels-last images', () => {
+    manualSeed(2);
+    const weight = randn([40, 48, 3, 3]).cast(dtype).requiresGrad_() as AnyTensor;
+    const planes = randn([4, 48, 30, 33]).cast(dtype) as AnyTensor;
+    const lastChannels = planes.permute([0, 2, 3, 1]).clone().permute([0, 3, 1, 2]);
+    const gradient = randn([4, 40, 30, 33]).cast(dtype) as AnyTensor;
+    const before = getNumThreads();
+    const run = (image: AnyTensor, threads: number): unknown[] => {
+      setNumThreads(threads);
+      const x = image.detach().requiresGrad_();
+      weight.grad = undefined;
+      const y: AnyTensor = nn.functional.conv2d(x, weight, undefined, { padding: 1 });
+      y.backward({ gradient });
+      return [y.detach(), x.grad!, weight.grad!].map((result) => result.cast('float32').dataSync());
+    };
+    try {
+      const expected = run(planes, 1);
+      for (const threads of [2, 3]) expect(run(planes, threads)).toEqual(expected);
+      expect(run(lastChannels, 2)).toEqual(expected);
+    } finally {
+      setNumThreads(before);
+    }
+  });
+
   test('what is infinite beside a window does not reach it', () => {
     const x = randn([1, 3, 6, 6]).cast(dtype);
     const weight = randn([4, 3, 3, 3]).cast(dtype);
@@ -105,5 +133,15 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
       weight,
     ) as AnyTensor;
     expect(infinite.slice(-1, 0, 4).cast('float32').dataSync()).toEqual(y.cast('float32').dataSync());
+
+    // The last column is in no window of stride 2.
+    const gradientOf = (image: AnyTensor): unknown => {
+      const kernel = weight.detach().requiresGrad_() as AnyTensor;
+      (nn.functional.conv2d(image, kernel, undefined, { stride: 2 }) as AnyTensor).sum().backward();
+      return kernel.grad!.cast('float32').dataSync();
+    };
+    const even = randn([1, 3, 7, 6]).cast(dtype) as AnyTensor;
+    even.select(-1, 5).fill_(Infinity);
+    expect(gradientOf(even)).toEqual(gradientOf(even.slice(-1, 0, 5)));
   });
 });
