@@ -414,9 +414,9 @@ class Product {
           product.a = g_.a + row * g_.a_row + 2 * block.k_begin;
           product.a_row = g_.a_row;
         }
-        for (int64_t i = (strip - block.strips_begin) * share, end = std::min(i + share, lines); i < end; ++i) {
-          __builtin_prefetch(fetched + 64 * i, 0, 2);
-        }
+        const int64_t line = std::min((strip - block.strips_begin) * share, lines);
+        product.fetch = fetched + 64 * line;
+        product.fetch_end = fetched + 64 * std::min(line + share, lines);
         product.a_lower = 16 * product.a_row;
         product.c = small;
         product.c_row = width;

@@ -57,6 +57,9 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
     if constexpr (kLower) _tile_zero(2);
     if constexpr (kLower && kRight) _tile_zero(3);
   }
+  // Four lines are what L3 delivers in the time of a step; a burst of all would hold up the loads that the products wait for.
+  constexpr int kLinesPerStep = 4;
+  const char* fetch = product.fetch;
   for (int64_t segment = 0; segment < product.segments; ++segment) {
     const BFloat16* a = product.a;
     const float* b = product.b;
@@ -78,6 +81,10 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
         _tile_loadd(7, b + 16, b_bytes);
         _tile_dpbf16ps(1, 4, 7);
         if constexpr (kLower) _tile_dpbf16ps(3, 5, 7);
+      }
+      if (fetch < product.fetch_end) {
+        for (int line = 0; line < kLinesPerStep; ++line) __builtin_prefetch(fetch + 64 * line, 0, 2);
+        fetch += 64 * kLinesPerStep;
       }
       a += product.a_step;
       b += kAmxStep / 2 * product.b_row;

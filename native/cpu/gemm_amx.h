@@ -39,6 +39,9 @@ struct AmxProduct {
   float* c = nullptr;
   int64_t c_row = 0;
   bool accumulate = false;
+  // What a later product reads, brought to the L2 cache between the steps; as much as there is time for.
+  const char* fetch = nullptr;
+  const char* fetch_end = nullptr;
 };
 
 // The tile registers of the calling thread, which keep their set-up from product to product while this lives.
