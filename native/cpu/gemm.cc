@@ -22,8 +22,10 @@ inline constexpr int64_t kDepth = 768 / static_cast<int64_t>(sizeof(T));
 // The same for AMX, in pairs: a panel of 32 columns takes 24 KiB of the L1 cache, where it must stay: a strip alone asks half of what
 // L2 delivers.
 inline constexpr int64_t kAmxDepth = 192;
-// Rows of a task's block: its packed strips (160 × kDepth × 4 = 120 KiB) stay in an L2 cache of 512 KiB or more.
+// Most rows of a task's block: its packed strips (160 × kDepth × 4 = 120 KiB) stay in an L2 cache of 512 KiB or more. And the fewest for
+// which a panel is brought to the L1 cache, unless there are no more.
 inline constexpr int64_t kBlockRows = 160;
+inline constexpr int64_t kLeastBlockRows = 96;
 // The same for AMX, which outruns an L3 cache that each block reads all of b from; and its elements, 1 MiB of an L2 cache of 2 MiB.
 inline constexpr int64_t kAmxBlockRows = 256;
 inline constexpr int64_t kAmxBlockElements = int64_t{1} << 19;
@@ -122,7 +124,7 @@ class Product {
     // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
     const int64_t distance = g_.a_column == 1 ? g_.a_row * int64_t{sizeof(E)} : 0;
     const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
-    const bool stays = g_.a_column == 1 ? distance % 2048 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
+    const bool stays = g_.a_column == 1 ? distance % 4096 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
     packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && (amx_ || !stays));
     strips_ = ceil_div(g_.m, !amx_ && !packs_a_ && aliases ? std::min(8, strip_rows()) : strip_rows());
   }
@@ -187,15 +189,8 @@ class Product {
     for (int64_t pass_n = 0; pass_n < passes_n; ++pass_n) {
       const int64_t panels_begin = panels_ * pass_n / passes_n, panels_end = panels_ * (pass_n + 1) / passes_n;
       const int64_t panels = panels_end - panels_begin;
-      // Tasks are blocks of rows over all columns of the pass; where that gives too few, columns are cut as well, and
-      // then a is packed for all of them first.
-      const int64_t row_blocks =
-          amx_ ? std::clamp(ceil_div(g_.m, std::clamp<int64_t>(kAmxBlockElements / g_.k, 64, kAmxBlockRows)),
-                            std::min<int64_t>(4, strips_), strips_)
-               : std::clamp(ceil_div(g_.m, 64), std::min<int64_t>(16, ceil_div(strips_, 8)),
-                            std::max<int64_t>(16, ceil_div(strips_ * ceil_div(g_.m, strips_), kBlockRows)));
-      const int64_t wanted = std::min<int64_t>(16, work() / passes_n / passes_k / kTaskWork);
-      const int64_t column_blocks = std::clamp<int64_t>(wanted / row_blocks, 1, panels);
+      // Where that gives one task columns of several blocks, a is packed for all of them first.
+      const auto [row_blocks, column_blocks] = cut(panels, work() / passes_n / passes_k / kTaskWork);
       const bool shares_a = packs_a_ && column_blocks > 1;
 
       for (int64_t pass_k = 0; pass_k < passes_k; ++pass_k) {
@@ -304,6 +299,34 @@ class Product {
     bool first = true;
     bool last = true;
   };
+
+  struct Cut {
+    int64_t row_blocks;
+    int64_t column_blocks;
+  };
+  // Cuts c into blocks, each the work of a task: at least `wanted` of them, up to 16.
+  Cut cut(int64_t panels, int64_t wanted) const {
+    wanted = std::clamp<int64_t>(wanted, 1, 16);
+    if (amx_) {
+      const int64_t rows = std::clamp<int64_t>(kAmxBlockElements / g_.k, 64, kAmxBlockRows);
+      const int64_t row_blocks = std::clamp(ceil_div(g_.m, rows), std::min<int64_t>(4, strips_), strips_);
+      return {row_blocks, std::clamp<int64_t>(wanted / row_blocks, 1, panels)};
+    }
+    // Enough rows: a task packs its own of a, and its sums in c stay in L2 from one block of k to the next.
+    const int64_t blocks = std::max(wanted, ceil_div(g_.m, kBlockRows));
+    if (g_.m >= blocks * kLeastBlockRows) return {blocks, 1};
+    // Each block reads its rows of a and columns of b from an L3 cache that gives a core some 10 GB/s, so blocks are as square as their number allows.
+    const int64_t columns = panels * widest_ * kWidth;
+    Cut best{};
+    int64_t least = INT64_MAX;
+    for (int64_t rows = ceil_div(g_.m, kBlockRows); rows <= std::min(strips_, wanted); ++rows) {
+      const int64_t traffic = g_.m * std::min(ceil_div(wanted, rows), panels) + columns * rows;
+      if (traffic >= least) continue;
+      best = {rows, std::min(ceil_div(wanted, rows), panels)};
+      least = traffic;
+    }
+    return best;
+  }
 
   static int64_t align(int64_t count) { return ceil_div(count, 16) * 16 + kPackSlack; }
   int64_t depth_blocks(int64_t k) const { return std::max<int64_t>(1, ceil_div(k, amx_ ? kAmxDepth : kDepth<T>)); }
