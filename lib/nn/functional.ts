@@ -64,3 +64,29 @@ export { gumbelSoftmax } from '../ops/gumbel-softmax';
 export { rotaryEmbedding } from '../ops/rotary';
 export { embeddingBag } from '../ops/embedding-bag';
 export { bilinear } from '../ops/bilinear';
+export {
+  celu,
+  elu,
+  gelu,
+  glu,
+  hardshrink,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  selu,
+  sigmoid,
+  silu,
+  softplus,
+  softshrink,
+  softsign,
+  tanh,
+  tanhshrink,
+  threshold,
+} from '../ops/pointwise-activation';
+export { oneHot } from '../ops/creation';

@@ -208,22 +208,39 @@ function read(op: string, x: AnyTensor, indices: readonly unknown[]): AnyTensor 
   const view: AnyTensor = reversed.length === 0 ? seen : seen.flip(reversed);
   const masks = tensors.filter(isMask);
   if (masks.length === 0) return pick(op, view, tensors);
+  const { count, build } = unmasked(op, view, tensors);
+  return {
+    count,
+    build: (n) => {
+      const { flat, indices } = build(n);
+      return pick(op, flat, indices);
+    },
+  };
+}
+
+/** The view with the axes of a mask taken as one, and integer positions in place of the mask. */
+function unmasked(
+  op: string,
+  view: AnyTensor,
+  tensors: Plan['tensors'],
+): KnownLater<{ readonly flat: AnyTensor; readonly indices: Plan['tensors'] }> {
+  const masks = tensors.filter(isMask);
   if (masks.length > 1) {
     throw new ArgumentError(`${op}: indices: got ${masks.length} masks, expected at most one beside integer tensors`);
   }
   const mask = masks[0]!;
   const { count, build } = nonzeroPlaces(mask.index);
   // The axes of the mask become one, so those behind it move forward.
-  const flat = flatMask(view, mask.axis, mask.index);
   const moved = (axis: number): number => (axis > mask.axis ? axis - mask.index.rank + 1 : axis);
   return {
     count,
-    build: (n) =>
-      pick(
-        op,
-        flat,
-        tensors.map(({ axis, index }) => ({ axis: moved(axis), index: index === mask.index ? build(n) : index })),
-      ),
+    build: (n) => ({
+      flat: flatMask(view, mask.axis, mask.index),
+      indices: tensors.map(({ axis, index }) => ({
+        axis: moved(axis),
+        index: index === mask.index ? build(n) : index,
+      })),
+    }),
   };
 }
 
@@ -283,8 +300,8 @@ export interface SetAtOptions {
 
 /**
  * x with `value`, which broadcasts to what the index picks, in its place. The indices are those of {@link at}, in an array. Without `accumulate` the last of
- * several values for one place stays. For a mask, the value has as many elements as it picks, or broadcasts. Gradients go to x, but for what was replaced, and
- * to the value.
+ * several values for one place stays. For a mask, the value has as many elements as it picks, or broadcasts; a mask beside integer tensors blocks the thread. Gradients go to x, but for what was
+ * replaced, and to the value.
  *
  * @throws ShapeError, ArgumentError as {@link at}, and when the value does not broadcast; DTypeError when x cannot hold it.
  * @example
@@ -305,17 +322,15 @@ export function setAt(x: AnyTensor, indices: readonly Index[], value: Operand, o
   const view: AnyTensor = reversed.length === 0 ? seen : seen.flip(reversed);
   const source = sourceOf(x, value);
   const masks = tensors.filter(isMask);
+  const written = (all: AnyTensor, places: Plan['tensors']): AnyTensor =>
+    placed(all, together('setAt', all, places), source, accumulate);
+  let changed: AnyTensor;
   if (masks.length > 0 && tensors.length > 1) {
-    throw new ArgumentError('setAt: indices: got a mask beside other tensors, expected it alone');
-  }
-  const changed =
-    masks.length > 0
-      ? masked(view, masks[0]!, source, accumulate)
-      : tensors.length > 0
-        ? placed(view, together('setAt', view, tensors), source, accumulate)
-        : accumulate
-          ? view.add(fit(source, view.shape))
-          : fit(source, view.shape);
+    const { flat, indices: places } = now(unmasked('setAt', view, tensors));
+    changed = written(flat, places).reshape(view.shape);
+  } else if (masks.length > 0) changed = masked(view, masks[0]!, source, accumulate);
+  else if (tensors.length > 0) changed = written(view, tensors);
+  else changed = accumulate ? (view.add(fit(source, view.shape)) as AnyTensor) : fit(source, view.shape);
   const region = (reversed.length === 0 ? changed : changed.flip(reversed)) as AnyTensor;
   return seen === x ? (region.expand(x.shape) as AnyTensor) : put(x, look, region);
 }

@@ -1,5 +1,16 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
 export * from './adaptive-pooling';
+export {
+  blockDiag,
+  cartesianProd,
+  cross,
+  diagEmbed,
+  indexFill,
+  trace,
+  vander,
+  type DiagEmbedOptions,
+  type VanderOptions,
+} from './assemble';
 export { at, atSync, gatherNd, scatterNd, setAt, take, takeAlongAxis, type SetAtOptions } from './advanced-indexing';
 export { scaledDotProductAttention, type AttentionOptions } from './attention';
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
@@ -150,6 +161,22 @@ export {
   type HistogramOptions,
   type SearchOptions,
 } from './searching';
+export {
+  aminmax,
+  corrcoef,
+  cov,
+  cumulativeTrapezoid,
+  diff,
+  isIn,
+  nanMean,
+  nanSum,
+  renorm,
+  trapezoid,
+  type CovOptions,
+  type DiffOptions,
+  type IsInOptions,
+  type TrapezoidOptions,
+} from './statistics';
 export { argsort, sort, topk, type SortOptions, type TopkOptions } from './sorting';
 export type { Pair, Single, Triple } from './window';
 export { interpolate, type InterpolateMode, type InterpolateOptions } from './interpolate';

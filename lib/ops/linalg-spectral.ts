@@ -5,13 +5,14 @@ import type { Batch, Eigenvalues, SingularValues, SquareCheck } from '../tensor/
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { zeros } from './creation';
+import { ones, zeros } from './creation';
 import { defineOp, installMethods, run, runMany } from './define';
 import { describe } from '../tensor/describe';
 import { eye } from './diagonal';
 import { inv, triangularSolve } from './linalg-factor';
 import { batchOf, checkMatrices, checkSquare, epsilonOf, lapackDTypes, withRightSides } from './linalg-shared';
 import { cat } from './movement';
+import { where } from './pointwise-compare';
 
 const dtypes = lapackDTypes;
 
@@ -406,7 +407,11 @@ export function matrixPower(x: AnyTensor, exponent: number): AnyTensor {
   if (!Number.isSafeInteger(exponent)) {
     throw new ArgumentError(`matrixPower: exponent: got ${describe(exponent)}, expected an integer`);
   }
-  if (exponent === 0) return identity(x, sizesOf(x)[0]).expand(x.shape).clone();
+  if (exponent === 0) {
+    // Of x, so that its gradient is zero and not missing.
+    const always = ones([], { dtype: 'bool', device: x.device });
+    return where(always, identity(x, sizesOf(x)[0]), x) as AnyTensor;
+  }
   let square = exponent < 0 ? inv(x) : x;
   let result: AnyTensor | undefined;
   for (let rest = Math.abs(exponent); ; square = square.matmul(square)) {

@@ -235,6 +235,19 @@ declare module '../tensor/tensor' {
       other: Tensor<T, E> & Ok<RankedCheck<T, 'vector', 'outer'>>,
     ): Tensor<Outer<S, T>, Promote<D, E>>;
     kron<T extends Shape, E extends DType>(other: Tensor<T, E>): Tensor<Kron<S, T>, Promote<D, E>>;
+    // With type parameters of their own: with D the compiler could not prove that Tensor is covariant.
+    addmm<X extends Shape, C extends DType, A extends Shape, E extends DType, B extends Shape, F extends DType>(
+      this: Tensor<X, C>,
+      a: Tensor<A, E> & Ok<AddedCheck<X, A, B, 'addmm'>>,
+      b: Tensor<B, F> & Ok<RankedProductCheck<A, 'matrix', B, 'matrix', 'addmm'>>,
+      options?: AddedProductOptions,
+    ): Tensor<MatMul<A, B>, Promote<C, Promote<E, F>>>;
+    baddbmm<X extends Shape, C extends DType, A extends Shape, E extends DType, B extends Shape, F extends DType>(
+      this: Tensor<X, C>,
+      a: Tensor<A, E> & Ok<AddedCheck<X, A, B, 'baddbmm'>>,
+      b: Tensor<B, F> & Ok<RankedProductCheck<A, 'matrices', B, 'matrices', 'baddbmm'>>,
+      options?: AddedProductOptions,
+    ): Tensor<MatMul<A, B>, Promote<C, Promote<E, F>>>;
   }
 }
-installMethods({ dot, mv, bmm, outer, kron });
+installMethods({ dot, mv, bmm, outer, kron, addmm, baddbmm });

@@ -100,3 +100,30 @@ test('integers with one missing keep counting where float32 would stop', () => {
   const [counts] = hadal.zeros([2 ** 24 + 3], { dtype: 'int8' }).histogram(1, { range: [-1, 1] });
   expect(counts.itemSync()).toBe(Math.fround(2 ** 24 + 3));
 });
+
+test('a mask beside integer tensors is written to as it is read', () => {
+  const x = hadal.arange(12).cast('float32').reshape([3, 4]);
+  const rows = tensor([true, false, true]);
+  const columns = tensor([1, 3], { dtype: 'int64' });
+  const y = x.setAt([rows, columns], tensor([-1, -2]));
+  expect(y.toArraySync()).toEqual([
+    [0, -1, 2, 3],
+    [4, 5, 6, 7],
+    [8, 9, 10, -2],
+  ]);
+  expect(y.atSync(rows, columns).toArraySync()).toEqual([-1, -2]);
+  expect(
+    x
+      .setAt([rows, [0]], 100, { accumulate: true })
+      .select(1, 0)
+      .toArraySync(),
+  ).toEqual([100, 4, 108]);
+  expect(() => x.setAt([rows, tensor([0, 1, 2], { dtype: 'int32' })], 1)).toThrow(hadal.ShapeError);
+  const leaf = x.detach().requiresGrad_();
+  leaf.setAt([rows, columns], 0).sum().backward();
+  expect(leaf.grad!.toArraySync()).toEqual([
+    [1, 0, 1, 1],
+    [1, 1, 1, 1],
+    [1, 1, 1, 0],
+  ]);
+});

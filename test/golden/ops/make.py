@@ -6,8 +6,10 @@ import sys
 
 import torch
 
+import composed
 import degenerate
 import dtypes
+import fourier
 import layers
 import linalg
 import losses
@@ -35,6 +37,8 @@ FAMILIES = {
     "degenerate": degenerate.cases,
     "layers": layers.cases,
     "vision": vision.cases,
+    "fourier": fourier.cases,
+    "composed": composed.cases,
 }
 
 torch.set_num_threads(1)

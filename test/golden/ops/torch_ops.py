@@ -352,10 +352,10 @@ def unpool(function):
 def exactly(function):
     """Refuses 16-bit floats, which would be rounded after each step, so that float64 is compared with."""
 
-    def f(x, *args, **options):
-        if x.dtype in [torch.float16, torch.bfloat16]:
+    def f(first, /, *args, **options):
+        if first.dtype in [torch.float16, torch.bfloat16]:
             raise NotImplementedError("not implemented for 16 bits")
-        return function(x, *args, **options)
+        return function(first, *args, **options)
 
     return f
 
@@ -514,4 +514,64 @@ define(
     segmentSoftmax=segment_softmax,
     sumTo=lambda x, shape: x.sum_to_size(shape),
     cat=lambda tensors, axis=0: torch.cat(tensors, axis),
+)
+
+# What the others do not cover, and Fourier transforms: spectra are real pairs in hadal.
+
+
+def in_pairs(function):
+    return lambda *args, **options: torch.view_as_real(function(*args, **options))
+
+
+def from_pairs(function):
+    return lambda x, *args, **options: function(torch.view_as_complex(x), *args, **options)
+
+
+def short_time(function, forward):
+    def f(x, size, hopLength=None, winLength=None, window=None, center=True, normalized=False, length=None):
+        if window is None:  # a rectangle
+            window = torch.ones(winLength or size, dtype=x.dtype)
+        options = {"hop_length": hopLength, "win_length": winLength, "window": window, "center": center, "normalized": normalized}
+        if forward:
+            return torch.view_as_real(function(x, size, return_complex=True, **options))
+        return function(torch.view_as_complex(x), size, length=length, **options)
+
+    return f
+
+
+define(
+    logAddExp=exactly(torch.logaddexp),
+    xlogy=exactly(torch.xlogy),
+    copySign=torch.copysign,
+    heaviside=torch.heaviside,
+    fmax=torch.fmax,
+    fmin=torch.fmin,
+    signBit=torch.signbit,
+    sinc=exactly(torch.sinc),
+    logit=exactly(lambda x, epsilon=None: torch.logit(x, epsilon)),
+    nanSum=reduction(torch.nansum),
+    nanMean=exactly(reduction(torch.nanmean)),
+    aminmax=lambda x, axis, keepDims=False: tuple(torch.aminmax(x, dim=axis, keepdim=keepDims)),
+    diff=lambda x, n=1, axis=-1, prepend=None, append=None: torch.diff(x, n, axis, prepend, append),
+    trapezoid=exactly(lambda y, x=None, dx=1, axis=-1: torch.trapezoid(y, dx=dx, dim=axis) if x is None else torch.trapezoid(y, x, dim=axis)),
+    cumulativeTrapezoid=exactly(
+        lambda y, x=None, dx=1, axis=-1: torch.cumulative_trapezoid(y, dx=dx, dim=axis) if x is None else torch.cumulative_trapezoid(y, x, dim=axis)
+    ),
+    cov=exactly(torch.cov),
+    corrcoef=exactly(torch.corrcoef),
+    renorm=exactly(torch.renorm),
+    isIn=lambda x, test, invert=False: torch.isin(x, test, invert=invert),
+    vander=exactly(
+        lambda x, columns=None, increasing=False: torch.linalg.vander(x, N=columns) if increasing else torch.linalg.vander(x, N=columns).flip(-1)
+    ),
+    blockDiag=lambda blocks: torch.block_diag(*blocks),
+    cartesianProd=lambda vectors: torch.cartesian_prod(*vectors),
+    diagEmbed=lambda x, offset=0, axes=(-2, -1): torch.diag_embed(x, offset, *axes),
+    trace=lambda x: x.diagonal(dim1=-2, dim2=-1).sum(-1),
+    cross=lambda a, b, axis=-1: torch.linalg.cross(a, b, dim=axis),
+    indexFill=torch.index_fill,
+    rfft=in_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.rfft(x, n, axis, norm)),
+    irfft=from_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.irfft(x, n, axis, norm)),
+    stft=short_time(torch.stft, True),
+    istft=short_time(torch.istft, False),
 )

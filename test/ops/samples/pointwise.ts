@@ -254,6 +254,61 @@ const geluTanh: Line = {
 };
 
 const whole = [[-5, 5]] as const;
+
+/** Compositions. */
+const composedUnary: Record<string, Line> = {
+  signBit: { dtypes: floats, value: (x) => truth(x < 0 || Object.is(x, -0)), result: bool, order: 0, specials: true },
+  sinc: { ...floating, value: (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)), kinks: [0] },
+  logit: { ...floating, dtypes: floats, value: (x) => Math.log(x / (1 - x)), ranges: [[0.1, 0.9]] },
+};
+const logAddExp = (a: number, b: number): number => {
+  const larger = Math.max(a, b);
+  return Number.isFinite(larger) ? larger + Math.log1p(Math.exp(-Math.abs(a - b))) : larger;
+};
+const apart = [
+  [0.2, 2],
+  [-2, -0.2],
+] as const;
+const composedBinary: Record<string, Line> = {
+  logAddExp: { ...floating, dtypes: numbers, value: logAddExp, specials: true, ranges: apart },
+  xlogy: {
+    ...floating,
+    dtypes: numbers,
+    value: (a, b) => (a === 0 && !Number.isNaN(b) ? 0 : a * Math.log(b)),
+    ranges: positive,
+    specials: true,
+  },
+  copySign: {
+    ...floating,
+    dtypes: numbers,
+    value: (a, b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a)),
+    ranges: apart,
+    specials: true,
+  },
+  heaviside: {
+    dtypes: numbers,
+    value: (x, v) => (x === 0 ? v : truth(x > 0)),
+    kinks: [0],
+    order: 2,
+    ranges: whole,
+    specials: true,
+  },
+  fmax: {
+    dtypes: numbers,
+    value: (a, b) => (a > b || Number.isNaN(b) ? a : b),
+    order: 2,
+    ranges: whole,
+    specials: true,
+  },
+  fmin: {
+    dtypes: numbers,
+    value: (a, b) => (a < b || Number.isNaN(b) ? a : b),
+    order: 2,
+    ranges: whole,
+    specials: true,
+  },
+};
+
 const divisor = [
   [-5, 5],
   [1, 4],
@@ -450,6 +505,8 @@ export const samples: Sample[] = [
   isClose,
   ...Object.entries(unary).flatMap(([op, line]) => samplesOf(op, line)),
   ...samplesOf('gelu', geluTanh),
+  ...Object.entries(composedUnary).flatMap(([op, line]) => samplesOf(op, line)),
+  ...Object.entries(composedBinary).flatMap(([op, line]) => samplesOf(op, { ...line, operands: 2 })),
   ...Object.entries(binary).flatMap(([op, line]) => samplesOf(op, { ...line, operands: 2 })),
   ...Object.entries(gradientsOfRemainders).map(([op, line]) => samplesOf(op, { ...line, operands: 2 })[0]!),
   ...Object.entries(ternary).flatMap(([op, line]) => samplesOf(op, { ...line, operands: 3 })),

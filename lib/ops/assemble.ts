@@ -1,0 +1,236 @@
+/** Matrices and rows put together from vectors and blocks, products of their elements, and sums along diagonals. */
+import { ArgumentError, ShapeError } from '../errors';
+import { describe, shown } from '../tensor/describe';
+import { isFloat, promote, type DType, type IndexDType, type Promote, type SumDType } from '../tensor/dtype';
+import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types';
+import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
+import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { arange, full, meshgrid } from './creation';
+import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkVector } from './index-select';
+import { cat, stack } from './movement';
+import { fitted } from './pointwise-run';
+
+function checkList(op: string, tensors: unknown): asserts tensors is readonly AnyTensor[] {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new ArgumentError(`${op}: tensors: got ${describe(tensors)}, expected a list of at least one`);
+  }
+  tensors.forEach((x, i) => {
+    checkTensor(op, x, `tensors[${i}]`);
+  });
+}
+
+export interface VanderOptions<N extends number = number> {
+  /** How many powers; as many as x has elements unless given. */
+  readonly columns?: N;
+  /** Whether the powers rise from 0 instead of falling to it. */
+  readonly increasing?: boolean;
+}
+
+/**
+ * The powers of the elements of x [..., n] as rows: y[…, i, j] = x[…, i]^(columns − 1 − j), or x[…, i]^j where they rise. Integers give int64.
+ *
+ * @throws ShapeError for a scalar; ArgumentError; DTypeError for bool.
+ * @example
+ * vander(tensor([1, 2, 3]), { increasing: true }); // [[1, 1, 1], [1, 2, 4], [1, 3, 9]]
+ */
+export function vander<S extends Shape, D extends DType, const N extends number = number>(
+  x: Tensor<S, D>,
+  options?: VanderOptions<N>,
+): Tensor<S['length'] extends 1 | 2 | 3 ? [...S, N] : Shape, SumDType<D>>;
+export function vander(x: AnyTensor, options: VanderOptions = {}): AnyTensor {
+  checkTensor('vander', x);
+  checkDType('vander', x.dtype, numbers);
+  if (x.rank === 0) throw new ShapeError('vander: got shape [], expected at least one axis');
+  const { columns = x.shape[x.rank - 1]!, increasing = false } = options;
+  if (!Number.isSafeInteger(columns) || columns < 0) {
+    throw new ArgumentError(`vander: columns: got ${shown(columns)}, expected an integer of at least 0`);
+  }
+  const base = (isFloat(x.dtype) ? x : x.cast('int64')) as AnyTensor;
+  const powers = arange(columns, { dtype: base.dtype, device: x.device }) as AnyTensor;
+  return base.unsqueeze(-1).pow(increasing ? powers : (powers.flip(0) as AnyTensor)) as AnyTensor;
+}
+
+/**
+ * Matrices along the diagonal of one that is 0 elsewhere, in their common dtype; vectors are rows, scalars [1, 1].
+ *
+ * @throws ShapeError for more than two axes; ArgumentError for no blocks.
+ * @example
+ * blockDiag([tensor([[1, 2]]), tensor([3])]); // [[1, 2, 0], [0, 0, 3]]
+ */
+export function blockDiag(tensors: readonly AnyTensor[]): Tensor<[number, number], DType>;
+export function blockDiag(tensors: readonly AnyTensor[]): AnyTensor {
+  checkList('blockDiag', tensors);
+  const dtype = tensors.map((x) => x.dtype).reduce(promote);
+  const blocks = tensors.map((x): AnyTensor => {
+    if (x.rank > 2) throw new ShapeError(`blockDiag: got shape ${show(x.shape)}, expected at most two axes`);
+    return (x.rank === 2 ? x : x.reshape([1, x.size])).cast(dtype) as AnyTensor;
+  });
+  const width = blocks.reduce((sum, { shape }) => sum + shape[1]!, 0);
+  let before = 0;
+  const rows = blocks.map((block) => {
+    const own = block.shape[1]!;
+    const row = block.pad([
+      [0, 0],
+      [before, width - before - own],
+    ]);
+    before += own;
+    return row;
+  });
+  return cat(rows, 0) as AnyTensor;
+}
+
+/**
+ * All combinations of an element of each vector, as rows in the order of the first: [n₁ · n₂ · …, count]. Of one vector itself.
+ *
+ * @throws ShapeError unless each has one axis; ArgumentError for no vectors.
+ * @example
+ * cartesianProd([tensor([1, 2]), tensor([3, 4])]); // [[1, 3], [1, 4], [2, 3], [2, 4]]
+ */
+export function cartesianProd<D extends DType>(vectors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function cartesianProd(vectors: readonly AnyTensor[]): AnyTensor {
+  checkList('cartesianProd', vectors);
+  for (const x of vectors) {
+    if (x.rank !== 1) throw new ShapeError(`cartesianProd: got shape ${show(x.shape)}, expected one axis`);
+  }
+  if (vectors.length === 1) return vectors[0]!;
+  const dtype = vectors.map((x) => x.dtype).reduce(promote);
+  const grids = meshgrid(vectors.map((x) => x.cast(dtype) as AnyTensor)) as AnyTensor[];
+  return stack(grids, -1).reshape([-1, vectors.length]) as AnyTensor;
+}
+
+export interface DiagEmbedOptions {
+  /** How many columns to the right of the corner the diagonals begin; 0 unless given. */
+  readonly offset?: number;
+  /** The axes of the matrices in the result; the last two unless given. */
+  readonly axes?: readonly [rows: number, columns: number];
+}
+
+/**
+ * Matrices that are 0 but for their diagonals, the lines of the last axis of x: the inverse of {@link diagonal}.
+ *
+ * @throws ShapeError for a scalar or axes that are none; ArgumentError.
+ * @example
+ * diagEmbed(tensor([[1, 2]])); // [[[1, 0], [0, 2]]]
+ */
+export function diagEmbed<D extends DType>(x: Tensor<Shape, D>, options?: DiagEmbedOptions): Tensor<Shape, D>;
+export function diagEmbed(x: AnyTensor, options: DiagEmbedOptions = {}): AnyTensor {
+  const op = 'diagEmbed';
+  checkTensor(op, x);
+  const { offset = 0, axes = [-2, -1] } = options;
+  if (x.rank === 0) throw new ShapeError(`${op}: got shape [], expected at least one axis`);
+  if (!Number.isSafeInteger(offset)) {
+    throw new ArgumentError(`${op}: offset: got ${shown(offset)}, expected an integer`);
+  }
+  if (!Array.isArray(axes) || axes.length !== 2) {
+    throw new ArgumentError(`${op}: axes: got ${shown(axes)}, expected two axes`);
+  }
+  const length = x.shape[x.rank - 1]!;
+  const size = length + Math.abs(offset);
+  const shape = [...x.shape.slice(0, -1), size, size];
+  const [rows, columns] = (axes as readonly number[]).map((axis) => normalizeAxis(op, axis, shape)) as [number, number];
+  if (rows === columns) throw new ShapeError(`${op}: axis ${rows} given twice for shape ${show(shape)}`);
+  // Element i stands at (size + 1)·i behind the first, in the flattened matrix.
+  const first = offset >= 0 ? offset : -offset * size;
+  const lines = x.unsqueeze(-1).pad([...shape.slice(0, -1).map(() => [0, 0] as const), [0, size]]) as AnyTensor;
+  const end = size * size - first - length * (size + 1);
+  const flat = lines.reshape([...x.shape.slice(0, -1), length * (size + 1)]);
+  // The zeros behind the last element reach past the end.
+  const cut = end < 0 ? flat.narrow(-1, 0, length * (size + 1) + end) : flat;
+  const matrices = cut
+    .pad([...x.shape.slice(0, -1).map(() => [0, 0] as const), [first, Math.max(0, end)]])
+    .reshape(shape) as AnyTensor;
+  return matrices.moveAxis([-2, -1], [rows, columns]) as AnyTensor;
+}
+
+/**
+ * The sum of the diagonal of a matrix, or of each of several [..., m, n].
+ *
+ * @throws ShapeError when x has fewer than two axes.
+ * @example
+ * trace(tensor([[1, 2], [3, 4]])); // 5
+ */
+export function trace<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+): Tensor<S extends readonly [...infer Front extends Shape, number, number] ? Front : Shape, SumDType<D>>;
+export function trace(x: AnyTensor): AnyTensor {
+  checkTensor('trace', x);
+  if (x.rank < 2) throw new ShapeError(`trace: got shape ${show(x.shape)}, expected at least two axes`);
+  return x.diagonal().sum(-1) as AnyTensor;
+}
+
+/**
+ * The cross product of vectors of three elements along an axis, which broadcast with each other: orthogonal to both, as long as the area between them.
+ *
+ * @throws ShapeError unless the axis has three elements in both; DTypeError for bool.
+ * @example
+ * cross(tensor([1, 0, 0]), tensor([0, 1, 0])); // [0, 0, 1]
+ */
+export function cross<S extends Shape, D extends DType, T extends Shape, E extends DType>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
+  axis?: number,
+): Tensor<Broadcast<S, T>, Promote<D, E>>;
+export function cross(a: AnyTensor, b: AnyTensor, axis = -1): AnyTensor {
+  checkTensor('cross', a, 'a');
+  checkTensor('cross', b, 'b');
+  checkDType('cross', promote(a.dtype, b.dtype), numbers);
+  const shape = broadcastShapes('cross', a.shape, b.shape);
+  const along = normalizeAxis('cross', axis, shape);
+  const [x, y] = [a.expand(shape) as AnyTensor, b.expand(shape) as AnyTensor];
+  if (
+    shape[along] !== 3 ||
+    a.shape[along - shape.length + a.rank] !== 3 ||
+    b.shape[along - shape.length + b.rank] !== 3
+  ) {
+    throw new ShapeError(
+      `cross: got shapes ${show(a.shape)} and ${show(b.shape)}, expected 3 elements along axis ${along}`,
+    );
+  }
+  const turned = (t: AnyTensor, by: number): AnyTensor => t.roll(by, along) as AnyTensor;
+  return turned(x, -1)
+    .mul(turned(y, -2))
+    .sub(turned(x, -2).mul(turned(y, -1))) as AnyTensor;
+}
+
+/**
+ * x with `value` in the slices at `index` along an axis.
+ *
+ * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the axis.
+ * @example
+ * indexFill(zeros([3]), 0, tensor([0, 2], { dtype: 'int32' }), 7); // [7, 0, 7]
+ */
+export function indexFill<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  axis: number,
+  index: Tensor<Shape, IndexDType>,
+  value: Operand,
+): Tensor<S, D>;
+export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: Operand): AnyTensor {
+  const op = 'indexFill';
+  checkTensor(op, x);
+  checkVector(op, index);
+  const along = normalizeAxis(op, axis, x.shape);
+  if (typeof value !== 'number') {
+    checkTensor(op, value, 'value');
+    if (value.rank !== 0) throw new ShapeError(`${op}: value: got shape ${show(value.shape)}, expected a scalar`);
+  }
+  const filling = fitted(op, x, value);
+  const scalar: AnyTensor =
+    typeof filling === 'number' ? full([], filling, { dtype: x.dtype, device: x.device }) : filling;
+  const slices = scalar.expand(x.shape.map((size, i) => (i === along ? index.size : size))) as AnyTensor;
+  return x.indexCopy(along, index, slices) as AnyTensor;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<S extends Shape, D extends DType> {
+    diagEmbed(options?: DiagEmbedOptions): Tensor<Shape, D>;
+    trace(): Tensor<S extends readonly [...infer Front extends Shape, number, number] ? Front : Shape, SumDType<D>>;
+    cross<T extends Shape, E extends DType>(
+      other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
+      axis?: number,
+    ): Tensor<Broadcast<S, T>, Promote<D, E>>;
+    indexFill(axis: number, index: Tensor<Shape, IndexDType>, value: Operand): Tensor<S, D>;
+  }
+}
+installMethods({ diagEmbed, trace, cross, indexFill });

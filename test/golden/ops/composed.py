@@ -1,0 +1,78 @@
+"""Compositions: pointwise ones with special values, statistics, and matrices put together."""
+
+import math
+
+import torch
+
+from pointwise import both, pairs, special
+from recorder import FLOATS, INTS, Family, Fixed
+
+
+def cases():
+    f = Family("composed")
+    for dtype in FLOATS:
+        a, b = pairs(dtype)
+        for op in ["logAddExp", "xlogy", "copySign", "fmax", "fmin"]:
+            second = Fixed if op == "copySign" else lambda x: x  # a sign has no gradient in hadal
+            if dtype not in [torch.float16, torch.bfloat16]:
+                finite = a.isfinite() & b.isfinite() if op in ["logAddExp", "xlogy"] else a == a  # beyond, PyTorch's gradients are other limits
+                if op != "copySign":
+                    both(f, op, a[finite], b[finite])
+                f.case(op, Fixed(a), Fixed(b))
+            f.case(op, f.uniform(dtype, [2, 3], 0.2, 3), second(f.uniform(dtype, [2, 1], -3, -0.2) if op == "copySign" else f.uniform(dtype, [2, 1], 0.2, 3)))
+            f.case(op, f.uniform(dtype, [], 0.2, 3), second(f.uniform(dtype, [4], 0.2, 3)))
+        f.case("heaviside", Fixed(a), Fixed(b))
+        f.case("signBit", special(dtype))
+        for op in ["sinc", "logit"]:
+            f.case(op, f.uniform(dtype, [3, 4], 0.02, 0.98))
+        f.case("sinc", torch.tensor([0.0, 1, -2.5, 30.25], dtype=dtype))
+        f.case("logit", Fixed(torch.tensor([0.0, 1, -1, 2, 0.5], dtype=dtype)))
+        f.case("logit", f.uniform(dtype, [5]), epsilon=0.1)
+        nan = torch.where(torch.eye(3, 5).flip(0).bool() | torch.eye(3, 5).roll(2, 1).bool() | f.uniform(torch.bool, [3, 5]), f.uniform(dtype, [3, 5]), math.nan)
+        for op in ["nanSum", "nanMean"]:
+            for args in [[], [0], [[0, 1]]]:
+                f.case(op, nan, *args)
+            f.case(op, nan, 1, keepDims=True)
+        f.case("aminmax", f.distinct(dtype, [3, 4]), 1)
+        f.case("aminmax", Fixed(nan), 0, keepDims=True)
+        for o in [{}, {"n": 2}, {"n": 7}, {"axis": 0}, {"n": 0}]:
+            f.case("diff", f.uniform(dtype, [4, 5]), **o)
+        f.case("diff", f.uniform(dtype, [2, 3]), prepend=f.uniform(dtype, [2, 1]), append=f.uniform(dtype, [2, 2]))
+        for op in ["trapezoid", "cumulativeTrapezoid"]:
+            f.case(op, f.uniform(dtype, [3, 4]))
+            f.case(op, f.uniform(dtype, [3, 4]), dx=0.25, axis=0)
+            f.case(op, f.uniform(dtype, [3, 4]), x=f.uniform(dtype, [4]))
+            f.case(op, f.uniform(dtype, [3, 4]), x=f.uniform(dtype, [3, 4]), axis=0)
+        f.case("cov", f.uniform(dtype, [3, 6]))
+        f.case("cov", f.uniform(dtype, [3, 6]), correction=0)
+        f.case("cov", f.uniform(dtype, [5]))
+        f.case("corrcoef", f.uniform(dtype, [3, 6]))
+        for p in [1, 2, 3]:
+            f.case("renorm", f.uniform(dtype, [4, 3]), p, 0, 2)
+            f.case("renorm", f.uniform(dtype, [2, 3, 2]), p, 1, 1.5)
+        f.case("isIn", f.index([3, 4], 6).to(dtype), f.index([4], 6).to(dtype))
+        f.case("vander", f.uniform(dtype, [2, 3]))
+        f.case("vander", f.uniform(dtype, [3]), columns=5, increasing=True)
+        f.case("blockDiag", [f.uniform(dtype, [2, 3]), f.uniform(dtype, [2]), f.uniform(dtype, []), f.uniform(dtype, [3, 1])])
+        f.case("cartesianProd", [f.uniform(dtype, [2]), f.uniform(dtype, [3])])
+        for o in [{}, {"offset": 1}, {"offset": -2}, {"axes": [0, 2]}, {"axes": [2, 0], "offset": 1}]:
+            f.case("diagEmbed", f.uniform(dtype, [2, 3]), **o)
+        f.case("trace", f.uniform(dtype, [3, 4]))
+        f.case("trace", f.uniform(dtype, [2, 4, 3]))
+        f.case("cross", f.uniform(dtype, [4, 3]), f.uniform(dtype, [1, 3]))
+        f.case("cross", f.uniform(dtype, [3, 2]), f.uniform(dtype, [3, 2]), 0)
+        f.case("indexFill", f.uniform(dtype, [3, 4]), 1, torch.tensor([0, 3]), 2.5)
+        f.case("indexFill", f.uniform(dtype, [3, 4]), 0, torch.tensor([2]), f.uniform(dtype, []))
+    for dtype in INTS:
+        x, y = f.uniform(dtype, [3, 4], 0, 9), f.uniform(dtype, [4], 0, 9)
+        for op in ["heaviside", "fmax", "fmin"]:
+            f.case(op, x, y)
+        f.case("diff", x, axis=0)
+        f.case("isIn", x, y, invert=True)
+        f.case("aminmax", x, 1)
+        f.case("nanSum", x, 1)
+        f.case("trace", x)
+        f.case("cross", x[:, :3], x[:, 1:])
+        f.case("blockDiag", [x, y])
+        f.case("vander", y[:3])
+    return f

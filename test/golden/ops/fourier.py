@@ -1,0 +1,30 @@
+"""Fourier transforms, of whole sequences and of windows."""
+
+import torch
+
+from recorder import Family, Fixed
+
+
+def cases():
+    f = Family("fourier")
+    for dtype in [torch.float64, torch.float32]:
+        for n in [1, 2, 3, 5, 8, 12, 17, 30]:
+            f.case("rfft", f.uniform(dtype, [2, n]))
+            spectrum = torch.view_as_real(torch.fft.rfft(f.uniform(dtype, [2, n]), n))
+            f.case("irfft", spectrum, n=n)
+        for norm in ["ortho", "forward"]:
+            f.case("rfft", f.uniform(dtype, [3, 6]), norm=norm)
+            f.case("irfft", torch.view_as_real(torch.fft.rfft(f.uniform(dtype, [3, 6]))), norm=norm)
+        for n in [3, 9]:
+            f.case("rfft", f.uniform(dtype, [5, 6]), n=n, axis=0)
+            f.case("irfft", torch.view_as_real(torch.fft.rfft(f.uniform(dtype, [6, 4]), dim=0)), n=n, axis=0)
+        f.case("rfft", f.uniform(dtype, [257]))
+        window = Fixed(torch.hann_window(8, dtype=dtype))
+        for o in [{}, {"hopLength": 3}, {"window": window, "hopLength": 4}, {"window": window, "center": False}, {"normalized": True, "winLength": 6}]:
+            f.case("stft", f.uniform(dtype, [2, 24]), 8, **o)
+        for o in [{}, {"window": window, "hopLength": 2}, {"hopLength": 2, "length": 20}, {"window": window, "hopLength": 2, "normalized": True}]:
+            hop = o.get("hopLength", 2)
+            given = o["window"].tensor if "window" in o else torch.ones(8, dtype=dtype)
+            spectrum = torch.stft(f.uniform(dtype, [2, 24]), 8, hop, window=given, normalized=o.get("normalized", False), return_complex=True)
+            f.case("istft", torch.view_as_real(spectrum), 8, **o)
+    return f
