@@ -88,6 +88,47 @@ inline void store_pixels(const float* from, int64_t count, Vec<float> bias, BFlo
   for (int64_t i = 0; i < count; ++i) to[i * step].bits = values[i];
 }
 
+// Sums of 16 pixels, each a row of 32 channels, to planes: the first `pixels` of `channels`. The turn takes 64 shuffles, a quarter each of words,
+// pairs, fours and eights.
+void store_planes(const float* from, int64_t pixels, int64_t channels, const float* bias, BFloat16* to,
+                  int64_t channel_stride) {
+  const Vec<float> shift[2] = {bias == nullptr ? Vec<float>{} : load(bias),
+                               bias == nullptr ? Vec<float>{} : load(bias + kTile)};
+  __m512i rows[kTile], next[kTile];
+  unroll<kTile>([&](auto p) __attribute__((always_inline)) {
+    const Vec<float> low = load(from + p * kPixels) + shift[0], high = load(from + p * kPixels + kTile) + shift[1];
+    asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(rows[p]) : "v"(low), "v"(high));
+  });
+  unroll<kTile / 2>([&](auto i) __attribute__((always_inline)) {
+    next[2 * i] = _mm512_unpacklo_epi16(rows[2 * i], rows[2 * i + 1]);
+    next[2 * i + 1] = _mm512_unpackhi_epi16(rows[2 * i], rows[2 * i + 1]);
+  });
+  unroll<kTile / 2>([&](auto i) __attribute__((always_inline)) {
+    constexpr int at = i / 2 * 4 + i % 2;
+    rows[i / 2 * 4 + i % 2 * 2] = _mm512_maskz_unpacklo_epi32(kAllLanes, next[at], next[at + 2]);
+    rows[i / 2 * 4 + i % 2 * 2 + 1] = _mm512_maskz_unpackhi_epi32(kAllLanes, next[at], next[at + 2]);
+  });
+  unroll<kTile / 2>([&](auto i) __attribute__((always_inline)) {
+    constexpr int at = i / 4 * 8 + i % 4;
+    next[i / 4 * 8 + i % 4 * 2] = _mm512_maskz_unpacklo_epi64(0xff, rows[at], rows[at + 4]);
+    next[i / 4 * 8 + i % 4 * 2 + 1] = _mm512_maskz_unpackhi_epi64(0xff, rows[at], rows[at + 4]);
+  });
+  const __m512i lower = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0),
+                upper = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  const auto mask = static_cast<__mmask16>(lane_mask(0, pixels));
+  unroll<kTile / 2>([&](auto c) __attribute__((always_inline)) {
+    const __m512i halves[2] = {_mm512_permutex2var_epi64(next[c], lower, next[c + 8]),
+                               _mm512_permutex2var_epi64(next[c], upper, next[c + 8])};
+    unroll<4>([&](auto i) __attribute__((always_inline)) {
+      const int64_t channel = c + 8 * i;
+      if (channel >= channels) return;
+      const __m256i plane =
+          i % 2 == 0 ? _mm512_castsi512_si256(halves[i / 2]) : _mm512_maskz_extracti64x4_epi64(0xff, halves[i / 2], 1);
+      _mm256_mask_storeu_epi16(to + channel * channel_stride, mask, plane);
+    });
+  });
+}
+
 // How a pass becomes a product: some of its taps count as channels of their own ("lines"), which are packed each by itself; the others read
 // the window further on.
 struct Folding {
@@ -245,6 +286,10 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
     }
   }
 
+  // Whether an output's rows continue each other, as those of the window do.
+  const bool joins = width == pass.columns && pass.out_step_h == 1 &&
+                     pass.out.row_stride == pass.columns * pass.out_step_w * pass.out.pixel_stride;
+
   const auto pack_window = [&](const Unit& unit, float* window) {
     const int64_t step = pass.step_w * pass.image.pixel_stride;
     for (int64_t k = 0; k < copies; ++k) {
@@ -303,14 +348,14 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
           const int64_t end = std::min(pixels, pixel + kPixels);
           for (int64_t at = pixel; at < end;) {
             const int64_t row = at / width, column = at % width;
-            const int64_t count = std::min(end - at, unit.columns - column);
+            const int64_t count = joins ? end - at : std::min(end - at, unit.columns - column);
             BFloat16* to = pass.target(unit.image, unit.slice, unit.group * pass.channels + strip * kAmxRows,
                                        unit.row + row, unit.column + column);
             for (int64_t o = 0; o < rows && count > 0; ++o, to += pass.out.channel_stride) {
               store_pixels(sums + o * kPixels + at - pixel, count, broadcast(shift == nullptr ? 0.0f : shift[o]), to,
                            pass.out_step_w * pass.out.pixel_stride);
             }
-            at += column + count < unit.columns ? count : width - column;
+            at += joins || column + count < unit.columns ? count : width - column;
           }
         }
       }
@@ -353,7 +398,8 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
       }
     }
   });
-  const float* bias = gather_bias(ctx, pass, vectors * kLanes<float>);
+  const int64_t padded = panels * kColumns;
+  const float* bias = gather_bias(ctx, pass, padded);
 
   const int64_t images = pass.planes() * pass.groups;
   const int64_t wanted =
@@ -388,6 +434,7 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
     AmxProduct product;
     alignas(64) float sums[2 * kTilePixels * kColumns];
     product.c = sums;
+    product.c_row = kColumns;
     std::vector<int64_t> panel_offsets(static_cast<size_t>(taps));
     // Tiles of a unit: all of one size, so the last of a row may overlap the one before it.
     struct Place {
@@ -399,18 +446,22 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
       product.vectors = static_cast<int>(width / kLanes<float>);
       product.b = packed + unit.group * group_size + depth / 2 * begin;
       product.b_row = width;
-      product.c_row = width;
       registers.multiply(product);
       for (int tile = 0; tile < count; ++tile) {
-        float* from = sums + tile * kTilePixels * width;
-        for (int64_t v = 0; bias != nullptr && v < width; v += kLanes<float>) {
-          const Vec<float> added = load(bias + unit.group * vectors * kLanes<float> + begin + v);
-          for (int64_t p = 0; p < pixels; ++p) store(from + p * width + v, load(from + p * width + v) + added);
+        const float* from = sums + tile * kTilePixels * kColumns;
+        const float* shift = bias == nullptr ? nullptr : bias + unit.group * padded + begin;
+        BFloat16* to = pass.target(unit.image, unit.slice, unit.group * pass.channels + begin, unit.row + at[tile].row,
+                                   unit.column + at[tile].column);
+        if (pass.out.pixel_stride == 1) {
+          store_planes(from, pixels, channels, shift, to, pass.out.channel_stride);
+          continue;
         }
-        store_tile(from, width, pixels, channels,
-                   pass.target(unit.image, unit.slice, unit.group * pass.channels + begin, unit.row + at[tile].row,
-                               unit.column + at[tile].column),
-                   pass.out_step_w * pass.out.pixel_stride, pass.out.channel_stride);
+        for (int64_t c = 0; c < channels; ++c) {
+          for (int64_t p = 0; p < pixels; ++p) {
+            to[c * pass.out.channel_stride + p * pass.out.pixel_stride] =
+                BFloat16(from[p * kColumns + c] + (shift == nullptr ? 0.0f : shift[c]));
+          }
+        }
       }
     };
     const auto each_pair = [&](int64_t index, auto&& body) {
