@@ -76,6 +76,13 @@ export class LinAlgError extends HadalError {
   }
 }
 
+/** Processes that compute together and cannot go on: one has ended, does something else, or does not come. Raised at the next read. */
+export class DistributedError extends HadalError {
+  constructor(message: string, fields?: ErrorFields) {
+    super(message, fields, 'DISTRIBUTED');
+  }
+}
+
 /** An argument of the wrong kind or outside its range. */
 export class ArgumentError extends HadalError {
   constructor(message: string, fields?: ErrorFields) {

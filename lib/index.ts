@@ -28,5 +28,6 @@ export * as nn from './nn';
 export * as optim from './optim';
 export * as data from './data';
 export * as io from './io';
+export * as distributed from './distributed';
 export * as train from './train';
 export * as models from './models';

@@ -65,7 +65,7 @@ function copyStripped(from, to) {
 }
 
 rmSync(out, { recursive: true, force: true });
-for (const folder of ['lib', 'test/ops', 'test/native/cuda', 'bench']) transpile(folder);
+for (const folder of ['lib', 'test/ops', 'test/distributed', 'test/native/cuda', 'bench']) transpile(folder);
 cpSync(join(root, 'bench/peers'), join(out, 'bench/peers'), { recursive: true });
 // The benches import the package by its name.
 mkdirSync(join(out, 'node_modules/hadal'), { recursive: true });

@@ -14,9 +14,11 @@ const floors = [
   ['autograd'],
   ['io'],
   ['nn', 'optim', 'data'],
+  ['distributed'],
   ['train'],
   ['models'],
   ['index'],
+  ['cli'],
 ];
 
 const filesUnder = (folder: string, ending: RegExp): string[] =>

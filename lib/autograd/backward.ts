@@ -64,9 +64,20 @@ class Flight {
   }
 }
 
+/** A call of backward; what runs inside the rules of its graph belongs to it. */
+export interface Pass {
+  /** What is to be done at its end, unless it fails. */
+  readonly atEnd: (() => void)[];
+}
+
+let pass: Pass | undefined;
+
+/** The pass that is under way. */
+export const currentPass = (): Pass | undefined => pass;
+
 /**
  * Sends gradients from `roots` through the graph. Leaves collect them in `grad`, unless `wanted` lists the edges whose gradients are asked
- * for: then those are returned, and no leaf changes.
+ * for: then those are returned, and no leaf changes. A leaf collects as soon as all of its gradient has arrived.
  */
 export function propagate(
   roots: readonly { readonly edge: Edge; readonly gradient: AnyTensor }[],
@@ -80,31 +91,37 @@ export function propagate(
   // Rules run in the dtypes that the forward pass chose.
   const { dtype } = autocasting;
   autocasting.dtype = undefined;
+  const outer = pass;
+  const own = (pass ??= { atEnd: [] });
   const flight = new Flight(createGraph ? undefined : openScope());
-  const leaves = new Set<Edge>();
   const found = new Map<Edge, AnyTensor>();
   const isWanted = new Set(wanted);
+  const arriveAtLeaf = (edge: Edge): void => {
+    const arrived = flight.take(edge);
+    if (arrived === undefined) return;
+    const gradient = hooked(edge, arrived);
+    if (wanted === undefined) collect(edge, gradient, flight);
+    else if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
+  };
   try {
-    for (const { edge, gradient } of roots) {
-      flight.arrive(edge, gradient);
-      if (edge.node === undefined) leaves.add(edge);
-    }
-    for (const node of reachable(roots.map(({ edge }) => edge))) {
-      visit(node, flight, leaves, found, isWanted);
+    for (const { edge, gradient } of roots) flight.arrive(edge, gradient);
+    const nodes = reachable(roots.map(({ edge }) => edge));
+    const complete = completedLeaves(nodes);
+    nodes.forEach((node, i) => {
+      visit(node, flight, found, isWanted);
+      complete[i]?.forEach(arriveAtLeaf);
       if (!retainGraph) node.free();
-    }
-    for (const edge of leaves) {
-      const gradient = hooked(edge, flight.take(edge)!);
-      if (wanted === undefined) collect(edge, gradient, flight);
-      else if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
-    }
-    return (wanted ?? []).map((edge) => found.get(edge));
+    });
+    for (const { edge } of roots) if (edge.node === undefined) arriveAtLeaf(edge);
   } finally {
+    pass = outer;
     recording.enabled = enabled;
     autocasting.dtype = dtype;
     for (const gradient of flight.gradients.values()) gradient.storage.pendingUses--;
     if (flight.scope !== undefined) closeScope(flight.scope);
   }
+  if (outer === undefined) for (const finish of own.atEnd) finish();
+  return (wanted ?? []).map((edge) => found.get(edge));
 }
 
 /** The nodes behind `edges`, latest first: every node comes after all that use its results. */
@@ -119,7 +136,21 @@ function reachable(edges: readonly Edge[]): Node[] {
   return [...seen].sort((a, b) => b.sequence - a.sequence);
 }
 
-function visit(node: Node, flight: Flight, leaves: Set<Edge>, found: Map<Edge, AnyTensor>, isWanted: Set<Edge>): void {
+/** By place in `nodes`: the leaves that get no gradient from any later one. */
+function completedLeaves(nodes: readonly Node[]): (Edge[] | undefined)[] {
+  const complete = new Array<Edge[] | undefined>(nodes.length);
+  const seen = new Set<Edge>();
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    for (const edge of nodes[i]!.edges) {
+      if (edge === undefined || edge.node !== undefined || seen.has(edge)) continue;
+      seen.add(edge);
+      (complete[i] ??= []).push(edge);
+    }
+  }
+  return complete;
+}
+
+function visit(node: Node, flight: Flight, found: Map<Edge, AnyTensor>, isWanted: Set<Edge>): void {
   const arrived = node.outputEdges.map((edge) => {
     const gradient = flight.take(edge);
     return gradient === undefined ? undefined : hooked(edge, gradient);
@@ -143,7 +174,6 @@ function visit(node: Node, flight: Flight, leaves: Set<Edge>, found: Map<Edge, A
       if (edge === undefined || result === undefined) continue;
       const gradient = fitting(result, edge, node);
       if (recording.anomaly) checkFinite(gradient, node);
-      if (edge.node === undefined) leaves.add(edge);
       flight.arrive(edge, gradient);
       if (inner !== undefined) promote(flight.gradients.get(edge)!.storage, inner);
     }
@@ -185,24 +215,24 @@ function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
   const { grad } = edge;
   if (flight.scope === undefined) {
     edge.grad = grad === undefined ? gradient : grad.add(gradient);
-    return;
-  }
-  if (grad !== undefined && grad.storage.released === undefined) {
+  } else if (grad !== undefined && grad.storage.released === undefined) {
     grad.add_(gradient);
     flight.release(gradient);
-    return;
+  } else {
+    const exclusive =
+      flight.owns(gradient) &&
+      gradient.storage.pendingUses === 1 &&
+      gradient.isContiguous &&
+      gradient.offset === 0 &&
+      gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
+    const kept = exclusive ? gradient : gradient.clone();
+    if (exclusive) gradient.storage.pendingUses--;
+    else flight.release(gradient);
+    detachFromScopes(kept.storage);
+    edge.grad = kept;
+    edge.gradSeen = false;
   }
-  const exclusive =
-    flight.owns(gradient) &&
-    gradient.storage.pendingUses === 1 &&
-    gradient.isContiguous &&
-    gradient.offset === 0 &&
-    gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
-  gradient.storage.pendingUses--;
-  const kept = exclusive ? gradient : gradient.clone();
-  detachFromScopes(kept.storage);
-  edge.grad = kept;
-  edge.gradSeen = false;
+  for (const hook of edge.collected ?? []) hook();
 }
 
 function checkFinite(gradient: AnyTensor, node: Node): void {

@@ -60,6 +60,8 @@ export interface NativeAddon {
   stopProfile(): Float64Array;
   setThreadCount(count: number): void;
   threadCount(): number;
+  /** Collectives on the device are from now on those of `size` processes, this one as `rank`, which map lane `lane` of the file; `timeout` in milliseconds. */
+  joinGroup(device: number, path: string, lane: number, rank: number, size: number, timeout: number): void;
   /** What CUDA devices there are; when there are none, `remedy` says why. */
   cudaDevices(): { readonly devices: readonly string[]; readonly remedy: string };
 }

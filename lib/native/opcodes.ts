@@ -191,17 +191,22 @@ export const Op = {
   crossEntropyBackward: 186,
   ctc: 187,
   ctcBackward: 188,
-  sgdStep: 189,
-  adamStep: 190,
-  adamaxStep: 191,
-  adagradStep: 192,
-  adadeltaStep: 193,
-  rmsPropStep: 194,
-  lionStep: 195,
-  lerpTensors: 196,
-  clampTensors: 197,
-  gradNorm: 198,
-  scaleTensors: 199,
+  allReduce: 189,
+  broadcast: 190,
+  allGather: 191,
+  reduceScatter: 192,
+  barrier: 193,
+  sgdStep: 194,
+  adamStep: 195,
+  adamaxStep: 196,
+  adagradStep: 197,
+  adadeltaStep: 198,
+  rmsPropStep: 199,
+  lionStep: 200,
+  lerpTensors: 201,
+  clampTensors: 202,
+  gradNorm: 203,
+  scaleTensors: 204,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -508,6 +513,11 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
     outputs: ['gx'],
     attributes: ['blank'],
   },
+  allReduce: { inputs: ['...xs'], outputs: ['...ys'], attributes: ['reduction'] },
+  broadcast: { inputs: ['...xs'], outputs: ['...ys'], attributes: ['root'] },
+  allGather: { inputs: ['x'], outputs: ['y'], attributes: [] },
+  reduceScatter: { inputs: ['x'], outputs: ['y'], attributes: ['reduction'] },
+  barrier: { inputs: [], outputs: ['y'], attributes: [] },
   sgdStep: {
     inputs: ['...grads'],
     outputs: ['...paramsAndMomenta'],
@@ -561,4 +571,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0xfb2a5b49;
+export const opsFingerprint = 0x6dc758b8;

@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm';
 import {
   DeviceError,
   DisposedError,
+  DistributedError,
   DTypeError,
   HadalError,
   IndexError,
@@ -35,6 +36,7 @@ const errorClasses = [
   OutOfMemoryError,
   IndexError,
   LinAlgError,
+  DistributedError,
 ];
 const outOfMemory = errorClasses.indexOf(OutOfMemoryError);
 

@@ -32,6 +32,8 @@ export type GradientHook = (gradient: AnyTensor) => AnyTensor | void;
 /** Where a gradient goes: to an output of a node, or to a leaf, which collects it in `grad`. */
 export class Edge {
   hooks: GradientHook[] | undefined = undefined;
+  /** Called when a backward pass has added to `grad`. */
+  collected: (() => void)[] | undefined = undefined;
   /** The collected gradient of a leaf. */
   grad: AnyTensor | undefined = undefined;
   /** Whether user code has seen `grad`: if not, zeroGrad() may free it at once. */

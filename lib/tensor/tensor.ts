@@ -112,6 +112,19 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     };
   }
 
+  /** Calls `hook` whenever `backward` has added to the `grad` of this leaf. Answers a function that removes the hook. */
+  registerPostAccumulateGradHook(hook: () => void): () => void {
+    const { edge } = this;
+    if (edge === undefined || !this.isLeaf) {
+      const got = edge === undefined ? 'a tensor that requires no gradient' : 'the result of a recorded op';
+      throw new ArgumentError(`registerPostAccumulateGradHook: got ${got}, expected a leaf that requires one`);
+    }
+    (edge.collected ??= []).push(hook);
+    return () => {
+      edge.collected = edge.collected?.filter((other) => other !== hook);
+    };
+  }
+
   /** The same elements, cut off from the graph. Shares storage. */
   detach(): Tensor<S, D> {
     return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, this.isContiguous);

@@ -1,4 +1,5 @@
 /** Saves the checkpoints of a run as it goes, and lets it go on from the last one. */
+import { rank } from '../distributed/process-group';
 import { ArgumentError } from '../errors';
 import { CheckpointFolder } from './checkpoint-folder';
 import { isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
@@ -22,6 +23,7 @@ export interface CheckpointsOptions {
 /**
  * A callback that saves a checkpoint at the end of each epoch and of the run, and every so many steps: `step-000000100.safetensors` and so on, and the best one as
  * `best.safetensors`. A run that is started again with `resume` goes on bit by bit as if it had not been stopped.
+ * Of several processes rank 0 writes them.
  *
  * @example
  * const checkpoints = new train.Checkpoints('runs/digits', { everySteps: 500, monitor: 'valLoss', resume: true });
@@ -85,8 +87,9 @@ export class Checkpoints implements Callback {
     const { step } = run;
     const isBest = this.#isBest;
     this.#isBest = false; // before the state is saved
-    const file = await this.folder.save(step, (path) => run.save(path), isBest);
     this.#saved = step;
+    if (rank() !== 0) return run.save(this.folder.fileOf(step)); // takes part, and writes nothing
+    const file = await this.folder.save(step, (path) => run.save(path), isBest);
     this.options.onSave?.(file, step);
   }
 

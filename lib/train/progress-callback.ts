@@ -1,4 +1,5 @@
 /** The progress line as a callback of the trainer; progress.ts draws it. */
+import { rank } from '../distributed/process-group';
 import { shownValue } from './format';
 import type { Callback, Run, Values } from './callback';
 import { ProgressBar, type ProgressOptions } from './progress';
@@ -7,7 +8,7 @@ import { ProgressBar, type ProgressOptions } from './progress';
 const hidden = /^epoch$|PerSecond$|Bytes$/;
 
 /**
- * Shows the progress of a run with its latest values, and a line for each validation.
+ * Shows the progress of a run with its latest values, and a line for each validation; of several processes in rank 0 alone.
  *
  * @example
  * const trainer = new train.Trainer({ model, optimizer, step, callbacks: [new train.Progress()] });
@@ -18,10 +19,11 @@ export class Progress implements Callback {
   constructor(private readonly options: Omit<ProgressOptions, 'total' | 'done' | 'unit'> = {}) {}
 
   onStepEnd(run: Run): void {
-    this.#barOf(run).update(run.step, shown(run.values));
+    if (rank() === 0) this.#barOf(run).update(run.step, shown(run.values));
   }
 
   onValidationEnd(run: Run, values: Values): void {
+    if (rank() !== 0) return;
     const list = Object.entries(shown(values)).map(([name, value]) => `${name} ${value}`);
     this.#barOf(run).log(`step ${run.step}: ${list.join(', ')}`);
   }

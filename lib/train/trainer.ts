@@ -4,11 +4,16 @@
  */
 import { noGrad } from '../autograd/modes';
 import { unlessAborted } from '../data/loader';
+import { allGather, allReduce, barrier } from '../distributed/collectives';
+import { DistributedDataParallel } from '../distributed/distributed-data-parallel';
+import { rank, worldSize } from '../distributed/process-group';
 import { ArgumentError, HadalError } from '../errors';
 import type { Module } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
 import { clipGradNorm, clipGradValue } from '../optim/clip';
+import { tensor } from '../ops/creation';
 import { memory } from '../runtime/device';
+import { getRandomState, setRandomState, type RandomState } from '../runtime/random';
 import { describe } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
@@ -114,6 +119,8 @@ interface Pending {
  *
  * Between batches the loop waits for the device without blocking: timers, servers and sockets in the same process go on.
  *
+ * In several processes (`distributed`) all of them train; values are the means over the processes, and rank 0 alone logs and writes checkpoints.
+ *
  * @example
  * const trainer = new train.Trainer({
  *   model,
@@ -147,6 +154,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   #validation: BatchSource<Batch> | undefined;
   /** Where they go on, when the run was loaded before `fit`. */
   #positions: Readonly<Record<string, unknown>> = {};
+  /** Where each process was in its random numbers, in a run of several that was loaded. */
+  #randomStates: RunState['random'];
   /** Batches whose gradients wait for the optimizer. */
   #gathered = 0;
   #gradNorm: AnyTensor | undefined;
@@ -164,7 +173,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.model = options.model;
     this.#accumulate = accumulate;
     this.#logEvery = logEvery;
-    this.#loggers = loggers;
+    this.#loggers = rank() === 0 ? loggers : [];
     // They come last, so that what the other callbacks remember of a step is saved with it.
     const savesRun = (callback: Callback): boolean => callback instanceof Checkpoints;
     this.#callbacks = [...callbacks.filter((each) => !savesRun(each)), ...callbacks.filter(savesRun)];
@@ -264,6 +273,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     }
     if (this.#batch === 0) throw new ArgumentError('fit: loader: got no batches, expected at least one');
     if (this.#gathered > 0) {
+      if (this.model instanceof DistributedDataParallel) this.model.averageGradients();
       await this.#optimize();
       await this.#afterStep(options);
     }
@@ -285,19 +295,21 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   async #trainBatch(batch: Batch, options: FitOptions<Batch>): Promise<void> {
     const { scaler } = this.#options;
+    const isStep = this.#gathered + 1 === this.#accumulate;
     let samples = 0;
-    const loss = scope(() => {
+    const train = (): AnyTensor => {
       const output = this.#run(batch);
       samples = output.samples;
       const mean = this.#accumulate === 1 ? output.loss : output.loss.mul(1 / this.#accumulate);
       (scaler === undefined ? mean : scaler.scale(mean)).backward();
       updateMetrics(this.#metrics, output);
       return output.loss.detach() as AnyTensor;
-    });
+    };
+    const { model } = this;
+    const loss = scope(() => (model instanceof DistributedDataParallel && !isStep ? model.noSync(train) : train()));
     this.#batch++;
     this.#gathered++;
     this.#pending.push({ loss: handledLater(loss.item()), samples });
-    const isStep = this.#gathered === this.#accumulate;
     if (isStep) await this.#optimize();
     await this.#settle(BATCHES_AHEAD);
     if (isStep) await this.#afterStep(options);
@@ -416,22 +428,23 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#speed.start += performance.now() - start;
   }
 
-  /** Hands what was measured to the loggers; answers the numbers. */
+  /** Hands what was measured to the loggers; answers the numbers, which are the same in all processes. */
   async #report(step: number, measured: Readonly<Record<string, unknown>>): Promise<Values> {
-    const values: Record<string, number> = {};
+    const own: Record<string, number> = {};
     for (const [name, value] of Object.entries(measured)) {
-      if (typeof value === 'number') values[name] = value;
+      if (typeof value === 'number') own[name] = value;
       else if (isMatrix(value)) for (const logger of this.#loggers) await logger.confusion?.(step, name, value);
-      else if (Array.isArray(value)) value.forEach((each: number, i) => (values[`${name}.${i}`] = each));
+      else if (Array.isArray(value)) value.forEach((each: number, i) => (own[`${name}.${i}`] = each));
     }
-    Object.assign(this.#values, values);
-    for (const logger of this.#loggers) await logger.scalars(step, values);
+    const values = await meansOf(own);
+    await this.log(values, step);
     return values;
   }
 
-  /** Hands values to the loggers. */
-  async log(values: Values): Promise<void> {
-    await this.#report(this.#step, values);
+  /** Hands values to the loggers, as those of a step; of the present one unless given. */
+  async log(values: Values, step: number = this.#step): Promise<void> {
+    Object.assign(this.#values, values);
+    for (const logger of this.#loggers) await logger.scalars(step, values);
   }
 
   /**
@@ -481,18 +494,23 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /**
    * Saves everything that {@link load} needs: model, optimizer, schedule, scaler, average, random state, the loaders' positions, metrics, callbacks and counts.
+   * Where several processes train all must call it; rank 0 writes the file.
    *
    * @throws what {@link saveCheckpoint} throws; HadalError when the loss of a step that is to be saved is no number.
    */
   async save(path: string): Promise<void> {
     await this.#settle(0);
-    await saveCheckpoint(path, this.#parts());
+    this.#randomStates = worldSize() > 1 ? await gatherRandomStates() : undefined;
+    if (rank() === 0) await saveCheckpoint(path, this.#parts());
+    if (worldSize() > 1) await barrier(); // the file is there for all
   }
 
   /** Goes on from what {@link save} saved, in this `fit` or the next. */
   async load(path: string): Promise<void> {
     const device = this.model.parameters()[0]?.device ?? 'cpu';
     this.#positions = await loadCheckpoint(path, this.#parts(), { device });
+    const [low, high, offset] = this.#randomStates?.[rank()] ?? [];
+    if (offset !== undefined) setRandomState({ seed: [low!, high!], offset });
     for (const logger of this.#loggers) await logger.resume?.(this.#step);
   }
 
@@ -530,6 +548,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       window: { ...this.#window },
       metrics: Object.fromEntries(Object.entries(this.#metrics).map(([name, metric]) => [name, metric.stateDict()])),
       callbacks: this.#callbacks.map((callback) => callback.stateDict?.() ?? null),
+      random: this.#randomStates,
     };
   }
 
@@ -539,6 +558,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
         `Trainer: callbacks: got ${this.#callbacks.length}, expected ${state.callbacks.length} as when the run was saved`,
       );
     }
+    this.#randomStates = state.random;
     this.#step = state.step;
     this.#epoch = state.epoch;
     this.#batch = state.batch;
@@ -570,6 +590,22 @@ interface RunState {
   readonly window: { readonly loss: number; readonly batches: number };
   readonly metrics: Readonly<Record<string, unknown>>;
   readonly callbacks: readonly unknown[];
+  /** By rank, where several processes train: seedLow, seedHigh, offset. */
+  readonly random?: readonly (readonly number[])[] | undefined;
+}
+
+/** The means over all processes, so that all decide alike. */
+async function meansOf(values: Values): Promise<Values> {
+  if (worldSize() === 1) return values;
+  const own = tensor(Object.values(values), { dtype: 'float64', device: 'cpu' });
+  const means = await allReduce(own, { reduction: 'mean' }).data();
+  return Object.fromEntries(Object.keys(values).map((name, i) => [name, means[i]!]));
+}
+
+async function gatherRandomStates(): Promise<number[][]> {
+  const { seed, offset }: RandomState = getRandomState();
+  const own = tensor([...seed, offset], { dtype: 'float64', device: 'cpu' });
+  return (await allGather(own).toArray()) as number[][];
 }
 
 function updateMetrics(metrics: Metrics, { predictions, targets }: StepOutput): void {

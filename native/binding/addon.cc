@@ -1,8 +1,15 @@
 // The exports of the addon: everything that JavaScript can call. Only numbers and buffers cross; lib/native/addon.ts holds the
 // same list as types. A failure is thrown as a JS error with the ErrorCode in `nativeCode`; lib/runtime turns it into a class.
 #include <napi.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <span>
 
 #include "binding/decode.h"
@@ -10,6 +17,7 @@
 #include "runtime/cpu_levels.h"
 #include "runtime/cuda_library.h"
 #include "runtime/profiler.h"
+#include "runtime/shared_memory_group.h"
 #include "runtime/thread_pool.h"
 
 namespace hadal {
@@ -266,6 +274,21 @@ Napi::Value stop_profile(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// joinGroup(device, path, lane, rank, size, timeoutInMilliseconds): collectives on the device are those of the processes that map the lane of
+// the file.
+void join_group(const Napi::CallbackInfo& info) {
+#if defined(__linux__)
+  // A process that `hadal launch` has started ends when that is killed.
+  const char* launcher = std::getenv("HADAL_LAUNCHER");
+  if (launcher != nullptr && std::atoi(launcher) == getppid()) prctl(PR_SET_PDEATHSIG, SIGTERM);
+#endif
+  const auto integer = [&](size_t i) { return info[i].As<Napi::Number>().Int32Value(); };
+  environment_of(info).join(
+      integer(0), std::make_shared<SharedMemoryGroup>(
+                      info[1].As<Napi::String>().Utf8Value(), integer(2), integer(3), integer(4), ops_fingerprint(),
+                      std::chrono::milliseconds(info[5].As<Napi::Number>().Int64Value())));
+}
+
 void set_thread_count(const Napi::CallbackInfo& info) {
   ThreadPool::instance().set_thread_count(info[0].As<Napi::Number>().Int32Value());
 }
@@ -310,6 +333,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("setThreadCount", guarded<set_thread_count>);
   add("threadCount", guarded<thread_count>);
   add("transfer", guarded<transfer>);
+  add("joinGroup", guarded<join_group>);
   add("cudaDevices", guarded<cuda_devices>);
   exports.Set("cpuLevel", cpu_level().name);
   exports.Set("opsFingerprint", Napi::Number::New(env, ops_fingerprint()));

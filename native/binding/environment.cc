@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "runtime/cpu_levels.h"
 #include "runtime/cpu_stream.h"
@@ -49,8 +50,14 @@ Backend& Environment::open(int device) {
   return *backends_[static_cast<size_t>(device)];
 }
 
+void Environment::join(int device, std::shared_ptr<ProcessGroup> group) {
+  backend(device).join(group);
+  groups_.push_back(std::move(group));
+}
+
 void Environment::close() {
   closed_ = true;
+  for (const auto& group : groups_) group->stop();
   backends_.clear();  // waits for running kernels; nothing touches JS memory after this
   for (PendingRead* read : finished_reads_) delete read;
   words_owner_.Reset();

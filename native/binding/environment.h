@@ -29,6 +29,9 @@ class Environment final : private ReadListener {
     return i < backends_.size() && backends_[i] != nullptr ? *backends_[i] : open(device);
   }
 
+  // Collectives on a device are those of `group` from now on.
+  void join(int device, std::shared_ptr<ProcessGroup> group);
+
   // Memory for a new storage; tries again with an emptied cache before it throws kOutOfMemory.
   Block allocate(Backend& backend, size_t bytes);
   // Hands a storage over to the garbage collector: it is freed when `owner` is collected, even in a loop that never yields.
@@ -62,6 +65,7 @@ class Environment final : private ReadListener {
   double* words_ = nullptr;
   size_t word_count_ = 0;
   std::vector<std::unique_ptr<Backend>> backends_;
+  std::vector<std::shared_ptr<ProcessGroup>> groups_;
   StorageTable storages_;
   int64_t unreported_bytes_ = 0;
   // Alive until the environment is closed and the last finalizer has run.

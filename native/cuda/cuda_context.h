@@ -17,6 +17,7 @@
 namespace hadal::cuda {
 
 class BlasLt;  // cuda/blas_lt.h
+class Nccl;    // cuda/nccl.h
 
 struct DeviceProperties {
   int index = 0;
@@ -45,6 +46,8 @@ class CudaContext {
 
   // Null when the library is not there: then the caller multiplies with its own kernel.
   virtual BlasLt* blas() = 0;
+  // The GPUs of other processes; null when this one computes alone.
+  virtual Nccl* nccl() = 0;
 
   // kernel<<<grid, block, shared, stream>>>(arguments…). A grid of no blocks launches nothing.
   template <class... P, class... A>

@@ -49,10 +49,9 @@ CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& ke
 CudaStream::~CudaStream() {
   stop();
   cudaSetDevice(device_.index);
-  for (cudaStream_t stream : {upload_, stream_, download_}) {
-    cudaStreamSynchronize(stream);
-    cudaStreamDestroy(stream);
-  }
+  for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamSynchronize(stream);
+  nccl_.reset();  // which ends what the others have left unfinished
+  for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamDestroy(stream);
   cudaEventDestroy(ordering_);
   for (const Milestone& milestone : milestones_) cudaEventDestroy(milestone.event);
   for (cudaEvent_t event : spare_events_) cudaEventDestroy(event);
@@ -140,6 +139,15 @@ BlasLt* CudaStream::blas() {
   if (!blas_asked_) blas_ = BlasLt::open();
   blas_asked_ = true;
   return blas_.get();
+}
+
+Nccl* CudaStream::nccl() {
+  ProcessGroup* const group = process_group();
+  if (group != nullptr && nccl_ == nullptr) {
+    nccl_ = std::make_unique<Nccl>(*group, device_.index, stream_,
+                                   [this](const Error& error) { keep_error(error.code(), error.what()); });
+  }
+  return nccl_.get();
 }
 
 // --- On the queue's thread ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 
 #include "cuda/blas_lt.h"
 #include "cuda/cuda_context.h"
+#include "cuda/nccl.h"
 #include "cuda/pinned_pool.h"
 #include "cuda/registry.h"
 #include "runtime/command_queue.h"
@@ -53,6 +54,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   void discard(const Copy& copy) override;
   void* scratch_bytes(size_t bytes) override { return scratch_.allocate(bytes); }
   BlasLt* blas() override;
+  Nccl* nccl() override;
 
   void copy_to_device(const Copy& copy);
   void copy_to_host(const Copy& copy);
@@ -68,6 +70,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   PinnedPool pinned_;
   std::unique_ptr<BlasLt> blas_;
   bool blas_asked_ = false;
+  std::unique_ptr<Nccl> nccl_;
   cudaStream_t upload_ = nullptr;
   cudaStream_t download_ = nullptr;
   cudaEvent_t ordering_ = nullptr;

@@ -1,5 +1,5 @@
-// Opens NVIDIA's libraries that are used where they are there and done without elsewhere (cuBLASLt, cuDNN): building links none
-// of them. Owns the places they are looked for, not what they are used for. Called by blas_lt.cc and cudnn.cc.
+// Opens NVIDIA's libraries that are used where they are there and done without elsewhere (cuBLASLt, cuDNN, NCCL): building links none
+// of them. Owns the places they are looked for, not what they are used for. Called by blas_lt.cc, cudnn.cc and nccl.cc.
 #pragma once
 
 #include <dlfcn.h>

@@ -9,6 +9,7 @@
 
 #include "runtime/allocator.h"
 #include "runtime/command.h"
+#include "runtime/process_group.h"
 #include "runtime/program.h"
 #include "runtime/transfer.h"
 
@@ -48,6 +49,9 @@ class Backend {
   virtual void read_idle(const std::byte* from, size_t bytes, void* to) = 0;
   // Waits, in stream order, for what another device sends, and copies it into the block. Takes the transfer over.
   virtual void receive(const Block& block, size_t offset, Transfer* transfer) = 0;
+
+  // Collectives submitted from now on are those of `group`.
+  virtual void join(std::shared_ptr<ProcessGroup> group) = 0;
 
   // Waits until everything submitted so far has run.
   virtual void synchronize() = 0;

@@ -161,6 +161,11 @@ void CommandQueue::receive(const Block& block, size_t offset, Transfer* transfer
   commit_copy({block.data + offset, transfer->bytes(), transfer->size(), nullptr, nullptr, nullptr, transfer, false});
 }
 
+void CommandQueue::join(std::shared_ptr<ProcessGroup> group) {
+  wait_until_empty();
+  group_ = std::move(group);
+}
+
 void CommandQueue::wait_for(uint64_t sequence) {
   const auto done = [&] { return completed_.load(std::memory_order_acquire) >= sequence; };
   if (spin_until(done)) return;

@@ -22,6 +22,7 @@ class CommandQueue : public Backend {
   void run(std::unique_ptr<ProgramRun> run) final;
   void read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) final;
   void receive(const Block& block, size_t offset, Transfer* transfer) final;
+  void join(std::shared_ptr<ProcessGroup> group) final;
   bool take_error(StreamError& error) override;
 
  protected:
@@ -65,6 +66,7 @@ class CommandQueue : public Backend {
   uint64_t running() const { return completed_.load(std::memory_order_relaxed) + 1; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
   void wait_until_empty() { wait_for(submitted_); }
+  ProcessGroup* process_group() const { return group_.get(); }
   void keep_error(ErrorCode code, const std::string& message);
   // Runs what starts at `word`; answers the word after it.
   const uint64_t* run_words(const uint64_t* word);
@@ -127,6 +129,7 @@ class CommandQueue : public Backend {
   std::mutex error_mutex_;
   std::atomic<bool> has_error_{false};
   StreamError error_;
+  std::shared_ptr<ProcessGroup> group_;  // changes only while the queue is empty
   std::thread thread_;
 };
 

@@ -13,7 +13,7 @@
 
 namespace hadal {
 
-class CpuStream final : public CommandQueue, private KernelContext {
+class CpuStream final : public CommandQueue, private CollectiveContext {
  public:
   explicit CpuStream(const CpuKernelTable& kernels) : kernels_(kernels) { start(); }
   ~CpuStream() override { stop(); }
@@ -36,6 +36,7 @@ class CpuStream final : public CommandQueue, private KernelContext {
   void discard(const Copy& copy) override { delete[] copy.staged; }
 
   const Blas& blas() const override;
+  ProcessGroup* group() const override { return process_group(); }
   void run_tasks(int64_t tasks, void (*body)(void*, int64_t), void* data) override;
   void* scratch_bytes(size_t bytes) override { return scratch_.allocate(bytes); }
   void* thread_scratch_bytes(size_t bytes) override;

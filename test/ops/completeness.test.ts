@@ -9,14 +9,22 @@ import { isFloat } from '../../lib/tensor/dtype';
 import { Draw, list, titleOf } from './sample';
 import { samples, samplesByOp } from './samples';
 
-/** Ops without operands, which have tests of their own (creation.test.ts, random.test.ts). */
-const withoutOperands: Record<string, () => AnyTensor> = {
+/** Ops without samples, which have tests of their own (creation.test.ts, random.test.ts, distributed.test.ts). */
+const withoutSamples: Record<string, () => AnyTensor> = {
   fill: () => hadal.zeros([3]),
   arange: () => hadal.arange(3),
   uniform: () => hadal.rand([3]),
   normal: () => hadal.randn([3]),
   randint: () => hadal.randint(0, 5, [3]),
   randperm: () => hadal.randperm(3),
+  allReduce: () => hadal.distributed.allReduce(hadal.ones([3])),
+  broadcast: () => hadal.distributed.broadcast(hadal.ones([3])),
+  allGather: () => hadal.distributed.allGather(hadal.ones([3])),
+  reduceScatter: () => hadal.distributed.reduceScatter(hadal.ones([1, 3])),
+  barrier: () => {
+    void hadal.distributed.barrier();
+    return hadal.ones([]);
+  },
 };
 
 const names = Object.keys(Op) as OpName[];
@@ -31,7 +39,7 @@ function runEverything(): { executed: Set<OpName>; viewed: Set<string> } {
     submit();
   };
   try {
-    for (const make of Object.values(withoutOperands)) make().dataSync();
+    for (const make of Object.values(withoutSamples)) make().dataSync();
     for (const sample of samples) {
       const dtype = sample.dtypes[0]!;
       const inputs = sample.inputs(new Draw(titleOf(sample)), dtype);

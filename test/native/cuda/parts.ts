@@ -1,5 +1,8 @@
 // What gpu-check checks, in parts that run in a process of their own each. A part reports what it finds as it goes, so that a crash
 // loses nothing that came before.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
 import * as hadal from '../../../lib/index';
 import { nn, optim, scope, tensor, type AnyTensor, type Device } from '../../../lib/index';
 import { checkForward, checkGradients, differentiable } from '../../ops/check-sample';
@@ -167,6 +170,27 @@ async function memory(device: Device, report: Reporter): Promise<void> {
   });
 }
 
+/** Collectives, a process for each GPU there is; one alone goes through NCCL too. Skipped where that is not found. */
+async function collectives(device: Device, report: Reporter): Promise<void> {
+  const gpus = hadal.devices().filter(({ name, available }) => available && name !== 'cpu').length;
+  const [processes, kind] = device === 'cpu' ? [2, 'cpu'] : [gpus, 'cuda'];
+  // This file is TypeScript in the repository, and JavaScript in the folder that scripts/gpu-check.mjs makes.
+  const path = (...parts: string[]): string => join(__dirname, '../../..', ...parts) + __filename.slice(-3);
+  const launched = ['launch', '--processes', `${processes}`, path('test', 'distributed', 'collectives'), kind];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...process.execArgv, path('lib', 'cli', 'main'), ...launched],
+    {
+      encoding: 'utf8',
+    },
+  );
+  if (/NCCL was not found/.test(stderr)) return report.note('skipped: NCCL was not found');
+  await report.check(`collectives of ${processes} processes`, () => {
+    if (status !== 0) throw new Error(`got status ${status} on ${device}: ${stderr.slice(0, 2000)}`);
+    report.note(stdout.trim());
+  });
+}
+
 const ops = 6;
 const many = (make: (i: number, n: number) => Part): Part[] => Array.from({ length: ops }, (_, i) => make(i, ops));
 
@@ -176,6 +200,7 @@ export const groups: readonly (readonly Part[])[] = [
   many(forward),
   many(gradients),
   [{ name: 'memory', limit: 90, run: memory }],
+  [{ name: 'collectives', limit: 60, run: collectives }],
 ];
 
 export const parts: readonly Part[] = groups.flat();
