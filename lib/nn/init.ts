@@ -105,7 +105,7 @@ function heDeviation(x: AnyTensor, { mode = 'fanIn', nonlinearity = 'leakyRelu',
   return calculateGain(nonlinearity, slope) / Math.sqrt(calculateFans(x)[mode]);
 }
 
-/** Uniform with deviation gain / √fan. He et al., 2015. */
+/** Uniform with deviation gain / √fan; Kaiming's in PyTorch. He et al., 2015. */
 export function heUniform_<T extends AnyTensor>(x: T, options: HeOptions = {}): T {
   const bound = Math.sqrt(3) * heDeviation(x, options);
   return uniform_(x, -bound, bound);

@@ -1,5 +1,6 @@
 /** What a callback of a training run may do, and what it sees of the run. */
 import type { Module } from '../nn/module';
+import type { AveragedModel } from '../optim/averaging';
 
 /** Named numbers, such as `{ loss, accuracy }`; those of validation are `{ valLoss, valAccuracy }`. */
 export type Values = Readonly<Record<string, number>>;
@@ -7,6 +8,8 @@ export type Values = Readonly<Record<string, number>>;
 /** A training run as callbacks see it. */
 export interface Run {
   readonly model: Module;
+  /** The average of the model's weights, if the run keeps one. */
+  readonly average?: AveragedModel | undefined;
   /** Optimizer steps done. */
   readonly step: number;
   /** Epochs done. */

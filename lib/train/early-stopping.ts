@@ -1,7 +1,7 @@
 /** Stops a run that no longer improves. */
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
-import type { Module, StateDict } from '../nn/module';
+import type { StateDict } from '../nn/module';
 import { isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
 
 export interface EarlyStoppingOptions {
@@ -13,7 +13,7 @@ export interface EarlyStoppingOptions {
   readonly patience?: number;
   /** By how much a value must be better to be an improvement; 0 unless given. */
   readonly minDelta?: number;
-  /** Whether the model gets its best parameters back when the run stops for this; false unless given. */
+  /** Whether the model, and the average of its weights, get their best state back when the run stops for this; false unless given. */
   readonly restoreBest?: boolean;
 }
 
@@ -34,6 +34,7 @@ export class EarlyStopping implements Callback {
   /** Measurements since the last improvement. */
   waited = 0;
   #bestState: StateDict | undefined;
+  #bestAverage: StateDict | undefined;
 
   constructor(options: EarlyStoppingOptions = {}) {
     this.monitor = options.monitor ?? 'valLoss';
@@ -58,25 +59,30 @@ export class EarlyStopping implements Callback {
 
   onValidationEnd(run: Run, values: Values): void {
     const stops = this.update(monitored('EarlyStopping', this.monitor, values));
-    if (this.restoreBest && this.waited === 0) this.#bestState = copyOf(run.model);
+    if (this.restoreBest && this.waited === 0) {
+      this.#bestState = copyOf(run.model.stateDict());
+      if (run.average !== undefined) this.#bestAverage = copyOf(run.average.stateDict());
+    }
     if (!stops) return;
     if (this.#bestState !== undefined) run.model.loadStateDict(this.#bestState);
+    if (this.#bestAverage !== undefined) run.average?.loadStateDict(this.#bestAverage);
     run.stop();
   }
 
   stateDict(): unknown {
-    return { best: this.best, waited: this.waited, bestState: this.#bestState };
+    return { best: this.best, waited: this.waited, bestState: this.#bestState, bestAverage: this.#bestAverage };
   }
 
-  loadStateDict(state: { best: number; waited: number; bestState?: StateDict }): void {
+  loadStateDict(state: { best: number; waited: number; bestState?: StateDict; bestAverage?: StateDict }): void {
     this.best = state.best;
     this.waited = state.waited;
     this.#bestState = state.bestState;
+    this.#bestAverage = state.bestAverage;
   }
 }
 
-const copyOf = (model: Module): StateDict =>
-  noGrad(() => Object.fromEntries(Object.entries(model.stateDict()).map(([name, x]) => [name, x.clone().keep()])));
+const copyOf = (state: StateDict): StateDict =>
+  noGrad(() => Object.fromEntries(Object.entries(state).map(([name, x]) => [name, x.clone().keep()])));
 
 /** The value that a callback watches. */
 export function monitored(owner: string, name: string, values: Values): number {

@@ -136,6 +136,7 @@ interface Pending {
  */
 export class Trainer<Batch, M extends Metrics = Record<never, never>> implements Run {
   readonly model: Module;
+  readonly average: AveragedModel | undefined;
   readonly #options: TrainerOptions<Batch, M>;
   readonly #callbacks: readonly Callback[];
   readonly #loggers: readonly Logger[];
@@ -171,6 +172,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     checkCount('Trainer: logEvery', logEvery);
     this.#options = options;
     this.model = options.model;
+    this.average = options.average;
     this.#accumulate = accumulate;
     this.#logEvery = logEvery;
     this.#loggers = rank() === 0 ? loggers : [];
@@ -330,7 +332,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /** Makes an optimizer step of the gradients that were gathered. */
   async #optimize(): Promise<void> {
-    const { optimizer, scaler, clipValue, clipNorm, average } = this.#options;
+    const { optimizer, scaler, clipValue, clipNorm } = this.#options;
     if (clipValue !== undefined || clipNorm !== undefined) scaler?.unscale_(optimizer as never);
     if (clipValue !== undefined) clipGradValue(this.model.parameters(), clipValue);
     if (clipNorm !== undefined) this.#gradNorm = scope(() => clipGradNorm(this.model.parameters(), clipNorm));
@@ -340,7 +342,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       scaler.update();
     }
     optimizer.zeroGrad();
-    average?.update();
+    this.average?.update();
     this.#gathered = 0;
     this.#step++;
     const isLogged = this.#step % this.#logEvery === 0;
@@ -457,7 +459,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   async evaluate(loader: BatchSource<Batch>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Measured<M>> {
     const metrics = this.#options.metrics?.() ?? ({} as M);
     const mean = new Mean();
-    using _ = inEvaluation(this.model, this.#options.average);
+    using _ = inEvaluation(this.model, this.average);
     let previous: Promise<number> | undefined;
     for await (const batch of loader) {
       signal?.throwIfAborted();
@@ -486,7 +488,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     loader: BatchSource<Batch>,
     f: (batch: Batch) => Output = (batch) => this.model.forward(batch as never) as Output,
   ): AsyncGenerator<Output, void, undefined> {
-    using _ = inEvaluation(this.model, this.#options.average);
+    using _ = inEvaluation(this.model, this.average);
     for await (const batch of loader) {
       yield noGrad(() => scope(() => f(batch)));
     }
@@ -515,7 +517,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   }
 
   #parts(): Record<string, CheckpointPart> {
-    const { optimizer, schedule, scaler, average } = this.#options;
+    const { average } = this;
+    const { optimizer, schedule, scaler } = this.#options;
     const run: Stateful = {
       stateDict: () => this.#state(),
       loadStateDict: (state: RunState) => this.#loadState(state),

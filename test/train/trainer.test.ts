@@ -389,6 +389,27 @@ describe('early stopping', () => {
     expect(bits(model)).toEqual(best.state);
   });
 
+  test('the average of the weights is given back too', async () => {
+    manualSeed(11);
+    const model = makeModel();
+    const average = new optim.AveragedModel(model, { decay: 0.5 });
+    const measured: number[] = [];
+    const trainer = new train.Trainer({
+      model,
+      average,
+      optimizer: new optim.SGD(model.parameters(), { lr: 2, momentum: 0.9 }),
+      step: ([x, y]: Pair) => nn.functional.crossEntropy(model.forward(x), y as never) as AnyTensor,
+      callbacks: [
+        { onValidationEnd: (_, values) => void measured.push(values['valLoss']!) },
+        new train.EarlyStopping({ patience: 3, restoreBest: true }),
+      ],
+    });
+    await trainer.fit(loaderOf(), { epochs: 60, validation: loaderOf(60), validateEvery: 2 });
+    const best = Math.min(...measured);
+    expect(measured.indexOf(best)).toBe(measured.length - 4);
+    expect((await trainer.evaluate(loaderOf(60))).loss).toBeCloseTo(best, 6);
+  });
+
   test('of a value that is not measured', async () => {
     const { trainer } = setup({ callbacks: [new train.EarlyStopping({ monitor: 'valF1' })] });
     await expect(trainer.fit(loaderOf(), { epochs: 1, validation: loaderOf() })).rejects.toThrow(
