@@ -17,7 +17,7 @@ constexpr int64_t kReorderBytes = 64 << 10;
 int64_t grain_of(Cost cost, size_t element) {
   switch (cost) {
     case Cost::kMemory: return static_cast<int64_t>((256 << 10) / element);
-    case Cost::kTranscendental: return 32 << 10;
+    case Cost::kTranscendental: return 8 << 10;
     default: return 2 << 10;
   }
 }

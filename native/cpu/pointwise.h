@@ -32,10 +32,10 @@ struct BlockArguments {
 };
 using BlockKernel = void (*)(const void* functor, const BlockArguments& block);
 
-// How many elements one task gets: some tens of microseconds of work, so that handing it to a thread does not show.
+// How many elements one task gets: at least a few microseconds of work, against some half a microsecond to hand it to a thread that spins.
 enum class Cost {
   kMemory,          // bound by memory: 256 KiB of output
-  kTranscendental,  // a few nanoseconds per vector: 32 Ki elements
+  kTranscendental,  // a few nanoseconds per vector: 8 Ki elements
   kScalar,          // tens of nanoseconds per element: 2 Ki elements
 };
 
