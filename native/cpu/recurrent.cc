@@ -60,22 +60,23 @@ class Panels {
     const int64_t width = ceil_div(columns, kLanes<C>) * kLanes<C>;
     pack(from, lane_stride, step, columns, width, k_, data_ + panel * stride_, width);
   }
-  // c[r, 0 … columns) += a[r, :] · panel for all rows; a is packed along k.
-  void add_product(int64_t panel, const C* a, int64_t rows, int64_t columns, C* c, int64_t c_row) const {
+  // c[r, 0 … columns) = or += a[r, :] · panel for all rows; a is packed along k.
+  void multiply(int64_t panel, const C* a, int64_t a_row, int64_t rows, int64_t columns, C* c, int64_t c_row,
+                Start start) const {
     const int vectors = static_cast<int>(ceil_div(columns, kLanes<C>));
     const int64_t strips = ceil_div(rows, max_rows(vectors));
     Tile<C> tile;
     tile.k = k_;
-    tile.a_row = k_;
+    tile.a_row = a_row;
     tile.a_step = 1;
     tile.b = data_ + panel * stride_;
     tile.b_step = vectors * kLanes<C>;
     tile.c_row = c_row;
     tile.columns = static_cast<int>(columns);
-    tile.start = Start::kAccumulate;
+    tile.start = start;
     for (int64_t strip = 0; strip < strips; ++strip) {
       const int64_t begin = rows * strip / strips, end = rows * (strip + 1) / strips;
-      tile.a = a + begin * k_;
+      tile.a = a + begin * a_row;
       tile.c = c + begin * c_row;
       tile_kernel<C>(static_cast<int>(end - begin), vectors, false)(tile);
     }
@@ -171,23 +172,12 @@ void recurrent(KernelContext& ctx, const Command& cmd) {
     C* after = states[(step + 1) % 2];
     const C* cells_before = step == 0 ? first_cells : cells + layer.time(step - 1) * rows * units;
     each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
-      C* const sums = saved + t * rows * kSaved * units + unit;
-      for (int64_t r = 0; r < rows; ++r) {
-        const T* from = x.as<T>() + t * x.strides[0] + r * x.strides[1] + unit;
-        C* to = sums + r * kSaved * units;
-        for (int gate = 0; gate < kGates; ++gate) {
-          const C* added = shift + gate * units + unit;
-          const bool apart = kCell == Cell::kGru && gate == 2;
-          each_vector<C>(count, [&](int64_t i, auto part, auto) {
-            const Vec<C> own = load(from + gate * units + i, part);
-            store(to + gate * units + i, apart ? own : own + load(added + i, part), part);
-            if (apart) store(to + 3 * units + i, load(added + i, part), part);
-          });
-        }
-      }
+      // The state's part of the sums, [rows][gate][kBlock]: where the gates are kept, rows may lie whole pages apart.
+      constexpr int64_t kRow = kGates * kBlock<C>;
+      C* const products = ctx.thread_scratch<C>(rows * kRow);
       for (int gate = 0; gate < kGates; ++gate) {
-        const int slot = kCell == Cell::kGru && gate == 2 ? 3 : gate;
-        panels.add_product(block * kGates + gate, before, rows, count, sums + slot * units, kSaved * units);
+        panels.multiply(block * kGates + gate, before, units, rows, count, products + gate * kBlock<C>, kRow,
+                        Start::kZero);
       }
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t at = r * units + unit;
@@ -199,9 +189,15 @@ void recurrent(KernelContext& ctx, const Command& cmd) {
           if (kCell == Cell::kLstm) std::copy_n(cells_before + at, count, cell);
           continue;
         }
-        C* gates = sums + r * kSaved * units;
+        const T* from = x.as<T>() + t * x.strides[0] + r * x.strides[1] + unit;
+        const C* state = products + r * kRow;
+        C* gates = saved + (t * rows + r) * kSaved * units + unit;
         each_vector<C>(count, [&](int64_t i, auto part, auto) {
-          const auto gate = [&](int slot) { return load(gates + slot * units + i, part); };
+          const auto input_part = [&](int slot) { return Vec<C>(load(from + slot * units + i, part)); };
+          const auto state_part = [&](int slot) {
+            return Vec<C>(load(state + slot * kBlock<C> + i) + load(shift + slot * units + unit + i, part));
+          };
+          const auto gate = [&](int slot) { return input_part(slot) + state_part(slot); };
           const auto keep = [&](int slot, Vec<C> value) { store(gates + slot * units + i, value, part); };
           Vec<C> h;
           if constexpr (kCell == Cell::kTanh || kCell == Cell::kRelu) {
@@ -210,11 +206,12 @@ void recurrent(KernelContext& ctx, const Command& cmd) {
             keep(0, h);
           } else if constexpr (kCell == Cell::kGru) {
             const Vec<C> reset = math::sigmoid(gate(0)), update = math::sigmoid(gate(1));
-            const Vec<C> fresh = math::tanh(gate(2) + reset * gate(3));
+            const Vec<C> hidden = state_part(2), fresh = math::tanh(input_part(2) + reset * hidden);
             h = fresh + update * (load(before + at + i, part) - fresh);
             keep(0, reset);
             keep(1, update);
             keep(2, fresh);
+            keep(3, hidden);
           } else {
             const Vec<C> in = math::sigmoid(gate(0)), forget = math::sigmoid(gate(1));
             const Vec<C> fresh = math::tanh(gate(2)), out_gate = math::sigmoid(gate(3));
@@ -255,7 +252,9 @@ void recurrent_backward(KernelContext& ctx, const Command& cmd) {
   C* const cell_flow = kCell == Cell::kLstm ? packed_rows<C, T>(ctx, cmd.input(2), rows, units) : nullptr;
   const C* first_states = kCell == Cell::kGru ? packed_rows<C, T>(ctx, cmd.input(4), rows, units) : nullptr;
   const C* first_cells = kCell == Cell::kLstm ? packed_rows<C, T>(ctx, cmd.input(5), rows, units) : nullptr;
-  C* sums[2] = {ctx.scratch<C>(rows * kGates * units), ctx.scratch<C>(rows * kGates * units)};
+  // Rows lie a line more apart than they are long: whole pages apart, those of a tile would share a set of the first-level cache.
+  const int64_t sums_row = ceil_div(kGates * units, kLanes<C>) * kLanes<C> + 64 / static_cast<int64_t>(sizeof(C));
+  C* sums[2] = {ctx.scratch<C>(rows * sums_row), ctx.scratch<C>(rows * sums_row)};
   Panels<C> panels(ctx, layer.blocks, kGates * units);
   each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
     panels.fill(block, weight.as<T>() + unit * weight.strides[1], weight.strides[1], weight.strides[0], count);
@@ -270,12 +269,12 @@ void recurrent_backward(KernelContext& ctx, const Command& cmd) {
     C* const now = sums[step % 2];
     each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
       if (step + 1 < layer.steps) {
-        panels.add_product(block, sums[(step + 1) % 2], rows, count, flow + unit, units);
+        panels.multiply(block, sums[(step + 1) % 2], sums_row, rows, count, flow + unit, units, Start::kAccumulate);
       }
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t at = r * units + unit;
         const int64_t length = lengths[r];
-        C* own = now + r * kGates * units + unit;
+        C* own = now + r * sums_row + unit;
         T* by_input = gx.as<T>() + t * gx.strides[0] + r * gx.strides[1] + unit;
         T* by_state = kCell == Cell::kGru ? gh.as<T>() + t * gh.strides[0] + r * gh.strides[1] + unit : nullptr;
         if (t >= length) {
@@ -330,7 +329,7 @@ void recurrent_backward(KernelContext& ctx, const Command& cmd) {
   }
   if (layer.steps > 0) {
     each_block<C>(ctx, layer, kGates, [&](int64_t block, int64_t unit, int64_t count) {
-      panels.add_product(block, sums[0], rows, count, flow + unit, units);
+      panels.multiply(block, sums[0], sums_row, rows, count, flow + unit, units, Start::kAccumulate);
     });
   }
   write_rows<T>(cmd.output(2), flow, rows, units);
