@@ -5,9 +5,11 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { ImageCheck } from '../tensor/layer-shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { Resized } from '../tensor/vision-shape-types';
 import { tensor } from './creation';
 import { checkDType, checkTensor, floats } from './define';
 import { resample } from './interpolate';
@@ -140,7 +142,10 @@ function adaptiveMaxPool(
  * @example
  * adaptiveAvgPool1d(tensor([[1, 2, 3, 4]]), 3); // [[1.5, 2.5, 3.5]]
  */
-export function adaptiveAvgPool1d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptiveSingle): Tensor<Shape, D>;
+export function adaptiveAvgPool1d<S extends Shape, D extends DType, const P extends AdaptiveSingle>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveAvgPool1d', 1>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 1>, D>;
 export function adaptiveAvgPool1d(x: AnyTensor, outputSize: AdaptiveSingle): AnyTensor {
   return adaptiveAvgPool('adaptiveAvgPool1d', 1, x, outputSize);
 }
@@ -152,7 +157,10 @@ export function adaptiveAvgPool1d(x: AnyTensor, outputSize: AdaptiveSingle): Any
  * @example
  * adaptiveMaxPool1d(tensor([[1, 2, 5, 4]]), 3); // [[2, 5, 5]]
  */
-export function adaptiveMaxPool1d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptiveSingle): Tensor<Shape, D>;
+export function adaptiveMaxPool1d<S extends Shape, D extends DType, const P extends AdaptiveSingle>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool1d', 1>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 1>, D>;
 export function adaptiveMaxPool1d(x: AnyTensor, outputSize: AdaptiveSingle): AnyTensor {
   return adaptiveMaxPool('adaptiveMaxPool1d', 1, x, outputSize).values;
 }
@@ -163,10 +171,10 @@ export function adaptiveMaxPool1d(x: AnyTensor, outputSize: AdaptiveSingle): Any
  * @example
  * adaptiveMaxPool1dWithIndices(tensor([[1, 2, 5, 4]]), 3)[1]; // [[1, 2, 2]]
  */
-export function adaptiveMaxPool1dWithIndices<D extends DType>(
-  x: Tensor<Shape, D>,
-  outputSize: AdaptiveSingle,
-): [Tensor<Shape, D>, Tensor<Shape, 'int64'>];
+export function adaptiveMaxPool1dWithIndices<S extends Shape, D extends DType, const P extends AdaptiveSingle>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool1d', 1>>,
+  outputSize: P,
+): [Tensor<Resized<S, P, 1>, D>, Tensor<Resized<S, P, 1>, 'int64'>];
 export function adaptiveMaxPool1dWithIndices(x: AnyTensor, outputSize: AdaptiveSingle): AnyTensor[] {
   const { values, index } = adaptiveMaxPool('adaptiveMaxPool1d', 1, x, outputSize);
   return [values, index()];
@@ -179,7 +187,10 @@ export function adaptiveMaxPool1dWithIndices(x: AnyTensor, outputSize: AdaptiveS
  * @example
  * adaptiveAvgPool2d(ones([1, 8, 7, 5]), 3).shape; // [1, 8, 3, 3]
  */
-export function adaptiveAvgPool2d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptivePair): Tensor<Shape, D>;
+export function adaptiveAvgPool2d<S extends Shape, D extends DType, const P extends AdaptivePair>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveAvgPool2d', 2>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 2>, D>;
 export function adaptiveAvgPool2d(x: AnyTensor, outputSize: AdaptivePair): AnyTensor {
   return adaptiveAvgPool('adaptiveAvgPool2d', 2, x, outputSize);
 }
@@ -191,7 +202,10 @@ export function adaptiveAvgPool2d(x: AnyTensor, outputSize: AdaptivePair): AnyTe
  * @example
  * adaptiveMaxPool2d(ones([1, 8, 7, 5]), 3).shape; // [1, 8, 3, 3]
  */
-export function adaptiveMaxPool2d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptivePair): Tensor<Shape, D>;
+export function adaptiveMaxPool2d<S extends Shape, D extends DType, const P extends AdaptivePair>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool2d', 2>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 2>, D>;
 export function adaptiveMaxPool2d(x: AnyTensor, outputSize: AdaptivePair): AnyTensor {
   return adaptiveMaxPool('adaptiveMaxPool2d', 2, x, outputSize).values;
 }
@@ -202,10 +216,10 @@ export function adaptiveMaxPool2d(x: AnyTensor, outputSize: AdaptivePair): AnyTe
  * @example
  * adaptiveMaxPool2dWithIndices(arange(4).cast('float32').reshape([1, 2, 2]), 1)[1]; // [[[3]]]
  */
-export function adaptiveMaxPool2dWithIndices<D extends DType>(
-  x: Tensor<Shape, D>,
-  outputSize: AdaptivePair,
-): [Tensor<Shape, D>, Tensor<Shape, 'int64'>];
+export function adaptiveMaxPool2dWithIndices<S extends Shape, D extends DType, const P extends AdaptivePair>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool2d', 2>>,
+  outputSize: P,
+): [Tensor<Resized<S, P, 2>, D>, Tensor<Resized<S, P, 2>, 'int64'>];
 export function adaptiveMaxPool2dWithIndices(x: AnyTensor, outputSize: AdaptivePair): AnyTensor[] {
   const { values, index } = adaptiveMaxPool('adaptiveMaxPool2d', 2, x, outputSize);
   return [values, index()];
@@ -218,7 +232,10 @@ export function adaptiveMaxPool2dWithIndices(x: AnyTensor, outputSize: AdaptiveP
  * @example
  * adaptiveAvgPool3d(ones([1, 8, 7, 5, 4]), [3, null, 1]).shape; // [1, 8, 3, 5, 1]
  */
-export function adaptiveAvgPool3d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptiveTriple): Tensor<Shape, D>;
+export function adaptiveAvgPool3d<S extends Shape, D extends DType, const P extends AdaptiveTriple>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveAvgPool3d', 3>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 3>, D>;
 export function adaptiveAvgPool3d(x: AnyTensor, outputSize: AdaptiveTriple): AnyTensor {
   return adaptiveAvgPool('adaptiveAvgPool3d', 3, x, outputSize);
 }
@@ -230,7 +247,10 @@ export function adaptiveAvgPool3d(x: AnyTensor, outputSize: AdaptiveTriple): Any
  * @example
  * adaptiveMaxPool3d(ones([1, 8, 7, 5, 4]), [3, null, 1]).shape; // [1, 8, 3, 5, 1]
  */
-export function adaptiveMaxPool3d<D extends DType>(x: Tensor<Shape, D>, outputSize: AdaptiveTriple): Tensor<Shape, D>;
+export function adaptiveMaxPool3d<S extends Shape, D extends DType, const P extends AdaptiveTriple>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool3d', 3>>,
+  outputSize: P,
+): Tensor<Resized<S, P, 3>, D>;
 export function adaptiveMaxPool3d(x: AnyTensor, outputSize: AdaptiveTriple): AnyTensor {
   return adaptiveMaxPool('adaptiveMaxPool3d', 3, x, outputSize).values;
 }
@@ -241,10 +261,10 @@ export function adaptiveMaxPool3d(x: AnyTensor, outputSize: AdaptiveTriple): Any
  * @example
  * adaptiveMaxPool3dWithIndices(ones([1, 2, 2, 2]), 1)[1]; // [[[[0]]]]
  */
-export function adaptiveMaxPool3dWithIndices<D extends DType>(
-  x: Tensor<Shape, D>,
-  outputSize: AdaptiveTriple,
-): [Tensor<Shape, D>, Tensor<Shape, 'int64'>];
+export function adaptiveMaxPool3dWithIndices<S extends Shape, D extends DType, const P extends AdaptiveTriple>(
+  x: Tensor<S, D> & Ok<ImageCheck<S, 'adaptiveMaxPool3d', 3>>,
+  outputSize: P,
+): [Tensor<Resized<S, P, 3>, D>, Tensor<Resized<S, P, 3>, 'int64'>];
 export function adaptiveMaxPool3dWithIndices(x: AnyTensor, outputSize: AdaptiveTriple): AnyTensor[] {
   const { values, index } = adaptiveMaxPool('adaptiveMaxPool3d', 3, x, outputSize);
   return [values, index()];

@@ -11,7 +11,7 @@ import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
 import { full, tensor, zeros } from './creation';
-import { checkTensor, defineView, installMethods, recorded } from './define';
+import { checkOptions, checkTensor, defineView, installMethods, recorded } from './define';
 import { describe } from '../tensor/describe';
 import { checkIndex } from './indexing';
 import { later, now, type KnownLater } from './known-later';
@@ -315,6 +315,7 @@ export function setAt<S extends Shape, D extends DType>(
   options?: SetAtOptions,
 ): Tensor<S, D>;
 export function setAt(x: AnyTensor, indices: readonly Index[], value: Operand, options: SetAtOptions = {}): AnyTensor {
+  checkOptions('setAt', options);
   checkTensor('setAt', x);
   const { accumulate = false } = options;
   const { look, reversed, tensors } = planOf('setAt', x.shape, indices);

@@ -6,7 +6,7 @@ import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { arange, full, meshgrid } from './creation';
-import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { checkVector } from './index-select';
 import { cat, stack } from './movement';
 import { fitted } from './pointwise-run';
@@ -39,6 +39,7 @@ export function vander<S extends Shape, D extends DType, const N extends number 
   options?: VanderOptions<N>,
 ): Tensor<S['length'] extends 1 | 2 | 3 ? [...S, N] : Shape, SumDType<D>>;
 export function vander(x: AnyTensor, options: VanderOptions = {}): AnyTensor {
+  checkOptions('vander', options);
   checkTensor('vander', x);
   checkDType('vander', x.dtype, numbers);
   if (x.rank === 0) throw new ShapeError('vander: got shape [], expected at least one axis');
@@ -115,6 +116,7 @@ export interface DiagEmbedOptions {
  */
 export function diagEmbed<D extends DType>(x: Tensor<Shape, D>, options?: DiagEmbedOptions): Tensor<Shape, D>;
 export function diagEmbed(x: AnyTensor, options: DiagEmbedOptions = {}): AnyTensor {
+  checkOptions('diagEmbed', options);
   const op = 'diagEmbed';
   checkTensor(op, x);
   const { offset = 0, axes = [-2, -1] } = options;

@@ -10,7 +10,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
 import { ones } from './creation';
 import { where } from './pointwise-compare';
-import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
 
 export interface AttentionOptions {
   /** Broadcasts to [b, h, t, s]: bool (true: attend) or floating (added to the scores). */
@@ -104,6 +104,7 @@ export function scaledDotProductAttention(
   v: AnyTensor,
   options: AttentionOptions = {},
 ): AnyTensor {
+  checkOptions('scaledDotProductAttention', options);
   const op = 'scaledDotProductAttention';
   [q, k, v] = [operand(lowerPrecision, q), operand(lowerPrecision, k), operand(lowerPrecision, v)];
   const inputs = { q, k, v };

@@ -7,7 +7,7 @@ import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import type { BoxesCheck, RoiAlign } from '../tensor/vision-shape-types';
 import { full } from './creation';
-import { checkDType, checkTensor, defineOp, floats, installMethods, run, type NativeOp } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, run } from './define';
 import { checkIndex } from './indexing';
 import { later, now, type KnownLater } from './known-later';
 import { nonzeroPlaces } from './masks';
@@ -80,6 +80,7 @@ export function roiAlign(
   boxes: AnyTensor | readonly AnyTensor[],
   options: RoiAlignOptions = {},
 ): AnyTensor {
+  checkOptions('roiAlign', options);
   const op = 'roiAlign';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
@@ -224,6 +225,7 @@ export async function nonMaxSuppression<B extends Shape>(
   scores: Tensor<Shape, DType>,
   options: NonMaxSuppressionOptions = {},
 ): Promise<Tensor<[number], 'int64'>> {
+  checkOptions('nonMaxSuppression', options);
   return later(best(boxes, scores, options));
 }
 
@@ -233,6 +235,7 @@ export function nonMaxSuppressionSync<B extends Shape>(
   scores: Tensor<Shape, DType>,
   options: NonMaxSuppressionOptions = {},
 ): Tensor<[number], 'int64'> {
+  checkOptions('nonMaxSuppressionSync', options);
   return now(best(boxes, scores, options));
 }
 

@@ -8,6 +8,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
 import { checkBias, checkConvolution, kernelsOf } from './convolution';
 import { batched, perAxis, type Pair, type Single, type SpatialRank, type Triple } from './window';
+import { checkOptions } from './define';
 
 export interface ConvTransposeOptions<Sizes> {
   /** How many elements of the output lie between the windows of neighbouring inputs; 1 unless given. */
@@ -90,6 +91,7 @@ export function convTranspose1d(
   bias?: AnyTensor,
   options: ConvTransposeOptions<Single> = {},
 ): AnyTensor {
+  checkOptions('convTranspose1d', options);
   return transposed('convTranspose1d', 1, x, weight, bias, options);
 }
 
@@ -114,6 +116,7 @@ export function convTranspose2d(
   bias?: AnyTensor,
   options: ConvTransposeOptions<Pair> = {},
 ): AnyTensor {
+  checkOptions('convTranspose2d', options);
   return transposed('convTranspose2d', 2, x, weight, bias, options);
 }
 
@@ -137,5 +140,6 @@ export function convTranspose3d(
   bias?: AnyTensor,
   options: ConvTransposeOptions<Triple> = {},
 ): AnyTensor {
+  checkOptions('convTranspose3d', options);
   return transposed('convTranspose3d', 3, x, weight, bias, options);
 }

@@ -7,7 +7,7 @@ import type { Multiply } from '../tensor/size-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
-import { checkDType, checkTensor, defineOp, floats, installMethods, run, type NativeOp } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, run } from './define';
 import { batched, perAxis, windowCount, type Pair, type Single, type SpatialRank, type Triple } from './window';
 
 export interface ConvOptions<Stride, Padding, Dilation, Groups extends number = number> {
@@ -233,6 +233,7 @@ export function conv1d<
   options?: Conv1dOptions<Stride, Padding, Dilation, Groups>,
 ): Tensor<Convolved1d<S, W, Stride, Padding, Dilation>, D>;
 export function conv1d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, options: Conv1dOptions = {}): AnyTensor {
+  checkOptions('conv1d', options);
   return convolve('conv1d', 1, x, weight, bias, options);
 }
 
@@ -260,6 +261,7 @@ export function conv2d<
   options?: Conv2dOptions<Stride, Padding, Dilation, Groups>,
 ): Tensor<Convolved2d<S, W, Stride, Padding, Dilation>, D>;
 export function conv2d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, options: Conv2dOptions = {}): AnyTensor {
+  checkOptions('conv2d', options);
   return convolve('conv2d', 2, x, weight, bias, options);
 }
 
@@ -286,6 +288,7 @@ export function conv3d<
   options?: Conv3dOptions<Stride, Padding, Dilation, Groups>,
 ): Tensor<Convolved3d<S, W, Stride, Padding, Dilation>, D>;
 export function conv3d(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor, options: Conv3dOptions = {}): AnyTensor {
+  checkOptions('conv3d', options);
   return convolve('conv3d', 3, x, weight, bias, options);
 }
 

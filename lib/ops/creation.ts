@@ -19,7 +19,7 @@ import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tens
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
+import { checkOptions, allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
 import { describe } from '../tensor/describe';
 
 /** What a new tensor is to be. */
@@ -34,6 +34,7 @@ export interface CreationOptions<D extends DType = DType> {
 
 /** The options with their defaults, checked. */
 export function creation(op: string, options: CreationOptions | undefined, otherwise: DType = 'float32') {
+  checkOptions(op, options);
   const { dtype = otherwise, device = getDefaultDevice(), requiresGrad = false } = options ?? {};
   if (!isDType(dtype)) throw new ArgumentError(`${op}: dtype: got ${describe(dtype)}, expected ${dtypes.join(', ')}`);
   if (requiresGrad && !isFloat(dtype)) {
@@ -135,6 +136,7 @@ export function empty<const S extends Shape, D extends DType = 'float32'>(
 }
 
 function like(op: string, x: AnyTensor, options: CreationOptions = {}): CreationOptions {
+  checkOptions(op, options);
   checkTensor(op, x);
   return { dtype: x.dtype, device: x.device, ...options };
 }
@@ -304,6 +306,7 @@ export function logspace<const N extends number, D extends DType = 'float32'>(
   count: N,
   options: LogspaceOptions<D> = {},
 ): Tensor<[N], NoInfer<D>> {
+  checkOptions('logspace', options);
   const { base = 10 } = options;
   return spaced('logspace', start, end, count, options, (exponent) => base ** exponent) as unknown as Tensor<
     [N],
@@ -431,6 +434,7 @@ export function tensor<
   options?: CreationOptions<D> & { readonly shape?: T },
 ): Tensor<T extends Shape ? Sized<T> : NestedShape<A>, NoInfer<D>>;
 export function tensor(data: unknown, options: TensorOptions = {}): AnyTensor {
+  checkOptions('tensor', options);
   if (ArrayBuffer.isView(data)) {
     const values = typedArray(data);
     return upload('tensor', values, options.shape ?? [values.length], options, ownDType(values, options.dtype));
@@ -594,6 +598,7 @@ export function fromBuffer<D extends DType = 'float32'>(
   options?: FromBufferOptions<D>,
 ): Tensor<Shape, D>;
 export function fromBuffer(bytes: ArrayBufferView | ArrayBuffer, options: FromBufferOptions = {}): AnyTensor {
+  checkOptions('fromBuffer', options);
   const { dtype, device, requiresGrad } = creation('fromBuffer', options);
   if (!ArrayBuffer.isView(bytes) && !(bytes instanceof ArrayBuffer)) {
     throw new ArgumentError(`fromBuffer: bytes: got ${describe(bytes)}, expected a Buffer, ArrayBuffer or typed array`);

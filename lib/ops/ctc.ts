@@ -7,7 +7,7 @@ import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, tensor, zeros } from './creation';
-import { checkDType, checkTensor, defineOp, floats, run } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, run } from './define';
 import { checkIndex } from './indexing';
 import { reduceLoss, type LossOptions } from './losses';
 import { cat, stack } from './movement';
@@ -165,6 +165,7 @@ export function ctcLoss(
   targetLengths: AnyTensor | readonly number[],
   options: CtcOptions = {},
 ): AnyTensor {
+  checkOptions('ctcLoss', options);
   const op = 'ctcLoss';
   checkTensor(op, logProbs, 'logProbs');
   checkDType(op, logProbs.dtype, floats);

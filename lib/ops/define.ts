@@ -97,6 +97,12 @@ export function checkTensor(name: string, value: unknown, argument = 'input'): a
   throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a tensor`, { op: name });
 }
 
+/** Throws `ArgumentError` unless `options` is left out or an object: null, or a value in the place of its name. */
+export function checkOptions(name: string, options: unknown): void {
+  if (options === undefined || (typeof options === 'object' && options !== null)) return;
+  throw new ArgumentError(`${name}: options: got ${describe(options)}, expected an object`, { op: name });
+}
+
 /** The same kernel under another gradient rule, for a call whose gradient has a better form. */
 export function withGradient<Context>(
   op: NativeOp,

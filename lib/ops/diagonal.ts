@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, show } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
 import { zeros, type CreationOptions } from './creation';
-import { allDTypes, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
+import { allDTypes, checkOptions, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
 import { where } from './pointwise-compare';
 
 /** How many elements the diagonal of a matrix has that begins `offset` columns to the right of the corner. */
@@ -63,6 +63,7 @@ export interface DiagonalOptions {
  */
 export function diagonal<D extends DType>(x: Tensor<Shape, D>, options?: DiagonalOptions): Tensor<Shape, D>;
 export function diagonal(x: AnyTensor, options: DiagonalOptions = {}): AnyTensor {
+  checkOptions('diagonal', options);
   checkTensor('diagonal', x);
   const { offset = 0, axes = [-2, -1] } = options;
   checkOffset('diagonal', offset);
@@ -112,6 +113,7 @@ export function eye<const N extends number, const M extends number = N, D extend
   options?: CreationOptions<D>,
 ): Tensor<[N, M], D>;
 export function eye(rows: number, columns: number = rows, options: CreationOptions = {}): AnyTensor {
+  checkOptions('eye', options);
   const { requiresGrad = false, ...rest } = options;
   checkShape('eye', [rows, columns]);
   const matrix: AnyTensor = zeros([rows, columns], rest);

@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
-import { checkTensor, installMethods } from './define';
+import { checkOptions, checkTensor, installMethods } from './define';
 import { norm } from './norm';
 import { where } from './pointwise-compare';
 import { wide } from './wide';
@@ -46,7 +46,9 @@ export function normalize<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   options?: NormalizeOptions,
 ): Tensor<S, ToFloat<D>>;
-export function normalize(x: AnyTensor, { p = 2, axis = 1, epsilon = 1e-12 }: NormalizeOptions = {}): AnyTensor {
+export function normalize(x: AnyTensor, options: NormalizeOptions = {}): AnyTensor {
+  checkOptions('normalize', options);
+  const { p = 2, axis = 1, epsilon = 1e-12 } = options;
   checkTensor('normalize', x);
   checkOrder('normalize', p);
   const input: AnyTensor = x.cast(operandDType(fullPrecision, toFloat(x.dtype)));
@@ -68,11 +70,9 @@ export interface CosineSimilarityOptions {
  * @example
  * cosineSimilarity(tensor([[1, 0]]), tensor([[1, 1]])); // [0.7071]
  */
-export function cosineSimilarity(
-  a: AnyTensor,
-  b: AnyTensor,
-  { axis = 1, epsilon = 1e-8 }: CosineSimilarityOptions = {},
-): AnyTensor {
+export function cosineSimilarity(a: AnyTensor, b: AnyTensor, options: CosineSimilarityOptions = {}): AnyTensor {
+  checkOptions('cosineSimilarity', options);
+  const { axis = 1, epsilon = 1e-8 } = options;
   const op = 'cosineSimilarity';
   const [x, y] = pairOf(op, a, b);
   const along = normalizeAxis(op, axis, broadcastShapes(op, a.shape, b.shape));
@@ -102,11 +102,9 @@ export interface PairwiseDistanceOptions {
  * @example
  * pairwiseDistance(tensor([[0, 0]]), tensor([[3, 4]])); // [5]
  */
-export function pairwiseDistance(
-  a: AnyTensor,
-  b: AnyTensor,
-  { p = 2, epsilon = 1e-6, keepDims = false }: PairwiseDistanceOptions = {},
-): AnyTensor {
+export function pairwiseDistance(a: AnyTensor, b: AnyTensor, options: PairwiseDistanceOptions = {}): AnyTensor {
+  checkOptions('pairwiseDistance', options);
+  const { p = 2, epsilon = 1e-6, keepDims = false } = options;
   const op = 'pairwiseDistance';
   const [x, y] = pairOf(op, a, b);
   checkOrder(op, p);
@@ -127,7 +125,9 @@ export interface CdistOptions {
  * @example
  * cdist(tensor([[0, 0], [1, 0]]), tensor([[0, 1]]), { p: 1 }); // [[1], [2]]
  */
-export function cdist(a: AnyTensor, b: AnyTensor, { p = 2 }: CdistOptions = {}): AnyTensor {
+export function cdist(a: AnyTensor, b: AnyTensor, options: CdistOptions = {}): AnyTensor {
+  checkOptions('cdist', options);
+  const { p = 2 } = options;
   const op = 'cdist';
   checkTensor(op, a, 'a');
   checkTensor(op, b, 'b');

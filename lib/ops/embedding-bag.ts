@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, ones, zeros } from './creation';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex, embedding } from './indexing';
 import { where } from './pointwise-compare';
 import { segmentMax, segmentMean, segmentSum } from './segments';
@@ -32,6 +32,7 @@ export interface EmbeddingBagOptions {
  * embeddingBag(eye(3), tensor([[0, 2]], { dtype: 'int32' }), { mode: 'sum' }); // [[1, 0, 1]]
  */
 export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: EmbeddingBagOptions = {}): AnyTensor {
+  checkOptions('embeddingBag', options);
   const op = 'embeddingBag';
   checkTensor(op, weight, 'weight');
   checkDType(op, weight.dtype, floats);

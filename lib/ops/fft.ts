@@ -6,7 +6,7 @@ import type { Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { Irfft, PairsCheck, Rfft } from '../tensor/signal-shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, defineOp, installMethods, run, type NativeOp } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
 
 const dtypes: readonly DType[] = ['float64', 'float32'];
 
@@ -69,6 +69,7 @@ export function rfft<
   const A extends number = -1,
 >(x: Tensor<S, D>, options?: FftOptions<N, A>): Tensor<Rfft<S, N, A>, D>;
 export function rfft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
+  checkOptions('rfft', options);
   const op = 'rfft';
   checkTensor(op, x);
   checkDType(op, x.dtype, dtypes);
@@ -96,6 +97,7 @@ export function irfft<
   const A extends number = -1,
 >(x: Tensor<S, D> & Ok<PairsCheck<S, 'irfft'>>, options?: FftOptions<N, A>): Tensor<Irfft<S, N, A>, D>;
 export function irfft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
+  checkOptions('irfft', options);
   const op = 'irfft';
   checkPairs(op, x);
   const axis = normalizeAxis(op, options.axis ?? -1, x.shape.slice(0, -1));

@@ -8,7 +8,7 @@ import { checkShape, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import type { AffineGrid, GridSample, GridSampleCheck } from '../tensor/vision-shape-types';
 import { arange, zeros } from './creation';
-import { checkDType, checkTensor, defineOp, floats, installMethods, run, type NativeOp } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, run } from './define';
 import { stack } from './movement';
 import { where } from './pointwise-compare';
 import { wide } from './wide';
@@ -207,6 +207,7 @@ export function gridSample<S extends Shape, D extends DType, G extends Shape, E 
   options?: GridSampleOptions,
 ): Tensor<GridSample<S, G>, Promote<D, E>>;
 export function gridSample(x: AnyTensor, grid: AnyTensor, options: GridSampleOptions = {}): AnyTensor {
+  checkOptions('gridSample', options);
   const op = 'gridSample';
   checkGrid(op, x, grid);
   const { mode = 'bilinear', padding = 'zeros', alignCorners = false } = options;
@@ -246,6 +247,7 @@ export function affineGrid<D extends DType, const Size extends Shape>(
   options?: AffineGridOptions,
 ): Tensor<AffineGrid<Size>, D>;
 export function affineGrid(theta: AnyTensor, size: Shape, options: AffineGridOptions = {}): AnyTensor {
+  checkOptions('affineGrid', options);
   const op = 'affineGrid';
   checkTensor(op, theta, 'theta');
   checkDType(op, theta.dtype, floats);

@@ -9,7 +9,7 @@ import { checkShape, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
 import { operand } from './autocast';
-import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
 import {
   batchNorm,
   checkParameter,
@@ -42,6 +42,7 @@ export function groupNorm(
   bias?: AnyTensor,
   options: NormOptions = {},
 ): AnyTensor {
+  checkOptions('groupNorm', options);
   const op = 'groupNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
@@ -90,6 +91,7 @@ export function instanceNorm(
   bias?: AnyTensor,
   options: InstanceNormOptions = {},
 ): AnyTensor {
+  checkOptions('instanceNorm', options);
   const op = 'instanceNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
@@ -167,6 +169,7 @@ export function rmsNorm<S extends Shape, D extends DType, const N extends number
   options?: NormOptions,
 ): Tensor<S, D>;
 export function rmsNorm(x: AnyTensor, shape: number | Shape, weight?: AnyTensor, options: NormOptions = {}): AnyTensor {
+  checkOptions('rmsNorm', options);
   const op = 'rmsNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
@@ -217,6 +220,7 @@ export function localResponseNorm<S extends Shape, D extends DType>(
   options?: LocalResponseNormOptions,
 ): Tensor<S, D>;
 export function localResponseNorm(x: AnyTensor, size: number, options: LocalResponseNormOptions = {}): AnyTensor {
+  checkOptions('localResponseNorm', options);
   const op = 'localResponseNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { exponential } from './random';
 
 export interface GumbelSoftmaxOptions {
@@ -31,6 +31,7 @@ export function gumbelSoftmax<S extends Shape, D extends DType>(
   options?: GumbelSoftmaxOptions,
 ): Tensor<S, D>;
 export function gumbelSoftmax(x: AnyTensor, options: GumbelSoftmaxOptions = {}): AnyTensor {
+  checkOptions('gumbelSoftmax', options);
   const op = 'gumbelSoftmax';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

@@ -6,7 +6,7 @@ import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import { allDTypes, checkTensor, defineOp, installMethods, run, type NativeOp } from './define';
+import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
 
 /** Throws unless `index` is an integer tensor that can address elements. */
 export function checkIndex(op: string, index: unknown, name = 'index'): asserts index is Tensor<Shape, IndexDType> {
@@ -70,6 +70,7 @@ export function embedding<W extends Shape, D extends DType, I extends Shape>(
   options?: EmbeddingOptions,
 ): Tensor<Rows<W, I>, D>;
 export function embedding(weight: AnyTensor, index: AnyTensor, options: EmbeddingOptions = {}): AnyTensor {
+  checkOptions('embedding', options);
   checkTensor('embedding', weight, 'weight');
   checkIndex('embedding', index);
   if (weight.rank < 1) throw new ShapeError(`embedding: weight: got a scalar, expected [rows, …]`);

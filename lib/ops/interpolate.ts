@@ -2,10 +2,11 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, defineOp, floats, run, type NativeOp } from './define';
+import type { Interpolated, SpaceCheck } from '../tensor/vision-shape-types';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, type NativeOp, run } from './define';
 import { perAxis, type SpatialRank } from './window';
 
 /** The codes are native/kernels/resample.h's. */
@@ -22,9 +23,9 @@ const modes = {
 } as const;
 export type InterpolateMode = keyof typeof modes;
 
-export interface InterpolateOptions {
+export interface InterpolateOptions<P = number | readonly number[]> {
   /** The sizes of the result's spatial axes; either this or `scaleFactor`. */
-  readonly size?: number | readonly number[];
+  readonly size?: P;
   /** What the spatial sizes are multiplied by (and rounded down). */
   readonly scaleFactor?: number | readonly number[];
   /** How values between elements are made; `'nearest'` unless given. */
@@ -90,8 +91,13 @@ function checkSpace(op: string, x: AnyTensor): SpatialRank {
  * @example
  * interpolate(tensor([[[1, 3]]]), { scaleFactor: 2, mode: 'linear' }); // [[[1, 1.5, 2.5, 3]]]
  */
-export function interpolate<D extends DType>(x: Tensor<Shape, D>, options: InterpolateOptions): Tensor<Shape, D>;
+export function interpolate<
+  S extends Shape,
+  D extends DType,
+  const P extends number | readonly number[] = readonly number[],
+>(x: Tensor<S, D> & Ok<SpaceCheck<S, 'interpolate'>>, options: InterpolateOptions<P>): Tensor<Interpolated<S, P>, D>;
 export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): AnyTensor {
+  checkOptions('interpolate', options);
   const op = 'interpolate';
   const rank = checkSpace(op, x);
   const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false } = options;

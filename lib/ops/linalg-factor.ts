@@ -4,7 +4,7 @@ import type { Batch, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkTensor, defineOp, installMethods, run, runMany } from './define';
+import { checkOptions, checkTensor, defineOp, installMethods, run, runMany } from './define';
 import { batchOf, checkSquare, lapackDTypes, withRightSides } from './linalg-shared';
 
 const dtypes = lapackDTypes;
@@ -54,6 +54,7 @@ export function triangularSolve<S extends Shape, D extends DType>(
   options?: TriangularSolveOptions,
 ): Tensor<Shape, D>;
 export function triangularSolve(a: AnyTensor, b: AnyTensor, options: TriangularSolveOptions = {}): AnyTensor {
+  checkOptions('triangularSolve', options);
   const { upper = false, transpose = false, left = true, unitriangular = false } = options;
   checkSquare('triangularSolve', a, 'a');
   checkTensor('triangularSolve', b, 'b');
@@ -100,6 +101,7 @@ export function cholesky<S extends Shape, D extends DType>(
   options?: CholeskyOptions,
 ): Tensor<S, D>;
 export function cholesky(x: AnyTensor, options: CholeskyOptions = {}): AnyTensor {
+  checkOptions('cholesky', options);
   checkSquare('cholesky', x);
   if (options.upper === true) return run(choleskyOp, [x.transpose()], x.transpose().shape, x.dtype).transpose();
   return run(choleskyOp, [x], x.shape, x.dtype);
@@ -140,7 +142,7 @@ function solveMatrices(a: AnyTensor, b: AnyTensor): AnyTensor {
  * solve(tensor([[2, 1], [1, 3]]), tensor([3, 5])); // [0.8, 1.4]
  */
 export function solve<S extends Shape, T extends Shape, D extends DType>(
-  a: Tensor<S, D>,
+  a: Tensor<S, D> & Ok<SquareCheck<S, 'solve'>>,
   b: Tensor<T, D>,
 ): Tensor<Shape, D>;
 export function solve(a: AnyTensor, b: AnyTensor): AnyTensor {

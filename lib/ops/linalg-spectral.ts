@@ -6,7 +6,7 @@ import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { defineOp, installMethods, run, runMany } from './define';
+import { checkOptions, defineOp, installMethods, run, runMany } from './define';
 import { describe } from '../tensor/describe';
 import { eye } from './diagonal';
 import { inv, triangularSolve } from './linalg-factor';
@@ -74,6 +74,7 @@ export function qr<D extends DType>(
   options?: QrOptions,
 ): [q: Tensor<Shape, D>, r: Tensor<Shape, D>];
 export function qr(x: AnyTensor, options: QrOptions = {}): AnyTensor[] {
+  checkOptions('qr', options);
   checkMatrices('qr', x);
   const { mode = 'reduced' } = options;
   if (mode !== 'reduced' && mode !== 'complete') {
@@ -156,6 +157,7 @@ export function svd<S extends Shape, D extends DType>(
   options?: SvdOptions,
 ): [u: Tensor<Shape, D>, s: Tensor<SingularValues<S>, D>, vt: Tensor<Shape, D>];
 export function svd(x: AnyTensor, options: SvdOptions = {}): AnyTensor[] {
+  checkOptions('svd', options);
   checkMatrices('svd', x);
   const { fullMatrices = true } = options;
   const [m, n] = sizesOf(x);
@@ -208,6 +210,7 @@ function toleranceOf(op: string, x: AnyTensor, { tolerance }: ToleranceOptions):
  */
 export function matrixRank<S extends Shape>(x: Tensor<S, DType>, options?: ToleranceOptions): Tensor<Batch<S>, 'int64'>;
 export function matrixRank(x: AnyTensor, options: ToleranceOptions = {}): AnyTensor {
+  checkOptions('matrixRank', options);
   checkMatrices('matrixRank', x);
   const tolerance = toleranceOf('matrixRank', x, options);
   const s: AnyTensor = svdvals(x.detach());
@@ -262,6 +265,7 @@ function pseudoinverse(x: AnyTensor, tolerance: number): AnyTensor {
  */
 export function pinv<D extends DType>(x: Tensor<Shape, D>, options?: ToleranceOptions): Tensor<Shape, D>;
 export function pinv(x: AnyTensor, options: ToleranceOptions = {}): AnyTensor {
+  checkOptions('pinv', options);
   checkMatrices('pinv', x);
   return pseudoinverse(x, toleranceOf('pinv', x, options));
 }
@@ -303,6 +307,7 @@ export function lstsq<D extends DType>(
   options?: ToleranceOptions,
 ): LeastSquares<D>;
 export function lstsq(a: AnyTensor, b: AnyTensor, options: ToleranceOptions = {}): LeastSquares {
+  checkOptions('lstsq', options);
   checkMatrices('lstsq', a, 'a');
   const tolerance = toleranceOf('lstsq', a, options);
   return withRightSides('lstsq', a, b, (matrices, right, back) => {

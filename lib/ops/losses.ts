@@ -9,7 +9,7 @@ import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
 import { oneHot } from './creation';
-import { checkDType, checkTensor, defineOp, floats, run, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, run, runMany } from './define';
 import { checkIndex } from './indexing';
 import { where } from './pointwise-compare';
 
@@ -97,6 +97,7 @@ export function crossEntropy<S extends Shape, D extends DType, T extends Shape, 
   options?: CrossEntropyOptions<R>,
 ): Tensor<Loss<Targets<S>, R>, D>;
 export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: CrossEntropyOptions = {}): AnyTensor {
+  checkOptions('crossEntropy', options);
   const op = 'crossEntropy';
   checkTensor(op, logits, 'logits');
   checkTensor(op, target, 'target');
@@ -201,6 +202,7 @@ export function mseLoss<S extends Shape, D extends DType, T extends Shape, const
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function mseLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
+  checkOptions('mseLoss', options);
   [input, target] = checkPrediction('mseLoss', input, target);
   return reduceLoss('mseLoss', input.sub(target).square(), options.reduction);
 }
@@ -224,6 +226,7 @@ export function bceWithLogits<S extends Shape, D extends DType, T extends Shape,
   options?: BceWithLogitsOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function bceWithLogits(input: AnyTensor, target: AnyTensor, options: BceWithLogitsOptions = {}): AnyTensor {
+  checkOptions('bceWithLogits', options);
   [input, target] = checkPrediction('bceWithLogits', input, target);
   const { posWeight, weight } = options;
   // Two terms of one sign: neither loses digits to the other, whatever the sign and size of the logits.

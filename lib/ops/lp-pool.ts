@@ -5,7 +5,7 @@ import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { power } from './norm';
 import { avgPool, type PoolOptions } from './pool-planes';
 import { wide } from './wide';
@@ -55,6 +55,7 @@ export function lpPool1d(
   kernelSize: Single,
   options: LpPoolOptions<Single> = {},
 ): AnyTensor {
+  checkOptions('lpPool1d', options);
   return lpPool('lpPool1d', 1, x, normType, kernelSize, options);
 }
 
@@ -78,6 +79,7 @@ export function lpPool2d(
   kernelSize: Pair,
   options: LpPoolOptions<Pair> = {},
 ): AnyTensor {
+  checkOptions('lpPool2d', options);
   return lpPool('lpPool2d', 2, x, normType, kernelSize, options);
 }
 
@@ -101,5 +103,6 @@ export function lpPool3d(
   kernelSize: Triple,
   options: LpPoolOptions<Triple> = {},
 ): AnyTensor {
+  checkOptions('lpPool3d', options);
   return lpPool('lpPool3d', 3, x, normType, kernelSize, options);
 }

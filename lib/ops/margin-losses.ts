@@ -8,7 +8,7 @@ import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, zeros } from './creation';
 import { fullPrecision, operand } from './autocast';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { normalize, pairwiseDistance } from './distances';
 import { checkIndex } from './indexing';
 import { checkPrediction, crossEntropy, reduceLoss, type LossOptions } from './losses';
@@ -49,6 +49,7 @@ export function softMarginLoss<S extends Shape, D extends DType, T extends Shape
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function softMarginLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
+  checkOptions('softMarginLoss', options);
   [input, target] = checkPrediction('softMarginLoss', input, target);
   return reduceLoss('softMarginLoss', input.mul(target).logSigmoid().neg(), options.reduction);
 }
@@ -71,6 +72,7 @@ export function hingeEmbeddingLoss<
   options?: MarginOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function hingeEmbeddingLoss(input: AnyTensor, target: AnyTensor, options: MarginOptions = {}): AnyTensor {
+  checkOptions('hingeEmbeddingLoss', options);
   [input, target] = checkPrediction('hingeEmbeddingLoss', input, target);
   const { margin = 1, reduction } = options;
   const near = where(target.equalTo(-1), 0, input) as AnyTensor;
@@ -102,6 +104,7 @@ export function marginRankingLoss(
   target: AnyTensor,
   options: MarginOptions = {},
 ): AnyTensor {
+  checkOptions('marginRankingLoss', options);
   checkAlike('marginRankingLoss', { a, b, target });
   [a, b] = [operand(fullPrecision, a), operand(fullPrecision, b)];
   const { margin = 0, reduction } = options;
@@ -122,6 +125,7 @@ export function cosineEmbeddingLoss(
   target: AnyTensor,
   options: MarginOptions = {},
 ): AnyTensor {
+  checkOptions('cosineEmbeddingLoss', options);
   const op = 'cosineEmbeddingLoss';
   checkAlike(op, { a, b });
   [a, b] = [operand(fullPrecision, a), operand(fullPrecision, b)];
@@ -164,6 +168,7 @@ export function tripletMarginLoss(
   negative: AnyTensor,
   options: TripletMarginOptions = {},
 ): AnyTensor {
+  checkOptions('tripletMarginLoss', options);
   checkAlike('tripletMarginLoss', { anchor, positive, negative });
   const { margin = 1, p = 2, epsilon = 1e-6, swap = false, reduction } = options;
   const near = pairwiseDistance(anchor, positive, { p, epsilon });
@@ -191,6 +196,7 @@ function rowsOf(op: string, input: AnyTensor): AnyTensor {
  * multiLabelMarginLoss(tensor([0.1, 0.2, 0.4, 0.8]), tensor([3, 0, -1, 1], { dtype: 'int64' })); // 0.85
  */
 export function multiLabelMarginLoss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
+  checkOptions('multiLabelMarginLoss', options);
   const op = 'multiLabelMarginLoss';
   const x = rowsOf(op, input);
   checkIndex(op, target, 'target');
@@ -225,6 +231,7 @@ export function multiLabelSoftMarginLoss(
   target: AnyTensor,
   options: MultiLabelSoftMarginOptions = {},
 ): AnyTensor {
+  checkOptions('multiLabelSoftMarginLoss', options);
   const op = 'multiLabelSoftMarginLoss';
   [input, target] = checkPrediction(op, input, target);
   if (input.rank === 0) throw new ShapeError(`${op}: got a scalar, expected [..., classes]`);
@@ -250,6 +257,7 @@ export interface MultiMarginOptions<R extends Reduction = Reduction> extends Mar
  * multiMarginLoss(tensor([[0.1, 0.2, 0.4, 0.8]]), tensor([3], { dtype: 'int64' })); // 0.325
  */
 export function multiMarginLoss(input: AnyTensor, target: AnyTensor, options: MultiMarginOptions = {}): AnyTensor {
+  checkOptions('multiMarginLoss', options);
   const op = 'multiMarginLoss';
   const x = rowsOf(op, input);
   checkIndex(op, target, 'target');
@@ -293,6 +301,7 @@ export interface InfoNceOptions<R extends Reduction = Reduction> extends LossOpt
  * infoNce(eye(2), eye(2), { temperature: 1 }); // 0.3133
  */
 export function infoNce(query: AnyTensor, positive: AnyTensor, options: InfoNceOptions = {}): AnyTensor {
+  checkOptions('infoNce', options);
   const op = 'infoNce';
   checkAlike(op, { query, positive });
   if (query.rank !== 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(query.shape)}, expected [n, d]`);

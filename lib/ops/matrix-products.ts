@@ -7,7 +7,7 @@ import type { AddedCheck, Kron, Outer, RankedCheck, RankedProductCheck } from '.
 import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, maxRank, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { linear, matmul } from './matmul';
 
 const forms = ['a number', '[n]', '[m, n]', '[b, m, n]'] as const;
@@ -164,6 +164,7 @@ export function addmm<
   options?: AddedProductOptions,
 ): Tensor<MatMul<S, T>, Promote<C, Promote<D, E>>>;
 export function addmm(x: AnyTensor, a: AnyTensor, b: AnyTensor, options: AddedProductOptions = {}): AnyTensor {
+  checkOptions('addmm', options);
   return added('addmm', x, a, b, 2, options);
 }
 
@@ -188,6 +189,7 @@ export function baddbmm<
   options?: AddedProductOptions,
 ): Tensor<MatMul<S, T>, Promote<C, Promote<D, E>>>;
 export function baddbmm(x: AnyTensor, a: AnyTensor, b: AnyTensor, options: AddedProductOptions = {}): AnyTensor {
+  checkOptions('baddbmm', options);
   return added('baddbmm', x, a, b, 3, options);
 }
 

@@ -30,7 +30,17 @@ import type {
 import { checkShape, contiguousStrides, normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import { allDTypes, checkTensor, defineOp, defineView, installMethods, recordedParts, run, view } from './define';
+import {
+  allDTypes,
+  checkOptions,
+  checkTensor,
+  defineOp,
+  defineView,
+  installMethods,
+  recordedParts,
+  run,
+  view,
+} from './define';
 import { describe } from '../tensor/describe';
 
 /** Array.isArray, without its effect on types. */
@@ -580,6 +590,7 @@ export function pad(
   padding: readonly (readonly [number, number])[],
   options: PadOptions = {},
 ): AnyTensor {
+  checkOptions('pad', options);
   checkTensor('pad', x);
   const { mode = 'constant', value = 0 } = options;
   if (!Object.hasOwn(padModes, mode)) {
@@ -697,7 +708,7 @@ export function split(x: AnyTensor, size: number | readonly number[], axis = 0):
     typeof size === 'number'
       ? Array.from({ length: Math.max(Math.ceil(total / size), 1) }, (_, i) => Math.min(size, total - i * size))
       : size;
-  if (pieces.reduce((sum, piece) => sum + piece, 0) !== total) {
+  if (!pieces.every(Number.isSafeInteger) || pieces.reduce((sum, piece) => sum + piece, 0) !== total) {
     throw new ShapeError(`split: sizes: got ${show(pieces)}, expected a sum of ${total}`);
   }
   const whole = x.detach();

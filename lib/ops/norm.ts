@@ -6,7 +6,7 @@ import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { zeros } from './creation';
-import { checkTensor, defineOp, floats, installMethods, withGradient, type NativeOp } from './define';
+import { checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, withGradient } from './define';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, reduce, type ReduceOptions, type Reduction } from './reduction';
 import { wide } from './wide';
@@ -78,6 +78,7 @@ export function norm<
   options?: NormOrderOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}): AnyTensor {
+  checkOptions('norm', options);
   checkTensor('norm', x);
   const { p = 2 } = options;
   if (typeof p !== 'number' || Number.isNaN(p)) {
@@ -110,6 +111,7 @@ export function countNonzero<S extends Shape, const A extends Axes = undefined, 
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'int64'>;
 export function countNonzero(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('countNonzero', options);
   checkTensor('countNonzero', x);
   return x.cast('bool').sum(axes, options);
 }

@@ -7,7 +7,7 @@ import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand, operandDType } from './autocast';
-import { checkDType, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
 
 interface AxisContext {
   readonly axis: number;
@@ -189,6 +189,7 @@ export function layerNorm(
   bias?: AnyTensor,
   options: NormOptions = {},
 ): AnyTensor {
+  checkOptions('layerNorm', options);
   const op = 'layerNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
@@ -280,6 +281,7 @@ export function batchNorm(
   bias?: AnyTensor,
   options: BatchNormOptions = {},
 ): AnyTensor {
+  checkOptions('batchNorm', options);
   const op = 'batchNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

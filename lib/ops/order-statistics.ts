@@ -5,7 +5,7 @@ import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { stack } from './movement';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, type ReduceOptions } from './reduction';
@@ -35,6 +35,7 @@ export function kthValue<
   options?: KthValueOptions<A, K>,
 ): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
 export function kthValue(x: AnyTensor, k: number, options: KthValueOptions = {}): AnyTensor[] {
+  checkOptions('kthValue', options);
   checkTensor('kthValue', x);
   checkDType('kthValue', x.dtype, numbers);
   const axis = lineAxis('kthValue', options.axis, x.shape);
@@ -84,6 +85,7 @@ export function median<
   const K extends boolean = false,
 >(x: Tensor<S, D>, axis?: A & Ok<AxisCheck<S, A, 'median'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, D>;
 export function median(x: AnyTensor, axis?: number, options: ReduceOptions = {}): AnyTensor {
+  checkOptions('median', options);
   checkTensor('median', x);
   checkDType('median', x.dtype, numbers);
   const { lines, along } = lined('median', x, axis);
@@ -134,6 +136,7 @@ export function quantile(
   axis?: number,
   options: QuantileOptions = {},
 ): AnyTensor {
+  checkOptions('quantile', options);
   checkTensor('quantile', x);
   const { interpolation = 'linear', keepDims = false } = options;
   if (!interpolations.includes(interpolation)) {

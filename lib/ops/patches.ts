@@ -9,7 +9,7 @@ import type { Shape } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, zeros } from './creation';
-import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { batched, perAxis, windowCount, type Pair } from './window';
 
 export interface PatchOptions {
@@ -65,6 +65,7 @@ export function unfold<D extends DType>(
   options?: PatchOptions,
 ): Tensor<Shape, D>;
 export function unfold(x: AnyTensor, kernelSize: Pair, options: PatchOptions = {}): AnyTensor {
+  checkOptions('unfold', options);
   checkTensor('unfold', x);
   checkDType('unfold', x.dtype, numbers);
   const input = batched('unfold', x, 2);
@@ -93,6 +94,7 @@ export function fold<D extends DType>(
   options?: PatchOptions,
 ): Tensor<Shape, D>;
 export function fold(x: AnyTensor, outputSize: Pair, kernelSize: Pair, options: PatchOptions = {}): AnyTensor {
+  checkOptions('fold', options);
   checkTensor('fold', x);
   checkDType('fold', x.dtype, numbers);
   const [h, w] = perAxis('fold', 'outputSize', outputSize, outputSize, 0, 2) as [number, number];

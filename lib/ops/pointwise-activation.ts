@@ -8,7 +8,17 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
-import { checkTensor, defineOp, floats, installMethods, numbers, run, withGradient, type NativeOp } from './define';
+import {
+  checkOptions,
+  checkTensor,
+  defineOp,
+  floats,
+  installMethods,
+  type NativeOp,
+  numbers,
+  run,
+  withGradient,
+} from './define';
 import { describe } from '../tensor/describe';
 import { fitted, floating, ofInput, unary } from './pointwise-run';
 import { where } from './pointwise-compare';
@@ -159,6 +169,7 @@ export function softplus<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   options: SoftplusOptions = {},
 ): Tensor<S, ToFloat<D>> {
+  checkOptions('softplus', options);
   const { beta = 1, threshold = 20 } = options;
   checkNumber('softplus', 'beta', beta);
   checkNumber('softplus', 'threshold', threshold);
@@ -315,6 +326,7 @@ export function gelu<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   options: GeluOptions = {},
 ): Tensor<S, ToFloat<D>> {
+  checkOptions('gelu', options);
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh') {
     throw new ArgumentError(`gelu: approximate: got ${shown(approximate)}, expected none or tanh`);

@@ -5,7 +5,16 @@ import { isFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Operand } from '../tensor/tensor';
 import { zerosLike } from './creation';
-import { allDTypes, defineOp, floats, installMethods, integers, integersAndBool, numbers } from './define';
+import {
+  allDTypes,
+  checkOptions,
+  defineOp,
+  floats,
+  installMethods,
+  integers,
+  integersAndBool,
+  numbers,
+} from './define';
 import {
   binary,
   floatingBinary,
@@ -490,6 +499,7 @@ const addcmulOp = defineOp('addcmul', {
  * addcmul(tensor([1, 1]), tensor([2, 3]), tensor([4, 5]), { value: 0.5 }); // [5, 8.5]
  */
 export function addcmul(x: Operand, a: Operand, b: Operand, options: ScaledOptions = {}): AnyTensor {
+  checkOptions('addcmul', options);
   return nary(addcmulOp, [x, a, b], false, [options.value ?? 1]);
 }
 
@@ -516,6 +526,7 @@ const addcdivOp = defineOp('addcdiv', {
  * addcdiv(tensor([1, 1]), tensor([2, 3]), tensor([4, 6]), { value: 2 }); // [2, 2]
  */
 export function addcdiv(x: Operand, a: Operand, b: Operand, options: ScaledOptions = {}): AnyTensor {
+  checkOptions('addcdiv', options);
   return nary(addcdivOp, [x, a, b], true, [options.value ?? 1]);
 }
 

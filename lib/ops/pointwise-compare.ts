@@ -9,7 +9,7 @@ import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/sh
 import { broadcastShapes, sameShape } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { full } from './creation';
-import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
+import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, run } from './define';
 import { as, common, comparison, type Comparison, type ComparisonWith, type Fits, type FitsIn } from './pointwise-run';
 
 const equalToOp = defineOp('equalTo', { dtypes: allDTypes, pointwise: true });
@@ -204,6 +204,7 @@ const greatest: Record<FloatDType, number> = {
  */
 export function nanToNum<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: NanToNumOptions): Tensor<S, D>;
 export function nanToNum(x: AnyTensor, options: NanToNumOptions = {}): AnyTensor {
+  checkOptions('nanToNum', options);
   checkTensor('nanToNum', x);
   if (!isFloat(x.dtype)) return x;
   const { nan = 0, posInf = greatest[x.dtype], negInf = -greatest[x.dtype] } = options;
@@ -233,6 +234,7 @@ export function isClose<A extends Operand, B extends Operand>(
   options?: CloseOptions,
 ): Comparison<A, B>;
 export function isClose(a: Operand, b: Operand, options: CloseOptions = {}): AnyTensor {
+  checkOptions('isClose', options);
   const { rtol = 1e-5, atol = 1e-8, equalNaN = false } = options;
   const isTolerance = (value: unknown): boolean => typeof value === 'number' && value >= 0;
   if (!isTolerance(rtol) || !isTolerance(atol)) {
@@ -264,11 +266,13 @@ function tensorOf(operand: Operand, dtype: DType, device: Device): AnyTensor {
  * await allClose(tensor([1, 2]), tensor([1.000001, 2])); // true
  */
 export async function allClose(a: Operand, b: Operand, options?: CloseOptions): Promise<boolean> {
+  checkOptions('allClose', options);
   return (await everywhereClose(a, b, options).item()) === 1;
 }
 
 /** The same as {@link allClose}, but blocks the thread. */
 export function allCloseSync(a: Operand, b: Operand, options?: CloseOptions): boolean {
+  checkOptions('allCloseSync', options);
   return everywhereClose(a, b, options).itemSync() === 1;
 }
 

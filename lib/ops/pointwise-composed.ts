@@ -6,7 +6,7 @@ import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { full } from './creation';
-import { checkDType, checkTensor, installMethods, numbers } from './define';
+import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { where } from './pointwise-compare';
 import {
   common,
@@ -167,6 +167,7 @@ export interface LogitOptions {
  */
 export function logit<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: LogitOptions): Tensor<S, ToFloat<D>>;
 export function logit(x: AnyTensor, options: LogitOptions = {}): AnyTensor {
+  checkOptions('logit', options);
   checkTensor('logit', x);
   const { epsilon = 0 } = options;
   if (typeof epsilon !== 'number' || !(epsilon >= 0 && epsilon <= 0.5)) {

@@ -3,7 +3,7 @@ import type { DType } from '../tensor/dtype';
 import type { ImageCheck, Pool1d, Pool2d, Pool3d } from '../tensor/layer-shape-types';
 import type { Ok, Resize, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { installMethods } from './define';
+import { checkOptions, installMethods } from './define';
 import { avgPool, maxPool, type AvgPoolOptions, type MaxPoolOptions } from './pool-planes';
 import type { Pair, Single, SpatialRank, Triple } from './window';
 
@@ -57,6 +57,7 @@ export function maxPool1d<
   options?: MaxPoolOptions<Stride, Padding, Ceil, Dilation>,
 ): Tensor<Pooled1d<S, K, Stride, Padding, Ceil, Dilation>, D>;
 export function maxPool1d(x: AnyTensor, kernelSize: Single, options: MaxPoolOptions = {}): AnyTensor {
+  checkOptions('maxPool1d', options);
   return maxPool('maxPool1d', 1, x, kernelSize, options).values;
 }
 
@@ -83,6 +84,7 @@ export function maxPool1dWithIndices<
   Tensor<Pooled1d<S, K, Stride, Padding, Ceil, Dilation>, 'int64'>,
 ];
 export function maxPool1dWithIndices(x: AnyTensor, kernelSize: Single, options: MaxPoolOptions = {}): AnyTensor[] {
+  checkOptions('maxPool1dWithIndices', options);
   const { values, index } = maxPool('maxPool1d', 1, x, kernelSize, options);
   return [values, index()];
 }
@@ -107,6 +109,7 @@ export function avgPool1d<
   options?: AvgPoolOptions<Stride, Padding, Ceil>,
 ): Tensor<Pooled1d<S, K, Stride, Padding, Ceil>, D>;
 export function avgPool1d(x: AnyTensor, kernelSize: Single, options: AvgPoolOptions = {}): AnyTensor {
+  checkOptions('avgPool1d', options);
   return avgPool('avgPool1d', 1, x, kernelSize, options);
 }
 
@@ -131,6 +134,7 @@ export function maxPool2d<
   options?: MaxPoolOptions<Stride, Padding, Ceil, Dilation>,
 ): Tensor<Pooled2d<S, K, Stride, Padding, Ceil, Dilation>, D>;
 export function maxPool2d(x: AnyTensor, kernelSize: Pair, options: MaxPoolOptions = {}): AnyTensor {
+  checkOptions('maxPool2d', options);
   return maxPool('maxPool2d', 2, x, kernelSize, options).values;
 }
 
@@ -157,6 +161,7 @@ export function maxPool2dWithIndices<
   Tensor<Pooled2d<S, K, Stride, Padding, Ceil, Dilation>, 'int64'>,
 ];
 export function maxPool2dWithIndices(x: AnyTensor, kernelSize: Pair, options: MaxPoolOptions = {}): AnyTensor[] {
+  checkOptions('maxPool2dWithIndices', options);
   const { values, index } = maxPool('maxPool2d', 2, x, kernelSize, options);
   return [values, index()];
 }
@@ -181,6 +186,7 @@ export function avgPool2d<
   options?: AvgPoolOptions<Stride, Padding, Ceil>,
 ): Tensor<Pooled2d<S, K, Stride, Padding, Ceil>, D>;
 export function avgPool2d(x: AnyTensor, kernelSize: Pair, options: AvgPoolOptions = {}): AnyTensor {
+  checkOptions('avgPool2d', options);
   return avgPool('avgPool2d', 2, x, kernelSize, options);
 }
 
@@ -205,6 +211,7 @@ export function maxPool3d<
   options?: MaxPoolOptions<Stride, Padding, Ceil, Dilation>,
 ): Tensor<Pooled3d<S, K, Stride, Padding, Ceil, Dilation>, D>;
 export function maxPool3d(x: AnyTensor, kernelSize: Triple, options: MaxPoolOptions = {}): AnyTensor {
+  checkOptions('maxPool3d', options);
   return maxPool('maxPool3d', 3, x, kernelSize, options).values;
 }
 
@@ -231,6 +238,7 @@ export function maxPool3dWithIndices<
   Tensor<Pooled3d<S, K, Stride, Padding, Ceil, Dilation>, 'int64'>,
 ];
 export function maxPool3dWithIndices(x: AnyTensor, kernelSize: Triple, options: MaxPoolOptions = {}): AnyTensor[] {
+  checkOptions('maxPool3dWithIndices', options);
   const { values, index } = maxPool('maxPool3d', 3, x, kernelSize, options);
   return [values, index()];
 }
@@ -255,6 +263,7 @@ export function avgPool3d<
   options?: AvgPoolOptions<Stride, Padding, Ceil>,
 ): Tensor<Pooled3d<S, K, Stride, Padding, Ceil>, D>;
 export function avgPool3d(x: AnyTensor, kernelSize: Triple, options: AvgPoolOptions = {}): AnyTensor {
+  checkOptions('avgPool3d', options);
   return avgPool('avgPool3d', 3, x, kernelSize, options);
 }
 

@@ -6,7 +6,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
 import { ones } from './creation';
 import { eye } from './diagonal';
-import { checkDType, checkTensor, defineOp, installMethods, numbers, run } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, installMethods, numbers, run } from './define';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 import type { ReduceOptions } from './reduce';
@@ -71,6 +71,7 @@ export function prod<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, SumDType<D>>;
 export function prod(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
+  checkOptions('prod', options);
   checkTensor('prod', x);
   checkDType('prod', x.dtype, prodOp.dtypes);
   x = operand(prodOp, x);

@@ -13,13 +13,14 @@ import { creation, ones, ownShape, type CreationOptions } from './creation';
 import {
   allDTypes,
   checkDType,
+  checkOptions,
   checkTensor,
   defineOp,
   floats,
   installMethods,
+  type NativeOp,
   run,
   runInto,
-  type NativeOp,
 } from './define';
 import { describe } from '../tensor/describe';
 import { common } from './pointwise-run';
@@ -77,6 +78,7 @@ export function rand<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
 ): Tensor<Sized<S>, NoInfer<D>> {
+  checkOptions('rand', options);
   return drawn('rand', uniformOp, shape, [0, 1], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
@@ -93,6 +95,7 @@ export function uniform<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
 ): Tensor<Sized<S>, NoInfer<D>> {
+  checkOptions('uniform', options);
   checkRange('uniform', low, high);
   return drawn('uniform', uniformOp, shape, [low, high], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
@@ -113,6 +116,7 @@ export function randn<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options?: CreationOptions<D>,
 ): Tensor<Sized<S>, NoInfer<D>> {
+  checkOptions('randn', options);
   return drawn('randn', normalOp, shape, [0, 1], options) as unknown as Tensor<Sized<S>, NoInfer<D>>;
 }
 
@@ -135,6 +139,7 @@ export function normal<A extends Operand, B extends Operand>(
   deviation: B,
 ): Tensor<Broadcast<ShapeOf<A>, ShapeOf<B>>, DType>;
 export function normal(mean: Operand, deviation: Operand, shape?: Shape, options?: CreationOptions): AnyTensor {
+  checkOptions('normal', options);
   if (typeof mean === 'number') checkFinite('normal', 'mean', mean);
   if (typeof deviation === 'number') checkFinite('normal', 'deviation', deviation, 0);
   if (typeof mean === 'number' && typeof deviation === 'number') {
@@ -156,6 +161,7 @@ export function exponential<const S extends Shape, D extends DType = 'float32'>(
   shape: S,
   options: CreationOptions<D> & { readonly rate?: number } = {},
 ): Tensor<Sized<S>, NoInfer<D>> {
+  checkOptions('exponential', options);
   const { rate = 1, requiresGrad = false, ...rest } = options;
   checkFinite('exponential', 'rate', rate, Number.MIN_VALUE);
   const x = drawn('exponential', uniformOp, shape, [0, 1], rest)
@@ -178,6 +184,7 @@ export function randint<const S extends Shape, D extends DType = 'int64'>(
   shape: S,
   options?: CreationOptions<D>,
 ): Tensor<Sized<S>, NoInfer<D>> {
+  checkOptions('randint', options);
   const { dtype, device, requiresGrad } = creation('randint', options, 'int64');
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high) || low >= high) {
     throw new ArgumentError(`randint: range: got ${shown(low)} and ${shown(high)}, expected integers with low < high`);
@@ -199,6 +206,7 @@ export function randperm<const N extends number, D extends IndexDType = 'int64'>
   count: N,
   options?: CreationOptions<D>,
 ): Tensor<[N], NoInfer<D>> {
+  checkOptions('randperm', options);
   const { dtype, device } = creation('randperm', options, 'int64');
   checkDType('randperm', dtype, randpermOp.dtypes);
   checkShape('randperm', [count]);
@@ -224,6 +232,7 @@ export function bernoulli<const S extends Shape, D extends DType = 'float32'>(
   options?: CreationOptions<D>,
 ): Tensor<Sized<S>, NoInfer<D>>;
 export function bernoulli(probability: Operand, shape?: Shape, options?: CreationOptions): AnyTensor {
+  checkOptions('bernoulli', options);
   if (typeof probability === 'number') {
     checkProbability('bernoulli', probability);
     const { dtype } = creation('bernoulli', options);
@@ -253,6 +262,7 @@ export function multinomial(
   count: number,
   options: MultinomialOptions = {},
 ): Tensor<Shape, 'int64'> {
+  checkOptions('multinomial', options);
   checkTensor('multinomial', weights, 'weights');
   checkDType('multinomial', weights.dtype, floats);
   const { replacement = false } = options;
@@ -292,6 +302,7 @@ export function randLike<S extends Shape, D extends DType, E extends DType = D>(
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkOptions('randLike', options);
   checkTensor('randLike', x);
   return drawn('randLike', uniformOp, x.shape, [0, 1], like('randLike', x, options)) as unknown as Tensor<S, E>;
 }
@@ -306,6 +317,7 @@ export function randnLike<S extends Shape, D extends DType, E extends DType = D>
   x: Tensor<S, D>,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkOptions('randnLike', options);
   checkTensor('randnLike', x);
   return drawn('randnLike', normalOp, x.shape, [0, 1], like('randnLike', x, options)) as unknown as Tensor<S, E>;
 }
@@ -322,6 +334,7 @@ export function randintLike<S extends Shape, D extends DType, E extends DType = 
   high: number,
   options?: CreationOptions<E>,
 ): Tensor<S, NoInfer<E>> {
+  checkOptions('randintLike', options);
   checkTensor('randintLike', x);
   return randint(low, high, x.shape, like('randintLike', x, options)) as unknown as Tensor<S, E>;
 }
@@ -388,6 +401,7 @@ export function dropout<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function dropout(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('dropout', options);
   const input = droppable('dropout', x, probability);
   if (options.training === false || probability === 0) return input;
   return run(dropoutOp, [input], input.shape, input.dtype, [probability, ...nextRandom(sizeOf(input.shape))]);
@@ -413,6 +427,7 @@ export function dropout1d<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function dropout1d(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('dropout1d', options);
   return channelDropout('dropout1d', x, probability, options, 1);
 }
 
@@ -430,6 +445,7 @@ export function dropout2d<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function dropout2d(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('dropout2d', options);
   return channelDropout('dropout2d', x, probability, options, 2);
 }
 
@@ -447,6 +463,7 @@ export function dropout3d<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function dropout3d(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('dropout3d', options);
   return channelDropout('dropout3d', x, probability, options, 3);
 }
 
@@ -488,6 +505,7 @@ export function alphaDropout<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function alphaDropout(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('alphaDropout', options);
   checkTensor('alphaDropout', x);
   return dropToFloor('alphaDropout', x, probability, options, x.shape);
 }
@@ -505,6 +523,7 @@ export function featureAlphaDropout<S extends Shape, D extends DType>(
   options?: DropoutOptions,
 ): Tensor<S, ToFloat<D>>;
 export function featureAlphaDropout(x: AnyTensor, probability = 0.5, options: DropoutOptions = {}): AnyTensor {
+  checkOptions('featureAlphaDropout', options);
   checkTensor('featureAlphaDropout', x);
   if (x.rank < 2) {
     throw new ShapeError(`featureAlphaDropout: got shape ${show(x.shape)}, expected [n, channels, …]`, {

@@ -6,7 +6,7 @@ import type { AxisCheck, Ok, Reshape, ReshapeCheck, Shape } from '../tensor/shap
 import { checkShape, normalizeAxis, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, tensor } from './creation';
-import { checkTensor, installMethods } from './define';
+import { checkOptions, checkTensor, installMethods } from './define';
 import { describe } from '../tensor/describe';
 import { checkVector } from './index-select';
 import { later, now, type KnownLater } from './known-later';
@@ -218,6 +218,7 @@ export function repeatInterleave(
   repeats: number | readonly number[] | AnyTensor,
   options: RepeatInterleaveOptions = {},
 ): AnyTensor | Promise<AnyTensor> {
+  checkOptions('repeatInterleave', options);
   const result = interleaved(x, repeats, options.axis);
   return 'build' in result ? later(result) : result;
 }
@@ -238,6 +239,7 @@ export function repeatInterleaveSync(
   repeats: number | readonly number[] | AnyTensor,
   options: RepeatInterleaveOptions = {},
 ): AnyTensor {
+  checkOptions('repeatInterleaveSync', options);
   const result = interleaved(x, repeats, options.axis);
   return 'build' in result ? now(result) : result;
 }

@@ -10,7 +10,7 @@ import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
 import { arange, zeros } from './creation';
-import { checkDType, checkTensor, defineOp, floats, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
 import { describe } from '../tensor/describe';
 import { checkIndex } from './indexing';
 import { linear } from './matmul';
@@ -456,6 +456,7 @@ function recur(
  * rnn(ones([5, 2, 3]), [{ weightIh: zeros([4, 3]), weightHh: zeros([4, 4]) }]).output.shape; // [5, 2, 4]
  */
 export function rnn(x: AnyTensor, layers: readonly RecurrentWeights[], options: RnnOptions = {}): RecurrentResult {
+  checkOptions('rnn', options);
   const { output, hidden } = recur('rnn', checkNonlinearity('rnn', options.nonlinearity), x, layers, options);
   return { output, hidden };
 }
@@ -479,6 +480,7 @@ export function gru(
   layers: readonly RecurrentWeights[],
   options: RecurrentOptions = {},
 ): RecurrentResult {
+  checkOptions('gru', options);
   const { output, hidden } = recur('gru', 'gru', x, layers, options);
   return { output, hidden };
 }
@@ -493,6 +495,7 @@ export function gru(
  * lstm(ones([5, 2, 3]), [{ weightIh: zeros([16, 3]), weightHh: zeros([16, 4]) }]).cell.shape; // [1, 2, 4]
  */
 export function lstm(x: AnyTensor, layers: readonly RecurrentWeights[], options: LstmOptions = {}): LstmResult {
+  checkOptions('lstm', options);
   return recur('lstm', 'lstm', x, layers, options);
 }
 
@@ -536,6 +539,7 @@ export function rnnCell(
   weights: RecurrentWeights,
   options: Pick<RnnOptions, 'nonlinearity'> = {},
 ): AnyTensor {
+  checkOptions('rnnCell', options);
   return stepOnce('rnnCell', checkNonlinearity('rnnCell', options.nonlinearity), x, h, undefined, weights).h;
 }
 

@@ -9,16 +9,17 @@ import { fullPrecision, operand } from './autocast';
 import {
   allDTypes,
   checkDType,
+  checkOptions,
   checkTensor,
   defineOp,
   floats,
   installMethods,
+  type NativeOp,
   nativeOps,
   numbers,
   run,
   runMany,
   withGradient,
-  type NativeOp,
 } from './define';
 import { where } from './pointwise-compare';
 import { unary } from './pointwise-run';
@@ -51,6 +52,7 @@ export function sum<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, SumDType<D>>;
 export function sum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('sum', options);
   checkTensor('sum', x);
   const input = operand(sumOp, x);
   return reduce(sumOp, input, axes, options, sumDType(input.dtype));
@@ -108,6 +110,7 @@ export function mean<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function mean(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('mean', options);
   checkTensor('mean', x);
   const dtype = toFloat(x.dtype);
   return reduce(meanOp, x.cast(dtype), axes, options, dtype);
@@ -145,6 +148,7 @@ export function max<
   const K extends boolean = false,
 >(x: Tensor<S, D>, axes?: A & Ok<AxisCheck<S, A, 'max'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, D>;
 export function max(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('max', options);
   checkNotEmpty('max', x, axes);
   return reduce(amaxOp, x, axes, options, x.dtype);
 }
@@ -163,6 +167,7 @@ export function min<
   const K extends boolean = false,
 >(x: Tensor<S, D>, axes?: A & Ok<AxisCheck<S, A, 'min'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, D>;
 export function min(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('min', options);
   checkNotEmpty('min', x, axes);
   return reduce(aminOp, x, axes, options, x.dtype);
 }
@@ -177,6 +182,7 @@ export function any<S extends Shape, const A extends Axes = undefined, const K e
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'bool'>;
 export function any(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('any', options);
   return reduce(anyOp, x, axes, options, 'bool');
 }
 
@@ -187,6 +193,7 @@ export function all<S extends Shape, const A extends Axes = undefined, const K e
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'bool'>;
 export function all(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('all', options);
   return reduce(allOp, x, axes, options, 'bool');
 }
 
@@ -216,6 +223,7 @@ export function logSumExp<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function logSumExp(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('logSumExp', options);
   checkTensor('logSumExp', x);
   const dtype = toFloat(x.dtype);
   return reduce(logSumExpOp, x.cast(dtype), axes, options, dtype);
@@ -257,6 +265,7 @@ export function varMean<
   options?: VarianceOptions<K>,
 ): [Tensor<Reduce<S, A, K>, ToFloat<D>>, Tensor<Reduce<S, A, K>, ToFloat<D>>];
 export function varMean(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}): AnyTensor[] {
+  checkOptions('varMean', options);
   const r = reduction('varMean', x, axes, options.keepDims);
   const { correction = 1 } = options;
   if (typeof correction !== 'number' || !(correction >= 0)) {
@@ -283,6 +292,7 @@ export function variance<
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function variance(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
+  checkOptions('variance', options);
   return varMean(x, axes as undefined, options)[0];
 }
 
@@ -308,6 +318,7 @@ export function std<
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function std(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
+  checkOptions('std', options);
   checkTensor('std', x);
   // In 16 bits a variance overflows, or vanishes, where its root does not.
   return unary<AnyTensor, unknown>(deviationOp, varMean(wide(x), axes as undefined, options)[0]).cast(toFloat(x.dtype));
@@ -342,6 +353,7 @@ export function argmax<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'int64'>;
 export function argmax(x: AnyTensor, axis?: number, options?: ReduceOptions): AnyTensor {
+  checkOptions('argmax', options);
   return argReduce(argmaxOp, x, axis, options);
 }
 
@@ -356,6 +368,7 @@ export function argmin<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, 'int64'>;
 export function argmin(x: AnyTensor, axis?: number, options?: ReduceOptions): AnyTensor {
+  checkOptions('argmin', options);
   return argReduce(argminOp, x, axis, options);
 }
 
@@ -384,6 +397,7 @@ export function cumsum<S extends Shape, D extends DType>(
   axis: number,
   options: { readonly reverse?: boolean } = {},
 ): Tensor<S, SumDType<D>> {
+  checkOptions('cumsum', options);
   checkTensor('cumsum', x);
   return scanSum(
     operand(fullPrecision, x) as AnyTensor,

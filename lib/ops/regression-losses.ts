@@ -7,7 +7,7 @@ import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex } from './indexing';
 import { checkPrediction, reduceLoss, type LossOptions } from './losses';
 import { where } from './pointwise-compare';
@@ -25,6 +25,7 @@ export function l1Loss<S extends Shape, D extends DType, T extends Shape, const 
   options?: LossOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function l1Loss(input: AnyTensor, target: AnyTensor, options: LossOptions = {}): AnyTensor {
+  checkOptions('l1Loss', options);
   [input, target] = checkPrediction('l1Loss', input, target);
   return reduceLoss('l1Loss', input.sub(target).abs(), options.reduction);
 }
@@ -47,6 +48,7 @@ export function smoothL1Loss<S extends Shape, D extends DType, T extends Shape, 
   options?: SmoothL1Options<R>,
 ): Tensor<Loss<S, R>, D>;
 export function smoothL1Loss(input: AnyTensor, target: AnyTensor, options: SmoothL1Options = {}): AnyTensor {
+  checkOptions('smoothL1Loss', options);
   const op = 'smoothL1Loss';
   [input, target] = checkPrediction(op, input, target);
   const { beta = 1, reduction } = options;
@@ -80,6 +82,7 @@ export function huberLoss<S extends Shape, D extends DType, T extends Shape, con
   options?: HuberOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function huberLoss(input: AnyTensor, target: AnyTensor, options: HuberOptions = {}): AnyTensor {
+  checkOptions('huberLoss', options);
   const op = 'huberLoss';
   [input, target] = checkPrediction(op, input, target);
   const { delta = 1, reduction } = options;
@@ -110,7 +113,9 @@ export function bceLoss<S extends Shape, D extends DType, T extends Shape, const
   target: Tensor<T, D> & Ok<SameCheck<S, T, 'bceLoss'>>,
   options?: BceOptions<R>,
 ): Tensor<Loss<S, R>, D>;
-export function bceLoss(input: AnyTensor, target: AnyTensor, { weight, reduction }: BceOptions = {}): AnyTensor {
+export function bceLoss(input: AnyTensor, target: AnyTensor, options: BceOptions = {}): AnyTensor {
+  checkOptions('bceLoss', options);
+  const { weight, reduction } = options;
   [input, target] = checkPrediction('bceLoss', input, target);
   const positive = target.mul(boundedLog(input));
   const negative = target
@@ -141,6 +146,7 @@ export function klDiv<S extends Shape, D extends DType, T extends Shape>(
   options?: KlDivOptions,
 ): Tensor<Shape, D>;
 export function klDiv(input: AnyTensor, target: AnyTensor, options: KlDivOptions = {}): AnyTensor {
+  checkOptions('klDiv', options);
   [input, target] = checkPrediction('klDiv', input, target);
   const { reduction, logTarget = false } = options;
   let loss: AnyTensor;
@@ -174,6 +180,7 @@ export function nllLoss<S extends Shape, D extends DType, T extends Shape, const
   options?: NllOptions<R>,
 ): Tensor<Loss<Targets<S>, R>, D>;
 export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions = {}): AnyTensor {
+  checkOptions('nllLoss', options);
   const op = 'nllLoss';
   checkTensor(op, input);
   checkDType(op, input.dtype, floats);
@@ -234,6 +241,7 @@ export function poissonNllLoss<S extends Shape, D extends DType, T extends Shape
   options?: PoissonNllOptions<R>,
 ): Tensor<Loss<S, R>, D>;
 export function poissonNllLoss(input: AnyTensor, target: AnyTensor, options: PoissonNllOptions = {}): AnyTensor {
+  checkOptions('poissonNllLoss', options);
   [input, target] = checkPrediction('poissonNllLoss', input, target);
   const { logInput = true, full = false, epsilon = 1e-8, reduction } = options;
   let loss: AnyTensor = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(epsilon).log()));
@@ -280,6 +288,7 @@ export function gaussianNllLoss(
   variance: AnyTensor,
   options: GaussianNllOptions = {},
 ): AnyTensor {
+  checkOptions('gaussianNllLoss', options);
   [input, target] = checkPrediction('gaussianNllLoss', input, target);
   checkTensor('gaussianNllLoss', variance, 'variance');
   const { full = false, epsilon = 1e-6, reduction } = options;

@@ -5,7 +5,7 @@ import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange } from './creation';
-import { checkDType, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex } from './indexing';
 import { cat, stack } from './movement';
 
@@ -33,6 +33,7 @@ export function rotaryEmbedding<S extends Shape, D extends DType>(
   options?: RotaryOptions,
 ): Tensor<S, D>;
 export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyTensor {
+  checkOptions('rotaryEmbedding', options);
   const op = 'rotaryEmbedding';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);

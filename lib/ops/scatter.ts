@@ -6,7 +6,16 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { full, ones, zeros } from './creation';
-import { checkDType, checkTensor, installMethods, numbers, run, withGradient, type NativeOp } from './define';
+import {
+  checkDType,
+  checkOptions,
+  checkTensor,
+  installMethods,
+  type NativeOp,
+  numbers,
+  run,
+  withGradient,
+} from './define';
 import { describe } from '../tensor/describe';
 import { checkSlices, checkVector } from './index-select';
 import { checkGather, checkIndex, checkSource, combinations, scatterOp, takeBack, type AxisContext } from './indexing';
@@ -149,6 +158,7 @@ export function scatterReduce(
   reduction: ScatterReduction,
   options: ScatterReduceOptions = {},
 ): AnyTensor {
+  checkOptions('scatterReduce', options);
   checkTensor('scatterReduce', x);
   checkDType('scatterReduce', x.dtype, numbers);
   checkIndex('scatterReduce', index);

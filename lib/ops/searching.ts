@@ -6,7 +6,7 @@ import type { Shape, ShapeOf } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { arange, full, linspace, ones, tensor, zeros } from './creation';
-import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
+import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, run } from './define';
 import { describe } from '../tensor/describe';
 import { later, now, type KnownLater } from './known-later';
 import { where } from './pointwise-compare';
@@ -33,6 +33,7 @@ export function searchSorted<O extends Operand>(
   options?: SearchOptions,
 ): Tensor<ShapeOf<O>, 'int64'>;
 export function searchSorted(sorted: AnyTensor, x: Operand, options: SearchOptions = {}): AnyTensor {
+  checkOptions('searchSorted', options);
   return search('searchSorted', sorted, x, options);
 }
 
@@ -65,6 +66,7 @@ export function bucketize<S extends Shape>(
   options?: SearchOptions,
 ): Tensor<S, 'int64'>;
 export function bucketize(x: AnyTensor, boundaries: AnyTensor, options: SearchOptions = {}): AnyTensor {
+  checkOptions('bucketize', options);
   checkTensor('bucketize', x);
   checkTensor('bucketize', boundaries, 'boundaries');
   if (boundaries.rank !== 1) {
@@ -100,6 +102,7 @@ export function histogram(
   bins: number | readonly number[] | AnyTensor,
   options: HistogramOptions = {},
 ): AnyTensor[] {
+  checkOptions('histogram', options);
   checkTensor('histogram', x);
   const { weights, density = false } = options;
   if (weights !== undefined) {
@@ -211,6 +214,7 @@ export async function bincount<D extends DType = 'int64'>(
   x: AnyTensor,
   options: BincountOptions<D> = {},
 ): Promise<Tensor<[number], D>> {
+  checkOptions('bincount', options);
   return (await later(counted(x, options))) as unknown as Tensor<[number], D>;
 }
 
@@ -219,6 +223,7 @@ export function bincountSync<D extends DType = 'int64'>(
   x: AnyTensor,
   options: BincountOptions<D> = {},
 ): Tensor<[number], D> {
+  checkOptions('bincountSync', options);
   return now(counted(x, options)) as unknown as Tensor<[number], D>;
 }
 

@@ -5,9 +5,10 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { Segments, SegmentsCheck } from '../tensor/vision-shape-types';
 import { full, ones, zeros } from './creation';
 import { checkDType, checkTensor, floats, numbers } from './define';
 import { checkIndex } from './indexing';
@@ -49,6 +50,11 @@ function sizesOf(index: AnyTensor, segments: number, dtype: DType): AnyTensor {
  * @example
  * segmentSum(tensor([1, 2, 3]), tensor([0, 2, 0], { dtype: 'int32' }), 3); // [4, 0, 2]
  */
+export function segmentSum<S extends Shape, D extends DType, I extends Shape, const N extends number>(
+  x: Tensor<S, D>,
+  index: Tensor<I, DType> & Ok<SegmentsCheck<S, I, 'segmentSum'>>,
+  segments: N,
+): Tensor<Segments<S, N>, D>;
 export function segmentSum(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentSum', x, index, segments, numbers);
   return emptyOf(x, segments).indexAdd(0, index as Index, x);
@@ -61,6 +67,11 @@ export function segmentSum(x: AnyTensor, index: AnyTensor, segments: number): An
  * @example
  * segmentMean(tensor([1, 2, 3]), tensor([0, 2, 0], { dtype: 'int32' }), 3); // [2, 0, 2]
  */
+export function segmentMean<S extends Shape, D extends DType, I extends Shape, const N extends number>(
+  x: Tensor<S, D>,
+  index: Tensor<I, DType> & Ok<SegmentsCheck<S, I, 'segmentMean'>>,
+  segments: N,
+): Tensor<Segments<S, N>, D>;
 export function segmentMean(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentMean', x, index, segments, floats);
   const dtype = x.dtype === 'float64' ? 'float64' : 'float32';
@@ -76,6 +87,11 @@ export function segmentMean(x: AnyTensor, index: AnyTensor, segments: number): A
  * @example
  * segmentMax(tensor([1, 2, 3]), tensor([0, 2, 0], { dtype: 'int32' }), 3); // [3, 0, 2]
  */
+export function segmentMax<S extends Shape, D extends DType, I extends Shape, const N extends number>(
+  x: Tensor<S, D>,
+  index: Tensor<I, DType> & Ok<SegmentsCheck<S, I, 'segmentMax'>>,
+  segments: N,
+): Tensor<Segments<S, N>, D>;
 export function segmentMax(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentMax', x, index, segments, floats);
   const lowest: AnyTensor = full([segments, ...x.shape.slice(1)], -Infinity, { dtype: x.dtype, device: x.device });
@@ -92,6 +108,11 @@ export function segmentMax(x: AnyTensor, index: AnyTensor, segments: number): An
  * @example
  * segmentSoftmax(tensor([1, 5, 1]), tensor([0, 1, 0], { dtype: 'int32' }), 2); // [0.5, 1, 0.5]
  */
+export function segmentSoftmax<S extends Shape, D extends DType, I extends Shape>(
+  x: Tensor<S, D>,
+  index: Tensor<I, DType> & Ok<SegmentsCheck<S, I, 'segmentSoftmax'>>,
+  segments: number,
+): Tensor<S, D>;
 export function segmentSoftmax(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentSoftmax', x, index, segments, floats);
   const rows = index as Index;

@@ -4,7 +4,7 @@ import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Tensor } from '../tensor/tensor';
 import { creation, tensor, type CreationOptions } from './creation';
-import { checkDType, floats } from './define';
+import { checkDType, checkOptions, floats } from './define';
 
 export interface WindowOptions<D extends DType = DType> extends CreationOptions<D> {
   /** Whether the window begins anew where it ends, as transforms want it; with false it is symmetric. True unless given. */
@@ -51,6 +51,7 @@ export function hannWindow<const N extends number, D extends DType = 'float32'>(
   options?: WindowOptions<D>,
 ): Tensor<[N], NoInfer<D>>;
 export function hannWindow(size: number, options: WindowOptions = {}): Tensor<[number], DType> {
+  checkOptions('hannWindow', options);
   return windowOf('hannWindow', size, options, cosines(0.5, 0.5));
 }
 
@@ -73,6 +74,7 @@ export function hammingWindow<const N extends number, D extends DType = 'float32
   options?: HammingOptions<D>,
 ): Tensor<[N], NoInfer<D>>;
 export function hammingWindow(size: number, options: HammingOptions = {}): Tensor<[number], DType> {
+  checkOptions('hammingWindow', options);
   const { alpha = 0.54, beta = 0.46, ...rest } = options;
   for (const [name, factor] of Object.entries({ alpha, beta })) checkNumber('hammingWindow', name, factor);
   return windowOf('hammingWindow', size, rest, cosines(alpha, beta));
@@ -90,6 +92,7 @@ export function blackmanWindow<const N extends number, D extends DType = 'float3
   options?: WindowOptions<D>,
 ): Tensor<[N], NoInfer<D>>;
 export function blackmanWindow(size: number, options: WindowOptions = {}): Tensor<[number], DType> {
+  checkOptions('blackmanWindow', options);
   return windowOf('blackmanWindow', size, options, cosines(0.42, 0.5, 0.08));
 }
 
@@ -105,6 +108,7 @@ export function bartlettWindow<const N extends number, D extends DType = 'float3
   options?: WindowOptions<D>,
 ): Tensor<[N], NoInfer<D>>;
 export function bartlettWindow(size: number, options: WindowOptions = {}): Tensor<[number], DType> {
+  checkOptions('bartlettWindow', options);
   return windowOf('bartlettWindow', size, options, (x) => 1 - Math.abs(2 * x - 1));
 }
 
@@ -126,6 +130,7 @@ export function kaiserWindow<const N extends number, D extends DType = 'float32'
   options?: KaiserOptions<D>,
 ): Tensor<[N], NoInfer<D>>;
 export function kaiserWindow(size: number, options: KaiserOptions = {}): Tensor<[number], DType> {
+  checkOptions('kaiserWindow', options);
   const { beta = 12, ...rest } = options;
   checkNumber('kaiserWindow', 'beta', beta);
   const f = (x: number): number => bessel(beta * Math.sqrt(Math.max(0, 1 - (2 * x - 1) ** 2))) / bessel(beta);

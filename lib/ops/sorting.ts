@@ -6,7 +6,16 @@ import type { Resize, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import { checkDType, checkTensor, defineOp, installMethods, numbers, runMany, type NativeOp } from './define';
+import {
+  checkDType,
+  checkOptions,
+  checkTensor,
+  defineOp,
+  installMethods,
+  type NativeOp,
+  numbers,
+  runMany,
+} from './define';
 
 function orderOp(name: 'sort' | 'topk' | 'kthValue'): NativeOp<readonly number[]> {
   return defineOp<readonly number[]>(name, {
@@ -45,6 +54,7 @@ export function sort<S extends Shape, D extends DType>(
   options?: SortOptions,
 ): [values: Tensor<S, D>, indices: Tensor<S, 'int64'>];
 export function sort(x: AnyTensor, options: SortOptions = {}): AnyTensor[] {
+  checkOptions('sort', options);
   checkTensor('sort', x);
   checkDType('sort', x.dtype, sortOp.dtypes);
   const { descending = false } = options;
@@ -58,6 +68,7 @@ export function sort(x: AnyTensor, options: SortOptions = {}): AnyTensor[] {
  * argsort(tensor([3, 1, 2])); // [1, 2, 0]
  */
 export function argsort<S extends Shape>(x: Tensor<S, DType>, options?: SortOptions): Tensor<S, 'int64'> {
+  checkOptions('argsort', options);
   return sort(x, options)[1];
 }
 
@@ -81,6 +92,7 @@ export function topk<S extends Shape, D extends DType, const K extends number, c
   options?: TopkOptions<A>,
 ): [values: Tensor<Resize<S, A, K>, D>, indices: Tensor<Resize<S, A, K>, 'int64'>];
 export function topk(x: AnyTensor, count: number, options: TopkOptions = {}): AnyTensor[] {
+  checkOptions('topk', options);
   checkTensor('topk', x);
   checkDType('topk', x.dtype, topkOp.dtypes);
   const { largest = true } = options;

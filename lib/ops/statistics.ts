@@ -6,7 +6,7 @@ import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import { checkDType, checkTensor, floats, installMethods } from './define';
+import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, type ReduceOptions } from './reduction';
@@ -31,6 +31,7 @@ export function nanSum<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, SumDType<D>>;
 export function nanSum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('nanSum', options);
   checkTensor('nanSum', x);
   return (isFloat(x.dtype) ? (where(isNaNOf(x), 0, x) as AnyTensor) : x).sum(axes, options);
 }
@@ -52,6 +53,7 @@ export function nanMean<
   options?: ReduceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
 export function nanMean(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
+  checkOptions('nanMean', options);
   checkTensor('nanMean', x);
   if (!isFloat(x.dtype)) return x.mean(axes, options);
   const count = isNaNOf(x).logicalNot().sum(axes, options) as AnyTensor;
@@ -77,6 +79,7 @@ export function aminmax<
   options?: ReduceOptions<K>,
 ): [min: Tensor<Reduce<S, A, K>, D>, max: Tensor<Reduce<S, A, K>, D>];
 export function aminmax(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor[] {
+  checkOptions('aminmax', options);
   checkNotEmpty('aminmax', x, axes);
   return [x.min(axes, options), x.max(axes, options)];
 }
@@ -104,6 +107,7 @@ export interface DiffOptions {
  */
 export function diff<D extends DType>(x: Tensor<Shape, D>, options?: DiffOptions): Tensor<Shape, D>;
 export function diff(x: AnyTensor, options: DiffOptions = {}): AnyTensor {
+  checkOptions('diff', options);
   checkTensor('diff', x);
   const { n = 1, axis = -1, prepend, append } = options;
   const along = normalizeAxis('diff', axis, x.shape);
@@ -170,6 +174,7 @@ function areas(op: string, y: AnyTensor, { x, dx = 1, axis = -1 }: TrapezoidOpti
  */
 export function trapezoid<D extends DType>(y: Tensor<Shape, D>, options?: TrapezoidOptions): Tensor<Shape, ToFloat<D>>;
 export function trapezoid(y: AnyTensor, options: TrapezoidOptions = {}): AnyTensor {
+  checkOptions('trapezoid', options);
   const [parts, along] = areas('trapezoid', y, options);
   return parts.sum(along).cast(toFloat(y.dtype)) as AnyTensor;
 }
@@ -186,6 +191,7 @@ export function cumulativeTrapezoid<D extends DType>(
   options?: TrapezoidOptions,
 ): Tensor<Shape, ToFloat<D>>;
 export function cumulativeTrapezoid(y: AnyTensor, options: TrapezoidOptions = {}): AnyTensor {
+  checkOptions('cumulativeTrapezoid', options);
   const [parts, along] = areas('cumulativeTrapezoid', y, options);
   return parts.cumsum(along).cast(toFloat(y.dtype)) as AnyTensor;
 }
@@ -209,6 +215,7 @@ export function cov<S extends Shape, D extends DType>(
   options?: CovOptions,
 ): Tensor<Covariances<S>, ToFloat<D>>;
 export function cov(x: AnyTensor, options: CovOptions = {}): AnyTensor {
+  checkOptions('cov', options);
   return covariances('cov', x, options).cast(toFloat(x.dtype)) as AnyTensor;
 }
 /** [v, n] → [v, v], [n] → []. */
@@ -292,6 +299,7 @@ export interface IsInOptions {
  */
 export function isIn<S extends Shape>(x: Tensor<S, DType>, test: AnyTensor, options?: IsInOptions): Tensor<S, 'bool'>;
 export function isIn(x: AnyTensor, test: AnyTensor, options: IsInOptions = {}): AnyTensor {
+  checkOptions('isIn', options);
   checkTensor('isIn', x);
   checkTensor('isIn', test, 'test');
   const dtype = promote(x.dtype, test.dtype);

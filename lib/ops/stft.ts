@@ -7,7 +7,17 @@ import { checkShape, sameShape, show } from '../tensor/shapes';
 import type { Framed, Istft, OverlapAdded, PairsCheck, Stft } from '../tensor/signal-shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
-import { checkDType, checkTensor, defineView, floats, installMethods, numbers, recorded, view } from './define';
+import {
+  checkDType,
+  checkOptions,
+  checkTensor,
+  defineView,
+  floats,
+  installMethods,
+  numbers,
+  recorded,
+  view,
+} from './define';
 import { checkPairs } from './fft';
 import type { PadMode } from './movement';
 import { where } from './pointwise-compare';
@@ -164,6 +174,7 @@ export function stft<S extends Shape, D extends DType, const N extends number>(
   options?: StftOptions,
 ): Tensor<Stft<S, N>, D>;
 export function stft(x: AnyTensor, nFft: number, options: StftOptions = {}): AnyTensor {
+  checkOptions('stft', options);
   const op = 'stft';
   checkTensor(op, x);
   checkDType(op, x.dtype, ['float64', 'float32']);
@@ -204,6 +215,7 @@ export function istft<S extends Shape, D extends DType, const L extends number |
   options?: IstftOptions<L>,
 ): Tensor<Istft<S, L>, D>;
 export function istft(x: AnyTensor, nFft: number, options: IstftOptions = {}): AnyTensor {
+  checkOptions('istft', options);
   const op = 'istft';
   checkPairs(op, x);
   const { hop, window, center, norm } = settingOf(op, x, nFft, options);

@@ -6,7 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, full, ones, zeros } from './creation';
-import { checkTensor, installMethods } from './define';
+import { checkOptions, checkTensor, installMethods } from './define';
 import { later, now, type KnownLater } from './known-later';
 import { nonzeroPlaces } from './masks';
 import { cat } from './movement';
@@ -99,6 +99,7 @@ function rowOrder(rows: AnyTensor): AnyTensor {
  * (await unique(tensor([3, 1, 3]))).values; // [1, 3]
  */
 export async function unique<D extends DType>(x: Tensor<Shape, D>, options: UniqueOptions = {}): Promise<Unique<D>> {
+  checkOptions('unique', options);
   return later(distinct(x, options));
 }
 
@@ -109,6 +110,7 @@ export async function unique<D extends DType>(x: Tensor<Shape, D>, options: Uniq
  * uniqueSync(tensor([3, 3, 1, 3]), { consecutive: true }).counts; // [2, 1, 1]
  */
 export function uniqueSync<D extends DType>(x: Tensor<Shape, D>, options: UniqueOptions = {}): Unique<D> {
+  checkOptions('uniqueSync', options);
   return now(distinct(x, options));
 }
 

@@ -8,7 +8,7 @@ import { sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import type { MaxUnpool } from '../tensor/vision-shape-types';
 import { zeros } from './creation';
-import { checkDType, checkTensor, floats, installMethods } from './define';
+import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
 import { checkIndex } from './indexing';
 import { batched, perAxis, type Pair, type Single, type SpatialRank, type Triple } from './window';
 
@@ -101,6 +101,7 @@ export function maxUnpool1d(
   kernelSize: Single,
   options: MaxUnpoolOptions = {},
 ): AnyTensor {
+  checkOptions('maxUnpool1d', options);
   return maxUnpool('maxUnpool1d', 1, x, indices, kernelSize, options);
 }
 
@@ -132,6 +133,7 @@ export function maxUnpool2d(
   kernelSize: Pair,
   options: MaxUnpoolOptions = {},
 ): AnyTensor {
+  checkOptions('maxUnpool2d', options);
   return maxUnpool('maxUnpool2d', 2, x, indices, kernelSize, options);
 }
 
@@ -163,6 +165,7 @@ export function maxUnpool3d(
   kernelSize: Triple,
   options: MaxUnpoolOptions = {},
 ): AnyTensor {
+  checkOptions('maxUnpool3d', options);
   return maxUnpool('maxUnpool3d', 3, x, indices, kernelSize, options);
 }
 

@@ -8,9 +8,9 @@ export type Device = 'cpu' | 'cuda' | `cuda:${number}`;
 /** The number of a device in records: 0 is the CPU. */
 export function deviceNumber(op: string, device: Device): number {
   if (device === 'cpu') return 0;
-  const match = /^cuda(?::(\d{1,3}))?$/.exec(String(device));
-  if (match === null)
-    throw new DeviceError(`${op}: device: got ${String(device)}, expected cpu, cuda or cuda:<number>`);
+  const name = typeof device === 'string' ? device : typeof device;
+  const match = /^cuda(?::(\d{1,3}))?$/.exec(name);
+  if (match === null) throw new DeviceError(`${op}: device: got ${name}, expected cpu, cuda or cuda:<number>`);
   return 1 + Number(match[1] ?? 0);
 }
 

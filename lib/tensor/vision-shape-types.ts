@@ -110,3 +110,63 @@ export type BoxesCheck<B extends Shape, N extends number, Op extends string> = B
 export type RoiAlign<S extends Shape, B, P> = S extends readonly [number, infer C extends number, number, number]
   ? [B extends { readonly shape: infer T extends Shape } ? SizeAt<T, 0> : number, C, At<P, '0'>, At<P, '1'>]
   : Shape;
+
+/** The sizes `P` (one, or a list) for the N spatial axes of S, which keeps its other axes; null is the axis's own. Open for anything else. */
+export type Resized<S extends Shape, P, N extends 1 | 2 | 3> = N extends 1
+  ? S extends readonly [...infer Front extends Shape, infer L extends number]
+    ? [...Front, SizeOr<P, '0', L>]
+    : Shape
+  : N extends 2
+    ? S extends readonly [...infer Front extends Shape, infer H extends number, infer W extends number]
+      ? [...Front, SizeOr<P, '0', H>, SizeOr<P, '1', W>]
+      : Shape
+    : S extends readonly [
+          ...infer Front extends Shape,
+          infer D extends number,
+          infer H extends number,
+          infer W extends number,
+        ]
+      ? [...Front, SizeOr<P, '0', D>, SizeOr<P, '1', H>, SizeOr<P, '2', W>]
+      : Shape;
+type SizeOr<P, I, Own extends number> = P extends null
+  ? Own
+  : P extends number
+    ? P
+    : I extends keyof P
+      ? P[I] extends null
+        ? Own
+        : P[I] extends number
+          ? P[I]
+          : number
+      : number;
+
+/** x [n, c, …space] interpolated to `P`, or to sizes that follow from factors. */
+export type Interpolated<S extends Shape, P> = S extends readonly [
+  infer N extends number,
+  infer C extends number,
+  ...infer Space extends Shape,
+]
+  ? [N, C, ...{ [I in keyof Space]: P extends number ? P : I extends keyof P ? P[I] & number : number }]
+  : Shape;
+
+/** Verdict: one to three axes of space behind batch and channels. */
+export type SpaceCheck<S extends Shape, Op extends string> = S extends
+  readonly [] | readonly [number] | readonly [number, number]
+  ? Bad<`${Op}: wrong rank: got shape ${Show<S>}, expected [n, c, …] with one to three axes more`>
+  : Good;
+
+/** Rows [k, …] reduced to N segments. */
+export type Segments<S extends Shape, N extends number> = S extends readonly [number, ...infer Rest extends Shape]
+  ? [N, ...Rest]
+  : Shape;
+
+/** Verdict: an index [k] for rows [k, …]. */
+export type SegmentsCheck<S extends Shape, I extends Shape, Op extends string> = I extends readonly [
+  infer K extends number,
+]
+  ? May<SizeAt<S, 0>, K> extends false
+    ? Bad<`${Op}: index does not fit: got shape ${Show<I>} for x ${Show<S>}, expected one place for each row`>
+    : Good
+  : number extends I['length']
+    ? Good
+    : Bad<`${Op}: index does not fit: got shape ${Show<I>} for x ${Show<S>}, expected one place for each row`>;

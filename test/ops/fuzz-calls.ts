@@ -69,10 +69,10 @@ class Arguments {
   }
 
   options(depth: number): Record<string, unknown> {
-    const result: Record<string, unknown> = {};
+    const result = (this.below(8) === 0 ? Object.create(null) : {}) as Record<string, unknown>;
     for (let i = this.below(4); i > 0; i--) {
       result[this.pick(optionNames)] =
-        this.below(3) === 0 ? this.any(depth) : this.pick([true, false, this.number(), this.word()]);
+        this.below(3) === 0 ? this.any(depth) : this.pick([true, false, this.number(), this.word(), null]);
     }
     return result;
   }
@@ -85,7 +85,7 @@ class Arguments {
     const kind = this.below(depth > 0 ? 20 : 14);
     if (kind < 5) return this.tensor();
     if (kind < 9) return this.number();
-    if (kind < 11) return undefined;
+    if (kind < 11) return this.pick([undefined, undefined, null]);
     if (kind === 11) return this.word();
     if (kind === 12) return this.pick([true, false]);
     if (kind === 13) {
@@ -97,6 +97,9 @@ class Arguments {
         () => new Uint8Array(0),
         () => new Map(),
         () => Object.create(null) as unknown,
+        () => new Date(NaN),
+        () => new Proxy({}, { get: () => null }),
+        () => ({ shape: [2], dtype: 'float32' }),
       ])();
     }
     return kind < 17 ? this.list() : this.options(depth - 1);
@@ -156,6 +159,20 @@ const optionNames = [
     'runningVar',
     'momentum',
     'paddingIndex',
+  ],
+  ...['iouThreshold', 'scoreThreshold', 'maxCount', 'classes', 'spatialScale', 'samplingRatio', 'aligned', 'dx', 'x'],
+  ...[
+    'prepend',
+    'append',
+    'columns',
+    'increasing',
+    'invert',
+    'n',
+    'norm',
+    'hopLength',
+    'winLength',
+    'window',
+    'length',
   ],
 ];
 const words: string[] = [
