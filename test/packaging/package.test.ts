@@ -138,6 +138,17 @@ withShippableBuild('the package', () => {
     expect(count).toBeGreaterThan(10);
   });
 
+  test('brings the program hadal, which starts several processes', () => {
+    put(
+      'ranks.mjs',
+      `import { distributed, tensor } from 'hadal';
+       distributed.init();
+       console.log(await distributed.allReduce(tensor(distributed.rank() + 1)).item());`,
+    );
+    const printed = run(user, join(user, 'node_modules/.bin/hadal'), 'launch', '--processes', '2', 'ranks.mjs');
+    expect(printed.split('\n').sort()).toEqual(['', '[0] 3', '[1] 3']);
+  });
+
   test('its types hold under node16 and bundler resolution, libraries checked too', () => {
     const source = `
       import { matmul, type Tensor, tensor, zeros } from 'hadal';
