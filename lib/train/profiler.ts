@@ -147,8 +147,8 @@ export class Profile<T = unknown> {
 let recording: Span[] | undefined;
 
 /**
- * Runs `f`, and waits for what it asked of the device. Ops of all threads of the process are timed meanwhile; on a CUDA device the time is that of
- * the launch.
+ * Runs `f`, and waits for what it asked of the device. Ops of all threads of the process are timed meanwhile; on a CUDA device each op is
+ * waited for, and the time is the device's own.
  *
  * @throws ArgumentError when another profile is being taken.
  * @example

@@ -41,6 +41,7 @@ CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& ke
   check(cudaStreamCreateWithFlags(&upload_, cudaStreamNonBlocking));
   check(cudaStreamCreateWithFlags(&download_, cudaStreamNonBlocking));
   check(cudaEventCreateWithFlags(&ordering_, cudaEventDisableTiming));
+  for (cudaEvent_t& event : timed_) check(cudaEventCreate(&event));
   check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(Fault), cudaHostAllocMapped));
   std::memset(fault_, 0, sizeof(Fault));
   start();
@@ -53,6 +54,7 @@ CudaStream::~CudaStream() {
   nccl_.reset();  // which ends what the others have left unfinished
   for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamDestroy(stream);
   cudaEventDestroy(ordering_);
+  for (cudaEvent_t event : timed_) cudaEventDestroy(event);
   for (const Milestone& milestone : milestones_) cudaEventDestroy(milestone.event);
   for (cudaEvent_t event : spare_events_) cudaEventDestroy(event);
   cudaFreeHost(fault_);
@@ -157,6 +159,18 @@ void CudaStream::run_command(const Command& command) {
   scratch_.reset();
   kernels_.find(command.op)(*this, command);
   mark_progress();
+}
+
+// Waits for the command, so that its time is its own.
+int64_t CudaStream::run_timed(const Command& command) {
+  cudaSetDevice(device_.index);
+  check(cudaEventRecord(timed_[0], stream_));
+  run_command(command);
+  check(cudaEventRecord(timed_[1], stream_));
+  check(cudaEventSynchronize(timed_[1]));
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, timed_[0], timed_[1]));
+  return static_cast<int64_t>(1e6 * static_cast<double>(milliseconds));
 }
 
 // Events are polled only here, so progress is noticed while there is work; an idle device is known to be so by synchronize().

@@ -50,6 +50,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   };
 
   void run_command(const Command& command) override;
+  int64_t run_timed(const Command& command) override;
   void run_copy(const Copy& copy) override;
   void discard(const Copy& copy) override;
   void* scratch_bytes(size_t bytes) override { return scratch_.allocate(bytes); }
@@ -74,6 +75,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   cudaStream_t upload_ = nullptr;
   cudaStream_t download_ = nullptr;
   cudaEvent_t ordering_ = nullptr;
+  cudaEvent_t timed_[2] = {};              // before and after a command, in a profile
   std::deque<Milestone> milestones_;       // queue's thread only
   std::vector<cudaEvent_t> spare_events_;  // queue's thread only
   uint64_t since_milestone_ = 0;

@@ -60,6 +60,7 @@ std::string remedy_for(cudaError_t status) {
 }  // namespace hadal::cuda
 
 extern "C" __attribute__((visibility("default"))) void hadal_cuda_library(hadal::CudaLibrary* library) {
+  hadal::Profiler::use(library->recorder);
   cudaError_t status = cudaGetDeviceCount(&library->device_count);
   if (status == cudaSuccess && library->device_count == 0) status = cudaErrorNoDevice;
   if (status != cudaSuccess) {

@@ -284,9 +284,9 @@ void CommandQueue::run_profiled() {
   static thread_local const int32_t stream = Profiler::next_stream();
   Profiler::current = current_.op;
   const int64_t start = Profiler::now();
-  run_command(current_);
-  finish_command();
-  Profiler::add({stream, current_.op, start, Profiler::now(), bytes_of(current_), flops_of(current_)});
+  const int64_t took = run_timed(current_);
+  const int64_t end = Profiler::now();
+  Profiler::add({stream, current_.op, took < 0 ? start : end - took, end, bytes_of(current_), flops_of(current_)});
 }
 
 }  // namespace hadal

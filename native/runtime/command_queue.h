@@ -53,8 +53,11 @@ class CommandQueue : public Backend {
   virtual void run_command(const Command& command) = 0;
   // Runs the commands of a group, which start at `word`; answers the word after them. One after another, unless the device knows better.
   virtual const uint64_t* run_group(const FusedGroup& group, const uint64_t* word);
-  // Waits until what run_command() began has been done, so that it can be timed; for a device that runs behind its queue.
-  virtual void finish_command() {}
+  // The same for a profile: answers how many nanoseconds it took the device, or -1 where that is the time that the call took.
+  virtual int64_t run_timed(const Command& command) {
+    run_command(command);
+    return -1;
+  }
   virtual void run_copy(const Copy& copy) = 0;
   // Instead of run_copy, once the queue stops.
   virtual void discard(const Copy& copy) = 0;

@@ -34,6 +34,7 @@ CudaLibrary load() {
     return none;
   }
   CudaLibrary found;
+  found.recorder = Profiler::recorder();
   fill_in(&found);
   return found;
 }

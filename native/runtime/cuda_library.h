@@ -7,6 +7,7 @@
 #include <string>
 
 #include "runtime/backend.h"
+#include "runtime/profiler.h"
 
 namespace hadal {
 
@@ -15,6 +16,7 @@ struct CudaLibrary {
   std::string remedy;  // empty when there is a device
   std::string (*describe)(int device) = nullptr;
   std::unique_ptr<Backend> (*open)(int device) = nullptr;
+  Profiler::Recorder* recorder = nullptr;  // set by the addon, for what the library's streams run
 };
 
 // Loaded once per process.

@@ -1,7 +1,6 @@
 #include "runtime/profiler.h"
 
 #include <chrono>
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -9,15 +8,13 @@ namespace hadal {
 
 namespace {
 
-std::mutex mutex;
-std::vector<Profiler::Span> spans;
-std::atomic<int32_t> streams{0};
+Profiler::Recorder own_recorder;
 
 double numel(const TensorView& view) { return static_cast<double>(view.numel()); }
 
 }  // namespace
 
-std::atomic<bool> Profiler::enabled_{false};
+Profiler::Recorder* Profiler::recorder_ = &own_recorder;
 thread_local Op Profiler::current{};
 
 int64_t Profiler::now() {
@@ -26,23 +23,23 @@ int64_t Profiler::now() {
 }
 
 void Profiler::start() {
-  std::lock_guard lock(mutex);
-  spans.clear();
-  enabled_ = true;
+  std::lock_guard lock(recorder_->mutex);
+  recorder_->spans.clear();
+  recorder_->enabled = true;
 }
 
 std::vector<Profiler::Span> Profiler::stop() {
-  std::lock_guard lock(mutex);
-  enabled_ = false;
-  return std::exchange(spans, {});
+  std::lock_guard lock(recorder_->mutex);
+  recorder_->enabled = false;
+  return std::exchange(recorder_->spans, {});
 }
 
 void Profiler::add(const Span& span) {
-  std::lock_guard lock(mutex);
-  if (enabled() && spans.size() < kMaxSpans) spans.push_back(span);
+  std::lock_guard lock(recorder_->mutex);
+  if (enabled() && recorder_->spans.size() < kMaxSpans) recorder_->spans.push_back(span);
 }
 
-int32_t Profiler::next_stream() { return kFirstStream + streams.fetch_add(1); }
+int32_t Profiler::next_stream() { return kFirstStream + recorder_->streams.fetch_add(1); }
 
 double bytes_of(const Command& command) {
   double bytes = 0;

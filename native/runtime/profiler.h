@@ -1,8 +1,9 @@
-// Records when commands and the loops of the thread pool run, in all threads of the process. While it is off it costs one relaxed load for each.
+// Records when commands and the loops of the thread pool run, in all threads of the process. While it is off it costs two loads for each.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "runtime/command.h"
@@ -22,7 +23,17 @@ class Profiler {
   static constexpr int32_t kFirstStream = 1 << 16;
   static constexpr size_t kMaxSpans = size_t{1} << 20;
 
-  static bool enabled() { return enabled_.load(std::memory_order_relaxed); }
+  // What is recorded, and whether it is. The CUDA library has code of its own for all this and no recorder: it is given the addon's.
+  struct Recorder {
+    std::atomic<bool> enabled{false};
+    std::atomic<int32_t> streams{0};
+    std::mutex mutex;
+    std::vector<Span> spans;
+  };
+  static Recorder* recorder() { return recorder_; }
+  static void use(Recorder* recorder) { recorder_ = recorder; }
+
+  static bool enabled() { return recorder_->enabled.load(std::memory_order_relaxed); }
   static void start();
   // Ends the recording; spans beyond kMaxSpans are left out.
   static std::vector<Span> stop();
@@ -36,7 +47,7 @@ class Profiler {
   static thread_local Op current;
 
  private:
-  static std::atomic<bool> enabled_;
+  static Recorder* recorder_;
 };
 
 double bytes_of(const Command& command);
