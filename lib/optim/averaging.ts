@@ -163,7 +163,7 @@ interface Tracking {
  * the model in the mode that it was in.
  *
  * @example
- * await average.use(() => updateBatchNorm(model, loader, (batch) => model.forward(batch.image)));
+ * await average.use(() => optim.updateBatchNorm(model, loader, (batch) => model.forward(batch.image)));
  */
 export async function updateBatchNorm<Batch>(
   model: {

@@ -23,7 +23,7 @@ export interface ClipGradNormOptions {
  * @see Pascanu et al., 2013, On the difficulty of training recurrent neural networks.
  * @example
  * loss.backward();
- * clipGradNorm(model.parameters(), 1);
+ * optim.clipGradNorm(model.parameters(), 1);
  * optimizer.step();
  */
 export function clipGradNorm(
@@ -56,7 +56,7 @@ export function clipGradNorm(
  *
  * @example
  * loss.backward();
- * clipGradValue(model.parameters(), 0.5);
+ * optim.clipGradValue(model.parameters(), 0.5);
  */
 export function clipGradValue(parameters: readonly AnyTensor[], limit: number): void {
   if (!(limit >= 0))
