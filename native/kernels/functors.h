@@ -405,7 +405,7 @@ struct Remainder {
   HADAL_HD V operator()(V a, V b) const {
     const V zero = splat<V>(Lane<V>(0));
     const V rest = Fmod()(a, b);
-    return select((rest != zero) & ((rest < zero) ^ (b < zero)), static_cast<V>(rest + b), rest);
+    return select((rest != zero) & ((rest < zero) ^ (b < zero)), Add()(rest, b), rest);
   }
 };
 struct FloorDivide {

@@ -138,7 +138,9 @@ const hasBrowser = existsSync(executablePath);
   beforeAll(async () => {
     const quiet = ['background-networking', 'component-update', 'sync'].map((name) => `--disable-${name}`);
     const args = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet];
-    browser = await chromium.launch({ executablePath, args });
+    // What is preloaded into this process, a sanitizer for instance, is not for the browser.
+    const env = { ...process.env, LD_PRELOAD: '' };
+    browser = await chromium.launch({ executablePath, args, env });
     folder = await mkdtemp(join(tmpdir(), 'hadal-'));
   });
   afterAll(async () => {
