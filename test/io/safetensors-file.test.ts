@@ -272,7 +272,8 @@ describe('nothing is lost', () => {
   test('a process killed while saving leaves a whole file, at least as new as the last one it reported', async () => {
     const { path, files } = fresh();
     let hasLeft = false;
-    for (let round = 0; round < 6; round++) {
+    // More rounds only while none of the kills came in the middle of a file.
+    for (let round = 0; round < 6 || (!hasLeft && round < 60); round++) {
       const child = spawn(process.execPath, ['--import', 'tsx', join(__dirname, 'save-forever.ts'), path]);
       let saved = 0;
       let errors = '';
@@ -296,7 +297,7 @@ describe('nothing is lost', () => {
         expect((data as Int32Array).every((value) => value === generation)).toBe(true);
       }
     }
-    // Some of the kills came in the middle of a file, or this test has shown nothing.
+    // Or this test has shown nothing.
     expect(hasLeft).toBe(true);
     // And the next save removes what they left.
     await writeSafetensorsArrays(path, { a: bytesOf(1, 1) });
