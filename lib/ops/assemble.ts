@@ -100,51 +100,6 @@ export function cartesianProd(vectors: readonly AnyTensor[]): AnyTensor {
   return stack(grids, -1).reshape([-1, vectors.length]) as AnyTensor;
 }
 
-export interface DiagEmbedOptions {
-  /** How many columns to the right of the corner the diagonals begin; 0 unless given. */
-  readonly offset?: number;
-  /** The axes of the matrices in the result; the last two unless given. */
-  readonly axes?: readonly [rows: number, columns: number];
-}
-
-/**
- * Matrices that are 0 but for their diagonals, the lines of the last axis of x: the inverse of {@link diagonal}.
- *
- * @throws ShapeError for a scalar or axes that are none; ArgumentError.
- * @example
- * diagEmbed(tensor([[1, 2]])); // [[[1, 0], [0, 2]]]
- */
-export function diagEmbed<D extends DType>(x: Tensor<Shape, D>, options?: DiagEmbedOptions): Tensor<Shape, D>;
-export function diagEmbed(x: AnyTensor, options: DiagEmbedOptions = {}): AnyTensor {
-  checkOptions('diagEmbed', options);
-  const op = 'diagEmbed';
-  checkTensor(op, x);
-  const { offset = 0, axes = [-2, -1] } = options;
-  if (x.rank === 0) throw new ShapeError(`${op}: got shape [], expected at least one axis`);
-  if (!Number.isSafeInteger(offset)) {
-    throw new ArgumentError(`${op}: offset: got ${shown(offset)}, expected an integer`);
-  }
-  if (!Array.isArray(axes) || axes.length !== 2) {
-    throw new ArgumentError(`${op}: axes: got ${shown(axes)}, expected two axes`);
-  }
-  const length = x.shape[x.rank - 1]!;
-  const size = length + Math.abs(offset);
-  const shape = [...x.shape.slice(0, -1), size, size];
-  const [rows, columns] = (axes as readonly number[]).map((axis) => normalizeAxis(op, axis, shape)) as [number, number];
-  if (rows === columns) throw new ShapeError(`${op}: axis ${rows} given twice for shape ${show(shape)}`);
-  // Element i stands at (size + 1)·i behind the first, in the flattened matrix.
-  const first = offset >= 0 ? offset : -offset * size;
-  const lines = x.unsqueeze(-1).pad([...shape.slice(0, -1).map(() => [0, 0] as const), [0, size]]) as AnyTensor;
-  const end = size * size - first - length * (size + 1);
-  const flat = lines.reshape([...x.shape.slice(0, -1), length * (size + 1)]);
-  // The zeros behind the last element reach past the end.
-  const cut = end < 0 ? flat.narrow(-1, 0, length * (size + 1) + end) : flat;
-  const matrices = cut
-    .pad([...x.shape.slice(0, -1).map(() => [0, 0] as const), [first, Math.max(0, end)]])
-    .reshape(shape) as AnyTensor;
-  return matrices.moveAxis([-2, -1], [rows, columns]) as AnyTensor;
-}
-
 /**
  * The sum of the diagonal of a matrix, or of each of several [..., m, n].
  *
@@ -226,7 +181,6 @@ export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: O
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    diagEmbed(options?: DiagEmbedOptions): Tensor<Shape, D>;
     trace(): Tensor<S extends readonly [...infer Front extends Shape, number, number] ? Front : Shape, SumDType<D>>;
     cross<T extends Shape, E extends DType>(
       other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
@@ -235,4 +189,4 @@ declare module '../tensor/tensor' {
     indexFill(axis: number, index: Tensor<Shape, IndexDType>, value: Operand): Tensor<S, D>;
   }
 }
-installMethods({ diagEmbed, trace, cross, indexFill });
+installMethods({ trace, cross, indexFill });

@@ -18,6 +18,18 @@ function checkOffset(op: string, offset: number): void {
   throw new ArgumentError(`${op}: offset: got ${shown(offset)}, expected an integer`);
 }
 
+/** Two different axes of `shape`, counted from the front. */
+function checkAxes(op: string, axes: readonly number[], shape: Shape): readonly [rows: number, columns: number] {
+  if (!Array.isArray(axes) || axes.length !== 2) {
+    throw new ArgumentError(`${op}: axes: got ${shown(axes)}, expected two axes`);
+  }
+  const [rows, columns] = axes.map((axis: number) => normalizeAxis(op, axis, shape)) as [number, number];
+  if (rows === columns) {
+    throw new ShapeError(`${op}: axis ${rows} given twice for shape ${show(shape)}`, { axes, shape });
+  }
+  return [rows, columns];
+}
+
 /** The diagonal of the last two axes. */
 function lastDiagonal(x: AnyTensor, offset: number): AnyTensor {
   const rank = x.shape.length;
@@ -48,7 +60,7 @@ function placed(x: AnyTensor, rows: number, columns: number, offset: number): An
 }
 
 export interface DiagonalOptions {
-  /** How many columns to the right of the corner it begins; 0 unless given. */
+  /** How many columns to the right of the corner the diagonals begin; 0 unless given. */
   readonly offset?: number;
   /** The axes of the matrices; the last two unless given. */
   readonly axes?: readonly [rows: number, columns: number];
@@ -67,19 +79,29 @@ export function diagonal(x: AnyTensor, options: DiagonalOptions = {}): AnyTensor
   checkTensor('diagonal', x);
   const { offset = 0, axes = [-2, -1] } = options;
   checkOffset('diagonal', offset);
-  if (!Array.isArray(axes) || axes.length !== 2) {
-    throw new ArgumentError(`diagonal: axes: got ${shown(axes)}, expected two axes`);
-  }
-  const [rows, columns] = (axes as readonly number[]).map((axis) => normalizeAxis('diagonal', axis, x.shape)) as [
-    number,
-    number,
-  ];
-  if (rows === columns) {
-    throw new ShapeError(`diagonal: axis ${rows} given twice for shape ${show(x.shape)}`, { axes, shape: x.shape });
-  }
+  const [rows, columns] = checkAxes('diagonal', axes, x.shape);
   const others = x.shape.map((_, axis) => axis).filter((axis) => axis !== rows && axis !== columns);
   const isLast = rows === x.rank - 2 && columns === x.rank - 1;
   return lastDiagonal(isLast ? x : x.permute([...others, rows, columns]), offset);
+}
+
+/**
+ * Matrices that are 0 but for their diagonals, the lines of the last axis of x: the inverse of {@link diagonal}.
+ *
+ * @throws ShapeError for a scalar or axes that are none; ArgumentError.
+ * @example
+ * diagEmbed(tensor([[1, 2]])); // [[[1, 0], [0, 2]]]
+ */
+export function diagEmbed<D extends DType>(x: Tensor<Shape, D>, options?: DiagonalOptions): Tensor<Shape, D>;
+export function diagEmbed(x: AnyTensor, options: DiagonalOptions = {}): AnyTensor {
+  checkOptions('diagEmbed', options);
+  checkTensor('diagEmbed', x);
+  const { offset = 0, axes = [-2, -1] } = options;
+  if (x.rank === 0) throw new ShapeError('diagEmbed: got shape [], expected at least one axis');
+  checkOffset('diagEmbed', offset);
+  const size = x.shape[x.rank - 1]! + Math.abs(offset);
+  const places = checkAxes('diagEmbed', axes, [...x.shape.slice(0, -1), size, size]);
+  return placed(x, size, size, offset).moveAxis([-2, -1], places) as AnyTensor;
 }
 
 /**
@@ -156,9 +178,10 @@ export function triu<S extends Shape, D extends DType>(x: Tensor<S, D>, offset =
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     diagonal(options?: DiagonalOptions): Tensor<Shape, D>;
+    diagEmbed(options?: DiagonalOptions): Tensor<Shape, D>;
     diag(offset?: number): Tensor<Shape, D>;
     tril(offset?: number): Tensor<S, D>;
     triu(offset?: number): Tensor<S, D>;
   }
 }
-installMethods({ diagonal, diag, tril, triu });
+installMethods({ diagonal, diagEmbed, diag, tril, triu });

@@ -1,16 +1,6 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
 export * from './adaptive-pooling';
-export {
-  blockDiag,
-  cartesianProd,
-  cross,
-  diagEmbed,
-  indexFill,
-  trace,
-  vander,
-  type DiagEmbedOptions,
-  type VanderOptions,
-} from './assemble';
+export { blockDiag, cartesianProd, cross, indexFill, trace, vander, type VanderOptions } from './assemble';
 export { at, atSync, gatherNd, scatterNd, setAt, take, takeAlongAxis, type SetAtOptions } from './advanced-indexing';
 export { scaledDotProductAttention, type AttentionOptions } from './attention';
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
