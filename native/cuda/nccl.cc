@@ -89,7 +89,7 @@ Nccl::Nccl(ProcessGroup& group, int device, cudaStream_t stream, std::function<v
     : group_(group), device_(device), stream_(stream), report_(std::move(report)) {
   const Library* library = Library::get();
   if (library == nullptr) {
-    throw Error(kDistributed,
+    throw Error(ErrorCode::kDistributed,
                 "NCCL was not found: got no libnccl.so.2, expected it for several GPUs; install NCCL or run `pip "
                 "install nvidia-nccl-cu13` "
                 "(-cu12), or name its folder in HADAL_CUDA_LIBS");
@@ -108,7 +108,7 @@ Nccl::Nccl(ProcessGroup& group, int device, cudaStream_t stream, std::function<v
   group_.next_round();
   int status = invitation.status;
   if (status == kSuccess) status = library->init_rank(&communicator_, group_.size(), invitation.id, group_.rank());
-  if (status != kSuccess) throw Error(kDistributed, failure(status));
+  if (status != kSuccess) throw Error(ErrorCode::kDistributed, failure(status));
   if (cudaEventCreateWithFlags(&last_, cudaEventDisableTiming) != cudaSuccess) {
     library->abort(communicator_);
     throw Error(ErrorCode::kDevice, "NCCL did not start: got no CUDA event");
@@ -129,8 +129,9 @@ Nccl::~Nccl() {
 
 void Nccl::begin(const Command& cmd) {
   if (communicator_ == nullptr) {
-    throw Error(kDistributed, std::string(cmd.name()) +
-                                  ": got an earlier collective that failed, expected none; start all ranks anew");
+    throw Error(
+        ErrorCode::kDistributed,
+        std::string(cmd.name()) + ": got an earlier collective that failed, expected none; start all ranks anew");
   }
   check(cmd, Library::get()->group_start());
 }
@@ -142,7 +143,7 @@ void Nccl::end(const Command& cmd) {
 
 void Nccl::check(const Command& cmd, int status) {
   if (status == kSuccess) return;
-  throw Error(kDistributed, std::string(cmd.name()) + ": " + failure(status));
+  throw Error(ErrorCode::kDistributed, std::string(cmd.name()) + ": " + failure(status));
 }
 
 void Nccl::all_reduce(const Command& cmd, const void* from, void* to, int64_t elements, DType dtype,
@@ -177,7 +178,7 @@ void Nccl::watch() {
     try {
       int status = kSuccess;
       Library::get()->async_error(communicator_, &status);
-      if (status != kSuccess && status != kInProgress) throw Error(kDistributed, failure(status));
+      if (status != kSuccess && status != kInProgress) throw Error(ErrorCode::kDistributed, failure(status));
       group_.check_peers();
     } catch (const Error& error) {
       Library::get()->abort(std::exchange(communicator_, nullptr));

@@ -6,7 +6,17 @@
 
 namespace hadal {
 
-enum class ErrorCode : int { kInternal, kShape, kDType, kDevice, kDisposed, kOutOfMemory, kIndex, kLinAlg };
+enum class ErrorCode : int {
+  kInternal,
+  kShape,
+  kDType,
+  kDevice,
+  kDisposed,
+  kOutOfMemory,
+  kIndex,
+  kLinAlg,
+  kDistributed
+};
 
 class Error : public std::runtime_error {
  public:

@@ -11,9 +11,6 @@ namespace hadal {
 
 struct Command;
 
-// The code of errors between processes, the last of lib/runtime/native.ts: beside those of error.h, which every kernel is built from.
-inline constexpr auto kDistributed = static_cast<ErrorCode>(static_cast<int>(ErrorCode::kLinAlg) + 1);
-
 class ProcessGroup {
  public:
   // What a rank can show the others at a time.

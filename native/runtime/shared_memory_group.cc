@@ -83,7 +83,7 @@ struct flock lock_of(off_t byte) {
   return lock;
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw Error(kDistributed, "init: " + what); }
+[[noreturn]] void refuse(const std::string& what) { throw Error(ErrorCode::kDistributed, "init: " + what); }
 
 // Room in the file for all that is mapped: a file system that is full must show here, not as SIGBUS later.
 int make_room(int file, off_t start, off_t bytes) {
@@ -257,8 +257,8 @@ void SharedMemoryGroup::wait_for(int rank, uint32_t turn) {
     if (is_here()) return;
     throw_if_failed();
     if (stopping_.load(std::memory_order_relaxed)) {
-      throw Error(kDistributed, prefixed("this process ends: got no answer from rank " + std::to_string(rank) +
-                                         ", expected it to come"));
+      throw Error(ErrorCode::kDistributed, prefixed("this process ends: got no answer from rank " +
+                                                    std::to_string(rank) + ", expected it to come"));
     }
     if (has_ended(rank)) {
       if (is_here()) return;  // it came, and then it left
@@ -307,7 +307,7 @@ void SharedMemoryGroup::compare_announced() {
 
 void SharedMemoryGroup::throw_if_failed() const {
   auto& shared = *reinterpret_cast<Header*>(memory_);
-  if (shared.failed.load() == 2) throw Error(kDistributed, prefixed(shared.reason));
+  if (shared.failed.load() == 2) throw Error(ErrorCode::kDistributed, prefixed(shared.reason));
 }
 
 void SharedMemoryGroup::fail(const std::string& reason) const {
@@ -319,7 +319,7 @@ void SharedMemoryGroup::fail(const std::string& reason) const {
   }
   // Whoever was first may have died in between; then each rank has its own reason.
   throw_if_failed();
-  throw Error(kDistributed, prefixed(reason));
+  throw Error(ErrorCode::kDistributed, prefixed(reason));
 }
 
 std::string SharedMemoryGroup::prefixed(const std::string& message) const {
