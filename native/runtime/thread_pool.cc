@@ -56,18 +56,24 @@ void ThreadPool::set_thread_count(int count) {
   while (static_cast<int>(workers_.size()) < count - 1) {
     workers_.emplace_back(&ThreadPool::work, this, static_cast<int>(workers_.size()) + 1);
   }
+  loop_.shares = std::make_unique<Share[]>(static_cast<size_t>(count));
+  loop_.threads = count;
   thread_count_ = count;
 }
 
-void ThreadPool::drain(Loop& loop) {
-  for (;;) {
-    const int64_t task = loop.next.fetch_add(1, std::memory_order_relaxed);
-    if (task >= loop.tasks) return;
-    try {
-      loop.body(loop.data, task);
-    } catch (...) {
-      std::lock_guard lock(loop.error_mutex);
-      if (!loop.error) loop.error = std::current_exception();
+void ThreadPool::drain(Loop& loop, int thread) {
+  for (int i = 0; i < loop.threads; ++i) {
+    Share& share = loop.shares[(thread + i) % loop.threads];
+    // Looking first spares the others the line of a share that is done.
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const int64_t task = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (task >= share.end) break;
+      try {
+        loop.body(loop.data, task);
+      } catch (...) {
+        std::lock_guard lock(loop.error_mutex);
+        if (!loop.error) loop.error = std::current_exception();
+      }
     }
   }
 }
@@ -81,24 +87,26 @@ void ThreadPool::run(int64_t tasks, Body body, void* data) {
   loop_.body = body;
   loop_.data = data;
   loop_.op = Profiler::current;
-  loop_.tasks = tasks;
   loop_.error = nullptr;
-  loop_.next.store(0, std::memory_order_relaxed);
+  for (int i = 0; i < loop_.threads; ++i) {
+    loop_.shares[i].next.store(tasks * i / loop_.threads, std::memory_order_relaxed);
+    loop_.shares[i].end = tasks * (i + 1) / loop_.threads;
+  }
   generation_.fetch_add(1);  // odd: open. Sequentially consistent with the sleepers' check below.
   if (sleepers_.load() > 0) {
     std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
-  drain(loop_);
+  drain(loop_, 0);
   generation_.fetch_add(1);  // even: closed; a worker that has not entered by now stays out
   while (active_.load() != 0) spin_pause();
   if (loop_.error) std::rethrow_exception(loop_.error);
 }
 
 void ThreadPool::take_part(int worker) {
-  if (!Profiler::enabled()) return drain(loop_);
+  if (!Profiler::enabled()) return drain(loop_, worker);
   const int64_t start = Profiler::now();
-  drain(loop_);
+  drain(loop_, worker);
   Profiler::add({worker, loop_.op, start, Profiler::now(), 0, 0});
 }
 

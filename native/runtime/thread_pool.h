@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -34,19 +35,26 @@ class ThreadPool {
   ThreadPool();
   ~ThreadPool();
 
+  // The tasks that a thread starts with, neighbours, and the same ones of every loop over as many: what one loop leaves in a core's cache the next one
+  // finds there. A thread whose share is done goes on with another's.
+  struct alignas(128) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   struct Loop {
     Body body = nullptr;
     void* data = nullptr;
-    Op op{};  // whose loop it is, while it is profiled
-    int64_t tasks = 0;
-    std::atomic<int64_t> next{0};
+    Op op{};                          // whose loop it is, while it is profiled
+    std::unique_ptr<Share[]> shares;  // of each thread
+    int threads = 0;
     std::exception_ptr error;
     std::mutex error_mutex;
   };
 
   void work(int worker);
   void take_part(int worker);
-  static void drain(Loop& loop);
+  static void drain(Loop& loop, int thread);
 
   std::mutex owner_;  // held by the stream whose loop is running
   std::atomic<int> thread_count_{1};
