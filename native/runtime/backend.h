@@ -38,7 +38,7 @@ class Backend {
   // The command to fill next; waits while the queue is full. It runs after commit(), or never if that is not called.
   virtual Command& next_command() = 0;
   virtual void commit() = 0;
-  // Runs a program's commands in one go; waits while two programs are in the queue.
+  // Runs a program's commands in one go; waits while the queue holds enough of them.
   virtual void run(std::unique_ptr<ProgramRun> run) = 0;
 
   // Copies between host and a block, in stream order. `write` has taken the bytes when it returns; `read` calls

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #endif
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -21,6 +22,10 @@ namespace {
 
 // A sleeping thread takes 5 to 50 µs to wake; small ops follow each other faster than that.
 constexpr auto kSpinTime = std::chrono::microseconds(50);
+
+// JS may be ahead by programs that take this long, in nanoseconds: then it waits for half of them. Each wait takes a core from a kernel, to spin, to
+// sleep and to wake.
+constexpr int64_t kTimeAhead = 6'000'000;
 
 // Each look at what the other thread writes takes the line away from it, and getting it back costs that thread 0.1 to 0.2 µs. Between two
 // looks lie some 0.3 (AMD) to 0.8 µs (Intel), in which JS submits a few commands undisturbed.
@@ -136,13 +141,20 @@ void CommandQueue::commit() {
   publish(2);
 }
 
+uint64_t CommandQueue::runs_ahead() const {
+  const int64_t took = std::max<int64_t>(run_nanoseconds_.load(std::memory_order_relaxed), 1);
+  return static_cast<uint64_t>(std::clamp<int64_t>(kTimeAhead / took, 2, kMostRunsAhead));
+}
+
 void CommandQueue::run(std::unique_ptr<ProgramRun> run) {
-  wait_for(earlier_runs_[0]);
+  const auto place = [&](uint64_t before) { return run_places_[(runs_ - before) % kMostRunsAhead]; };
+  const uint64_t ahead = runs_ahead();
+  if (completed() < place(ahead)) wait_for(place(ahead / 2 + 1));
   uint64_t* const start = reserve(2);
   start[0] = static_cast<uint64_t>(EntryKind::kProgram);
   start[1] = reinterpret_cast<uint64_t>(run.release());
   publish(2);
-  earlier_runs_[0] = std::exchange(earlier_runs_[1], submitted_);
+  run_places_[runs_++ % kMostRunsAhead] = submitted_;
 }
 
 void CommandQueue::commit_copy(const Copy& copy) {
@@ -170,10 +182,10 @@ void CommandQueue::wait_for(uint64_t sequence) {
   const auto done = [&] { return completed_.load(std::memory_order_acquire) >= sequence; };
   if (spin_until(done)) return;
   std::unique_lock lock(mutex_);
-  waiter_asleep_ = true;
+  awaited_ = sequence;
   heavy_fence();
   work_done_.wait(lock, done);
-  waiter_asleep_ = false;
+  awaited_ = kNone;
 }
 
 bool CommandQueue::take_error(StreamError& error) {
@@ -215,7 +227,7 @@ void CommandQueue::run_thread() {
       consumed_.store(position, std::memory_order_relaxed);
       completed_.store(done, std::memory_order_release);
       light_fence();
-      if (waiter_asleep_.load(std::memory_order_relaxed)) {
+      if (done >= awaited_.load(std::memory_order_relaxed)) {
         std::lock_guard lock(mutex_);
         work_done_.notify_all();
       }
@@ -246,7 +258,10 @@ uint64_t CommandQueue::run_entry(const uint64_t* words) {
     }
     case EntryKind::kProgram: {
       const std::unique_ptr<ProgramRun> run(reinterpret_cast<ProgramRun*>(words[1]));
+      const auto start = std::chrono::steady_clock::now();
       run_program(*run);
+      run_nanoseconds_.store((std::chrono::steady_clock::now() - start) / std::chrono::nanoseconds(1),
+                             std::memory_order_relaxed);
       return 2;
     }
     default: return static_cast<uint64_t>(run_words(words) - words);

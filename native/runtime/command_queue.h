@@ -102,6 +102,8 @@ class CommandQueue : public Backend {
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
   void run_program(const ProgramRun& run);
+  // How many programs may be in the queue: two long ones, more of short ones.
+  uint64_t runs_ahead() const;
   void run_profiled();
   void wait_for(uint64_t sequence);
 
@@ -111,8 +113,9 @@ class CommandQueue : public Backend {
   uint64_t written_ = 0;          // words so far, those skipped at the ring's end included
   uint64_t completed_seen_ = 0;   // lower bounds of completed_ and consumed_
   uint64_t consumed_seen_ = 0;
-  // The last two programs in the queue. JS may be two programs ahead: each is a whole training step.
-  uint64_t earlier_runs_[2] = {0, 0};
+  static constexpr uint64_t kMostRunsAhead = 16;
+  uint64_t runs_ = 0;                         // programs so far
+  uint64_t run_places_[kMostRunsAhead] = {};  // where the last of them end in the queue
 
   alignas(kApart) std::atomic<uint64_t> published_{0};  // written by the JS thread
 
@@ -120,11 +123,13 @@ class CommandQueue : public Backend {
   alignas(kApart) Command current_;                     // read from the ring
   alignas(kApart) std::atomic<uint64_t> completed_{0};  // commands and copies that have run
   std::atomic<uint64_t> consumed_{0};                   // words that have been read
+  std::atomic<int64_t> run_nanoseconds_{0};             // what the last program took
 
   // Hardly ever written.
   alignas(kApart) const std::unique_ptr<uint64_t[]> ring_;
   std::atomic<bool> worker_asleep_{false};
-  std::atomic<bool> waiter_asleep_{false};
+  static constexpr uint64_t kNone = UINT64_MAX;
+  std::atomic<uint64_t> awaited_{kNone};  // what the JS thread sleeps for
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable work_arrived_;
