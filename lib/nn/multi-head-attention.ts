@@ -204,8 +204,8 @@ export class MultiHeadAttention extends Module {
     const past = cache?.length ?? 0;
     let [q, k, v] = this.project(query, key, value).map((x) => this.perHead(x)) as [AnyTensor, AnyTensor, AnyTensor];
     if (this.#rotary !== undefined) {
-      q = rotaryEmbedding(q, { ...this.#rotary, offset: past });
-      k = rotaryEmbedding(k, { ...this.#rotary, offset: past });
+      q = rotaryEmbedding(q, { offset: past, ...this.#rotary });
+      k = rotaryEmbedding(k, { offset: past, ...this.#rotary });
     }
     if (cache !== undefined) [k, v] = cache.append(k, v);
     const added = [

@@ -152,7 +152,7 @@ export class RNN extends Recurrent {
   }
 
   forward(x: AnyTensor, call: RecurrentCall = {}): RecurrentResult {
-    return rnn(x, this.weights, { ...this.settings(call), nonlinearity: this.nonlinearity });
+    return rnn(x, this.weights, { nonlinearity: this.nonlinearity, ...this.settings(call) });
   }
 }
 

@@ -276,7 +276,7 @@ export function varMean(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}
     { shape: r.kept, dtype },
     { shape: r.kept, dtype },
   ];
-  const results = runMany(varMeanOp, [x.cast(dtype)], outputs, [correction], { ...r, correction });
+  const results = runMany(varMeanOp, [x.cast(dtype)], outputs, [correction], { correction, ...r });
   return results.map((result) => result.reshape(r.shape));
 }
 

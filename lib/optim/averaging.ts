@@ -73,7 +73,8 @@ export class AveragedModel {
           values.push(value);
         }
       }
-      for (const piece of partition(averages, values, () => '')) lerpTensors(piece.parameters, piece.gradients, weight);
+      for (const piece of partition(averages, values, () => true))
+        lerpTensors(piece.parameters, piece.gradients, weight);
     });
     this.count++;
   }

@@ -41,13 +41,13 @@ export abstract class FusedOptimizer<Settings extends object> extends GradientOp
     everyTime(() => {
       for (const parameter of parameters) this.count(this.state.get(parameter)!, group);
     });
-    const countsOf = (parameter: AnyTensor): unknown =>
-      this.counts.map((name) => this.state.get(parameter)![name] as number).join(' ');
-    for (const piece of partition(parameters, gradients, countsOf)) {
+    const haveEqualCounts = (a: AnyTensor, b: AnyTensor): boolean =>
+      this.counts.every((name) => this.state.get(a)![name] === this.state.get(b)![name]);
+    for (const piece of partition(parameters, gradients, haveEqualCounts)) {
       const states = names.map((name) =>
         piece.parameters.map((parameter) => this.state.get(parameter)![name] as AnyTensor),
       );
-      this.advance(group, { ...piece, states }, this.state.get(piece.parameters[0]!)!);
+      this.advance(group, { states, ...piece }, this.state.get(piece.parameters[0]!)!);
     }
   }
 

@@ -245,19 +245,19 @@ export function checkSetting(optimizer: string, name: string, value: number, lea
   }
 }
 
-/** Splits parallel lists by device and a key of each parameter, so that each piece takes one command. */
+/** Splits parallel lists by device and by what is alike of the parameters, so that each piece takes one command. */
 export function partition(
   parameters: readonly AnyTensor[],
   gradients: readonly AnyTensor[],
-  keyOf: (parameter: AnyTensor) => unknown,
+  alike: (a: AnyTensor, b: AnyTensor) => boolean,
 ): { parameters: AnyTensor[]; gradients: AnyTensor[] }[] {
-  const pieces = new Map<string, { parameters: AnyTensor[]; gradients: AnyTensor[] }>();
+  const pieces: { parameters: AnyTensor[]; gradients: AnyTensor[] }[] = [];
   parameters.forEach((parameter, i) => {
-    const key = `${parameter.storage.device} ${String(keyOf(parameter))}`;
-    let piece = pieces.get(key);
-    if (piece === undefined) pieces.set(key, (piece = { parameters: [], gradients: [] }));
+    const { device } = parameter.storage;
+    let piece = pieces.find(({ parameters: [first] }) => first!.storage.device === device && alike(first!, parameter));
+    if (piece === undefined) pieces.push((piece = { parameters: [], gradients: [] }));
     piece.parameters.push(parameter);
     piece.gradients.push(gradients[i]!);
   });
-  return [...pieces.values()];
+  return pieces;
 }

@@ -59,11 +59,11 @@ export class SGD extends GradientOptimizer<SGDSettings> {
   protected update(group: Group<SGDSettings>, parameters: readonly AnyTensor[], gradients: readonly AnyTensor[]): void {
     const { momentum } = group;
     const isNew = (parameter: AnyTensor): boolean => momentum !== 0 && !this.state.has(parameter);
-    for (const piece of partition(parameters, gradients, isNew)) {
+    for (const piece of partition(parameters, gradients, (a, b) => isNew(a) === isNew(b))) {
       const firstStep = isNew(piece.parameters[0]!);
       const states: AnyTensor[][] = [];
       if (momentum !== 0) states.push(piece.parameters.map((parameter) => this.momentumOf(parameter)));
-      sgdStep({ ...piece, states }, () => ({ ...group, learningRate: group.lr, firstStep }));
+      sgdStep({ states, ...piece }, () => ({ learningRate: group.lr, firstStep, ...group }));
     }
   }
 

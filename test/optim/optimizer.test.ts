@@ -1,5 +1,8 @@
 // What all optimizers share: groups, state, state dicts, and what they refuse.
+import { getHeapSpaceStatistics } from 'node:v8';
+
 import { manualSeed, memory, nn, ones, optim, randn, tensor, type AnyTensor } from '../../lib/index';
+import { collectGarbage } from '../../lib/runtime/native';
 
 const { Adam, AdamW, SGD } = optim;
 
@@ -193,6 +196,23 @@ test.each(makers)('%s holds on to no memory', (_, make) => {
   const before = memory().liveBytes;
   for (let i = 0; i < 50; i++) optimizer.step();
   expect(memory().liveBytes).toBeLessThanOrEqual(before);
+});
+
+// A step must leave nothing that only a full collection frees, such as hidden classes.
+test.each(makers.slice(0, 3))('%s leaves nothing in the old generation', (_, make) => {
+  const oldBytes = (): number =>
+    getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space')!.space_used_size;
+  const model = makeModel();
+  const optimizer = make(model.parameters());
+  model.parameters().forEach((parameter) => (parameter.grad = ones(parameter.shape)));
+  const run = (steps: number): void => {
+    for (let i = 0; i < steps; i++) optimizer.step();
+  };
+  run(3000);
+  collectGarbage();
+  const before = oldBytes();
+  run(6000);
+  expect((oldBytes() - before) / 6000).toBeLessThan(40);
 });
 
 describe('what optimizers refuse', () => {
