@@ -1,5 +1,6 @@
 // Convolution of images and volumes and its two gradients. Owns the reduction of each to passes over channels-last windows and the cut
-// into tasks; layouts are conv_layout.h, the inner loop is gemm_tile.h, and 1 × 1 kernels are plain products (gemm.h).
+// into tasks; layouts are conv_layout.h, the inner loop is gemm_tile.h, 1 × 1 kernels are plain products (gemm.h), and most 3 × 3 kernels of float
+// are run by conv_winograd.h.
 //
 // A pass computes out[p, o] = bias[o] + Σ_tap Σ_c image[p · step + tap, c] · weight[tap][c, o] for a grid of pixels p. Rows of a
 // tile are neighbouring pixels, its columns output channels; for each tap the tile reads the padded image where it lies, so
@@ -15,81 +16,12 @@
 
 #include "cpu/conv_amx.h"
 #include "cpu/conv_pass.h"
+#include "cpu/conv_winograd.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_amx.h"
 
 namespace hadal::cpu {
 namespace {
-
-// The panels of all groups, [group][panel][tap][in][columns of the panel].
-template <class T>
-struct PackedWeights {
-  const T* data = nullptr;
-  int64_t vectors = 0;  // of a pixel's output channels
-  int64_t panels = 0;
-  int64_t group_size = 0;
-
-  int64_t begin(int64_t panel) const { return vectors * panel / panels * kLanes<T>; }
-};
-
-// The widest panel for so many vectors of columns; as in gemm.cc.
-int panel_width(int64_t vectors) {
-  if (vectors <= 2) return static_cast<int>(vectors);
-  return kMaxVectors < 3 || vectors == 4 ? 2 : 3;
-}
-
-template <class E>
-PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  using T = Compute<E>;
-  PackedWeights<T> packed;
-  packed.vectors = ceil_div(pass.channels, kLanes<T>);
-  packed.panels = ceil_div(packed.vectors, panel_width(packed.vectors));
-  const int64_t depth = pass.taps() * pass.in;
-  packed.group_size = depth * packed.vectors * kLanes<T>;
-  T* data = ctx.scratch<T>(pass.groups * packed.group_size + kPackSlack);
-  packed.data = data;
-  // Tasks of one panel; the input channels are cut as well, 2^15 elements to a task.
-  const int64_t widest = panel_width(packed.vectors) * kLanes<T>;
-  const int64_t chunk = std::max<int64_t>(1, (1 << 15) / (pass.taps() * widest));
-  const int64_t chunks = std::max<int64_t>(1, ceil_div(pass.in, chunk));
-  ctx.parallel(pass.groups * packed.panels * chunks, [&](int64_t task) {
-    const int64_t group = task / (packed.panels * chunks), panel = task / chunks % packed.panels;
-    const int64_t first = task % chunks * chunk, last = std::min(pass.in, first + chunk);
-    const int64_t begin = packed.begin(panel), width = packed.begin(panel + 1) - begin;
-    const int64_t lanes = std::min(width, pass.channels - begin);
-    const E* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
-    T* to = data + group * packed.group_size + depth * begin;
-    const KernelAxes& axes = weights.axes;
-    const int64_t kernel_d = pass.taps_d.count(), kernel_h = pass.taps_h.count(), kernel_w = pass.taps_w.count();
-    const bool whole = pass.taps() == axes.count() && pass.taps() > 1 && axes.column_stride == 1 &&
-                       axes.row_stride == axes.width &&
-                       (axes.depth == 1 || axes.slice_stride == axes.height * axes.width);
-    if (whole) {  // The kernel's elements are adjacent and all wanted: squares of them are turned in registers.
-      // [taps][width] of one input channel at a time, or of all where they continue each other, then rows to their places.
-      const int64_t taps = pass.taps();
-      const bool joined = weights.in_stride == taps;
-      const int64_t count = joined ? last - first : 1;
-      T* turned = ctx.thread_scratch<T>(count * taps * width + kPackSlack);
-      for (int64_t c = first; c < last; c += count) {
-        pack(from + c * weights.in_stride, weights.out_stride, 1, lanes, width, count * taps, turned, width);
-        for (int64_t at = 0; at < taps; ++at) {
-          const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
-          const int64_t tap =
-              (pass.taps_d.kernel[d] * kernel_h + pass.taps_h.kernel[i]) * kernel_w + pass.taps_w.kernel[j];
-          T* row = to + (at * pass.in + c) * width;
-          for (int64_t q = 0; q < count; ++q) std::copy_n(turned + (q * taps + tap) * width, width, row + q * width);
-        }
-      }
-      return;
-    }
-    for (int64_t at = 0; at < kernel_d * kernel_h * kernel_w; ++at) {
-      const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
-      pack(from + pass.tap_offset(axes, d, i, j) + first * weights.in_stride, weights.out_stride, weights.in_stride,
-           lanes, width, last - first, to + (at * pass.in + first) * width, width);
-    }
-  });
-  return packed;
-}
 
 template <class E>
 void run_pass(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
@@ -386,6 +318,9 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
   if constexpr (std::is_same_v<E, BFloat16>) {
     if (has_amx()) return convolve_amx(ctx, pass, weights);
   }
+  if constexpr (std::is_same_v<Compute<E>, float>) {
+    if (suits_winograd(pass)) return convolve_winograd(ctx, pass, weights);
+  }
   // Lanes in use, of a row of pixels against those of a pixel's channels.
   const auto share = [](int64_t count) {
     return static_cast<double>(count) / static_cast<double>(ceil_div(count, kLanes<Compute<E>>) * kLanes<Compute<E>>);
@@ -502,6 +437,10 @@ class WeightGradient {
     const int64_t depth = kernel_h_ * kernel_w_ * in_;  // rows of a group's sums
     const int64_t columns = vectors_ * kWidth;
     const int64_t work = units * band * g_.width * depth * channels_ * groups_;
+    if constexpr (std::is_same_v<T, float>) {
+      const Pass<E> pass = as_pass();
+      if (suits_winograd(pass)) return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
+    }
     // Tasks are (slice, group, panel). More slices than the other two need cost memory and a longer last sum.
     const int64_t slices =
         std::clamp<int64_t>(std::min(ceil_div(kTasks, groups_ * panels_), work / kTaskWork), 1, units);
@@ -664,6 +603,23 @@ class WeightGradient {
         *at(c, tap) = static_cast<E>(sum);
       }
     }
+  }
+
+  // The pass whose weights these are; `out` is g.
+  Pass<E> as_pass() const {
+    Pass<E> pass{.image = x_, .out = g_, .taps_d = {}, .taps_h = taps_h_, .taps_w = taps_w_};
+    pass.taps_d = {{first_slice_ * geometry_.stride_d + tap_.shift}, {0}};
+    pass.step_d = geometry_.stride_d;
+    pass.step_h = geometry_.stride_h;
+    pass.step_w = geometry_.stride_w;
+    pass.in = in_;
+    pass.channels = channels_;
+    pass.groups = groups_;
+    pass.slices = slices_;
+    pass.rows = g_.height;
+    pass.columns = g_.width;
+    pass.out_slice = first_slice_;
+    return pass;
   }
 
   void fill_zero() const {

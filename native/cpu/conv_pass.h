@@ -247,4 +247,74 @@ const Compute<E>* gather_bias(KernelContext& ctx, const Pass<E>& pass, int64_t p
   return to;
 }
 
+// The panels of all groups, [group][panel][tap][in][columns of the panel].
+template <class T>
+struct PackedWeights {
+  const T* data = nullptr;
+  int64_t vectors = 0;  // of a pixel's output channels
+  int64_t panels = 0;
+  int64_t group_size = 0;
+
+  int64_t begin(int64_t panel) const { return vectors * panel / panels * kLanes<T>; }
+};
+
+// The widest panel for so many vectors of columns; as in gemm.cc.
+inline int panel_width(int64_t vectors) {
+  if (vectors <= 2) return static_cast<int>(vectors);
+  return kMaxVectors < 3 || vectors == 4 ? 2 : 3;
+}
+
+template <class E>
+PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  using T = Compute<E>;
+  PackedWeights<T> packed;
+  packed.vectors = ceil_div(pass.channels, kLanes<T>);
+  packed.panels = ceil_div(packed.vectors, panel_width(packed.vectors));
+  const int64_t depth = pass.taps() * pass.in;
+  packed.group_size = depth * packed.vectors * kLanes<T>;
+  T* data = ctx.scratch<T>(pass.groups * packed.group_size + kPackSlack);
+  packed.data = data;
+  // Tasks of one panel; the input channels are cut as well, 2^15 elements to a task.
+  const int64_t widest = panel_width(packed.vectors) * kLanes<T>;
+  const int64_t chunk = std::max<int64_t>(1, (1 << 15) / (pass.taps() * widest));
+  const int64_t chunks = std::max<int64_t>(1, ceil_div(pass.in, chunk));
+  ctx.parallel(pass.groups * packed.panels * chunks, [&](int64_t task) {
+    const int64_t group = task / (packed.panels * chunks), panel = task / chunks % packed.panels;
+    const int64_t first = task % chunks * chunk, last = std::min(pass.in, first + chunk);
+    const int64_t begin = packed.begin(panel), width = packed.begin(panel + 1) - begin;
+    const int64_t lanes = std::min(width, pass.channels - begin);
+    const E* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
+    T* to = data + group * packed.group_size + depth * begin;
+    const KernelAxes& axes = weights.axes;
+    const int64_t kernel_d = pass.taps_d.count(), kernel_h = pass.taps_h.count(), kernel_w = pass.taps_w.count();
+    const bool whole = pass.taps() == axes.count() && pass.taps() > 1 && axes.column_stride == 1 &&
+                       axes.row_stride == axes.width &&
+                       (axes.depth == 1 || axes.slice_stride == axes.height * axes.width);
+    if (whole) {  // The kernel's elements are adjacent and all wanted: squares of them are turned in registers.
+      // [taps][width] of one input channel at a time, or of all where they continue each other, then rows to their places.
+      const int64_t taps = pass.taps();
+      const bool joined = weights.in_stride == taps;
+      const int64_t count = joined ? last - first : 1;
+      T* turned = ctx.thread_scratch<T>(count * taps * width + kPackSlack);
+      for (int64_t c = first; c < last; c += count) {
+        pack(from + c * weights.in_stride, weights.out_stride, 1, lanes, width, count * taps, turned, width);
+        for (int64_t at = 0; at < taps; ++at) {
+          const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
+          const int64_t tap =
+              (pass.taps_d.kernel[d] * kernel_h + pass.taps_h.kernel[i]) * kernel_w + pass.taps_w.kernel[j];
+          T* row = to + (at * pass.in + c) * width;
+          for (int64_t q = 0; q < count; ++q) std::copy_n(turned + (q * taps + tap) * width, width, row + q * width);
+        }
+      }
+      return;
+    }
+    for (int64_t at = 0; at < kernel_d * kernel_h * kernel_w; ++at) {
+      const int64_t d = at / (kernel_h * kernel_w), i = at / kernel_w % kernel_h, j = at % kernel_w;
+      pack(from + pass.tap_offset(axes, d, i, j) + first * weights.in_stride, weights.out_stride, weights.in_stride,
+           lanes, width, last - first, to + (at * pass.in + first) * width, width);
+    }
+  });
+  return packed;
+}
+
 }  // namespace hadal::cpu

@@ -1,0 +1,425 @@
+// See conv_winograd.h. F(4 × 4, 3 × 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015): a tile of 4 × 4 pixels of the
+// output depends on 6 × 6 of the image. Both that and the kernel are polynomials, evaluated at 6 × 6 points; a product per point,
+// summed over channels, and interpolation give the tile with 36 multiply-adds instead of 144.
+//
+// The points are 0, ±3/4, ±3/2 and ∞. With the usual 0, ±1, ±2, ∞ rounding errors are four times as large; with these the largest is about
+// twice that of a sum tap by tap.
+//
+// Lanes are channels. The image's tiles at a point are rows of a matrix [tiles][channels], its product with the weights at that point is
+// [tiles][output channels].
+#include "cpu/conv_winograd.h"
+
+namespace hadal::cpu {
+namespace {
+
+constexpr int64_t kOut = 4, kIn = 6, kPoints = kIn * kIn;
+constexpr int kLane = kLanes<float>;
+constexpr float kA = 0.75f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
+
+// Weights at the points that stay in an L2 cache beside the tiles; larger ones pass by once, for all tiles.
+constexpr int64_t kStayingBytes = 1 << 20;
+constexpr int64_t kBlockBytes = 768 << 10;
+constexpr int64_t kChunkBytes = 24 << 20;
+constexpr int64_t kSharesBytes = 6 << 20;
+constexpr int64_t kDepth = 192;
+
+using V = Vec<float>;
+
+[[gnu::always_inline]] inline void image_points(const V (&x)[kIn], V (&y)[kIn]) {
+  const V even_a = x[4] - kB2 * x[2], odd_a = x[3] - kB2 * x[1];
+  const V even_b = x[4] - kA2 * x[2], odd_b = x[3] - kA2 * x[1];
+  y[0] = kA2 * kB2 * x[0] + (x[4] - (kA2 + kB2) * x[2]);
+  y[1] = even_a + kA * odd_a;
+  y[2] = even_a - kA * odd_a;
+  y[3] = even_b + kB * odd_b;
+  y[4] = even_b - kB * odd_b;
+  y[5] = kA2 * kB2 * x[1] + (x[5] - (kA2 + kB2) * x[3]);
+}
+
+constexpr float kZero = 1 / (kA2 * kB2), kNearA = 1 / (2 * kA2 * (kA2 - kB2)), kNearB = 1 / (2 * kB2 * (kB2 - kA2));
+
+[[gnu::always_inline]] inline void kernel_points(const V (&w)[3], V (&y)[kIn]) {
+  const V even_a = kNearA * w[0] + kNearA * kA2 * w[2], odd_a = kNearA * kA * w[1];
+  const V even_b = kNearB * w[0] + kNearB * kB2 * w[2], odd_b = kNearB * kB * w[1];
+  y[0] = kZero * w[0];
+  y[1] = even_a + odd_a;
+  y[2] = even_a - odd_a;
+  y[3] = even_b + odd_b;
+  y[4] = even_b - odd_b;
+  y[5] = w[2];
+}
+
+[[gnu::always_inline]] inline void interpolate(const V (&m)[kIn], V (&y)[kOut]) {
+  const V even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
+  y[0] = m[0] + even_a + even_b;
+  y[1] = kA * odd_a + kB * odd_b;
+  y[2] = kA2 * even_a + kB2 * even_b;
+  y[3] = kA2 * kA * odd_a + (kB2 * kB * odd_b + m[5]);
+}
+
+// The transposes of interpolate() and kernel_points().
+[[gnu::always_inline]] inline void gradient_points(const V (&g)[kOut], V (&y)[kIn]) {
+  const V even_a = g[0] + kA2 * g[2], odd_a = g[1] + kA2 * g[3], even_b = g[0] + kB2 * g[2], odd_b = g[1] + kB2 * g[3];
+  y[0] = g[0];
+  y[1] = even_a + kA * odd_a;
+  y[2] = even_a - kA * odd_a;
+  y[3] = even_b + kB * odd_b;
+  y[4] = even_b - kB * odd_b;
+  y[5] = g[3];
+}
+
+[[gnu::always_inline]] inline void kernel_sums(const V (&y)[kIn], V (&w)[3]) {
+  const V even_a = kNearA * (y[1] + y[2]), odd_a = kNearA * kA * (y[1] - y[2]);
+  const V even_b = kNearB * (y[3] + y[4]), odd_b = kNearB * kB * (y[3] - y[4]);
+  w[0] = kZero * y[0] + (even_a + even_b);
+  w[1] = odd_a + odd_b;
+  w[2] = kA2 * even_a + (kB2 * even_b + y[5]);
+}
+
+// Applies `transform`, from kFrom to kTo vectors, to the rows of a square that load(row, column) reads, then to its columns;
+// store(row, column, vector) takes the result.
+template <int64_t kFrom, int64_t kTo, auto kTransform, class Load, class Store>
+[[gnu::always_inline]] inline void transform_square(Load&& load, Store&& store) {
+  V columns[kTo][kFrom];
+  unroll<kFrom>([&](auto i) __attribute__((always_inline)) {
+    V x[kFrom], y[kTo];
+    unroll<kFrom>([&](auto j) __attribute__((always_inline)) { x[j] = load(i, j); });
+    kTransform(x, y);
+    unroll<kTo>([&](auto j) __attribute__((always_inline)) { columns[j][i] = y[j]; });
+  });
+  for (int64_t j = 0; j < kTo; ++j) {
+    V y[kTo];
+    kTransform(columns[j], y);
+    unroll<kTo>([&](auto i) __attribute__((always_inline)) { store(i, j, y[i]); });
+  }
+}
+
+int64_t whole_lanes(int64_t channels) { return ceil_div(channels, kLane) * kLane; }
+
+template <class E>
+class Winograd {
+ public:
+  explicit Winograd(const Pass<E>& pass) : pass_(pass) {
+    in_ = whole_lanes(pass.in);
+    out_ = whole_lanes(pass.channels);
+    const int64_t tiles_h = ceil_div(pass.rows, kOut), tiles_w = ceil_div(pass.columns, kOut);
+    const int64_t tile_bytes = kPoints * (in_ + out_) * int64_t{sizeof(float)};
+    stays_ = kPoints * in_ * out_ * int64_t{sizeof(float)} <= kStayingBytes;
+    const int64_t tiles = std::max<int64_t>(8, kBlockBytes / tile_bytes);
+    // Windows of 16 channels in the L1 cache.
+    const int64_t wide = std::min<int64_t>(tiles_w, std::min<int64_t>(20, tiles));
+    const int64_t piece = ceil_div(tiles_w, ceil_div(tiles_w, wide));
+    const int64_t high = std::clamp<int64_t>(tiles / piece, 1, std::min<int64_t>(tiles_h, 4));
+    const int64_t band = ceil_div(tiles_h, ceil_div(tiles_h, high));
+    cut_ = Cut::of(pass, band * kOut, piece * kOut);
+    unit_tiles_ = band * piece;
+    const int64_t most = stays_ ? tiles : std::max(tiles, kChunkBytes / tile_bytes);
+    share_ = std::clamp<int64_t>(most / unit_tiles_, 1, cut_.units);
+    const int64_t shares = ceil_div(cut_.units, share_);
+    share_ = ceil_div(cut_.units, shares);
+    v_point_ = share_ * unit_tiles_ * in_ + kLane;
+    m_point_ = share_ * unit_tiles_ * out_ + kLane;
+    window_size_ = (band * kOut + 2) * (piece * kOut + 2) * kLane + kPackSlack;
+    u_point_ = pass.in * out_ + kLane;
+  }
+
+  void run(KernelContext& ctx, const Weights<E>& weights) {
+    const PackedWeights<float> packed = pack_weights(ctx, pass_, weights);
+    panels_ = packed;
+    float* u = ctx.scratch<float>(kPoints * u_point_);
+    u_ = u;
+    // [panel][tap][in][columns] to [point][panel][in][columns].
+    ctx.parallel_ranges(packed.panels * pass_.in, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin; index < end; ++index) {
+        const int64_t panel = index / pass_.in, c = index % pass_.in;
+        const int64_t first = packed.begin(panel), width = packed.begin(panel + 1) - first;
+        for (int64_t lane = c * width; lane < (c + 1) * width; lane += kLane) {
+          const float* from = packed.data + 9 * pass_.in * first + lane;
+          float* to = u + pass_.in * first + lane;
+          transform_square<3, kIn, kernel_points>(
+              [&](auto i, auto j)
+                  __attribute__((always_inline)) { return load(from + (3 * i + j) * pass_.in * width); },
+              [&](auto i, auto j, V y) __attribute__((always_inline)) { store(to + (i * kIn + j) * u_point_, y); });
+        }
+      }
+    });
+    bias_ = gather_bias(ctx, pass_, out_);
+    if (stays_) {
+      ctx.parallel(ceil_div(cut_.units, share_), [&](int64_t task) {
+        const int64_t first = task * share_, last = std::min(cut_.units, first + share_);
+        float* v = ctx.thread_scratch<float>(kPoints * (v_point_ + m_point_) + window_size_);
+        float* m = v + kPoints * v_point_;
+        float* window = m + kPoints * m_point_;
+        int64_t tiles = 0;
+        for (int64_t index = first; index < last; ++index) {
+          const Unit unit = cut_.at(index);
+          for (int64_t c = 0; c < in_; c += kLane) transform_image(unit, c, v + tiles * in_ + c, window);
+          tiles += tiles_of(unit);
+        }
+        for (int64_t p = 0; p < kPoints; ++p) multiply(p, v, m, 0, tiles);
+        tiles = 0;
+        for (int64_t index = first; index < last; ++index) {
+          const Unit unit = cut_.at(index);
+          for (int64_t o = 0; o < out_; o += kLane) transform_out(unit, o, m + tiles * out_ + o, window);
+          tiles += tiles_of(unit);
+        }
+      });
+      return;
+    }
+    float* v = ctx.scratch<float>(kPoints * (v_point_ + m_point_));
+    float* m = v + kPoints * v_point_;
+    for (int64_t first = 0; first < cut_.units; first += share_) {
+      const std::vector<int64_t> starts = starts_of(first);
+      const int64_t units = static_cast<int64_t>(starts.size()) - 1, tiles = starts.back();
+      const int64_t in_groups = in_ / kLane, out_groups = out_ / kLane;
+      ctx.parallel(units * in_groups, [&](int64_t task) {
+        const int64_t i = task / in_groups, c = task % in_groups * kLane;
+        transform_image(cut_.at(first + i), c, v + starts[static_cast<size_t>(i)] * in_ + c,
+                        ctx.thread_scratch<float>(window_size_));
+      });
+      const int64_t blocks = ceil_div(tiles, 256);
+      ctx.parallel(kPoints * blocks, [&](int64_t task) {
+        const int64_t block = task % blocks;
+        multiply(task / blocks, v, m, tiles * block / blocks, tiles * (block + 1) / blocks);
+      });
+      ctx.parallel(units * out_groups, [&](int64_t task) {
+        const int64_t i = task / out_groups, o = task % out_groups * kLane;
+        transform_out(cut_.at(first + i), o, m + starts[static_cast<size_t>(i)] * out_ + o,
+                      ctx.thread_scratch<float>(window_size_));
+      });
+    }
+  }
+
+  // The gradient of the weights from pass.out, the output's: [tap][in][out_].
+  float* run_gradient(KernelContext& ctx) {
+    const int64_t u_size = kPoints * u_point_;
+    const int64_t chunks = ceil_div(cut_.units, share_);
+    int64_t shares = 1;
+    while (stays_ && 2 * shares <= std::min({kTasks, chunks, kSharesBytes / (u_size * int64_t{sizeof(float)})})) {
+      shares *= 2;
+    }
+    float* u = ctx.scratch<float>(shares * u_size);
+    const int64_t in_groups = in_ / kLane, out_groups = out_ / kLane;
+    if (stays_) {
+      ctx.parallel(shares, [&](int64_t share) {
+        float* v = ctx.thread_scratch<float>(kPoints * (v_point_ + m_point_) + window_size_);
+        float* m = v + kPoints * v_point_;
+        float* window = m + kPoints * m_point_;
+        const int64_t begin = chunks * share / shares, end = chunks * (share + 1) / shares;
+        for (int64_t chunk = begin; chunk < end; ++chunk) {
+          int64_t tiles = 0;
+          for (int64_t index = chunk * share_; index < std::min(cut_.units, (chunk + 1) * share_); ++index) {
+            const Unit unit = cut_.at(index);
+            for (int64_t c = 0; c < in_; c += kLane) transform_image(unit, c, v + tiles * in_ + c, window);
+            for (int64_t o = 0; o < out_; o += kLane) transform_gradient(unit, o, m + tiles * out_ + o, window);
+            tiles += tiles_of(unit);
+          }
+          for (int64_t p = 0; p < kPoints; ++p) multiply_gradient(p, v, m, tiles, chunk > begin, u + share * u_size);
+        }
+      });
+    } else {
+      float* v = ctx.scratch<float>(kPoints * (v_point_ + m_point_));
+      float* m = v + kPoints * v_point_;
+      for (int64_t first = 0; first < cut_.units; first += share_) {
+        const std::vector<int64_t> starts = starts_of(first);
+        ctx.parallel((static_cast<int64_t>(starts.size()) - 1) * (in_groups + out_groups), [&](int64_t task) {
+          const int64_t i = task / (in_groups + out_groups), group = task % (in_groups + out_groups);
+          const int64_t start = starts[static_cast<size_t>(i)];
+          float* window = ctx.thread_scratch<float>(window_size_);
+          if (group < in_groups) {
+            transform_image(cut_.at(first + i), group * kLane, v + start * in_ + group * kLane, window);
+          } else {
+            const int64_t o = (group - in_groups) * kLane;
+            transform_gradient(cut_.at(first + i), o, m + start * out_ + o, window);
+          }
+        });
+        ctx.parallel(kPoints, [&](int64_t p) { multiply_gradient(p, v, m, starts.back(), first > 0, u); });
+      }
+    }
+    float* sums = ctx.scratch<float>(9 * pass_.in * out_);
+    ctx.parallel_ranges(pass_.in * out_groups, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin * kLane; index < end * kLane; index += kLane) {
+        transform_square<kIn, 3, kernel_sums>(
+            [&](auto i, auto j) __attribute__((always_inline)) {
+              V sum = load(u + (i * kIn + j) * u_point_ + index);
+              for (int64_t share = 1; share < shares; ++share) {
+                sum += load(u + share * u_size + (i * kIn + j) * u_point_ + index);
+              }
+              return sum;
+            },
+            [&](auto i, auto j, V y)
+                __attribute__((always_inline)) { store(sums + (3 * i + j) * pass_.in * out_ + index, y); });
+      }
+    });
+    return sums;
+  }
+
+ private:
+  // Where the tiles of the units from `first` on start, and end.
+  std::vector<int64_t> starts_of(int64_t first) const {
+    std::vector<int64_t> starts{0};
+    for (int64_t index = first; index < std::min(cut_.units, first + share_); ++index) {
+      starts.push_back(starts.back() + tiles_of(cut_.at(index)));
+    }
+    return starts;
+  }
+  static int64_t tiles_of(const Unit& unit) { return ceil_div(unit.rows, kOut) * ceil_div(unit.columns, kOut); }
+
+  // 16 channels of a unit's tiles, from c on.
+  void transform_image(const Unit& unit, int64_t c, float* v, float* window) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
+    const Window of{unit.row + pass_.taps_h.first(), unit.column + pass_.taps_w.first(), tiles_h * kOut + 2,
+                    tiles_w * kOut + 2, unit.slice * pass_.step_d + pass_.taps_d.first()};
+    to_channels_last(pass_.image, unit.image, c, std::min<int64_t>(kLane, pass_.in - c), of, window, kLane);
+    for (int64_t row = 0; row < tiles_h; ++row) {
+      for (int64_t column = 0; column < tiles_w; ++column, v += in_) {
+        const float* from = window + (row * kOut * of.columns + column * kOut) * kLane;
+        transform_square<kIn, kIn, image_points>(
+            [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
+            [&](auto i, auto j, V y) __attribute__((always_inline)) { store(v + (i * kIn + j) * v_point_, y); });
+      }
+    }
+  }
+
+  // The same of the output's gradient, at the points of the output.
+  void transform_gradient(const Unit& unit, int64_t o, float* m, float* window) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
+    const Window of{unit.row + pass_.out_row, unit.column, tiles_h * kOut, tiles_w * kOut,
+                    pass_.out_slice + unit.slice};
+    to_channels_last(pass_.out, unit.image, o, std::min<int64_t>(kLane, pass_.channels - o), of, window, kLane);
+    for (int64_t row = 0; row < tiles_h; ++row) {
+      for (int64_t column = 0; column < tiles_w; ++column, m += out_) {
+        const float* from = window + (row * kOut * of.columns + column * kOut) * kLane;
+        transform_square<kOut, kIn, gradient_points>(
+            [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
+            [&](auto i, auto j, V y) __attribute__((always_inline)) { store(m + (i * kIn + j) * m_point_, y); });
+      }
+    }
+  }
+
+  // sums[c][o] at point p = or += over tiles [begin, end).
+  void multiply_gradient(int64_t p, const float* v, const float* m, int64_t tiles, bool accumulate, float* sums) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t vectors = out_ / kLane, panels = ceil_div(vectors, panel_width(vectors));
+    const int64_t blocks = ceil_div(tiles, kDepth);
+    Tile<float> tile;
+    tile.a_row = 1;
+    tile.a_step = in_;
+    tile.b_step = out_;
+    tile.c_row = out_;
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t first = tiles * block / blocks;
+      tile.k = tiles * (block + 1) / blocks - first;
+      tile.start = block == 0 && !accumulate ? Start::kZero : Start::kAccumulate;
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        const int64_t begin = vectors * panel / panels, width = vectors * (panel + 1) / panels - begin;
+        const int64_t pieces = ceil_div(pass_.in, max_rows(static_cast<int>(width)));
+        tile.columns = static_cast<int>(width) * kLane;
+        tile.b = m + p * m_point_ + first * out_ + begin * kLane;
+        for (int64_t piece = 0; piece < pieces; ++piece) {
+          const int64_t row = pass_.in * piece / pieces, rows = pass_.in * (piece + 1) / pieces - row;
+          tile.a = v + p * v_point_ + first * in_ + row;
+          tile.c = sums + p * u_point_ + row * out_ + begin * kLane;
+          tile_kernel<float>(static_cast<int>(rows), static_cast<int>(width), true)(tile);
+        }
+      }
+    }
+  }
+
+  // Tiles [begin, end) at point p.
+  void multiply(int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t blocks = ceil_div(pass_.in, kDepth);
+    Tile<float> tile;
+    tile.a_row = in_;
+    tile.a_step = 1;
+    tile.c_row = out_;
+    for (int64_t panel = 0; panel < panels_.panels; ++panel) {
+      const int64_t first = panels_.begin(panel), width = panels_.begin(panel + 1) - first;
+      const int vectors = static_cast<int>(width / kLane);
+      tile.b_step = tile.columns = static_cast<int>(width);
+      const int64_t pieces = ceil_div(end - begin, max_rows(vectors));
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t k = pass_.in * block / blocks;
+        tile.k = pass_.in * (block + 1) / blocks - k;
+        tile.start = block == 0 ? Start::kZero : Start::kAccumulate;
+        tile.b = u_ + p * u_point_ + pass_.in * first + k * width;
+        for (int64_t piece = 0; piece < pieces; ++piece) {
+          const int64_t row = begin + (end - begin) * piece / pieces,
+                        rows = begin + (end - begin) * (piece + 1) / pieces - row;
+          tile.a = v + p * v_point_ + row * in_ + k;
+          tile.c = m + p * m_point_ + row * out_ + first;
+          tile_kernel<float>(static_cast<int>(rows), vectors, false)(tile);
+        }
+      }
+    }
+  }
+
+  // 16 output channels of a unit's tiles, from o on.
+  void transform_out(const Unit& unit, int64_t o, const float* m, float* pixels) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
+    const V bias = bias_ == nullptr ? V{} : load(bias_ + o);
+    for (int64_t row = 0; row < tiles_h; ++row) {
+      // From right to left: what the last tile of a row writes too much, the first of the next row overwrites.
+      for (int64_t column = tiles_w - 1; column >= 0; --column) {
+        const float* from = m + (row * tiles_w + column) * out_;
+        float* to = pixels + (row * kOut * unit.columns + column * kOut) * kLane;
+        transform_square<kIn, kOut, interpolate>(
+            [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * kIn + j) * m_point_); },
+            [&](auto i, auto j, V y)
+                __attribute__((always_inline)) { store(to + (i * unit.columns + j) * kLane, y + bias); });
+      }
+    }
+    const int64_t channels = std::min<int64_t>(kLane, pass_.channels - o);
+    const bool joins = unit.columns == pass_.columns && pass_.out.row_stride == unit.columns * pass_.out.pixel_stride;
+    for (int64_t row = 0; row < (joins ? 1 : unit.rows); ++row) {
+      store_tile(pixels + row * unit.columns * kLane, kLane, joins ? unit.rows * unit.columns : unit.columns, channels,
+                 pass_.target(unit.image, unit.slice, o, unit.row + row, unit.column), pass_.out.pixel_stride,
+                 pass_.out.channel_stride);
+    }
+  }
+
+  const Pass<E>& pass_;
+  Cut cut_;
+  PackedWeights<float> panels_;
+  const float* u_ = nullptr;
+  const float* bias_ = nullptr;
+  bool stays_;
+  int64_t in_, out_, unit_tiles_, share_, v_point_, m_point_, u_point_, window_size_;
+};
+
+}  // namespace
+
+template <class E>
+bool suits_winograd(const Pass<E>& pass) {
+  const auto three = [](const Taps& taps) { return taps.count() == 3 && taps.reach() == 2; };
+  return three(pass.taps_h) && three(pass.taps_w) && pass.taps_d.count() == 1 && pass.step_h == 1 && pass.step_w == 1 &&
+         pass.out_step_h == 1 && pass.out_step_w == 1 && pass.groups == 1 && pass.in >= 16 && pass.channels >= 16 &&
+         pass.planes() * pass.rows * pass.columns >= 256;
+}
+
+template <class E>
+void convolve_winograd(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  Winograd<E>(pass).run(ctx, weights);
+}
+
+template <class E>
+const float* kernel_sums_winograd(KernelContext& ctx, const Pass<E>& pass) {
+  return Winograd<E>(pass).run_gradient(ctx);
+}
+
+template bool suits_winograd<float>(const Pass<float>&);
+template bool suits_winograd<Float16>(const Pass<Float16>&);
+template bool suits_winograd<BFloat16>(const Pass<BFloat16>&);
+template void convolve_winograd<float>(KernelContext&, const Pass<float>&, const Weights<float>&);
+template void convolve_winograd<Float16>(KernelContext&, const Pass<Float16>&, const Weights<Float16>&);
+template void convolve_winograd<BFloat16>(KernelContext&, const Pass<BFloat16>&, const Weights<BFloat16>&);
+
+template const float* kernel_sums_winograd<float>(KernelContext&, const Pass<float>&);
+template const float* kernel_sums_winograd<Float16>(KernelContext&, const Pass<Float16>&);
+template const float* kernel_sums_winograd<BFloat16>(KernelContext&, const Pass<BFloat16>&);
+
+}  // namespace hadal::cpu
