@@ -67,7 +67,7 @@ test('the same bits at any number of threads', () => {
 
 test("a volume's weight gradient, a tap in depth at a time", () => {
   manualSeed(1);
-  const given = [randn([2, 16, 4, 13, 12]), randn([24, 16, 3, 3, 3])];
+  const given: AnyTensor[] = [randn([2, 16, 4, 13, 12]), randn([24, 16, 3, 3, 3])];
   const [found, right] = (['float32', 'float64'] as const).map((dtype) => {
     const [x, weight] = given.map((t) => t.cast(dtype).detach().requiresGrad_(true));
     nn.functional.conv3d(x!, weight!, undefined, { padding: 1 }).square().sum().backward();
