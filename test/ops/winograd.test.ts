@@ -11,6 +11,7 @@ const sizes = [
   [2, 160, 180, 14, 14, 1],
   [17, 250, 129, 5, 6, 1],
 ] as const;
+type Size = (typeof sizes)[number];
 
 type Results = readonly [y: AnyTensor, gx: AnyTensor, gw: AnyTensor, gb: AnyTensor];
 
@@ -21,7 +22,7 @@ function convolved(given: readonly AnyTensor[], padding: number): Results {
   return [y, x!.grad!, weight!.grad!, bias!.grad!];
 }
 
-function inputs(batch: number, from: number, to: number, height: number, width: number, padding: number): AnyTensor[] {
+function inputs([batch, from, to, height, width, padding]: Size): AnyTensor[] {
   manualSeed(from * to);
   return [
     randn([batch, from, height, width]),
@@ -38,7 +39,7 @@ function error(found: AnyTensor, right: AnyTensor): number {
 
 test.each(sizes)('%d images, %d to %d channels, %d × %d, padding %d', (...size) => {
   const padding = size[5];
-  const given = inputs(...size);
+  const given = inputs(size as unknown as Size);
   const right = convolved(
     given.map((t) => t.cast('float64')),
     padding,
@@ -53,7 +54,7 @@ test('the same bits at any number of threads', () => {
   const before = getNumThreads();
   try {
     for (const size of [sizes[1], sizes[4]]) {
-      const given = inputs(...size);
+      const given = inputs(size);
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
         return convolved(given, size[5]).map((t) => Buffer.from(t.detach().dataSync().buffer));
