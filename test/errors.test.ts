@@ -103,6 +103,12 @@ const cases: readonly [name: string, call: () => unknown, code: string, message:
     'ARGUMENT',
     'copy: in-place write to a tensor that requires a gradient: got a leaf, expected noGrad(() => …) around it',
   ],
+  [
+    'an in-place write to an expanded tensor',
+    () => ones([1, 3]).expand([2, 3]).add_(1),
+    'ARGUMENT',
+    'add: in-place write to an expanded tensor: got shape [2, 3] with elements that share memory, expected clone() before',
+  ],
 ];
 
 test.each(cases)('%s', (_, call, code, message) => {

@@ -2,7 +2,9 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { noGrad } from '../autograd/modes';
 import { tensor } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { embedding } from '../ops/indexing';
+import { describe, shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { Draw } from './draw';
 import { shuffled, type Random } from './random';
@@ -34,6 +36,13 @@ export interface IterableDataset<Item> {
   readonly concurrency?: number;
 }
 
+/** Throws `ArgumentError` unless `dataset` has items by number. */
+export function checkDataset(owner: string, dataset: unknown, name = 'dataset'): void {
+  const { length, get } = (dataset ?? {}) as Partial<Dataset<unknown>>;
+  if (Number.isSafeInteger(length) && length! >= 0 && typeof get === 'function') return;
+  throw new ArgumentError(`${owner}: ${name}: got ${describe(dataset)}, expected a data set with length and get`);
+}
+
 /**
  * Tensors with a common first axis; item i holds row i of each. Batches are gathered on the device.
  *
@@ -46,6 +55,7 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<An
   readonly tensors: T;
 
   constructor(...tensors: T) {
+    tensors.forEach((one, i) => checkTensor('TensorDataset', one, `tensors[${i}]`));
     const length = tensors[0]?.shape[0];
     if (length === undefined)
       throw new ArgumentError('TensorDataset: tensors: got none with an axis, expected at least one');
@@ -66,7 +76,7 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<An
   }
 
   getBatch(indices: readonly number[]): AnyTensor[] {
-    const index = tensor(Int32Array.from(indices));
+    const index = tensor([...indices], { dtype: 'int64' });
     return noGrad(() => this.tensors.map((one) => embedding(one, index)));
   }
 }
@@ -80,9 +90,13 @@ export class Subset<Item> implements Dataset<Item> {
     readonly dataset: Dataset<Item>,
     readonly indices: readonly number[],
   ) {
+    checkDataset('Subset', dataset);
+    if (!Array.isArray(indices as unknown)) {
+      throw new ArgumentError(`Subset: indices: got ${describe(indices)}, expected an array`);
+    }
     indices.forEach((index, i) => {
       if (!Number.isInteger(index) || index < 0 || index >= dataset.length) {
-        throw new ArgumentError(`Subset: indices[${i}]: got ${index}, expected an item of ${dataset.length}`);
+        throw new ArgumentError(`Subset: indices[${i}]: got ${shown(index)}, expected an item of ${dataset.length}`);
       }
     });
     this.length = indices.length;
@@ -116,6 +130,10 @@ export class ConcatDataset<Item> implements Dataset<Item> {
   readonly #ends: number[] = [];
 
   constructor(readonly datasets: readonly Dataset<Item>[]) {
+    if (!Array.isArray(datasets as unknown)) {
+      throw new ArgumentError(`ConcatDataset: datasets: got ${describe(datasets)}, expected an array`);
+    }
+    datasets.forEach((dataset, i) => checkDataset('ConcatDataset', dataset, `datasets[${i}]`));
     let length = 0;
     for (const dataset of datasets) this.#ends.push((length += dataset.length));
     this.length = length;
@@ -128,7 +146,7 @@ export class ConcatDataset<Item> implements Dataset<Item> {
   get(index: number, draw?: Draw): Item | Promise<Item> {
     const part = this.#ends.findIndex((end) => index < end);
     if (part < 0 || !(index >= 0)) {
-      throw new ArgumentError(`ConcatDataset: index: got ${index}, expected an item of ${this.length}`);
+      throw new ArgumentError(`ConcatDataset: index: got ${shown(index)}, expected an item of ${this.length}`);
     }
     return this.datasets[part]!.get(index - (part === 0 ? 0 : this.#ends[part - 1]!), draw);
   }
@@ -145,7 +163,12 @@ export class MapDataset<Item, Mapped> implements Dataset<Mapped> {
   constructor(
     readonly dataset: Dataset<Item>,
     readonly change: (item: Item, random: Random, index: number) => Mapped | Promise<Mapped>,
-  ) {}
+  ) {
+    checkDataset('MapDataset', dataset);
+    if (typeof change !== 'function') {
+      throw new ArgumentError(`MapDataset: change: got ${describe(change)}, expected a function`);
+    }
+  }
 
   get length(): number {
     return this.dataset.length;
@@ -170,8 +193,13 @@ export class MapDataset<Item, Mapped> implements Dataset<Mapped> {
 export function randomSplit<Item>(
   dataset: Dataset<Item>,
   lengths: readonly number[],
-  { seed = 0 }: { readonly seed?: number } = {},
+  options: { readonly seed?: number } = {},
 ): Subset<Item>[] {
+  checkDataset('randomSplit', dataset);
+  checkOptions('randomSplit', options);
+  if (!Array.isArray(lengths as unknown)) {
+    throw new ArgumentError(`randomSplit: lengths: got ${describe(lengths)}, expected an array`);
+  }
   const sum = lengths.reduce((total, length) => total + length, 0);
   const isShare = Math.abs(sum - 1) < 1e-9 && dataset.length !== 1;
   const counts = isShare ? lengths.map((share) => Math.floor(share * dataset.length + 1e-9)) : [...lengths];
@@ -182,7 +210,7 @@ export function randomSplit<Item>(
       `randomSplit: lengths: got [${lengths.join(', ')}], expected counts of ${dataset.length} items or fractions of 1`,
     );
   }
-  const order = shuffled(dataset.length, seed, 0);
+  const order = shuffled(dataset.length, options.seed ?? 0, 0);
   let start = 0;
   return counts.map((count) => new Subset(dataset, order.slice(start, (start += count))));
 }

@@ -1,7 +1,9 @@
 /** Batches of a data set, in order or shuffled, made ahead of their use. */
 import { ArgumentError } from '../errors';
+import { checkOptions } from '../ops/define';
+import { shown } from '../tensor/describe';
 import { collate } from './collate';
-import type { Dataset, IterableDataset, Pass } from './dataset';
+import { checkDataset, type Dataset, type IterableDataset, type Pass } from './dataset';
 import { Draw } from './draw';
 import { GroupSampler, RandomSampler, SequentialSampler, type BatchSampler, type Sampler } from './samplers';
 
@@ -58,6 +60,8 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
     readonly dataset: Dataset<Item> | IterableDataset<Item>,
     readonly options: DataLoaderOptions<Item, Batch> = {},
   ) {
+    checkOptions('DataLoader', options);
+    if (!isIterable(dataset)) checkDataset('DataLoader', dataset);
     const { batchSize = 1, prefetch = 2 * (dataset.concurrency ?? 1) } = options;
     expectCount('batchSize', batchSize, 1);
     expectCount('prefetch', prefetch, 0);
@@ -188,7 +192,7 @@ interface BatchSource<Batch> {
 }
 
 const isIterable = <Item>(dataset: Dataset<Item> | IterableDataset<Item>): dataset is IterableDataset<Item> =>
-  'iterate' in dataset;
+  typeof (dataset as Partial<IterableDataset<Item>> | null | undefined)?.iterate === 'function';
 
 /** Items in groups of `size`. */
 export async function* grouped<Item>(
@@ -207,7 +211,7 @@ export async function* grouped<Item>(
 
 function expectCount(name: string, value: number, least: number): void {
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new ArgumentError(`DataLoader: ${name}: got ${String(value)}, expected an integer of at least ${least}`);
+    throw new ArgumentError(`DataLoader: ${name}: got ${shown(value)}, expected an integer of at least ${least}`);
   }
 }
 

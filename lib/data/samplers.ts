@@ -1,5 +1,6 @@
 /** Samplers: in which order, and how often, the items of a data set come. An epoch's order follows from the seed and the epoch alone. */
 import { ArgumentError } from '../errors';
+import { describe, shown } from '../tensor/describe';
 import { Random, shuffled } from './random';
 
 /** The numbers of one epoch's items. */
@@ -88,7 +89,7 @@ export class WeightedSampler implements Sampler {
 
   constructor(
     weights: ArrayLike<number>,
-    readonly length: number = weights.length,
+    readonly length: number = listed('WeightedSampler', 'weights', weights).length,
     options: Omit<RandomSamplerOptions, 'count'> = {},
   ) {
     expectCount('WeightedSampler', 'length', length);
@@ -144,6 +145,7 @@ export class StratifiedSampler implements Sampler {
 
   constructor(labels: ArrayLike<number | string>, { seed = 0 }: SeedOptions = {}) {
     const classes = new Map<number | string, number[]>();
+    listed('StratifiedSampler', 'labels', labels);
     for (let i = 0; i < labels.length; i++) {
       const members = classes.get(labels[i]!);
       if (members === undefined) classes.set(labels[i]!, [i]);
@@ -245,8 +247,13 @@ export class GroupSampler implements BatchSampler {
   }
 }
 
+function listed<T>(op: string, name: string, values: ArrayLike<T>): ArrayLike<T> {
+  if (Array.isArray(values) || ArrayBuffer.isView(values)) return values;
+  throw new ArgumentError(`${op}: ${name}: got ${describe(values)}, expected an array`);
+}
+
 function expectCount(op: string, name: string, value: number, least = 0): void {
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new ArgumentError(`${op}: ${name}: got ${value}, expected an integer of at least ${least}`);
+    throw new ArgumentError(`${op}: ${name}: got ${shown(value)}, expected an integer of at least ${least}`);
   }
 }

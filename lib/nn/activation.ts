@@ -1,6 +1,33 @@
-/** Activations as layers. Each applies the tensor method of its name. */
+/** Activations as layers. Each applies the function of its name. */
 import { full } from '../ops/creation';
-import { prelu, type SoftplusOptions } from '../ops/pointwise-activation';
+import { logSoftmax, softmax } from '../ops/normalization';
+import {
+  celu,
+  elu,
+  gelu,
+  glu,
+  hardshrink,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  selu,
+  sigmoid,
+  silu,
+  softplus,
+  softshrink,
+  softsign,
+  tanh,
+  tanhshrink,
+  threshold,
+  type SoftplusOptions,
+} from '../ops/pointwise-activation';
+import { neg } from '../ops/pointwise-unary';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module, Parameter } from './module';
 import { checkSizes } from './options';
@@ -8,7 +35,7 @@ import { checkSizes } from './options';
 /** max(x, 0). */
 export class ReLU extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.relu();
+    return relu(x);
   }
 }
 
@@ -18,7 +45,7 @@ export class LeakyReLU extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.leakyRelu(this.slope);
+    return leakyRelu(x, this.slope);
   }
 }
 
@@ -28,7 +55,7 @@ export class ELU extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.elu(this.alpha);
+    return elu(x, this.alpha);
   }
 }
 
@@ -43,35 +70,35 @@ export class GELU extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.gelu(this.options);
+    return gelu(x, this.options);
   }
 }
 
 /** x·sigmoid(x). */
 export class SiLU extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.silu();
+    return silu(x);
   }
 }
 
 /** x·tanh(softplus(x)). */
 export class Mish extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.mish();
+    return mish(x);
   }
 }
 
 /** 1 / (1 + exp(−x)). */
 export class Sigmoid extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.sigmoid();
+    return sigmoid(x);
   }
 }
 
 /** The hyperbolic tangent. */
 export class Tanh extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.tanh();
+    return tanh(x);
   }
 }
 
@@ -81,7 +108,7 @@ export class Softplus extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.softplus(this.options);
+    return softplus(x, this.options);
   }
 }
 
@@ -91,7 +118,7 @@ export class Softmax extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.softmax(this.axis);
+    return softmax(x, this.axis);
   }
 }
 
@@ -101,56 +128,56 @@ export class LogSoftmax extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.logSoftmax(this.axis);
+    return logSoftmax(x, this.axis);
   }
 }
 
 /** min(max(x, 0), 6). */
 export class ReLU6 extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.relu6();
+    return relu6(x);
   }
 }
 
 /** λ·x for x > 0, else λα·(exp(x) − 1), with constants that keep mean 0 and variance 1. Klambauer et al., 2017. */
 export class SELU extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.selu();
+    return selu(x);
   }
 }
 
 /** x / (1 + |x|). */
 export class Softsign extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.softsign();
+    return softsign(x);
   }
 }
 
 /** log of the sigmoid. */
 export class LogSigmoid extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.logSigmoid();
+    return logSigmoid(x);
   }
 }
 
 /** (x + 3) / 6, clipped to [0, 1]. */
 export class Hardsigmoid extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.hardsigmoid();
+    return hardsigmoid(x);
   }
 }
 
 /** x·(x + 3) / 6 between −3 and 3, 0 below and x above. Howard et al., 2019. */
 export class Hardswish extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.hardswish();
+    return hardswish(x);
   }
 }
 
 /** x − tanh(x). */
 export class Tanhshrink extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.tanhshrink();
+    return tanhshrink(x);
   }
 }
 
@@ -160,7 +187,7 @@ export class CELU extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.celu(this.alpha);
+    return celu(x, this.alpha);
   }
 }
 
@@ -170,7 +197,7 @@ export class Softshrink extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.softshrink(this.lambda);
+    return softshrink(x, this.lambda);
   }
 }
 
@@ -180,7 +207,7 @@ export class Hardshrink extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.hardshrink(this.lambda);
+    return hardshrink(x, this.lambda);
   }
 }
 
@@ -190,7 +217,7 @@ export class GLU extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.glu(this.axis);
+    return glu(x, this.axis);
   }
 }
 
@@ -203,7 +230,7 @@ export class Hardtanh extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.hardtanh(this.min, this.max);
+    return hardtanh(x, this.min, this.max);
   }
 }
 
@@ -216,7 +243,7 @@ export class Threshold extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.threshold(this.threshold, this.value);
+    return threshold(x, this.threshold, this.value);
   }
 }
 
@@ -226,14 +253,14 @@ export class Softmin extends Module {
     super();
   }
   forward(x: AnyTensor): AnyTensor {
-    return x.neg().softmax(this.axis);
+    return softmax(neg(x), this.axis);
   }
 }
 
 /** The softmax over the channels of images [n, c, h, w], or [c, h, w]. */
 export class Softmax2d extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.softmax(-3);
+    return softmax(x, -3);
   }
 }
 

@@ -1,18 +1,24 @@
 /** Modules made of modules. */
 import { ArgumentError } from '../errors';
-import { shown } from '../tensor/describe';
+import { checkOptions } from '../ops/define';
+import { flatten } from '../ops/movement';
+import { unflatten } from '../ops/rearrange';
+import { describe, shown } from '../tensor/describe';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
+import { checkFunction } from './options';
 
 /** A module that maps one tensor to one tensor. */
 export interface Layer extends Module {
   forward(x: AnyTensor): AnyTensor;
 }
 
-function checkModule(owner: string, name: string, value: unknown): void {
-  if (!(value instanceof Module)) throw new ArgumentError(`${owner}: ${name}: got ${typeof value}, expected a module`);
+/** Throws unless `value` is a module. */
+export function checkModule(owner: string, name: string, value: unknown): void {
+  if (!(value instanceof Module))
+    throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a module`);
 }
 
 /**
@@ -73,7 +79,7 @@ export class Residual extends Module {
 export class Lambda extends Module {
   constructor(readonly f: (x: AnyTensor) => AnyTensor) {
     super();
-    if (typeof f !== 'function') throw new ArgumentError(`Lambda: f: got ${typeof f}, expected a function`);
+    checkFunction('Lambda', 'f', f);
   }
 
   forward(x: AnyTensor): AnyTensor {
@@ -110,6 +116,9 @@ export class ModuleList<M extends Module = Layer> extends Module implements Iter
 
   constructor(modules: Iterable<M> = []) {
     super();
+    if (typeof (modules as Iterable<M> | null)?.[Symbol.iterator] !== 'function') {
+      throw new ArgumentError(`ModuleList: modules: got ${describe(modules)}, expected modules in an array`);
+    }
     this.push(...modules);
   }
 
@@ -153,6 +162,7 @@ export class ModuleDict<M extends Module = Layer> extends Module implements Iter
 
   constructor(modules: Readonly<Record<string, M>> = {}) {
     super();
+    checkOptions('ModuleDict', modules);
     for (const [key, module] of Object.entries(modules)) this.set(key, module);
   }
 
@@ -203,7 +213,7 @@ export class Flatten extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return x.flatten(this.start, this.end);
+    return flatten(x, this.start, this.end);
   }
 }
 
@@ -219,10 +229,11 @@ export class Unflatten extends Module {
     readonly sizes: Shape,
   ) {
     super();
+    if (!Array.isArray(sizes)) throw new ArgumentError(`Unflatten: sizes: got ${describe(sizes)}, expected an array`);
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return x.unflatten(this.axis, this.sizes);
+    return unflatten(x, this.axis, this.sizes);
   }
 
   protected override describe(): string {

@@ -3,6 +3,8 @@ import { ArgumentError } from '../errors';
 import { convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose';
 import { conv1d, conv2d, conv3d } from '../ops/convolution';
 import { empty } from '../ops/creation';
+import { checkOptions } from '../ops/define';
+import { pad } from '../ops/movement';
 import { perAxis, type Pair, type Single, type SpatialRank, type Triple } from '../ops/window';
 import type { AnyTensor } from '../tensor/tensor';
 import { calculateFans, heUniform_, uniform_ } from './init';
@@ -55,6 +57,7 @@ abstract class ConvolutionLayer<Options extends { readonly groups?: number; read
   ) {
     super();
     const name = new.target.name;
+    checkOptions(name, options);
     const { groups = 1 } = options;
     const kernel = perAxis(name, 'kernelSize', kernelSize, kernelSize, 1, rank);
     checkSizes(name, {
@@ -108,7 +111,7 @@ abstract class Convolution extends ConvolutionLayer<ConvLayerOptions> {
   forward(x: AnyTensor): AnyTensor {
     const { paddingMode = 'zeros' } = this.options;
     if (paddingMode === 'zeros') return this.#convolve(x, this.weight, this.bias, this.options);
-    const padded = x.pad(this.#amounts(), { mode: paddingMode });
+    const padded = pad(x, this.#amounts(), { mode: paddingMode });
     return this.#convolve(padded, this.weight, this.bias, { ...this.options, padding: 0 });
   }
 

@@ -3,6 +3,8 @@ import { ArgumentError } from '../errors';
 import { embeddingBag, type EmbeddingBagOptions } from '../ops/embedding-bag';
 import { embedding, type EmbeddingOptions } from '../ops/indexing';
 import { empty } from '../ops/creation';
+import { checkOptions } from '../ops/define';
+import { shown } from '../tensor/describe';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -11,12 +13,19 @@ import { Module, Parameter } from './module';
 import { checkSizes } from './options';
 
 /** A table of standard normal rows, the padding row zero, as in PyTorch. */
-function tableOf(layer: string, count: number, size: number, paddingIndex: number | undefined): Parameter {
+function tableOf(
+  layer: string,
+  count: number,
+  size: number,
+  options: Pick<EmbeddingBagOptions, 'paddingIndex'>,
+): Parameter {
+  checkOptions(layer, options);
   checkSizes(layer, { count, size });
+  const { paddingIndex } = options;
   const weight = new Parameter(normal_(empty([count, size])));
   if (paddingIndex === undefined) return weight;
   if (!(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < count)) {
-    throw new ArgumentError(`${layer}: paddingIndex: got ${paddingIndex}, expected a row of ${count}`);
+    throw new ArgumentError(`${layer}: paddingIndex: got ${shown(paddingIndex)}, expected a row of ${count}`);
   }
   weight.detach().select(0, paddingIndex).copy_(0);
   return weight;
@@ -38,7 +47,7 @@ export class Embedding extends Module {
     readonly options: EmbeddingOptions = {},
   ) {
     super();
-    this.weight = tableOf('Embedding', count, size, options.paddingIndex);
+    this.weight = tableOf('Embedding', count, size, options);
   }
 
   forward(index: AnyTensor): AnyTensor {
@@ -66,7 +75,7 @@ export class EmbeddingBag extends Module {
     readonly options: Pick<EmbeddingBagOptions, 'mode' | 'paddingIndex'> = {},
   ) {
     super();
-    this.weight = tableOf('EmbeddingBag', count, size, options.paddingIndex);
+    this.weight = tableOf('EmbeddingBag', count, size, options);
   }
 
   forward(index: AnyTensor, offsets?: AnyTensor, perSampleWeights?: AnyTensor): AnyTensor {

@@ -1,6 +1,7 @@
 /** Layers for graphs: nodes x [n, in] and edges [2, e] of sources and targets. A node hears from the sources of the edges that end in it. */
 import { ArgumentError, ShapeError } from '../errors';
 import { arange, empty, ones, zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { checkIndex } from '../ops/indexing';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
@@ -33,14 +34,16 @@ function graphOf(
   weights: AnyTensor | undefined,
   selfLoops: boolean,
 ): Graph {
+  checkTensor(layer, x, 'nodes');
   if (x.rank !== 2 || x.shape[1] !== inFeatures) {
-    throw new ShapeError(`${layer}: got nodes of shape ${show(x.shape)}, expected [n, ${inFeatures}]`);
+    throw new ShapeError(`${layer}: nodes: got shape ${show(x.shape)}, expected [n, ${inFeatures}]`);
   }
   checkIndex(layer, edges, 'edges');
   if (edges.rank !== 2 || edges.shape[0] !== 2) {
     throw new ShapeError(`${layer}: edges: got shape ${show(edges.shape)}, expected [2, e]`);
   }
   const count = edges.shape[1]!;
+  if (weights !== undefined) checkTensor(layer, weights, 'weights');
   if (weights !== undefined && !sameShape(weights.shape, [count])) {
     throw new ShapeError(`${layer}: weights do not fit: got shape ${show(weights.shape)}, expected [${count}]`);
   }
@@ -85,6 +88,7 @@ export class GCNConv extends Module {
     readonly options: GCNConvOptions = {},
   ) {
     super();
+    checkOptions('GCNConv', options);
     checkSizes('GCNConv', { inFeatures, outFeatures });
     this.lin = new Linear(inFeatures, outFeatures, { bias: false });
     xavierUniform_(this.lin.weight);
@@ -149,6 +153,7 @@ export class GATConv extends Module {
     readonly options: GATConvOptions = {},
   ) {
     super();
+    checkOptions('GATConv', options);
     const { heads = 1, concat = true, bias = true } = options;
     checkSizes('GATConv', { inFeatures, outFeatures, heads });
     checkProbability('GATConv', 'dropout', options.dropout ?? 0);
@@ -206,6 +211,7 @@ export class SAGEConv extends Module {
     readonly options: SAGEConvOptions = {},
   ) {
     super();
+    checkOptions('SAGEConv', options);
     checkSizes('SAGEConv', { inFeatures, outFeatures });
     const { aggregation = 'mean', bias = true, rootWeight = true } = options;
     if (!Object.hasOwn(aggregations, aggregation)) {

@@ -2,6 +2,7 @@
 import { bilinear } from '../ops/bilinear';
 import { linear } from '../ops/matmul';
 import { empty } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 import { uniform_ } from './init';
 import { Module, Parameter } from './module';
@@ -30,6 +31,7 @@ export class Linear extends Module {
     options: LinearOptions = {},
   ) {
     super();
+    checkOptions('Linear', options);
     checkSizes('Linear', { inFeatures, outFeatures });
     const bound = 1 / Math.sqrt(Math.max(inFeatures, 1));
     this.weight = new Parameter(uniform_(empty([outFeatures, inFeatures]), -bound, bound));
@@ -68,6 +70,7 @@ export class Bilinear extends Module {
     options: LinearOptions = {},
   ) {
     super();
+    checkOptions('Bilinear', options);
     checkSizes('Bilinear', { first, second, outFeatures });
     const bound = 1 / Math.sqrt(first);
     this.weight = new Parameter(uniform_(empty([outFeatures, first, second]), -bound, bound));

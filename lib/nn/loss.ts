@@ -1,5 +1,6 @@
 /** Losses as layers. Each applies the function of its name with the options that it was made with. */
 import { ctcLoss, type CtcOptions } from '../ops/ctc';
+import { checkOptions } from '../ops/define';
 import {
   bceWithLogits,
   crossEntropy,
@@ -52,6 +53,7 @@ type Index = Tensor<Shape, IndexDType>;
 abstract class LossModule<O extends object> extends Module {
   constructor(readonly options: O = {} as O) {
     super();
+    checkOptions(new.target.name, options);
     for (const value of Object.values(options)) if (value instanceof Tensor) value.keep();
   }
 

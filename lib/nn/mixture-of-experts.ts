@@ -1,6 +1,7 @@
 /** Mixtures of experts: layers that send each row to a few of many networks. */
 import { ArgumentError, ShapeError } from '../errors';
 import { arange, full, oneHot, zeros } from '../ops/creation';
+import { checkObject, checkTensor } from '../ops/define';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
 import { randnLike } from '../ops/random';
@@ -63,6 +64,7 @@ export class MixtureOfExperts extends Module {
     options: MixtureOfExpertsOptions,
   ) {
     super();
+    checkObject('MixtureOfExperts', options, 'options');
     const { experts, topK = 2, hidden = 4 * size, capacityFactor = 1.25, noise = false } = options;
     checkSizes('MixtureOfExperts', { size, experts, topK, hidden });
     if (topK > experts) {
@@ -81,8 +83,9 @@ export class MixtureOfExperts extends Module {
 
   forward(x: AnyTensor): MixtureResult {
     const { size, topK, experts } = this;
+    checkTensor('MixtureOfExperts', x, 'x');
     if (x.rank < 2 || x.shape.at(-1) !== size) {
-      throw new ShapeError(`MixtureOfExperts: got x of shape ${show(x.shape)}, expected [..., ${size}]`);
+      throw new ShapeError(`MixtureOfExperts: x: got shape ${show(x.shape)}, expected [..., ${size}]`);
     }
     const rows: AnyTensor = x.reshape([-1, size]);
     const count = rows.shape[0]!;

@@ -3,8 +3,10 @@
  * registered. Names in state dicts are PyTorch's: the path of fields in snake_case, such as `layers.0.running_mean`.
  */
 import { ArgumentError, ShapeError } from '../errors';
+import { checkTensor } from '../ops/define';
 import type { Device } from '../runtime/device';
 import { guard, tape } from '../runtime/tape';
+import { describe } from '../tensor/describe';
 import { isDType, isFloat, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -12,6 +14,7 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
 import { snakeCase } from './names';
+import { checkFunction } from './options';
 
 /**
  * A tensor that belongs to a module and is trained. Outlives every scope.
@@ -124,6 +127,9 @@ export abstract class Module {
    * shape.
    */
   loadStateDict(dict: Readonly<StateDict>, options: { readonly strict?: boolean } = {}): LoadResult {
+    if (!isContainer(dict) || Array.isArray(dict)) {
+      throw new ArgumentError(`loadStateDict: dict: got ${describe(dict)}, expected tensors by name`);
+    }
     const own = this.stateDict();
     const missing = Object.keys(own).filter((name) => !Object.hasOwn(dict, name));
     const unexpected = Object.keys(dict).filter((name) => !Object.hasOwn(own, name));
@@ -134,6 +140,7 @@ export abstract class Module {
       );
     }
     const common = Object.keys(own).filter((name) => Object.hasOwn(dict, name));
+    for (const name of common) checkTensor('loadStateDict', dict[name], name);
     const wrong = common.filter((name) => !sameShape(own[name]!.shape, dict[name]!.shape));
     if (wrong.length > 0) {
       const list = wrong.map((name) => `${name}: got ${show(dict[name]!.shape)}, expected ${show(own[name]!.shape)}`);
@@ -158,6 +165,7 @@ export abstract class Module {
 
   /** Calls `f` with this module and all below it. Answers the module. */
   apply(f: (module: Module) => void): this {
+    checkFunction('apply', 'f', f);
     for (const [, module] of this.namedModules()) f(module);
     return this;
   }
@@ -200,6 +208,7 @@ export abstract class Module {
 
   /** Calls `hook` after each `forward`, in the order of registration. Answers a function that removes it. */
   registerForwardHook(hook: ForwardHook): () => void {
+    checkFunction('registerForwardHook', 'hook', hook);
     if (this.#hooks === undefined) {
       this.#hooks = new Set();
       const inner = this.forward.bind(this) as (...inputs: unknown[]) => unknown;

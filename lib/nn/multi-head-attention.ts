@@ -2,6 +2,7 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { scaledDotProductAttention } from '../ops/attention';
 import { empty, ones, zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { linear } from '../ops/matmul';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
@@ -110,6 +111,7 @@ export class MultiHeadAttention extends Module {
     options: MultiHeadAttentionOptions = {},
   ) {
     super();
+    checkOptions('MultiHeadAttention', options);
     const { dropout = 0, bias = true, keyHeads = heads, keySize = size, valueSize = size, rotary = false } = options;
     checkSizes('MultiHeadAttention', { size, heads, keyHeads, keySize, valueSize });
     if (size % heads !== 0) {
@@ -191,14 +193,15 @@ export class MultiHeadAttention extends Module {
     query: AnyTensor,
     key: AnyTensor,
     value: AnyTensor,
-    { mask, keyMask, causal = false, cache }: AttentionCall,
+    options: AttentionCall,
   ): { q: AnyTensor; k: AnyTensor; v: AnyTensor; mask: AnyTensor | undefined; causal: boolean } {
+    checkOptions('MultiHeadAttention', options);
+    const { mask, keyMask, causal = false, cache } = options;
     const sizes = [this.size, this.keySize, this.valueSize];
     [query, key, value].forEach((x, i) => {
+      checkTensor('MultiHeadAttention', x);
       if (x.rank !== 3 || x.shape[2] !== sizes[i]) {
-        throw new ShapeError(
-          `MultiHeadAttention: got an input of shape ${show(x.shape)}, expected [b, t, ${sizes[i]}]`,
-        );
+        throw new ShapeError(`MultiHeadAttention: input: got shape ${show(x.shape)}, expected [b, t, ${sizes[i]}]`);
       }
     });
     const past = cache?.length ?? 0;

@@ -1,6 +1,7 @@
 /** Normalisation layers. */
 import { ShapeError } from '../errors';
 import { ones, zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import {
   groupNorm,
   instanceNorm,
@@ -38,6 +39,7 @@ export class LayerNorm extends Module {
 
   constructor(shape: number | Shape, options: LayerNormOptions = {}) {
     super();
+    checkOptions('LayerNorm', options);
     this.shape = typeof shape === 'number' ? [shape] : shape;
     this.epsilon = options.epsilon ?? 1e-5;
     if (options.affine ?? true) {
@@ -79,6 +81,7 @@ abstract class BatchNorm extends Module {
     readonly options: BatchNormLayerOptions = {},
   ) {
     super();
+    checkOptions(this.constructor.name, options);
     checkSizes(this.constructor.name, { features });
     this.momentum = options.momentum ?? 0.1;
     if (options.affine ?? true) {
@@ -94,6 +97,7 @@ abstract class BatchNorm extends Module {
   protected abstract get expects(): { readonly ranks: readonly number[]; readonly text: string };
 
   forward(x: AnyTensor): AnyTensor {
+    checkTensor(this.constructor.name, x, 'x');
     if (!this.expects.ranks.includes(x.rank)) {
       throw new ShapeError(
         `${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected ${this.expects.text}`,
@@ -163,6 +167,7 @@ export class RMSNorm extends Module {
     readonly options: RMSNormOptions = {},
   ) {
     super();
+    checkOptions('RMSNorm', options);
     this.shape = typeof shape === 'number' ? [shape] : shape;
     if (options.affine ?? true) this.weight = new Parameter(ones(this.shape));
   }
@@ -199,6 +204,7 @@ export class GroupNorm extends Module {
     readonly options: GroupNormOptions = {},
   ) {
     super();
+    checkOptions('GroupNorm', options);
     checkSizes('GroupNorm', { groups, channels, 'channels / groups': channels / groups });
     if (options.affine ?? true) {
       this.weight = new Parameter(ones([channels]));
@@ -239,6 +245,7 @@ abstract class InstanceNorm extends Module {
     readonly options: InstanceNormLayerOptions = {},
   ) {
     super();
+    checkOptions(this.constructor.name, options);
     checkSizes(this.constructor.name, { features });
     if (options.affine ?? false) {
       this.weight = new Parameter(ones([features]));
@@ -255,6 +262,7 @@ abstract class InstanceNorm extends Module {
   protected abstract get expects(): { readonly axes: number; readonly text: string };
 
   forward(x: AnyTensor): AnyTensor {
+    checkTensor(this.constructor.name, x, 'x');
     const { axes, text } = this.expects;
     if (x.rank === axes + 1) return this.forward(x.unsqueeze(0)).squeeze(0);
     if (x.rank !== axes + 2) {

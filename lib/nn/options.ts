@@ -1,18 +1,25 @@
 /** Checks of the numbers that layers are made from. */
 import { ArgumentError } from '../errors';
+import { describe, shown } from '../tensor/describe';
 
 /** Throws unless every value is a positive integer. */
 export function checkSizes(layer: string, sizes: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(sizes)) {
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new ArgumentError(`${layer}: ${name}: got ${String(value)}, expected a positive integer`);
+      throw new ArgumentError(`${layer}: ${name}: got ${shown(value)}, expected a positive integer`);
     }
   }
 }
 
+/** Throws unless `value` is a function. */
+export function checkFunction(owner: string, name: string, value: unknown): void {
+  if (typeof value === 'function') return;
+  throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a function`);
+}
+
 /** Throws unless `value` is a probability. */
 export function checkProbability(layer: string, name: string, value: number): void {
-  if (!(value >= 0 && value <= 1)) {
-    throw new ArgumentError(`${layer}: ${name}: got ${String(value)}, expected a number from 0 to 1`);
+  if (!(typeof value === 'number' && value >= 0 && value <= 1)) {
+    throw new ArgumentError(`${layer}: ${name}: got ${shown(value)}, expected a number from 0 to 1`);
   }
 }

@@ -1,6 +1,6 @@
 /** Padding layers over one to three spatial axes. Amounts are one number, or as in PyTorch a pair per axis, the last axis first: `[left, right, top, bottom]`. */
 import { ArgumentError } from '../errors';
-import type { PadMode } from '../ops/movement';
+import { pad, type PadMode } from '../ops/movement';
 import type { SpatialRank } from '../ops/window';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
@@ -22,7 +22,11 @@ abstract class Padding extends Module {
   ) {
     super();
     const flat = typeof padding === 'number' ? new Array<number>(2 * rank).fill(padding) : padding;
-    if (flat.length !== 2 * rank || !flat.every((count) => Number.isSafeInteger(count) && count >= 0)) {
+    if (
+      !Array.isArray(flat) ||
+      flat.length !== 2 * rank ||
+      !flat.every((count) => Number.isSafeInteger(count) && count >= 0)
+    ) {
       throw new ArgumentError(
         `${new.target.name}: padding: got ${JSON.stringify(padding)}, expected one or ${2 * rank} integers of at least 0`,
       );
@@ -35,7 +39,7 @@ abstract class Padding extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return x.pad(this.#pairs, { mode: this.#mode, value: this.value });
+    return pad(x, this.#pairs, { mode: this.#mode, value: this.value });
   }
 
   protected override describe(): string {

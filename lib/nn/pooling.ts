@@ -26,6 +26,7 @@ import {
   maxPool3d,
   maxPool3dWithIndices,
 } from '../ops/pooling';
+import { mean } from '../ops/reduce';
 import { maxUnpool1d, maxUnpool2d, maxUnpool3d, type MaxUnpoolOptions } from '../ops/unpooling';
 import type { Pair, Single, Triple } from '../ops/window';
 import type { IndexDType } from '../tensor/dtype';
@@ -233,6 +234,6 @@ export class AdaptiveMaxPool3d extends AdaptivePool<AdaptiveTriple> {
 /** The mean over all of h and w: x [n, c, h, w] to [n, c]. */
 export class GlobalAvgPool2d extends Module {
   forward(x: AnyTensor): AnyTensor {
-    return x.mean([-2, -1]);
+    return mean(x, [-2, -1]);
   }
 }

@@ -1,6 +1,7 @@
 /** Recurrent layers over whole sequences, and their cells. */
 import { ArgumentError, ShapeError } from '../errors';
 import { empty, zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import {
   gru,
   gruCell,
@@ -14,6 +15,7 @@ import {
   type RecurrentResult,
   type RecurrentWeights,
 } from '../ops/recurrent';
+import { shown } from '../tensor/describe';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { uniform_ } from './init';
@@ -78,6 +80,7 @@ abstract class Recurrent extends Module {
     projection = 0,
   ) {
     super();
+    checkOptions(new.target.name, options);
     const { layers = 1, bias = true, dropout = 0, bidirectional = false } = options;
     const name = this.constructor.name;
     checkSizes(name, { inputSize, hiddenSize, layers });
@@ -185,10 +188,11 @@ export interface LSTMLayerOptions extends RecurrentLayerOptions {
  */
 export class LSTM extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: LSTMLayerOptions = {}) {
+    checkOptions('LSTM', options);
     const { projection = 0 } = options;
     if (!Number.isInteger(projection) || projection < 0 || projection >= hiddenSize) {
       throw new ArgumentError(
-        `LSTM: projection: got ${projection}, expected an integer from 0 to below the hidden size ${hiddenSize}`,
+        `LSTM: projection: got ${shown(projection)}, expected an integer from 0 to below the hidden size ${shown(hiddenSize)}`,
       );
     }
     super(inputSize, hiddenSize, options, 4, projection);
@@ -214,12 +218,13 @@ abstract class Cell extends Module implements RecurrentWeights {
   constructor(
     readonly inputSize: number,
     readonly hiddenSize: number,
-    { bias = true }: CellOptions,
+    options: CellOptions,
     gates: number,
   ) {
     super();
+    checkOptions(new.target.name, options);
     checkSizes(this.constructor.name, { inputSize, hiddenSize });
-    const weights = weightsOf(gates, inputSize, hiddenSize, bias, 0);
+    const weights = weightsOf(gates, inputSize, hiddenSize, options.bias ?? true, 0);
     this.weightIh = weights.weightIh;
     this.weightHh = weights.weightHh;
     this.biasIh = weights.biasIh;
@@ -228,6 +233,7 @@ abstract class Cell extends Module implements RecurrentWeights {
 
   /** A state of zeros for x. */
   protected zero(x: AnyTensor): AnyTensor {
+    checkTensor(this.constructor.name, x, 'x');
     if (x.rank !== 1 && x.rank !== 2) {
       throw new ShapeError(
         `${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected [b, in] or [in]`,

@@ -1,4 +1,5 @@
 /** Layers that change the spatial size of images, or lay it out as channels, and back. */
+import { checkObject } from '../ops/define';
 import { interpolate, type InterpolateOptions } from '../ops/interpolate';
 import { fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from '../ops/patches';
 import type { Pair } from '../ops/window';
@@ -14,6 +15,7 @@ import { Module } from './module';
 export class Upsample extends Module {
   constructor(readonly options: InterpolateOptions) {
     super();
+    checkObject('Upsample', options, 'options');
   }
 
   forward(x: AnyTensor): AnyTensor {

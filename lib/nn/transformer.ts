@@ -1,13 +1,15 @@
 /** The Transformer: its encoder and decoder layers, stacks of them, and the whole. Batches come first: x [b, t, size]. Vaswani et al., 2017. */
 import { ArgumentError } from '../errors';
+import { checkOptions, checkTensor } from '../ops/define';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
+import { checkModule } from './container';
 import { xavierUniform_ } from './init';
 import { Linear } from './linear';
 import { Module } from './module';
 import { MultiHeadAttention, type AttentionCall } from './multi-head-attention';
 import { LayerNorm } from './normalization';
-import { checkSizes } from './options';
+import { checkFunction, checkSizes } from './options';
 import { Dropout } from './regularization';
 
 export interface TransformerLayerOptions {
@@ -42,6 +44,7 @@ abstract class TransformerLayer extends Module {
     options: TransformerLayerOptions,
   ) {
     super();
+    checkOptions(new.target.name, options);
     const { hidden = 4 * size, dropout = 0.1, activation = 'relu', normFirst = false, bias = true } = options;
     checkSizes(this.constructor.name, { size, heads, hidden });
     if (activation !== 'relu' && activation !== 'gelu' && typeof activation !== 'function') {
@@ -61,6 +64,7 @@ abstract class TransformerLayer extends Module {
 
   /** x + dropout(f(x)), normalised before f or after the sum. */
   protected sublayer(x: AnyTensor, norm: LayerNorm, f: (x: AnyTensor) => AnyTensor): AnyTensor {
+    checkTensor(this.constructor.name, x, 'x');
     if (this.normFirst) return x.add(this.dropoutLayer.forward(f(norm.forward(x))));
     return norm.forward(x.add(this.dropoutLayer.forward(f(x))));
   }
@@ -124,6 +128,7 @@ export class TransformerDecoderLayer extends TransformerLayer {
   }
 
   forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
+    checkOptions('TransformerDecoderLayer', options);
     const { causal = true, mask, keyMask, memoryMask, memoryKeyMask } = options;
     const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask, keyMask }));
     const crossed = this.sublayer(own, this.norm2, (y) =>
@@ -143,11 +148,16 @@ abstract class Stack<L extends TransformerLayer> extends Module {
   readonly layers: readonly L[];
   readonly norm: LayerNorm | undefined;
 
-  constructor(makeLayer: (index: number) => L, count: number, { norm }: TransformerStackOptions = {}) {
+  constructor(makeLayer: (index: number) => L, count: number, options: TransformerStackOptions = {}) {
     super();
-    checkSizes(this.constructor.name, { count });
+    const name = new.target.name;
+    checkFunction(name, 'makeLayer', makeLayer);
+    checkSizes(name, { count });
+    checkOptions(name, options);
     this.layers = Array.from({ length: count }, (_, i) => makeLayer(i));
-    this.norm = norm;
+    this.layers.forEach((layer, i) => checkModule(name, `layers[${i}]`, layer));
+    if (options.norm !== undefined) checkModule(name, 'norm', options.norm);
+    this.norm = options.norm;
   }
 
   protected run(x: AnyTensor, apply: (layer: L, x: AnyTensor) => AnyTensor): AnyTensor {
@@ -209,6 +219,7 @@ export class Transformer extends Module {
 
   constructor(size = 512, heads = 8, options: TransformerOptions = {}) {
     super();
+    checkOptions('Transformer', options);
     const { encoderLayers = 6, decoderLayers = 6, ...layer } = options;
     this.encoder = new TransformerEncoder(() => new TransformerEncoderLayer(size, heads, layer), encoderLayers, {
       norm: normOf(size, layer),
@@ -221,6 +232,7 @@ export class Transformer extends Module {
 
   /** source [b, s, size] and target [b, t, size]: [b, t, size]. The decoder sees the encoder's output and, unless `causal` is false, earlier targets only. */
   forward(source: AnyTensor, target: AnyTensor, options: TransformerCall = {}): AnyTensor {
+    checkOptions('Transformer', options);
     const { sourceMask, sourceKeyMask, ...own } = options;
     const memory = this.encoder.forward(source, { mask: sourceMask, keyMask: sourceKeyMask });
     return this.decoder.forward(target, memory, own);

@@ -17,7 +17,7 @@ import {
 import type { OneHot } from '../tensor/layer-shape-types';
 import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tensor/operand-types';
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
-import { checkShape, show, sizeOf } from '../tensor/shapes';
+import { checkShape, maxRank, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
 import { checkOptions, allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
 import { describe } from '../tensor/describe';
@@ -472,7 +472,8 @@ function ownDType(values: TypedArray, given: DType | undefined): DType {
 function nestedShape(data: unknown): number[] {
   const shape: number[] = [];
   let level = data;
-  while (Array.isArray(level) || ArrayBuffer.isView(level)) {
+  // One axis too many is enough for checkShape, and an array that holds itself has no end.
+  while (shape.length <= maxRank && (Array.isArray(level) || ArrayBuffer.isView(level))) {
     const { length } = level as unknown as ArrayLike<unknown>;
     shape.push(length);
     level = (level as unknown as ArrayLike<unknown>)[0];

@@ -23,7 +23,7 @@ import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
-import { contiguousStrides, isContiguous, sizeOf } from '../tensor/shapes';
+import { contiguousStrides, isContiguous, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
 
@@ -99,8 +99,13 @@ export function checkTensor(name: string, value: unknown, argument = 'input'): a
 
 /** Throws `ArgumentError` unless `options` is left out or an object: null, or a value in the place of its name. */
 export function checkOptions(name: string, options: unknown): void {
-  if (options === undefined || (typeof options === 'object' && options !== null)) return;
-  throw new ArgumentError(`${name}: options: got ${describe(options)}, expected an object`, { op: name });
+  if (options !== undefined) checkObject(name, options, 'options');
+}
+
+/** Throws `ArgumentError` unless `value` is an object. */
+export function checkObject(name: string, value: unknown, argument: string): void {
+  if (typeof value === 'object' && value !== null) return;
+  throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected an object`, { op: name });
 }
 
 /** The same kernel under another gradient rule, for a call whose gradient has a better form. */
@@ -229,6 +234,7 @@ export function runInto<Context>(
   attributes: readonly number[] | LiveAttributes = noAttributes,
 ): void {
   for (let i = 0; i < outputs.length; i++) {
+    if (!outputs[i]!.isContiguous) checkDistinct(op.name, outputs[i]!);
     if (recording.enabled && outputs[i]!.edge !== undefined) {
       throw new ArgumentError(
         `${op.name}: in-place write to a tensor that requires a gradient: got ${outputs[i]!.isLeaf ? 'a leaf' : 'the result of a recorded op'}, ` +
@@ -246,6 +252,16 @@ export function runInto<Context>(
   submitRecord();
   if (typeof attributes === 'function') tape?.live(attributes);
   for (let i = 0; i < outputs.length; i++) outputs[i]!.storage.version++;
+}
+
+/** Throws when several elements of a tensor that is written to share their memory: the last to be written would stay. */
+function checkDistinct(name: string, { shape, strides }: AnyTensor): void {
+  for (let axis = 0; axis < shape.length; axis++) {
+    if (strides[axis] !== 0 || shape[axis]! < 2) continue;
+    throw new ArgumentError(
+      `${name}: in-place write to an expanded tensor: got shape ${show(shape)} with elements that share memory, expected clone() before`,
+    );
+  }
 }
 
 function recordNode<Context>(

@@ -37,6 +37,7 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   checkTensor(op, weight, 'weight');
   checkDType(op, weight.dtype, floats);
   checkIndex(op, index);
+  if (options.offsets !== undefined) checkIndex(op, options.offsets, 'offsets');
   const { offsets, mode = 'mean', perSampleWeights, paddingIndex } = options;
   if (mode !== 'sum' && mode !== 'mean' && mode !== 'max') {
     throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected sum, mean or max`);

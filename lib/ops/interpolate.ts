@@ -124,7 +124,11 @@ export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): Any
     return resample(x, kind, size, ratiosOf(space, size, alignCorners), alignCorners);
   }
   const factors = typeof scaleFactor === 'number' ? space.map(() => scaleFactor) : scaleFactor!;
-  if (factors.length !== rank || !factors.every((factor) => Number.isFinite(factor) && factor > 0)) {
+  if (
+    !Array.isArray(factors) ||
+    factors.length !== rank ||
+    !factors.every((factor) => Number.isFinite(factor) && factor > 0)
+  ) {
     throw new ArgumentError(
       `${op}: scaleFactor: got ${JSON.stringify(scaleFactor)}, expected one or ${rank} numbers above 0`,
     );

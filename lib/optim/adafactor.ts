@@ -2,6 +2,7 @@
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
 import { totalNorm } from '../ops/optimizer-steps';
+import { shown } from '../tensor/describe';
 import type { FloatDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { refuseInTrace } from '../runtime/tape';
@@ -65,6 +66,9 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
     checkSetting('Adafactor', 'lr', s.lr);
     if (!(s.beta2Decay <= 0)) {
       throw new ArgumentError(`Adafactor: beta2Decay: got ${s.beta2Decay}, expected a number at most 0`);
+    }
+    if (!Array.isArray(s.epsilon)) {
+      throw new ArgumentError(`Adafactor: epsilon: got ${shown(s.epsilon)}, expected two numbers`);
     }
     checkSetting('Adafactor', 'epsilon[0]', s.epsilon[0] ?? 0);
     checkSetting('Adafactor', 'epsilon[1]', s.epsilon[1]);

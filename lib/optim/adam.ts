@@ -2,7 +2,7 @@
 import { adamStep, type StepTensors } from '../ops/optimizer-steps';
 import type { AnyTensor } from '../tensor/tensor';
 import { FusedOptimizer } from './fused-optimizer';
-import { checkSetting, type Group, type ParameterGroup, type ParameterState } from './optimizer';
+import { checkNumbers, checkSetting, type Group, type ParameterGroup, type ParameterState } from './optimizer';
 
 export interface AdamSettings {
   /** The learning rate; 1e-3 unless given. */
@@ -25,6 +25,7 @@ export function checkMoments(
   s: Pick<AdamSettings, 'lr' | 'betas' | 'weightDecay'> & { readonly epsilon?: number },
 ): void {
   checkSetting(name, 'lr', s.lr);
+  checkNumbers(name, 'betas', s.betas, 2);
   checkSetting(name, 'betas[0]', s.betas[0], 0, 1);
   checkSetting(name, 'betas[1]', s.betas[1], 0, 1);
   if (s.epsilon !== undefined) checkSetting(name, 'epsilon', s.epsilon);

@@ -2,11 +2,13 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { tensor } from '../ops/creation';
+import { checkObject, checkOptions } from '../ops/define';
 import { lerpTensors } from '../ops/optimizer-steps';
+import { describe } from '../tensor/describe';
 import { isFloat } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import { sameShape, show } from '../tensor/shapes';
-import type { AnyTensor } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { partition } from './optimizer';
 
 /** What averaging needs of a module. */
@@ -43,6 +45,7 @@ export class AveragedModel {
     private readonly model: AveragedModule,
     private readonly options: AveragedModelOptions = {},
   ) {
+    checkOptions('AveragedModel', options);
     const { decay = 0 } = options;
     if (!(decay >= 0 && decay <= 1)) {
       throw new ArgumentError(`AveragedModel: decay: got ${decay}, expected a number from 0 to 1`);
@@ -129,11 +132,13 @@ export class AveragedModel {
    * @throws ArgumentError when names or shapes differ; nothing is changed then.
    */
   loadStateDict(dict: Readonly<Record<string, AnyTensor>>): void {
+    checkObject('AveragedModel', dict, 'state');
     const own = this.stateDict();
     for (const name of new Set([...Object.keys(own), ...Object.keys(dict)])) {
       const [expected, got] = [own[name], dict[name]];
-      if (expected !== undefined && got !== undefined && sameShape(expected.shape, got.shape)) continue;
-      const shown = (value: AnyTensor | undefined): string => (value === undefined ? 'none' : show(value.shape));
+      if (expected !== undefined && got instanceof Tensor && sameShape(expected.shape, got.shape)) continue;
+      const shown = (value: unknown): string =>
+        value instanceof Tensor ? show(value.shape) : value === undefined ? 'none' : describe(value);
       throw new ArgumentError(`AveragedModel: state: ${name}: got ${shown(got)}, expected ${shown(expected)}`);
     }
     noGrad(() => {

@@ -2,8 +2,10 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, HadalError } from '../errors';
 import { zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { stack } from '../ops/movement';
 import { clampTensors, scaleTensors, totalNorm } from '../ops/optimizer-steps';
+import { describe } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import type { AnyTensor } from '../tensor/tensor';
 import { stateDType } from './optimizer';
@@ -31,11 +33,12 @@ export function clipGradNorm(
   maxNorm: number,
   options: ClipGradNormOptions = {},
 ): AnyTensor {
+  checkOptions('clipGradNorm', options);
   if (!(maxNorm >= 0))
     throw new ArgumentError(`clipGradNorm: maxNorm: got ${String(maxNorm)}, expected a non-negative number`);
   const { order = 2, errorIfNonFinite = false } = options;
   if (!(order > 0)) throw new ArgumentError(`clipGradNorm: order: got ${String(order)}, expected a positive number`);
-  const gradients = gradientsOf(parameters);
+  const gradients = gradientsOf('clipGradNorm', parameters);
   if (gradients.length === 0) return zeros([]);
   return noGrad(() =>
     scope(() => {
@@ -61,11 +64,15 @@ export function clipGradNorm(
 export function clipGradValue(parameters: readonly AnyTensor[], limit: number): void {
   if (!(limit >= 0))
     throw new ArgumentError(`clipGradValue: limit: got ${String(limit)}, expected a non-negative number`);
-  clampTensors(gradientsOf(parameters), limit);
+  clampTensors(gradientsOf('clipGradValue', parameters), limit);
 }
 
-function gradientsOf(parameters: readonly AnyTensor[]): AnyTensor[] {
-  return parameters.flatMap((parameter) => parameter.edge?.grad ?? []);
+function gradientsOf(op: string, parameters: readonly AnyTensor[]): AnyTensor[] {
+  if (!Array.isArray(parameters)) {
+    throw new ArgumentError(`${op}: parameters: got ${describe(parameters)}, expected an array of tensors`);
+  }
+  parameters.forEach((parameter, i) => checkTensor(op, parameter, `parameters[${i}]`));
+  return (parameters as readonly AnyTensor[]).flatMap((parameter) => parameter.edge?.grad ?? []);
 }
 
 function normOf(tensors: readonly AnyTensor[], order: number): AnyTensor {

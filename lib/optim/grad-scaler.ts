@@ -2,6 +2,7 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { full } from '../ops/creation';
+import { checkObject, checkOptions, checkTensor } from '../ops/define';
 import { scaleTensors, totalNorm } from '../ops/optimizer-steps';
 import { where } from '../ops/pointwise';
 import { scope } from '../tensor/scope';
@@ -62,6 +63,7 @@ export class GradScaler {
   private readonly optimizers = new Map<AnyOptimizer, Unscaled>();
 
   constructor(options: GradScalerOptions = {}) {
+    checkOptions('GradScaler', options);
     this.options = {
       initScale: 2 ** 16,
       growthFactor: 2,
@@ -84,6 +86,7 @@ export class GradScaler {
   /** The loss times the scale. */
   scale<T extends AnyTensor>(loss: T): T {
     if (!this.options.enabled) return loss;
+    checkTensor('GradScaler', loss, 'loss');
     this.scaling ??= {
       scale: full([], this.start.scale, { device: loss.device }).keep(),
       tracker: full([], this.start.tracker, { device: loss.device }).keep(),
@@ -178,6 +181,7 @@ export class GradScaler {
 
   /** @throws ArgumentError unless all entries are numbers. */
   loadStateDict(state: GradScalerState): void {
+    checkObject('GradScaler', state, 'state');
     const names = Object.keys(this.stateDict()) as (keyof GradScalerState)[];
     const wrong = names.find((name) => typeof state[name] !== 'number');
     if (wrong !== undefined) {

@@ -2,6 +2,7 @@
 import { enableGrad, noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { cat, stack } from '../ops/movement';
 import { decode } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
@@ -48,7 +49,10 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   // What PyTorch calls `al` is scratch space of its steps.
   protected override readonly counts = ['func_evals', 'n_iter', 't', 'ro', 'H_diag', 'prev_loss', 'al'];
 
+  protected override readonly lists = ['old_dirs', 'old_stps', 'ro', 'al'];
+
   constructor(parameters: readonly AnyTensor[], settings: Partial<LBFGSSettings> = {}) {
+    checkOptions('LBFGS', settings);
     const { maxIter = 20 } = settings;
     super(parameters, {
       lr: 1,

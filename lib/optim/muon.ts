@@ -6,7 +6,15 @@ import type { FloatDType } from '../tensor/dtype';
 import { show } from '../tensor/shapes';
 import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkSetting, GradientOptimizer, stateDType, type Group, type ParameterGroup } from './optimizer';
+import {
+  checkNumbers,
+  checkParameters,
+  checkSetting,
+  GradientOptimizer,
+  stateDType,
+  type Group,
+  type ParameterGroup,
+} from './optimizer';
 
 export interface MuonSettings {
   /** The learning rate; 1e-3 unless given. */
@@ -61,6 +69,7 @@ export class Muon extends GradientOptimizer<MuonSettings> {
   }
 
   override addParamGroup(group: ParameterGroup<MuonSettings>): void {
+    checkParameters('Muon', group);
     const other = group.parameters.find((parameter) => parameter.rank !== 2);
     if (other !== undefined) {
       throw new ArgumentError(`Muon: parameters: got shape ${show(other.shape)}, expected matrices`);
@@ -74,6 +83,7 @@ export class Muon extends GradientOptimizer<MuonSettings> {
     checkSetting('Muon', 'momentum', s.momentum);
     checkSetting('Muon', 'epsilon', s.epsilon);
     checkSetting('Muon', 'nsSteps', s.nsSteps, 0, 100);
+    checkNumbers('Muon', 'nsCoefficients', s.nsCoefficients, 3);
   }
 
   protected requiredState(): readonly string[] {

@@ -2,7 +2,9 @@
 import { ArgumentError } from '../errors';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
+import { checkObject } from '../ops/define';
 import { guard } from '../runtime/tape';
+import { describe, shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
@@ -45,7 +47,7 @@ export abstract class Optimizer<Settings extends object> {
   constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[], defaults: Settings) {
     if (!Array.isArray(parameters) || parameters.length === 0) {
       throw new ArgumentError(
-        `${this.constructor.name}: parameters: got ${Array.isArray(parameters) ? 'none' : typeof parameters}, expected at least one`,
+        `${this.constructor.name}: parameters: got ${Array.isArray(parameters) ? 'none' : describe(parameters)}, expected at least one`,
       );
     }
     this.#defaults = defaults;
@@ -60,13 +62,9 @@ export abstract class Optimizer<Settings extends object> {
    */
   addParamGroup(group: ParameterGroup<Settings>): void {
     const name = this.constructor.name;
+    checkParameters(name, group);
     const seen = new Set(this.groups.flatMap(({ parameters }) => parameters));
     for (const parameter of group.parameters) {
-      if (!(parameter instanceof Tensor) || !parameter.isLeaf) {
-        throw new ArgumentError(
-          `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : typeof parameter}, expected leaf tensors`,
-        );
-      }
       if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
       seen.add(parameter);
     }
@@ -84,6 +82,9 @@ export abstract class Optimizer<Settings extends object> {
 
   /** Which entries of the state are numbers; PyTorch has tensors there. */
   protected readonly counts: readonly string[] = ['step'];
+
+  /** Which entries of the state are lists. */
+  protected readonly lists: readonly string[] = [];
 
   /** The shape of a state tensor. */
   protected stateShape(_name: string, parameter: AnyTensor): Shape {
@@ -120,6 +121,7 @@ export abstract class Optimizer<Settings extends object> {
    */
   loadStateDict(dict: OptimizerState<Settings> | TorchOptimizerState): void {
     const name = this.constructor.name;
+    checkStateDict(name, dict);
     const { state, groups } = 'param_groups' in dict ? this.translated(dict) : dict;
     const sizes = (list: readonly { readonly parameters: readonly unknown[] }[]): string =>
       list.map((group) => group.parameters.length).join(', ');
@@ -135,15 +137,28 @@ export abstract class Optimizer<Settings extends object> {
       const parameter = all[Number(i)];
       if (parameter === undefined)
         throw new ArgumentError(`${name}: state: got parameter ${i}, expected at most ${all.length - 1}`);
+      checkObject(name, own, `state: parameter ${i}`);
       const required = this.requiredState(settings[Number(i)]!);
       if (!required.every((key) => Object.hasOwn(own, key))) {
         const got = Object.keys(own).join(', ');
         throw new ArgumentError(`${name}: state: parameter ${i}: got ${got}, expected ${required.join(', ')}`);
       }
       for (const [key, value] of Object.entries(own)) {
-        for (const tensor of [value].flat()) {
-          if (typeof tensor !== 'object' || this.counts.includes(key)) continue;
-          const shape = this.stateShape(key, parameter);
+        const isList = this.lists.includes(key);
+        if (isList && !Array.isArray(value)) {
+          throw new ArgumentError(
+            `${name}: state: ${key} of parameter ${i}: got ${describe(value)}, expected an array`,
+          );
+        }
+        for (const tensor of (isList ? value : [value]) as unknown[]) {
+          const isCount = this.counts.includes(key);
+          if (isCount && typeof tensor === 'number') continue;
+          if (!(tensor instanceof Tensor)) {
+            throw new ArgumentError(
+              `${name}: state: ${key} of parameter ${i}: got ${describe(tensor)}, expected a ${isCount ? 'number' : 'tensor'}`,
+            );
+          }
+          const shape = isCount ? [] : this.stateShape(key, parameter);
           if (sameShape(tensor.shape, shape)) continue;
           throw new ArgumentError(
             `${name}: state: ${key} of parameter ${i}: got shape ${show(tensor.shape)}, expected ${show(shape)}`,
@@ -194,6 +209,35 @@ export abstract class Optimizer<Settings extends object> {
   }
 }
 
+/** Throws unless `group` has a list of leaf tensors. */
+export function checkParameters(name: string, group: unknown): asserts group is { parameters: readonly AnyTensor[] } {
+  const { parameters } = (group ?? {}) as { readonly parameters?: unknown };
+  if (!Array.isArray(parameters)) {
+    throw new ArgumentError(`${name}: group: got ${describe(group)}, expected an object with a list of parameters`);
+  }
+  for (const parameter of parameters as unknown[]) {
+    if (parameter instanceof Tensor && parameter.isLeaf) continue;
+    throw new ArgumentError(
+      `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : describe(parameter)}, expected leaf tensors`,
+    );
+  }
+}
+
+/** Throws unless `dict` has the form of a state dict. */
+function checkStateDict(name: string, dict: unknown): void {
+  checkObject(name, dict, 'state');
+  const { state, groups, param_groups } = dict as Record<string, unknown>;
+  const list: unknown = groups ?? param_groups;
+  if (typeof state !== 'object' || state === null || !Array.isArray(list)) {
+    throw new ArgumentError(`${name}: state: got ${describe(dict)}, expected an object with state and groups`);
+  }
+  for (const group of list as unknown[]) {
+    const { parameters, params } = (group ?? {}) as Record<string, unknown>;
+    if (Array.isArray(parameters ?? params)) continue;
+    throw new ArgumentError(`${name}: state: group: got ${describe(group)}, expected one with a list of parameters`);
+  }
+}
+
 const torchNames: Readonly<Record<string, string>> = { params: 'parameters', eps: 'epsilon' };
 const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
@@ -239,10 +283,18 @@ function stateCopy(value: AnyTensor, parameter: AnyTensor): AnyTensor {
 
 /** Throws unless `value` is a number in [least, most). */
 export function checkSetting(optimizer: string, name: string, value: number, least = 0, most = Infinity): void {
-  if (!(value >= least && (value < most || most === Infinity))) {
+  if (!(typeof value === 'number' && value >= least && (value < most || most === Infinity))) {
     const range = most === Infinity ? `at least ${least}` : `from ${least} to below ${most}`;
-    throw new ArgumentError(`${optimizer}: ${name}: got ${String(value)}, expected a number ${range}`);
+    throw new ArgumentError(`${optimizer}: ${name}: got ${shown(value)}, expected a number ${range}`);
   }
+}
+
+/** Throws unless `values` are numbers, as many as given. */
+export function checkNumbers(optimizer: string, name: string, values: unknown, count: number): void {
+  const isList = Array.isArray(values) && values.length === count;
+  if (isList && values.every((value) => typeof value === 'number')) return;
+  const got = Array.isArray(values) ? `[${values.map(shown).join(', ')}]` : shown(values);
+  throw new ArgumentError(`${optimizer}: ${name}: got ${got}, expected ${count} numbers`);
 }
 
 /** Splits parallel lists by device and by what is alike of the parameters, so that each piece takes one command. */

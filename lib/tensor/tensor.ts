@@ -2,17 +2,18 @@
  * The tensor: a typed view of device memory with its place in the autograd graph. Ops add their methods to it by interface merging
  * (lib/ops), as do printing (print.ts) and backward (lib/autograd), so this file imports none of them.
  */
-import { ArgumentError } from '../errors';
+import { ArgumentError, ShapeError } from '../errors';
 import { native, translated } from '../runtime/native';
 import type { Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
 import { refuseInTrace } from '../runtime/tape';
+import { describe } from './describe';
 import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
 import { Edge, gradientChanges, type GradientHook } from './node';
 import type { Shape } from './shape-types';
-import { contiguousStrides, sizeOf } from './shapes';
+import { contiguousStrides, sameShape, show, sizeOf } from './shapes';
 
 /**
  * An n-dimensional array of one dtype on one device. Made by creation functions and ops, never by `new`.
@@ -74,6 +75,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     return edge.grad as unknown as Tensor<S, D>;
   }
   set grad(value: Tensor<S, D> | undefined) {
+    if (value !== undefined) checkGradient(this as AnyTensor, value);
     const edge = this.edge ?? (this.requiresGrad_().edge as Edge);
     gradientChanges(edge, false);
     edge.grad = value;
@@ -226,6 +228,13 @@ function nest(values: ArrayLike<number>, shape: Shape): NestedNumbers {
   const level = (axis: number): NestedNumbers =>
     axis === shape.length ? values[at++]! : Array.from({ length: shape[axis]! }, () => level(axis + 1));
   return level(0);
+}
+
+/** Throws unless `value` has the shape and the dtype of `x`, whose gradient it is to be. */
+function checkGradient(x: AnyTensor, value: unknown): void {
+  if (value instanceof Tensor && value.dtype === x.dtype && sameShape(value.shape, x.shape)) return;
+  const got = value instanceof Tensor ? `${value.dtype} ${show(value.shape)}` : describe(value);
+  throw new ShapeError(`grad: gradient does not fit: got ${got}, expected ${x.dtype} ${show(x.shape)}`);
 }
 
 /** A new contiguous tensor over `storage`. */

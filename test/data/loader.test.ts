@@ -1,7 +1,7 @@
 // Data sets and loaders: which items come in which order, how they are joined, and when they are fetched.
 import { data, ones, tensor, type AnyTensor } from '../../lib/index';
 
-const { collate, DataLoader, Subset, TensorDataset } = data;
+const { collate, ConcatDataset, DataLoader, MapDataset, randomSplit, Subset, TensorDataset } = data;
 
 /** Counts from 0 and notes what is asked for. */
 class Numbers implements data.Dataset<number> {
@@ -249,6 +249,15 @@ test.each<[() => unknown, string]>([
     () => new TensorDataset(ones([2, 3]), ones([3])),
     'TensorDataset: tensors[1]: got 3 rows, expected 2 as in tensors[0]',
   ],
+  [() => new DataLoader([1, 2] as never), 'DataLoader: dataset: got an array, expected a data set with length and get'],
+  [() => new TensorDataset([1, 2] as never), 'TensorDataset: tensors[0]: got an array, expected a tensor'],
+  [() => new TensorDataset(ones([2, 3])).getBatch([0, NaN]), 'tensor: int64 cannot hold a value: got NaN'],
+  [() => new MapDataset(new Numbers(3), 3 as never), 'MapDataset: change: got number 3, expected a function'],
+  [
+    () => new ConcatDataset([new Numbers(3), null as never]),
+    'ConcatDataset: datasets[1]: got null, expected a data set with length and get',
+  ],
+  [() => randomSplit(new Numbers(3), 2 as never), 'randomSplit: lengths: got number 2, expected an array'],
   [() => new Subset(new Numbers(3), [0, 3]), 'Subset: indices[1]: got 3, expected an item of 3'],
 ])('%#: refuses: %s', (act, message) => {
   expect(act).toThrow(new Error(message));

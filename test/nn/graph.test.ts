@@ -97,7 +97,7 @@ describe('what graph layers refuse', () => {
   const x = ones([5, 3]);
   test.each<[() => unknown, string]>([
     [() => new nn.GCNConv(3, 0), 'GCNConv: outFeatures: got 0, expected a positive integer'],
-    [() => new nn.GCNConv(3, 2).forward(ones([5, 2]), edges), 'GCNConv: got nodes of shape [5, 2], expected [n, 3]'],
+    [() => new nn.GCNConv(3, 2).forward(ones([5, 2]), edges), 'GCNConv: nodes: got shape [5, 2], expected [n, 3]'],
     [
       () => new nn.GATConv(3, 2).forward(x, tensor([0, 1], { dtype: 'int64' })),
       'GATConv: edges: got shape [2], expected [2, e]',

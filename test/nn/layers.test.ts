@@ -129,9 +129,9 @@ describe('what layers refuse', () => {
     ],
     [
       () => new nn.MultiHeadAttention(8, 2).forward(ones([2, 8])),
-      'MultiHeadAttention: got an input of shape [2, 8], expected [b, t, 8]',
+      'MultiHeadAttention: input: got shape [2, 8], expected [b, t, 8]',
     ],
-    [() => new nn.Sequential('relu' as never), 'Sequential: layers[0]: got string, expected a module'],
+    [() => new nn.Sequential('relu' as never), 'Sequential: layers[0]: got string relu, expected a module'],
   ])('%#: %s', (act, message) => {
     expect(act).toThrow(new Error(message));
   });

@@ -142,7 +142,7 @@ describe('what attention layers refuse', () => {
     ],
     [
       () => new nn.MultiHeadAttention(8, 2, { keySize: 6 }).forward(zeros([1, 2, 8])),
-      'MultiHeadAttention: got an input of shape [1, 2, 8], expected [b, t, 6]',
+      'MultiHeadAttention: input: got shape [1, 2, 8], expected [b, t, 6]',
     ],
     [
       () => new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2), 0),

@@ -418,7 +418,7 @@ describe('mixtures of experts', () => {
     ],
     [
       () => new nn.MixtureOfExperts(4, { experts: 2 }).forward(ones([2, 3])),
-      'MixtureOfExperts: got x of shape [2, 3], expected [..., 4]',
+      'MixtureOfExperts: x: got shape [2, 3], expected [..., 4]',
     ],
   ])('refused: %#', (call, message) => expect(call).toThrow(new Error(message)));
 });
@@ -450,13 +450,13 @@ describe('containers', () => {
   });
 
   test.each<[() => unknown, string]>([
-    [() => new nn.ModuleList([3 as never]), 'ModuleList: modules[0]: got number, expected a module'],
+    [() => new nn.ModuleList([3 as never]), 'ModuleList: modules[0]: got number 3, expected a module'],
     [() => new nn.ModuleList().forward(), 'ModuleList: got a call of forward, expected one of its modules’'],
-    [() => new nn.ModuleDict({ a: {} as never }), 'ModuleDict: modules.a: got object, expected a module'],
+    [() => new nn.ModuleDict({ a: {} as never }), 'ModuleDict: modules.a: got a Object, expected a module'],
     [() => new nn.ModuleDict({ 'a.b': new nn.ReLU() }), 'ModuleDict: key: got a.b, expected a name without dots'],
     [() => new nn.ModuleDict({ a: new nn.ReLU() }).get('b'), 'ModuleDict: key: got b, expected a'],
-    [() => new nn.Lambda(3 as never), 'Lambda: f: got number, expected a function'],
+    [() => new nn.Lambda(3 as never), 'Lambda: f: got number 3, expected a function'],
     [() => new nn.Residual(undefined as never), 'Residual: block: got undefined, expected a module'],
-    [() => new nn.Sequential({} as never), 'Sequential: layers[0]: got object, expected a module'],
+    [() => new nn.Sequential({} as never), 'Sequential: layers[0]: got a Object, expected a module'],
   ])('refused: %#', (call, message) => expect(call).toThrow(new Error(message)));
 });

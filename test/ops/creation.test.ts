@@ -82,7 +82,11 @@ describe('tensor', () => {
     expect(seen(x)).toEqual([dtype, shape, expected]);
   });
 
+  const endless: unknown[] = [];
+  endless.push(endless);
+
   test.each<[string, unknown, object, Error]>([
+    ['an array that holds itself', endless, {}, new ShapeError('tensor: too many axes: got 9, expected at most 8')],
     ['a short row', [[1, 2], [3]], {}, new ShapeError('tensor: ragged array: got length 1 at [1], expected length 2')],
     [
       'a deep short row',

@@ -1,8 +1,13 @@
 /** Schedules made of schedules. */
 import { ArgumentError } from '../../errors';
+import { checkObject } from '../../ops/define';
+import { describe } from '../../tensor/describe';
 import type { ScheduledOptimizer, ScheduleState, Stepping } from './schedule';
 
 function checkSchedules(name: string, schedules: readonly Stepping[]): ScheduledOptimizer {
+  if (!Array.isArray(schedules as unknown))
+    throw new ArgumentError(`${name}: schedules: got ${describe(schedules)}, expected an array`);
+  schedules.forEach((schedule, i) => checkObject(name, schedule, `schedules[${i}]`));
   const [first] = schedules;
   if (first === undefined) throw new ArgumentError(`${name}: schedules: got none, expected at least one`);
   const { optimizer } = first;
@@ -42,6 +47,7 @@ abstract class Combined implements Stepping {
   }
 
   loadStateDict(state: ScheduleState): void {
+    checkObject(this.constructor.name, state, 'state');
     const { schedules } = state as { schedules: readonly ScheduleState[] };
     if (!Array.isArray(schedules) || schedules.length !== this.schedules.length) {
       throw new ArgumentError(
@@ -87,9 +93,9 @@ export class SequentialLR extends Combined {
     private readonly milestones: readonly number[],
   ) {
     super(schedules);
-    if (milestones.length !== schedules.length - 1) {
+    if (!Array.isArray(milestones) || milestones.length !== schedules.length - 1) {
       throw new ArgumentError(
-        `SequentialLR: milestones: got ${milestones.length}, expected ${schedules.length - 1} for ${schedules.length} schedules`,
+        `SequentialLR: milestones: got ${Array.isArray(milestones) ? milestones.length : describe(milestones)}, expected ${schedules.length - 1} for ${schedules.length} schedules`,
       );
     }
     // All schedules have set their rates of epoch 0; only the first is meant to.

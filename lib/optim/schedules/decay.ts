@@ -1,5 +1,6 @@
 /** Schedules that multiply the rate at certain epochs. */
-import { checkCount, Schedule, type ScheduleOptions } from './schedule';
+import { shown } from '../../tensor/describe';
+import { checkCount, expect, Schedule, type ScheduleOptions } from './schedule';
 
 export interface StepLROptions extends ScheduleOptions {
   /** Epochs between two changes. */
@@ -46,6 +47,11 @@ export interface MultiStepLROptions extends ScheduleOptions {
  * const schedule = new optim.MultiStepLR(optimizer, { milestones: [100, 150] });
  */
 export class MultiStepLR extends Schedule<MultiStepLROptions> {
+  protected override prepare(): void {
+    const { milestones } = this.options;
+    expect(this, 'milestones', shown(milestones), Array.isArray(milestones), 'an array of epochs');
+  }
+
   protected rates(): readonly number[] {
     const { milestones, gamma = 0.1 } = this.options;
     const times = milestones.filter((milestone) => milestone === this.state.lastEpoch).length;

@@ -1,9 +1,17 @@
 /** Schedules by a function of the epoch, and the usual warm-up. */
-import { checkCount, perGroup, Schedule, type ScheduleOptions } from './schedule';
+import { shown } from '../../tensor/describe';
+import { checkCount, expect, perGroup, Schedule, type ScheduleOptions, type Stepping } from './schedule';
 
 export interface LambdaLROptions extends ScheduleOptions {
   /** The factor of an epoch, one for all groups or one for each. It is no part of the state. */
   readonly lrLambda: ((epoch: number) => number) | readonly ((epoch: number) => number)[];
+}
+
+function lambdasOf(schedule: Stepping, { lrLambda }: LambdaLROptions): readonly ((epoch: number) => number)[] {
+  const lambdas = perGroup(schedule, 'lrLambda', lrLambda);
+  for (const each of lambdas)
+    expect(schedule, 'lrLambda', shown(each), typeof each === 'function', 'functions of the epoch');
+  return lambdas;
 }
 
 /**
@@ -14,7 +22,7 @@ export interface LambdaLROptions extends ScheduleOptions {
  */
 export class LambdaLR extends Schedule<LambdaLROptions> {
   protected rates(): readonly number[] {
-    const lambdas = perGroup(this, 'lrLambda', this.options.lrLambda);
+    const lambdas = lambdasOf(this, this.options);
     return this.baseLrs.map((base, i) => base * lambdas[i]!(this.state.lastEpoch));
   }
 }
@@ -27,7 +35,7 @@ export class LambdaLR extends Schedule<LambdaLROptions> {
  */
 export class MultiplicativeLR extends Schedule<LambdaLROptions> {
   protected rates(): readonly number[] {
-    const lambdas = perGroup(this, 'lrLambda', this.options.lrLambda);
+    const lambdas = lambdasOf(this, this.options);
     return this.isInitial ? this.current : this.current.map((lr, i) => lr * lambdas[i]!(this.state.lastEpoch));
   }
 }

@@ -1,7 +1,9 @@
 /** A schedule by a measured quantity instead of the epoch. */
-import { refuseInTrace } from '../../runtime/tape';
 import { ArgumentError } from '../../errors';
-import type { ScheduledOptimizer, ScheduleState } from './schedule';
+import { checkObject, checkOptions } from '../../ops/define';
+import { refuseInTrace } from '../../runtime/tape';
+import { describe, shown } from '../../tensor/describe';
+import { checkOptimizer, type ScheduledOptimizer, type ScheduleState } from './schedule';
 
 export interface ReduceLROnPlateauOptions {
   /** Whether less is better, or more; `min` unless given. */
@@ -37,13 +39,15 @@ export class ReduceLROnPlateau {
     readonly optimizer: ScheduledOptimizer,
     private readonly options: ReduceLROnPlateauOptions = {},
   ) {
+    checkOptimizer('ReduceLROnPlateau', optimizer);
+    checkOptions('ReduceLROnPlateau', options);
     const { factor = 0.1, minLr = 0 } = options;
     if (!(factor < 1)) {
-      throw new ArgumentError(`ReduceLROnPlateau: factor: got ${factor}, expected a number below 1`);
+      throw new ArgumentError(`ReduceLROnPlateau: factor: got ${shown(factor)}, expected a number below 1`);
     }
     const count = optimizer.groups.length;
-    if (typeof minLr !== 'number' && minLr.length !== count) {
-      throw new ArgumentError(`ReduceLROnPlateau: minLr: got ${minLr.length} values, expected ${count}`);
+    if (typeof minLr !== 'number' && (!Array.isArray(minLr) || minLr.length !== count)) {
+      throw new ArgumentError(`ReduceLROnPlateau: minLr: got ${describe(minLr)}, expected a number or ${count}`);
     }
   }
 
@@ -79,6 +83,7 @@ export class ReduceLROnPlateau {
   }
 
   loadStateDict(state: ScheduleState): void {
+    checkObject('ReduceLROnPlateau', state, 'state');
     const { best, ...rest } = state as typeof this.state & { best: number | null };
     const missing = Object.keys(this.state).filter((name) => typeof state[name] !== 'number');
     if (missing.length > 0) {

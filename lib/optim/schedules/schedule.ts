@@ -2,8 +2,10 @@
  * What schedules share: how they reach the groups of an optimizer, when they step, and their state. A schedule sets the rate of epoch 0 when it is made, and that of
  * the next epoch whenever `step()` is called; an epoch may as well be a step of the optimizer.
  */
-import { refuseInTrace } from '../../runtime/tape';
 import { ArgumentError } from '../../errors';
+import { checkObject } from '../../ops/define';
+import { refuseInTrace } from '../../runtime/tape';
+import { describe, shown } from '../../tensor/describe';
 
 /** The settings of a group that schedules change. */
 export interface ScheduledGroup {
@@ -56,6 +58,9 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
     readonly optimizer: ScheduledOptimizer,
     protected readonly options: Options,
   ) {
+    const name = new.target.name;
+    checkOptimizer(name, optimizer);
+    checkObject(name, options, 'options');
     const { lastEpoch = -1 } = options;
     this.state = { lastEpoch, stepCount: 0 };
     this.prepare(lastEpoch === -1);
@@ -63,7 +68,7 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
       if (lastEpoch === -1) group.initialLr ??= group.lr;
       else if (group.initialLr === undefined) {
         throw new ArgumentError(
-          `${this.constructor.name}: lastEpoch: got ${lastEpoch} for groups without initialLr, expected an optimizer whose state was loaded`,
+          `${name}: lastEpoch: got ${lastEpoch} for groups without initialLr, expected an optimizer whose state was loaded`,
         );
       }
       return group.initialLr;
@@ -118,6 +123,7 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
 
   /** Takes over a state dict. The rates themselves are in the optimizer's. */
   loadStateDict(state: ScheduleState): void {
+    checkObject(this.constructor.name, state, 'state');
     const { baseLrs, lastLr, ...rest } = state as { baseLrs: number[]; lastLr: number[] } & typeof this.state;
     const missing = Object.keys(this.state).filter((name) => typeof state[name] !== 'number');
     if (missing.length > 0 || !Array.isArray(baseLrs) || !Array.isArray(lastLr)) {
@@ -146,6 +152,12 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
   }
 }
 
+/** Throws unless `optimizer` has groups. */
+export function checkOptimizer(name: string, optimizer: unknown): void {
+  if (Array.isArray((optimizer as Partial<ScheduledOptimizer> | null | undefined)?.groups)) return;
+  throw new ArgumentError(`${name}: optimizer: got ${describe(optimizer)}, expected an optimizer`);
+}
+
 /** One value for each group. */
 export function perGroup<T>(schedule: Stepping, name: string, value: T | readonly T[]): readonly T[] {
   const count = schedule.optimizer.groups.length;
@@ -160,14 +172,14 @@ export function perGroup<T>(schedule: Stepping, name: string, value: T | readonl
 export function checkCount(schedule: Stepping, name: string, value: number, least = 1): void {
   if (Number.isSafeInteger(value) && value >= least) return;
   throw new ArgumentError(
-    `${schedule.constructor.name}: ${name}: got ${String(value)}, expected a whole number of at least ${least}`,
+    `${schedule.constructor.name}: ${name}: got ${shown(value)}, expected a whole number of at least ${least}`,
   );
 }
 
 /** Throws unless `holds`. */
 export function expect(schedule: Stepping, name: string, value: unknown, holds: boolean, expected: string): void {
   if (holds) return;
-  throw new ArgumentError(`${schedule.constructor.name}: ${name}: got ${String(value)}, expected ${expected}`);
+  throw new ArgumentError(`${schedule.constructor.name}: ${name}: got ${shown(value)}, expected ${expected}`);
 }
 
 /** Sets the momentum of a group: its `momentum`, or the first of its `betas`. */
