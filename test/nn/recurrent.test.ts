@@ -64,12 +64,45 @@ test('a sequence without a batch gives what a batch of one does', () => {
   expect(one.output.toArraySync()).toEqual(batch.output.squeeze(1).toArraySync());
 });
 
-test('the same bits at any number of threads', () => {
+test.each(['RNN', 'GRU', 'LSTM'] as const)('a batch of many sequences gives what they give one by one: %s', (kind) => {
+  const layer = new nn[kind](5, 19, { bidirectional: true });
+  const [steps, count] = [4, 21];
+  const data = randn([steps, count, 5]);
+  const lengths = tensor(
+    Array.from({ length: count }, (_, i) => i % (steps + 1)),
+    { dtype: 'int64' },
+  );
+  const run = (x: AnyTensor, own: AnyTensor): AnyTensor => {
+    const input = x.detach().contiguous().requiresGrad_();
+    const { output, hidden } = layer.forward(input, { lengths: own });
+    output.square().sum().add(hidden.sum()).backward();
+    return joined(output.transpose(0, 1), hidden.transpose(0, 1), input.grad!.transpose(0, 1)).detach();
+  };
+  const batch = run(data, lengths);
+  const byParameter = layer.parameters().map((p) => p.grad!);
+  for (const p of layer.parameters()) p.grad = undefined;
+  const single = Array.from({ length: count }, (_, i) => run(data.narrow(1, i, 1), lengths.narrow(0, i, 1)));
+  const sizes = [steps * 38, 38, steps * 5];
+  const starts = sizes.map((_, part) => sizes.slice(0, part).reduce((sum, size) => sum + size, 0));
+  const parts = sizes.map((size, part) =>
+    cat(
+      single.map((one) => one.narrow(0, starts[part]!, size)),
+      0,
+    ),
+  );
+  expect(batch.sub(cat(parts, 0)).abs().max().itemSync()).toBeLessThan(1e-5);
+  layer.parameters().forEach((p, i) => {
+    expect(p.grad!.sub(byParameter[i]!).abs().max().itemSync()).toBeLessThan(1e-4);
+  });
+});
+
+// A weight that fits a core's cache and one that does not.
+test.each([70, 300])('the same bits at any number of threads: %i units', (units) => {
   const threads = getNumThreads();
   const run = (count: number): unknown => {
     setNumThreads(count);
     manualSeed(3);
-    const layer = new nn.LSTM(20, 70);
+    const layer = new nn.LSTM(20, units);
     const x = randn([6, 33, 20]).requiresGrad_();
     layer.forward(x).output.square().sum().backward();
     return [x.grad!.toArraySync(), ...layer.parameters().map((p) => p.grad!.toArraySync())];
