@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cpu/conv_amx.h"
+#include "cpu/conv_one_tap.h"
 #include "cpu/conv_pass.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/gemm.h"
@@ -334,6 +335,12 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
 // A kernel of one tap without stride and padding is a product per image, or one for all of them when channels are last.
 template <class E>
 bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  if constexpr (std::is_same_v<E, Compute<E>>) {
+    if (suits_one_tap(pass)) {
+      convolve_one_tap(ctx, pass, weights);
+      return true;
+    }
+  }
   if (std::is_same_v<E, BFloat16> && pass.image.channel_stride != 1 && has_amx()) return false;
   if (pass.taps() != 1 || pass.groups != 1 || pass.step_d != 1 || pass.step_h != 1 || pass.step_w != 1 ||
       pass.out_step_d != 1 || pass.out_step_h != 1 || pass.out_step_w != 1 || pass.taps_d.first() != 0 ||
@@ -418,6 +425,7 @@ class WeightGradient {
       if (has_amx()) return weight_gradient_amx(ctx, tap_);
     }
     vectors_ = ceil_div(channels_, kWidth);
+    if (run_one_tap(ctx)) return;
     const int widest = panel_width(vectors_);
     panels_ = ceil_div(vectors_, widest);
     taps_h_ = forward_taps(kernel_h_, geometry_.dilation_h, geometry_.pad_h);
@@ -538,6 +546,92 @@ class WeightGradient {
     product.c_column = tap_.in_stride;
     gemm(ctx, product);
     return true;
+  }
+
+  // A kernel of one tap without padding: rows of a tile are channels of x, read where they lie, columns output channels.
+  bool run_one_tap(KernelContext& ctx) const {
+    if constexpr (!std::is_same_v<E, T>) {
+      return false;
+    } else {
+      if (axes_.height * axes_.width != 1 || geometry_.pad_h != 0 || geometry_.pad_w != 0) return false;
+      // Pixels that the kernel meets, in lines.
+      const bool joins = geometry_.stride_h == 1 && geometry_.stride_w == 1 && g_.joins_pixels() && x_.joins_pixels();
+      const int64_t height = joins ? 1 : g_.height, width = joins ? g_.height * g_.width : g_.width;
+      // Pieces of a line: a panel of so many pixels and a strip of x share the L1 cache.
+      constexpr int64_t kDepth = 1024 / static_cast<int64_t>(sizeof(T));
+      const int64_t piece = ceil_div(width, ceil_div(width, kDepth)), pieces = ceil_div(width, piece);
+      const int64_t units = g_.count * slices_ * height * pieces;
+      const int64_t columns = vectors_ * kWidth, panels = ceil_div(vectors_, panel_width(vectors_));
+      const int64_t together = std::max<int64_t>(1, kDepth / piece);
+      // Tasks are (share of the units, group, block of panels, block of rows): shares while their sums stay within 6 MiB, panels of 256 KiB.
+      const int64_t sums_size = groups_ * in_ * columns;
+      const int64_t work = std::max<int64_t>(1, units * piece * sums_size / kTaskWork);
+      const int64_t shares = std::clamp<int64_t>((6 << 20) / (sums_size * static_cast<int64_t>(sizeof(T))), 1,
+                                                 std::min({kTasks, work, ceil_div(units, together)}));
+      const int64_t widths = ceil_div(columns, 256);
+      const int64_t heights =
+          std::clamp<int64_t>(ceil_div(std::min(kTasks, work), shares * groups_ * widths), 1, ceil_div(in_, 28));
+      T* sums = ctx.scratch<T>(shares * sums_size);
+      ctx.parallel(shares * groups_ * widths * heights, [&](int64_t task) {
+        const int64_t share = task / (groups_ * widths * heights), group = task / (widths * heights) % groups_;
+        const int64_t first = units * share / shares, last = units * (share + 1) / shares;
+        const int64_t wide = task / heights % widths, high = task % heights;
+        const int64_t row_begin = in_ * high / heights, row_end = in_ * (high + 1) / heights;
+        const int64_t panel_begin = panels * wide / widths, panel_end = panels * (wide + 1) / widths;
+        const int64_t panel_size = together * piece * panel_width(vectors_) * kWidth + kPackSlack;
+        T* packed = ctx.thread_scratch<T>((panel_end - panel_begin) * panel_size);
+        std::vector<int64_t> a_offsets, b_offsets;
+        [[maybe_unused]] const FlushSubnormals flush;
+        Tile<T> tile;
+        tile.a_row = x_.channel_stride;
+        tile.a_step = geometry_.stride_w * x_.pixel_stride;
+        tile.c_row = columns;
+        for (int64_t start = first; start < last;) {
+          // As many units as fit, all of one length.
+          const auto length_at = [&](int64_t unit) { return std::min(piece, width - unit % pieces * piece); };
+          const int64_t length = length_at(start);
+          int64_t end = start + 1;
+          while (end < last && end - start < together && length_at(end) == length) ++end;
+          a_offsets.clear();
+          for (int64_t unit = start; unit < end; ++unit) {
+            const int64_t line = unit / pieces, column = unit % pieces * piece, row = line % height;
+            const int64_t n = line / height / slices_, slice = first_slice_ + line / height % slices_;
+            a_offsets.push_back(x_.at(n, group * in_, slice * geometry_.stride_d + tap_.shift) - x_.data +
+                                row * geometry_.stride_h * x_.row_stride + column * tile.a_step);
+            for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+              const int64_t begin = vectors_ * panel / panels * kWidth,
+                            lanes = vectors_ * (panel + 1) / panels * kWidth - begin;
+              pack(g_.at(n, group * channels_ + begin, slice) + row * g_.row_stride + column * g_.pixel_stride,
+                   g_.channel_stride, g_.pixel_stride, std::min(lanes, channels_ - begin), lanes, length,
+                   packed + (panel - panel_begin) * panel_size + (unit - start) * length * lanes, lanes);
+            }
+          }
+          tile.k = length;
+          tile.segments = end - start;
+          tile.a_offsets = a_offsets.data();
+          tile.start = start == first ? Start::kZero : Start::kAccumulate;
+          for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
+            const int64_t begin = vectors_ * panel / panels, vectors = vectors_ * (panel + 1) / panels - begin;
+            b_offsets.clear();
+            for (int64_t s = 0; s < tile.segments; ++s) b_offsets.push_back(s * length * vectors * kWidth);
+            tile.b = packed + (panel - panel_begin) * panel_size;
+            tile.b_offsets = b_offsets.data();
+            tile.b_step = tile.columns = static_cast<int>(vectors * kWidth);
+            const int64_t strips = ceil_div(row_end - row_begin, max_rows(static_cast<int>(vectors)));
+            for (int64_t strip = 0; strip < strips; ++strip) {
+              const int64_t row = row_begin + (row_end - row_begin) * strip / strips,
+                            rows = row_begin + (row_end - row_begin) * (strip + 1) / strips - row;
+              tile.a = x_.data + row * x_.channel_stride;
+              tile.c = sums + share * sums_size + (group * in_ + row) * columns + begin * kWidth;
+              tile_kernel<T>(static_cast<int>(rows), static_cast<int>(vectors), false)(tile);
+            }
+          }
+          start = end;
+        }
+      });
+      write_out(ctx, sums, shares, in_, columns);
+      return true;
+    }
   }
 
   // One channel in, one out per group: lanes are channels, one sum per tap.
