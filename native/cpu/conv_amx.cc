@@ -376,25 +376,37 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
   const auto panel_begin = [&](int64_t panel) { return std::min(panel * kColumns, vectors * kLanes<float>); };
   const int64_t group_size = depth / 2 * vectors * kLanes<float>;
   auto* packed = ctx.scratch<float>(pass.groups * group_size + kPackSlack);
-  std::vector<int64_t> places(static_cast<size_t>(taps * in));
+  // Where the kernel's elements are adjacent, they are turned together, and taps find their places; else a tap at a time.
+  const KernelAxes& axes = weights.axes;
+  const bool whole = taps == axes.count() && axes.column_stride == 1 && axes.row_stride == axes.width &&
+                     (axes.depth == 1 || axes.slice_stride == axes.height * axes.width);
+  std::vector<int64_t> places(static_cast<size_t>(taps));
   for (int64_t at = 0; at < taps; ++at) {
-    const int64_t tap = pass.tap_offset(weights.axes, at / (taps_h * taps_w), at / taps_w % taps_h, at % taps_w);
-    for (int64_t c = 0; c < in; ++c) places[static_cast<size_t>(at * in + c)] = tap + c * weights.in_stride;
+    places[static_cast<size_t>(at)] = pass.tap_offset(axes, at / (taps_h * taps_w), at / taps_w % taps_h, at % taps_w);
   }
-  ctx.parallel_ranges(pass.groups * panels * (depth / 2), 256, [&](int64_t first, int64_t last) {
-    for (int64_t index = first; index < last; ++index) {
-      const int64_t pair = index % (depth / 2), panel = index / (depth / 2) % panels;
-      const int64_t group = index / (depth / 2) / panels;
-      const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
-      const int64_t lanes = std::min(width, pass.channels - begin);
-      const BFloat16* from = weights.data + group * weights.group_stride + begin * weights.out_stride;
-      float* to = packed + group * group_size + depth / 2 * begin + pair * width;
-      for (int64_t lane = 0; lane < width; ++lane) {
-        const auto at = [&](int64_t k) {
-          const bool there = lane < lanes && k < taps * in;
-          return there ? uint32_t{from[lane * weights.out_stride + places[static_cast<size_t>(k)]].bits} : 0u;
-        };
-        to[lane] = std::bit_cast<float>(at(2 * pair) | at(2 * pair + 1) << 16);
+  constexpr int64_t kChunk = 2 * kTile;  // of input channels
+  const int64_t chunks = ceil_div(in, kChunk);
+  ctx.parallel(pass.groups * panels * chunks, [&](int64_t task) {
+    const int64_t group = task / (panels * chunks), panel = task / chunks % panels, first = task % chunks * kChunk;
+    const int64_t count = std::min(kChunk, in - first);
+    const int64_t begin = panel_begin(panel), width = panel_begin(panel + 1) - begin;
+    const int64_t lanes = std::min(width, pass.channels - begin);
+    const BFloat16* from =
+        weights.data + group * weights.group_stride + begin * weights.out_stride + first * weights.in_stride;
+    float* to = packed + group * group_size + depth / 2 * begin;
+    auto* turned = ctx.thread_scratch<float>(count * taps * width + kPackSlack);  // [input channel][tap][width]
+    for (int64_t c = 0; whole && c < count; ++c) {
+      pack(from + c * weights.in_stride, weights.out_stride, 1, lanes, width, taps, turned + c * taps * width, width);
+    }
+    for (int64_t at = 0; at < taps; ++at) {
+      const int64_t place = places[static_cast<size_t>(at)], step = whole ? taps * width : width;
+      if (!whole) pack(from + place, weights.out_stride, weights.in_stride, lanes, width, count, turned, width);
+      const float* row = turned + (whole ? place * width : 0);
+      for (int64_t c = 0; c < count; c += 2, row += 2 * step) {
+        for (int64_t lane = 0; lane < width; lane += kTile) {
+          const auto low = (Words)load(row + lane), high = (Words)load(row + step + lane);
+          store(to + (at * in + first + c) / 2 * width + lane, (Vec<float>)(low >> 16 | high));
+        }
       }
     }
   });
@@ -752,29 +764,47 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
   });
 
   // The shares' sums, from [row of taps][block][output channel][lane] to [output channel][input channel, taps].
-  ctx.parallel_ranges(tap.groups * tap.channels, ceil_div(int64_t{1} << 15, kernel_h * lanes),
-                      [&](int64_t begin, int64_t end) {
-                        auto* total = ctx.thread_scratch<float>(kernel_h * lane_blocks * kPixels);
-                        for (int64_t index = begin; index < end; ++index) {
-                          const int64_t group = index / tap.channels, o = index % tap.channels;
-                          for (int64_t block = 0; block < kernel_h * lane_blocks; ++block) {
-                            for (int64_t half = 0; half < kPixels; half += kTile) {
-                              const float* from = sums + group * sums_size + (block * padded + o) * kPixels + half;
-                              Vec<float> sum = load(from);
-                              for (int64_t share = 1; share < shares; ++share)
-                                sum += load(from + share * tap.groups * sums_size);
-                              store(total + block * kPixels + half, sum);
-                            }
-                          }
-                          for (int64_t c = 0; c < tap.in; ++c) {
-                            for (int64_t i = 0; i < kernel_h; ++i) {
-                              for (int64_t j = 0; j < kernel_w; ++j) {
-                                *tap.at(index, c, i, j) = BFloat16(total[i * lane_blocks * kPixels + j * tap.in + c]);
-                              }
-                            }
-                          }
-                        }
-                      });
+  ctx.parallel_ranges(
+      tap.groups * tap.channels, ceil_div(int64_t{1} << 15, kernel_h * lanes), [&](int64_t begin, int64_t end) {
+        auto* total = ctx.thread_scratch<float>(kernel_h * lane_blocks * kPixels + kTile);
+        for (int64_t index = begin; index < end; ++index) {
+          const int64_t group = index / tap.channels, o = index % tap.channels;
+          for (int64_t block = 0; block < kernel_h * lane_blocks; ++block) {
+            for (int64_t half = 0; half < kPixels; half += kTile) {
+              const float* from = sums + group * sums_size + (block * padded + o) * kPixels + half;
+              Vec<float> sum = load(from);
+              for (int64_t share = 1; share < shares; ++share) sum += load(from + share * tap.groups * sums_size);
+              store(total + block * kPixels + half, sum);
+            }
+          }
+          const int64_t taps = kernel_h * kernel_w;
+          const bool adjacent = tap.axes.column_stride == 1 && tap.axes.row_stride == kernel_w;
+          const auto sum_of = [&](int64_t at) {
+            return total + at / kernel_w * lane_blocks * kPixels + at % kernel_w * tap.in;
+          };
+          // Squares of sixteen input channels and as many taps.
+          for (int64_t c = 0; c < tap.in; c += kTile) {
+            const int64_t channels = std::min(kTile, tap.in - c);
+            for (int64_t at = 0; at < taps; at += kTile) {
+              const auto count = static_cast<int>(std::min(kTile, taps - at));
+              Vec<float> square[kTile];
+              for (int64_t i = 0; i < kTile; ++i) {
+                square[i] = i < count ? load(sum_of(at + i) + c) : Vec<float>{};
+              }
+              transpose<float>(square);
+              for (int64_t i = 0; i < channels; ++i) {
+                if (adjacent) {
+                  store_columns(tap.at(index, c + i, 0, 0) + at, square[i], count);
+                  continue;
+                }
+                for (int64_t t = 0; t < count; ++t) {
+                  *tap.at(index, c + i, (at + t) / kernel_w, (at + t) % kernel_w) = BFloat16(square[i][t]);
+                }
+              }
+            }
+          }
+        }
+      });
 }
 
 #else
