@@ -15,22 +15,27 @@ namespace hadal::cpu {
 namespace {
 
 // Depth of a block of k: a panel of three vectors then takes 36 KiB and a strip of eight rows 6 KiB, which share an L1 cache
-// of 48 KiB (measured: 128, 256 and 384 deep are 1 to 5 % slower). The sums of a tile go to memory and back once per
-// block, 24 loads and stores against 2,300 cycles of products.
+// of 48 KiB (measured: 128, 256 and 384 deep are 1 to 5 % slower).
 template <class T>
 inline constexpr int64_t kDepth = 768 / static_cast<int64_t>(sizeof(T));
-// The same for AMX, in pairs: a panel of 32 columns takes 24 KiB of the L1 cache, where it must stay: a strip alone asks half of what
-// L2 delivers.
-inline constexpr int64_t kAmxDepth = 192;
-// Most rows of a task's block: its packed strips (160 × kDepth × 4 = 120 KiB) stay in an L2 cache of 512 KiB or more. And the fewest for
-// which a panel is brought to the L1 cache, unless there are no more.
-inline constexpr int64_t kBlockRows = 160;
-inline constexpr int64_t kLeastBlockRows = 96;
-// The same for AMX, which outruns an L3 cache that each block reads all of b from; and its elements, 1 MiB of an L2 cache of 2 MiB.
-inline constexpr int64_t kAmxBlockRows = 256;
-inline constexpr int64_t kAmxBlockElements = int64_t{1} << 19;
-// Packed b of one pass over c: at most kPassDepth × kPassColumns elements (16 MiB of float), what an L3 cache holds.
+// The same for AMX, in pairs: a panel of 32 columns takes 16 KiB of the L1 cache, where it must stay beside a strip and its sums: a strip alone
+// asks half of what L2 delivers.
+inline constexpr int64_t kAmxDepth = 128;
+// Depth of a pass. Sums go to memory once per pass, and a task's rows of a stay in an L2 cache of 1 MiB or more for one: so many elements, and
+// so many rows at most (AMX outruns an L3 cache that each block reads all of b from). And the fewest rows for which a panel is brought to
+// the L1 cache, unless there are no more.
 inline constexpr int64_t kPassDepth = 2048;
+inline constexpr int64_t kBlockElements = int64_t{1} << 18;
+inline constexpr int64_t kBlockRows = 192;
+inline constexpr int64_t kAmxBlockRows = 256;
+inline constexpr int64_t kLeastBlockRows = 96;
+// Tasks that are enough for a product when each takes rows of its own, and tasks that pack the same rows, each for itself, sooner than
+// wait for each other.
+inline constexpr int64_t kRowTasks = 4;
+inline constexpr int64_t kOwnPackings = 4;
+// Bytes of a c that is written past the caches: twice an L2 cache.
+inline constexpr int64_t kStreamedBytes = int64_t{4} << 20;
+// Packed b of one pass over c: at most 16 MiB of float, what an L3 cache holds.
 inline constexpr int64_t kPassElements = int64_t{1} << 22;
 // Multiply-adds that are worth a task of their own: 10 µs at the 10^11 per second of one core.
 inline constexpr int64_t kTaskWork = int64_t{1} << 20;
@@ -114,7 +119,7 @@ class Product {
     }
     widest_ = panel_vectors();
     panels_ = ceil_div(vectors_, widest_);
-    writes_c_ = !kConverts && g_.c_column == 1;
+    direct_ = !kConverts && g_.c_column == 1 && g_.activation == Activation::kNone;
     steps_ = amx_ ? ceil_div(g_.k, kAmxStep) * (kAmxStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
     packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
@@ -126,43 +131,50 @@ class Product {
     const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
     const bool stays = g_.a_column == 1 ? distance % 4096 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
     packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && (amx_ || !stays));
-    strips_ = ceil_div(g_.m, !amx_ && !packs_a_ && aliases ? std::min(8, strip_rows()) : strip_rows());
+    const int64_t most = amx_ ? kAmxDepth : kDepth<T>;
+    pass_depth_ = part_depth(steps_, packs_b_ ? kPassDepth : most);
+    block_depth_ = part_depth(pass_depth_, most);
+    streams_ = g_.c_column == 1 && steps_ <= pass_depth_ && g_.m * g_.n * int64_t{sizeof(E)} >= kStreamedBytes &&
+               reinterpret_cast<uintptr_t>(g_.c) % 64 == 0 && g_.c_row * sizeof(E) % 64 == 0;
+    const int most_rows = !amx_ && !packs_a_ && aliases ? std::min(8, strip_rows()) : strip_rows();
+    strip_height_ = amx_ ? most_rows : ceil_div(g_.m, ceil_div(g_.m, most_rows));
+    strips_ = ceil_div(g_.m, strip_height_);
   }
 
   int64_t work() const { return g_.m * g_.n * g_.k; }
 
   // All of it on this thread, for small products and inside the tasks of a batch. Uses thread scratch only.
   void run_serial(KernelContext& ctx) const {
-    if (g_.m == 0 || g_.n == 0) return;
-    const int64_t bias_size = bias_scratch();
+    const int64_t bias_size = align(bias_scratch());
     if (is_dot_) {
       T* scratch = ctx.thread_scratch<T>(bias_size + g_.m * g_.k);
       return dot_range(gather_bias(scratch), gather_a(scratch + bias_size), 0, g_.n);
     }
-    const int64_t blocks = depth_blocks(steps_);
-    const int64_t depth = largest_part(steps_, blocks);
-    const int64_t a_size = packs_a_ ? strips_ * strip_stride(depth) : 0;
-    const int64_t b_size = panel_scratch(0, panels_) * depth;
-    const int64_t sums_size = blocks > 1 && !writes_c_ ? g_.m * vectors_ * kWidth : 0;
-    T* scratch = ctx.thread_scratch<T>(align(bias_size) + align(a_size) + align(b_size) + sums_size);
     Block block;
-    block.bias = gather_bias(scratch);
-    T* a = scratch + align(bias_size);
-    T* b = a + align(a_size);
     block.strips_end = strips_;
     block.panels_end = panels_;
-    block.sums = sums_size > 0 ? b + align(b_size) : nullptr;
-    for (int64_t i = 0; i < blocks; ++i) {
-      block.k_begin = part_begin(steps_, blocks, i);
-      block.k_end = part_begin(steps_, blocks, i + 1);
-      block.first = i == 0;
-      block.last = i == blocks - 1;
-      if (packs_a_) pack_strips(0, strips_, block.k_begin, block.k_end, a);
-      pack_panels(0, 0, panels_, block.k_begin, block.k_end, b);
-      block.a = packs_a_ ? a : nullptr;
-      block.b = b;
+    block.a_block = packs_a_ ? strips_ * strip_stride() : 0;
+    block.b_block = panel_scratch(panels_);
+    const int64_t kept_size = align(kept_scratch(strips_)), sums_size = align(sums_scratch());
+    const int64_t blocks = ceil_div(pass_depth_, block_depth_);
+    T* scratch = ctx.thread_scratch<T>(bias_size + kept_size + sums_size + blocks * (block.a_block + block.b_block) +
+                                       kPackSlack);
+    block.bias = gather_bias(scratch);
+    block.kept = scratch + bias_size;
+    block.sums = block.kept + kept_size;
+    T* a = block.sums + sums_size;
+    T* b = a + blocks * block.a_block;
+    block.a = packs_a_ ? a : nullptr;
+    block.b = b;
+    for_each_pass([&](Range pass) {
+      for (int64_t i = 0; i < blocks_of(pass); ++i) {
+        const Range k = block_of(pass, i);
+        if (packs_a_) pack_strips(0, strips_, k, a + i * block.a_block);
+        pack_panels(0, 0, panels_, k, b + i * block.b_block);
+      }
+      block.pass = pass;
       multiply(block);
-    }
+    });
   }
 
   // Cut into tasks. Pass by pass over c, b is packed by all threads, then each task works through a block of c.
@@ -175,129 +187,109 @@ class Product {
       return ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, g_.k),
                                  [&](int64_t begin, int64_t end) { dot_range(bias, a, begin, end); });
     }
-    // AMX keeps the sums of a panel between blocks of k, and so takes all of k at once.
-    const int64_t passes_k = amx_ ? 1 : ceil_div(steps_, kPassDepth);
-    const int64_t pass_depth = largest_part(steps_, passes_k);
-    const int64_t pass_panels =
-        std::min(panels_, std::max<int64_t>(1, kPassElements / (pass_depth * widest_ * kWidth)));
-    const int64_t passes_n = ceil_div(panels_, pass_panels);
+    const int64_t passes_n = ceil_div(panels_, std::max<int64_t>(1, kPassElements / (pass_depth_ * widest_ * kWidth)));
+    const int64_t pass_panels = ceil_div(panels_, passes_n);
+    const auto [row_blocks, column_blocks] =
+        cut(pass_panels, work() / passes_n / ceil_div(steps_, pass_depth_) / kTaskWork);
+    // Where many tasks take columns of the same rows, these are packed once for all.
+    const bool shares_a = packs_a_ && column_blocks > kOwnPackings;
+    const int64_t blocks = ceil_div(pass_depth_, block_depth_);
+    const int64_t a_block = strips_ * strip_stride(), b_block = panel_scratch(pass_panels);
+    T* sums = ctx.scratch<T>(sums_scratch());
+    T* b = ctx.scratch<T>(blocks * b_block + kPackSlack);
+    T* a = shares_a ? ctx.scratch<T>(blocks * a_block + kPackSlack) : nullptr;
 
-    T* sums = nullptr;
-    if (!writes_c_ && !amx_ && depth_blocks(pass_depth) * passes_k > 1) sums = ctx.scratch<T>(g_.m * vectors_ * kWidth);
-    T* b = nullptr;
-    T* a = nullptr;
-    for (int64_t pass_n = 0; pass_n < passes_n; ++pass_n) {
-      const int64_t panels_begin = panels_ * pass_n / passes_n, panels_end = panels_ * (pass_n + 1) / passes_n;
-      const int64_t panels = panels_end - panels_begin;
-      // Where that gives one task columns of several blocks, a is packed for all of them first.
-      const auto [row_blocks, column_blocks] = cut(panels, work() / passes_n / passes_k / kTaskWork);
-      const bool shares_a = packs_a_ && column_blocks > 1;
-
-      for (int64_t pass_k = 0; pass_k < passes_k; ++pass_k) {
-        const int64_t pass_begin = part_begin(steps_, passes_k, pass_k),
-                      pass_end = part_begin(steps_, passes_k, pass_k + 1);
-        const int64_t blocks = depth_blocks(pass_end - pass_begin);
-        const auto block_begin = [&](int64_t i) { return pass_begin + part_begin(pass_end - pass_begin, blocks, i); };
-        const int64_t depth = largest_part(pass_end - pass_begin, blocks);
-        const int64_t a_block = strips_ * strip_stride(depth);
-        const int64_t b_block = panel_scratch(0, pass_panels + 1) * depth;
-        if (b == nullptr) b = ctx.scratch<T>((b_block + kPackSlack) * (blocks + 1));
-        if (shares_a && a == nullptr) a = ctx.scratch<T>((a_block + strip_stride(1)) * (blocks + 1));
-
+    for (int64_t panels_begin = 0; panels_begin < panels_; panels_begin += pass_panels) {
+      const int64_t panels = std::min(pass_panels, panels_ - panels_begin);
+      for_each_pass([&](Range pass) {
         // Packing: tasks of 32 Ki elements, one kind after the other.
-        const int64_t panel_chunk = packs_b_ ? std::max<int64_t>(1, 32768 / (depth * widest_ * kWidth)) : panels;
+        const int64_t panel_chunk = packs_b_ ? std::max<int64_t>(1, 32768 / (block_depth_ * widest_ * kWidth)) : panels;
         const int64_t panel_tasks = ceil_div(panels, panel_chunk);
-        const int64_t strip_chunk = std::max<int64_t>(1, 32768 / strip_stride(depth));
+        const int64_t strip_chunk = std::max<int64_t>(1, 32768 / strip_stride());
         const int64_t strip_tasks = shares_a ? ceil_div(strips_, strip_chunk) : 0;
-        ctx.parallel(blocks * (panel_tasks + strip_tasks), [&](int64_t task) {
-          const int64_t i = task / (panel_tasks + strip_tasks);
-          int64_t part = task % (panel_tasks + strip_tasks);
+        ctx.parallel(blocks_of(pass) * (panel_tasks + strip_tasks), [&](int64_t task) {
+          const int64_t i = task / (panel_tasks + strip_tasks), part = task % (panel_tasks + strip_tasks);
+          const Range k = block_of(pass, i);
           if (part < panel_tasks) {
             const int64_t begin = panels_begin + part * panel_chunk;
-            pack_panels(panels_begin, begin, std::min(panels_end, begin + panel_chunk), block_begin(i),
-                        block_begin(i + 1), b + i * b_block);
+            pack_panels(panels_begin, begin, std::min(panels_begin + panels, begin + panel_chunk), k, b + i * b_block);
           } else {
             const int64_t begin = (part - panel_tasks) * strip_chunk;
-            pack_strips(begin, std::min(strips_, begin + strip_chunk), block_begin(i), block_begin(i + 1),
-                        a + i * a_block + begin * strip_stride(block_begin(i + 1) - block_begin(i)));
+            pack_strips(begin, std::min(strips_, begin + strip_chunk), k, a + i * a_block + begin * strip_stride());
           }
         });
         ctx.parallel(row_blocks * column_blocks, [&](int64_t task) {
           const int64_t row = task / column_blocks, column = task % column_blocks;
           Block block;
+          block.pass = pass;
           block.strips_begin = strips_ * row / row_blocks;
           block.strips_end = strips_ * (row + 1) / row_blocks;
           block.panels_base = panels_begin;
           block.panels_begin = panels_begin + panels * column / column_blocks;
           block.panels_end = panels_begin + panels * (column + 1) / column_blocks;
+          block.b = b;
+          block.b_block = b_block;
           block.bias = bias;
           block.sums = sums;
-          const int64_t strips = block.strips_end - block.strips_begin;
-          const auto select = [&](int64_t i) {
-            block.k_begin = block_begin(i);
-            block.k_end = block_begin(i + 1);
-            block.first = block.k_begin == 0;
-            block.last = block.k_end == steps_;
-            block.b = b + i * b_block;
-            if (shares_a) block.a = a + i * a_block + block.strips_begin * strip_stride(block.k_end - block.k_begin);
-          };
-          const int64_t own_block = packs_a_ && !shares_a ? strips * strip_stride(depth) : 0;
-          if (amx_) {
-            block.keeps_sums = blocks > 1;
-            T* kept = ctx.thread_scratch<T>(strips * kAmxRows * kAmxVectors * kWidth + blocks * own_block);
-            T* own = kept + strips * kAmxRows * kAmxVectors * kWidth;
-            block.sums = block.keeps_sums ? kept : nullptr;
-            for (int64_t i = 0; i < blocks && own_block > 0; ++i) {
-              pack_strips(block.strips_begin, block.strips_end, block_begin(i), block_begin(i + 1),
-                          own + i * own_block);
+          const int64_t strips = block.strips_end - block.strips_begin, kept_size = align(kept_scratch(strips));
+          const int64_t own_block = packs_a_ && !shares_a ? strips * strip_stride() : 0;
+          block.kept = ctx.thread_scratch<T>(kept_size + blocks * own_block + kPackSlack);
+          if (shares_a) {
+            block.a = a + block.strips_begin * strip_stride();
+            block.a_block = a_block;
+          } else if (packs_a_) {
+            T* own = block.kept + kept_size;
+            block.a = own;
+            block.a_block = own_block;
+            for (int64_t i = 0; i < blocks_of(pass); ++i) {
+              pack_strips(block.strips_begin, block.strips_end, block_of(pass, i), own + i * own_block);
             }
-            for (int64_t panel = block.panels_begin, end = block.panels_end; panel < end; ++panel) {
-              block.panels_begin = panel;
-              block.panels_end = panel + 1;
-              for (int64_t i = 0; i < blocks; ++i) {
-                select(i);
-                if (own_block > 0) block.a = own + i * own_block;
-                const int64_t after = (i + 1) % blocks;
-                block.next = b + after * b_block +
-                             panel_offset(panels_begin, std::min(panel + (after == 0), panels_end - 1),
-                                          block_begin(after + 1) - block_begin(after));
-                multiply(block);
-              }
-            }
-            return;
           }
-          T* own = own_block > 0 ? ctx.thread_scratch<T>(own_block) : nullptr;
-          for (int64_t i = 0; i < blocks; ++i) {
-            select(i);
-            if (own_block > 0) {
-              pack_strips(block.strips_begin, block.strips_end, block.k_begin, block.k_end, own);
-              block.a = own;
-            }
-            multiply(block);
-          }
+          multiply(block);
+          if (streams_) finish_streaming();
         });
-      }
+      });
     }
   }
 
  private:
-  // Strips × panels over one block of k.
+  // Steps of k: a pass over c, at whose end the sums go to memory, or a block of one, whose panels fit the L1 cache.
+  struct Range {
+    int64_t begin = 0;
+    int64_t end = 0;
+    int64_t depth() const { return end - begin; }
+  };
+  template <class F>
+  void for_each_pass(F&& body) const {  // at least once: without products c is the bias
+    int64_t begin = 0;
+    do {
+      const int64_t end = std::min(steps_, begin + pass_depth_);
+      body(Range{begin, end});
+      begin = end;
+    } while (begin < steps_);
+  }
+  int64_t blocks_of(Range pass) const { return std::max<int64_t>(1, ceil_div(pass.depth(), block_depth_)); }
+  Range block_of(Range pass, int64_t i) const {
+    const int64_t begin = pass.begin + i * block_depth_;
+    return {begin, std::min(pass.end, begin + block_depth_)};
+  }
+
+  // Strips × panels over one pass.
   struct Block {
+    Range pass;
     int64_t strips_begin = 0;
     int64_t strips_end = 0;
     int64_t panels_base = 0;  // the panel that packed b starts with
     int64_t panels_begin = 0;
     int64_t panels_end = 0;
-    int64_t k_begin = 0;
-    int64_t k_end = 0;
-    const T* a = nullptr;  // packed strips from strips_begin on; null: a is read where it lies
+    const T* a =
+        nullptr;  // packed strips from strips_begin on, block of k after block of k; null: a is read where it lies
+    int64_t a_block = 0;   // from one block of k to the next
     const T* b = nullptr;  // packed panels from panels_base on
+    int64_t b_block = 0;
     const T* bias = nullptr;
-    T* sums = nullptr;        // [m, vectors] between blocks of k where c itself cannot hold them
-    const T* next = nullptr;  // what follows the last panel
-    bool keeps_sums = false;  // of these strips and one panel alone
-    bool first = true;
-    bool last = true;
+    T* kept = nullptr;  // sums of the strips and one panel, between blocks of k and until they are finished
+    T* sums = nullptr;  // [m, vectors], between passes where c itself cannot hold them
   };
 
   struct Cut {
@@ -307,19 +299,16 @@ class Product {
   // Cuts c into blocks, each the work of a task: at least `wanted` of them, up to 16.
   Cut cut(int64_t panels, int64_t wanted) const {
     wanted = std::clamp<int64_t>(wanted, 1, 16);
-    if (amx_) {
-      const int64_t rows = std::clamp<int64_t>(kAmxBlockElements / g_.k, 64, kAmxBlockRows);
-      const int64_t row_blocks = std::clamp(ceil_div(g_.m, rows), std::min<int64_t>(4, strips_), strips_);
-      return {row_blocks, std::clamp<int64_t>(wanted / row_blocks, 1, panels)};
+    const int64_t rows = std::clamp(kBlockElements / pass_depth_, kLeastBlockRows, amx_ ? kAmxBlockRows : kBlockRows);
+    const int64_t blocks = ceil_div(g_.m, rows);
+    if (blocks >= kRowTasks || g_.m >= wanted * kLeastBlockRows) {
+      return {std::max(blocks, std::min(wanted, g_.m / kLeastBlockRows)), 1};
     }
-    // Enough rows: a task packs its own of a, and its sums in c stay in L2 from one block of k to the next.
-    const int64_t blocks = std::max(wanted, ceil_div(g_.m, kBlockRows));
-    if (g_.m >= blocks * kLeastBlockRows) return {blocks, 1};
     // Each block reads its rows of a and columns of b from an L3 cache that gives a core some 10 GB/s, so blocks are as square as their number allows.
     const int64_t columns = panels * widest_ * kWidth;
     Cut best{};
     int64_t least = INT64_MAX;
-    for (int64_t rows = ceil_div(g_.m, kBlockRows); rows <= std::min(strips_, wanted); ++rows) {
+    for (int64_t rows = blocks; rows <= std::min(strips_, wanted); ++rows) {
       const int64_t traffic = g_.m * std::min(ceil_div(wanted, rows), panels) + columns * rows;
       if (traffic >= least) continue;
       best = {rows, std::min(ceil_div(wanted, rows), panels)};
@@ -329,11 +318,12 @@ class Product {
   }
 
   static int64_t align(int64_t count) { return ceil_div(count, 16) * 16 + kPackSlack; }
-  int64_t depth_blocks(int64_t k) const { return std::max<int64_t>(1, ceil_div(k, amx_ ? kAmxDepth : kDepth<T>)); }
-  // Steps of k in equal parts, of whole steps of AMX with it.
-  int64_t unit() const { return amx_ ? kAmxStep / 2 : 1; }
-  int64_t part_begin(int64_t steps, int64_t parts, int64_t i) const { return steps / unit() * i / parts * unit(); }
-  int64_t largest_part(int64_t steps, int64_t parts) const { return ceil_div(steps / unit(), parts) * unit(); }
+  // The depth of equal parts of `steps` that are at most `most` deep; AMX takes whole steps of its own.
+  int64_t part_depth(int64_t steps, int64_t most) const {
+    const int64_t unit = amx_ ? kAmxStep / 2 : 1;
+    const int64_t parts = std::max<int64_t>(1, ceil_div(steps, most));
+    return std::max<int64_t>(1, ceil_div(ceil_div(steps, unit), parts)) * unit;
+  }
   // The most rows of a strip.
   int strip_rows() const { return amx_ ? kAmxRows : max_rows(widest_); }
 
@@ -344,60 +334,57 @@ class Product {
     if (kMaxVectors < 3 || vectors_ == 4) return 2;
     return g_.m > max_rows(3) && g_.m <= max_rows(2) ? 2 : 3;
   }
-  // AMX's strips are whole but the last: each other number of rows is another set-up of its registers.
-  int64_t strip_begin(int64_t strip) const {
-    return amx_ ? std::min<int64_t>(g_.m, strip * kAmxRows) : g_.m * strip / strips_;
-  }
+  // Strips are equally high but the last: another number of rows is another kernel, or another set-up of AMX's registers.
+  int64_t strip_begin(int64_t strip) const { return std::min(g_.m, strip * strip_height_); }
   int64_t panel_begin(int64_t panel) const { return vectors_ * panel / panels_ * kWidth; }
-  int64_t strip_stride(int64_t depth) const { return strip_rows() * depth + kPackSlack; }
-
+  int64_t strip_stride() const { return strip_rows() * block_depth_ + kPackSlack; }
   // Whether a panel is packed: b must be adjacent along its columns and whole to be read in place.
   bool packs_panel(int64_t panel) const { return packs_b_ || (panel == panels_ - 1 && g_.n % kWidth != 0); }
-  // Elements per step of k that packing [begin, end) takes.
-  int64_t panel_scratch(int64_t begin, int64_t end) const {
-    if (packs_b_) return panel_begin(std::min(end, panels_)) - panel_begin(begin) + widest_ * kWidth;
-    return widest_ * kWidth;
+  // What packing so many panels over a block of k takes.
+  int64_t panel_scratch(int64_t panels) const {
+    return (packs_b_ ? std::min(panels, panels_) + 1 : 1) * widest_ * kWidth * block_depth_;
   }
+  int64_t kept_scratch(int64_t strips) const { return strips * strip_rows() * widest_ * kWidth; }
+  int64_t sums_scratch() const { return steps_ > pass_depth_ && !direct_ ? g_.m * vectors_ * kWidth : 0; }
   int64_t panel_offset(int64_t base, int64_t panel, int64_t depth) const {
     return packs_b_ ? (panel_begin(panel) - panel_begin(base)) * depth : 0;
   }
 
-  void pack_strips(int64_t begin, int64_t end, int64_t k_begin, int64_t k_end, T* to) const {
-    const int64_t depth = k_end - k_begin;
+  void pack_strips(int64_t begin, int64_t end, Range k, T* to) const {
     for (int64_t strip = begin; strip < end; ++strip) {
       const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
       if constexpr (std::is_same_v<E, BFloat16>) {
         if (amx_) {
-          pack_half_rows(g_.a + row * g_.a_row + 2 * k_begin * g_.a_column, g_.a_row, g_.a_column, rows,
-                         std::min(2 * depth, g_.k - 2 * k_begin), 2 * depth,
-                         reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride(depth)), kAmxStep,
+          pack_half_rows(g_.a + row * g_.a_row + 2 * k.begin * g_.a_column, g_.a_row, g_.a_column, rows,
+                         std::min(2 * k.depth(), g_.k - 2 * k.begin), 2 * k.depth(),
+                         reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride()), kAmxStep,
                          kAmxRows * kAmxStep);
           continue;
         }
       }
-      pack_any(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, rows, k_begin, k_end,
-               to + (strip - begin) * strip_stride(depth), rows);
+      pack_any(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, rows, k, to + (strip - begin) * strip_stride(),
+               rows);
     }
   }
 
-  void pack_panels(int64_t base, int64_t begin, int64_t end, int64_t k_begin, int64_t k_end, T* to) const {
+  void pack_panels(int64_t base, int64_t begin, int64_t end, Range k, T* to) const {
     for (int64_t panel = begin; panel < end; ++panel) {
       if (!packs_panel(panel)) continue;
       const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
-      pack_any(g_.b + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width, k_begin,
-               k_end, to + panel_offset(base, panel, k_end - k_begin), width);
+      pack_any(g_.b + column * g_.b_column, g_.b_column, g_.b_row, std::min(width, g_.n - column), width, k,
+               to + panel_offset(base, panel, k.depth()), width);
     }
   }
-  void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, int64_t begin,
-                int64_t end, T* to, int64_t width) const {
+  void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, Range k, T* to,
+                int64_t width) const {
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (pairs_) {
-        const int64_t depth = std::min(2 * end, g_.k) - 2 * begin;
-        pack_pairs(from + 2 * begin * step, lane_stride, step, lanes, padded, depth, to, width);
-        return std::fill(to + ceil_div(depth, 2) * width, to + (end - begin) * width, 0.0f);
+        const int64_t depth = std::min(2 * k.end, g_.k) - 2 * k.begin;
+        pack_pairs(from + 2 * k.begin * step, lane_stride, step, lanes, padded, depth, to, width);
+        return std::fill(to + ceil_div(depth, 2) * width, to + k.depth() * width, 0.0f);
       }
     }
-    pack(from + begin * step, lane_stride, step, lanes, padded, end - begin, to, width);
+    pack(from + k.begin * step, lane_stride, step, lanes, padded, k.depth(), to, width);
   }
   TileKernel<T> find_kernel(int64_t rows, int64_t vectors, bool unit_row) const {
     if constexpr (std::is_same_v<T, float>) {
@@ -406,155 +393,177 @@ class Product {
     return tile_kernel<T>(static_cast<int>(rows), static_cast<int>(vectors), unit_row);
   }
 
-  // The same with AMX: tiles start from zero or from the sums so far, and the bias comes last.
-  void multiply_amx(const Block& block) const {
-    const int64_t depth = block.k_end - block.k_begin;
+  // Panel by panel, so that the sums of one stay in a cache from one block of k to the next.
+  void multiply(const Block& block) const {
     AmxTiles registers;
-    AmxProduct product;
-    product.steps = depth / unit();
-    product.accumulate = !block.first;
-    alignas(64) float small[kAmxRows * kAmxVectors * kWidth];
-    for (int64_t panel = block.panels_begin; panel < block.panels_end; ++panel) {
-      const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
-      const int64_t columns = std::min(width, g_.n - column);
-      product.vectors = static_cast<int>(width / kWidth);
-      product.b = block.b + panel_offset(block.panels_base, panel, depth);
-      product.b_row = width;
-      // What comes after this panel comes to L2, a share of its lines per strip.
-      const auto* fetched =
-          reinterpret_cast<const char*>(panel + 1 < block.panels_end ? product.b + width * depth : block.next);
-      const int64_t lines = fetched == nullptr ? 0 : width * depth * int64_t{sizeof(T)} / 64;
-      const int64_t share = ceil_div(lines, block.strips_end - block.strips_begin);
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t blocks = blocks_of(block.pass);
+    const auto at = [&](int64_t panel, int64_t i) {
+      const int64_t offset = panel_offset(block.panels_base, panel, block_of(block.pass, i).depth());
+      return block.b + i * block.b_block + offset;
+    };
+    for (int64_t number = block.panels_begin; number < block.panels_end; ++number) {
+      Panel panel;
+      panel.column = panel_begin(number);
+      panel.width = panel_begin(number + 1) - panel.column;
+      panel.columns = std::min(panel.width, g_.n - panel.column);
+      for (int64_t i = 0; i < blocks; ++i) {
+        panel.k = block_of(block.pass, i);
+        const bool packed = packs_panel(number);
+        // E is T where b is not packed.
+        panel.b = packed ? at(number, i) : reinterpret_cast<const T*>(g_.b) + panel.k.begin * g_.b_row + panel.column;
+        panel.b_step = packed ? panel.width : g_.b_row;
+        panel.a = block.a == nullptr ? nullptr : block.a + i * block.a_block;
+        // Sums come from registers or bias at first, from memory between passes, from a cache between blocks.
+        const Sums kept{block.kept - strip_begin(block.strips_begin) * panel.width, panel.width};
+        const Sums passed = direct_ ? Sums{reinterpret_cast<T*>(g_.c) + panel.column, g_.c_row}
+                                    : Sums{block.sums + panel.column, vectors_ * kWidth};
+        panel.from = i == 0 ? passed : kept;
+        panel.to = i < blocks - 1 || (panel.k.end == steps_ && !direct_) ? kept : passed;
+        // Meanwhile the next panel, or this one's next block, comes from L3 or memory to L2: a share of its lines per strip.
+        const int64_t next_block = (i + 1) % blocks, next = number + (next_block == 0);
+        panel.fetched = next < block.panels_end && packs_panel(next) ? at(next, next_block) : panel.b;
+        const int64_t lines = panel.width * panel.k.depth() * int64_t{sizeof(T)} / 64;
+        panel.lines_per_strip = ceil_div(lines, block.strips_end - block.strips_begin);
+        if (amx_) {
+          multiply_amx(block, panel, registers);
+        } else {
+          multiply_tiles(block, panel);
+        }
+      }
+    }
+  }
+  struct Sums {
+    T* row_0 = nullptr;
+    int64_t stride = 0;
+    T* at(int64_t row) const { return row_0 + row * stride; }
+  };
+  // A panel over one block of k.
+  struct Panel {
+    int64_t column = 0;
+    int64_t width = 0;
+    int64_t columns = 0;  // that c has
+    Range k;
+    const T* a = nullptr;  // the packed strips, or null
+    const T* b = nullptr;
+    int64_t b_step = 0;
+    Sums from;
+    Sums to;
+    const T* fetched = nullptr;
+    int64_t lines_per_strip = 0;
+  };
+
+  void multiply_tiles(const Block& block, const Panel& panel) const {
+    const bool is_last = panel.k.end == steps_;
+    Tile<T> tile;
+    tile.k = panel.k.depth();
+    if (panel.k.begin > 0) {
+      tile.start = Start::kAccumulate;
+    } else if (block.bias != nullptr) {
+      tile.start = bias_per_row() ? Start::kRowBias : Start::kColumnBias;
+    }
+    tile.columns = static_cast<int>(panel.columns);
+    tile.b = panel.b;
+    tile.b_step = panel.b_step;
+    tile.from_row = panel.from.stride;
+    tile.c_row = panel.to.stride;
+    tile.streams = streams_ && direct_ && is_last;
+    tile.fetch = reinterpret_cast<const char*>(panel.fetched);
+    const bool unit_row = panel.a != nullptr || (g_.a_row == 1 && !pairs_);
+    int64_t known_rows = 0;
+    TileKernel<T> kernel = nullptr;
+    for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
+      const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
+      if (rows != known_rows) {
+        kernel = find_kernel(rows, panel.width / kWidth, unit_row);
+        known_rows = rows;
+      }
+      if (panel.a != nullptr) {
+        tile.a = panel.a + (strip - block.strips_begin) * strip_stride();
+        tile.a_row = 1;
+        tile.a_step = rows;
+      } else {
+        // Either E is T, or rows of pairs that are adjacent, two elements of E to a step.
+        tile.a = reinterpret_cast<const T*>(g_.a + row * g_.a_row + panel.k.begin * g_.a_column * (pairs_ ? 2 : 1));
+        tile.a_row = pairs_ ? g_.a_row / 2 : g_.a_row;
+        tile.a_step = g_.a_column;
+      }
+      if (tile.start == Start::kColumnBias) tile.bias = block.bias + panel.column;
+      if (tile.start == Start::kRowBias) tile.bias = block.bias + row;
+      tile.from = panel.from.at(row);
+      tile.c = panel.to.at(row);
+      kernel(tile);
+      tile.fetch += 64 * panel.lines_per_strip;
+      if (is_last && !direct_) finish(block, panel, row, rows);
+    }
+  }
+
+  void multiply_amx([[maybe_unused]] const Block& block, [[maybe_unused]] const Panel& panel,
+                    [[maybe_unused]] AmxTiles& registers) const {
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      AmxProduct product;
+      product.steps = panel.k.depth() / (kAmxStep / 2);
+      product.vectors = static_cast<int>(panel.width / kWidth);
+      product.b = panel.b;
+      product.b_row = panel.b_step;
+      product.a_row = panel.a != nullptr ? kAmxStep : g_.a_row;
+      product.a_lower = 16 * product.a_row;
+      if (panel.a != nullptr) product.a_step = kAmxRows * kAmxStep;
+      product.accumulate = panel.k.begin > 0;
+      product.from_row = panel.from.stride;
+      product.c_row = panel.to.stride;
+      product.fetch = reinterpret_cast<const char*>(panel.fetched);
       for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
         const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
         product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
         product.lower_rows = static_cast<int>(rows) - product.rows;
-        if (block.a != nullptr) {
-          product.a = reinterpret_cast<const BFloat16*>(block.a + (strip - block.strips_begin) * strip_stride(depth));
-          product.a_row = kAmxStep;
-          product.a_step = kAmxRows * kAmxStep;
-        } else {
-          product.a = g_.a + row * g_.a_row + 2 * block.k_begin;
-          product.a_row = g_.a_row;
-        }
-        const int64_t line = std::min((strip - block.strips_begin) * share, lines);
-        product.fetch = fetched + 64 * line;
-        product.fetch_end = fetched + 64 * std::min(line + share, lines);
-        product.a_lower = 16 * product.a_row;
-        product.c = small;
-        product.c_row = width;
-        if (block.keeps_sums) {
-          product.c = block.sums + (row - strip_begin(block.strips_begin)) * width;
-        } else if (block.sums != nullptr) {
-          product.c = block.sums + row * vectors_ * kWidth + column;
-          product.c_row = vectors_ * kWidth;
-        }
+        product.a = panel.a != nullptr
+                        ? reinterpret_cast<const BFloat16*>(panel.a + (strip - block.strips_begin) * strip_stride())
+                        : g_.a + row * g_.a_row + 2 * panel.k.begin;
+        product.from = panel.from.at(row);
+        product.c = panel.to.at(row);
+        product.fetch_end = product.fetch + 64 * panel.lines_per_strip;
         registers.multiply(product);
-        if (!block.last) continue;
-        if (block.bias != nullptr) add_bias(block.bias, product.c, product.c_row, row, rows, column, columns);
-        finish(product.c, product.c_row, row, rows, column, columns);
+        product.fetch = product.fetch_end;
+        if (panel.k.end == steps_) finish(block, panel, row, rows);
       }
     }
   }
-  void add_bias(const T* bias, T* c, int64_t c_row, int64_t row, int64_t rows, int64_t column, int64_t columns) const {
-    const bool per_row = g_.bias_column == 0 && g_.bias_row != 0;
+  bool bias_per_row() const { return g_.bias_column == 0 && g_.bias_row != 0; }
+
+  // What is left to do with the sums of a tile before they go to c: AMX's lack the bias.
+  void finish(const Block& block, const Panel& panel, int64_t row, int64_t rows) const {
+    T* const sums = panel.to.at(row);
+    const int64_t stride = panel.to.stride;
+    if (amx_ && block.bias != nullptr) add_bias(block.bias, sums, stride, row, rows, panel.column, panel.columns);
+    if (g_.activation != Activation::kNone) {
+      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, sums + r * stride, panel.columns);
+    }
+    E* const c = g_.c + row * g_.c_row + panel.column * g_.c_column;
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      if (amx_ && panel.columns == kAmxVectors * kWidth && g_.c_column == 1) {
+        return store_sums(sums, stride, rows, c, g_.c_row, streams_);
+      }
+    }
+    store_tile(sums, stride, rows, panel.columns, c, g_.c_row, g_.c_column);
+  }
+  void add_bias(const T* bias, T* sums, int64_t sums_row, int64_t row, int64_t rows, int64_t column,
+                int64_t columns) const {
     for (int64_t i = 0; i < columns; i += kWidth) {
       const int count = static_cast<int>(std::min<int64_t>(kWidth, columns - i));
-      const Vec<T> of_columns = per_row ? Vec<T>{} : load_columns(bias + column + i, count);
+      const Vec<T> of_columns = bias_per_row() ? Vec<T>{} : load_columns(bias + column + i, count);
       for (int64_t r = 0; r < rows; ++r) {
-        T* at = c + r * c_row + i;
-        store(at, load(at) + (per_row ? broadcast(bias[row + r]) : of_columns));
+        T* at = sums + r * sums_row + i;
+        store(at, load(at) + (bias_per_row() ? broadcast(bias[row + r]) : of_columns));
       }
     }
-  }
-
-  void multiply(const Block& block) const {
-    const int64_t depth = block.k_end - block.k_begin;
-    if constexpr (std::is_same_v<E, BFloat16>) {
-      if (amx_) return multiply_amx(block);
-    }
-    Tile<T> tile;
-    tile.k = depth;
-    if (!block.first) {
-      tile.start = Start::kAccumulate;
-    } else if (block.bias != nullptr) {
-      tile.start = g_.bias_column != 0 || g_.bias_row == 0 ? Start::kColumnBias : Start::kRowBias;
-    }
-    const bool unit_row = block.a != nullptr || (g_.a_row == 1 && !pairs_);
-    alignas(64) T small[kMaxRows * kMaxVectors * kWidth];
-    [[maybe_unused]] const FlushSubnormals flush;
-    for (int64_t panel = block.panels_begin; panel < block.panels_end; ++panel) {
-      const int64_t column = panel_begin(panel), width = panel_begin(panel + 1) - column;
-      tile.columns = static_cast<int>(std::min(width, g_.n - column));
-      if (packs_panel(panel)) {
-        tile.b = block.b + panel_offset(block.panels_base, panel, depth);
-        tile.b_step = width;
-      } else {
-        // E is T here: b of another type is always packed.
-        tile.b = reinterpret_cast<const T*>(g_.b) + block.k_begin * g_.b_row + column;
-        tile.b_step = g_.b_row;
-      }
-      // While the strips pass by this panel, the next one comes from L3 or memory to L2, a share of its lines per strip.
-      const bool fetches = panel + 1 < block.panels_end && packs_panel(panel + 1);
-      const auto* fetched = reinterpret_cast<const char*>(block.b + panel_offset(block.panels_base, panel + 1, depth));
-      const int64_t lines =
-          fetches ? (panel_begin(panel + 2) - panel_begin(panel + 1)) * depth * int64_t{sizeof(T)} / 64 : 0;
-      const int64_t share = ceil_div(lines, block.strips_end - block.strips_begin);
-      int64_t known_rows = 0;
-      TileKernel<T> kernel = nullptr;
-      for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
-        const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-        if (rows != known_rows) {
-          kernel = find_kernel(rows, width / kWidth, unit_row);
-          known_rows = rows;
-        }
-        if (block.a != nullptr) {
-          tile.a = block.a + (strip - block.strips_begin) * strip_stride(depth);
-          tile.a_row = 1;
-          tile.a_step = rows;
-        } else {
-          // Either E is T, or rows of pairs that are adjacent, two elements of E to a step.
-          tile.a = reinterpret_cast<const T*>(g_.a + row * g_.a_row + block.k_begin * g_.a_column * (pairs_ ? 2 : 1));
-          tile.a_row = pairs_ ? g_.a_row / 2 : g_.a_row;
-          tile.a_step = g_.a_column;
-        }
-        if (tile.start == Start::kColumnBias) tile.bias = block.bias + column;
-        if (tile.start == Start::kRowBias) tile.bias = block.bias + row;
-        if (writes_c_) {
-          tile.c = reinterpret_cast<T*>(g_.c) + row * g_.c_row + column;
-          tile.c_row = g_.c_row;
-        } else if (block.sums != nullptr) {
-          tile.c = block.sums + row * vectors_ * kWidth + column;
-          tile.c_row = vectors_ * kWidth;
-        } else {
-          tile.c = small;
-          tile.c_row = width;
-        }
-        const int64_t line = std::min((strip - block.strips_begin) * share, lines);
-        tile.fetch = fetched + 64 * line;
-        tile.fetch_end = fetched + 64 * std::min(line + share, lines);
-        kernel(tile);
-        if (block.last && (!writes_c_ || g_.activation != Activation::kNone)) {
-          finish(tile.c, tile.c_row, row, rows, column, tile.columns);
-        }
-      }
-    }
-  }
-
-  // Applies the activation to a tile's sums and moves them to c where they are not there yet.
-  void finish(T* sums, int64_t sums_row, int64_t row, int64_t rows, int64_t column, int64_t columns) const {
-    if (g_.activation != Activation::kNone) {
-      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, sums + r * sums_row, columns);
-    }
-    if (writes_c_) return;
-    store_tile(sums, sums_row, rows, columns, g_.c + row * g_.c_row + column * g_.c_column, g_.c_row, g_.c_column);
   }
 
   // bias as adjacent values of T, in place where it is that already.
   int64_t bias_scratch() const { return g_.bias == nullptr ? 0 : std::max(g_.m, g_.n); }
   const T* gather_bias(T* scratch) const {
     if (g_.bias == nullptr) return nullptr;
-    const bool per_row = g_.bias_column == 0 && g_.bias_row != 0;
+    const bool per_row = bias_per_row();
     const int64_t count = per_row ? g_.m : g_.n, stride = per_row ? g_.bias_row : g_.bias_column;
     if constexpr (!kConverts) {
       if (stride == 1) return g_.bias;
@@ -611,7 +620,7 @@ class Product {
     for (int i = 0; i < kRows; ++i) {
       for (int j = 0; j < kColumns; ++j) {
         T sum = horizontal_sum(sums[i][j]);
-        if (bias != nullptr) sum += bias[g_.bias_column == 0 && g_.bias_row != 0 ? i : column + j];
+        if (bias != nullptr) sum += bias[bias_per_row() ? i : column + j];
         activate(g_.activation, &sum, 1);
         g_.c[i * g_.c_row + (column + j) * g_.c_column] = static_cast<E>(sum);
       }
@@ -625,8 +634,12 @@ class Product {
   int64_t vectors_ = 0;  // of a row of c
   int widest_ = 0;       // panel, in vectors
   int64_t panels_ = 0;
+  int64_t pass_depth_ = 0;  // steps, also:
+  int64_t block_depth_ = 0;
+  int64_t strip_height_ = 0;
   int64_t strips_ = 0;
-  bool writes_c_ = false;  // tiles write c itself: same type, adjacent columns
+  bool direct_ = false;   // tiles write c itself: same type, adjacent columns, nothing left to do
+  bool streams_ = false;  // c is written past the caches
   bool is_dot_ = false;
   bool packs_a_ = false;
   bool packs_b_ = false;

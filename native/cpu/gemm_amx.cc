@@ -47,10 +47,13 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
   const int64_t a_bytes = product.a_row * 2, b_bytes = product.b_row * 4, c_bytes = product.c_row * 4;
   float* const lower_c = product.c + 16 * product.c_row;
   if (product.accumulate) {
-    _tile_loadd(0, product.c, c_bytes);
-    if constexpr (kRight) _tile_loadd(1, product.c + 16, c_bytes);
-    if constexpr (kLower) _tile_loadd(2, lower_c, c_bytes);
-    if constexpr (kLower && kRight) _tile_loadd(3, lower_c + 16, c_bytes);
+    const float* const from = product.from != nullptr ? product.from : product.c;
+    const int64_t from_row = product.from != nullptr ? product.from_row : product.c_row;
+    const float* const lower = from + 16 * from_row;
+    _tile_loadd(0, from, 4 * from_row);
+    if constexpr (kRight) _tile_loadd(1, from + 16, 4 * from_row);
+    if constexpr (kLower) _tile_loadd(2, lower, 4 * from_row);
+    if constexpr (kLower && kRight) _tile_loadd(3, lower + 16, 4 * from_row);
   } else {
     _tile_zero(0);
     if constexpr (kRight) _tile_zero(1);
@@ -96,7 +99,21 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
   if constexpr (kLower && kRight) _tile_stored(3, lower_c + 16, c_bytes);
 }
 
+template <bool kStreams>
+[[gnu::target("avx512bf16")]] void round_rows(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to,
+                                              int64_t to_row) {
+  for (int64_t r = 0; r < rows; ++r, sums += sums_row, to += to_row) {
+    const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums));
+    kStreams ? _mm512_stream_si512(reinterpret_cast<__m512i*>(to), rounded) : _mm512_storeu_si512(to, rounded);
+  }
+}
+
 }  // namespace
+
+void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams) {
+  finish_stores();
+  streams ? round_rows<true>(sums, sums_row, rows, to, to_row) : round_rows<false>(sums, sums_row, rows, to, to_row);
+}
 
 bool has_amx() {
   static const bool has = [] {
@@ -126,6 +143,7 @@ void AmxTiles::multiply(const AmxProduct& product) {
 bool has_amx() { return false; }
 AmxTiles::~AmxTiles() = default;
 void AmxTiles::multiply(const AmxProduct&) {}
+void store_sums(const float*, int64_t, int64_t, BFloat16*, int64_t, bool) {}
 #endif
 
 }  // namespace hadal::cpu

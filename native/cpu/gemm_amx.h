@@ -39,10 +39,15 @@ struct AmxProduct {
   float* c = nullptr;
   int64_t c_row = 0;
   bool accumulate = false;
+  const float* from = nullptr;  // what is added to; null: c
+  int64_t from_row = 0;
   // What a later product reads, brought to the L2 cache between the steps; as much as there is time for.
   const char* fetch = nullptr;
   const char* fetch_end = nullptr;
 };
+
+// Rounds rows of 32 sums to bfloat16; past the caches where `streams`, which asks for aligned rows. Subnormals become zero.
+void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams);
 
 // The tile registers of the calling thread, which keep their set-up from product to product while this lives.
 class AmxTiles {

@@ -20,9 +20,9 @@ template <bool kPairs, class V>
   sum += factor * column;
 }
 
-// Steps of k between two fetches: the 192 of a block bring the eight rows of a tile of c and 48 lines of the next panel, of which its twenty
-// strips need 29 each.
-constexpr int64_t kStepsPerFetch = 8;
+// Steps of k from one fetched line to the next: the 192 of a block bring 96 lines, of which a panel needs 29 for each of twenty strips. A loop
+// inside the loop over k would be mispredicted at each of its ends (6 % of the time).
+constexpr int kStepsPerFetch = 2;
 
 // Accumulates in T, in the order of k (with few accumulators: kSplit interleaved sums, added at the end). Writes =.
 template <class T, int kRows, int kVectors, bool kUnitRow, bool kPairs>
@@ -59,22 +59,13 @@ void run_tile(const Tile<T>& tile) {
       break;
   }
 
-  // c is far away as a rule, and needed when the sums are done; not worth it where that is at once.
-  int fetched_rows = tile.k * tile.segments >= 128 ? 0 : kRows;
+  // Where nothing else is asked for, the lines of c: far away as a rule, and needed when the sums are done.
   const char* fetch = tile.fetch;
-  // Few lines at a time: a burst would fill the core's buffers and hold up the loads that the products wait for. Says whether there were any.
-  const auto fetch_lines = [&]() __attribute__((always_inline)) {
-    if (fetched_rows < kRows) {
-      const T* c = tile.c + fetched_rows++ * tile.c_row;
-      unroll<kVectors>([&](auto v) __attribute__((always_inline)) { __builtin_prefetch(c + v * kWidth, 1); });
-      return true;
-    }
-    if (fetch >= tile.fetch_end) return false;
-    unroll<3>([&](auto i) __attribute__((always_inline)) { __builtin_prefetch(fetch + 64 * i, 0, 2); });
-    fetch += 3 * 64;
-    return true;
-  };
-
+  if (fetch == nullptr) {
+    fetch = reinterpret_cast<const char*>(tile.b);
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { __builtin_prefetch(tile.c + r * tile.c_row + v * kWidth, 1); });
+  }
   const int64_t a_row = tile.a_row, a_step = tile.a_step, b_step = tile.b_step;
   for (int64_t segment = 0; segment < tile.segments; ++segment) {
     const T* a = tile.a;
@@ -94,7 +85,10 @@ void run_tile(const Tile<T>& tile) {
       Vec<T> column[kVectors];
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * kWidth); });
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        const Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
+        Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
+#if defined(__AVX512F__)
+        asm volatile("" : "+v"(factor));  // in this order: moved ahead, the loads of many factors cost 6 % of the time
+#endif
         unroll<kVectors>(
             [&](auto v) __attribute__((always_inline)) { multiply_add<kPairs>(sums[s][r][v], factor, column[v]); });
       });
@@ -107,13 +101,14 @@ void run_tile(const Tile<T>& tile) {
     };
     int64_t p = 0;
     if constexpr (kSplit == 1) {
-      while (p < tile.k) {
-        const int64_t steps = fetch_lines() ? kStepsPerFetch : tile.k;
-        for (const int64_t end = std::min(p + steps, tile.k); p < end; ++p) step(std::integral_constant<int, 0>{});
+      for (; p + kStepsPerFetch <= tile.k; p += kStepsPerFetch) {
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += 64;
+        unroll<kStepsPerFetch>([&](auto) __attribute__((always_inline)) { step(std::integral_constant<int, 0>{}); });
       }
+      for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
     } else {
       for (; p + kSplit <= tile.k; p += kSplit) {
-        fetch_lines();
         unroll<kSplit>(step);
       }
       for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
@@ -124,10 +119,14 @@ void run_tile(const Tile<T>& tile) {
   });
 
   if (tile.start == Start::kAccumulate) {
-    each([&](auto r, auto v)
-             __attribute__((always_inline)) { sums[0][r][v] += load_edge(tile.c + r * tile.c_row, v); });
+    const T* from = tile.from != nullptr ? tile.from : tile.c;
+    const int64_t from_row = tile.from != nullptr ? tile.from_row : tile.c_row;
+    each([&](auto r, auto v) __attribute__((always_inline)) { sums[0][r][v] += load_edge(from + r * from_row, v); });
   }
-  if (whole) {
+  if (whole && tile.streams) {
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { stream(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
+  } else if (whole) {
     each([&](auto r, auto v)
              __attribute__((always_inline)) { store(tile.c + r * tile.c_row + v * kWidth, sums[0][r][v]); });
   } else {

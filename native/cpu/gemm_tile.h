@@ -45,12 +45,14 @@ struct Tile {
   int64_t b_step = 0;
   T* c = nullptr;
   int64_t c_row = 0;
+  const T* from = nullptr;  // what kAccumulate adds to; null: c
+  int64_t from_row = 0;
+  bool streams = false;     // c goes past the caches: whole vectors of it are aligned
   const T* bias = nullptr;  // of the tile's first column or row, for kColumnBias and kRowBias
   int columns = 0;          // ends in the last of the tile's vectors
   Start start = Start::kZero;
-  // What a later tile reads, brought to the L2 cache between the products; as much as there is time for.
+  // What later tiles read, brought to the L2 cache between the products: as much as there is time for.
   const char* fetch = nullptr;
-  const char* fetch_end = nullptr;
 };
 template <class T>
 using TileKernel = void (*)(const Tile<T>&);

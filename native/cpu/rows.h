@@ -88,28 +88,6 @@ inline void store(T* to, Vec<Compute<T>> v, Tail tail) {
   }
 }
 
-// A store past the caches, of a whole aligned vector.
-template <class T>
-inline void stream(T* to, Vec<T> v) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) _mm512_stream_ps(to, (__m512)v);
-  else _mm512_stream_pd(to, (__m512d)v);
-#elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) _mm256_stream_ps(to, (__m256)v);
-  else _mm256_stream_pd(to, (__m256d)v);
-#elif defined(__SSE2__)
-  if constexpr (sizeof(T) == 4) _mm_stream_ps(to, (__m128)v);
-  else _mm_stream_pd(to, (__m128d)v);
-#else
-  store(to, v);
-#endif
-}
-// After the last of them, before another thread reads what they wrote.
-inline void finish_streaming() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
-}
 // What the processors share, or as much as a desktop's has where the system does not say.
 inline int64_t last_level_cache() {
 #if defined(_SC_LEVEL3_CACHE_SIZE)

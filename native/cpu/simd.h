@@ -60,6 +60,28 @@ template <class T>
 inline void store(T* to, Vec<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
+// A store past the caches, of a whole aligned vector.
+template <class T>
+inline void stream(T* to, Vec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) _mm512_stream_ps(to, (__m512)v);
+  else _mm512_stream_pd(to, (__m512d)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) _mm256_stream_ps(to, (__m256)v);
+  else _mm256_stream_pd(to, (__m256d)v);
+#elif defined(__SSE2__)
+  if constexpr (sizeof(T) == 4) _mm_stream_ps(to, (__m128)v);
+  else _mm_stream_pd(to, (__m128d)v);
+#else
+  store(to, v);
+#endif
+}
+// After the last of them, before another thread reads what they wrote.
+inline void finish_streaming() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
 // The first `count` lanes (0 < count < kLanes); the others become `fill`. Nothing beyond them is touched.
 template <class T>
 inline Vec<T> load_partial(const T* from, int count, T fill = T(0)) {
