@@ -831,6 +831,9 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
   const Images<E> gx(cmd.output(0));
   const Weights<E> weights{weight.as<E>(), out_channels * weight.strides[0], weight.strides[1], weight.strides[0],
                            axes};
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    if (has_amx() && spread_amx(ctx, geometry, Images<E>(cmd.input(0)), weights, gx)) return;
+  }
   const int64_t phases_h = std::min(geometry.stride_h, gx.height), phases_w = std::min(geometry.stride_w, gx.width);
   const int64_t phases = std::min(geometry.stride_d, gx.slices) * phases_h * phases_w;
   std::vector<Pass<E>> passes;

@@ -520,6 +520,135 @@ void convolve_amx(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<
   run_planes(ctx, flattened(pass), weights);
 }
 
+// With so few channels a pass would leave most rows of a tile empty. Here rows of a product are (channel, tap), columns pixels of a row of g: what each
+// pixel adds to the window it came from. The last rows of g stay in a ring, and a row of gx adds up what falls on it.
+bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloat16>& g,
+                const Weights<BFloat16>& weights, const Images<BFloat16>& gx) {
+  constexpr int64_t kRowsAhead = 2;  // that are fetched
+  const int64_t kernel_h = weights.axes.height, kernel_w = weights.axes.width, taps = kernel_h * kernel_w;
+  const int64_t in = g.channels, blocks = ceil_div(in, kAmxStep), strips = ceil_div(gx.channels * taps, kAmxRows);
+  const int64_t step_h = geometry.stride_h, step_w = geometry.stride_w;
+  const auto first_column = [&](int64_t phase,
+                                int64_t j) {  // of g, for column `phase` of gx and column j of the kernel
+    return (phase + geometry.pad_w - j * geometry.dilation_w) / step_w;
+  };
+  // A row of the ring has zeros on both sides, as far as windows reach beyond the pixels.
+  const int64_t width = ceil_div(g.width, kPixels) * kPixels;
+  const int64_t left = ceil_div(std::max<int64_t>(0, (kernel_w - 1) * geometry.dilation_w - geometry.pad_w), step_w);
+  const int64_t out_columns = ceil_div(ceil_div(gx.width, step_w), kPixels) * kPixels;
+  const int64_t right = std::max<int64_t>(0, out_columns + first_column(step_w - 1, 0) - width);
+  const int64_t line = ceil_div(left, kTile) * kTile + width + ceil_div(right, kTile) * kTile;
+  const int64_t origin = ceil_div(left, kTile) * kTile;
+  const int64_t ring = (kernel_h - 1) * geometry.dilation_h / step_h + 2;
+  const int64_t row_size = strips * kAmxRows * line;
+  if (geometry.groups != 1 || gx.channels > 4 || taps < 9 || g.slices != 1 || gx.slices != 1 ||
+      weights.axes.depth != 1 || ring * row_size * int64_t{sizeof(float)} > 2 * kAmxWindowBytes) {
+    return false;
+  }
+
+  // Weights as tiles of rows: [strip][block of g's channels][32 rows][32 channels].
+  auto* packed = ctx.scratch<BFloat16>(strips * blocks * kWeightTile);
+  for (int64_t row = 0; row < strips * kAmxRows; ++row) {
+    const BFloat16* from = weights.data + row / taps * weights.out_stride +
+                           row / kernel_w % kernel_h * weights.axes.row_stride +
+                           row % kernel_w * weights.axes.column_stride;
+    for (int64_t k = 0; k < blocks * kAmxStep; ++k) {
+      packed[((row / kAmxRows * blocks + k / kAmxStep) * kAmxRows + row % kAmxRows) * kAmxStep + k % kAmxStep] =
+          row < gx.channels * taps && k < in ? from[k * weights.in_stride] : BFloat16(0.0f);
+    }
+  }
+
+  // The columns of the kernel that reach gx's columns phase, phase + step_w, …, and the column of g that column 0 of those reads.
+  struct Source {
+    int64_t j, column;
+  };
+  const int64_t phases = std::min(step_w, gx.width);
+  std::vector<std::vector<Source>> reaching(static_cast<size_t>(phases));
+  for (int64_t phase = 0; phase < phases; ++phase) {
+    for (int64_t j = 0; j < kernel_w; ++j) {
+      if (floor_mod(phase + geometry.pad_w - j * geometry.dilation_w, step_w) != 0) continue;
+      reaching[static_cast<size_t>(phase)].push_back({j, first_column(phase, j)});
+    }
+  }
+
+  const int64_t bands = ceil_div(gx.height, std::max(ceil_div(gx.height, ceil_div(kTasks, gx.count)), 8 * step_h));
+  ctx.parallel(gx.count * bands, [&](int64_t task) {
+    const int64_t n = task / bands, begin = gx.height * (task % bands) / bands,
+                  end = gx.height * (task % bands + 1) / bands;
+    const int64_t pair_line = width + kTile;
+    float* rows = ctx.thread_scratch<float>(ring * row_size + blocks * kTile * pair_line);
+    float* pairs = rows + ring * row_size;
+    std::fill_n(rows, ring * row_size, 0.0f);
+    std::vector<const float*> from_rows, sources;
+    AmxTiles registers;
+    AmxProduct product;
+    product.rows = product.lower_rows = kTile;
+    product.vectors = kAmxVectors;
+    product.steps = blocks;
+    product.a_row = kAmxStep;
+    product.a_lower = kTile * kAmxStep;
+    product.a_step = kWeightTile;
+    product.b_row = pair_line;
+    product.c_row = line;
+    int64_t next =
+        std::max<int64_t>(0, ceil_div(begin + geometry.pad_h - (kernel_h - 1) * geometry.dilation_h, step_h));
+    for (int64_t y = begin; y < end; ++y) {
+      for (; next < g.height && next * step_h <= y + geometry.pad_h; ++next) {
+        const auto line_of = [&](int64_t channel) {
+          if (channel >= in) return Line{};
+          const BFloat16* row = g.at(n, channel) + next * g.row_stride;
+          for (int64_t column = 0; column < g.width; column += kPixels) {
+            __builtin_prefetch(row + kRowsAhead * g.row_stride + column * g.pixel_stride, 0, 2);
+          }
+          return Line{row, 0, g.width};
+        };
+        for (int64_t pair = 0; pair < blocks * kTile; ++pair) {
+          pack_lines(line_of(2 * pair), line_of(2 * pair + 1), g.pixel_stride, width, pairs + pair * pair_line);
+        }
+        for (int64_t strip = 0; strip < strips; ++strip) {
+          product.a = packed + strip * blocks * kWeightTile;
+          for (int64_t pixel = 0; pixel < width; pixel += kPixels) {
+            product.b = pairs + pixel;
+            product.c = rows + next % ring * row_size + strip * kAmxRows * line + origin + pixel;
+            registers.multiply(product);
+          }
+        }
+      }
+      from_rows.clear();
+      for (int64_t i = 0; i < kernel_h; ++i) {
+        const int64_t from = y + geometry.pad_h - i * geometry.dilation_h, row = from / step_h;
+        if (from < 0 || from % step_h != 0 || row >= g.height) continue;
+        from_rows.push_back(rows + row % ring * row_size + i * kernel_w * line + origin);
+      }
+      for (int64_t c = 0; c < gx.channels; ++c) {
+        for (int64_t phase = 0; phase < phases; ++phase) {
+          sources.clear();
+          for (const float* from : from_rows) {
+            for (const auto& [j, column] : reaching[static_cast<size_t>(phase)]) {
+              sources.push_back(from + (c * taps + j) * line + column);
+            }
+          }
+          const int64_t columns = ceil_div(gx.width - phase, step_w);
+          BFloat16* const to = gx.at(n, c) + y * gx.row_stride + phase * gx.pixel_stride;
+          for (int64_t column = 0; column < columns; column += kPixels) {
+            Vec<float> low{}, high{};
+            for (const float* from : sources) {
+              low += load(from + column);
+              high += load(from + column + kTile);
+            }
+            float sums[kPixels];
+            store(sums, low);
+            store(sums + kTile, high);
+            store_pixels(sums, std::min(kPixels, columns - column), Vec<float>{},
+                         to + column * step_w * gx.pixel_stride, step_w * gx.pixel_stride);
+          }
+        }
+      }
+    }
+  });
+  return true;
+}
+
 namespace {
 
 // Elements j … j + 31, zero outside.
@@ -809,6 +938,10 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
 
 #else
 void weight_gradient_amx(KernelContext&, const WeightTap<BFloat16>&) {}
+bool spread_amx(KernelContext&, const Geometry&, const Images<BFloat16>&, const Weights<BFloat16>&,
+                const Images<BFloat16>&) {
+  return false;
+}
 void convolve_amx(KernelContext&, const Pass<BFloat16>&, const Weights<BFloat16>&) {}
 #endif
 

@@ -68,6 +68,9 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
     [2, 256, 64, 28, 28, 1, 1, 0, 1, 1],
     [1, 20, 24, 3, 1500, 3, 1, 1, 1, 1],
     [2, 48, 16, 20, 21, 5, 3, 2, 1, 1],
+    [3, 4, 40, 17, 19, 3, 1, 0, 1, 1],
+    [1, 2, 33, 20, 145, 5, 3, 4, 1, 1],
+    [2, 1, 16, 45, 43, 4, 2, 1, 3, 1],
   ])(
     'conv2d [%d, %d→%d, %d, %d] %d, stride %d, padding %d, dilation %d, groups %d',
     (n, c, o, h, w, k, stride, padding, dilation, groups) => {
