@@ -31,6 +31,9 @@ constexpr int64_t kTimeAhead = 6'000'000;
 // looks lie some 0.3 (AMD) to 0.8 µs (Intel), in which JS submits a few commands undisturbed.
 constexpr int kPausesPerLook = 16;
 
+// A thread that is faster than JS would look after each command. In this time a dozen gather.
+constexpr auto kGatherTime = std::chrono::microseconds(4);
+
 // Spins until ready() or the spin time is over; says whether it became ready.
 template <class Ready>
 bool spin_until(Ready&& ready) {
@@ -167,6 +170,7 @@ void CommandQueue::commit_copy(const Copy& copy) {
 
 void CommandQueue::read(const std::byte* from, size_t bytes, void* to, ReadListener* listener, void* token) {
   commit_copy({to, from, bytes, nullptr, listener, token, nullptr, false});
+  wanted_.store(submitted_, std::memory_order_relaxed);
 }
 
 void CommandQueue::receive(const Block& block, size_t offset, Transfer* transfer) {
@@ -180,6 +184,8 @@ void CommandQueue::join(std::shared_ptr<ProcessGroup> group) {
 
 void CommandQueue::wait_for(uint64_t sequence) {
   const auto done = [&] { return completed_.load(std::memory_order_acquire) >= sequence; };
+  if (done()) return;
+  wanted_.store(sequence, std::memory_order_relaxed);
   if (spin_until(done)) return;
   std::unique_lock lock(mutex_);
   awaited_ = sequence;
@@ -233,7 +239,18 @@ void CommandQueue::run_thread() {
       }
     }
     if (stopping_.load(std::memory_order_relaxed)) return;
+    let_gather(done);
   }
+}
+
+void CommandQueue::let_gather(uint64_t done) const {
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (wanted_.load(std::memory_order_relaxed) >= done) return;
+      spin_pause();
+    }
+  } while (std::chrono::steady_clock::now() - start < kGatherTime);
 }
 
 uint64_t CommandQueue::run_entry(const uint64_t* words) {

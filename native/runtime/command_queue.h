@@ -99,6 +99,8 @@ class CommandQueue : public Backend {
   uint64_t* reserve(uint64_t words);
   void publish(uint64_t words);
   void run_thread();
+  // Gives JS time to submit more than the `done` entries that have run, unless it waits, or has just waited for the last of them.
+  void let_gather(uint64_t done) const;
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
   void run_program(const ProgramRun& run);
@@ -130,6 +132,7 @@ class CommandQueue : public Backend {
   std::atomic<bool> worker_asleep_{false};
   static constexpr uint64_t kNone = UINT64_MAX;
   std::atomic<uint64_t> awaited_{kNone};  // what the JS thread sleeps for
+  std::atomic<uint64_t> wanted_{0};       // the last entry that JS waits for, or a reader does
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable work_arrived_;
