@@ -11,6 +11,8 @@ export interface NativeAddon {
   bindWords(buffer: ArrayBuffer): void;
   /** Checks the record in the words and hands it to its device's stream. */
   submit(): void;
+  /** The same for a record with one output, a fresh one: it is freed when `owner` is collected, as by {@link track}. */
+  submitOwned(owner: object): void;
 
   /**
    * Decodes records that follow each other, in which no output is fresh and a slot is the number of a binding, of at least `bindingBytes` bytes, or

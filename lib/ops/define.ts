@@ -15,6 +15,7 @@ import {
   recordFresh,
   recordNumber,
   recordTensor,
+  submitFresh,
   submitRecord,
 } from '../runtime/recorder';
 import { Storage } from '../runtime/storage';
@@ -184,9 +185,8 @@ export function run<Context>(
   encodeInputs(op, inputs, nativeShape, operandDType);
   const position = recordFresh(codeOf(dtype), nativeShape);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
-  submitRecord();
   const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
-  claimOutput(storage, position);
+  submitFresh(storage, position);
   const first = inputs[0];
   const strides =
     typeof first === 'object' && first.shape === shape && first.isContiguous ? first.strides : contiguousStrides(shape);

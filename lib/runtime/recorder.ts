@@ -3,7 +3,7 @@
  * them. It knows storages and numbers, not tensors; lib/ops/define.ts is its only caller.
  */
 import { native, recover, words } from './native';
-import { adopt, disposedError, type Storage } from './storage';
+import { adopt, disposedError, isInScope, type Storage } from './storage';
 import { tape } from './tape';
 
 /** What the recorder needs of a tensor. */
@@ -123,15 +123,30 @@ export function observeSubmissions(observe: SubmissionObserver | undefined): voi
   observer = observe;
 }
 
-const submitAgain = (): void => native.submit();
-
 /** Runs the record. Errors of the op's arguments are thrown here, with the caller on the stack. */
 export function submitRecord(): void {
+  submit(undefined);
+}
+
+/** Runs a record whose one output is fresh and stands at `position`, and claims it. */
+export function submitFresh(storage: Storage, position: number): void {
+  if (isInScope()) {
+    submit(undefined);
+    claimOutput(storage, position);
+  } else {
+    submit(storage);
+    fillIn(storage, position);
+  }
+}
+
+/** Runs the record; the memory of its fresh output is freed when `owner`, if given, is collected. */
+function submit(owner: Storage | undefined): void {
   const start = observer === undefined ? 0 : performance.now();
   try {
-    native.submit();
+    if (owner === undefined) native.submit();
+    else native.submitOwned(owner);
   } catch (error) {
-    recover(error, submitAgain, name);
+    recover(error, () => (owner === undefined ? native.submit() : native.submitOwned(owner)), name);
   }
   tape?.take(name, buffer, at);
   observer?.(name, start, performance.now());
@@ -139,8 +154,13 @@ export function submitRecord(): void {
 
 /** Fills in the storage of a fresh output and gives it to the current scope or the garbage collector. */
 export function claimOutput(storage: Storage, position: number): void {
-  storage.slot = buffer[position + 1]!;
-  storage.generation = buffer[position + 2]!;
-  tape?.claim(storage, position);
+  fillIn(storage, position);
   adopt(storage);
+}
+
+function fillIn(storage: Storage, position: number): void {
+  // As small integers: a double in a field is an object of its own.
+  storage.slot = buffer[position + 1]! | 0;
+  storage.generation = buffer[position + 2]! | 0;
+  tape?.claim(storage, position);
 }

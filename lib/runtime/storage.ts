@@ -42,6 +42,9 @@ export class Scope {
 
 let currentScope: Scope | undefined;
 
+/** Whether a scope is open, which frees what is made. */
+export const isInScope = (): boolean => currentScope !== undefined;
+
 /** Gives a storage that has just got its memory to the current scope, or else to the garbage collector. */
 export function adopt(storage: Storage): void {
   if (currentScope !== undefined) {
@@ -95,8 +98,8 @@ export function closeScope(scope: Scope): void {
 export function allocateStorage(device: number, bytes: number, madeBy: string): Storage {
   const storage = new Storage(device, bytes, madeBy);
   callNative(() => native.allocate(device, bytes), madeBy);
-  storage.slot = words[0]!;
-  storage.generation = words[1]!;
+  storage.slot = words[0]! | 0;
+  storage.generation = words[1]! | 0;
   tape?.allocated(storage);
   adopt(storage);
   return storage;

@@ -69,14 +69,20 @@ void synchronize_with(Environment& environment, Backend& backend) {
   environment.throw_stream_error(backend);
 }
 
-// submit(): runs the record in the buffer.
-// This and track() are the hot path, so they use Node-API directly.
+// submit(): runs the record in the buffer. submitOwned(owner): the same, and its one output, a fresh one, is freed when `owner` is collected.
+// These and track() are the hot path, so they use Node-API directly.
+template <bool kOwned>
 napi_value submit(napi_env env, napi_callback_info info) {
   void* data;
-  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  size_t count = kOwned ? 1 : 0;
+  napi_value owner;
+  napi_get_cb_info(env, info, &count, &owner, nullptr, &data);
   auto& environment = *static_cast<Environment*>(data);
   try {
-    decode_and_submit(environment);
+    const double* const fresh = decode_and_submit(environment);
+    if (kOwned && fresh != nullptr) {
+      environment.track(owner, static_cast<uint32_t>(fresh[1]), static_cast<uint32_t>(fresh[2]));
+    }
     if (environment.synchronous()) {
       synchronize_with(environment, environment.backend(static_cast<int>(environment.words()[1])));
     }
@@ -313,7 +319,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, environment, &function);
     exports.Set(name, Napi::Value(env, function));
   };
-  add_direct("submit", submit);
+  add_direct("submit", submit<false>);
+  add_direct("submitOwned", submit<true>);
   add_direct("track", track);
   add("createProgram", guarded<create_program>);
   add("replay", guarded<replay>);

@@ -266,7 +266,7 @@ int random_attributes(const OpInfo& info) {
 
 }  // namespace
 
-void decode_and_submit(Environment& environment) {
+double* decode_and_submit(Environment& environment) {
   WordReader reader(environment.words(), environment.word_count());
   const Op op = op_of(reader);
   Backend& backend = backend_of(environment, reader);
@@ -283,6 +283,7 @@ void decode_and_submit(Environment& environment) {
   });
   if (fresh_outputs != nullptr) allocate_outputs(environment, backend, command, fresh_outputs);
   backend.commit();
+  return fresh_outputs;
 }
 
 std::shared_ptr<Program> decode_program(Environment& environment, std::span<double> records,

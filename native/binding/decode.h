@@ -22,8 +22,8 @@ namespace hadal {
 enum class TensorKind : int { kStored, kContiguous, kFresh, kImmediate, kAbsent };
 
 // Decodes the record at the start of the environment's words, allocates its fresh outputs and submits the command. Throws
-// Error and leaves everything as it was when something is wrong.
-void decode_and_submit(Environment& environment);
+// Error and leaves everything as it was when something is wrong. Answers where the outputs begin in the record when any of them is fresh, else null.
+double* decode_and_submit(Environment& environment);
 
 // A part of a program's arena, the block for tensors that are in use only during a run.
 struct Place {

@@ -13,8 +13,8 @@ struct Storage {
   Block block;
   Backend* backend = nullptr;  // null: the slot is free
   size_t bytes = 0;
-  uint32_t generation = 0;
-  bool tracked = false;  // the garbage collector frees it and has been told its size
+  uint32_t generation = 0;  // below 2^31: a small integer in JS
+  bool tracked = false;     // the garbage collector frees it and has been told its size
 };
 
 class StorageTable {
@@ -52,7 +52,7 @@ class StorageTable {
     Storage& storage = slots_[slot];
     storage.backend->free(storage.block);
     storage.backend = nullptr;
-    ++storage.generation;
+    storage.generation = (storage.generation + 1) & INT32_MAX;
     free_slots_.push_back(slot);
   }
 
