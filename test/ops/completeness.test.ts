@@ -4,7 +4,7 @@ import * as hadal from '../../lib/index';
 import { gradients, type AnyTensor } from '../../lib/index';
 import { Op, type OpName } from '../../lib/native/opcodes';
 import { nativeOps, viewOps } from '../../lib/ops/define';
-import { native, words } from '../../lib/runtime/native';
+import { observeSubmissions } from '../../lib/runtime/recorder';
 import { isFloat } from '../../lib/tensor/dtype';
 import { Draw, list, titleOf } from './sample';
 import { samples, samplesByOp } from './samples';
@@ -33,11 +33,9 @@ const names = Object.keys(Op) as OpName[];
 function runEverything(): { executed: Set<OpName>; viewed: Set<string> } {
   const executed = new Set<OpName>();
   const viewed = new Set<string>();
-  const { submit } = native;
-  native.submit = (): void => {
-    executed.add(names[words[0]!]!);
-    submit();
-  };
+  observeSubmissions((name) => {
+    executed.add(name as OpName);
+  });
   try {
     for (const make of Object.values(withoutSamples)) make().dataSync();
     for (const sample of samples) {
@@ -55,7 +53,7 @@ function runEverything(): { executed: Set<OpName>; viewed: Set<string> } {
     }
     hadal.synchronize();
   } finally {
-    native.submit = submit;
+    observeSubmissions(undefined);
   }
   return { executed, viewed };
 }
