@@ -160,7 +160,10 @@ function visit(node: Node, flight: Flight, found: Map<Edge, AnyTensor>, isWanted
     const gradient = arrived[i];
     if (gradient === undefined) return;
     if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
-    if (edge.retainsGrad) edge.grad = owned(gradient, flight);
+    if (edge.retainsGrad) {
+      edge.grad = owned(gradient, flight);
+      edge.gradSeen = true;
+    }
   });
   const inner = flight.scope === undefined ? undefined : openScope();
   try {
@@ -215,6 +218,7 @@ function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
   const { grad } = edge;
   if (flight.scope === undefined) {
     edge.grad = grad === undefined ? gradient : grad.add(gradient);
+    edge.gradSeen = true; // the caller's own gradient, or part of a graph
   } else if (grad !== undefined && grad.storage.released === undefined) {
     grad.add_(gradient);
     flight.release(gradient);
@@ -282,9 +286,7 @@ export function backward(output: AnyTensor, options: BackwardOptions = {}): void
 export function clearGradient(parameter: AnyTensor): void {
   const { edge } = parameter;
   if (edge !== undefined) gradientChanges(edge, false);
-  if (edge?.grad === undefined) return;
-  if (!edge.gradSeen) edge.grad.storage.release('by zeroGrad()');
-  edge.grad = undefined;
+  edge?.dropGrad('by zeroGrad()');
 }
 
 declare module '../tensor/tensor' {

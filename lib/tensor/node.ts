@@ -36,7 +36,7 @@ export class Edge {
   collected: (() => void)[] | undefined = undefined;
   /** The collected gradient of a leaf. */
   grad: AnyTensor | undefined = undefined;
-  /** Whether user code has seen `grad`: if not, zeroGrad() may free it at once. */
+  /** Whether user code has seen `grad`: if not, it may be freed as soon as it goes. */
   gradSeen = false;
   /** Whether a tensor that is no leaf keeps its gradient too. */
   retainsGrad = false;
@@ -47,6 +47,12 @@ export class Edge {
     readonly shape: Shape,
     readonly dtype: DType,
   ) {}
+
+  /** Forgets `grad`; frees it at once if user code has not seen it. */
+  dropGrad(by: string): void {
+    if (!this.gradSeen) this.grad?.storage.release(by);
+    this.grad = undefined;
+  }
 }
 
 let sequence = 0;

@@ -78,6 +78,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     if (value !== undefined) checkGradient(this as AnyTensor, value);
     const edge = this.edge ?? (this.requiresGrad_().edge as Edge);
     gradientChanges(edge, false);
+    if (value !== edge.grad) edge.dropGrad('by setting grad');
     edge.grad = value;
     edge.gradSeen = value !== undefined;
   }

@@ -112,6 +112,26 @@ describe('what is freed', () => {
     expect(memory().liveBytes).toBeLessThanOrEqual(before);
   });
 
+  test('a gradient that nobody has seen is freed when it is set to undefined', () => {
+    const w = randn([64, 64]).requiresGrad_();
+    const before = memory().liveBytes;
+    scope(() => w.square().sum().backward());
+    w.grad = undefined;
+    expect(memory().liveBytes).toBe(before);
+    scope(() => w.square().sum().backward());
+    const seen = w.grad;
+    w.grad = undefined;
+    expect(seen!.sub(w.detach().mul(2)).abs().max().itemSync()).toBe(0);
+  });
+
+  test('a gradient that is part of a graph, or was the start of the pass, is not freed with the leaf’s', () => {
+    const x = leaf([1, 2]);
+    const gradient = tensor([3, 4]);
+    x.add(0).backward({ gradient, createGraph: true });
+    x.grad = undefined;
+    expect(gradient.toArraySync()).toEqual([3, 4]);
+  });
+
   test('gradients of leaves outlive the scope they came about in', () => {
     const w = leaf([1, 2]);
     const inner = scope(() => {
