@@ -114,14 +114,17 @@ describe('what is freed', () => {
 
   test('a gradient that nobody has seen is freed when it is set to undefined', () => {
     const w = randn([64, 64]).requiresGrad_();
+    const forget = (): void => {
+      w.grad = undefined;
+    };
     const before = memory().liveBytes;
     scope(() => w.square().sum().backward());
-    w.grad = undefined;
+    forget();
     expect(memory().liveBytes).toBe(before);
     scope(() => w.square().sum().backward());
-    const seen = w.grad;
-    w.grad = undefined;
-    expect(seen!.sub(w.detach().mul(2)).abs().max().itemSync()).toBe(0);
+    const seen = w.grad!;
+    forget();
+    expect(seen.sub(w.detach().mul(2)).abs().max().itemSync()).toBe(0);
   });
 
   test('a gradient that is part of a graph, or was the start of the pass, is not freed with the leaf’s', () => {
