@@ -28,6 +28,7 @@ import {
   type SoftplusOptions,
 } from '../ops/pointwise-activation';
 import { neg } from '../ops/pointwise-unary';
+import { rrelu } from '../ops/random';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module, Parameter } from './module';
 import { checkSizes } from './options';
@@ -218,6 +219,19 @@ export class GLU extends Module {
   }
   forward(x: AnyTensor): AnyTensor {
     return glu(x, this.axis);
+  }
+}
+
+/** x for x ≥ 0, else x times a slope drawn from [lower, upper) in training, their mean otherwise; see `nn.functional.rrelu`. Xu et al., 2015. */
+export class RReLU extends Module {
+  constructor(
+    readonly lower = 1 / 8,
+    readonly upper = 1 / 3,
+  ) {
+    super();
+  }
+  forward(x: AnyTensor): AnyTensor {
+    return rrelu(x, this.lower, this.upper, { training: this.training });
   }
 }
 

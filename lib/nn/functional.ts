@@ -31,10 +31,11 @@ export {
   multiMarginLoss,
   softMarginLoss,
   tripletMarginLoss,
+  tripletMarginWithDistanceLoss,
 } from '../ops/margin-losses';
 export { linear } from '../ops/matmul';
 export { pad } from '../ops/movement';
-export { fold, pixelShuffle, pixelUnshuffle, unfold } from '../ops/patches';
+export { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold } from '../ops/patches';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';
 export {
   avgPool1d,
@@ -47,7 +48,7 @@ export {
   maxPool3d,
   maxPool3dWithIndices,
 } from '../ops/pooling';
-export { alphaDropout, dropout, dropout1d, dropout2d, dropout3d, featureAlphaDropout } from '../ops/random';
+export { alphaDropout, dropout, dropout1d, dropout2d, dropout3d, featureAlphaDropout, rrelu } from '../ops/random';
 export {
   bceLoss,
   gaussianNllLoss,

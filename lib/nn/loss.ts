@@ -23,7 +23,9 @@ import {
   type MarginOptions,
   type MultiLabelSoftMarginOptions,
   type MultiMarginOptions,
+  tripletMarginWithDistanceLoss,
   type TripletMarginOptions,
+  type TripletMarginWithDistanceOptions,
 } from '../ops/margin-losses';
 import {
   bceLoss,
@@ -192,6 +194,13 @@ export class MarginRankingLoss extends LossModule<MarginOptions> {
 export class TripletMarginLoss extends LossModule<TripletMarginOptions> {
   forward(anchor: AnyTensor, positive: AnyTensor, negative: AnyTensor): AnyTensor {
     return tripletMarginLoss(anchor, positive, negative, this.options);
+  }
+}
+
+/** The same with any distance; see `nn.functional.tripletMarginWithDistanceLoss`. */
+export class TripletMarginWithDistanceLoss extends LossModule<TripletMarginWithDistanceOptions> {
+  forward(anchor: AnyTensor, positive: AnyTensor, negative: AnyTensor): AnyTensor {
+    return tripletMarginWithDistanceLoss(anchor, positive, negative, this.options);
   }
 }
 

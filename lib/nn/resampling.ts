@@ -1,10 +1,11 @@
 /** Layers that change the spatial size of images, or lay it out as channels, and back. */
 import { checkObject } from '../ops/define';
 import { interpolate, type InterpolateOptions } from '../ops/interpolate';
-import { fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from '../ops/patches';
+import { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from '../ops/patches';
 import type { Pair } from '../ops/window';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
+import { checkSizes } from './options';
 
 /**
  * Interpolation to another size; see `nn.functional.interpolate`.
@@ -55,6 +56,22 @@ export class PixelUnshuffle extends Module {
 
   protected override describe(): string {
     return `${this.factor}`;
+  }
+}
+
+/** Channels of x [n, c, …] dealt out anew; see `nn.functional.channelShuffle`. Zhang et al., 2018. */
+export class ChannelShuffle extends Module {
+  constructor(readonly groups: number) {
+    super();
+    checkSizes('ChannelShuffle', { groups });
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    return channelShuffle(x, this.groups);
+  }
+
+  protected override describe(): string {
+    return `${this.groups} groups`;
   }
 }
 

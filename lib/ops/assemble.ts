@@ -82,6 +82,36 @@ export function blockDiag(tensors: readonly AnyTensor[]): AnyTensor {
 }
 
 /**
+ * Tensors side by side: along the second axis, scalars and vectors along their only one.
+ *
+ * @throws ShapeError when the other axes differ; ArgumentError for no tensors.
+ * @example
+ * hstack([tensor([[1], [2]]), tensor([[3], [4]])]); // [[1, 3], [2, 4]]
+ */
+export function hstack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function hstack(tensors: readonly AnyTensor[]): AnyTensor {
+  checkList('hstack', tensors);
+  const whole = tensors.map((x) => (x.rank === 0 ? x.reshape([1]) : x));
+  return cat(whole, whole[0]!.rank === 1 ? 0 : 1) as AnyTensor;
+}
+
+/**
+ * Tensors one below the other, along the first axis; scalars and vectors are rows.
+ *
+ * @throws ShapeError when the other axes differ; ArgumentError for no tensors.
+ * @example
+ * vstack([tensor([1, 2]), tensor([3, 4])]); // [[1, 2], [3, 4]]
+ */
+export function vstack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function vstack(tensors: readonly AnyTensor[]): AnyTensor {
+  checkList('vstack', tensors);
+  return cat(
+    tensors.map((x) => (x.rank < 2 ? x.reshape([1, x.size]) : x)),
+    0,
+  ) as AnyTensor;
+}
+
+/**
  * All combinations of an element of each vector, as rows in the order of the first: [n₁ · n₂ · …, count]. Of one vector itself.
  *
  * @throws ShapeError unless each has one axis; ArgumentError for no vectors.

@@ -1,6 +1,16 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
 export * from './adaptive-pooling';
-export { blockDiag, cartesianProd, cross, indexFill, trace, vander, type VanderOptions } from './assemble';
+export {
+  blockDiag,
+  cartesianProd,
+  cross,
+  hstack,
+  indexFill,
+  trace,
+  vander,
+  vstack,
+  type VanderOptions,
+} from './assemble';
 export { at, atSync, gatherNd, scatterNd, setAt, take, takeAlongAxis, type SetAtOptions } from './advanced-indexing';
 export { scaledDotProductAttention, type AttentionOptions } from './attention';
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './conv-transpose';
@@ -88,7 +98,7 @@ export {
   type KthValueOptions,
   type QuantileOptions,
 } from './order-statistics';
-export { fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from './patches';
+export { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from './patches';
 export * from './pointwise';
 export { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from './lp-pool';
 export {

@@ -1,6 +1,6 @@
 /** Losses that want scores and distances apart by a margin, and contrastive losses. */
 import { ArgumentError, ShapeError } from '../errors';
-import { shown } from '../tensor/describe';
+import { describe, shown } from '../tensor/describe';
 import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
 import type { Loss, Reduction } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -170,11 +170,57 @@ export function tripletMarginLoss(
 ): AnyTensor {
   checkOptions('tripletMarginLoss', options);
   checkAlike('tripletMarginLoss', { anchor, positive, negative });
-  const { margin = 1, p = 2, epsilon = 1e-6, swap = false, reduction } = options;
-  const near = pairwiseDistance(anchor, positive, { p, epsilon });
-  let far = pairwiseDistance(anchor, negative, { p, epsilon });
-  if (swap) far = far.minimum(pairwiseDistance(positive, negative, { p, epsilon }));
-  return reduceLoss('tripletMarginLoss', positivePart(near.sub(far).add(margin)), reduction);
+  const { p = 2, epsilon = 1e-6, ...rest } = options;
+  const distance = (a: AnyTensor, b: AnyTensor): AnyTensor => pairwiseDistance(a, b, { p, epsilon });
+  return tripletLoss('tripletMarginLoss', anchor, positive, negative, { ...rest, distance });
+}
+
+export interface TripletMarginWithDistanceOptions<R extends Reduction = Reduction> extends MarginOptions<R> {
+  /** How far two are apart; `pairwiseDistance` unless given. */
+  readonly distance?: (a: AnyTensor, b: AnyTensor) => AnyTensor;
+  /** Whether the negative's distance from the positive counts where it is smaller; false unless given. */
+  readonly swap?: boolean;
+}
+
+/**
+ * max(0, d(anchor, positive) − d(anchor, negative) + margin) with any distance d, as {@link tripletMarginLoss} otherwise.
+ *
+ * @throws ArgumentError when the distance is no function; what the distance throws.
+ * @example
+ * const distance = (a: AnyTensor, b: AnyTensor) => a.sub(b).abs().max(-1);
+ * tripletMarginWithDistanceLoss(tensor([[0, 0]]), tensor([[0, 3]]), tensor([[3, 2]]), { distance }); // 1
+ */
+export function tripletMarginWithDistanceLoss(
+  anchor: AnyTensor,
+  positive: AnyTensor,
+  negative: AnyTensor,
+  options: TripletMarginWithDistanceOptions = {},
+): AnyTensor {
+  const op = 'tripletMarginWithDistanceLoss';
+  checkOptions(op, options);
+  const { distance = pairwiseDistance } = options;
+  if (typeof distance !== 'function') {
+    throw new ArgumentError(`${op}: distance: got ${describe(distance)}, expected a function`);
+  }
+  checkTensor(op, anchor, 'anchor');
+  checkTensor(op, positive, 'positive');
+  checkTensor(op, negative, 'negative');
+  return tripletLoss(op, anchor, positive, negative, { ...options, distance });
+}
+
+function tripletLoss(
+  op: string,
+  anchor: AnyTensor,
+  positive: AnyTensor,
+  negative: AnyTensor,
+  options: TripletMarginWithDistanceOptions & Required<Pick<TripletMarginWithDistanceOptions, 'distance'>>,
+): AnyTensor {
+  const { distance, margin = 1, swap = false, reduction } = options;
+  const near = distance(anchor, positive);
+  checkTensor(op, near, 'distance');
+  let far = distance(anchor, negative);
+  if (swap) far = far.minimum(distance(positive, negative));
+  return reduceLoss(op, positivePart(near.sub(far).add(margin)), reduction);
 }
 
 /** Input and target as rows [n, classes]; a single row gets a batch axis. */

@@ -1,5 +1,5 @@
 /**
- * Images as the patches that a window sees (unfold), patches as images (fold), and channels as space (pixelShuffle). A patch is picked by
+ * Images as the patches that a window sees (unfold), patches as images (fold), and channels as space (pixelShuffle) or in another order. A patch is picked by
  * the rows and the columns that it covers, so fold, which adds where unfold picks, is its adjoint, and each is the other's gradient.
  */
 import { ArgumentError, ShapeError } from '../errors';
@@ -166,12 +166,38 @@ export function pixelUnshuffle(x: AnyTensor, factor: number): AnyTensor {
   return blocks.reshape([...leading, c * factor ** 2, h / factor, w / factor]);
 }
 
+/**
+ * Channels dealt out anew: those of x [n, c, …] are `groups` runs, of which the result takes one channel each in turn, so that a grouped convolution after another
+ * sees all of them.
+ *
+ * @throws ShapeError for fewer than two axes or channels that do not divide by the groups; ArgumentError.
+ * @see Zhang et al., 2018, ShuffleNet: an extremely efficient convolutional neural network for mobile devices.
+ * @example
+ * channelShuffle(tensor([[1, 2, 3, 4, 5, 6]]), 2); // [[1, 4, 2, 5, 3, 6]]
+ */
+export function channelShuffle<S extends Shape, D extends DType>(x: Tensor<S, D>, groups: number): Tensor<S, D>;
+export function channelShuffle(x: AnyTensor, groups: number): AnyTensor {
+  const op = 'channelShuffle';
+  checkTensor(op, x);
+  if (x.rank < 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [n, c, …]`);
+  if (!Number.isSafeInteger(groups) || groups < 1) {
+    throw new ArgumentError(`${op}: groups: got ${shown(groups)}, expected a positive integer`);
+  }
+  const [n, c] = x.shape as unknown as [number, number];
+  if (c % groups !== 0) {
+    throw new ShapeError(`${op}: channels do not divide: got ${c}, expected a multiple of ${groups}`);
+  }
+  const runs = x.reshape([n, groups, c / groups, sizeOf(x.shape.slice(2))]);
+  return (runs.transpose(1, 2) as AnyTensor).reshape(x.shape);
+}
+
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     unfold(kernelSize: Pair, options?: PatchOptions): Tensor<Shape, D>;
     fold(outputSize: Pair, kernelSize: Pair, options?: PatchOptions): Tensor<Shape, D>;
     pixelShuffle(factor: number): Tensor<Shape, D>;
     pixelUnshuffle(factor: number): Tensor<Shape, D>;
+    channelShuffle(groups: number): Tensor<S, D>;
   }
 }
-installMethods({ unfold, fold, pixelShuffle, pixelUnshuffle });
+installMethods({ unfold, fold, pixelShuffle, pixelUnshuffle, channelShuffle });

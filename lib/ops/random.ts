@@ -23,6 +23,7 @@ import {
   runInto,
 } from './define';
 import { describe } from '../tensor/describe';
+import { where } from './pointwise-compare';
 import { common } from './pointwise-run';
 
 const uniformOp = defineOp('uniform', { dtypes: floats });
@@ -405,6 +406,36 @@ export function dropout(x: AnyTensor, probability = 0.5, options: DropoutOptions
   const input = droppable('dropout', x, probability);
   if (options.training === false || probability === 0) return input;
   return run(dropoutOp, [input], input.shape, input.dtype, [probability, ...nextRandom(sizeOf(input.shape))]);
+}
+
+/**
+ * x where it is not negative, else x times a slope: one that is drawn from [lower, upper) for each element in training, their mean otherwise.
+ * Integers and bool become float32. [Xu et al. 2015, Empirical Evaluation of Rectified Activations in Convolutional Network]
+ *
+ * @throws ArgumentError unless lower is at most upper.
+ * @example
+ * rrelu(tensor([-2, 3]), 0.25, 0.75, { training: false }); // [-1, 3]
+ */
+export function rrelu<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  lower?: number,
+  upper?: number,
+  options?: DropoutOptions,
+): Tensor<S, ToFloat<D>>;
+export function rrelu(x: AnyTensor, lower = 1 / 8, upper = 1 / 3, options: DropoutOptions = {}): AnyTensor {
+  checkTensor('rrelu', x);
+  checkOptions('rrelu', options);
+  if (!(typeof lower === 'number' && typeof upper === 'number' && lower <= upper)) {
+    throw new ArgumentError(
+      `rrelu: bounds: got ${shown(lower)} and ${shown(upper)}, expected numbers of which the first is at most the second`,
+    );
+  }
+  const input: AnyTensor = x.cast(toFloat(x.dtype));
+  if (options.training === false) return input.leakyRelu((lower + upper) / 2);
+  const slopes = randLike(input.detach())
+    .mul(upper - lower)
+    .add(lower) as AnyTensor;
+  return where(input.less(0), input.mul(slopes), input) as AnyTensor;
 }
 
 function droppable(name: string, x: AnyTensor, probability: number): AnyTensor {

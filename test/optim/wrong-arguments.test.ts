@@ -1,5 +1,5 @@
 // Every optimizer with wrong parameters, settings, states and gradients: a HadalError or a step, and the process goes on.
-import { cat, manualSeed, ones, optim, randn, setMemoryLimit, zeros, type AnyTensor } from '../../lib/index';
+import { cat, manualSeed, ones, optim, randn, zeros, type AnyTensor } from '../../lib/index';
 import { attempt, replaced, wrongValues } from '../wrong-arguments';
 
 interface AnyOptimizer {
@@ -31,7 +31,6 @@ function step(optimizer: AnyOptimizer): void {
 
 beforeAll(() => {
   manualSeed(0);
-  setMemoryLimit(2 ** 29);
 });
 
 test.each(optimizers)('%s', (name, Optimizer) => {

@@ -75,4 +75,13 @@ def cases():
         f.case("cross", x[:, :3], x[:, 1:])
         f.case("blockDiag", [x, y])
         f.case("vander", y[:3])
+    for dtype in FLOATS:
+        for op in ["hstack", "vstack"]:
+            f.case(op, [f.uniform(dtype, [3]), f.uniform(dtype, [3])])
+            f.case(op, [f.uniform(dtype, []), f.uniform(dtype, [1])])
+            f.case(op, [f.uniform(dtype, [2, 3, 2]), f.uniform(dtype, [2, 3, 2])])
+        f.case("channelShuffle", f.uniform(dtype, [2, 6, 3]), 3)
+        f.case("rrelu", f.uniform(dtype, [3, 4]), 0.1, 0.4, training=False)
+        for o in [{}, {"swap": True, "margin": 2, "reduction": "sum"}]:
+            f.case("tripletMarginWithDistanceLoss", *(f.uniform(dtype, [4, 3]) for _ in range(3)), **o)
     return f

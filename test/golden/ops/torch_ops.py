@@ -445,6 +445,7 @@ define(
     hingeEmbeddingLoss=F.hinge_embedding_loss,
     marginRankingLoss=F.margin_ranking_loss,
     cosineEmbeddingLoss=F.cosine_embedding_loss,
+    tripletMarginWithDistanceLoss=lambda a, b, c, **options: F.triplet_margin_with_distance_loss(a, b, c, **options),
     tripletMarginLoss=lambda a, b, c, p=2.0, epsilon=1e-6, **options: F.triplet_margin_loss(a, b, c, p=p, eps=epsilon, **options),
     multiLabelMarginLoss=F.multilabel_margin_loss,
     multiLabelSoftMarginLoss=F.multilabel_soft_margin_loss,

@@ -290,6 +290,29 @@ const blocks: Sample = sample({
       return j === 5 ? c!.values[0]! : 0;
     }),
 });
+const stacks: Sample[] = [
+  sample({
+    op: 'hstack',
+    variant: 'matrices',
+    shapes: [[2, 1], [2, 0], [2, 2]], // prettier-ignore
+    call: (...all) => hadal.hstack(all),
+    reference: (a, _, c) => generated([2, 3], ([i, j]) => (j === 0 ? at(a!, i!, 0) : at(c!, i!, j! - 1))),
+  }),
+  sample({
+    op: 'hstack',
+    variant: 'a scalar and a vector',
+    shapes: [[], [3]],
+    call: (...all) => hadal.hstack(all),
+    reference: (a, b) => ({ shape: [4], values: [...a!.values, ...b!.values] }),
+  }),
+  sample({
+    op: 'vstack',
+    variant: 'a vector and a matrix',
+    shapes: [[3], [2, 3]],
+    call: (...all) => hadal.vstack(all),
+    reference: (a, b) => ({ shape: [3, 3], values: [...a!.values, ...b!.values] }),
+  }),
+];
 const products: Sample[] = [
   sample({
     op: 'cartesianProd',
@@ -396,5 +419,5 @@ const others: Sample[] = [
 ];
 
 export const samples: Sample[] = [
-  ...nan, ...whole, ...diffs, ...integrals, ...covariances, ...memberships, ...powers, blocks, ...products, ...embedded, ...others,
+  ...nan, ...whole, ...diffs, ...integrals, ...covariances, ...memberships, ...powers, blocks, ...stacks, ...products, ...embedded, ...others,
 ]; // prettier-ignore

@@ -111,6 +111,13 @@ const structured: Sample[] = reductions.flatMap((reduction) => [
   sample('tripletMarginLoss', reduction, vectors([3, 2], [3, 2], [3, 2]), (a, p, n) =>
     hadal.tripletMarginLoss(a!, p!, n!, { reduction, margin: 3 }),
   ),
+  sample('tripletMarginWithDistanceLoss', reduction, vectors([3, 2], [3, 2], [3, 2]), (a, p, n) =>
+    hadal.tripletMarginWithDistanceLoss(a!, p!, n!, {
+      reduction,
+      margin: 3,
+      distance: (x, y) => x.sub(y).square().sum(-1) as AnyTensor,
+    }),
+  ),
   sample(
     'multiLabelMarginLoss',
     reduction,

@@ -98,5 +98,13 @@ export const samples: Sample[] = [
     order: 2,
   },
   shuffled('pixelShuffle', [2, 8, 2, 3], [2, 2, 4, 6], (x) => hadal.pixelShuffle(x, 2)),
+  moved(
+    'channelShuffle',
+    'three groups',
+    [2, 6, 2, 2],
+    [2, 6, 2, 2],
+    (x) => hadal.channelShuffle(x, 3),
+    ([n, c, i, j]) => [n!, 2 * (c! % 3) + Math.floor(c! / 3), i!, j!],
+  ),
   shuffled('pixelUnshuffle', [2, 2, 4, 6], [2, 8, 2, 3], (x) => hadal.pixelUnshuffle(x, 2)),
 ];

@@ -4,7 +4,7 @@ import type { Sample } from '../sample';
 
 // The dropped elements are those of the same stream: only the gradient has something to compare with.
 export const samples: Sample[] = (
-  ['dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'alphaDropout', 'featureAlphaDropout'] as const
+  ['dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'alphaDropout', 'featureAlphaDropout', 'rrelu'] as const
 ).map((op) => ({
   op,
   variant: 'in training',
@@ -12,7 +12,7 @@ export const samples: Sample[] = (
   inputs: (draw, dtype) => [draw.tensor(op === 'dropout3d' ? [2, 3, 2, 1, 2] : [2, 3, 4], dtype)],
   call: (x) => {
     hadal.manualSeed(11);
-    return hadal[op](x, 0.4);
+    return hadal[op](x, 0.3);
   },
   order: 2,
 }));
