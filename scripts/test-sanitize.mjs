@@ -22,11 +22,19 @@ const libraryPath = (library) =>
   spawnSync(process.env.CXX ?? 'g++', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim();
 // libstdc++ comes along because the sanitizers look up its functions when they start, before the addon brings it in.
 const libraries = { 'address,undefined': ['libasan.so', 'libubsan.so'], thread: ['libtsan.so'] }[sanitizers];
-run(process.execPath, ['node_modules/jest/bin/jest.js', ...args], {
-  HADAL_BINARY: join(root, out, 'hadal.node'),
-  LD_PRELOAD: [...libraries, 'libstdc++.so.6'].map(libraryPath).join(':'),
-  // Node does not free everything at exit, so a leak report would be about Node.
-  ASAN_OPTIONS: 'detect_leaks=0:detect_stack_use_after_return=0',
-  UBSAN_OPTIONS: 'print_stacktrace=1',
-  TSAN_OPTIONS: 'second_deadlock_stack=1',
-});
+// What runs no kernel in its own process: type checks, the package (whose binaries are the usual ones), scripts, and host programs for CUDA.
+const left = ['types', 'packaging', 'scripts', 'native/cuda'].map((folder) => `<rootDir>/test/${folder}/`);
+// Everything takes several times as long.
+run(
+  process.execPath,
+  ['node_modules/jest/bin/jest.js', ...args, '--testTimeout=600000', '--testPathIgnorePatterns', ...left],
+  {
+    HADAL_FUZZ_CALLS: process.env.HADAL_FUZZ_CALLS ?? '20000',
+    HADAL_BINARY: join(root, out, 'hadal.node'),
+    LD_PRELOAD: [...libraries, 'libstdc++.so.6'].map(libraryPath).join(':'),
+    // Node does not free everything at exit, so a leak report would be about Node.
+    ASAN_OPTIONS: 'detect_leaks=0:detect_stack_use_after_return=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+    TSAN_OPTIONS: 'second_deadlock_stack=1',
+  },
+);
