@@ -63,12 +63,6 @@ inline Vec<float> exp2_short(Vec<float> x) {
   return (Vec<float>)_mm512_maskz_scalef_ps(kAllLanes, (__m512)power, (__m512)x);
 }
 
-// Two vectors as 32 of bfloat16. Every processor with AMX has the instruction, which the file is not compiled for.
-inline __m512i round_to_halves(Vec<float> low, Vec<float> high) {
-  __m512i halves;
-  asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(high), "v"(low));
-  return halves;
-}
 // Pairs of two such rows: lanes 0 … 15 and 16 … 31.
 struct Pairs {
   __m512i low, high;

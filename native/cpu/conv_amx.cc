@@ -70,9 +70,7 @@ void pack_lines(const Line& low, const Line& high, int64_t step, int64_t count, 
 
 // to[i · step] = from[i] + bias for i < count ≤ 32. Reads whole vectors.
 inline void store_pixels(const float* from, int64_t count, Vec<float> bias, BFloat16* to, int64_t step) {
-  const Vec<float> low = load(from) + bias, high = load(from + kTile) + bias;
-  __m512i halves;
-  asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(low), "v"(high));
+  const __m512i halves = round_to_halves(load(from) + bias, load(from + kTile) + bias);
   if (step == 1) return _mm512_mask_storeu_epi16(to, lane_mask(0, count), halves);
   if (step == 2) {
     _mm512_mask_storeu_epi16(to, _pdep_u32(lane_mask(0, std::min(count, kTile)), 0x55555555),
@@ -96,8 +94,7 @@ void store_planes(const float* from, int64_t pixels, int64_t channels, const flo
                                bias == nullptr ? Vec<float>{} : load(bias + kTile)};
   __m512i rows[kTile], next[kTile];
   unroll<kTile>([&](auto p) __attribute__((always_inline)) {
-    const Vec<float> low = load(from + p * kPixels) + shift[0], high = load(from + p * kPixels + kTile) + shift[1];
-    asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(rows[p]) : "v"(low), "v"(high));
+    rows[p] = round_to_halves(load(from + p * kPixels) + shift[0], load(from + p * kPixels + kTile) + shift[1]);
   });
   unroll<kTile / 2>([&](auto i) __attribute__((always_inline)) {
     next[2 * i] = _mm512_unpacklo_epi16(rows[2 * i], rows[2 * i + 1]);

@@ -99,20 +99,14 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
   if constexpr (kLower && kRight) _tile_stored(3, lower_c + 16, c_bytes);
 }
 
-template <bool kStreams>
-[[gnu::target("avx512bf16")]] void round_rows(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to,
-                                              int64_t to_row) {
-  for (int64_t r = 0; r < rows; ++r, sums += sums_row, to += to_row) {
-    const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(sums));
-    kStreams ? _mm512_stream_si512(reinterpret_cast<__m512i*>(to), rounded) : _mm512_storeu_si512(to, rounded);
-  }
-}
-
 }  // namespace
 
 void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams) {
   finish_stores();
-  streams ? round_rows<true>(sums, sums_row, rows, to, to_row) : round_rows<false>(sums, sums_row, rows, to, to_row);
+  for (int64_t r = 0; r < rows; ++r, sums += sums_row, to += to_row) {
+    const __m512i rounded = round_to_halves(load(sums), load(sums + 16));
+    streams ? _mm512_stream_si512(reinterpret_cast<__m512i*>(to), rounded) : _mm512_storeu_si512(to, rounded);
+  }
 }
 
 bool has_amx() {

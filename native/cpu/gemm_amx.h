@@ -46,7 +46,15 @@ struct AmxProduct {
   const char* fetch_end = nullptr;
 };
 
-// Rounds rows of 32 sums to bfloat16; past the caches where `streams`, which asks for aligned rows. Subnormals become zero.
+#if defined(__AVX512F__)
+// Two vectors as 32 of bfloat16, subnormals as zero. Every processor with AMX has the instruction, which the files are not compiled for.
+inline __m512i round_to_halves(Vec<float> low, Vec<float> high) {
+  __m512i halves;
+  asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(high), "v"(low));
+  return halves;
+}
+#endif
+// Rounds rows of 32 sums to bfloat16; past the caches where `streams`, which asks for aligned rows.
 void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams);
 
 // The tile registers of the calling thread, which keep their set-up from product to product while this lives.

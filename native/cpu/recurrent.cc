@@ -76,8 +76,7 @@ class Ahead {
     if (at_ == count_) return;
     auto& [begin, end] = ranges_[at_];
     tile.fetch = begin;
-    tile.fetch_end = std::min(begin + piece_, end);
-    begin = tile.fetch_end;
+    begin = std::min(begin + piece_, end);
     if (begin == end) ++at_;
   }
 
