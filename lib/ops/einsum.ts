@@ -28,9 +28,6 @@ const termPattern = /^[A-Za-z]*(\.{3}[A-Za-z]*)?$/;
 
 /** The terms of the operands, and that of the result where the equation has one. */
 function parsed(equation: string): { terms: string[]; output: string | undefined } {
-  if (typeof equation !== 'string') {
-    throw new ArgumentError(`einsum: equation: got ${describe(equation)}, expected a string such as 'ij,jk->ik'`);
-  }
   const [inputs, output, ...rest] = equation.replace(/\s/g, '').split('->');
   const terms = inputs!.split(',');
   const wrong = rest.length > 0 ? '->' : [...terms, output ?? ''].find((term) => !termPattern.test(term));
@@ -283,7 +280,10 @@ const known = new Map<string, Labelled['of']>();
 const mostKnown = 512;
 
 function lookedUp(equation: string, operands: readonly AnyTensor[]): Labelled['of'] {
-  let key = String(equation);
+  if (typeof equation !== 'string') {
+    throw new ArgumentError(`einsum: equation: got ${describe(equation)}, expected a string such as 'ij,jk->ik'`);
+  }
+  let key = equation;
   for (const { shape } of operands) key += `|${shape.join()}`;
   const found = known.get(key);
   if (found !== undefined) return found;

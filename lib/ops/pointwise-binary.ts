@@ -237,7 +237,8 @@ function powExponent(g: AnyTensor, a: Operand, b: AnyTensor): AnyTensor {
  * pow(tensor([1, 2, 3]), 2); // [1, 4, 9]
  */
 export function pow<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'pow'>): Arithmetic<A, B> {
-  if (typeof b === 'number' && b < 0 && typeof a === 'object' && !isFloat(a.dtype) && Number.isInteger(b)) {
+  const isTensor = typeof a === 'object' && (a as AnyTensor | null) !== null;
+  if (typeof b === 'number' && b < 0 && isTensor && !isFloat(a.dtype) && Number.isInteger(b)) {
     throw new ArgumentError(
       `pow: exponent: got ${b}, expected at least 0 for a base of ${a.dtype}; cast it to a float`,
     );

@@ -432,9 +432,11 @@ export function rrelu(x: AnyTensor, lower = 1 / 8, upper = 1 / 3, options: Dropo
   }
   const input: AnyTensor = x.cast(toFloat(x.dtype));
   if (options.training === false) return input.leakyRelu((lower + upper) / 2);
-  const slopes = randLike(input.detach())
+  // Drawn as float32, so that a seed gives the same slopes in every dtype.
+  const slopes = randLike(input.detach(), { dtype: 'float32' })
     .mul(upper - lower)
-    .add(lower) as AnyTensor;
+    .add(lower)
+    .cast(input.dtype) as AnyTensor;
   return where(input.less(0), input.mul(slopes), input) as AnyTensor;
 }
 

@@ -538,7 +538,7 @@ bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloa
   const int64_t origin = ceil_div(left, kTile) * kTile;
   const int64_t ring = (kernel_h - 1) * geometry.dilation_h / step_h + 2;
   const int64_t row_size = strips * kAmxRows * line;
-  if (geometry.groups != 1 || gx.channels > 4 || taps < 9 || g.slices != 1 || gx.slices != 1 ||
+  if (gx.count == 0 || geometry.groups != 1 || gx.channels > 4 || taps < 9 || g.slices != 1 || gx.slices != 1 ||
       weights.axes.depth != 1 || ring * row_size * int64_t{sizeof(float)} > 2 * kAmxWindowBytes) {
     return false;
   }
