@@ -90,17 +90,9 @@ function cudaKernels() {
 async function sampled() {
   const { samplesByOp } = await import('../test/ops/samples.ts');
   const { Draw, titleOf } = await import('../test/ops/sample.ts');
-  const { native, words } = await import('../lib/runtime/native.ts');
-  const { Op } = await import('../lib/native/opcodes.ts');
-  const names = Object.keys(Op);
+  const { observeSubmissions } = await import('../lib/runtime/recorder.ts');
   let executed = new Set();
-  for (const submit of ['submit', 'submitTracked']) {
-    const original = native[submit];
-    native[submit] = (...args) => {
-      executed.add(names[words[0]]);
-      return original(...args);
-    };
-  }
+  observeSubmissions((name) => executed.add(name));
   const found = new Map();
   for (const [op, samples] of samplesByOp) {
     const kernels = new Set();
