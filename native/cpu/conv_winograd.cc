@@ -18,9 +18,13 @@ constexpr float kA = 0.75f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
 // Weights at the points that stay in an L2 cache beside the tiles; larger ones pass by once, for all tiles.
 constexpr int64_t kStayingBytes = 1 << 20;
+// Tiles of a task, image's and output's.
 constexpr int64_t kBlockBytes = 768 << 10;
+// Tiles at a time where the weights pass by.
 constexpr int64_t kChunkBytes = 24 << 20;
+// Sums that shares of the tiles make of a gradient of weights, each its own.
 constexpr int64_t kSharesBytes = 6 << 20;
+// Depth of a block of a product, as in gemm.cc.
 constexpr int64_t kDepth = 192;
 
 using V = Vec<float>;
