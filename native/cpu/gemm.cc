@@ -9,6 +9,7 @@
 
 #include "cpu/gemm_amx.h"
 #include "cpu/gemm_pack.h"
+#include "cpu/gemm_split.h"
 #include "kernels/math.h"
 
 namespace hadal::cpu {
@@ -21,6 +22,13 @@ inline constexpr int64_t kDepth = 768 / static_cast<int64_t>(sizeof(T));
 // The same for AMX, in pairs: a panel of 32 columns takes 16 KiB of the L1 cache, where it must stay beside a strip and its sums: a strip alone
 // asks half of what L2 delivers.
 inline constexpr int64_t kAmxDepth = 128;
+// For float in parts, in pairs: each tile of parts serves two or more products, which leaves L2 time to deliver both operands. A pass is one
+// such block, so that sums stay in registers; with fewer rows to a task, the operands of both fit an L2 cache of 2 MiB.
+inline constexpr int64_t kSplitDepth = 384;
+inline constexpr int64_t kSplitBlockRows = 192;
+// Least m · n / (m + n), and least work, for which splitting the operands costs less than it saves.
+inline constexpr int64_t kLeastSplitReuse = 80;
+inline constexpr int64_t kLeastSplitWork = int64_t{1} << 24;
 // Depth of a pass. Sums go to memory once per pass, and a task's rows of a stay in an L2 cache of 1 MiB or more for one: so many elements, and
 // so many rows at most (AMX outruns an L3 cache that each block reads all of b from). And the fewest rows for which a panel is brought to
 // the L1 cache, unless there are no more.
@@ -39,6 +47,8 @@ inline constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 inline constexpr int64_t kPassElements = int64_t{1} << 22;
 // Multiply-adds that are worth a task of their own: 10 µs at the 10^11 per second of one core.
 inline constexpr int64_t kTaskWork = int64_t{1} << 20;
+// The same where a task packs more before it begins.
+inline constexpr int64_t kSplitTaskWork = int64_t{1} << 22;
 // Up to this many rows b is read where it lies: packing it would cost more than it saves.
 inline constexpr int64_t kDirectRows = 24;
 // Up to this many rows a product with transposed b is a set of dot products.
@@ -103,36 +113,46 @@ class Product {
   using T = Compute<E>;
   static constexpr int kWidth = kLanes<T>;
   static constexpr bool kConverts = !std::is_same_v<E, T>;
+  static constexpr bool kMayUseAmx = std::is_same_v<E, BFloat16> || (std::is_same_v<E, float> && kHasMasks);
 
   explicit Product(const Gemm<E>& gemm) : g_(gemm) {
     // Columns of c lie along vector lanes: turn a c that is adjacent along its rows, and one of few columns.
     const bool column_major = g_.c_row == 1 && g_.c_column != 1 && g_.n > 1;
     if (column_major || (g_.n <= kDotRows && g_.n < g_.m)) g_ = transposed(g_);
+    if constexpr (std::is_same_v<E, float>) {
+      const bool pays = g_.m * g_.n >= kLeastSplitReuse * (g_.m + g_.n) && work() >= kLeastSplitWork;
+      if (kHasMasks && pays && has_amx()) parts_ = kFloatParts;
+    }
     // A few rows times a large transposed b (a layer's forward pass on a small batch): packing b would cost as much as the
     // products. Turned, b is read where it lies, row by row, and only the few rows of a are packed.
-    const bool reads_b = !kConverts && g_.b_row == 1 && g_.b_column != 1;
+    const bool reads_b = !kConverts && parts_ == 1 && g_.b_row == 1 && g_.b_column != 1;
     if (reads_b && g_.m > (g_.k < kDotDepth ? 1 : kDotRows) && g_.m <= 4 * kWidth && g_.m < g_.n) g_ = transposed(g_);
     vectors_ = ceil_div(g_.n, kWidth);
     if constexpr (std::is_same_v<E, BFloat16>) {
       amx_ = has_amx();
       pairs_ = amx_ || has_pair_kernels();
+    } else {
+      amx_ = pairs_ = parts_ > 1;
     }
     widest_ = panel_vectors();
     panels_ = ceil_div(vectors_, widest_);
-    direct_ = !kConverts && g_.c_column == 1 && g_.activation == Activation::kNone;
+    direct_ = !kConverts && !amx_ && g_.c_column == 1 && g_.activation == Activation::kNone;
+    // AMX writes whole vectors.
+    passes_in_c_ = direct_ || (!kConverts && g_.c_column == 1 && g_.n % kWidth == 0);
     steps_ = amx_ ? ceil_div(g_.k, kAmxStep) * (kAmxStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
-    packs_b_ = kConverts || g_.b_column != 1 || g_.m > kDirectRows;
-    const bool direct_a =
-        pairs_ ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kAmxStep : 2) == 0 : !kConverts;
+    packs_b_ = kConverts || amx_ || g_.b_column != 1 || g_.m > kDirectRows;
+    const bool direct_a = parts_ > 1 ? false
+                          : pairs_   ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kAmxStep : 2) == 0
+                                     : !kConverts;
     // Rows of a that are adjacent along k are as good where they lie (128³ and 256³ gain 10 % unpacked), unless their distance
     // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
     const int64_t distance = g_.a_column == 1 ? g_.a_row * int64_t{sizeof(E)} : 0;
     const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
     const bool stays = g_.a_column == 1 ? distance % 4096 != 0 : g_.m <= kDirectRows && g_.a_row == 1;
     packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && (amx_ || !stays));
-    const int64_t most = amx_ ? kAmxDepth : kDepth<T>;
-    pass_depth_ = part_depth(steps_, packs_b_ ? kPassDepth : most);
+    const int64_t most = parts_ > 1 ? kSplitDepth : amx_ ? kAmxDepth : kDepth<T>;
+    pass_depth_ = part_depth(steps_, packs_b_ && parts_ == 1 ? kPassDepth : most);
     block_depth_ = part_depth(pass_depth_, most);
     streams_ = g_.c_column == 1 && steps_ <= pass_depth_ && g_.m * g_.n * int64_t{sizeof(E)} >= kStreamedBytes &&
                reinterpret_cast<uintptr_t>(g_.c) % 64 == 0 && g_.c_row * sizeof(E) % 64 == 0;
@@ -142,6 +162,7 @@ class Product {
   }
 
   int64_t work() const { return g_.m * g_.n * g_.k; }
+  int64_t task_work() const { return parts_ > 1 ? kSplitTaskWork : kTaskWork; }
 
   // All of it on this thread, for small products and inside the tasks of a batch. Uses thread scratch only.
   void run_serial(KernelContext& ctx) const {
@@ -156,13 +177,15 @@ class Product {
     block.a_block = packs_a_ ? strips_ * strip_stride() : 0;
     block.b_block = panel_scratch(panels_);
     const int64_t kept_size = align(kept_scratch(strips_)), sums_size = align(sums_scratch());
+    const int64_t whole_size = align(whole_scratch());
     const int64_t blocks = ceil_div(pass_depth_, block_depth_);
-    T* scratch = ctx.thread_scratch<T>(bias_size + kept_size + sums_size + blocks * (block.a_block + block.b_block) +
-                                       kPackSlack);
+    T* scratch = ctx.thread_scratch<T>(bias_size + kept_size + sums_size + whole_size +
+                                       blocks * (block.a_block + block.b_block) + kPackSlack);
     block.bias = gather_bias(scratch);
     block.kept = scratch + bias_size;
     block.sums = block.kept + kept_size;
-    T* a = block.sums + sums_size;
+    block.whole = block.sums + sums_size;
+    T* a = block.whole + whole_size;
     T* b = a + blocks * block.a_block;
     block.a = packs_a_ ? a : nullptr;
     block.b = b;
@@ -187,10 +210,11 @@ class Product {
       return ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, g_.k),
                                  [&](int64_t begin, int64_t end) { dot_range(bias, a, begin, end); });
     }
-    const int64_t passes_n = ceil_div(panels_, std::max<int64_t>(1, kPassElements / (pass_depth_ * widest_ * kWidth)));
+    const int64_t passes_n =
+        ceil_div(panels_, std::max<int64_t>(1, kPassElements / (parts_ * pass_depth_ * widest_ * kWidth)));
     const int64_t pass_panels = ceil_div(panels_, passes_n);
     const auto [row_blocks, column_blocks] =
-        cut(pass_panels, work() / passes_n / ceil_div(steps_, pass_depth_) / kTaskWork);
+        cut(pass_panels, work() / passes_n / ceil_div(steps_, pass_depth_) / task_work());
     // Where many tasks take columns of the same rows, these are packed once for all.
     const bool shares_a = packs_a_ && column_blocks > kOwnPackings;
     const int64_t blocks = ceil_div(pass_depth_, block_depth_);
@@ -233,12 +257,14 @@ class Product {
           block.sums = sums;
           const int64_t strips = block.strips_end - block.strips_begin, kept_size = align(kept_scratch(strips));
           const int64_t own_block = packs_a_ && !shares_a ? strips * strip_stride() : 0;
-          block.kept = ctx.thread_scratch<T>(kept_size + blocks * own_block + kPackSlack);
+          const int64_t whole_size = align(whole_scratch());
+          block.kept = ctx.thread_scratch<T>(kept_size + whole_size + blocks * own_block + kPackSlack);
+          block.whole = block.kept + kept_size;
           if (shares_a) {
             block.a = a + block.strips_begin * strip_stride();
             block.a_block = a_block;
           } else if (packs_a_) {
-            T* own = block.kept + kept_size;
+            T* own = block.whole + whole_size;
             block.a = own;
             block.a_block = own_block;
             for (int64_t i = 0; i < blocks_of(pass); ++i) {
@@ -288,8 +314,9 @@ class Product {
     const T* b = nullptr;  // packed panels from panels_base on
     int64_t b_block = 0;
     const T* bias = nullptr;
-    T* kept = nullptr;  // sums of the strips and one panel, between blocks of k and until they are finished
-    T* sums = nullptr;  // [m, vectors], between passes where c itself cannot hold them
+    T* kept = nullptr;   // sums of the strips and one panel, between blocks of k and until they are finished
+    T* whole = nullptr;  // for operands that are not the sums of their parts
+    T* sums = nullptr;   // [m, vectors], between passes where c itself cannot hold them
   };
 
   struct Cut {
@@ -299,8 +326,11 @@ class Product {
   // Cuts c into blocks, each the work of a task: at least `wanted` of them, up to 16.
   Cut cut(int64_t panels, int64_t wanted) const {
     wanted = std::clamp<int64_t>(wanted, 1, 16);
-    const int64_t rows = std::clamp(kBlockElements / pass_depth_, kLeastBlockRows, amx_ ? kAmxBlockRows : kBlockRows);
-    const int64_t blocks = ceil_div(g_.m, rows);
+    const int64_t most_rows = parts_ > 1 ? kSplitBlockRows : amx_ ? kAmxBlockRows : kBlockRows;
+    const int64_t rows = std::clamp(kBlockElements / pass_depth_, kLeastBlockRows, most_rows);
+    // An even number, so that two or four threads end together.
+    const int64_t least_blocks = ceil_div(g_.m, rows), unit = least_blocks < 8 ? 2 : 4;
+    const int64_t blocks = least_blocks == 1 ? 1 : ceil_div(least_blocks, unit) * unit;
     if (blocks >= kRowTasks || g_.m >= wanted * kLeastBlockRows) {
       return {std::max(blocks, std::min(wanted, g_.m / kLeastBlockRows)), 1};
     }
@@ -337,18 +367,21 @@ class Product {
   // Strips are equally high but the last: another number of rows is another kernel, or another set-up of AMX's registers.
   int64_t strip_begin(int64_t strip) const { return std::min(g_.m, strip * strip_height_); }
   int64_t panel_begin(int64_t panel) const { return vectors_ * panel / panels_ * kWidth; }
-  int64_t strip_stride() const { return strip_rows() * block_depth_ + kPackSlack; }
+  int64_t strip_stride() const { return parts_ * strip_rows() * block_depth_ + kPackSlack; }
   // Whether a panel is packed: b must be adjacent along its columns and whole to be read in place.
   bool packs_panel(int64_t panel) const { return packs_b_ || (panel == panels_ - 1 && g_.n % kWidth != 0); }
   // What packing so many panels over a block of k takes.
   int64_t panel_scratch(int64_t panels) const {
-    return (packs_b_ ? std::min(panels, panels_) + 1 : 1) * widest_ * kWidth * block_depth_;
+    return (packs_b_ ? std::min(panels, panels_) + 1 : 1) * (parts_ * widest_ * kWidth * block_depth_ + panel_mark());
   }
   int64_t kept_scratch(int64_t strips) const { return strips * strip_rows() * widest_ * kWidth; }
-  int64_t sums_scratch() const { return steps_ > pass_depth_ && !direct_ ? g_.m * vectors_ * kWidth : 0; }
+  int64_t sums_scratch() const { return steps_ > pass_depth_ && !passes_in_c_ ? g_.m * vectors_ * kWidth : 0; }
+  int64_t whole_scratch() const { return parts_ > 1 ? (kMaxRows + widest_ * kWidth) * 2 * block_depth_ : 0; }
   int64_t panel_offset(int64_t base, int64_t panel, int64_t depth) const {
-    return packs_b_ ? (panel_begin(panel) - panel_begin(base)) * depth : 0;
+    return packs_b_ ? (panel_begin(panel) - panel_begin(base)) * parts_ * depth + (panel - base) * panel_mark() : 0;
   }
+  // Behind a strip or panel in parts stands a line whose first number says whether it is the sum of these.
+  int64_t panel_mark() const { return parts_ > 1 ? 16 : 0; }
 
   void pack_strips(int64_t begin, int64_t end, Range k, T* to) const {
     for (int64_t strip = begin; strip < end; ++strip) {
@@ -359,6 +392,13 @@ class Product {
                          std::min(2 * k.depth(), g_.k - 2 * k.begin), 2 * k.depth(),
                          reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride()), kAmxStep,
                          kAmxRows * kAmxStep);
+          continue;
+        }
+      }
+      if constexpr (std::is_same_v<E, float> && kHasMasks) {
+        if (parts_ > 1) {
+          split(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, kAmxRows, k, SplitOrder::kRows,
+                to + (strip - begin) * strip_stride());
           continue;
         }
       }
@@ -377,6 +417,9 @@ class Product {
   }
   void pack_any(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, Range k, T* to,
                 int64_t width) const {
+    if constexpr (std::is_same_v<E, float> && kHasMasks) {
+      if (parts_ > 1) return split(from, lane_stride, step, lanes, padded, k, SplitOrder::kPairs, to);
+    }
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (pairs_) {
         const int64_t depth = std::min(2 * k.end, g_.k) - 2 * k.begin;
@@ -385,6 +428,22 @@ class Product {
       }
     }
     pack(from + k.begin * step, lane_stride, step, lanes, padded, k.depth(), to, width);
+  }
+  // One step of AMX after the other, in each its parts, in each its lanes up to `padded`.
+  void split(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, Range k, SplitOrder order,
+             T* to) const {
+    constexpr int64_t kPairs = kAmxStep / 2;
+    const int64_t part = padded * kPairs;
+    SplitRange range;
+    for (int64_t at = 2 * k.begin; at < 2 * k.end; at += kAmxStep, to += kFloatParts * part) {
+      for (int64_t lane = 0; lane < padded; lane += kWidth) {
+        const SplitTarget target{to + lane * kPairs, part, order};
+        split_square(from + lane * lane_stride + at * step, lane_stride, step,
+                     std::clamp<int64_t>(lanes - lane, 0, kWidth), std::clamp<int64_t>(g_.k - at, 0, kAmxStep), target,
+                     range);
+      }
+    }
+    *to = range.holds() ? 1 : 0;
   }
   TileKernel<T> find_kernel(int64_t rows, int64_t vectors, bool unit_row) const {
     if constexpr (std::is_same_v<T, float>) {
@@ -415,15 +474,17 @@ class Product {
         panel.b_step = packed ? panel.width : g_.b_row;
         panel.a = block.a == nullptr ? nullptr : block.a + i * block.a_block;
         // Sums come from registers or bias at first, from memory between passes, from a cache between blocks.
-        const Sums kept{block.kept - strip_begin(block.strips_begin) * panel.width, panel.width};
-        const Sums passed = direct_ ? Sums{reinterpret_cast<T*>(g_.c) + panel.column, g_.c_row}
-                                    : Sums{block.sums + panel.column, vectors_ * kWidth};
+        // One block: each strip is finished before the next.
+        const Sums kept = blocks > 1 ? Sums{block.kept - strip_begin(block.strips_begin) * panel.width, panel.width}
+                                     : Sums{block.kept, panel.width, strip_height_};
+        const Sums passed = passes_in_c_ ? Sums{reinterpret_cast<T*>(g_.c) + panel.column, g_.c_row}
+                                         : Sums{block.sums + panel.column, vectors_ * kWidth};
         panel.from = i == 0 ? passed : kept;
         panel.to = i < blocks - 1 || (panel.k.end == steps_ && !direct_) ? kept : passed;
         // Meanwhile the next panel, or this one's next block, comes from L3 or memory to L2: a share of its lines per strip.
         const int64_t next_block = (i + 1) % blocks, next = number + (next_block == 0);
         panel.fetched = next < block.panels_end && packs_panel(next) ? at(next, next_block) : panel.b;
-        const int64_t lines = panel.width * panel.k.depth() * int64_t{sizeof(T)} / 64;
+        const int64_t lines = parts_ * panel.width * panel.k.depth() * int64_t{sizeof(T)} / 64;
         panel.lines_per_strip = ceil_div(lines, block.strips_end - block.strips_begin);
         if (amx_) {
           multiply_amx(block, panel, registers);
@@ -436,7 +497,8 @@ class Product {
   struct Sums {
     T* row_0 = nullptr;
     int64_t stride = 0;
-    T* at(int64_t row) const { return row_0 + row * stride; }
+    int64_t rows = INT64_MAX;  // that take turns
+    T* at(int64_t row) const { return row_0 + row % rows * stride; }
   };
   // A panel over one block of k.
   struct Panel {
@@ -500,32 +562,85 @@ class Product {
 
   void multiply_amx([[maybe_unused]] const Block& block, [[maybe_unused]] const Panel& panel,
                     [[maybe_unused]] AmxTiles& registers) const {
-    if constexpr (std::is_same_v<E, BFloat16>) {
+    if constexpr (kMayUseAmx) {
       AmxProduct product;
       product.steps = panel.k.depth() / (kAmxStep / 2);
       product.vectors = static_cast<int>(panel.width / kWidth);
       product.b = panel.b;
-      product.b_row = panel.b_step;
+      product.b_row = parts_ > 1 ? 16 : panel.b_step;
+      if (parts_ > 1) product.b_right = 16 * product.b_row;
       product.a_row = panel.a != nullptr ? kAmxStep : g_.a_row;
       product.a_lower = 16 * product.a_row;
-      if (panel.a != nullptr) product.a_step = kAmxRows * kAmxStep;
-      product.accumulate = panel.k.begin > 0;
+      product.parts = parts_;
+      product.a_part = kAmxRows * kAmxStep;
+      product.b_part = kAmxStep / 2 * panel.b_step;
+      product.b_step = parts_ * product.b_part;
+      if (panel.a != nullptr) product.a_step = parts_ * product.a_part;
+      // A pass over float adds up by itself: one rounding per pass beside the many of a long sum.
+      const bool adds = parts_ > 1 && panel.k.begin > 0;
+      product.accumulate = panel.k.begin > 0 && !adds;
       product.from_row = panel.from.stride;
-      product.c_row = panel.to.stride;
+      product.c_row = adds ? panel.width : panel.to.stride;
       product.fetch = reinterpret_cast<const char*>(panel.fetched);
+      const bool panel_holds = parts_ == 1 || panel.b[product.steps * product.b_step] != 0;
       for (int64_t strip = block.strips_begin; strip < block.strips_end; ++strip) {
         const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-        product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
-        product.lower_rows = static_cast<int>(rows) - product.rows;
-        product.a = panel.a != nullptr
-                        ? reinterpret_cast<const BFloat16*>(panel.a + (strip - block.strips_begin) * strip_stride())
-                        : g_.a + row * g_.a_row + 2 * panel.k.begin;
-        product.from = panel.from.at(row);
-        product.c = panel.to.at(row);
-        product.fetch_end = product.fetch + 64 * panel.lines_per_strip;
-        registers.multiply(product);
-        product.fetch = product.fetch_end;
+        const T* const a = panel.a == nullptr ? nullptr : panel.a + (strip - block.strips_begin) * strip_stride();
+        if (parts_ > 1 && !(panel_holds && a[product.steps * product.a_step / 2] != 0)) {
+          multiply_whole(block, panel, row, rows);
+        } else {
+          product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
+          product.lower_rows = static_cast<int>(rows) - product.rows;
+          product.a = reinterpret_cast<const BFloat16*>(a);
+          if constexpr (std::is_same_v<E, BFloat16>) {
+            if (a == nullptr) product.a = g_.a + row * g_.a_row + 2 * panel.k.begin;
+          }
+          product.from = panel.from.at(row);
+          product.c = adds ? block.kept : panel.to.at(row);
+          product.fetch_end = product.fetch + 64 * panel.lines_per_strip;
+          registers.multiply(product);
+          product.fetch = product.fetch_end;
+          if (adds) add_sums(block.kept, panel, row, rows);
+        }
         if (panel.k.end == steps_) finish(block, panel, row, rows);
+      }
+    }
+  }
+  // What a pass added up for a strip joins the sums of those before.
+  void add_sums(const T* passed, const Panel& panel, int64_t row, int64_t rows) const {
+    for (int64_t r = 0; r < rows; ++r, passed += panel.width) {
+      const T* const from = panel.from.at(row) + r * panel.from.stride;
+      T* const to = panel.to.at(row) + r * panel.to.stride;
+      for (int64_t i = 0; i < panel.width; i += kWidth) store(to + i, load(from + i) + load(passed + i));
+    }
+  }
+  // A strip and panel of float that are not the sums of their parts, by multiply-adds.
+  void multiply_whole(const Block& block, const Panel& panel, int64_t row, int64_t rows) const {
+    if constexpr (std::is_same_v<E, float>) {
+      const int64_t begin = 2 * panel.k.begin;
+      Tile<float> tile;
+      tile.k = std::min(2 * panel.k.end, g_.k) - begin;
+      if (begin > 0) tile.start = Start::kAccumulate;
+      tile.columns = static_cast<int>(panel.width);
+      tile.b_step = panel.width;
+      float* const b = block.whole;
+      float* const a = b + panel.width * tile.k;
+      pack(g_.b + panel.column * g_.b_column + begin * g_.b_row, g_.b_column, g_.b_row, panel.columns, panel.width,
+           tile.k, b, panel.width);
+      tile.b = b;
+      tile.a = a;
+      tile.a_row = 1;
+      tile.from_row = panel.from.stride;
+      tile.c_row = panel.to.stride;
+      const int vectors = static_cast<int>(panel.width / kWidth);
+      for (int64_t first = row; first < row + rows; first += tile.a_step) {
+        tile.a_step = std::min<int64_t>(max_rows(vectors), row + rows - first);
+        pack(g_.a + first * g_.a_row + begin * g_.a_column, g_.a_row, g_.a_column, tile.a_step, tile.a_step, tile.k, a,
+             tile.a_step);
+        tile.from = panel.from.at(first);
+        tile.c = panel.to.at(first);
+        tile.fetch = reinterpret_cast<const char*>(b);
+        tile_kernel<float>(static_cast<int>(tile.a_step), vectors, true)(tile);
       }
     }
   }
@@ -543,6 +658,14 @@ class Product {
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (amx_ && panel.columns == kAmxVectors * kWidth && g_.c_column == 1) {
         return store_sums(sums, stride, rows, c, g_.c_row, streams_);
+      }
+    }
+    if constexpr (std::is_same_v<E, float>) {
+      if (amx_ && streams_ && panel.columns == panel.width) {
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t i = 0; i < panel.width; i += kWidth) stream(c + r * g_.c_row + i, load(sums + r * stride + i));
+        }
+        return;
       }
     }
     store_tile(sums, stride, rows, panel.columns, c, g_.c_row, g_.c_column);
@@ -628,7 +751,8 @@ class Product {
   }
 
   Gemm<E> g_;
-  bool amx_ = false;     // bfloat16 through AmxTiles
+  bool amx_ = false;     // through AmxTiles
+  int parts_ = 1;        // of an element that these take
   bool pairs_ = false;   // bfloat16 in pairs, through those or pair_kernel
   int64_t steps_ = 0;    // of k: its elements or pairs
   int64_t vectors_ = 0;  // of a row of c
@@ -638,8 +762,9 @@ class Product {
   int64_t block_depth_ = 0;
   int64_t strip_height_ = 0;
   int64_t strips_ = 0;
-  bool direct_ = false;   // tiles write c itself: same type, adjacent columns, nothing left to do
-  bool streams_ = false;  // c is written past the caches
+  bool passes_in_c_ = false;  // sums go to c between passes
+  bool direct_ = false;       // tiles write c itself: same type, adjacent columns, nothing left to do
+  bool streams_ = false;      // c is written past the caches
   bool is_dot_ = false;
   bool packs_a_ = false;
   bool packs_b_ = false;

@@ -41,10 +41,29 @@ HADAL_AMX_TARGET void configure(int rows, int lower_rows) {
 
 HADAL_AMX_TARGET void release() { _tile_release(); }
 
+// The tiles of one step of k: of a in 4 and 5, of b in 6 and 7.
+template <bool kLower>
+HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_a(const AmxProduct& product, const BFloat16* a) {
+  _tile_loadd(4, a, product.a_row * 2);
+  if constexpr (kLower) _tile_loadd(5, a + product.a_lower, product.a_row * 2);
+}
+template <bool kRight>
+HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_b(const AmxProduct& product, const float* b) {
+  _tile_loadd(6, b, product.b_row * 4);
+  if constexpr (kRight) _tile_loadd(7, b + product.b_right, product.b_row * 4);
+}
 template <bool kLower, bool kRight>
+HADAL_AMX_TARGET [[gnu::always_inline]] inline void add_products() {
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
+  if constexpr (kRight) _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kLower && kRight) _tile_dpbf16ps(3, 5, 7);
+}
+
+template <bool kLower, bool kRight, int kParts>
 HADAL_AMX_TARGET void run(const AmxProduct& product) {
   finish_stores();
-  const int64_t a_bytes = product.a_row * 2, b_bytes = product.b_row * 4, c_bytes = product.c_row * 4;
+  const int64_t c_bytes = product.c_row * 4;
   float* const lower_c = product.c + 16 * product.c_row;
   if (product.accumulate) {
     const float* const from = product.from != nullptr ? product.from : product.c;
@@ -60,9 +79,13 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
     if constexpr (kLower) _tile_zero(2);
     if constexpr (kLower && kRight) _tile_zero(3);
   }
-  // Four lines are what L3 delivers in the time of a step; a burst of all would hold up the loads that the products wait for.
-  constexpr int kLinesPerStep = 4;
+  const int64_t a_part = product.a_part, b_part = product.b_part;
+  const int64_t b_step = product.b_step != 0 ? product.b_step : kAmxStep / 2 * product.b_row;
+  // A line per product is what L3 delivers in its time; a burst of all would hold up the loads that the products wait for.
+  constexpr int kLinesPerStep = kParts > 1 ? 24 : 4;
   const char* fetch = product.fetch;
+  // After 1.3 µs without a multiply-add of whole vectors a core turns their unit off, and a tile's way to memory costs 0.25 µs more.
+  __m512 awake = _mm512_setzero_ps();
   for (int64_t segment = 0; segment < product.segments; ++segment) {
     const BFloat16* a = product.a;
     const float* b = product.b;
@@ -70,33 +93,44 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
       a += product.a_offsets[segment];
       b += product.b_offsets[segment];
     }
-    const BFloat16* lower_a = a + product.a_lower;
     for (int64_t step = 0; step < product.steps; ++step) {
-      _tile_loadd(6, b, b_bytes);
-      _tile_loadd(4, a, a_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (kLower) {
-        _tile_loadd(5, lower_a, a_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        lower_a += product.a_step;
+      load_a<kLower>(product, a);
+      if constexpr (kParts > 1) {
+        load_b<kRight>(product, b + 2 * b_part);
+        add_products<kLower, kRight>();
+        load_b<kRight>(product, b + b_part);
+        add_products<kLower, kRight>();
+        load_a<kLower>(product, a + a_part);
+        add_products<kLower, kRight>();
+        load_b<kRight>(product, b);
+        add_products<kLower, kRight>();
+        load_a<kLower>(product, a + 2 * a_part);
+        add_products<kLower, kRight>();
+        load_a<kLower>(product, a);
+      } else {
+        load_b<kRight>(product, b);
       }
-      if constexpr (kRight) {
-        _tile_loadd(7, b + 16, b_bytes);
-        _tile_dpbf16ps(1, 4, 7);
-        if constexpr (kLower) _tile_dpbf16ps(3, 5, 7);
-      }
+      add_products<kLower, kRight>();
+      asm volatile("vfmadd231ps %0, %0, %0" : "+v"(awake));
       if (fetch < product.fetch_end) {
         for (int line = 0; line < kLinesPerStep; ++line) __builtin_prefetch(fetch + 64 * line, 0, 2);
         fetch += 64 * kLinesPerStep;
       }
       a += product.a_step;
-      b += kAmxStep / 2 * product.b_row;
+      b += b_step;
     }
   }
   _tile_stored(0, product.c, c_bytes);
   if constexpr (kRight) _tile_stored(1, product.c + 16, c_bytes);
   if constexpr (kLower) _tile_stored(2, lower_c, c_bytes);
   if constexpr (kLower && kRight) _tile_stored(3, lower_c + 16, c_bytes);
+}
+template <int kParts>
+void run(const AmxProduct& product) {
+  if (product.lower_rows > 0) {
+    return product.vectors > 1 ? run<true, true, kParts>(product) : run<true, false, kParts>(product);
+  }
+  return product.vectors > 1 ? run<false, true, kParts>(product) : run<false, false, kParts>(product);
 }
 
 }  // namespace
@@ -129,8 +163,7 @@ void AmxTiles::multiply(const AmxProduct& product) {
     lower_rows_ = product.lower_rows > 0 ? product.lower_rows : 16;
     configure(rows_, lower_rows_);
   }
-  if (product.lower_rows > 0) return product.vectors > 1 ? run<true, true>(product) : run<true, false>(product);
-  return product.vectors > 1 ? run<false, true>(product) : run<false, false>(product);
+  return product.parts > 1 ? run<kFloatParts>(product) : run<1>(product);
 }
 
 #else

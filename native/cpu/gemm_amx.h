@@ -1,6 +1,7 @@
-// Products of bfloat16 in the tile registers of AMX (Intel's cores since Sapphire Rapids): 32 × 32 sums of float at once, sixteen times
-// the rate of float multiply-adds (measured there: 4,800 against 280 GFLOP/s on two cores). Owns the instructions and the
-// registers' set-up; packing and blocking are the callers': gemm.cc, conv.cc, attention*.cc.
+// Products in the tile registers of AMX (Intel's cores since Sapphire Rapids): 32 × 32 sums of float at once, of bfloat16 at fourteen
+// times the rate of float multiply-adds (measured there: 6,300 against 447 GFLOP/s on two cores), of float as sums of three bfloat16
+// (kFloatParts below) at twice the rate. Owns the instructions and the registers' set-up; packing and blocking are the callers':
+// gemm.cc, conv.cc, attention*.cc.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +16,20 @@ inline constexpr int kAmxRows = 32;
 inline constexpr int kAmxVectors = 2;
 inline constexpr int64_t kAmxStep = 32;
 
+// A float of 24 bits is the sum of three bfloat16 of 8, each the rest of the one before, rounded to nearest. Of the nine products of two such
+// sums, six are computed; the other three are less than 2⁻²³ of the whole. The tiles add up 32 of k before they round to the
+// sum so far, so that all in all errors are below those of multiply-adds one after the other. What the parts cannot hold (see is_split)
+// needs those.
+inline constexpr int kFloatParts = 3;
+
 // Whether processor and system have AMX with bfloat16.
 bool has_amx();
 
 // c[r, j] = or += Σ_s Σ_k a_s[r, k] · b_s[k, j] for j < 16 · vectors and two tiles of up to 16 rows: r < rows, and 16 ≤ r < 16 + lower_rows with
 // row 16 of a `a_lower` elements from row 0. Segment s lies a_offsets[s] elements of a and b_offsets[s] of b further on. A row of a is
 // adjacent along a step of k; b holds pairs as pack_pairs writes them, a float for two neighbours in k, `b_row` floats from one pair to
-// the next. Sums are of float, in the order of k; subnormals count as zero.
+// the next. Sums are of float, in the order of k; subnormals count as zero. With kFloatParts parts, largest first, each `a_part` elements
+// of a and `b_part` floats of b from the one before, the product is that of their sums.
 struct AmxProduct {
   int rows = 0;
   int lower_rows = 0;
@@ -36,6 +44,11 @@ struct AmxProduct {
   int64_t a_step = kAmxStep;  // from one step of k to the next
   const float* b = nullptr;
   int64_t b_row = 0;
+  int64_t b_step = 0;    // from one step of k to the next; 0: that of its rows
+  int64_t b_right = 16;  // from the first vector of columns to the second
+  int parts = 1;         // 1 or kFloatParts
+  int64_t a_part = 0;
+  int64_t b_part = 0;
   float* c = nullptr;
   int64_t c_row = 0;
   bool accumulate = false;
