@@ -74,25 +74,37 @@ function compute(result: unknown): void {
   else if (isRecord(result)) Object.values(result).forEach(compute);
 }
 
+/** Adds to `failures` an error that is none of ours, or that does not say what was called. */
+function judge(failures: string[], what: string, error: unknown): void {
+  if (error instanceof HadalError && /^[\w.]+: \S/.test(error.message)) return;
+  failures.push(
+    `${what}: ${error instanceof Error ? (error.stack ?? '').split('\n').slice(0, 3).join(' | ') : String(error)}`,
+  );
+}
+
 /** Runs a call and adds to `failures` how it went wrong otherwise than it may. */
 export function attempt(failures: string[], what: string, call: () => unknown): void {
-  const judge = (error: unknown): void => {
-    if (error instanceof HadalError && /^[\w.]+: \S/.test(error.message)) return;
-    failures.push(
-      `${what}: ${error instanceof Error ? (error.stack ?? '').split('\n').slice(0, 3).join(' | ') : String(error)}`,
-    );
-  };
   try {
     scope(() => {
       compute(call());
       synchronize();
     });
   } catch (error) {
-    judge(error);
+    judge(failures, what, error);
     try {
       synchronize();
     } catch (later) {
-      judge(later);
+      judge(failures, what, later);
     }
+  }
+}
+
+/** The same for a call that is waited for. */
+export async function attemptLater(failures: string[], what: string, call: () => unknown): Promise<void> {
+  try {
+    compute(await call());
+    synchronize();
+  } catch (error) {
+    judge(failures, what, error);
   }
 }

@@ -1,6 +1,7 @@
 /** Mixed precision: regions in which products run in 16 bits and what is delicate in float32. */
 import { ArgumentError } from '../errors';
 import { autocasting, type LowerDType } from '../ops/autocast';
+import { checkFunction } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 
 /**
@@ -19,6 +20,7 @@ export function autocast<T>(dtype: LowerDType | false, f: () => T): T {
   if (dtype !== false && dtype !== 'bfloat16' && dtype !== 'float16') {
     throw new ArgumentError(`autocast: dtype: got ${shown(dtype)}, expected bfloat16, float16 or false`);
   }
+  checkFunction('autocast', 'f', f);
   return autocastAs(dtype === false ? undefined : dtype, f);
 }
 

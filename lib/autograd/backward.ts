@@ -11,6 +11,7 @@ import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { autocasting } from '../ops/autocast';
 import { onesLike, zeros } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 
 export interface BackwardOptions {
   /** The gradient of the output, in its shape; 1 for an output of one element. */
@@ -248,6 +249,7 @@ function checkFinite(gradient: AnyTensor, node: Node): void {
 /** The gradient that a backward pass starts from. Throws when there is none to assume. */
 export function initialGradient(op: string, output: AnyTensor, gradient: AnyTensor | undefined): AnyTensor {
   if (gradient !== undefined) {
+    checkTensor(op, gradient, 'gradient');
     if (!sameShape(gradient.shape, output.shape)) {
       throw new ShapeError(`${op}: gradient: got shape ${show(gradient.shape)}, expected ${show(output.shape)}`);
     }
@@ -272,6 +274,8 @@ export function initialGradient(op: string, output: AnyTensor, gradient: AnyTens
  * w.grad; // [2, 4]
  */
 export function backward(output: AnyTensor, options: BackwardOptions = {}): void {
+  checkTensor('backward', output, 'output');
+  checkOptions('backward', options);
   const { edge } = output;
   if (edge === undefined) {
     throw new AutogradError(

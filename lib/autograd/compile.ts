@@ -2,14 +2,14 @@
  * `compile(f)`: traces a step, checks that it is the same on the next call, and from then on replays it with one native call. Owns what a step
  * means beyond its commands: arguments, results, gradients of leaves, and what must hold for a replay to be right.
  */
-import { ArgumentError, CompileError } from '../errors';
+import { CompileError } from '../errors';
 import { autocasting } from '../ops/autocast';
 import { getDefaultDevice } from '../runtime/device';
 import { createProgram, replayProgram, type Program } from '../runtime/program';
 import { getRandomState, type RandomState } from '../runtime/random';
 import { allocateStorage, detachFromScopes, disposedError, Storage, writeStorage } from '../runtime/storage';
 import { refuse, tape as activeTape, taped, type Tape } from '../runtime/tape';
-import { describe } from '../tensor/describe';
+import { checkFunction } from '../tensor/checks';
 import { bytesOf } from '../tensor/dtype';
 import { recording, traced, type Edge, type GradientBefore } from '../tensor/node';
 import { scope } from '../tensor/scope';
@@ -70,7 +70,7 @@ interface Variant {
 export function compile<Arguments extends readonly unknown[], Result>(
   f: (...args: Arguments) => Result,
 ): Compiled<Arguments, Result> {
-  if (typeof f !== 'function') throw new ArgumentError(`compile: f: got ${describe(f)}, expected a function`);
+  checkFunction('compile', 'f', f);
   const variants = new Map<string, Variant>();
   const call = (...args: Arguments): Result => {
     // Inside another traced step, or where NaNs are looked for, it is an ordinary function.

@@ -1,9 +1,11 @@
 /** Functions with a gradient of the user's own, and checkpoints that trade time for memory. */
 import { ArgumentError } from '../errors';
 import { autocasting } from '../ops/autocast';
+import { checkTensor } from '../ops/define';
 import { getRandomState, setRandomState } from '../runtime/random';
+import { checkFunction, checkList, checkMethods, checkString } from '../tensor/checks';
 import { Edge, Node, recording, type Gradients } from '../tensor/node';
-import { Tensor, type AnyTensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
 import { autocastAs } from './autocast';
 import { propagate } from './backward';
 import { enableGrad, noGrad } from './modes';
@@ -33,16 +35,23 @@ export interface FunctionDefinition<Inputs extends readonly AnyTensor[]> {
 export function defineFunction<Inputs extends readonly AnyTensor[]>(
   definition: FunctionDefinition<Inputs>,
 ): (...inputs: Inputs) => AnyTensor {
+  checkMethods('defineFunction', 'definition', definition, ['forward', 'backward']);
   const { name = 'function' } = definition;
+  checkString('defineFunction', 'name', name);
   return (...inputs) => {
+    inputs.forEach((input, i) => checkTensor(name, input, `inputs[${i}]`));
     const saved: Saved = {};
     const result: unknown = noGrad(() => definition.forward(saved, ...inputs));
-    if (!(result instanceof Tensor))
-      throw new ArgumentError(`${name}: forward: got ${typeof result}, expected a tensor`);
+    checkTensor(name, result, 'forward');
     // The caller may have answered an input or a tensor with a history of its own.
     const output = result.detach() as AnyTensor;
     if (recording.enabled && inputs.some((input) => input.requiresGrad)) {
-      attach(output, { name, gradient: (g) => definition.backward(saved, g) }, inputs);
+      const gradient = (g: AnyTensor): Gradients => {
+        const found: unknown = definition.backward(saved, g);
+        checkList(name, 'backward', found);
+        return found as Gradients;
+      };
+      attach(output, { name, gradient }, inputs);
     }
     return output;
   };
@@ -76,10 +85,14 @@ export function checkpoint<Inputs extends readonly AnyTensor[]>(
   f: (...inputs: Inputs) => AnyTensor,
   ...inputs: Inputs
 ): AnyTensor {
+  checkFunction('checkpoint', 'f', f);
+  inputs.forEach((input, i) => checkTensor('checkpoint', input, `inputs[${i}]`));
   if (!recording.enabled) return f(...inputs);
   const random = getRandomState();
   const { dtype } = autocasting;
-  const output = noGrad(() => f(...inputs)).detach();
+  const result: unknown = noGrad(() => f(...inputs));
+  checkTensor('checkpoint', result, 'f');
+  const output = result.detach();
   const gradient = (g: AnyTensor): Gradients => {
     if (recording.enabled)
       throw new ArgumentError('checkpoint: got backward with createGraph, expected a first-order backward');

@@ -4,8 +4,11 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import { zeros, zerosLike } from '../ops/creation';
+import { checkTensor } from '../ops/define';
 import { eye } from '../ops/diagonal';
 import { stack } from '../ops/movement';
+import { checkFunction, checkList } from '../tensor/checks';
+import { describe } from '../tensor/describe';
 import { sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { enableGrad } from './modes';
@@ -23,14 +26,13 @@ interface Recorded {
 }
 
 function record(op: string, f: (...args: never[]) => unknown, args: readonly AnyTensor[]): Recorded {
-  args.forEach((argument, i) => {
-    if (!(argument instanceof Tensor)) throw new ArgumentError(`${op}: inputs[${i}]: expected a tensor`);
-  });
+  checkFunction(op, 'f', f);
+  args.forEach((argument, i) => checkTensor(op, argument, `inputs[${i}]`));
   const nested = args.some((argument) => argument.requiresGrad);
   const inputs = args.map((argument) => (argument.requiresGrad ? argument : argument.detach().requiresGrad_()));
   const output = enableGrad(() => f(...(inputs as unknown as never[])));
-  if (output instanceof Tensor) return { inputs, output: output as AnyTensor, nested };
-  throw new ArgumentError(`${op}: f: got ${typeof output}, expected a function that gives one tensor`);
+  checkTensor(op, output, 'f');
+  return { inputs, output, nested };
 }
 
 /** What backward finds for every input, zeros for one that the output does not depend on. */
@@ -57,8 +59,8 @@ export function vjp<Arguments extends readonly AnyTensor[]>(
   const call = record('vjp', f, inputs);
   const pullback = (gradient: AnyTensor): PerArgument<Arguments> => {
     if (!(gradient instanceof Tensor) || !sameShape(gradient.shape, call.output.shape)) {
-      const got = gradient instanceof Tensor ? show((gradient as AnyTensor).shape) : typeof gradient;
-      throw new ShapeError(`vjp: gradient: got shape ${got}, expected ${show(call.output.shape)}`);
+      const got = gradient instanceof Tensor ? `shape ${show((gradient as AnyTensor).shape)}` : describe(gradient);
+      throw new ShapeError(`vjp: gradient: got ${got}, expected ${show(call.output.shape)}`);
     }
     const nested = call.nested || gradient.requiresGrad;
     return pulledBack(call, gradient, nested) as unknown as PerArgument<Arguments>;
@@ -81,14 +83,16 @@ export function jvp<Arguments extends readonly AnyTensor[]>(
   tangents: PerArgument<Arguments>,
 ): [value: AnyTensor, tangent: AnyTensor] {
   const all = tangents as readonly AnyTensor[];
-  if (!Array.isArray(inputs) || !Array.isArray(all) || inputs.length !== all.length) {
-    throw new ArgumentError('jvp: tangents: got other than one for each input, expected two lists of one length');
+  checkList('jvp', 'inputs', inputs);
+  checkList('jvp', 'tangents', tangents);
+  if (inputs.length !== all.length) {
+    throw new ArgumentError(`jvp: tangents: got ${all.length}, expected ${inputs.length}, one for each input`);
   }
   const call = record('jvp', f, inputs);
   all.forEach((tangent, i) => {
     if (tangent instanceof Tensor && sameShape(tangent.shape, call.inputs[i]!.shape)) return;
-    const got = tangent instanceof Tensor ? show((tangent as AnyTensor).shape) : typeof tangent;
-    throw new ShapeError(`jvp: tangents[${i}]: got shape ${got}, expected ${show(call.inputs[i]!.shape)}`);
+    const got = tangent instanceof Tensor ? `shape ${show((tangent as AnyTensor).shape)}` : describe(tangent);
+    throw new ShapeError(`jvp: tangents[${i}]: got ${got}, expected ${show(call.inputs[i]!.shape)}`);
   });
   const nested = call.nested || all.some((tangent: AnyTensor) => tangent.requiresGrad);
   const start = zerosLike(call.output).requiresGrad_() as AnyTensor;
@@ -128,6 +132,7 @@ export function jacobian<Arguments extends readonly [AnyTensor, AnyTensor, ...An
   f: TensorFunction<Arguments>,
 ): (...args: Arguments) => { [I in keyof Arguments]: AnyTensor };
 export function jacobian(f: TensorFunction<AnyTensor[]>): (...args: AnyTensor[]) => AnyTensor | AnyTensor[] {
+  checkFunction('jacobian', 'f', f);
   return (...args) => {
     const all = jacobians(record('jacobian', f, args));
     return args.length === 1 ? all[0]! : all;
@@ -147,6 +152,7 @@ export function hessian<Arguments extends readonly [AnyTensor, AnyTensor, ...Any
   f: TensorFunction<Arguments>,
 ): (...args: Arguments) => { [I in keyof Arguments]: { [J in keyof Arguments]: AnyTensor } };
 export function hessian(f: TensorFunction<AnyTensor[]>): (...args: AnyTensor[]) => AnyTensor | AnyTensor[][] {
+  checkFunction('hessian', 'f', f);
   const both = valueAndGrad(f);
   return (...args) => {
     const blocks = args.map((_, i) => jacobians(record('hessian', (...xs: AnyTensor[]) => both(...xs)[1][i], args)));

@@ -1,8 +1,10 @@
 /** Checks gradients against differences: for the tests of hadal's ops, and for functions that users define. */
 import { ArgumentError, AutogradError } from '../errors';
 import { tensor, zeros, zerosLike } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { stack } from '../ops/movement';
 import { getRandomState, setRandomState } from '../runtime/random';
+import { checkFunction, checkList, checkNumber } from '../tensor/checks';
 import { isFloat } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import { sameShape, show } from '../tensor/shapes';
@@ -33,7 +35,11 @@ type Checked = (...inputs: AnyTensor[]) => AnyTensor | readonly AnyTensor[];
  * gradcheck((x) => x.exp(), [tensor([0.5, 1], { dtype: 'float64', requiresGrad: true })], { order: 2 });
  */
 export function gradcheck(f: Checked, inputs: readonly AnyTensor[], options: GradcheckOptions = {}): void {
+  checkFunction('gradcheck', 'f', f);
+  checkList('gradcheck', 'inputs', inputs);
+  checkOptions('gradcheck', options);
   const leaves = inputs.map((input, i) => {
+    checkTensor('gradcheck', input, `inputs[${i}]`);
     if (!input.requiresGrad) return input;
     if (input.dtype === 'float64') return input.detach().clone().requiresGrad_();
     throw new ArgumentError(`gradcheck: inputs[${i}]: got ${input.dtype}, expected float64`);
@@ -56,9 +62,9 @@ function repeatableList(f: Checked): ListFunction {
   return (...inputs) => {
     setRandomState(state);
     const results = f(...inputs);
-    return (Array.isArray(results) ? (results as readonly AnyTensor[]) : [results as AnyTensor]).filter(({ dtype }) =>
-      isFloat(dtype),
-    );
+    const list: readonly AnyTensor[] = Array.isArray(results) ? results : [results];
+    list.forEach((result) => checkTensor('gradcheck', result, 'f'));
+    return list.filter(({ dtype }) => isFloat(dtype));
   };
 }
 
@@ -102,6 +108,7 @@ function weightsOf(output: AnyTensor, seed: number): AnyTensor {
 
 function compare(what: string, f: ListFunction, leaves: readonly AnyTensor[], options: GradcheckOptions): void {
   const { step = 1e-5, rtol = 1e-5, atol = 1e-7 } = options;
+  for (const [name, value] of Object.entries({ step, rtol, atol })) checkNumber('gradcheck', name, value, 0);
   const outputs = f(...leaves);
   const weights = outputs.map((output, k) => weightsOf(output.detach(), k));
   const wanted = leaves.filter((leaf) => leaf.requiresGrad);

@@ -1,8 +1,10 @@
 /** Whether ops are recorded: noGrad, enableGrad, inferenceMode, and anomaly mode. */
 import { ArgumentError } from '../errors';
+import { checkFunction } from '../tensor/checks';
 import { recording } from '../tensor/node';
 
 function within<T>(name: string, enabled: boolean, f: () => T): T {
+  checkFunction(name, 'f', f);
   const before = recording.enabled;
   recording.enabled = enabled;
   try {
@@ -46,6 +48,7 @@ export function isGradEnabled(): boolean {
  * where in the forward pass it was called. Slow: it waits for the device after every op.
  */
 export function detectAnomaly<T>(f: () => T): T {
+  checkFunction('detectAnomaly', 'f', f);
   const before = recording.anomaly;
   recording.anomaly = true;
   try {

@@ -1,6 +1,8 @@
 /** Gradients as functions: of given tensors, and of functions. */
 import { ArgumentError, AutogradError } from '../errors';
 import { zerosLike } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
+import { checkFunction, checkList } from '../tensor/checks';
 import type { Edge } from '../tensor/node';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -28,6 +30,10 @@ export function gradients(
   inputs: readonly AnyTensor[],
   options: GradientsOptions = {},
 ): (AnyTensor | undefined)[] {
+  checkList('gradients', 'outputs', outputs);
+  checkList('gradients', 'inputs', inputs);
+  checkOptions('gradients', options);
+  if (options.gradients !== undefined) checkList('gradients', 'gradients', options.gradients);
   const roots = outputs.map((output, i) => ({
     edge: edgeOf('gradients', output, `outputs[${i}]`),
     gradient: initialGradient('gradients', output, options.gradients?.[i]),
@@ -37,6 +43,7 @@ export function gradients(
 }
 
 function edgeOf(op: string, tensor: AnyTensor, name: string): Edge {
+  checkTensor(op, tensor, name);
   if (tensor.edge !== undefined) return tensor.edge;
   throw new AutogradError(
     `${op}: ${name}: got a tensor ${show(tensor.shape)} that does not require a gradient, expected one that does`,
@@ -59,12 +66,22 @@ type PerArgument<Arguments extends readonly AnyTensor[]> = { [I in keyof Argumen
 export function valueAndGrad<Arguments extends readonly AnyTensor[]>(
   f: TensorFunction<Arguments>,
 ): (...args: Arguments) => [AnyTensor, PerArgument<Arguments>] {
+  return valueAndGradOf('valueAndGrad', f);
+}
+
+function valueAndGradOf<Arguments extends readonly AnyTensor[]>(
+  op: string,
+  f: TensorFunction<Arguments>,
+): (...args: Arguments) => [AnyTensor, PerArgument<Arguments>] {
+  checkFunction(op, 'f', f);
   return (...args) => {
+    args.forEach((argument, i) => checkTensor(op, argument, `inputs[${i}]`));
     const nested = args.some((argument) => argument.requiresGrad);
     const inputs = args.map((argument) => (argument.requiresGrad ? argument : argument.detach().requiresGrad_()));
-    const value = enableGrad(() => f(...(inputs as unknown as Arguments)));
+    const value: unknown = enableGrad(() => f(...(inputs as unknown as Arguments)));
+    checkTensor(op, value, 'f');
     if (value.size !== 1) {
-      throw new ArgumentError(`valueAndGrad: f: got a result of shape ${show(value.shape)}, expected one element`);
+      throw new ArgumentError(`${op}: f: got a result of shape ${show(value.shape)}, expected one element`);
     }
     const found = value.requiresGrad
       ? gradients([value], inputs, { createGraph: nested, retainGraph: nested })
@@ -87,7 +104,7 @@ export function grad<Arguments extends readonly [AnyTensor, AnyTensor, ...AnyTen
   f: TensorFunction<Arguments>,
 ): (...args: Arguments) => PerArgument<Arguments>;
 export function grad(f: TensorFunction<AnyTensor[]>): (...args: AnyTensor[]) => AnyTensor | AnyTensor[] {
-  const both = valueAndGrad(f);
+  const both = valueAndGradOf('grad', f);
   return (...args) => {
     const [, all] = both(...args);
     return args.length === 1 ? all[0]! : all;

@@ -3,12 +3,12 @@ import { ArgumentError } from '../errors';
 import { checkOptions } from '../ops/define';
 import { flatten } from '../ops/movement';
 import { unflatten } from '../ops/rearrange';
+import { checkFunction } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
-import { checkFunction } from './options';
 
 /** A module that maps one tensor to one tensor. */
 export interface Layer extends Module {

@@ -6,6 +6,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { checkTensor } from '../ops/define';
 import type { Device } from '../runtime/device';
 import { guard, tape } from '../runtime/tape';
+import { checkFunction } from '../tensor/checks';
 import { describe } from '../tensor/describe';
 import { isDType, isFloat, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
@@ -14,7 +15,6 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
 import { snakeCase } from './names';
-import { checkFunction } from './options';
 
 /**
  * A tensor that belongs to a module and is trained. Outlives every scope.

@@ -1,6 +1,6 @@
 /** Checks of the numbers that layers are made from. */
 import { ArgumentError } from '../errors';
-import { describe, shown } from '../tensor/describe';
+import { shown } from '../tensor/describe';
 
 /** Throws unless every value is a positive integer. */
 export function checkSizes(layer: string, sizes: Readonly<Record<string, number>>): void {
@@ -9,12 +9,6 @@ export function checkSizes(layer: string, sizes: Readonly<Record<string, number>
       throw new ArgumentError(`${layer}: ${name}: got ${shown(value)}, expected a positive integer`);
     }
   }
-}
-
-/** Throws unless `value` is a function. */
-export function checkFunction(owner: string, name: string, value: unknown): void {
-  if (typeof value === 'function') return;
-  throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a function`);
 }
 
 /** Throws unless `value` is a probability. */

@@ -1,6 +1,7 @@
 /** The Transformer: its encoder and decoder layers, stacks of them, and the whole. Batches come first: x [b, t, size]. Vaswani et al., 2017. */
 import { ArgumentError } from '../errors';
 import { checkOptions, checkTensor } from '../ops/define';
+import { checkFunction } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkModule } from './container';
@@ -9,7 +10,7 @@ import { Linear } from './linear';
 import { Module } from './module';
 import { MultiHeadAttention, type AttentionCall } from './multi-head-attention';
 import { LayerNorm } from './normalization';
-import { checkFunction, checkSizes } from './options';
+import { checkSizes } from './options';
 import { Dropout } from './regularization';
 
 export interface TransformerLayerOptions {

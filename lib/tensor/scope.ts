@@ -1,6 +1,7 @@
 /** Scopes over tensors: what is made inside is freed at the end, except what is returned or kept. */
 import { ArgumentError } from '../errors';
 import { closeScope, openScope, promote, type Scope } from '../runtime/storage';
+import { checkFunction } from './checks';
 import { Tensor, type AnyTensor } from './tensor';
 
 /**
@@ -13,6 +14,7 @@ import { Tensor, type AnyTensor } from './tensor';
  * const norm = scope(() => x.mul(x).sum().sqrt()); // x·x and its sum are gone
  */
 export function scope<T>(f: () => T): T {
+  checkFunction('scope', 'f', f);
   const opened = openScope();
   let result: T;
   try {
