@@ -1,0 +1,42 @@
+/** Checks of arguments that are no tensors. Messages read `owner: name: got …, expected …`. */
+import { ArgumentError } from '../errors';
+import { describe, shown } from './describe';
+
+/** Throws unless `value` is a function. */
+export function checkFunction(owner: string, name: string, value: unknown): void {
+  if (typeof value !== 'function') fail(owner, name, describe(value), 'a function');
+}
+
+/** Throws unless `value` is a string. */
+export function checkString(owner: string, name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') fail(owner, name, describe(value), 'a string');
+}
+
+/** Throws unless `value` is an array. */
+export function checkList(owner: string, name: string, value: unknown): void {
+  if (!Array.isArray(value)) fail(owner, name, describe(value), 'an array');
+}
+
+/** Throws unless `value` is an object with the given methods. */
+export function checkMethods(owner: string, name: string, value: unknown, methods: readonly string[]): void {
+  const object = (typeof value === 'object' ? (value ?? {}) : {}) as Readonly<Record<string, unknown>>;
+  if (methods.every((method) => typeof object[method] === 'function')) return;
+  fail(owner, name, describe(value), `an object with ${methods.join(', ')}`);
+}
+
+/** Throws unless `value` is an integer of at least `least`. */
+export function checkCount(owner: string, name: string, value: unknown, least = 1): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least) return;
+  fail(owner, name, shown(value), `an integer of at least ${least}`);
+}
+
+/** Throws unless `value` is a number from `least` to `most`, both included. */
+export function checkNumber(owner: string, name: string, value: unknown, least = -Infinity, most = Infinity): void {
+  if (typeof value === 'number' && value >= least && value <= most) return;
+  const range = `${least === -Infinity ? '' : ` of at least ${least}`}${most === Infinity ? '' : `, at most ${most}`}`;
+  fail(owner, name, shown(value), `a number${range}`);
+}
+
+function fail(owner: string, name: string, got: string, expected: string): never {
+  throw new ArgumentError(`${owner}: ${name}: got ${got}, expected ${expected}`, { op: owner });
+}
