@@ -1,7 +1,9 @@
 /** How several items become a batch: stacked, or padded to the largest first. */
-import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { DTypeError, ShapeError } from '../errors';
 import { tensor } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { pad, stack } from '../ops/movement';
+import { checkCount, checkFinite, checkList } from '../tensor/checks';
 import { arrays, encode, isDType, type ArrayOf, type DType } from '../tensor/dtype';
 import { contiguousStrides, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -35,6 +37,7 @@ const asTensor = ({ dtype, shape, data }: ArrayItem): AnyTensor => tensor(data, 
  * data.collate([{ x: Float32Array.of(1, 2), y: 0 }, { x: Float32Array.of(3, 4), y: 1 }]); // { x: [[1, 2], [3, 4]], y: [0, 1] }
  */
 export function collate(items: readonly unknown[]): unknown {
+  checkList('collate', 'items', items);
   return joinItems(items, tensorJoiner);
 }
 
@@ -83,12 +86,11 @@ export interface PadCollateOptions {
  * const join = data.padCollate({ value: -1 });
  * join([Int32Array.of(1, 2, 3), Int32Array.of(4)]); // [[1, 2, 3], [4, -1, -1]]
  */
-export function padCollate({ value = 0, multipleOf = 1 }: PadCollateOptions = {}): (
-  items: readonly unknown[],
-) => unknown {
-  if (!Number.isSafeInteger(multipleOf) || multipleOf < 1) {
-    throw new ArgumentError(`padCollate: multipleOf: got ${multipleOf}, expected an integer of at least 1`);
-  }
+export function padCollate(options: PadCollateOptions = {}): (items: readonly unknown[]) => unknown {
+  checkOptions('padCollate', options);
+  const { value = 0, multipleOf = 1 } = options;
+  checkFinite('padCollate', 'value', value);
+  checkCount('padCollate', 'multipleOf', multipleOf);
   const largest = (shapes: readonly (readonly number[])[]): number[] =>
     shapes[0]!.map((_, axis) => Math.ceil(Math.max(...shapes.map((shape) => shape[axis]!)) / multipleOf) * multipleOf);
   const joiner: Joiner = {
@@ -105,7 +107,10 @@ export function padCollate({ value = 0, multipleOf = 1 }: PadCollateOptions = {}
       return stack(padded);
     },
   };
-  return (items) => joinItems(items, joiner);
+  return (items) => {
+    checkList('padCollate', 'items', items);
+    return joinItems(items, joiner);
+  };
 }
 
 /** Arrays of one shape and dtype, one behind the other. */

@@ -4,6 +4,7 @@ import { noGrad } from '../autograd/modes';
 import { tensor } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
 import { embedding } from '../ops/indexing';
+import { checkFunction, checkList } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { Draw } from './draw';
@@ -91,9 +92,7 @@ export class Subset<Item> implements Dataset<Item> {
     readonly indices: readonly number[],
   ) {
     checkDataset('Subset', dataset);
-    if (!Array.isArray(indices as unknown)) {
-      throw new ArgumentError(`Subset: indices: got ${describe(indices)}, expected an array`);
-    }
+    checkList('Subset', 'indices', indices);
     indices.forEach((index, i) => {
       if (!Number.isInteger(index) || index < 0 || index >= dataset.length) {
         throw new ArgumentError(`Subset: indices[${i}]: got ${shown(index)}, expected an item of ${dataset.length}`);
@@ -130,9 +129,7 @@ export class ConcatDataset<Item> implements Dataset<Item> {
   readonly #ends: number[] = [];
 
   constructor(readonly datasets: readonly Dataset<Item>[]) {
-    if (!Array.isArray(datasets as unknown)) {
-      throw new ArgumentError(`ConcatDataset: datasets: got ${describe(datasets)}, expected an array`);
-    }
+    checkList('ConcatDataset', 'datasets', datasets);
     datasets.forEach((dataset, i) => checkDataset('ConcatDataset', dataset, `datasets[${i}]`));
     let length = 0;
     for (const dataset of datasets) this.#ends.push((length += dataset.length));
@@ -165,9 +162,7 @@ export class MapDataset<Item, Mapped> implements Dataset<Mapped> {
     readonly change: (item: Item, random: Random, index: number) => Mapped | Promise<Mapped>,
   ) {
     checkDataset('MapDataset', dataset);
-    if (typeof change !== 'function') {
-      throw new ArgumentError(`MapDataset: change: got ${describe(change)}, expected a function`);
-    }
+    checkFunction('MapDataset', 'change', change);
   }
 
   get length(): number {
@@ -197,9 +192,7 @@ export function randomSplit<Item>(
 ): Subset<Item>[] {
   checkDataset('randomSplit', dataset);
   checkOptions('randomSplit', options);
-  if (!Array.isArray(lengths as unknown)) {
-    throw new ArgumentError(`randomSplit: lengths: got ${describe(lengths)}, expected an array`);
-  }
+  checkList('randomSplit', 'lengths', lengths);
   const sum = lengths.reduce((total, length) => total + length, 0);
   const isShare = Math.abs(sum - 1) < 1e-9 && dataset.length !== 1;
   const counts = isShare ? lengths.map((share) => Math.floor(share * dataset.length + 1e-9)) : [...lengths];

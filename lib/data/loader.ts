@@ -1,7 +1,8 @@
 /** Batches of a data set, in order or shuffled, made ahead of their use. */
 import { ArgumentError } from '../errors';
-import { checkOptions } from '../ops/define';
-import { shown } from '../tensor/describe';
+import { checkSignal } from '../io/paths';
+import { checkObject, checkOptions } from '../ops/define';
+import { checkCount, checkFinite, checkFunction, checkMethods } from '../tensor/checks';
 import { collate } from './collate';
 import { checkDataset, type Dataset, type IterableDataset, type Pass } from './dataset';
 import { Draw } from './draw';
@@ -63,8 +64,10 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
     checkOptions('DataLoader', options);
     if (!isIterable(dataset)) checkDataset('DataLoader', dataset);
     const { batchSize = 1, prefetch = 2 * (dataset.concurrency ?? 1) } = options;
-    expectCount('batchSize', batchSize, 1);
-    expectCount('prefetch', prefetch, 0);
+    checkCount('DataLoader', 'batchSize', batchSize);
+    checkCount('DataLoader', 'prefetch', prefetch, 0);
+    if (options.collate !== undefined) checkFunction('DataLoader', 'collate', options.collate);
+    checkSignal('DataLoader', options.signal);
     this.batchSize = batchSize;
     this.prefetch = prefetch;
     if (isIterable(dataset)) {
@@ -76,6 +79,10 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
     }
     const { length } = dataset;
     const { shuffle = false, seed = 0, dropLast = false } = options;
+    checkFinite('DataLoader', 'seed', seed);
+    if (options.sampler !== undefined) checkMethods('DataLoader', 'sampler', options.sampler, ['indices']);
+    if (options.batchSampler !== undefined)
+      checkMethods('DataLoader', 'batchSampler', options.batchSampler, ['batches']);
     const sampler = options.sampler ?? (shuffle ? new RandomSampler(length, { seed }) : new SequentialSampler(length));
     this.sampler = options.batchSampler ?? new GroupSampler(sampler, batchSize, { dropLast });
   }
@@ -100,9 +107,11 @@ export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
    *
    * @throws ArgumentError when the state is none of a loader.
    */
-  restore({ epoch, batch }: LoaderState): void {
-    expectCount('restore: epoch', epoch, 0);
-    expectCount('restore: batch', batch, 0);
+  restore(state: LoaderState): void {
+    checkObject('DataLoader', state, 'restore: state');
+    const { epoch, batch } = state;
+    checkCount('DataLoader', 'restore: epoch', epoch, 0);
+    checkCount('DataLoader', 'restore: batch', batch, 0);
     this.epoch = epoch;
     this.#skip = batch;
     this.#current = undefined;
@@ -207,12 +216,6 @@ export async function* grouped<Item>(
     group = [];
   }
   if (group.length > 0 && !dropLast) yield group;
-}
-
-function expectCount(name: string, value: number, least: number): void {
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new ArgumentError(`DataLoader: ${name}: got ${shown(value)}, expected an integer of at least ${least}`);
-  }
 }
 
 /** `promise`, or a rejection with the signal's reason if that comes first. (Promise.race would hold every batch until the signal goes.) */

@@ -1,5 +1,7 @@
 /** Random numbers on the JS side, that a seed decides: the same on every machine. For data; tensors draw from the device's Philox stream. */
 
+import { checkCount, checkFinite } from '../tensor/checks';
+
 const { imul } = Math; // in inner loops: looking up a global costs more than the function does
 
 /**
@@ -15,6 +17,8 @@ export class Random {
   #d: number;
 
   constructor(seed: number, index = 0) {
+    checkFinite('Random', 'seed', seed);
+    checkFinite('Random', 'index', index);
     let state = imul((seed % 2 ** 32) | 0, 0x9e3779b1);
     const next = (word: number): number => {
       state = (imul(state ^ word, 0x85ebca6b) + 0x9e3779b9) | 0;
@@ -72,6 +76,7 @@ export class Random {
 
 /** The numbers below `count` in an order that `seed` and `epoch` decide (Fisher–Yates). */
 export function shuffled(count: number, seed: number, epoch: number): number[] {
+  checkCount('shuffled', 'count', count, 0);
   const random = new Random(seed, epoch);
   const order = [...Array(count).keys()];
   for (let i = count - 1; i > 0; i--) {

@@ -5,6 +5,8 @@
 // Image i depends on the seed and i alone: asking for more images leaves the first ones as they are.
 
 import { ArgumentError } from '../errors';
+import { checkOptions } from '../ops/define';
+import { shown } from '../tensor/describe';
 import { Random } from './random';
 
 export interface RenderedDigits {
@@ -78,8 +80,10 @@ const digits: readonly (readonly (readonly Stroke[])[])[] = skeletons.map((style
  */
 export function renderDigits(
   count: number,
-  { seed = 0, size = 28 }: { readonly seed?: number; readonly size?: number } = {},
+  options: { readonly seed?: number; readonly size?: number } = {},
 ): RenderedDigits {
+  checkOptions('renderDigits', options);
+  const { seed = 0, size = 28 } = options;
   expectInteger('size', size, 8, 1024);
   expectInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   expectInteger('count', count, 0, 2 ** 32 / (size * size)); // one array holds at most 4 GiB
@@ -99,7 +103,7 @@ export function renderDigits(
 function expectInteger(name: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
   throw new ArgumentError(
-    `renderDigits: ${name}: got ${String(value)}, expected an integer from ${least} to ${Math.floor(most)}`,
+    `renderDigits: ${name}: got ${shown(value)}, expected an integer from ${least} to ${Math.floor(most)}`,
   );
 }
 

@@ -1,5 +1,7 @@
 /** Samplers: in which order, and how often, the items of a data set come. An epoch's order follows from the seed and the epoch alone. */
 import { ArgumentError } from '../errors';
+import { checkObject, checkOptions } from '../ops/define';
+import { checkCount, checkFinite, checkMethods } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import { Random, shuffled } from './random';
 
@@ -25,7 +27,7 @@ export interface SeedOptions {
 /** In order. */
 export class SequentialSampler implements Sampler {
   constructor(readonly length: number) {
-    expectCount('SequentialSampler', 'length', length);
+    checkCount('SequentialSampler', 'length', length, 0);
   }
 
   *indices(): Iterable<number> {
@@ -52,9 +54,12 @@ export class RandomSampler implements Sampler {
   readonly #seed: number;
   readonly #replacement: boolean;
 
-  constructor(size: number, { seed = 0, replacement = false, count = size }: RandomSamplerOptions = {}) {
-    expectCount('RandomSampler', 'size', size);
-    expectCount('RandomSampler', 'count', count);
+  constructor(size: number, options: RandomSamplerOptions = {}) {
+    checkOptions('RandomSampler', options);
+    const { seed = 0, replacement = false, count = size } = options;
+    checkFinite('RandomSampler', 'seed', seed);
+    checkCount('RandomSampler', 'size', size, 0);
+    checkCount('RandomSampler', 'count', count, 0);
     if (size === 0 && count > 0) throw new ArgumentError(`RandomSampler: count: got ${count}, expected 0 of no items`);
     this.length = count;
     this.#size = size;
@@ -92,8 +97,10 @@ export class WeightedSampler implements Sampler {
     readonly length: number = listed('WeightedSampler', 'weights', weights).length,
     options: Omit<RandomSamplerOptions, 'count'> = {},
   ) {
-    expectCount('WeightedSampler', 'length', length);
-    this.#weights = Float64Array.from(weights);
+    checkCount('WeightedSampler', 'length', length, 0);
+    checkOptions('WeightedSampler', options);
+    checkFinite('WeightedSampler', 'seed', options.seed ?? 0);
+    this.#weights = Float64Array.from(listed('WeightedSampler', 'weights', weights));
     this.#options = { replacement: true, ...options };
     let sum = 0;
     this.#ends = this.#weights.map((weight, i) => {
@@ -143,7 +150,10 @@ export class StratifiedSampler implements Sampler {
   readonly #classes: readonly (readonly number[])[];
   readonly #seed: number;
 
-  constructor(labels: ArrayLike<number | string>, { seed = 0 }: SeedOptions = {}) {
+  constructor(labels: ArrayLike<number | string>, options: SeedOptions = {}) {
+    checkOptions('StratifiedSampler', options);
+    const { seed = 0 } = options;
+    checkFinite('StratifiedSampler', 'seed', seed);
     const classes = new Map<number | string, number[]>();
     listed('StratifiedSampler', 'labels', labels);
     for (let i = 0; i < labels.length; i++) {
@@ -196,11 +206,13 @@ export class DistributedSampler implements Sampler {
     readonly size: number,
     readonly options: DistributedSamplerOptions,
   ) {
-    const { world, rank, dropLast = false } = options;
-    expectCount('DistributedSampler', 'size', size);
-    expectCount('DistributedSampler', 'world', world, 1);
+    checkObject('DistributedSampler', options, 'options');
+    const { world, rank, dropLast = false, seed = 0 } = options;
+    checkFinite('DistributedSampler', 'seed', seed);
+    checkCount('DistributedSampler', 'size', size, 0);
+    checkCount('DistributedSampler', 'world', world);
     if (!Number.isInteger(rank) || rank < 0 || rank >= world) {
-      throw new ArgumentError(`DistributedSampler: rank: got ${rank}, expected 0 to ${world - 1}`);
+      throw new ArgumentError(`DistributedSampler: rank: got ${shown(rank)}, expected 0 to ${world - 1}`);
     }
     this.length = dropLast ? Math.floor(size / world) : Math.ceil(size / world);
   }
@@ -227,11 +239,13 @@ export class GroupSampler implements BatchSampler {
   constructor(
     readonly sampler: Sampler,
     readonly batchSize: number,
-    { dropLast = false }: { readonly dropLast?: boolean } = {},
+    options: { readonly dropLast?: boolean } = {},
   ) {
-    expectCount('GroupSampler', 'batchSize', batchSize, 1);
+    checkMethods('GroupSampler', 'sampler', sampler, ['indices']);
+    checkOptions('GroupSampler', options);
+    checkCount('GroupSampler', 'batchSize', batchSize);
     const batches = sampler.length / batchSize;
-    this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
+    this.length = options.dropLast === true ? Math.floor(batches) : Math.ceil(batches);
   }
 
   *batches(epoch: number): Iterable<readonly number[]> {
@@ -250,10 +264,4 @@ export class GroupSampler implements BatchSampler {
 function listed<T>(op: string, name: string, values: ArrayLike<T>): ArrayLike<T> {
   if (Array.isArray(values) || ArrayBuffer.isView(values)) return values;
   throw new ArgumentError(`${op}: ${name}: got ${describe(values)}, expected an array`);
-}
-
-function expectCount(op: string, name: string, value: number, least = 0): void {
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new ArgumentError(`${op}: ${name}: got ${shown(value)}, expected an integer of at least ${least}`);
-  }
 }

@@ -6,9 +6,10 @@ import { chmod, open, readdir, realpath, rename, stat, unlink, type FileHandle }
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HadalError } from '../errors';
+import { checkPath, refusal } from './paths';
 
 /**
- * Writes a new file and puts it in the place of `path` in one step.
+ * Writes a new file and puts it in the place of `path` in one step. `op` begins the message of an error.
  *
  * `write` fills a temporary file in the same folder; then the file is synced, renamed over `path`, and the folder is
  * synced. Whatever fails or is thrown, the temporary file is removed and the previous file stays as it was. Writers
@@ -17,21 +18,20 @@ import { HadalError } from '../errors';
  * `code` (`ENOSPC`). Only a killed process leaves a temporary file behind (`.hadal-<machine>-<process>-<16 hex digits>.tmp`); the next writer
  * in that folder removes it.
  */
-export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+export async function replaceFile(op: string, path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  checkPath(op, path);
   try {
-    await writeAndRename(path, write);
+    await writeAndRename(op, path, write);
   } catch (error) {
-    const { code, errno, message } = error as NodeJS.ErrnoException;
-    if (errno === undefined || code === undefined) throw error; // thrown by `write`, or an abort
-    throw new HadalError(`${path} was not written: ${message}`, { file: path, cause: error }, code);
+    throw refusal(op, path, error);
   }
 }
 
-async function writeAndRename(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+async function writeAndRename(op: string, path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const target = await realpath(path).catch(unlessMissing(path));
   const previous = await stat(target).catch(unlessMissing(undefined));
   if (previous?.isFile() === false) {
-    throw new HadalError(`${path} was not written: it exists and is not a regular file`, { file: path }, 'EEXIST');
+    throw new HadalError(`${op}: ${path}: it exists and is not a regular file`, { file: path }, 'EEXIST');
   }
   const folder = dirname(target);
   // The name does not contain the target's, which may already be as long as a name can be.

@@ -5,6 +5,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { FormatError } from '../errors';
 import { allocateBytes } from './allocate';
 import { malformed } from './malformed';
+import { checkPath, refusal } from './paths';
 
 export interface ByteSource {
   /** What errors call it: the file's path. */
@@ -17,7 +18,10 @@ export interface ByteSource {
 
 /** Opens a regular file. `op` begins the message of an error. */
 export async function openSource(op: string, path: string): Promise<ByteSource> {
-  const file = await open(path, 'r');
+  checkPath(op, path);
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw refusal(op, path, error);
+  });
   try {
     const stats = await file.stat();
     if (!stats.isFile()) throw new FormatError(`${op}: ${path}: not a regular file`, { file: path });

@@ -9,6 +9,7 @@ import { FormatError } from '../errors';
 import { maxRank } from '../tensor/shapes';
 import { allocateBytes } from './allocate';
 import { malformed as malformedFile } from './malformed';
+import { checkBytes, checkPath, refusal } from './paths';
 import { MAX_DEFLATE_RATIO } from './zip/zip-reader';
 
 const kinds = {
@@ -42,7 +43,10 @@ export interface DigitSplit {
  * header says.
  */
 export async function readIdx(path: string): Promise<IdxArray> {
-  const file = await open(path, 'r');
+  checkPath('readIdx', path);
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw refusal('readIdx', path, error);
+  });
   try {
     const stats = await file.stat();
     if (!stats.isFile()) throw new FormatError(`readIdx: ${path}: not a regular file`, { file: path });
@@ -83,6 +87,7 @@ export async function readIdx(path: string): Promise<IdxArray> {
 
 /** Parses an IDX file held in memory, not gzipped. */
 export function parseIdx(bytes: Uint8Array, file = 'bytes'): IdxArray {
+  checkBytes('parseIdx', bytes);
   const decoder = new IdxDecoder(file, bytes.length, 'exactly');
   decoder.push(bytes);
   return decoder.finish();
@@ -90,6 +95,7 @@ export function parseIdx(bytes: Uint8Array, file = 'bytes'): IdxArray {
 
 /** Reads the four MNIST files (`train-images-idx3-ubyte` and so on, with or without `.gz`) of a folder. */
 export async function readMnist(folder: string): Promise<{ train: DigitSplit; test: DigitSplit }> {
+  checkPath('readMnist', folder, 'folder');
   return { train: await readSplit(folder, 'train'), test: await readSplit(folder, 't10k') };
 }
 

@@ -4,6 +4,7 @@ import type { Device } from '../runtime/device';
 import { openSource } from './byte-source';
 import { readIdx } from './idx';
 import { tensor } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { excerpt } from './malformed';
 import { NpzFile, readNpy, readNpz } from './numpy/npy';
 import { readPyTorch } from './pytorch/checkpoint';
@@ -19,6 +20,7 @@ import { readShardedSafetensors } from './safetensors-sharded';
  * const state = await io.load('model.safetensors');
  */
 export async function load(path: string, options: { readonly device?: Device } = {}): Promise<unknown> {
+  checkOptions('load', options);
   const source = await openSource('load', path);
   let start: Buffer;
   try {

@@ -3,8 +3,10 @@
 // puts tensors on top.
 
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { checkObject } from '../ops/define';
 import { replaceFile, writeFully } from './atomic-file';
 import { openSource, type ByteSource } from './byte-source';
+import { checkPath, checkReadOptions, checkWriteOptions } from './paths';
 import {
   buildHeader,
   byteLengthOf,
@@ -17,7 +19,9 @@ import {
   type SafetensorsHeader,
   type TensorInfo,
 } from './safetensors-format';
-import { arrays, type ArrayOf, type DType } from '../tensor/dtype';
+import { checkList } from '../tensor/checks';
+import { shown } from '../tensor/describe';
+import { arrays, isDType, type ArrayOf, type DType } from '../tensor/dtype';
 
 /**
  * What is to be written: its data at hand, or a function that brings it when its turn comes, so that one is held at a
@@ -95,6 +99,7 @@ export class SafetensorsFile implements AsyncDisposable {
 
 /** Reads the tensors of a file, all or those named. */
 export async function readSafetensorsArrays(path: string, names?: Iterable<string>): Promise<Map<string, ArrayRecord>> {
+  checkReadOptions('readSafetensorsArrays', { names });
   const file = await SafetensorsFile.open(path);
   try {
     const records = new Map<string, ArrayRecord>();
@@ -112,10 +117,17 @@ export async function readSafetensorsArrays(path: string, names?: Iterable<strin
 export async function writeSafetensorsArrays(
   path: string,
   tensors: Readonly<Record<string, ArraySource>>,
-  { metadata = {}, signal }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<void> {
+  const op = 'writeSafetensors';
+  checkPath(op, path);
+  checkObject(op, tensors, 'tensors');
+  checkWriteOptions(op, options);
+  const { metadata = {}, signal } = options;
   const sources = new Map(Object.entries(tensors));
-  for (const [name, { dtype, shape, data }] of sources) {
+  for (const [name, source] of sources) {
+    checkObject(op, source, JSON.stringify(name));
+    const { dtype, shape, data } = source;
     checkSource(name, dtype, shape);
     if (typeof data !== 'function') checkData(name, dtype, shape, data);
   }
@@ -128,11 +140,12 @@ export async function writeSafetensorsArrays(
     );
   }
   signal?.throwIfAborted();
-  await replaceFile(path, async (file) => {
+  await replaceFile(op, path, async (file) => {
     await writeFully(file, header.bytes, signal);
     for (const name of header.order) {
-      const { dtype, shape, data } = sources.get(name) as ArraySource;
-      const array = typeof data === 'function' ? await data() : data;
+      const source = sources.get(name) as ArraySource;
+      const { dtype, shape, data } = source;
+      const array = typeof data === 'function' ? await data.call(source) : data;
       checkData(name, dtype, shape, array);
       await writeFully(file, new Uint8Array(array.buffer, array.byteOffset, array.byteLength), signal);
     }
@@ -144,6 +157,9 @@ function checkSource(name: string, dtype: DType, shape: readonly number[]): void
   if (name === '__metadata__' || !isWellFormed(name)) {
     throw new ArgumentError(`writeSafetensors: ${label} cannot be a tensor's name in a safetensors file`);
   }
+  if (!isDType(dtype))
+    throw new DTypeError(`writeSafetensors: dtype of ${label}: got ${shown(dtype)}, expected a dtype`);
+  checkList('writeSafetensors', `shape of ${label}`, shape);
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0) || byteLengthOf(dtype, shape) === undefined) {
     throw new ShapeError(
       `writeSafetensors: shape of ${label}: got [${shape.join(', ')}], expected whole numbers below 2^53`,

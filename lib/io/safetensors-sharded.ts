@@ -5,6 +5,8 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join, parse, sep } from 'node:path';
 import { ArgumentError } from '../errors';
 import { tensor } from '../ops/creation';
+import { checkObject, checkTensor } from '../ops/define';
+import { describe, shown } from '../tensor/describe';
 import { sizes } from '../tensor/dtype';
 import { sizeOf } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -12,6 +14,7 @@ import { replaceFile, writeFully } from './atomic-file';
 import { readWhole } from './byte-source';
 import { JsonText, type JsonValue } from './json-text';
 import { excerpt, malformed } from './malformed';
+import { checkPath, checkReadOptions, checkWriteOptions, refusal } from './paths';
 import { writeSafetensors, type ReadOptions } from './safetensors';
 import { SafetensorsFile, type WriteOptions } from './safetensors-file';
 import type { ArrayRecord } from './safetensors-format';
@@ -101,6 +104,7 @@ export async function readShardedSafetensors(
   path: string,
   options: ReadOptions = {},
 ): Promise<Record<string, AnyTensor>> {
+  checkReadOptions('readShardedSafetensors', options);
   await using sharded = await ShardedSafetensors.open(path);
   const found: [string, AnyTensor][] = [];
   for (const name of options.names ?? sharded.names) {
@@ -121,13 +125,19 @@ export async function readShardedSafetensors(
 export async function writeShardedSafetensors(
   folder: string,
   tensors: Readonly<Record<string, AnyTensor>>,
-  { maxShardBytes = 5e9, name = 'model', ...options }: ShardedWriteOptions = {},
+  options: ShardedWriteOptions = {},
 ): Promise<string> {
-  if (!(maxShardBytes > 0)) {
-    throw new ArgumentError(`writeShardedSafetensors: maxShardBytes: got ${maxShardBytes}, expected a positive number`);
+  const op = 'writeShardedSafetensors';
+  checkPath(op, folder, 'folder');
+  checkObject(op, tensors, 'tensors');
+  for (const [key, x] of Object.entries(tensors)) checkTensor(op, x, JSON.stringify(key));
+  checkWriteOptions(op, options);
+  const { maxShardBytes = 5e9, name = 'model', ...rest } = options;
+  if (!(typeof maxShardBytes === 'number' && maxShardBytes > 0)) {
+    throw new ArgumentError(`${op}: maxShardBytes: got ${shown(maxShardBytes)}, expected a positive number`);
   }
-  if (parse(name).base !== name || name === '') {
-    throw new ArgumentError(`writeShardedSafetensors: name: got ${JSON.stringify(name)}, expected a file's name`);
+  if (typeof name !== 'string' || name === '' || name.includes('\0') || parse(name).base !== name) {
+    throw new ArgumentError(`${op}: name: got ${describe(name)}, expected a file's name`);
   }
   const shards: Record<string, AnyTensor>[] = [];
   let room = 0;
@@ -142,16 +152,18 @@ export async function writeShardedSafetensors(
     shards.at(-1)![key] = x;
     room -= bytes;
   }
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw refusal(op, folder, error);
+  });
   const digits = (value: number): string => String(value).padStart(5, '0');
   const places: [string, string][] = [];
   for (const [i, shard] of shards.entries()) {
     const file = `${name}-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`;
-    await writeSafetensors(join(folder, file), shard, options);
+    await writeSafetensors(join(folder, file), shard, rest);
     places.push(...Object.keys(shard).map((key): [string, string] => [key, file]));
   }
   const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
   const path = join(folder, `${name}.safetensors.index.json`);
-  await replaceFile(path, (file) => writeFully(file, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`)));
+  await replaceFile(op, path, (file) => writeFully(file, Buffer.from(`${JSON.stringify(index, undefined, 2)}\n`)));
   return path;
 }

@@ -3,9 +3,12 @@
 
 import { ArgumentError } from '../errors';
 import { tensor } from '../ops/creation';
+import { checkObject } from '../ops/define';
 import type { Device } from '../runtime/device';
+import { describe } from '../tensor/describe';
 import type { ArrayOf, DType } from '../tensor/dtype';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { checkPath, checkReadOptions } from './paths';
 import { SafetensorsFile, writeSafetensorsArrays, type ArraySource, type WriteOptions } from './safetensors-file';
 
 export interface ReadOptions {
@@ -23,6 +26,7 @@ export interface ReadOptions {
  * model.loadStateDict(await readSafetensors('model.safetensors'));
  */
 export async function readSafetensors(path: string, options: ReadOptions = {}): Promise<Record<string, AnyTensor>> {
+  checkReadOptions('readSafetensors', options);
   const { names, device = 'cpu' } = options;
   const file = await SafetensorsFile.open(path);
   try {
@@ -52,9 +56,11 @@ export async function writeSafetensors(
   tensors: Readonly<Record<string, AnyTensor>>,
   options: WriteOptions = {},
 ): Promise<void> {
+  checkPath('writeSafetensors', path);
+  checkObject('writeSafetensors', tensors, 'tensors');
   const sources = Object.entries<unknown>(tensors).map(([name, x]): [string, ArraySource] => {
     if (!(x instanceof Tensor)) {
-      throw new ArgumentError(`writeSafetensors: ${JSON.stringify(name)}: got ${typeof x}, expected a tensor`);
+      throw new ArgumentError(`writeSafetensors: ${JSON.stringify(name)}: got ${describe(x)}, expected a tensor`);
     }
     const source = x as AnyTensor;
     const { dtype, shape, storage } = source;

@@ -17,6 +17,12 @@ export function checkList(owner: string, name: string, value: unknown): void {
   if (!Array.isArray(value)) fail(owner, name, describe(value), 'an array');
 }
 
+/** Throws unless `value` can be iterated and is no string. */
+export function checkIterable(owner: string, name: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null && Symbol.iterator in value) return;
+  fail(owner, name, describe(value), 'something that can be iterated');
+}
+
 /** Throws unless `value` is an object with the given methods. */
 export function checkMethods(owner: string, name: string, value: unknown, methods: readonly string[]): void {
   const object = (typeof value === 'object' ? (value ?? {}) : {}) as Readonly<Record<string, unknown>>;
@@ -31,10 +37,15 @@ export function checkCount(owner: string, name: string, value: unknown, least = 
 }
 
 /** Throws unless `value` is a number from `least` to `most`, both included. */
-export function checkNumber(owner: string, name: string, value: unknown, least = -Infinity, most = Infinity): void {
+export function checkNumber(owner: string, name: string, value: unknown, least: number, most = Infinity): void {
   if (typeof value === 'number' && value >= least && value <= most) return;
-  const range = `${least === -Infinity ? '' : ` of at least ${least}`}${most === Infinity ? '' : `, at most ${most}`}`;
-  fail(owner, name, shown(value), `a number${range}`);
+  const range = most < Infinity ? `from ${least} to ${most}` : `of at least ${least}`;
+  fail(owner, name, shown(value), `a number ${range}`);
+}
+
+/** Throws unless `value` is a finite number. */
+export function checkFinite(owner: string, name: string, value: unknown): void {
+  if (!Number.isFinite(value)) fail(owner, name, shown(value), 'a finite number');
 }
 
 function fail(owner: string, name: string, got: string, expected: string): never {

@@ -3,6 +3,7 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { replaceFile, writeFully } from '../io/atomic-file';
+import { checkPath, refusal } from '../io/paths';
 import type { Values } from './callback';
 import { shownValue } from './format';
 import type { Logger } from './logger';
@@ -31,13 +32,18 @@ export class ConsoleLogger implements Logger {
 class LineFile {
   #last: Promise<void> = Promise.resolve();
 
-  constructor(readonly path: string) {}
+  constructor(
+    private readonly owner: string,
+    readonly path: string,
+  ) {
+    checkPath(owner, path);
+  }
 
   /** The complete lines of the file; none when there is no file. A line that a killed process did not end is left out. */
   async lines(): Promise<string[]> {
     const text = await readFile(this.path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return '';
-      throw error;
+      throw refusal(this.owner, this.path, error);
     });
     return text.split('\n').slice(0, -1);
   }
@@ -55,12 +61,14 @@ class LineFile {
       await mkdir(dirname(this.path), { recursive: true });
       const lines = change(await this.lines());
       const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''));
-      await replaceFile(this.path, (file) => writeFully(file, bytes));
+      await replaceFile(this.owner, this.path, (file) => writeFully(file, bytes));
     });
   }
 
   #then(work: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(work);
+    const done = this.#last.then(work).catch((error: unknown) => {
+      throw refusal(this.owner, this.path, error);
+    });
     this.#last = done.catch(() => {}); // the caller hears of it; what follows is tried again
     return done;
   }
@@ -78,7 +86,7 @@ export class CsvLogger implements Logger {
   #columns: string[] | undefined;
 
   constructor(readonly path: string) {
-    this.#file = new LineFile(path);
+    this.#file = new LineFile('CsvLogger', path);
   }
 
   async scalars(step: number, values: Values): Promise<void> {
@@ -124,7 +132,7 @@ export class JsonLinesLogger implements Logger {
   readonly #file: LineFile;
 
   constructor(readonly path: string) {
-    this.#file = new LineFile(path);
+    this.#file = new LineFile('JsonLinesLogger', path);
   }
 
   scalars(step: number, values: Values): Promise<void> {

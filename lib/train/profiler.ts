@@ -139,7 +139,7 @@ export class Profile<T = unknown> {
   /** Writes the trace as a file. */
   async writeTrace(path: string): Promise<void> {
     const text = Buffer.from(JSON.stringify(this.trace()));
-    await replaceFile(path, (file) => writeFully(file, text));
+    await replaceFile('writeTrace', path, (file) => writeFully(file, text));
   }
 }
 

@@ -48,7 +48,7 @@ export interface Report {
 /** Writes a report; see `buildReport`. The file is replaced in one step. */
 export async function writeReport(path: string, report: Report): Promise<void> {
   const page = Buffer.from(buildReport(report));
-  await replaceFile(path, (file) => writeFully(file, page));
+  await replaceFile('writeReport', path, (file) => writeFully(file, page));
 }
 
 /**

@@ -114,7 +114,7 @@ describe('grad and valueAndGrad', () => {
 
   test('refuse a function with more than one result', () => {
     expect(() => grad((x: AnyTensor) => x)(tensor([1, 2]))).toThrow(
-      new Error('valueAndGrad: f: got a result of shape [2], expected one element'),
+      new Error('grad: f: got a result of shape [2], expected one element'),
     );
   });
 });
@@ -165,7 +165,7 @@ describe('defineFunction', () => {
         .backward(),
     ).toThrow(new Error('backward: the gradient rule of halve gave the wrong shape: got [], expected [2]'));
     const none = defineFunction<[AnyTensor]>({ name: 'none', forward: () => 3 as never, backward: (_, g) => [g] });
-    expect(() => none(leaf([1]))).toThrow(new Error('none: forward: got number, expected a tensor'));
+    expect(() => none(leaf([1]))).toThrow(new Error('none: forward: got number 3, expected a tensor'));
   });
 });
 

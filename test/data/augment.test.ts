@@ -169,7 +169,7 @@ test.each<[() => unknown, string]>([
     () => augment.randomCrop({ size: 9 })(zeros([1, 1, 8, 8]), new Random(0)),
     'randomCrop: size: got [9, 9], expected at most [8, 8]',
   ],
-  [() => augment.horizontalFlip(2), 'horizontalFlip: chance: got 2, expected 0 to 1'],
+  [() => augment.horizontalFlip(2), 'horizontalFlip: chance: got 2, expected a number from 0 to 1'],
   [() => augment.cutout(1)(zeros([8, 8]), new Random(0)), 'cutout: images: got shape [8, 8], expected [n, c, h, w]'],
   [
     () => augment.resize([2, 2])(zeros([1, 1, 4, 4], { dtype: 'uint8' }), new Random(0)),
@@ -180,8 +180,8 @@ test.each<[() => unknown, string]>([
     () => augment.normalize([0], [1])(zeros([1, 3, 2, 2]), new Random(0)),
     'normalize: got 1 means and 1 deviations, expected 3 of each',
   ],
-  [() => augment.randAugment({ magnitude: 31 }), 'randAugment: magnitude: got 31, expected 0 to 30'],
-  [() => augment.mixUp({ classes: 2, alpha: 0 }), 'mixUp: alpha: got 0, expected more than 0'],
+  [() => augment.randAugment({ magnitude: 31 }), 'randAugment: magnitude: got 31, expected a number from 0 to 30'],
+  [() => augment.mixUp({ classes: 2, alpha: 0 }), 'mixUp: alpha: got 0, expected a number above 0'],
   [
     () => augment.mixUp({ classes: 2 })(zeros([2, 1, 1, 1]), zeros([3]), new Random(0)),
     'mixUp: labels: got shape [3], expected [2] or [2, 2]',

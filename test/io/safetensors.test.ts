@@ -89,7 +89,7 @@ describe('what cannot be written leaves the previous file', () => {
 
   test('no tensor', async () => {
     await expect(writeSafetensors(path, { a: 3 as unknown as AnyTensor })).rejects.toThrow(
-      new ArgumentError('writeSafetensors: "a": got number, expected a tensor'),
+      new ArgumentError('writeSafetensors: "a": got number 3, expected a tensor'),
     );
   });
 

@@ -2,11 +2,14 @@
 import { ArgumentError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { tensor } from '../../ops/creation';
+import { checkObject, checkOptions } from '../../ops/define';
 import { matmul } from '../../ops/matmul';
 import { maximum } from '../../ops/pointwise';
+import { checkCount, checkNumber } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { scope } from '../../tensor/scope';
 import type { AnyTensor } from '../../tensor/tensor';
-import { checkSound, expectWhole } from './resample';
+import { checkSound } from './resample';
 import { powerSpectrogram } from './spectrogram';
 
 export type MelScale = 'htk' | 'slaney';
@@ -50,10 +53,18 @@ const toHertz = (mel: number, scale: MelScale): number => {
  */
 export function melFilterBank(frequencies: number, options: FilterBankOptions): AnyTensor {
   const op = 'melFilterBank';
+  checkObject(op, options, 'options');
   const { sampleRate, mels = 128, lowest = 0, highest = sampleRate / 2, scale = 'htk', normalize = false } = options;
-  expectWhole(op, 'frequencies', frequencies, 2);
-  expectWhole(op, 'mels', mels);
-  if (!(sampleRate > 0)) throw new ArgumentError(`${op}: sampleRate: got ${sampleRate}, expected a positive number`);
+  checkCount(op, 'frequencies', frequencies, 2);
+  checkCount(op, 'mels', mels);
+  if (!(Number.isFinite(sampleRate) && sampleRate > 0)) {
+    throw new ArgumentError(`${op}: sampleRate: got ${shown(sampleRate)}, expected a positive number`);
+  }
+  checkNumber(op, 'lowest', lowest, 0);
+  checkNumber(op, 'highest', highest, 0);
+  if (scale !== 'htk' && scale !== 'slaney') {
+    throw new ArgumentError(`${op}: scale: got ${shown(scale)}, expected htk or slaney`);
+  }
   if (!(lowest >= 0 && lowest < highest && highest <= sampleRate / 2)) {
     throw new ArgumentError(
       `${op}: lowest and highest: got ${lowest} and ${highest}, expected a range from 0 to ${sampleRate / 2}`,
@@ -92,9 +103,10 @@ export type MelOptions = SpectrogramOptions & FilterBankOptions;
 export function melSpectrogram(waveform: AnyTensor, options: MelOptions): AnyTensor {
   const op = 'melSpectrogram';
   checkSound(op, waveform);
+  checkObject(op, options, 'options');
   const { frame = 400, hop = Math.floor(frame / 2) } = options;
-  expectWhole(op, 'frame', frame, 2);
-  expectWhole(op, 'hop', hop);
+  checkCount(op, 'frame', frame, 2);
+  checkCount(op, 'hop', hop);
   if (waveform.shape.at(-1)! <= Math.floor(frame / 2)) {
     throw new ShapeError(
       `${op}: waveform: got ${waveform.shape.at(-1)} samples, expected more than ${Math.floor(frame / 2)}, half a frame`,
@@ -120,8 +132,11 @@ export interface DecibelOptions {
  * @example
  * const logMel = data.audio.toDecibels(data.audio.melSpectrogram(waveform, { sampleRate: 16000 }), { range: 80 });
  */
-export function toDecibels(power: AnyTensor, { range }: DecibelOptions = {}): AnyTensor {
+export function toDecibels(power: AnyTensor, options: DecibelOptions = {}): AnyTensor {
   checkSound('toDecibels', power);
+  checkOptions('toDecibels', options);
+  const { range } = options;
+  if (range !== undefined) checkNumber('toDecibels', 'range', range, 0);
   const decibels = power.clamp(1e-10).log10().mul(10) as AnyTensor;
   if (range === undefined) return decibels;
   const axes = power.rank < 2 ? [0] : [-2, -1];
@@ -142,9 +157,10 @@ export interface MfccOptions extends MelOptions {
  * @example
  * const features = data.audio.mfcc(waveform, { sampleRate: 16000, coefficients: 13 });
  */
-export function mfcc(waveform: AnyTensor, { coefficients = 40, ...options }: MfccOptions): AnyTensor {
-  const { mels = 128 } = options;
-  expectWhole('mfcc', 'coefficients', coefficients);
+export function mfcc(waveform: AnyTensor, options: MfccOptions): AnyTensor {
+  checkObject('mfcc', options, 'options');
+  const { coefficients = 40, mels = 128 } = options;
+  checkCount('mfcc', 'coefficients', coefficients);
   if (coefficients > mels) {
     throw new ArgumentError(`mfcc: coefficients: got ${coefficients}, expected at most ${mels}, one for each mel band`);
   }

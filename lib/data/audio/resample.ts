@@ -2,10 +2,13 @@
 import { ArgumentError, DTypeError, ShapeError } from '../../errors';
 import { conv1d } from '../../ops/convolution';
 import { tensor } from '../../ops/creation';
+import { checkOptions, checkTensor } from '../../ops/define';
 import { pad } from '../../ops/movement';
+import { checkCount } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { isFloat } from '../../tensor/dtype';
 import { show } from '../../tensor/shapes';
-import { Tensor, type AnyTensor } from '../../tensor/tensor';
+import type { AnyTensor } from '../../tensor/tensor';
 
 export interface ResampleOptions {
   /** Zero crossings on each side of the filter: more is sharper and slower; 6 unless given. */
@@ -16,16 +19,10 @@ export interface ResampleOptions {
 
 /** Throws unless `x` is [..., time] of a floating dtype. */
 export function checkSound(op: string, x: unknown): asserts x is AnyTensor {
-  if (!(x instanceof Tensor)) throw new ArgumentError(`${op}: waveform: got ${typeof x}, expected a tensor`);
-  const { rank, shape, dtype } = x as AnyTensor;
+  checkTensor(op, x, 'waveform');
+  const { rank, shape, dtype } = x;
   if (rank === 0) throw new ShapeError(`${op}: waveform: got shape ${show(shape)}, expected [..., time]`);
   if (!isFloat(dtype)) throw new DTypeError(`${op}: waveform: got ${dtype}, expected a floating dtype`);
-}
-
-export function expectWhole(op: string, name: string, value: number, least = 1): void {
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new ArgumentError(`${op}: ${name}: got ${value}, expected an integer of at least ${least}`);
-  }
 }
 
 /**
@@ -40,12 +37,13 @@ export function expectWhole(op: string, name: string, value: number, least = 1):
 export function resample(waveform: AnyTensor, from: number, to: number, options: ResampleOptions = {}): AnyTensor {
   const op = 'resample';
   checkSound(op, waveform);
-  expectWhole(op, 'from', from);
-  expectWhole(op, 'to', to);
+  checkCount(op, 'from', from);
+  checkCount(op, 'to', to);
+  checkOptions(op, options);
   const { filterWidth = 6, rolloff = 0.99 } = options;
-  expectWhole(op, 'filterWidth', filterWidth);
-  if (!(rolloff > 0 && rolloff <= 1))
-    throw new ArgumentError(`${op}: rolloff: got ${rolloff}, expected more than 0, at most 1`);
+  checkCount(op, 'filterWidth', filterWidth);
+  if (!(typeof rolloff === 'number' && rolloff > 0 && rolloff <= 1))
+    throw new ArgumentError(`${op}: rolloff: got ${shown(rolloff)}, expected more than 0, at most 1`);
   if (from === to) return waveform;
   const common = gcd(from, to);
   const [source, target] = [from / common, to / common];

@@ -1,11 +1,15 @@
 /** SpecAugment: random bands of a spectrogram are silenced. */
-import { ArgumentError, ShapeError } from '../../errors';
+import { ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { tensor } from '../../ops/creation';
+import { checkOptions } from '../../ops/define';
 import { where } from '../../ops/pointwise';
+import { checkCount, checkFinite, checkNumber } from '../../tensor/checks';
+import { describe } from '../../tensor/describe';
 import { scope } from '../../tensor/scope';
 import { show } from '../../tensor/shapes';
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
+import { checkRandom } from '../augment/images';
 import type { Random } from '../random';
 
 export interface SpecAugmentOptions {
@@ -33,15 +37,19 @@ export interface SpecAugmentOptions {
  * const changed = augment(logMel, new data.Random(0));
  */
 export function specAugment(options: SpecAugmentOptions = {}): (spectrograms: AnyTensor, random: Random) => AnyTensor {
+  const op = 'specAugment';
+  checkOptions(op, options);
   const { frequencyMasks = 2, frequencyWidth = 27, timeMasks = 2, timeWidth = 100, timeShare = 1, value = 0 } = options;
-  for (const [name, given] of Object.entries({ frequencyMasks, frequencyWidth, timeMasks, timeWidth, timeShare })) {
-    if (!(given >= 0)) throw new ArgumentError(`specAugment: ${name}: got ${given}, expected at least 0`);
-  }
+  for (const [name, given] of Object.entries({ frequencyMasks, timeMasks })) checkCount(op, name, given, 0);
+  for (const [name, given] of Object.entries({ frequencyWidth, timeWidth })) checkNumber(op, name, given, 0);
+  checkNumber(op, 'timeShare', timeShare, 0, 1);
+  checkFinite(op, 'value', value);
   return (spectrograms, random) => {
     if (!(spectrograms instanceof Tensor) || spectrograms.rank < 3) {
-      const got = spectrograms instanceof Tensor ? `shape ${show(spectrograms.shape)}` : typeof spectrograms;
-      throw new ShapeError(`specAugment: got ${got}, expected [n, …, frequencies, frames]`);
+      const got = spectrograms instanceof Tensor ? `shape ${show(spectrograms.shape)}` : describe(spectrograms);
+      throw new ShapeError(`${op}: got ${got}, expected [n, …, frequencies, frames]`);
     }
+    checkRandom(op, random);
     const { shape } = spectrograms;
     const [n, frequencies, frames] = [shape[0]!, shape.at(-2)!, shape.at(-1)!];
     const mask = new Uint8Array(n * frequencies * frames);

@@ -1,11 +1,13 @@
 /** Augmentations that change values in place: scale, normalize, colour jitter, erasing. */
 import { ArgumentError, ShapeError } from '../../errors';
 import { tensor } from '../../ops/creation';
+import { checkObject, checkOptions } from '../../ops/define';
 import { cat } from '../../ops/movement';
 import { maximum, where } from '../../ops/pointwise';
+import { checkCount, checkFinite, checkList, checkNumber } from '../../tensor/checks';
 import type { AnyTensor } from '../../tensor/tensor';
 import type { Random } from '../random';
-import { augmentation, chosen, expectChance, perImage, rangeOf, type Augmentation } from './images';
+import { augmentation, checkRange, chosen, perImage, rangeOf, type Augmentation } from './images';
 
 /** Bytes 0 … 255 to float32 0 … 1; what is floating already stays. */
 export function toFloat(): Augmentation {
@@ -22,6 +24,10 @@ export function toFloat(): Augmentation {
  * const augment = data.augment.normalize([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
  */
 export function normalize(mean: readonly number[], deviation: readonly number[]): Augmentation {
+  for (const [name, values] of Object.entries({ mean, deviation })) {
+    checkList('normalize', name, values);
+    values.forEach((value, i) => checkFinite('normalize', `${name}[${i}]`, value));
+  }
   return augmentation('normalize', 'float', (images) => {
     const channels = images.shape[1]!;
     if (mean.length !== channels || deviation.length !== channels) {
@@ -102,6 +108,7 @@ export interface ColorJitterOptions {
  */
 export function colorJitter(options: ColorJitterOptions): Augmentation {
   const op = 'colorJitter';
+  checkObject(op, options, 'options');
   const changes = (['brightness', 'contrast', 'saturation', 'hue'] as const).flatMap((name) => {
     const given = options[name];
     if (given === undefined || given === 0) return [];
@@ -146,14 +153,17 @@ export interface RandomErasingOptions {
  * @example
  * const augment = data.augment.randomErasing({ chance: 0.25 });
  */
-export function randomErasing({
-  chance = 0.5,
-  scale = [0.02, 0.33],
-  ratio = [0.3, 3.3],
-  value = 0,
-}: RandomErasingOptions = {}): Augmentation {
-  expectChance('randomErasing', 'chance', chance);
-  return augmentation('randomErasing', 'any', (images, random) => {
+export function randomErasing(options: RandomErasingOptions = {}): Augmentation {
+  const op = 'randomErasing';
+  checkOptions(op, options);
+  const { chance = 0.5, value = 0 } = options;
+  checkNumber(op, 'chance', chance, 0, 1);
+  checkFinite(op, 'value', value);
+  const scale = checkRange(op, 'scale', options.scale ?? [0.02, 0.33]);
+  const ratio = checkRange(op, 'ratio', options.ratio ?? [0.3, 3.3]);
+  checkNumber(op, 'scale', scale[0], 0);
+  checkNumber(op, 'ratio', ratio[0], 0);
+  return augmentation(op, 'any', (images, random) => {
     const [, , h, w] = images.shape as [number, number, number, number];
     const boxes = Array.from({ length: images.shape[0]! }, () => {
       if (random.uniform() >= chance) return undefined;
@@ -175,9 +185,11 @@ export function randomErasing({
  * @example
  * const augment = data.augment.cutout(16);
  */
-export function cutout(size: number, { value = 0 }: { readonly value?: number } = {}): Augmentation {
-  if (!Number.isSafeInteger(size) || size < 1)
-    throw new ArgumentError(`cutout: size: got ${size}, expected an integer of at least 1`);
+export function cutout(size: number, options: { readonly value?: number } = {}): Augmentation {
+  checkCount('cutout', 'size', size);
+  checkOptions('cutout', options);
+  const { value = 0 } = options;
+  checkFinite('cutout', 'value', value);
   return augmentation('cutout', 'any', (images, random) => {
     const [n, , h, w] = images.shape as [number, number, number, number];
     const half = Math.floor(size / 2);
@@ -221,7 +233,7 @@ function erased(images: AnyTensor, boxes: readonly (Box | undefined)[], value: n
 
 /** Grey instead of colour, with the given chance per image; as many channels as before. */
 export function randomGrayscale(chance = 0.1): Augmentation {
-  expectChance('randomGrayscale', 'chance', chance);
+  checkNumber('randomGrayscale', 'chance', chance, 0, 1);
   return augmentation('randomGrayscale', 'float', (images, random) =>
     where(chosen(images, random, chance), grey(images).expand(images.shape) as AnyTensor, images),
   );

@@ -1,14 +1,17 @@
 /** Augmentations that move pixels: crop, flip, resize, rotate, shear. */
 import { ArgumentError, ShapeError } from '../../errors';
 import { arange, tensor } from '../../ops/creation';
+import { checkObject, checkOptions } from '../../ops/define';
 import { gather } from '../../ops/indexing';
 import { interpolate } from '../../ops/interpolate';
 import { flip, pad, type PadMode } from '../../ops/movement';
 import { where } from '../../ops/pointwise';
+import { checkCount, checkFinite, checkNumber } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { isFloat } from '../../tensor/dtype';
 import type { Shape } from '../../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { augmentation, chosen, cropEach, expectChance, rangeOf, type Augmentation } from './images';
+import { augmentation, checkPair, chosen, cropEach, rangeOf, sizeOf, type Augmentation } from './images';
 
 export interface RandomCropOptions {
   /** Height and width of the part; the image's own unless given. */
@@ -26,14 +29,19 @@ export interface RandomCropOptions {
  * @example
  * const augment = data.augment.randomCrop({ padding: 4 }); // as for CIFAR
  */
-export function randomCrop({ size, padding = 0, mode = 'constant' }: RandomCropOptions = {}): Augmentation {
-  return augmentation('randomCrop', 'any', (images, random) => {
+export function randomCrop(options: RandomCropOptions = {}): Augmentation {
+  const op = 'randomCrop';
+  checkOptions(op, options);
+  const { padding = 0, mode = 'constant' } = options;
+  const size = options.size === undefined ? undefined : sizeOf(op, options.size);
+  checkCount(op, 'padding', padding, 0);
+  return augmentation(op, 'any', (images, random) => {
     const [, , h, w] = images.shape as [number, number, number, number];
-    const [height, width] = size === undefined ? [h, w] : typeof size === 'number' ? [size, size] : size;
+    const [height, width] = size ?? [h, w];
     const [rows, columns] = [h + 2 * padding - height, w + 2 * padding - width];
     if (!(rows >= 0 && columns >= 0)) {
       throw new ShapeError(
-        `randomCrop: size: got [${height}, ${width}], expected at most [${h + 2 * padding}, ${w + 2 * padding}]`,
+        `${op}: size: got [${height}, ${width}], expected at most [${h + 2 * padding}, ${w + 2 * padding}]`,
       );
     }
     const sides = [padding, padding] as const;
@@ -44,9 +52,9 @@ export function randomCrop({ size, padding = 0, mode = 'constant' }: RandomCropO
 
 /** The middle of each image. */
 export function centerCrop(size: number | readonly [height: number, width: number]): Augmentation {
+  const [height, width] = sizeOf('centerCrop', size);
   return augmentation('centerCrop', 'any', (images) => {
     const [, , h, w] = images.shape as [number, number, number, number];
-    const [height, width] = typeof size === 'number' ? [size, size] : size;
     if (height > h || width > w) {
       throw new ShapeError(`centerCrop: size: got [${height}, ${width}], expected at most [${h}, ${w}]`);
     }
@@ -57,7 +65,7 @@ export function centerCrop(size: number | readonly [height: number, width: numbe
 }
 
 const flipped = (op: string, axis: number, chance: number): Augmentation => {
-  expectChance(op, 'chance', chance);
+  checkNumber(op, 'chance', chance, 0, 1);
   return augmentation(op, 'any', (images, random) => {
     const mask = chosen(images, random, chance);
     return where(mask, flip(images, [axis]), images);
@@ -86,7 +94,8 @@ export function verticalFlip(chance = 0.5): Augmentation {
  * const augment = data.augment.resize([64, 64]);
  */
 export function resize(size: readonly [height: number, width: number]): Augmentation {
-  return augmentation('resize', 'float', (images) => interpolate(images, { size: [...size], mode: 'bilinear' }));
+  const [height, width] = sizeOf('resize', size);
+  return augmentation('resize', 'float', (images) => interpolate(images, { size: [height, width], mode: 'bilinear' }));
 }
 
 export interface RandomAffineOptions {
@@ -112,11 +121,17 @@ export interface RandomAffineOptions {
  */
 export function randomAffine(options: RandomAffineOptions): Augmentation {
   const op = 'randomAffine';
-  const { translate = [0, 0], scale = [1, 1], mode = 'bilinear', fill = 0 } = options;
+  checkObject(op, options, 'options');
+  const { scale = [1, 1], mode = 'bilinear', fill = 0 } = options;
+  const translate = checkPair(op, 'translate', options.translate ?? [0, 0]);
   const degrees = rangeOf(op, 'degrees', options.degrees ?? 0, 0);
   const shear = rangeOf(op, 'shear', options.shear ?? 0, 0);
   const [least, most] = rangeOf(op, 'scale', scale, 1);
   if (!(least > 0)) throw new ArgumentError(`${op}: scale: got ${least}, expected more than 0`);
+  if (mode !== 'bilinear' && mode !== 'nearest') {
+    throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected bilinear or nearest`);
+  }
+  checkFinite(op, 'fill', fill);
   return augmentation(op, 'float', (images, random) => {
     const [n, , h, w] = images.shape as [number, number, number, number];
     const matrices = Array.from({ length: n }, () =>
@@ -137,6 +152,7 @@ export function randomRotation(
   degrees: number | readonly [number, number],
   options: Pick<RandomAffineOptions, 'mode' | 'fill'> = {},
 ): Augmentation {
+  checkOptions('randomRotation', options);
   return randomAffine({ ...options, degrees });
 }
 

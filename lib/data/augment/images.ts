@@ -4,11 +4,14 @@ import { ArgumentError, DTypeError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { scope } from '../../tensor/scope';
 import { tensor } from '../../ops/creation';
+import { checkTensor } from '../../ops/define';
 import { stack } from '../../ops/movement';
+import { checkCount } from '../../tensor/checks';
+import { describe, shown } from '../../tensor/describe';
 import { isFloat } from '../../tensor/dtype';
 import { show } from '../../tensor/shapes';
-import { Tensor, type AnyTensor } from '../../tensor/tensor';
-import type { Random } from '../random';
+import type { AnyTensor } from '../../tensor/tensor';
+import { Random } from '../random';
 
 /** Changes a batch of images [n, c, h, w]; what it draws comes from `random`, so a seed decides the result. */
 export type Augmentation = (images: AnyTensor, random: Random) => AnyTensor;
@@ -16,15 +19,27 @@ export type Augmentation = (images: AnyTensor, random: Random) => AnyTensor;
 /** An augmentation with its check, its memory given back but for the result, and no gradient recorded. */
 export function augmentation(op: string, needs: 'any' | 'float', change: Augmentation): Augmentation {
   return (images, random) => {
-    if (!(images instanceof Tensor)) throw new ArgumentError(`${op}: images: got ${typeof images}, expected a tensor`);
-    if (images.rank !== 4) {
-      throw new ShapeError(`${op}: images: got shape ${show(images.shape)}, expected [n, c, h, w]`);
-    }
+    checkImages(op, images, random);
     if (needs === 'float' && !isFloat(images.dtype)) {
       throw new DTypeError(`${op}: images: got ${images.dtype}, expected a floating dtype; toFloat() comes first`);
     }
     return images.size === 0 && images.shape[0] === 0 ? images : scope(() => noGrad(() => change(images, random)));
   };
+}
+
+/** Throws unless `images` is a batch of them and `random` gives random numbers. */
+export function checkImages(op: string, images: unknown, random: unknown): asserts images is AnyTensor {
+  checkTensor(op, images, 'images');
+  if (images.rank !== 4) {
+    throw new ShapeError(`${op}: images: got shape ${show(images.shape)}, expected [n, c, h, w]`);
+  }
+  checkRandom(op, random);
+}
+
+/** Throws unless `random` gives random numbers. */
+export function checkRandom(op: string, random: unknown): void {
+  if (random instanceof Random) return;
+  throw new ArgumentError(`${op}: random: got ${describe(random)}, expected a Random`);
 }
 
 /** A number for each image, shaped to broadcast over its other axes. */
@@ -54,10 +69,6 @@ export function cropEach(
   return stack(parts);
 }
 
-export function expectChance(op: string, name: string, value: number): void {
-  if (!(value >= 0 && value <= 1)) throw new ArgumentError(`${op}: ${name}: got ${value}, expected 0 to 1`);
-}
-
 /** A number as the range around 0 or 1 that it stands for, or the range itself. */
 export function rangeOf(
   op: string,
@@ -65,7 +76,30 @@ export function rangeOf(
   value: number | readonly [number, number],
   middle: number,
 ): readonly [number, number] {
-  const [low, high] = typeof value === 'number' ? [middle - value, middle + value] : value;
+  if (typeof value !== 'number') return checkRange(op, name, value);
+  return checkRange(op, name, [middle - value, middle + value]);
+}
+
+/** Throws unless `value` is a range: two finite numbers in order. */
+export function checkRange(op: string, name: string, value: unknown): readonly [number, number] {
+  const [low, high] = checkPair(op, name, value);
   if (!(low <= high)) throw new ArgumentError(`${op}: ${name}: got [${low}, ${high}], expected a range`);
   return [low, high];
+}
+
+/** Throws unless `value` is two finite numbers. */
+export function checkPair(op: string, name: string, value: unknown): readonly [number, number] {
+  if (!Array.isArray(value) || value.length !== 2 || !value.every(Number.isFinite)) {
+    const got = Array.isArray(value) ? `[${value.map(shown).join(', ')}]` : describe(value);
+    throw new ArgumentError(`${op}: ${name}: got ${got}, expected two finite numbers`);
+  }
+  return value as [number, number];
+}
+
+/** Height and width; one number stands for both. */
+export function sizeOf(op: string, size: number | readonly [number, number]): readonly [height: number, width: number] {
+  const [height, width] = typeof size === 'number' ? [size, size] : checkPair(op, 'size', size);
+  checkCount(op, 'size', height);
+  checkCount(op, 'size', width);
+  return [height, width];
 }

@@ -2,13 +2,17 @@
 import { ArgumentError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { oneHot, tensor } from '../../ops/creation';
+import { checkObject, checkTensor } from '../../ops/define';
 import { indexSelect } from '../../ops/index-select';
 import { where } from '../../ops/pointwise';
+import { checkCount } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { scope } from '../../tensor/scope';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
 import { shuffled, type Random } from '../random';
 import { boxMask } from './colour';
+import { checkImages } from './images';
 
 export interface Mixed {
   readonly images: AnyTensor;
@@ -32,8 +36,8 @@ export type Mix = (images: AnyTensor, labels: AnyTensor, random: Random) => Mixe
  * const mix = data.augment.mixUp({ classes: 10, alpha: 0.2 });
  * const { images, labels } = mix(x, y, new data.Random(0));
  */
-export function mixUp({ classes, alpha = 1 }: MixOptions): Mix {
-  return mixing('mixUp', classes, alpha, (images, others, share) => ({
+export function mixUp(options: MixOptions): Mix {
+  return mixing('mixUp', options, (images, others, share) => ({
     images: images.mul(share).add(others.mul(1 - share)) as AnyTensor,
     share,
   }));
@@ -46,8 +50,8 @@ export function mixUp({ classes, alpha = 1 }: MixOptions): Mix {
  * const mix = data.augment.cutMix({ classes: 10 });
  * const { images, labels } = mix(x, y, new data.Random(0));
  */
-export function cutMix({ classes, alpha = 1 }: MixOptions): Mix {
-  return mixing('cutMix', classes, alpha, (images, others, share, random) => {
+export function cutMix(options: MixOptions): Mix {
+  return mixing('cutMix', options, (images, others, share, random) => {
     const [n, , h, w] = images.shape as [number, number, number, number];
     const [midX, midY] = [random.integer(w), random.integer(h)];
     const [halfX, halfY] = [w, h].map((size) => 0.5 * size * Math.sqrt(1 - share)) as [number, number];
@@ -75,14 +79,16 @@ type Blend = (
   random: Random,
 ) => { images: AnyTensor; share: number };
 
-function mixing(op: string, classes: number, alpha: number, blend: Blend): Mix {
-  if (!Number.isSafeInteger(classes) || classes < 1) {
-    throw new ArgumentError(`${op}: classes: got ${classes}, expected an integer of at least 1`);
+function mixing(op: string, options: MixOptions, blend: Blend): Mix {
+  checkObject(op, options, 'options');
+  const { classes, alpha = 1 } = options;
+  checkCount(op, 'classes', classes);
+  if (!Number.isFinite(alpha) || alpha <= 0) {
+    throw new ArgumentError(`${op}: alpha: got ${shown(alpha)}, expected a number above 0`);
   }
-  if (!(alpha > 0)) throw new ArgumentError(`${op}: alpha: got ${alpha}, expected more than 0`);
   return (images, labels, random) => {
-    if (images.rank !== 4)
-      throw new ShapeError(`${op}: images: got shape ${show(images.shape)}, expected [n, c, h, w]`);
+    checkImages(op, images, random);
+    checkTensor(op, labels, 'labels');
     const isSoft = labels.rank === 2;
     if (labels.shape[0] !== images.shape[0] || labels.rank > 2 || (isSoft && labels.shape[1] !== classes)) {
       throw new ShapeError(

@@ -1,12 +1,14 @@
 /** RandAugment, and several augmentations one after the other. */
-import { ArgumentError, ShapeError } from '../../errors';
+import { ShapeError } from '../../errors';
 import { ones, tensor, zeros } from '../../ops/creation';
+import { checkOptions } from '../../ops/define';
 import { gather, scatterAdd } from '../../ops/indexing';
 import { cumsum } from '../../ops/reduce';
 import type { Shape } from '../../tensor/shape-types';
 import { indexSelect } from '../../ops/index-select';
 import { cat } from '../../ops/movement';
 import { where } from '../../ops/pointwise';
+import { checkCount, checkFinite, checkFunction, checkNumber } from '../../tensor/checks';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
 import type { Random } from '../random';
 import { adjust } from './colour';
@@ -22,6 +24,7 @@ import { augmentation, perImage, type Augmentation } from './images';
  * const changed = change(images, new data.Random(0));
  */
 export function compose(...augmentations: readonly Augmentation[]): Augmentation {
+  augmentations.forEach((change, i) => checkFunction('compose', `augmentations[${i}]`, change));
   return (images, random) => augmentations.reduce((result, change) => change(result, random), images);
 }
 
@@ -152,13 +155,16 @@ function equalize(images: AnyTensor): AnyTensor {
  * @example
  * const augment = data.augment.randAugment({ count: 2, magnitude: 9 });
  */
-export function randAugment({ count = 2, magnitude = 9, fill = 0 }: RandAugmentOptions = {}): Augmentation {
-  if (!(magnitude >= 0 && magnitude <= 30)) {
-    throw new ArgumentError(`randAugment: magnitude: got ${magnitude}, expected 0 to 30`);
-  }
-  return augmentation('randAugment', 'float', (images, random) => {
+export function randAugment(options: RandAugmentOptions = {}): Augmentation {
+  const op = 'randAugment';
+  checkOptions(op, options);
+  const { count = 2, magnitude = 9, fill = 0 } = options;
+  checkCount(op, 'count', count, 0);
+  checkNumber(op, 'magnitude', magnitude, 0, 30);
+  checkFinite(op, 'fill', fill);
+  return augmentation(op, 'float', (images, random) => {
     if (images.shape[1] !== 1 && images.shape[1] !== 3) {
-      throw new ShapeError(`randAugment: images: got ${images.shape[1]} channels, expected 1 or 3`);
+      throw new ShapeError(`${op}: images: got ${images.shape[1]} channels, expected 1 or 3`);
     }
     let result = images;
     for (let round = 0; round < count; round++) result = eachOne(result, magnitude / 30, random, fill);

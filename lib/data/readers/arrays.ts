@@ -1,6 +1,7 @@
 /** NumPy's files as data sets. */
 import { ArgumentError } from '../../errors';
 import { NpzFile, readNpy } from '../../io/numpy/npy';
+import { checkList } from '../../tensor/checks';
 import type { AnyTensor } from '../../tensor/tensor';
 import { TensorDataset } from '../dataset';
 
@@ -15,6 +16,7 @@ export async function openArrays(
   path: string | readonly string[],
   names?: readonly string[],
 ): Promise<TensorDataset<AnyTensor[]>> {
+  if (names !== undefined) checkList('openArrays', 'names', names);
   const tensors: AnyTensor[] = [];
   if (typeof path === 'string' && !path.endsWith('.npy')) {
     await using file = await NpzFile.open(path);
@@ -22,6 +24,7 @@ export async function openArrays(
   } else {
     if (names !== undefined)
       throw new ArgumentError('openArrays: names: got some, expected none for .npy files, which hold one array each');
+    if (typeof path !== 'string') checkList('openArrays', 'path', path);
     for (const one of typeof path === 'string' ? [path] : path) tensors.push(await readNpy(one));
   }
   return new TensorDataset(...tensors);

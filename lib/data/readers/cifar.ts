@@ -1,6 +1,9 @@
 /** The binary files of CIFAR-10 and CIFAR-100 (Krizhevsky, 2009): records of labels and 32 × 32 pixels in three planes. */
+import { ArgumentError } from '../../errors';
 import { readUnpacked } from '../../io/gzip';
 import { malformed } from '../../io/malformed';
+import { checkOptions } from '../../ops/define';
+import { shown } from '../../tensor/describe';
 
 export interface CifarImages {
   /** Bytes of shape [count, 3, 32, 32]. */
@@ -20,10 +23,12 @@ const PIXELS = 3 * 32 * 32;
  * @example
  * const { images, labels, count } = await data.readCifar('data_batch_1.bin');
  */
-export async function readCifar(
-  path: string,
-  { classes = 10 }: { readonly classes?: 10 | 100 } = {},
-): Promise<CifarImages> {
+export async function readCifar(path: string, options: { readonly classes?: 10 | 100 } = {}): Promise<CifarImages> {
+  checkOptions('readCifar', options);
+  const { classes = 10 } = options;
+  if (classes !== 10 && classes !== 100) {
+    throw new ArgumentError(`readCifar: classes: got ${shown(classes)}, expected 10 or 100`);
+  }
   const bytes = await readUnpacked('readCifar', path);
   const labelBytes = classes === 100 ? 2 : 1;
   const record = labelBytes + PIXELS;

@@ -4,6 +4,9 @@ import { isUtf8 } from 'node:buffer';
 import { ArgumentError, FormatError } from '../../errors';
 import { readUnpacked } from '../../io/gzip';
 import { excerpt, malformed } from '../../io/malformed';
+import { checkOptions } from '../../ops/define';
+import { checkList } from '../../tensor/checks';
+import { describe } from '../../tensor/describe';
 import type { ArrayItem } from '../collate';
 import { optionalPackage } from './optional-package';
 
@@ -48,7 +51,10 @@ export class CsvTable {
    *
    * @throws FormatError naming line and column of what is no number.
    */
-  numbers(names: readonly string[] = this.columns, { missing }: { readonly missing?: number } = {}): ArrayItem {
+  numbers(names: readonly string[] = this.columns, options: { readonly missing?: number } = {}): ArrayItem {
+    checkList('CsvTable', 'names', names);
+    checkOptions('CsvTable', options);
+    const { missing } = options;
     const data = new Float32Array(this.rows.length * names.length);
     const places = names.map((name) => this.place(name));
     let at = 0;
@@ -70,7 +76,7 @@ export class CsvTable {
     const place = this.#places.get(name);
     if (place !== undefined) return place;
     throw new ArgumentError(
-      `CsvTable: column: got ${JSON.stringify(name)}, expected one of ${this.columns.join(', ')}`,
+      `CsvTable: column: got ${typeof name === 'string' ? JSON.stringify(name) : describe(name)}, expected one of ${this.columns.join(', ')}`,
     );
   }
 }
@@ -83,7 +89,14 @@ export class CsvTable {
  * const table = await data.readCsv('housing.csv');
  * const x = table.numbers(['longitude', 'latitude']); // float32 [rows, 2]
  */
-export async function readCsv(path: string, { delimiter = ',', header = true }: CsvOptions = {}): Promise<CsvTable> {
+export async function readCsv(path: string, options: CsvOptions = {}): Promise<CsvTable> {
+  checkOptions('readCsv', options);
+  const { delimiter = ',', header = true } = options;
+  if (typeof delimiter !== 'string' || delimiter === '') {
+    throw new ArgumentError(
+      `readCsv: delimiter: got ${JSON.stringify(delimiter)}, expected a string that is not empty`,
+    );
+  }
   const { parse } = optionalPackage<CsvParse>('readCsv', 'csv-parse');
   const bytes = await readUnpacked('readCsv', path);
   if (!isUtf8(bytes)) throw malformed('readCsv', path, 0, 'text', 'invalid UTF-8', 'UTF-8');

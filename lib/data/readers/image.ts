@@ -1,7 +1,12 @@
 /** Pictures: PNG, JPEG and whatever else sharp decodes, one by one and as folders of classes. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { ArgumentError, FormatError } from '../../errors';
+import { readWhole } from '../../io/byte-source';
+import { checkBytes, checkPath, refusal } from '../../io/paths';
+import { checkOptions } from '../../ops/define';
+import { checkCount, checkList } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import type { ArrayItem } from '../collate';
 import type { Dataset } from '../dataset';
 import { optionalPackage } from './optional-package';
@@ -37,13 +42,12 @@ interface Pipeline {
  * @example
  * const { shape } = await data.decodeImage('cat.jpg', { size: [224, 224] }); // [3, 224, 224]
  */
-export async function decodeImage(
-  source: string | Uint8Array,
-  { size, channels = 3 }: ImageOptions = {},
-): Promise<ArrayItem> {
+export async function decodeImage(source: string | Uint8Array, options: ImageOptions = {}): Promise<ArrayItem> {
+  const { size, channels = 3 } = checkedOptions('decodeImage', options);
   const sharp = optionalPackage<Sharp>('decodeImage', 'sharp');
   const file = typeof source === 'string' ? source : 'bytes';
-  const bytes = typeof source === 'string' ? await readFile(source) : source;
+  const bytes = typeof source === 'string' ? await readWhole('decodeImage', source) : source;
+  checkBytes('decodeImage', bytes);
   let pipeline = sharp(bytes, { failOn: 'error' }).autoOrient();
   if (size !== undefined) pipeline = pipeline.resize(size[1], size[0], { fit: 'cover' });
   pipeline = pipeline.toColourspace(channels === 1 ? 'b-w' : 'srgb');
@@ -58,6 +62,20 @@ export async function decodeImage(
       });
     });
   return { dtype: 'uint8', shape: [channels, info.height, info.width], data: planes(data, channels, info.channels) };
+}
+
+function checkedOptions(op: string, options: ImageOptions): ImageOptions {
+  checkOptions(op, options);
+  const { size, channels = 3 } = options;
+  if (size !== undefined) {
+    checkList(op, 'size', size);
+    checkCount(op, 'size: height', size[0]);
+    checkCount(op, 'size: width', size[1]);
+  }
+  if (channels !== 1 && channels !== 3 && channels !== 4) {
+    throw new ArgumentError(`${op}: channels: got ${shown(channels)}, expected 1, 3 or 4`);
+  }
+  return options;
 }
 
 /** Pixel by pixel to channel by channel. */
@@ -95,7 +113,11 @@ export class ImageFolder implements Dataset<LabelledImage> {
 
   /** Lists the folder; throws `FormatError` when it has no folders with pictures. */
   static async open(folder: string, options: ImageOptions = {}): Promise<ImageFolder> {
-    const entries = await readdir(folder, { withFileTypes: true });
+    checkPath('ImageFolder', folder, 'folder');
+    checkedOptions('ImageFolder', options);
+    const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+      throw refusal('ImageFolder', folder, error);
+    });
     const classes = entries
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name)
@@ -122,7 +144,7 @@ export class ImageFolder implements Dataset<LabelledImage> {
   async get(index: number): Promise<LabelledImage> {
     const file = this.files[index];
     if (file === undefined)
-      throw new ArgumentError(`ImageFolder: index: got ${index}, expected an item of ${this.length}`);
+      throw new ArgumentError(`ImageFolder: index: got ${shown(index)}, expected an item of ${this.length}`);
     return { image: await decodeImage(file.path, this.options), label: file.label };
   }
 }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { FormatError } from '../../errors';
 import { malformed } from '../../io/malformed';
+import { checkPath, refusal } from '../../io/paths';
 import type { IterableDataset, Pass } from '../dataset';
 
 interface Line {
@@ -43,7 +44,7 @@ async function* linesOf(op: string, path: string): AsyncGenerator<Line, void, un
     if (code.startsWith('Z_')) {
       throw new FormatError(`${op}: ${path}: damaged gzip data: ${message}`, { file: path, cause: error });
     }
-    throw error;
+    throw refusal(op, path, error);
   } finally {
     file.destroy();
     gunzip.destroy();
@@ -59,7 +60,9 @@ const withoutReturn = (text: string): string => (text.endsWith('\r') ? text.slic
  * for await (const lines of new data.DataLoader(new data.TextLines('names.txt'), { batchSize: 32 })) console.log(lines);
  */
 export class TextLines implements IterableDataset<string> {
-  constructor(readonly path: string) {}
+  constructor(readonly path: string) {
+    checkPath('TextLines', path);
+  }
 
   async *iterate({ worker, workers }: Partial<Pass> = {}): AsyncGenerator<string, void, undefined> {
     for await (const { text, number } of linesOf('TextLines', this.path)) {
@@ -83,7 +86,9 @@ export class TextLines implements IterableDataset<string> {
  * const all = await new data.JsonLines('train.jsonl').read();
  */
 export class JsonLines<Item = unknown> implements IterableDataset<Item> {
-  constructor(readonly path: string) {}
+  constructor(readonly path: string) {
+    checkPath('JsonLines', path);
+  }
 
   async *iterate({ worker, workers }: Partial<Pass> = {}): AsyncGenerator<Item, void, undefined> {
     for await (const { text, number } of linesOf('JsonLines', this.path)) {

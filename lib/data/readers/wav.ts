@@ -1,6 +1,7 @@
 /** WAV files (RIFF/WAVE): PCM of 8 to 32 bits and floating point, to samples between -1 and 1. */
 import { readWhole } from '../../io/byte-source';
 import { malformed } from '../../io/malformed';
+import { checkBytes } from '../../io/paths';
 import type { ArrayItem } from '../collate';
 
 export interface Recording {
@@ -45,6 +46,7 @@ export async function readWav(path: string): Promise<Recording> {
 
 /** Parses a WAV file held in memory. */
 export function parseWav(bytes: Uint8Array, file = 'bytes'): Recording {
+  checkBytes('parseWav', bytes);
   const fail = (at: number, what: string, got: string, expected: string): never => {
     throw malformed('readWav', file, at, what, got, expected);
   };

@@ -2,6 +2,9 @@
 import { ArgumentError } from '../../errors';
 import { replaceFile, writeFully } from '../../io/atomic-file';
 import type { JsonValue } from '../../io/json-text';
+import { checkOptions } from '../../ops/define';
+import { checkIterable, checkString } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { isWellFormed } from '../../io/safetensors-format';
 import { whiteSpace, type Decoder, type Model, type Normalizer, type PostProcessor, type PreTokenizer } from './stages';
 
@@ -80,8 +83,10 @@ export class Tokenizer {
    * @example
    * const ids = tokenizer.encode('Hello, world');
    */
-  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    if (typeof text !== 'string') throw new ArgumentError(`encode: text: got ${typeof text}, expected a string`);
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    checkString('encode', 'text', text);
+    checkOptions('encode', options);
+    const { addSpecialTokens = true } = options;
     const ids: number[] = [];
     const { normalizer, preTokenizer, model, postProcessor } = this.stages;
     let isFirst = true;
@@ -115,13 +120,16 @@ export class Tokenizer {
    * @example
    * tokenizer.decode(tokenizer.encode('Hello, world')); // 'Hello, world'
    */
-  decode(ids: Iterable<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    checkIterable('decode', 'ids', ids);
+    checkOptions('decode', options);
+    const { skipSpecialTokens = true } = options;
     const tokens: string[] = [];
     for (const id of ids) {
       if (skipSpecialTokens && this.#added.get(id)?.special === true) continue;
       const token = this.idToToken(id);
       if (token === undefined)
-        throw new ArgumentError(`decode: got ${id}, expected a token's number below ${this.vocabSize}`);
+        throw new ArgumentError(`decode: got ${shown(id)}, expected a token's number below ${this.vocabSize}`);
       tokens.push(token);
     }
     const { decoder } = this.stages;
@@ -155,7 +163,7 @@ export class Tokenizer {
   /** Writes it as `tokenizer.json`, in the place of what was there only once all of it is on the disk. */
   async save(path: string): Promise<void> {
     const text = `${JSON.stringify(this.toJSON(), undefined, 2)}\n`;
-    await replaceFile(path, (file) => writeFully(file, Buffer.from(text)));
+    await replaceFile('Tokenizer', path, (file) => writeFully(file, Buffer.from(text)));
   }
 }
 

@@ -1,5 +1,8 @@
 /** Training a byte-pair tokenizer: which pairs of symbols are joined, the most frequent first. */
 import { ArgumentError } from '../../errors';
+import { checkObject } from '../../ops/define';
+import { checkIterable, checkList, checkNumber, checkString } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { byteCharacters } from './byte-level';
 import { Heap } from './heap';
 import { byteLevel } from './pre-tokenizers';
@@ -24,10 +27,15 @@ export interface TrainBpeOptions {
  * const tokenizer = data.text.trainBpe(['low lower lowest'], { vocabSize: 260 });
  */
 export function trainBpe(texts: Iterable<string>, options: TrainBpeOptions): Tokenizer {
+  checkIterable('trainBpe', 'texts', texts);
+  checkObject('trainBpe', options, 'options');
   const { vocabSize, minFrequency = 2, specials = ['<|endoftext|>'] } = options;
+  checkNumber('trainBpe', 'minFrequency', minFrequency, 0);
+  checkList('trainBpe', 'specials', specials);
+  specials.forEach((special, i) => checkString('trainBpe', `specials[${i}]`, special));
   const least = 256 + specials.length;
   if (!Number.isSafeInteger(vocabSize) || vocabSize < least || vocabSize > 2 ** 24) {
-    throw new ArgumentError(`trainBpe: vocabSize: got ${vocabSize}, expected an integer from ${least} to 2^24`);
+    throw new ArgumentError(`trainBpe: vocabSize: got ${shown(vocabSize)}, expected an integer from ${least} to 2^24`);
   }
   const alphabet = [...byteCharacters].sort();
   const tokens = [...specials, ...alphabet];
@@ -54,7 +62,11 @@ export function trainBpe(texts: Iterable<string>, options: TrainBpeOptions): Tok
 function countWords(texts: Iterable<string>): Map<string, number> {
   const cut = byteLevel(false, true);
   const counts = new Map<string, number>();
-  for (const text of texts) for (const word of cut(text, true)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  let i = 0;
+  for (const text of texts) {
+    checkString('trainBpe', `texts[${i++}]`, text);
+    for (const word of cut(text, true)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
   return counts;
 }
 

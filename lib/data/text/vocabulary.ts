@@ -4,6 +4,9 @@ import { replaceFile, writeFully } from '../../io/atomic-file';
 import { readWhole } from '../../io/byte-source';
 import { JsonText } from '../../io/json-text';
 import { excerpt, malformed } from '../../io/malformed';
+import { checkOptions } from '../../ops/define';
+import { checkCount, checkIterable, checkList, checkNumber, checkString } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 
 export interface VocabularyOptions {
   /** Tokens with the first numbers, whether they occur or not; none unless given. */
@@ -17,6 +20,12 @@ export interface VocabularyOptions {
 }
 
 const OP = 'Vocabulary';
+
+/** A text as its tokens, or as its characters. */
+function tokensOf(text: Iterable<string>): Iterable<string> {
+  if (typeof text !== 'string') checkIterable(OP, 'text', text);
+  return text;
+}
 
 /**
  * Tokens by number and numbers by token.
@@ -34,8 +43,11 @@ export class Vocabulary {
     tokens: readonly string[],
     readonly options: Pick<VocabularyOptions, 'unknown'> = {},
   ) {
+    checkIterable(OP, 'tokens', tokens);
+    checkOptions(OP, options);
     this.tokens = [...tokens];
-    this.#numbers = new Map(tokens.map((token, i) => [token, i]));
+    this.tokens.forEach((token, i) => checkString(OP, `tokens[${i}]`, token));
+    this.#numbers = new Map(this.tokens.map((token, i) => [token, i]));
     if (this.#numbers.size < tokens.length) {
       const twice = tokens.find((token, i) => this.#numbers.get(token) !== i);
       throw new ArgumentError(`${OP}: tokens: got ${JSON.stringify(twice)} twice, expected each once`);
@@ -49,9 +61,14 @@ export class Vocabulary {
 
   /** Counts the tokens of texts: the most frequent first, equally frequent ones by their letters. */
   static build(texts: Iterable<Iterable<string>>, options: VocabularyOptions = {}): Vocabulary {
+    checkIterable(OP, 'texts', texts);
+    checkOptions(OP, options);
     const { specials = [], unknown, minFrequency = 1, maxSize = Infinity } = options;
+    checkList(OP, 'specials', specials);
+    checkNumber(OP, 'minFrequency', minFrequency, 0);
+    if (maxSize !== Infinity) checkCount(OP, 'maxSize', maxSize);
     const counts = new Map<string, number>();
-    for (const text of texts) for (const token of text) counts.set(token, (counts.get(token) ?? 0) + 1);
+    for (const text of texts) for (const token of tokensOf(text)) counts.set(token, (counts.get(token) ?? 0) + 1);
     for (const special of specials) counts.delete(special);
     const frequent = [...counts].filter(([, count]) => count >= minFrequency);
     frequent.sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
@@ -76,13 +93,14 @@ export class Vocabulary {
   }
 
   encode(tokens: Iterable<string>): number[] {
-    return Array.from(tokens, (token) => this.number(token));
+    return Array.from(tokensOf(tokens), (token) => this.number(token));
   }
 
   decode(numbers: Iterable<number>): string[] {
+    checkIterable(OP, 'numbers', numbers);
     return Array.from(numbers, (number) => {
       const token = this.tokens[number];
-      if (token === undefined) throw new ArgumentError(`${OP}: got ${number}, expected 0 to ${this.size - 1}`);
+      if (token === undefined) throw new ArgumentError(`${OP}: got ${shown(number)}, expected 0 to ${this.size - 1}`);
       return token;
     });
   }
@@ -90,7 +108,7 @@ export class Vocabulary {
   /** Writes it as JSON, in the place of what was there only once all of it is on the disk. */
   async save(path: string): Promise<void> {
     const text = JSON.stringify({ tokens: this.tokens, unknown: this.options.unknown }, undefined, 1);
-    await replaceFile(path, (file) => writeFully(file, Buffer.from(`${text}\n`)));
+    await replaceFile(OP, path, (file) => writeFully(file, Buffer.from(`${text}\n`)));
   }
 
   /**

@@ -2,6 +2,10 @@
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ArgumentError } from '../../errors';
+import { checkPath } from '../../io/paths';
+import { checkOptions } from '../../ops/define';
+import { checkList, checkString } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import type { Dataset, IterableDataset, Pass } from '../dataset';
 import { Draw } from '../draw';
 import { unpack, type DrawState } from './messages';
@@ -125,7 +129,7 @@ export async function openWorkers<Item = any>(
   module: string | URL,
   options: WorkerOptions = {},
 ): Promise<WorkerDataset<Item>> {
-  const { pool, length } = await open(module, options);
+  const { pool, length } = await open('openWorkers', module, options);
   if (length !== undefined) return new WorkerDataset<Item>(pool, length);
   await pool.close();
   throw new ArgumentError(
@@ -145,18 +149,26 @@ export async function openIterableWorkers<Item = any>(
   module: string | URL,
   options: WorkerOptions = {},
 ): Promise<WorkerIterable<Item>> {
-  const { pool, length } = await open(module, options);
+  const { pool, length } = await open('openIterableWorkers', module, options);
   if (length === undefined) return new WorkerIterable<Item>(pool);
   await pool.close();
   throw new ArgumentError(`openIterableWorkers: ${String(module)}: got a data set of numbered items; use openWorkers`);
 }
 
-function open(
+async function open(
+  op: string,
   module: string | URL,
-  { workers = 2, argument, execArgv }: WorkerOptions,
+  options: WorkerOptions,
 ): Promise<{ pool: WorkerPool; length: number | undefined }> {
+  if (!(module instanceof URL)) checkPath(op, module, 'module');
+  checkOptions(op, options);
+  const { workers = 2, argument, execArgv } = options;
   if (!Number.isSafeInteger(workers) || workers < 1 || workers > 256) {
-    throw new ArgumentError(`openWorkers: workers: got ${workers}, expected an integer from 1 to 256`);
+    throw new ArgumentError(`${op}: workers: got ${shown(workers)}, expected an integer from 1 to 256`);
+  }
+  if (execArgv !== undefined) {
+    checkList(op, 'execArgv', execArgv);
+    execArgv.forEach((flag, i) => checkString(op, `execArgv[${i}]`, flag));
   }
   const text = String(module);
   const url =

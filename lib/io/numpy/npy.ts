@@ -2,10 +2,12 @@
 import { ArgumentError } from '../../errors';
 import type { Device } from '../../runtime/device';
 import { tensor } from '../../ops/creation';
+import { checkObject, checkOptions, checkTensor } from '../../ops/define';
 import { permute } from '../../ops/movement';
-import { Tensor, type AnyTensor } from '../../tensor/tensor';
+import type { AnyTensor } from '../../tensor/tensor';
 import { replaceFile, writeFully } from '../atomic-file';
 import { openSource, readWhole, type ByteSource } from '../byte-source';
+import { checkPath, checkReadOptions, checkSignal } from '../paths';
 import type { ReadOptions } from '../safetensors';
 import { ZipReader, type ZipEntry } from '../zip/zip-reader';
 import { ZipWriter } from '../zip/zip-writer';
@@ -30,8 +32,9 @@ export interface NpzWriteOptions {
  * @example
  * const x = await io.readNpy('x.npy');
  */
-export async function readNpy(path: string, { device = 'cpu' }: NpyReadOptions = {}): Promise<AnyTensor> {
-  return toTensor(parseNpy(await readWhole('readNpy', path), path), device);
+export async function readNpy(path: string, options: NpyReadOptions = {}): Promise<AnyTensor> {
+  checkOptions('readNpy', options);
+  return toTensor(parseNpy(await readWhole('readNpy', path), path), options.device ?? 'cpu');
 }
 
 /**
@@ -42,8 +45,9 @@ export async function readNpy(path: string, { device = 'cpu' }: NpyReadOptions =
  * await io.writeNpy('x.npy', x);
  */
 export async function writeNpy(path: string, x: AnyTensor): Promise<void> {
+  checkPath('writeNpy', path);
   const pieces = await npyPieces('writeNpy', x);
-  await replaceFile(path, async (file) => {
+  await replaceFile('writeNpy', path, async (file) => {
     for (const piece of pieces) await writeFully(file, piece);
   });
 }
@@ -76,10 +80,14 @@ export class NpzFile implements AsyncDisposable {
   }
 
   /** Reads one array. */
-  async read(name: string, { device = 'cpu' }: NpyReadOptions = {}): Promise<AnyTensor> {
+  async read(name: string, options: NpyReadOptions = {}): Promise<AnyTensor> {
+    checkOptions('readNpz', options);
     const entry = this.entries.get(name);
     if (entry === undefined) throw new ArgumentError(`readNpz: ${this.path}: no array named ${JSON.stringify(name)}`);
-    return toTensor(parseNpy(await this.zip.read(entry), `${this.path}: ${entry.name}`, 'readNpz'), device);
+    return toTensor(
+      parseNpy(await this.zip.read(entry), `${this.path}: ${entry.name}`, 'readNpz'),
+      options.device ?? 'cpu',
+    );
   }
 
   async close(): Promise<void> {
@@ -99,6 +107,7 @@ export class NpzFile implements AsyncDisposable {
  * const { x, y } = await io.readNpz('data.npz');
  */
 export async function readNpz(path: string, options: ReadOptions = {}): Promise<Record<string, AnyTensor>> {
+  checkReadOptions('readNpz', options);
   await using file = await NpzFile.open(path);
   const found: [string, AnyTensor][] = [];
   for (const name of options.names ?? file.names) found.push([name, await file.read(name, options)]);
@@ -115,9 +124,14 @@ export async function readNpz(path: string, options: ReadOptions = {}): Promise<
 export async function writeNpz(
   path: string,
   tensors: Readonly<Record<string, AnyTensor>>,
-  { compress = false, signal }: NpzWriteOptions = {},
+  options: NpzWriteOptions = {},
 ): Promise<void> {
-  await replaceFile(path, async (file) => {
+  checkPath('writeNpz', path);
+  checkObject('writeNpz', tensors, 'tensors');
+  checkOptions('writeNpz', options);
+  const { compress = false, signal } = options;
+  checkSignal('writeNpz', signal);
+  await replaceFile('writeNpz', path, async (file) => {
     const zip = new ZipWriter(file, signal);
     for (const [name, x] of Object.entries(tensors)) {
       await zip.add(`${name}.npy`, await npyPieces('writeNpz', x), { compress });
@@ -133,7 +147,7 @@ function toTensor({ dtype, shape, data, fortranOrder }: NpyArray, device: Device
 }
 
 async function npyPieces(op: string, x: AnyTensor): Promise<Uint8Array[]> {
-  if (!(x instanceof Tensor)) throw new ArgumentError(`${op}: got ${typeof x}, expected a tensor`);
+  checkTensor(op, x);
   const header = buildNpyHeader(x.dtype, x.shape, op);
   const { buffer, byteOffset, byteLength } = await x.data();
   return [header, new Uint8Array(buffer, byteOffset, byteLength)];

@@ -2,6 +2,7 @@
 // what the restricted unpickler built into tensors. Tensors that shared a storage share one again, with their strides.
 
 import { fromBuffer } from '../../ops/creation';
+import { checkOptions } from '../../ops/define';
 import type { Device } from '../../runtime/device';
 import { sizes } from '../../tensor/dtype';
 import { isContiguous } from '../../tensor/shapes';
@@ -38,12 +39,13 @@ interface Contents {
  * const checkpoint = await io.readPyTorch('resnet20.th');
  * model.loadStateDict(checkpoint.state_dict);
  */
-export async function readPyTorch(path: string, { device = 'cpu' }: PyTorchReadOptions = {}): Promise<unknown> {
+export async function readPyTorch(path: string, options: PyTorchReadOptions = {}): Promise<unknown> {
+  checkOptions(OP, options);
   const source = await openSource(OP, path);
   try {
     const isZip = source.size >= 4 && Buffer.from(await source.read(0, 4)).readUInt32LE() === 0x04034b50;
     const contents = isZip ? await readZip(source) : await readLegacy(source);
-    return await new Builder(contents, path, device).build();
+    return await new Builder(contents, path, options.device ?? 'cpu').build();
   } finally {
     await source.close();
   }
