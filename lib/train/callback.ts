@@ -1,6 +1,8 @@
 /** What a callback of a training run may do, and what it sees of the run. */
+import { ArgumentError } from '../errors';
 import type { Module } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
+import { shown } from '../tensor/describe';
 
 /** Named numbers, such as `{ loss, accuracy }`; those of validation are `{ valLoss, valAccuracy }`. */
 export type Values = Readonly<Record<string, number>>;
@@ -63,5 +65,11 @@ export const modeOf = (name: string): Mode =>
 /** Whether `value` is better than `best` by more than `minDelta`. */
 export const isBetter = (value: number, best: number, mode: Mode, minDelta = 0): boolean =>
   mode === 'min' ? value < best - minDelta : value > best + minDelta;
+
+/** Throws unless `mode` is one. */
+export function checkMode(owner: string, mode: unknown): void {
+  if (mode === 'min' || mode === 'max') return;
+  throw new ArgumentError(`${owner}: mode: got ${shown(mode)}, expected min or max`);
+}
 
 export const worstOf = (mode: Mode): number => (mode === 'min' ? Infinity : -Infinity);

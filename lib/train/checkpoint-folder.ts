@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { ArgumentError } from '../errors';
+import { checkPath, refusal } from '../io/paths';
+import { checkOptions } from '../ops/define';
+import { checkCount } from '../tensor/checks';
 
 const fileName = /^step-(\d+)\.safetensors$/;
 
@@ -22,11 +24,12 @@ export class CheckpointFolder {
 
   constructor(
     readonly path: string,
-    { keepLast = 3 }: { readonly keepLast?: number } = {},
+    options: { readonly keepLast?: number } = {},
   ) {
-    if (!(keepLast >= 1) || (keepLast !== Infinity && !Number.isSafeInteger(keepLast))) {
-      throw new ArgumentError(`CheckpointFolder: keepLast: got ${String(keepLast)}, expected a positive integer`);
-    }
+    checkPath('CheckpointFolder', path);
+    checkOptions('CheckpointFolder', options);
+    const { keepLast = 3 } = options;
+    if (keepLast !== Infinity) checkCount('CheckpointFolder', 'keepLast', keepLast);
     this.keepLast = keepLast;
   }
 
@@ -44,7 +47,7 @@ export class CheckpointFolder {
   async steps(): Promise<number[]> {
     const names = await readdir(this.path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
-      throw error;
+      throw refusal('CheckpointFolder', this.path, error);
     });
     return names
       .flatMap((name) => fileName.exec(name)?.[1] ?? [])
@@ -60,7 +63,9 @@ export class CheckpointFolder {
 
   /** Has `write` write the checkpoint of a step, marks it as the best if it is, and removes old ones. Answers the file. */
   async save(step: number, write: (path: string) => Promise<void>, isBest = false): Promise<string> {
-    await mkdir(this.path, { recursive: true });
+    await mkdir(this.path, { recursive: true }).catch((error: unknown) => {
+      throw refusal('CheckpointFolder', this.path, error);
+    });
     const file = this.fileOf(step);
     await write(file);
     if (isBest) await this.#replaceBest(file);

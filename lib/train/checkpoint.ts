@@ -5,12 +5,15 @@
  */
 import { ArgumentError } from '../errors';
 import { malformed } from '../io/malformed';
+import { checkPath } from '../io/paths';
 import { JsonText, type JsonValue } from '../io/json-text';
 import { writeSafetensors } from '../io/safetensors';
 import { SafetensorsFile } from '../io/safetensors-file';
 import { tensor } from '../ops/creation';
+import { checkObject, checkOptions } from '../ops/define';
 import type { Device } from '../runtime/device';
 import { getRandomState, setRandomState, type RandomState } from '../runtime/random';
+import { checkMethods } from '../tensor/checks';
 import { describe } from '../tensor/describe';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 
@@ -32,7 +35,7 @@ export type CheckpointPart = Stateful | Positioned;
 export type CheckpointData = Readonly<Record<string, unknown>>;
 
 const isStateful = (part: unknown): part is Stateful =>
-  typeof (part as Partial<Stateful> | undefined)?.loadStateDict === 'function';
+  typeof (part as Partial<Stateful> | null | undefined)?.loadStateDict === 'function';
 const isPositioned = (part: unknown): part is Positioned =>
   typeof (part as Partial<Positioned> | undefined)?.restore === 'function';
 
@@ -52,6 +55,9 @@ export async function saveCheckpoint(
   parts: Readonly<Record<string, unknown>>,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
+  checkPath('saveCheckpoint', path);
+  checkObject('saveCheckpoint', parts, 'parts');
+  checkOptions('saveCheckpoint', options);
   const tensors: Record<string, AnyTensor> = {};
   const names = new Map<AnyTensor, string>();
   const encoder = (value: unknown, place: string): JsonValue => {
@@ -122,8 +128,14 @@ export interface LoadCheckpointOptions {
 export async function loadCheckpoint(
   path: string,
   parts: Readonly<Record<string, CheckpointPart>> = {},
-  { device = 'cpu', random = true }: LoadCheckpointOptions = {},
+  options: LoadCheckpointOptions = {},
 ): Promise<Record<string, unknown>> {
+  checkObject('loadCheckpoint', parts, 'parts');
+  for (const [name, part] of Object.entries(parts)) {
+    if (!isStateful(part)) checkMethods('loadCheckpoint', name, part, ['restore']);
+  }
+  checkOptions('loadCheckpoint', options);
+  const { device = 'cpu', random = true } = options;
   await using file = await SafetensorsFile.open(path);
   const text = file.metadata[KEY];
   if (text === undefined) {

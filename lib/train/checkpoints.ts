@@ -2,7 +2,10 @@
 import { rank } from '../distributed/process-group';
 import { ArgumentError } from '../errors';
 import { CheckpointFolder } from './checkpoint-folder';
-import { isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
+import { checkPath } from '../io/paths';
+import { checkOptions } from '../ops/define';
+import { checkCount, checkFunction, checkString } from '../tensor/checks';
+import { checkMode, isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
 import { monitored } from './early-stopping';
 
 export interface CheckpointsOptions {
@@ -37,10 +40,13 @@ export class Checkpoints implements Callback {
   #saved = 0;
 
   constructor(folder: string, options: CheckpointsOptions = {}) {
-    const { everySteps, keepLast, monitor, mode } = options;
-    if (everySteps !== undefined && (!Number.isSafeInteger(everySteps) || everySteps < 1)) {
-      throw new ArgumentError(`Checkpoints: everySteps: got ${everySteps}, expected a positive integer`);
-    }
+    checkPath('Checkpoints', folder, 'folder');
+    checkOptions('Checkpoints', options);
+    const { everySteps, keepLast, monitor, mode, onSave } = options;
+    if (everySteps !== undefined) checkCount('Checkpoints', 'everySteps', everySteps);
+    if (monitor !== undefined) checkString('Checkpoints', 'monitor', monitor);
+    if (mode !== undefined) checkMode('Checkpoints', mode);
+    if (onSave !== undefined) checkFunction('Checkpoints', 'onSave', onSave);
     this.folder = new CheckpointFolder(folder, keepLast === undefined ? {} : { keepLast });
     this.options = options;
     this.#mode = mode ?? modeOf(monitor ?? '');

@@ -2,7 +2,9 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import type { StateDict } from '../nn/module';
-import { isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
+import { checkOptions } from '../ops/define';
+import { checkCount, checkNumber, checkString } from '../tensor/checks';
+import { checkMode, isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
 
 export interface EarlyStoppingOptions {
   /** Which value is watched, after each validation; `'valLoss'` unless given. */
@@ -37,15 +39,17 @@ export class EarlyStopping implements Callback {
   #bestAverage: StateDict | undefined;
 
   constructor(options: EarlyStoppingOptions = {}) {
+    checkOptions('EarlyStopping', options);
     this.monitor = options.monitor ?? 'valLoss';
     this.mode = options.mode ?? modeOf(this.monitor);
     this.patience = options.patience ?? 3;
     this.minDelta = options.minDelta ?? 0;
     this.restoreBest = options.restoreBest ?? false;
+    checkString('EarlyStopping', 'monitor', this.monitor);
+    checkMode('EarlyStopping', this.mode);
+    checkCount('EarlyStopping', 'patience', this.patience);
+    checkNumber('EarlyStopping', 'minDelta', this.minDelta, 0);
     this.best = worstOf(this.mode);
-    if (!Number.isSafeInteger(this.patience) || this.patience < 1) {
-      throw new ArgumentError(`EarlyStopping: patience: got ${this.patience}, expected a positive integer`);
-    }
   }
 
   /** Takes a measurement; true when it is time to stop. */

@@ -3,7 +3,9 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { replaceFile, writeFully } from '../io/atomic-file';
+import { FormatError } from '../errors';
 import { checkPath, refusal } from '../io/paths';
+import { checkFunction } from '../tensor/checks';
 import type { Values } from './callback';
 import { shownValue } from './format';
 import type { Logger } from './logger';
@@ -16,7 +18,9 @@ import type { Logger } from './logger';
  * logger.scalars(20, { loss: 0.25, accuracy: 0.9 }); // step 20  loss 0.25  accuracy 90 %
  */
 export class ConsoleLogger implements Logger {
-  constructor(private readonly print: (line: string) => void = console.log) {}
+  constructor(private readonly print: (line: string) => void = console.log) {
+    checkFunction('ConsoleLogger', 'print', print);
+  }
 
   scalars(step: number, values: Values): void {
     const list = Object.entries(values).map(([name, value]) => `${name} ${shownValue(name, value)}`);
@@ -150,6 +154,19 @@ export class JsonLinesLogger implements Logger {
   }
 
   resume(step: number): Promise<void> {
-    return this.#file.rewrite((lines) => lines.filter((line) => (JSON.parse(line) as { step: number }).step <= step));
+    return this.#file.rewrite((lines) => lines.filter((line, i) => this.#stepOf(line, i) <= step));
+  }
+
+  #stepOf(line: string, i: number): number {
+    try {
+      return (JSON.parse(line) as { step: number }).step;
+    } catch (error) {
+      const { message } = error as Error;
+      throw new FormatError(`JsonLinesLogger: ${this.path}: line ${i + 1}: invalid JSON: ${message}`, {
+        file: this.path,
+        line: i + 1,
+        cause: error,
+      });
+    }
   }
 }

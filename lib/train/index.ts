@@ -16,7 +16,7 @@ export { ConsoleLogger, CsvLogger, JsonLinesLogger } from './file-loggers';
 export type { Logger, Picture } from './logger';
 export * from './metrics';
 export { encodePng } from './png';
-export * from './progress';
+export { formatDuration, ProgressBar, type ProgressOptions, type ProgressStream } from './progress';
 export { Progress } from './progress-callback';
 export { profile, Profile, region, type OpProfile, type Peaks, type Span } from './profiler';
 export { RunPage, type LivePage, type RunPageOptions } from './run-page';

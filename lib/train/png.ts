@@ -3,9 +3,14 @@
 import { deflateSync } from 'node:zlib';
 import { ShapeError } from '../errors';
 import { crc32 } from '../io/crc32';
+import { checkBytes } from '../io/paths';
+import { checkCount } from '../tensor/checks';
 
 /** A PNG of 8-bit pixels, row after row: one byte each for grey, three for red, green and blue. */
 export function encodePng(pixels: Uint8Array, width: number, height: number): Buffer {
+  checkBytes('encodePng', pixels);
+  checkCount('encodePng', 'width', width);
+  checkCount('encodePng', 'height', height);
   const channels = pixels.length / (width * height);
   if (channels !== 1 && channels !== 3) {
     throw new ShapeError(

@@ -5,10 +5,12 @@
 import { ArgumentError } from '../errors';
 import { replaceFile, writeFully } from '../io/atomic-file';
 import { Op } from '../native/opcodes';
+import { checkOptions } from '../ops/define';
 import { ones, tensor } from '../ops/creation';
 import { getDefaultDevice, type Device } from '../runtime/device';
 import { native } from '../runtime/native';
 import { observeSubmissions } from '../runtime/recorder';
+import { checkFunction, checkString } from '../tensor/checks';
 import { scope } from '../tensor/scope';
 import type { AnyTensor } from '../tensor/tensor';
 import { bytes, significant } from './format';
@@ -163,6 +165,8 @@ export async function profile<T>(
   if (recording !== undefined) {
     throw new ArgumentError('profile: f: got a profile inside another, expected one at a time');
   }
+  checkFunction('profile', 'f', f);
+  checkOptions('profile', options);
   const { device = getDefaultDevice(), peaks = true } = options;
   const measured = peaks ? await measurePeaks(device) : undefined;
   const { result, duration, spans } = await record(f, device);
@@ -176,6 +180,8 @@ export async function profile<T>(
  * const logits = train.region('forward', () => model.forward(x));
  */
 export function region<T>(name: string, f: () => T): T {
+  checkString('region', 'name', name);
+  checkFunction('region', 'f', f);
   if (recording === undefined) return f();
   const spans = recording;
   const start = performance.now();

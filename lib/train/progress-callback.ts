@@ -2,7 +2,7 @@
 import { rank } from '../distributed/process-group';
 import { shownValue } from './format';
 import type { Callback, Run, Values } from './callback';
-import { ProgressBar, type ProgressOptions } from './progress';
+import { checkProgress, ProgressBar, type ProgressOptions } from './progress';
 
 /** What a line has no room for. */
 const hidden = /^epoch$|PerSecond$|Bytes$/;
@@ -16,7 +16,9 @@ const hidden = /^epoch$|PerSecond$|Bytes$/;
 export class Progress implements Callback {
   #bar: ProgressBar | undefined;
 
-  constructor(private readonly options: Omit<ProgressOptions, 'total' | 'done' | 'unit'> = {}) {}
+  constructor(private readonly options: Omit<ProgressOptions, 'total' | 'done' | 'unit'> = {}) {
+    checkProgress('Progress', options);
+  }
 
   onStepEnd(run: Run): void {
     if (rank() === 0) this.#barOf(run).update(run.step, shown(run.values));

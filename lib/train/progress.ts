@@ -2,6 +2,11 @@
 // knows numbers and time only; the trainer and the examples feed it. The cursor is never hidden, so that nothing needs
 // to be restored, however the process ends.
 
+import { ArgumentError } from '../errors';
+import { checkObject } from '../ops/define';
+import { checkFinite, checkFunction, checkMethods, checkNumber } from '../tensor/checks';
+import { shown } from '../tensor/describe';
+
 /** Where the progress goes; `process.stderr` is one. */
 export interface ProgressStream {
   write(text: string): unknown;
@@ -51,14 +56,13 @@ export class ProgressBar implements Disposable {
   #shown = '';
   #stopped = false;
 
-  constructor({
-    total,
-    done = 0,
-    unit = 'items',
-    stream = process.stderr,
-    plainInterval = 10_000,
-    now = () => performance.now(),
-  }: ProgressOptions) {
+  constructor(options: ProgressOptions) {
+    checkProgress('ProgressBar', options);
+    const { total, done = 0, unit = 'items', stream = process.stderr } = options;
+    const { plainInterval = 10_000, now = () => performance.now() } = options;
+    if (typeof total !== 'number')
+      throw new ArgumentError(`ProgressBar: total: got ${shown(total)}, expected a number`);
+    checkFinite('ProgressBar', 'done', done);
     this.#total = total;
     this.#done = done;
     this.#unit = unit;
@@ -139,6 +143,15 @@ export class ProgressBar implements Disposable {
     else if (rate > 0 && !isOpen) fields.push(`${formatDuration((this.#total - this.#done) / rate)} left`);
     return fields;
   }
+}
+
+/** Throws unless stream, interval and clock are such where they are given. */
+export function checkProgress(owner: string, options: Partial<ProgressOptions>): void {
+  checkObject(owner, options, 'options');
+  const { stream, plainInterval, now } = options;
+  if (stream !== undefined) checkMethods(owner, 'stream', stream, ['write']);
+  if (plainInterval !== undefined) checkNumber(owner, 'plainInterval', plainInterval, 0);
+  if (now !== undefined) checkFunction(owner, 'now', now);
 }
 
 function bar(share: number, width: number): string {

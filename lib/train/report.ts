@@ -4,6 +4,9 @@
 
 import { ShapeError } from '../errors';
 import { replaceFile, writeFully } from '../io/atomic-file';
+import { checkPath } from '../io/paths';
+import { checkObject } from '../ops/define';
+import { checkCount, checkList, checkString } from '../tensor/checks';
 import { show } from '../tensor/shapes';
 import { bytes, isBytes, isShare, significant } from './format';
 import { drawLineChart, type Curve } from './line-chart';
@@ -47,6 +50,7 @@ export interface Report {
 
 /** Writes a report; see `buildReport`. The file is replaced in one step. */
 export async function writeReport(path: string, report: Report): Promise<void> {
+  checkPath('writeReport', path);
   const page = Buffer.from(buildReport(report));
   await replaceFile('writeReport', path, (file) => writeFully(file, page));
 }
@@ -57,6 +61,7 @@ export async function writeReport(path: string, report: Report): Promise<void> {
  * @throws ShapeError when the confusion matrix is none.
  */
 export function buildReport(report: Report): string {
+  checkReport('buildReport', report);
   return buildPage(report.title, renderSections(report), false);
 }
 
@@ -326,3 +331,36 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] ?? character);
+
+/** Throws unless the report has the form of one. */
+function checkReport(op: string, report: Report): void {
+  checkObject(op, report, 'report');
+  const { history, confusion, samples = [], pictures = [], texts = [] } = report;
+  checkLabels(op, report);
+  const lists: Readonly<Record<string, readonly unknown[]>> = { history, samples, pictures, texts };
+  for (const [name, list] of Object.entries(lists)) {
+    checkList(op, name, list);
+    list.forEach((each, i) => checkObject(op, each, `${name}[${i}]`));
+  }
+  samples.forEach(({ label, prediction }, i) => {
+    checkCount(op, `samples[${i}].label`, label, 0);
+    checkCount(op, `samples[${i}].prediction`, prediction, 0);
+  });
+  for (const { name } of pictures) checkString(op, 'pictures: name', name);
+  for (const { name, text } of texts) {
+    checkString(op, 'texts: name', name);
+    checkString(op, 'texts: text', text);
+  }
+  if (confusion === undefined) return;
+  checkList(op, 'confusion', confusion);
+  confusion.forEach((row, i) => checkList(op, `confusion[${i}]`, row));
+}
+
+/** Throws unless the title, the names and the facts of a report are strings. */
+export function checkLabels(op: string, { title, classNames = [], facts = {} }: Partial<Report>): void {
+  checkString(op, 'title', title);
+  checkList(op, 'classNames', classNames);
+  classNames.forEach((name, i) => checkString(op, `classNames[${i}]`, name));
+  checkObject(op, facts, 'facts');
+  for (const [name, fact] of Object.entries(facts)) checkString(op, `facts.${name}`, fact);
+}

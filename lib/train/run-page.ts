@@ -5,10 +5,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { checkPath } from '../io/paths';
+import { checkObject } from '../ops/define';
 import type { Values } from './callback';
 import type { Logger, Picture } from './logger';
 import {
   buildPage,
+  checkLabels,
   renderSections,
   writeReport,
   type HistoryPoint,
@@ -60,7 +63,11 @@ export class RunPage implements Logger {
   #sent: Sections = {};
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(readonly options: RunPageOptions) {}
+  constructor(readonly options: RunPageOptions) {
+    checkObject('RunPage', options, 'options');
+    checkLabels('RunPage', options);
+    if (options.report !== undefined) checkPath('RunPage', options.report, 'report');
+  }
 
   scalars(step: number, values: Values): void {
     this.#latest.push({ ...values, step });

@@ -6,6 +6,7 @@ import { appendFile, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
+import { checkPath, refusal } from '../io/paths';
 import type { Values } from './callback';
 import type { Logger, Picture } from './logger';
 import { encodePng } from './png';
@@ -96,6 +97,7 @@ export class TensorBoardLogger implements Logger {
   #last: Promise<void>;
 
   constructor(readonly folder: string) {
+    checkPath('TensorBoardLogger', folder, 'folder');
     // Several runs, also of one process, may write to a folder: each has a file of its own.
     const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
     this.path = join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${made++}`);
@@ -147,10 +149,14 @@ export class TensorBoardLogger implements Logger {
 
   #write(step: number, what: Buffer): Promise<void> {
     const event = record(Buffer.concat([double(1, Date.now() / 1000), whole(2, step), what]));
-    const done = this.#last.then(async () => {
-      await mkdir(this.folder, { recursive: true });
-      await appendFile(this.path, event);
-    });
+    const done = this.#last
+      .then(async () => {
+        await mkdir(this.folder, { recursive: true });
+        await appendFile(this.path, event);
+      })
+      .catch((error: unknown) => {
+        throw refusal('TensorBoardLogger', this.path, error);
+      });
     this.#last = done;
     done.catch(() => {}); // the caller hears of it
     return done;

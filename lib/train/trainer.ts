@@ -8,13 +8,24 @@ import { allGather, allReduce, barrier } from '../distributed/collectives';
 import { DistributedDataParallel } from '../distributed/distributed-data-parallel';
 import { rank, worldSize } from '../distributed/process-group';
 import { ArgumentError, HadalError } from '../errors';
-import type { Module } from '../nn/module';
+import { checkSignal } from '../io/paths';
+import { Module } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
 import { clipGradNorm, clipGradValue } from '../optim/clip';
 import { tensor } from '../ops/creation';
+import { checkObject, checkOptions, checkTensor } from '../ops/define';
 import { memory } from '../runtime/device';
 import { getRandomState, setRandomState, type RandomState } from '../runtime/random';
-import { describe } from '../tensor/describe';
+import {
+  checkCount,
+  checkFunction,
+  checkIterable,
+  checkList,
+  checkMethods,
+  checkNumber,
+  checkString,
+} from '../tensor/checks';
+import { describe, shown } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -167,9 +178,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   #speed = { start: 0, step: 0, samples: 0 };
 
   constructor(options: TrainerOptions<Batch, M>) {
+    checkTrainerOptions(options);
     const { accumulate = 1, logEvery = 20, callbacks = [], loggers = [] } = options;
-    checkCount('Trainer: accumulate', accumulate);
-    checkCount('Trainer: logEvery', logEvery);
     this.#options = options;
     this.model = options.model;
     this.average = options.average;
@@ -179,7 +189,15 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     // They come last, so that what the other callbacks remember of a step is saved with it.
     const savesRun = (callback: Callback): boolean => callback instanceof Checkpoints;
     this.#callbacks = [...callbacks.filter((each) => !savesRun(each)), ...callbacks.filter(savesRun)];
-    this.#metrics = options.metrics?.() ?? ({} as M);
+    this.#metrics = this.#newMetrics();
+  }
+
+  #newMetrics(): M {
+    const metrics = this.#options.metrics?.() ?? ({} as M);
+    checkObject('Trainer', metrics, 'metrics');
+    for (const [name, metric] of Object.entries(metrics))
+      checkMethods('Trainer', `metrics: ${name}`, metric, metricMethods);
+    return metrics;
   }
 
   get step(): number {
@@ -212,12 +230,16 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    * @throws the signal's reason; HadalError when the loss is no number; whatever the step function or a callback throws.
    */
   async fit(loader: BatchSource<Batch>, options: FitOptions<Batch>): Promise<Values> {
+    checkLoader('fit', 'loader', loader);
+    checkObject('fit', options, 'options');
     const { epochs = Infinity, maxSteps = Infinity, validation, validateEvery = Infinity } = options;
+    if (validation !== undefined) checkLoader('fit', 'validation', validation);
+    checkSignal('fit', options.signal);
     if (epochs === Infinity && maxSteps === Infinity) {
       throw new ArgumentError('fit: epochs: got neither epochs nor maxSteps, expected at least one of them');
     }
     for (const [name, count] of Object.entries({ epochs, maxSteps, validateEvery })) {
-      if (count !== Infinity) checkCount(`fit: ${name}`, count);
+      if (count !== Infinity) checkCount('fit', name, count);
     }
     const stepsOfEpochs = epochs === Infinity ? NaN : epochs * Math.ceil((lengthOf(loader) ?? NaN) / this.#accumulate);
     this.#totalSteps = Number.isNaN(stepsOfEpochs) ? finiteOr(maxSteps, NaN) : Math.min(stepsOfEpochs, maxSteps);
@@ -327,7 +349,10 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       const got = isTensor(loss) ? `shape ${show(loss.shape)}` : describe(loss);
       throw new ArgumentError(`Trainer: step: loss: got ${got}, expected a tensor of one element`);
     }
-    return { ...parts, samples: parts.targets?.shape[0] ?? 0 };
+    const { predictions, targets } = parts;
+    if (predictions !== undefined) checkTensor('Trainer', predictions, 'step: predictions');
+    if (targets !== undefined) checkTensor('Trainer', targets, 'step: targets');
+    return { ...parts, samples: targets?.shape[0] ?? 0 };
   }
 
   /** Makes an optimizer step of the gradients that were gathered. */
@@ -445,6 +470,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /** Hands values to the loggers, as those of a step; of the present one unless given. */
   async log(values: Values, step: number = this.#step): Promise<void> {
+    checkObject('log', values, 'values');
+    checkCount('log', 'step', step, 0);
     Object.assign(this.#values, values);
     for (const logger of this.#loggers) await logger.scalars(step, values);
   }
@@ -456,8 +483,12 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    * @example
    * const { loss, accuracy } = await trainer.evaluate(testLoader);
    */
-  async evaluate(loader: BatchSource<Batch>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Measured<M>> {
-    const metrics = this.#options.metrics?.() ?? ({} as M);
+  async evaluate(loader: BatchSource<Batch>, options: { readonly signal?: AbortSignal } = {}): Promise<Measured<M>> {
+    checkLoader('evaluate', 'loader', loader);
+    checkOptions('evaluate', options);
+    const { signal } = options;
+    checkSignal('evaluate', signal);
+    const metrics = this.#newMetrics();
     const mean = new Mean();
     using _ = inEvaluation(this.model, this.average);
     let previous: Promise<number> | undefined;
@@ -488,6 +519,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     loader: BatchSource<Batch>,
     f: (batch: Batch) => Output = (batch) => this.model.forward(batch as never) as Output,
   ): AsyncGenerator<Output, void, undefined> {
+    checkLoader('predict', 'loader', loader);
+    checkFunction('predict', 'f', f);
     using _ = inEvaluation(this.model, this.average);
     for await (const batch of loader) {
       yield noGrad(() => scope(() => f(batch)));
@@ -663,7 +696,52 @@ function handledLater<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-function checkCount(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return;
-  throw new ArgumentError(`${name}: got ${String(value)}, expected a positive integer`);
+const statefulMethods = ['stateDict', 'loadStateDict'];
+const metricMethods = ['update', 'compute', 'reset', ...statefulMethods];
+
+/** Throws unless the options are those of a trainer. */
+function checkTrainerOptions(options: TrainerOptions<never, Metrics>): void {
+  const owner = 'Trainer';
+  checkObject(owner, options, 'options');
+  const { model, optimizer, average, scheduleEvery, scheduleMonitor, accumulate = 1, logEvery = 20 } = options;
+  if (!((model as unknown) instanceof Module)) {
+    throw new ArgumentError(`${owner}: model: got ${describe(model)}, expected a Module`);
+  }
+  checkMethods(owner, 'optimizer', optimizer, ['step', 'zeroGrad', ...statefulMethods]);
+  checkList(owner, 'optimizer.groups', optimizer.groups);
+  checkFunction(owner, 'step', options.step);
+  for (const name of ['metrics', 'autocast'] as const) {
+    if (options[name] !== undefined) checkFunction(owner, name, options[name]);
+  }
+  if (options.schedule !== undefined) checkMethods(owner, 'schedule', options.schedule, ['step', ...statefulMethods]);
+  if (options.scaler !== undefined) {
+    checkMethods(owner, 'scaler', options.scaler, ['scale', 'unscale_', 'step', 'update', ...statefulMethods]);
+  }
+  if (average !== undefined) checkMethods(owner, 'average', average, ['update', 'swap', ...statefulMethods]);
+  if (scheduleEvery !== undefined && scheduleEvery !== 'step' && scheduleEvery !== 'epoch') {
+    throw new ArgumentError(`${owner}: scheduleEvery: got ${shown(scheduleEvery)}, expected step or epoch`);
+  }
+  if (scheduleMonitor !== undefined) checkString(owner, 'scheduleMonitor', scheduleMonitor);
+  checkCount(owner, 'accumulate', accumulate);
+  checkCount(owner, 'logEvery', logEvery);
+  for (const name of ['clipValue', 'clipNorm'] as const) {
+    if (options[name] !== undefined) checkNumber(owner, name, options[name], 0);
+  }
+  for (const [name, methods] of [
+    ['callbacks', []],
+    ['loggers', ['scalars']],
+  ] as const) {
+    const list: readonly unknown[] = options[name] === undefined ? [] : options[name];
+    checkList(owner, name, list);
+    list.forEach((each, i) => {
+      checkObject(owner, each, `${name}[${i}]`);
+      checkMethods(owner, `${name}[${i}]`, each, methods);
+    });
+  }
+}
+
+/** Throws unless `loader` can be iterated. */
+function checkLoader(op: string, name: string, loader: unknown): void {
+  if (typeof loader === 'object' && loader !== null && Symbol.asyncIterator in loader) return;
+  checkIterable(op, name, loader);
 }

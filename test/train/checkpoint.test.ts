@@ -150,7 +150,7 @@ describe('a folder', () => {
 
   test('keeps at least one', () => {
     expect(() => new train.CheckpointFolder(folder, { keepLast: 0 })).toThrow(
-      'CheckpointFolder: keepLast: got 0, expected a positive integer',
+      'CheckpointFolder: keepLast: got 0, expected an integer of at least 1',
     );
   });
 });

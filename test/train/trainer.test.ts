@@ -300,8 +300,8 @@ describe('fit', () => {
 
   test.each([
     [{}, 'fit: epochs: got neither epochs nor maxSteps, expected at least one of them'],
-    [{ epochs: 0 }, 'fit: epochs: got 0, expected a positive integer'],
-    [{ maxSteps: 2.5 }, 'fit: maxSteps: got 2.5, expected a positive integer'],
+    [{ epochs: 0 }, 'fit: epochs: got 0, expected an integer of at least 1'],
+    [{ maxSteps: 2.5 }, 'fit: maxSteps: got 2.5, expected an integer of at least 1'],
   ])('options that make no sense: %j', async (options, message) => {
     await expect(setup().trainer.fit(loaderOf(), options)).rejects.toThrow(message);
   });

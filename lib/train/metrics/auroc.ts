@@ -2,12 +2,13 @@
 import { noGrad } from '../../autograd/modes';
 import { ShapeError } from '../../errors';
 import { arange } from '../../ops/creation';
+import { checkObject, checkOptions } from '../../ops/define';
 import { cat } from '../../ops/movement';
+import { checkCount, checkList } from '../../tensor/checks';
 import { scope } from '../../tensor/scope';
 import { sameShape, show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
-import { checkCount } from './classification';
-import { sumsOf, type Metric, type MetricState } from './metric';
+import { checkInputs, sumsOf, type Metric, type MetricState } from './metric';
 
 /**
  * The area under the receiver operating characteristic: how probable it is that a sample of a class scores higher than one that is not, equal scores
@@ -26,11 +27,13 @@ export class Auroc implements Metric<[scores: AnyTensor, targets: AnyTensor], nu
   #targets: AnyTensor[] = [];
 
   constructor(options: { readonly classes?: number } = {}) {
+    checkOptions('Auroc', options);
     this.#classes = options.classes ?? 2;
     checkCount('Auroc', 'classes', this.#classes, 2);
   }
 
   update(scores: AnyTensor, targets: AnyTensor): void {
+    checkInputs('Auroc', scores, targets, 'scores');
     const [n] = targets.shape;
     const perClass = sameShape(scores.shape, [n ?? 0, this.#classes]);
     if (targets.rank !== 1 || !(perClass || (this.#classes === 2 && sameShape(scores.shape, targets.shape)))) {
@@ -88,6 +91,9 @@ export class Auroc implements Metric<[scores: AnyTensor, targets: AnyTensor], nu
   loadStateDict(state: MetricState): void {
     const copies = (tensors: unknown): AnyTensor[] =>
       noGrad(() => (tensors as readonly AnyTensor[]).map((x) => x.clone().keep()));
+    checkObject('Auroc', state, 'state');
+    checkList('Auroc', 'state: scores', state['scores']);
+    checkList('Auroc', 'state: targets', state['targets']);
     this.#scores = copies(state['scores']);
     this.#targets = copies(state['targets']);
   }

@@ -1,13 +1,16 @@
 /** Metrics of classes: what is taken for what, and the shares that follow from it. */
 import { ArgumentError, ShapeError } from '../../errors';
 import { full, ones, zeros } from '../../ops/creation';
+import { checkOptions } from '../../ops/define';
 import { cat } from '../../ops/movement';
 import { where } from '../../ops/pointwise-compare';
+import { checkCount, checkFinite } from '../../tensor/checks';
+import { shown } from '../../tensor/describe';
 import { isFloat, type IndexDType } from '../../tensor/dtype';
 import type { Shape } from '../../tensor/shape-types';
 import { sameShape, show } from '../../tensor/shapes';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { sumsOf, SumMetric } from './metric';
+import { checkInputs, sumsOf, SumMetric } from './metric';
 
 /** Predictions and targets: see {@link Accuracy}. */
 export type Classified = [predictions: AnyTensor, targets: AnyTensor];
@@ -23,6 +26,7 @@ type Indices = Tensor<Shape, IndexDType>;
 
 /** The predicted classes, in the shape of the targets. */
 function classesOf(metric: string, predictions: AnyTensor, targets: AnyTensor, threshold = 0.5): AnyTensor {
+  checkInputs(metric, predictions, targets);
   const scores = predictions.detach() as AnyTensor;
   if (sameShape(scores.shape, targets.shape)) return isFloat(scores.dtype) ? scores.greaterEqual(threshold) : scores;
   const rest = scores.shape.filter((_, axis) => axis !== 1);
@@ -36,15 +40,18 @@ function classesOf(metric: string, predictions: AnyTensor, targets: AnyTensor, t
 
 /** Throws unless predictions that are scores are of `classes` classes. */
 function checkClasses(metric: string, predictions: AnyTensor, targets: AnyTensor, classes: number): void {
+  checkInputs(metric, predictions, targets);
   if (predictions.rank === targets.rank || predictions.shape[1] === classes) return;
   throw new ShapeError(
     `${metric}: predictions: got ${predictions.shape[1]} classes in ${show(predictions.shape)}, expected ${classes}`,
   );
 }
 
-export function checkCount(metric: string, name: string, value: number, least = 1): void {
-  if (Number.isSafeInteger(value) && value >= least) return;
-  throw new ArgumentError(`${metric}: ${name}: got ${String(value)}, expected an integer of at least ${least}`);
+/** Throws unless `options` are those of classification. */
+function checkClassification(metric: string, options: ClassificationOptions): void {
+  checkOptions(metric, options);
+  if (options.ignoreIndex !== undefined) checkFinite(metric, 'ignoreIndex', options.ignoreIndex);
+  if (options.threshold !== undefined) checkFinite(metric, 'threshold', options.threshold);
 }
 
 const flat = (x: AnyTensor): AnyTensor => x.detach().reshape([-1]) as AnyTensor;
@@ -84,6 +91,7 @@ export class Accuracy extends SumMetric<Classified> {
 
   constructor(private readonly options: ClassificationOptions = {}) {
     super();
+    checkClassification('Accuracy', options);
   }
 
   protected measure(predictions: AnyTensor, targets: AnyTensor): AnyTensor {
@@ -125,9 +133,11 @@ export class TopKAccuracy extends SumMetric<Classified> {
   ) {
     super();
     checkCount('TopKAccuracy', 'k', k);
+    checkClassification('TopKAccuracy', options);
   }
 
   protected measure(scores: AnyTensor, targets: AnyTensor): AnyTensor {
+    checkInputs('TopKAccuracy', scores, targets, 'scores');
     const rest = scores.shape.filter((_, axis) => axis !== 1);
     if (scores.rank < 2 || !sameShape(rest, targets.shape)) {
       throw new ShapeError(
@@ -162,6 +172,7 @@ export class ConfusionMatrix extends SumMetric<Classified, number[][]> {
   ) {
     super();
     checkCount('ConfusionMatrix', 'classes', classes, 2);
+    checkClassification('ConfusionMatrix', options);
     this.length = classes * classes;
   }
 
@@ -207,10 +218,11 @@ abstract class ClassScore<A extends Average> extends SumMetric<Classified, A ext
   ) {
     super();
     checkCount(this.constructor.name, 'classes', classes, 2);
+    checkClassification(this.constructor.name, options);
     this.#average = options.average ?? 'macro';
     if (!['macro', 'weighted', 'micro', 'binary', 'none'].includes(this.#average)) {
       throw new ArgumentError(
-        `${this.constructor.name}: average: got ${this.#average}, expected macro, weighted, micro, binary or none`,
+        `${this.constructor.name}: average: got ${shown(this.#average)}, expected macro, weighted, micro, binary or none`,
       );
     }
     if (this.#average === 'binary' && classes !== 2) {

@@ -4,6 +4,7 @@
  */
 import { noGrad } from '../../autograd/modes';
 import { ArgumentError, ShapeError } from '../../errors';
+import { checkObject, checkTensor } from '../../ops/define';
 import { stack } from '../../ops/movement';
 import { scope } from '../../tensor/scope';
 import { sameShape, show } from '../../tensor/shapes';
@@ -62,11 +63,12 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
 
   /** @throws ArgumentError when the state is that of another metric. */
   loadStateDict(state: MetricState): void {
-    const sums = state['sums'] as AnyTensor | undefined;
+    const name = this.constructor.name;
+    checkObject(name, state, 'state');
+    const sums: unknown = state['sums'];
+    if (sums !== undefined) checkTensor(name, sums, 'state: sums');
     if (sums !== undefined && !sameShape(sums.shape, [this.length])) {
-      throw new ArgumentError(
-        `${this.constructor.name}: state: got sums of shape ${show(sums.shape)}, expected [${this.length}]`,
-      );
+      throw new ArgumentError(`${name}: state: got sums of shape ${show(sums.shape)}, expected [${this.length}]`);
     }
     this.#sums = sums && noGrad(() => sums.clone().keep());
   }
@@ -76,8 +78,15 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
 export const sumsOf = (...values: readonly AnyTensor[]): AnyTensor =>
   stack(values.map((value) => value.cast('float64') as AnyTensor)) as AnyTensor;
 
+/** Throws unless predictions, or scores, and targets are tensors. */
+export function checkInputs(metric: string, predictions: unknown, targets: unknown, name = 'predictions'): void {
+  checkTensor(metric, predictions, name);
+  checkTensor(metric, targets, 'targets');
+}
+
 /** Throws unless the two have one shape. */
 export function checkSameShape(metric: string, predictions: AnyTensor, targets: AnyTensor): void {
+  checkInputs(metric, predictions, targets);
   if (sameShape(predictions.shape, targets.shape)) return;
   throw new ShapeError(
     `${metric}: predictions: got shape ${show(predictions.shape)}, expected ${show(targets.shape)} as the targets`,

@@ -1,7 +1,9 @@
 /** Metrics of numbers: means, squared errors, the share of variance explained. */
-import { ArgumentError, ShapeError } from '../../errors';
+import { ShapeError } from '../../errors';
 import { cat } from '../../ops/movement';
+import { checkOptions, checkTensor } from '../../ops/define';
 import { full } from '../../ops/creation';
+import { checkCount, checkFinite } from '../../tensor/checks';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
 import { checkSameShape, sumsOf, SumMetric } from './metric';
@@ -22,6 +24,8 @@ export class Mean extends SumMetric<[values: AnyTensor, weight?: number]> {
   protected readonly length = 2;
 
   protected measure(values: AnyTensor, weight = 1): AnyTensor {
+    checkTensor('Mean', values, 'values');
+    checkFinite('Mean', 'weight', weight);
     const total = (values.detach().cast('float64') as AnyTensor).sum().mul(weight);
     return sumsOf(total, count(weight * values.size, values));
   }
@@ -45,6 +49,7 @@ export class MeanSquaredError extends SumMetric<[predictions: AnyTensor, targets
 
   constructor(options: { readonly root?: boolean } = {}) {
     super();
+    checkOptions('MeanSquaredError', options);
     this.#root = options.root ?? false;
   }
 
@@ -76,10 +81,9 @@ export class R2Score extends SumMetric<[predictions: AnyTensor, targets: AnyTens
 
   constructor(options: { readonly outputs?: number } = {}) {
     super();
+    checkOptions('R2Score', options);
     const { outputs = 1 } = options;
-    if (!Number.isSafeInteger(outputs) || outputs < 1) {
-      throw new ArgumentError(`R2Score: outputs: got ${String(outputs)}, expected a positive integer`);
-    }
+    checkCount('R2Score', 'outputs', outputs);
     this.#outputs = outputs;
     this.length = 1 + 3 * outputs;
   }

@@ -1,9 +1,10 @@
 /** Metrics of text: perplexity of a language model, BLEU of translations. */
 import { ArgumentError } from '../../errors';
 import { crossEntropy } from '../../ops/losses';
+import { checkOptions } from '../../ops/define';
+import { checkCount, checkFinite, checkList } from '../../tensor/checks';
 import type { AnyTensor } from '../../tensor/tensor';
-import { checkCount } from './classification';
-import { sumsOf, SumMetric, type Metric, type MetricState } from './metric';
+import { checkInputs, sumsOf, SumMetric, type Metric, type MetricState } from './metric';
 
 /**
  * The exponential of the mean negative log-likelihood: how many tokens a model hesitates between. Logits are [n, vocabulary] or [b, t, vocabulary],
@@ -21,10 +22,13 @@ export class Perplexity extends SumMetric<[logits: AnyTensor, targets: AnyTensor
 
   constructor(options: { readonly ignoreIndex?: number } = {}) {
     super();
+    checkOptions('Perplexity', options);
     this.#ignoreIndex = options.ignoreIndex ?? -100;
+    checkFinite('Perplexity', 'ignoreIndex', this.#ignoreIndex);
   }
 
   protected measure(logits: AnyTensor, targets: AnyTensor): AnyTensor {
+    checkInputs('Perplexity', logits, targets, 'logits');
     const ignoreIndex = this.#ignoreIndex;
     const rows = logits.detach().reshape([-1, logits.shape.at(-1) ?? 1]) as AnyTensor;
     const flat = targets.reshape([-1]) as AnyTensor;
@@ -70,7 +74,9 @@ export class Bleu implements Metric<
   #length = 0;
   #referenceLength = 0;
 
-  constructor({ maxOrder = 4, smooth = false }: BleuOptions = {}) {
+  constructor(options: BleuOptions = {}) {
+    checkOptions('Bleu', options);
+    const { maxOrder = 4, smooth = false } = options;
     checkCount('Bleu', 'maxOrder', maxOrder);
     this.#order = maxOrder;
     this.#smooth = smooth;
@@ -79,6 +85,13 @@ export class Bleu implements Metric<
 
   /** Adds texts, each with one reference or more. */
   update(candidates: readonly Tokens[], references: readonly (readonly Tokens[])[]): void {
+    checkList('Bleu', 'candidates', candidates);
+    checkList('Bleu', 'references', references);
+    candidates.forEach((text, i) => checkList('Bleu', `candidates[${i}]`, text));
+    references.forEach((texts, i) => {
+      checkList('Bleu', `references[${i}]`, texts);
+      texts.forEach((text, j) => checkList('Bleu', `references[${i}][${j}]`, text));
+    });
     if (candidates.length !== references.length || references.some((each) => each.length === 0)) {
       throw new ArgumentError(
         `Bleu: references: got ${references.map((each) => each.length).join(', ')} for ${candidates.length} texts, expected one or more for each text`,
