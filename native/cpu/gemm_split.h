@@ -7,6 +7,15 @@
 
 namespace hadal::cpu {
 
+// Where the parts of 16 lanes (rows of a, columns of b) × 32 of k go: as rows of 32 bfloat16, one per lane, or as 16 pairs of neighbours in k,
+// one row of lanes each. A row is `row` floats from the one before, a part `part` floats.
+enum class SplitOrder : uint8_t { kRows, kPairs };
+struct SplitTarget {
+  float* to = nullptr;
+  int64_t part = 0;
+  SplitOrder order = SplitOrder::kRows;
+};
+
 #if defined(__AVX512F__)
 
 // Whether all floats seen so far are the sums of their parts: zero, or from 2⁻¹⁰² (below, the last part could be subnormal, which AMX takes
@@ -36,15 +45,6 @@ class SplitRange {
   x -= part;
   return part;
 }
-
-// Where the parts of 16 lanes (rows of a, columns of b) × 32 of k go: as rows of 32 bfloat16, one per lane, or as 16 pairs of neighbours in k,
-// one row of lanes each. A row is `row` floats from the one before, a part `part` floats.
-enum class SplitOrder : uint8_t { kRows, kPairs };
-struct SplitTarget {
-  float* to = nullptr;
-  int64_t part = 0;
-  SplitOrder order = SplitOrder::kRows;
-};
 
 // Splits from[lane · lane_stride + k · step] for lane < lanes ≤ 16 and k < depth ≤ 32; the rest of the square becomes zero.
 inline void split_square(const float* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t depth,
@@ -97,6 +97,12 @@ inline void split_square(const float* from, int64_t lane_stride, int64_t step, i
   }
 }
 
+#else  // No processor that these levels are for has AMX.
+class SplitRange {
+ public:
+  bool holds() const { return false; }
+};
+inline void split_square(const float*, int64_t, int64_t, int64_t, int64_t, const SplitTarget&, SplitRange&) {}
 #endif
 
 }  // namespace hadal::cpu
