@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
+
+#include "runtime/poison.h"
 
 namespace hadal {
 
@@ -15,6 +18,7 @@ constexpr int kClassesPerOctave = 1 << kClassBits;
 constexpr size_t kLargeBlock = size_t{1} << 20;
 constexpr size_t kLargeUnit = size_t{2} << 20;
 constexpr size_t kSlab = size_t{4} << 20;
+constexpr size_t kLargeGap = kPoisons ? 4096 : 0;  // a page
 
 }  // namespace
 
@@ -42,24 +46,30 @@ Block Allocator::allocate(size_t bytes) {
   if (wanted >= static_cast<int>(free_lists_.size())) free_lists_.resize(wanted + 1);
   auto& list = free_lists_[wanted];
   Block block;
-  if (!list.empty()) {
-    block = list.back();
-    list.pop_back();
+  // What is poisoned stays so while commands of the block's last owner are queued: hence its next owner wants as many bytes.
+  const auto cached =
+      std::find_if(list.rbegin(), list.rend(), [&](const Block& free) { return !kPoisons || free.bytes == bytes; });
+  if (cached != list.rend()) {
+    block = *cached;
+    list.erase(std::next(cached).base());
     statistics_.cached -= block.capacity;
   } else {
     if (size >= kLargeBlock) {
-      block = {source_.map(size), size, 0};
+      block.data = source_.map(size + kLargeGap);
     } else {
-      if (slabs_.empty() || slab_used_ + size > kSlab) {
+      if (slabs_.empty() || slab_used_ + size + kPoisonedGap > kSlab) {
         std::byte* slab = source_.map(kSlab);
         if (slab == nullptr) return {};
         slabs_.push_back(slab);
         slab_used_ = 0;
       }
-      block = {slabs_.back() + slab_used_, size, 0};
-      slab_used_ += size;
+      block.data = slabs_.back() + slab_used_;
+      slab_used_ += size + kPoisonedGap;
     }
     if (block.data == nullptr) return {};
+    block.capacity = size;
+    block.bytes = bytes;
+    poison(block.data + bytes, size - bytes + (size >= kLargeBlock ? kLargeGap : kPoisonedGap));
   }
   statistics_.live += block.capacity;
   statistics_.peak = std::max(statistics_.peak, statistics_.live);
@@ -79,7 +89,7 @@ void Allocator::release_cache() {
   for (auto& list : free_lists_) {
     if (list.empty() || list.front().capacity < kLargeBlock) continue;
     for (const Block& block : list) {
-      source_.unmap(block.data, block.capacity);
+      unmap(block.data, block.capacity + kLargeGap);
       statistics_.cached -= block.capacity;
     }
     list.clear();
@@ -88,7 +98,12 @@ void Allocator::release_cache() {
 
 Allocator::~Allocator() {
   release_cache();
-  for (std::byte* slab : slabs_) source_.unmap(slab, kSlab);
+  for (std::byte* slab : slabs_) unmap(slab, kSlab);
+}
+
+void Allocator::unmap(std::byte* memory, size_t bytes) {
+  unpoison(memory, bytes);
+  source_.unmap(memory, bytes);
 }
 
 }  // namespace hadal

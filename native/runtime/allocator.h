@@ -20,6 +20,7 @@ struct MemoryStatistics {
 struct Block {
   std::byte* data = nullptr;
   size_t capacity = 0;
+  size_t bytes = 0;       // asked for
   uint64_t freed_at = 0;  // sequence number of the last command submitted before it was freed; 0 for fresh memory
 };
 
@@ -42,6 +43,7 @@ class Allocator {
  private:
   static int size_class(size_t bytes);
   static size_t class_size(int size_class);
+  void unmap(std::byte* memory, size_t bytes);
 
   MemorySource& source_;
   std::vector<std::vector<Block>> free_lists_;

@@ -230,7 +230,7 @@ void CommandQueue::run_thread() {
       }
       position += run_entry(&ring_[position % kRingWords]);
       ++done;
-      consumed_.store(position, std::memory_order_relaxed);
+      consumed_.store(position, std::memory_order_release);
       completed_.store(done, std::memory_order_release);
       light_fence();
       if (done >= awaited_.load(std::memory_order_relaxed)) {

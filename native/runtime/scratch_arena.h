@@ -7,6 +7,8 @@
 #include <new>
 #include <vector>
 
+#include "runtime/poison.h"
+
 namespace hadal {
 
 // `Memory` has allocate(bytes), which answers null when there is none, and free(memory).
@@ -22,27 +24,26 @@ class ScratchArena {
 
   // 256-byte aligned, until the next reset(). Throws std::bad_alloc.
   void* allocate(size_t bytes) {
-    bytes = (bytes + 255) & ~size_t{255};
+    const size_t room = (bytes + kPoisonedGap + 255) & ~size_t{255};
     for (Block& block : blocks_) {
-      if (block.size - block.used >= bytes) {
-        void* memory = block.data + block.used;
-        block.used += bytes;
-        return memory;
-      }
+      if (block.size - block.used >= room) return take(block, bytes, room);
     }
     // Unused blocks go before a larger one comes, so that what is kept stays near the largest need.
     std::erase_if(blocks_, [](const Block& block) {
       if (block.used == 0) Memory::free(block.data);
       return block.used == 0;
     });
-    const size_t size = std::max(bytes, size_t{1} << 16);
+    const size_t size = std::max(room, size_t{1} << 16);
     auto* data = static_cast<std::byte*>(Memory::allocate(size));
     if (data == nullptr) throw std::bad_alloc();
-    blocks_.push_back({data, size, bytes});
-    return data;
+    poison(data, size);
+    return take(blocks_.emplace_back(Block{data, size, 0}), bytes, room);
   }
   void reset() {
-    for (Block& block : blocks_) block.used = 0;
+    for (Block& block : blocks_) {
+      poison(block.data, block.used);
+      block.used = 0;
+    }
   }
 
  private:
@@ -51,6 +52,14 @@ class ScratchArena {
     size_t size;
     size_t used;
   };
+
+  static void* take(Block& block, size_t bytes, size_t room) {
+    std::byte* const memory = block.data + block.used;
+    block.used += room;
+    unpoison(memory, bytes);
+    return memory;
+  }
+
   std::vector<Block> blocks_;
 };
 

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "runtime/poison.h"
+
 namespace hadal {
 
 struct HostScratch {
@@ -19,6 +21,7 @@ struct HostScratch {
 #if defined(MADV_HUGEPAGE)
     if (memory != nullptr && unit == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
 #endif
+    if (memory != nullptr) poison(static_cast<std::byte*>(memory) + bytes, rounded - bytes);
     return memory;
   }
   static void free(void* memory) { std::free(memory); }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 
+#include "runtime/poison.h"
 #include "runtime/profiler.h"
 #include "runtime/scratch_memory.h"
 #include "runtime/spin.h"
@@ -136,7 +137,8 @@ void ThreadPool::work(int worker) {
 }
 
 void* ThreadPool::thread_scratch(size_t bytes) {
-  if (bytes > scratch.size) {
+  // A piece that is still used after the next call is an error, which a sanitizer sees when each is memory of its own.
+  if (bytes > scratch.size || kPoisons) {
     HostScratch::free(scratch.memory);
     scratch.size = 0;
     scratch.memory = HostScratch::allocate(bytes);
