@@ -215,7 +215,7 @@ BlasLt::Plan& BlasLt::plan_for(CudaContext& ctx, const Command& cmd, const BlasP
                 // 256 does not fit a byte; half of each does.
                 {static_cast<uint8_t>(alignment_of(p.a) / 2), static_cast<uint8_t>(alignment_of(p.b) / 2),
                  static_cast<uint8_t>(alignment_of(p.c) / 2), static_cast<uint8_t>(alignment_of(p.bias) / 2)},
-                static_cast<uint8_t>(p.dtype),
+                static_cast<uint8_t>(static_cast<int>(p.dtype) << 4 | static_cast<int>(p.c_dtype)),
                 static_cast<uint8_t>(p.a_layout.by_columns + 2 * p.b_layout.by_columns),
                 static_cast<uint8_t>(epilogue),
                 static_cast<uint8_t>(tf32_)};
@@ -228,9 +228,9 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
                                                 const Key& key, uint32_t epilogue) {
   const Library& library = *Library::get();
   auto plan = std::make_unique<Plan>();
-  const DataType type = type_of(p.dtype);
+  const DataType type = type_of(p.dtype), c_type = type_of(p.c_dtype);
   const bool is_double = p.dtype == DType::kFloat64;
-  const bool is_half = size_of(p.dtype) == 2;
+  const bool rounds = size_of(p.c_dtype) == 2;
   const ComputeType compute = is_double                             ? kCompute64
                               : tf32_ && p.dtype == DType::kFloat32 ? kCompute32Tf32
                                                                     : kCompute32;
@@ -244,31 +244,30 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
   set(library.desc_set, plan->desc, kEpilogue, epilogue, status);
   if ((epilogue & kBias) != 0) {
     set(library.desc_set, plan->desc, kBiasPointer, p.bias, status);
-    set(library.desc_set, plan->desc, kBiasDataType, static_cast<int32_t>(type), status);
+    set(library.desc_set, plan->desc, kBiasDataType, static_cast<int32_t>(c_type), status);
   }
   require(status);
 
-  const auto make_layout = [&](Descriptor& layout, int64_t rows, int64_t columns, const BlasLayout& lies,
+  const auto make_layout = [&](Descriptor& layout, DataType of, int64_t rows, int64_t columns, const BlasLayout& lies,
                                int64_t distance) {
     // A matrix by rows is its transpose by columns.
     const int64_t length = lies.by_columns ? rows : columns, lines = lies.by_columns ? columns : rows;
-    require(
-        library.layout_create(&layout, type, static_cast<uint64_t>(length), static_cast<uint64_t>(lines), lies.line));
+    require(library.layout_create(&layout, of, static_cast<uint64_t>(length), static_cast<uint64_t>(lines), lies.line));
     int outcome = kSuccess;
     set(library.layout_set, layout, kBatchCount, static_cast<int32_t>(p.batch), outcome);
     set(library.layout_set, layout, kStridedBatchOffset, distance, outcome);
     require(outcome);
   };
-  make_layout(plan->a, p.k, p.n, p.b_layout, p.b_batch);
-  make_layout(plan->b, p.m, p.k, p.a_layout, p.a_batch);
-  make_layout(plan->c, p.m, p.n, p.c_layout, p.c_batch);
+  make_layout(plan->a, type, p.k, p.n, p.b_layout, p.b_batch);
+  make_layout(plan->b, type, p.m, p.k, p.a_layout, p.a_batch);
+  make_layout(plan->c, c_type, p.m, p.n, p.c_layout, p.c_batch);
 
   Descriptor preference = nullptr;
   require(library.preference_create(&preference));
   set(library.preference_set, preference, kMaxWorkspaceBytes, uint64_t{workspace_limit(ctx)}, status);
   // Parts of a sum are never rounded to 16 bits.
   set(library.preference_set, preference, kReductionSchemeMask,
-      static_cast<uint32_t>(is_half ? kInComputeType : kInComputeType | kInPlace), status);
+      static_cast<uint32_t>(rounds ? kInComputeType : kInComputeType | kInPlace), status);
   set(library.preference_set, preference, kMinAlignmentA, uint32_t{key.alignments[1]} * 2, status);
   set(library.preference_set, preference, kMinAlignmentB, uint32_t{key.alignments[0]} * 2, status);
   set(library.preference_set, preference, kMinAlignmentC, uint32_t{key.alignments[2]} * 2, status);

@@ -37,7 +37,8 @@ struct BlasLayout {
 // c [m, n] = activation(a [m, k] · b [k, n] + bias [n]), `batch` times at the given distances in elements (0: the same matrix).
 // No size is 0; c lies by rows; the bias, where there is one, lies side by side.
 struct BlasProduct {
-  DType dtype = DType::kFloat32;
+  DType dtype = DType::kFloat32;    // of a and b
+  DType c_dtype = DType::kFloat32;  // of c and the bias: the same, or float32 where those have 16 bits
   int64_t m = 0, n = 0, k = 0, batch = 1;
   const void *a = nullptr, *b = nullptr, *bias = nullptr;
   void* c = nullptr;
@@ -75,7 +76,7 @@ class BlasLt {
     int64_t lines[3];       // of a, b, c
     int64_t distances[3];   // of a, b, c
     uint8_t alignments[4];  // of a, b, c, bias; powers of two
-    uint8_t dtype, layouts, epilogue, tf32;
+    uint8_t dtypes, layouts, epilogue, tf32;
 
     bool operator==(const Key& other) const { return std::memcmp(this, &other, sizeof(Key)) == 0; }
   };

@@ -3,7 +3,7 @@
 // columns are then added up by the places they came from, each by one thread, so without atomics. Columns are made for as many
 // images at a time as fit kColumnBytes. Products with windows of one element read x as it is.
 // x [n, c, d, h, w], weight [o, c / groups, kd, kh, kw], y [n, o, od, oh, ow], with a depth of one in two axes; any strides.
-// 16-bit floats are summed in float, their columns' gradients rounded before they are added up. All write with `=`.
+// 16-bit floats are summed in float and rounded once: the gradients of columns, and the parts of a sum, are float. All write with `=`.
 #include "cuda/device/coordinates.cuh"
 #include "cuda/device/pack.cuh"
 #include "cuda/matmul.h"
@@ -97,15 +97,15 @@ __global__ void __launch_bounds__(kBlock)
 // gx = the sum of the columns' gradients that came from each place, in the order of the taps. The places are w, h, d, c, n.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    add_columns(const T* columns, ColumnStrides strides, Geometry g, Coordinates places, T* gx, int64_t x_image,
-                int64_t x_channel, int64_t x_depth, int64_t x_row, int64_t x_column) {
+    add_columns(const Compute<T>* columns, ColumnStrides strides, Geometry g, Coordinates places, T* gx,
+                int64_t x_image, int64_t x_channel, int64_t x_depth, int64_t x_row, int64_t x_column) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= places.count) return;
   int64_t place[kMaxRank];
   places.find(i, place);
   const int64_t channel = place[3], image = place[4], group = channel / g.group_channels;
-  const T* from = columns + group * strides.group + image * strides.image +
-                  (channel - group * g.group_channels) * g.taps * strides.row;
+  const Compute<T>* from = columns + group * strides.group + image * strides.image +
+                           (channel - group * g.group_channels) * g.taps * strides.row;
   // The window whose tap meets a place, or -1.
   const auto window = [&](int axis, int64_t at, int tap) -> int64_t {
     const int64_t start = at + g.pad[axis] - tap * g.dilation[axis];
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kBlock)
       const int64_t h = window(1, place[1], b);
       for (int c = 0; c < g.kernel[2]; ++c, from += strides.row) {
         const int64_t w = window(2, place[0], c);
-        if (d >= 0 && h >= 0 && w >= 0) sum += load_element(from[(d * g.out[1] + h) * g.out[2] + w]);
+        if (d >= 0 && h >= 0 && w >= 0) sum += from[(d * g.out[1] + h) * g.out[2] + w];
       }
     }
   }
@@ -129,21 +129,21 @@ __global__ void __launch_bounds__(kBlock)
 
 // y = the sum of `count` vectors of `size` elements, one behind the other.
 template <class T>
-__global__ void __launch_bounds__(kBlock) add_parts(const T* parts, int64_t count, int64_t size, T* y) {
+__global__ void __launch_bounds__(kBlock) add_parts(const Compute<T>* parts, int64_t count, int64_t size, T* y) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= size) return;
   Compute<T> sum = 0;
-  for (int64_t part = 0; part < count; ++part) sum += load_element(parts[part * size + i]);
+  for (int64_t part = 0; part < count; ++part) sum += parts[part * size + i];
   y[i] = to_element<T>(sum);
 }
 
 // --- Views ---------------------------------------------------------------------------------------------------------------
 
-TensorView matrix_view(const TensorView& like, std::byte* data, std::initializer_list<int64_t> shape,
+TensorView matrix_view(DType dtype, std::byte* data, std::initializer_list<int64_t> shape,
                        std::initializer_list<int64_t> strides) {
   TensorView view;
   view.data = data;
-  view.dtype = like.dtype;
+  view.dtype = dtype;
   view.rank = static_cast<int>(shape.size());
   std::copy(shape.begin(), shape.end(), view.shape);
   std::copy(strides.begin(), strides.end(), view.strides);
@@ -194,6 +194,7 @@ TensorView images_of(TensorView view, int64_t first, int64_t count) {
   return view;
 }
 
+// Whose columns of T fit kColumnBytes.
 template <class T>
 int64_t images_at_once(const Geometry& g, int64_t images) {
   const int64_t bytes = g.channels * g.taps * g.positions * static_cast<int64_t>(sizeof(T));
@@ -209,6 +210,10 @@ void run_make_columns(CudaContext& ctx, const Command& cmd, const Geometry& g, c
   ctx.launch(cmd, make_columns<T>, blocks_for(places.count, kBlock), kBlock, 0, x.as<const T>(), x.strides[0],
              x.strides[1], x.strides[2], x.strides[3], x.strides[4], g, places, columns, strides);
 }
+
+// What sums of elements of T are kept in.
+template <class T>
+constexpr DType kSums = sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32;
 
 // --- The kernels -----------------------------------------------------------------------------------------------------------
 
@@ -238,16 +243,16 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   for (int64_t first = 0; first < images; first += at_once) {
     const int64_t count = std::min(at_once, images - first);
     const TensorView from = images_of(x, first, count), to = images_of(y, first, count);
-    const TensorView a = matrix_view(w, w.data, {count, groups, group_outputs, k}, {0, group_outputs * k, k, 1});
-    TensorView b = matrix_view(x, from.data, {count, groups, k, g.positions},
+    const TensorView a = matrix_view(w.dtype, w.data, {count, groups, group_outputs, k}, {0, group_outputs * k, k, 1});
+    TensorView b = matrix_view(x.dtype, from.data, {count, groups, k, g.positions},
                                {x.strides[0], g.group_channels * x.strides[1], x.strides[1], x_position});
     if (!as_it_is) {
       run_make_columns(ctx, cmd, g, from, columns, strides);
-      b = matrix_view(x, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
+      b = matrix_view(x.dtype, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
                       {strides.image, strides.group, strides.row, 1});
     }
     multiply(ctx, cmd, a, b,
-             matrix_view(y, to.data, {count, groups, group_outputs, g.positions},
+             matrix_view(y.dtype, to.data, {count, groups, group_outputs, g.positions},
                          {y.strides[0], group_outputs * y.strides[1], y.strides[1], y_position}),
              bias.present());
   }
@@ -264,16 +269,17 @@ void convolve_input_grad(CudaContext& ctx, const Command& cmd) {
   const int64_t images = gx.shape[0], outputs = weight.shape[0], groups = cmd.integer(cmd.attribute_count - 1);
   const int64_t group_outputs = outputs / groups, k = g.group_channels * g.taps;
   const TensorView w = weight.is_contiguous() ? weight : packed(ctx, cmd, weight, 0);
-  const int64_t at_once = images_at_once<T>(g, images);
+  using C = Compute<T>;
+  const int64_t at_once = images_at_once<C>(g, images);
   const ColumnStrides strides{k * g.positions, g.channels * g.taps * g.positions, g.positions};
-  T* columns = ctx.scratch<T>(at_once * strides.image);
+  C* columns = ctx.scratch<C>(at_once * strides.image);
   for (int64_t first = 0; first < images; first += at_once) {
     const int64_t count = std::min(at_once, images - first);
     const TensorView from = images_of(gradient, first, count), to = images_of(gx, first, count);
-    multiply(ctx, cmd, matrix_view(w, w.data, {count, groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
-             matrix_view(gradient, from.data, {count, groups, group_outputs, g.positions},
+    multiply(ctx, cmd, matrix_view(w.dtype, w.data, {count, groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
+             matrix_view(gradient.dtype, from.data, {count, groups, group_outputs, g.positions},
                          {gradient.strides[0], group_outputs * gradient.strides[1], gradient.strides[1], g_position}),
-             matrix_view(gx, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
+             matrix_view(kSums<T>, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
                          {strides.image, strides.group, strides.row, 1}));
     const Coordinates places(to);
     ctx.launch(cmd, add_columns<T>, blocks_for(places.count, kBlock), kBlock, 0, columns, strides, g, places,
@@ -293,8 +299,9 @@ void convolve_weight_grad(CudaContext& ctx, const Command& cmd) {
   const int64_t at_once = images_at_once<T>(g, images);
   const int64_t chunks = std::max<int64_t>((images + at_once - 1) / at_once, 1);
   const bool in_place = result.is_contiguous();
+  using C = Compute<T>;
   const TensorView gw = in_place ? result : packed_room(ctx, result);
-  T* parts = chunks == 1 ? gw.as<T>() : ctx.scratch<T>(chunks * size);
+  C* parts = chunks == 1 ? nullptr : ctx.scratch<C>(chunks * size);
   T* columns = ctx.scratch<T>(at_once * g.channels * g.taps * g.positions);
   // [o, n, d, h, w], so that images and positions are one axis.
   TensorView turned = gradient;
@@ -312,10 +319,12 @@ void convolve_weight_grad(CudaContext& ctx, const Command& cmd) {
     from.shape[1] = rows.shape[1] = count;
     rows.strides[0] = length;
     copy_any(ctx, cmd, rows, from);
-    multiply(ctx, cmd, matrix_view(x, rows.data, {groups, group_outputs, length}, {group_outputs * length, length, 1}),
-             matrix_view(x, reinterpret_cast<std::byte*>(columns), {groups, length, k}, {strides.group, 1, length}),
-             matrix_view(x, reinterpret_cast<std::byte*>(parts + chunk * size), {groups, group_outputs, k},
-                         {group_outputs * k, k, 1}));
+    multiply(
+        ctx, cmd, matrix_view(x.dtype, rows.data, {groups, group_outputs, length}, {group_outputs * length, length, 1}),
+        matrix_view(x.dtype, reinterpret_cast<std::byte*>(columns), {groups, length, k}, {strides.group, 1, length}),
+        matrix_view(chunks == 1 ? x.dtype : kSums<T>,
+                    chunks == 1 ? gw.data : reinterpret_cast<std::byte*>(parts + chunk * size),
+                    {groups, group_outputs, k}, {group_outputs * k, k, 1}));
   }
   if (chunks > 1) ctx.launch(cmd, add_parts<T>, blocks_for(size, kBlock), kBlock, 0, parts, chunks, size, gw.as<T>());
   if (!in_place) copy_any(ctx, cmd, result, gw);

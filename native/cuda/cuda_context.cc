@@ -6,13 +6,10 @@
 
 namespace hadal::cuda {
 
-void CudaContext::launch_erased(const Command& cmd, const void* kernel, dim3 grid, dim3 block, size_t shared,
-                                void** arguments) {
-  constexpr size_t kSharedWithoutOptIn = 48 << 10;
-  if (shared > kSharedWithoutOptIn) {
-    check(cmd, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
-  }
-  check(cmd, cudaLaunchKernel(kernel, grid, block, arguments, shared, stream_));
+void CudaContext::allow_shared(const Command& cmd, const void* kernel, size_t bytes) const {
+  constexpr size_t kWithoutAsking = 48 << 10;
+  if (bytes <= kWithoutAsking) return;
+  check(cmd, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }
 
 void CudaContext::fail(const Command& cmd, cudaError_t status) const {

@@ -57,7 +57,8 @@ class CudaContext {
     std::apply(
         [&](auto&... value) {
           void* addresses[] = {const_cast<void*>(static_cast<const void*>(&value))..., nullptr};
-          launch_erased(cmd, reinterpret_cast<const void*>(kernel), grid, block, shared, addresses);
+          allow_shared(cmd, reinterpret_cast<const void*>(kernel), shared);
+          check(cmd, cudaLaunchKernel(kernel, grid, block, addresses, shared, stream_));
         },
         values);
   }
@@ -70,7 +71,8 @@ class CudaContext {
  protected:
   ~CudaContext() = default;
   virtual void* scratch_bytes(size_t bytes) = 0;
-  void launch_erased(const Command& cmd, const void* kernel, dim3 grid, dim3 block, size_t shared, void** arguments);
+  // More than 48 KiB of dynamic shared memory have to be asked for.
+  void allow_shared(const Command& cmd, const void* kernel, size_t bytes) const;
   [[noreturn]] void fail(const Command& cmd, cudaError_t status) const;
 
   cudaStream_t stream_ = nullptr;

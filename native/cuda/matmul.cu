@@ -51,19 +51,19 @@ struct Finish {
 
 // --- Tiles -------------------------------------------------------------------------------------------------------------
 
-template <class E>
+template <class E, class Out>
 struct TiledProduct {
   const E *a, *b;
   int64_t m, n, k;
   int64_t a_row, a_column, b_row, b_column, c_row, c_column;
   GemmBatch batch;
   int64_t batches;
-  Finish<E> finish;
+  Finish<Out> finish;
 };
 
 // A block makes a tile of the product after another (device/slice.cuh). Any strides. Writes =.
-template <class E>
-__global__ void __launch_bounds__(kTileBlock) tiled_product(TiledProduct<E> g) {
+template <class E, class Out>
+__global__ void __launch_bounds__(kTileBlock) tiled_product(TiledProduct<E, Out> g) {
   using S = SumOf<E>;
   __shared__ Slice<S> a_slice[kSlice], b_slice[kSlice];
   const int64_t column_tiles = (g.n + kTile - 1) / kTile;
@@ -94,45 +94,45 @@ __global__ void __launch_bounds__(kTileBlock) tiled_product(TiledProduct<E> g) {
   }
 }
 
-template <class E>
-void run_tiled(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
-  const TiledProduct<E> product{cmd.input(0).as<const E>(),
-                                cmd.input(1).as<const E>(),
-                                p.m,
-                                p.n,
-                                p.k,
-                                p.a_row,
-                                p.a_column,
-                                p.b_row,
-                                p.b_column,
-                                p.c_row,
-                                p.c_column,
-                                p.batch,
-                                p.batch.count(),
-                                finish};
+template <class E, class Out>
+void run_tiled(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
+  const TiledProduct<E, Out> product{cmd.input(0).as<const E>(),
+                                     cmd.input(1).as<const E>(),
+                                     p.m,
+                                     p.n,
+                                     p.k,
+                                     p.a_row,
+                                     p.a_column,
+                                     p.b_row,
+                                     p.b_column,
+                                     p.c_row,
+                                     p.c_column,
+                                     p.batch,
+                                     p.batch.count(),
+                                     finish};
   const int64_t tiles = ((p.m + kTile - 1) / kTile) * ((p.n + kTile - 1) / kTile);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(std::min<int64_t>(product.batches, 65535)));
-  ctx.launch(cmd, tiled_product<E>, grid, kTileBlock, 0, product);
+  ctx.launch(cmd, tiled_product<E, Out>, grid, kTileBlock, 0, product);
 }
 
 // --- Matrix times vector -------------------------------------------------------------------------------------------------
 
 // y[r] = w[r] · x for rows that lie side by side, at `row` elements from each other.
-template <class E>
+template <class E, class Out>
 struct RowsTimesVector {
   const E *w, *x;
   int64_t rows, k, row;
   int64_t w_batch, x_batch, c_batch, c_step;
   bool bias_by_row;  // else one bias for all of them
-  Finish<E> finish;
+  Finish<Out> finish;
 };
 
 // A group of kLanes threads sums kRows rows together, in packs of kVector elements: each pack of x serves them all, and a warp
 // has 2 KiB in flight. Threads sum what is theirs in order, and the group adds up by halves. Writes =.
 constexpr int kVectorBlock = 256, kRows = 4;
 
-template <class E, int kVector, int kLanes>
-__global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVector<E> g) {
+template <class E, class Out, int kVector, int kLanes>
+__global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVector<E, Out> g) {
   using C = Compute<E>;
   using P = Pack<E, kVector>;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
@@ -168,24 +168,24 @@ __global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVecto
 }
 
 // False where the product is not one of a matrix with rows side by side and a vector, or has too few rows to fill the device.
-template <class E>
-bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
+template <class E, class Out>
+bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
   if ((p.m != 1 && p.n != 1) || p.batch.rank > 1 || p.batch.count() > 65535 || p.k > INT32_MAX) return false;
   // m = 1: y = bᵀ · a. n = 1: y = a · b.
   const bool left = p.m == 1;
   const E *a = cmd.input(0).as<const E>(), *b = cmd.input(1).as<const E>();
   const int64_t w_column = left ? p.b_row : p.a_column, x_step = left ? p.a_column : p.b_row;
-  RowsTimesVector<E> g{left ? b : a,
-                       left ? a : b,
-                       left ? p.n : p.m,
-                       p.k,
-                       left ? p.b_column : p.a_row,
-                       left ? p.batch.b[0] : p.batch.a[0],
-                       left ? p.batch.a[0] : p.batch.b[0],
-                       p.batch.c[0],
-                       left ? p.c_column : p.c_row,
-                       left,
-                       finish};
+  RowsTimesVector<E, Out> g{left ? b : a,
+                            left ? a : b,
+                            left ? p.n : p.m,
+                            p.k,
+                            left ? p.b_column : p.a_row,
+                            left ? p.batch.b[0] : p.batch.a[0],
+                            left ? p.batch.a[0] : p.batch.b[0],
+                            p.batch.c[0],
+                            left ? p.c_column : p.c_row,
+                            left,
+                            finish};
   const int64_t groups = (g.rows + kRows - 1) / kRows;
   if (w_column != 1 || x_step != 1 || groups * p.batch.count() < 8 * ctx.device().multiprocessors) return false;
   constexpr int kVector = kPackSize<E>;
@@ -195,9 +195,9 @@ bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixPro
     const dim3 grid(blocks_for(groups * lanes, kVectorBlock), static_cast<unsigned>(p.batch.count()));
     ctx.launch(cmd, kernel, grid, kVectorBlock, 0, g);
   };
-  if (!whole) launch(rows_times_vector<E, 1, 32>, 32);
-  else if (p.k >= 16 * kVector) launch(rows_times_vector<E, kVector, 32>, 32);
-  else launch(rows_times_vector<E, kVector, 4>, 4);
+  if (!whole) launch(rows_times_vector<E, Out, 1, 32>, 32);
+  else if (p.k >= 16 * kVector) launch(rows_times_vector<E, Out, kVector, 32>, 32);
+  else launch(rows_times_vector<E, Out, kVector, 4>, 4);
   return true;
 }
 
@@ -262,8 +262,8 @@ struct Factor {
 // cuBLASLt takes one batch axis, of at most so many matrices in one launch (what a grid's third axis holds).
 constexpr int64_t kMaxBatch = 65535;
 
-template <class E>
-bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<E>& finish) {
+template <class E, class Out>
+bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
   BlasLt* blas = p.k == 0 ? nullptr : ctx.blas();
   BlasProduct product;
   if (blas == nullptr || !BlasLayout::of(p.m, p.n, p.c_row, p.c_column, product.c_layout) ||
@@ -280,7 +280,8 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
     if (p.batch.shape[axis] > p.batch.shape[inner]) inner = axis;
   }
   const int64_t inner_count = p.batch.rank == 0 ? 1 : p.batch.shape[inner];
-  product.dtype = cmd.output(0).dtype;
+  product.dtype = cmd.input(0).dtype;
+  product.c_dtype = cmd.output(0).dtype;
   product.m = p.m;
   product.n = p.n;
   product.k = p.k;
@@ -322,21 +323,30 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
   product.bias = nullptr;
   product.activation = Activation::kNone;
   if (!multiply()) return false;
-  finish_in_place<E>(ctx, cmd, finish.activation);
+  finish_in_place<Out>(ctx, cmd, finish.activation);
   return true;
 }
 
-// `cmd` has the tensors and attributes of matmul.
+template <class E, class Out>
+void run_product_of(CudaContext& ctx, const Command& cmd, bool accumulate) {
+  const MatrixProduct product(cmd);
+  const Finish<Out> finish{cmd.output(0).as<Out>(), cmd.input(2).as<const Out>(), product.bias_column,
+                           product.activation, accumulate};
+  if constexpr (!std::is_integral_v<E>) {
+    if (run_rows_times_vector<E>(ctx, cmd, product, finish) || run_blas<E>(ctx, cmd, product, finish)) return;
+  }
+  run_tiled<E>(ctx, cmd, product, finish);
+}
+
+// `cmd` has the tensors and attributes of matmul; a product of 16-bit floats may also go to float32.
 void run_product(CudaContext& ctx, const Command& cmd, bool accumulate = false) {
-  visit_number(cmd.name(), cmd.output(0).dtype, [&]<class E>() {
-    if (cmd.output(0).numel() == 0) return;
-    const MatrixProduct product(cmd);
-    const Finish<E> finish{cmd.output(0).as<E>(), cmd.input(2).as<const E>(), product.bias_column, product.activation,
-                           accumulate};
-    if constexpr (!std::is_integral_v<E>) {
-      if (run_rows_times_vector(ctx, cmd, product, finish) || run_blas(ctx, cmd, product, finish)) return;
+  const TensorView& y = cmd.output(0);
+  if (y.numel() == 0) return;
+  visit_number(cmd.name(), cmd.input(0).dtype, [&]<class E>() {
+    if constexpr (sizeof(E) == 2 && !std::is_integral_v<E>) {
+      if (y.dtype == DType::kFloat32) return run_product_of<E, float>(ctx, cmd, accumulate);
     }
-    run_tiled(ctx, cmd, product, finish);
+    run_product_of<E, E>(ctx, cmd, accumulate);
   });
 }
 

@@ -9,12 +9,12 @@ import { Draw, expectClose, list, plain, strided, titleOf, toleranceOf, type Pla
 const stored = ({ shape, values }: Plain, dtype: DType): Plain =>
   dtype === 'float32' ? { shape, values: values.map(Math.fround) } : { shape, values };
 
-/** The results on the CPU, from the same inputs. */
-function onCpu(sample: Sample, inputs: readonly AnyTensor[]): readonly Plain[] {
+/** What `body` makes of the inputs on the CPU. */
+function onCpu<R>(inputs: readonly AnyTensor[], body: (inputs: readonly AnyTensor[]) => R): R {
   const device = getDefaultDevice();
   setDefaultDevice('cpu');
   try {
-    return list(sample.call(...inputs.map((input) => input.to('cpu')))).map(plain);
+    return body(inputs.map((input) => input.to('cpu')));
   } finally {
     setDefaultDevice(device);
   }
@@ -37,7 +37,7 @@ export function checkForward(sample: Sample, dtype: DType): void {
     ? list(sample.reference(...inputs.map(plain)))
     : getDefaultDevice() === 'cpu'
       ? []
-      : onCpu(sample, inputs);
+      : onCpu(inputs, (there) => list(sample.call(...there)).map(plain));
   expected.forEach((reference, i) => {
     const tolerance = toleranceOf(sample, results[i]!.dtype);
     expectClose(got[i]!, stored(reference, results[i]!.dtype), tolerance, `${what}, result ${i}`);
@@ -83,11 +83,27 @@ export function checkGradients(sample: Sample): void {
 /** The gradients in a lower precision against those in float64. */
 export function compareWithFloat64(sample: Sample, dtype: DType): void {
   const inputs = sample.inputs(new Draw(titleOf(sample)), dtype);
-  const got = gradientsOf(sample, inputs);
   const expected = gradientsOf(
     sample,
     inputs.map((input) => (isFloat(input.dtype) ? input.cast('float64') : input)),
   );
+  expectGradients(sample, inputs, expected, dtype);
+}
+
+/** The gradients on the default device against those on the CPU. */
+export function compareWithCpu(sample: Sample, dtype: DType): void {
+  const inputs = sample.inputs(new Draw(titleOf(sample)), dtype);
+  const expected = onCpu(inputs, (there) => gradientsOf(sample, there));
+  expectGradients(sample, inputs, expected, dtype);
+}
+
+function expectGradients(
+  sample: Sample,
+  inputs: readonly AnyTensor[],
+  expected: readonly AnyTensor[],
+  dtype: DType,
+): void {
+  const got = gradientsOf(sample, inputs);
   // A gradient rule is a handful of rounded steps, and sums over broadcast axes.
   const { rtol, atol } = toleranceOf(sample, dtype);
   const tolerance = { rtol: 8 * rtol, atol: Math.max(8 * rtol, 8 * atol) };

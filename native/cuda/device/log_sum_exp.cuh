@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cuda/device/instructions.cuh"
 #include "runtime/dtype.h"
 
 namespace hadal::cuda {
@@ -16,9 +17,7 @@ namespace hadal::cuda {
 template <class T>
 __device__ __forceinline__ Compute<T> exp_of(Compute<T> x) {
   if constexpr (sizeof(T) == 2) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x * 1.4426950408889634f));
-    return y;
+    return exp2_fast(x * 1.4426950408889634f);
   } else {
     return ::exp(x);
   }

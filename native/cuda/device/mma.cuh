@@ -1,5 +1,5 @@
-// Products of 16-bit tiles on tensor cores: tiles in shared memory, asynchronous copies into them, and the products of a warp
-// by ldmatrix and mma.sync (sm_80 on). device/wgmma.cuh has the same products for warpgroups, with the same fragments.
+// Products of 16-bit tiles on tensor cores: how tiles lie in shared memory and sums in registers. device/instructions.cuh has the
+// instructions for warps, device/wgmma.cuh those for warpgroups, with the same fragments.
 //
 // A tile of [rows, columns] lies in panels of 64 columns: a row of a panel is 128 bytes, whose 16-byte pieces are exchanged by the
 // row (piece ^ row % 8), so that eight rows of one piece meet no bank twice. It begins at a multiple of 1,024 bytes.
@@ -8,17 +8,13 @@
 // row lane / 4, 2, 3 in row lane / 4 + 8, in columns 2 (lane % 4) and the next.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
 #include "cuda/device/element.cuh"
+#include "cuda/device/instructions.cuh"
 #include "cuda/device/reduce.cuh"
 
 namespace hadal::cuda {
-
-// --- Instructions ----------------------------------------------------------------------------------------------------------
 
 // The launch's dynamic shared memory, from a multiple of 1,024 bytes on: ask for kSharedSlack bytes more.
 inline constexpr size_t kSharedSlack = 1024;
@@ -26,73 +22,6 @@ __device__ __forceinline__ uint32_t aligned_shared() {
   extern __shared__ uint4 hadal_dynamic_shared[];
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(hadal_dynamic_shared));
   return (address + 1023) & ~uint32_t{1023};
-}
-
-// Copies `bytes` (0 to 16) to 16 aligned bytes of shared memory, and fills the rest with zeros. Arrives after copies_wait.
-__device__ __forceinline__ void copy_async(uint32_t to, const void* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
-               "r"(bytes)
-               : "memory");
-}
-__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits for this thread's copies; a barrier then makes those of other threads visible.
-__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
-
-__device__ __forceinline__ float2 load_shared(uint32_t address) {
-  float2 value;
-  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(address) : "memory");
-  return value;
-}
-
-// Four 8 × 8 matrices; lanes 8 i to 8 i + 7 give the rows of matrix i.
-__device__ __forceinline__ void load_matrices(uint32_t (&to)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-__device__ __forceinline__ void load_matrices_transposed(uint32_t (&to)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(address)
-               : "memory");
-}
-
-// c [16, 8] += a [16, 16] · b [16, 8], in float.
-template <class T>
-__device__ __forceinline__ void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, "
-        "%2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  } else {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
-        "%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  }
-}
-
-// Two numbers, rounded; the first in the lower half.
-template <class T>
-__device__ __forceinline__ uint32_t pack_pair(float first, float second) {
-  uint32_t pair;
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  } else {
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
-  }
-  return pair;
-}
-
-// 2^x, of the hardware (2 ulp; subnormal results are 0).
-__device__ __forceinline__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 }  // namespace hadal::cuda

@@ -102,6 +102,13 @@ struct WarpProducts {
   }
 };
 
+// Describes a tile as device/mma.cuh lays it out (the hardware calls it a swizzle of 128 bytes) from an address on. Groups of 8 rows
+// are 1,024 bytes apart. `panels`: how far apart panels of 64 columns are, where the product runs along the rows.
+__device__ __forceinline__ uint64_t describe(uint32_t address, uint32_t panels) {
+  return (address & 0x3ffff) >> 4 | static_cast<uint64_t>(panels >> 4) << 16 | uint64_t{1024 >> 4} << 32 |
+         uint64_t{1} << 62;
+}
+
 // The same products of warpgroups: warp w has rows 16 w on here too. They run from `begin` until waited for, in the order in
 // which they were committed.
 template <class T>

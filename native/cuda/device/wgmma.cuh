@@ -1,9 +1,13 @@
 // Products of warpgroups, the 128 threads of four warps, by the instructions that sm_90a has for them: the right factor, and the left
 // one if it likes, lie in shared memory, and the product runs beside the threads until it is waited for. Each warp has 16 of the
-// 64 rows of a sum, in the fragments that device/mma.cuh tells of. Used by device/tile.cuh.
+// 64 rows of a sum, in the fragments that device/mma.cuh tells of. Tiles are given by the descriptions that device/tile.cuh makes.
+// Tests on an emulated device have a header of their own in this one's place.
 #pragma once
 
-#include "cuda/device/mma.cuh"
+#include <cstdint>
+#include <type_traits>
+
+#include "runtime/half.h"
 
 namespace hadal::cuda {
 
@@ -13,13 +17,6 @@ inline constexpr bool kHasWarpgroups = true;
 #else
 inline constexpr bool kHasWarpgroups = false;
 #endif
-
-// Describes a tile as device/mma.cuh lays it out (the hardware calls it a swizzle of 128 bytes) from an address on. Groups of 8 rows
-// are 1,024 bytes apart. `panels`: how far apart panels of 64 columns are, where the product runs along the rows.
-__device__ __forceinline__ uint64_t describe(uint32_t address, uint32_t panels) {
-  return (address & 0x3ffff) >> 4 | static_cast<uint64_t>(panels >> 4) << 16 | uint64_t{1024 >> 4} << 32 |
-         uint64_t{1} << 62;
-}
 
 // Makes what this thread's copies have written visible to the products.
 __device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }

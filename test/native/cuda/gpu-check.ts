@@ -3,7 +3,9 @@
  * with a limit, so that one that crashes or hangs costs that part alone. Writes gpu-check.json and gpu-check.md, anew after each part. Ends
  * with status 0 when all is well, 1 when something failed, 2 when there is no device.
  *
- *   node gpu-check.js [--device cuda] [--out .] [--budget 570] [--only name,…] [--python python3]
+ *   node gpu-check.js [--device cuda] [--out .] [--budget 570] [--only name,…] [--every 1] [--patience 1] [--python python3]
+ *
+ * --every 10 checks a tenth of the samples; --patience 10 gives each part ten times its limit.
  *
  * Made into a folder that runs without node_modules by scripts/gpu-check.mjs.
  */
@@ -15,7 +17,7 @@ import { parseArgs } from 'node:util';
 
 import { devices, setDefaultDevice, synchronize, type Device } from '../../../lib/index';
 import { gpuWorkloads } from '../../../bench/cuda';
-import { groups, parts, type Part } from './parts';
+import { groups, parts, type Part, type Reporter } from './parts';
 import { isGood, markdown, type Figure, type PartResult, type Report, type Status } from './report';
 
 /** What a part's process writes, a line for each. */
@@ -33,8 +35,8 @@ const maxFailures = 200;
 
 const send = (message: Message): void => void process.stdout.write(`\n@ ${JSON.stringify(message)}\n`);
 
-async function runPart(part: Part, device: Device): Promise<void> {
-  await part.run(device, {
+async function runPart(part: Part, device: Device, every: number): Promise<void> {
+  const report: Reporter = {
     check: async (what, body) => {
       try {
         await body();
@@ -44,7 +46,8 @@ async function runPart(part: Part, device: Device): Promise<void> {
       }
     },
     note: (note) => send({ note }),
-  });
+  };
+  await part.run(device, report, every);
 }
 
 /** Seconds of one iteration: the median of five rounds of some 50 ms. */
@@ -163,6 +166,8 @@ async function main(): Promise<void> {
       out: { type: 'string', default: '.' },
       budget: { type: 'string', default: '570' },
       only: { type: 'string' },
+      every: { type: 'string', default: '1' },
+      patience: { type: 'string', default: '1' },
       python: { type: 'string', default: 'python3' },
       part: { type: 'string' },
     },
@@ -171,7 +176,7 @@ async function main(): Promise<void> {
   if (values.part !== undefined) {
     const part = [...parts, benchPart].find(({ name }) => name === values.part)!;
     setDefaultDevice(device);
-    await runPart(part, device);
+    await runPart(part, device, Number(values.every));
     send({ done: true });
     process.exit(0);
   }
@@ -206,8 +211,12 @@ async function main(): Promise<void> {
   ): Promise<Outcome | PartResult> =>
     left() < 5
       ? Promise.resolve(leftOut(name, 'no time was left'))
-      : run(name, command, args, Math.min(limit, left() - 2));
-  const self = (name: string): string[] => [__filename, '--device', device, '--part', name];
+      : run(name, command, args, Math.min(limit * Number(values.patience), left() - 2));
+  // In the repository this file is TypeScript, which the options of this process know how to load.
+  const self = (name: string): string[] => [
+    ...process.execArgv,
+    ...[__filename, '--device', device, '--part', name, '--every', values.every],
+  ];
 
   console.log(report().device);
   if (!found.available) {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 
 import * as hadal from '../../../lib/index';
 import { nn, optim, scope, tensor, type AnyTensor, type Device } from '../../../lib/index';
-import { checkForward, checkGradients, differentiable } from '../../ops/check-sample';
-import { titleOf } from '../../ops/sample';
+import { isFloat } from '../../../lib/tensor/dtype';
+import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
+import { titleOf, type Sample } from '../../ops/sample';
 import { samples } from '../../ops/samples';
 
 export interface Reporter {
@@ -19,11 +20,23 @@ export interface Part {
   readonly name: string;
   /** How long it may take. */
   readonly limit: number;
-  readonly run: (device: Device, report: Reporter) => Promise<void>;
+  /**
+   * Of its samples each `every`-th, and the first of each op, in one of their dtypes, gradients against the CPU's; where that is 1, all of
+   * them in all dtypes.
+   */
+  readonly run: (device: Device, report: Reporter, every: number) => Promise<void>;
 }
 
-/** Samples i, i + n, … of all. */
-const shard = <T>(all: readonly T[], i: number, n: number): T[] => all.filter((_, place) => place % n === i);
+/** Samples i, i + n, … of those that are wanted, with their numbers. */
+function shard(all: readonly Sample[], i: number, n: number, every: number): (readonly [number, Sample])[] {
+  const seen = new Set<string>();
+  const wanted = all.filter(({ op }, place) => {
+    const first = !seen.has(op);
+    seen.add(op);
+    return first || place % every === 0;
+  });
+  return [...wanted.entries()].filter(([place]) => place % n === i);
+}
 
 function expectEqual(got: unknown, expected: unknown, what: string): void {
   const [a, b] = [JSON.stringify(got), JSON.stringify(expected)];
@@ -63,9 +76,10 @@ async function basics(device: Device, report: Reporter): Promise<void> {
 const forward = (i: number, n: number): Part => ({
   name: `ops ${i + 1} of ${n}`,
   limit: 150,
-  run: async (_, report) => {
-    for (const sample of shard(samples, i, n)) {
-      for (const dtype of sample.dtypes) {
+  run: async (_, report, every) => {
+    for (const [place, sample] of shard(samples, i, n, every)) {
+      const { dtypes } = sample;
+      for (const dtype of every === 1 ? dtypes : [dtypes[place % dtypes.length]!]) {
         await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
       }
     }
@@ -75,9 +89,15 @@ const forward = (i: number, n: number): Part => ({
 const gradients = (i: number, n: number): Part => ({
   name: `gradients ${i + 1} of ${n}`,
   limit: 200,
-  run: async (_, report) => {
-    for (const sample of shard(samples.filter(differentiable), i, n)) {
-      await report.check(titleOf(sample), () => checkGradients(sample));
+  run: async (_, report, every) => {
+    for (const [place, sample] of shard(samples.filter(differentiable), i, n, every)) {
+      if (every === 1) {
+        await report.check(titleOf(sample), () => checkGradients(sample));
+        continue;
+      }
+      const dtypes = sample.dtypes.filter(isFloat);
+      const dtype = dtypes[place % dtypes.length]!;
+      await report.check(`${titleOf(sample)} in ${dtype}`, () => compareWithCpu(sample, dtype));
     }
   },
 });

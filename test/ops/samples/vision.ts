@@ -320,7 +320,10 @@ const suppressed: Sample[] = Object.entries(suppressions).map(([variant, { k, op
   variant,
   dtypes: floats,
   inputs: (draw, dtype) => [boxes(draw, k, dtype), draw.distinct([k], dtype)],
-  call: (all, scores) => hadal.nonMaxSuppressionSync(all!, scores!, options),
+  call: (all, scores) => {
+    const classes = options.classes?.to(all!.device);
+    return hadal.nonMaxSuppressionSync(all!, scores!, classes === undefined ? options : { ...options, classes });
+  },
   reference: (all, scores) => {
     const { iouThreshold = 0.5, scoreThreshold = -Infinity, maxCount = Infinity } = options;
     const own = rowsOf(all!);

@@ -1,0 +1,182 @@
+// Checks the emulator: that it computes what a GPU does, and that it shows the mistakes it is there for. Built with it, run by
+// test/native/cuda/emulated.test.ts with the name of what is to happen, in several orders of threads.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <tuple>
+
+#include "cuda/device/instructions.cuh"
+
+using hadal::BFloat16;
+using hadal::Float16;
+
+namespace {
+
+int checks = 0;
+
+void expect(bool holds, const char* what) {
+  ++checks;
+  if (holds) return;
+  std::printf("failed: %s\n", what);
+  std::exit(1);
+}
+
+cudaStream_t stream;
+
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A... arguments) {
+  std::tuple<P...> values(arguments...);
+  std::apply(
+      [&](auto&... value) {
+        void* addresses[] = {static_cast<void*>(&value)..., nullptr};
+        cudaLaunchKernel(kernel, grid, block, addresses, shared, stream);
+      },
+      values);
+  if (cudaStreamSynchronize(stream) != cudaSuccess) {
+    std::printf("lost: %s\n", cudaGetErrorString(cudaErrorLaunchFailure));
+    std::exit(2);
+  }
+}
+
+template <class T>
+T* device_array(size_t count) {
+  void* memory = nullptr;
+  expect(cudaMalloc(&memory, count * sizeof(T)) == cudaSuccess, "memory");
+  return static_cast<T*>(memory);
+}
+
+// --- What holds ----------------------------------------------------------------------------------------------------------
+
+__global__ void sum_kernel(const int* x, int* y, int* before) {
+  __shared__ int partial[4];
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  before[threadIdx.x] = partial[threadIdx.x % 4];
+  __syncthreads();
+  int sum = x[blockIdx.x * blockDim.x + threadIdx.x];
+  for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+  if (lane == 0) partial[threadIdx.x / 32] = sum;
+  __syncthreads();
+  if (threadIdx.x == 0) y[blockIdx.x] = partial[0] + partial[1] + partial[2] + partial[3];
+}
+
+void test_sums() {
+  int *x = device_array<int>(384), *y = device_array<int>(3), *before = device_array<int>(128);
+  expect(x[5] == -1, "fresh memory is full of 0xff");
+  for (int i = 0; i < 384; ++i) x[i] = i;
+  launch(sum_kernel, 3, 128, 0, x, y, before);
+  for (int block = 0; block < 3; ++block) expect(y[block] == 128 * (128 * block) + 127 * 64, "a block's sum");
+  for (int i = 0; i < 128; ++i) expect(before[i] == -1, "shared memory is new in each block");
+}
+
+__global__ void votes_kernel(unsigned* y) {
+  const auto lane = threadIdx.x;
+  unsigned* mine = y + lane * 4;
+  mine[0] = __ballot_sync(0xffffffffu, lane % 3 == 0);
+  mine[1] = __match_any_sync(0xffffffffu, lane / 8);
+  mine[2] = __shfl_up_sync(0xffffffffu, lane, 3);
+  mine[3] = static_cast<unsigned>(__syncthreads_count(lane < 10));
+}
+
+void test_votes() {
+  auto* y = device_array<unsigned>(128);
+  launch(votes_kernel, 1, 32, 0, y);
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    expect(y[4 * lane] == 0x49249249u, "ballot");
+    expect(y[4 * lane + 1] == 0xffu << (lane / 8 * 8), "match");
+    expect(y[4 * lane + 2] == (lane < 3 ? lane : lane - 3), "shuffle up");
+    expect(y[4 * lane + 3] == 10, "count");
+  }
+}
+
+// c [16, 8] = a [16, 16] · b [8, 16]ᵀ, and · b [16, 8] where `transposed`.
+template <class T>
+__global__ void product_kernel(const T* a, const T* b, bool transposed, float* c) {
+  using namespace hadal::cuda;
+  extern __shared__ uint4 room[];
+  const uint32_t left = static_cast<uint32_t>(__cvta_generic_to_shared(room)), right = left + 512;
+  const int lane = static_cast<int>(threadIdx.x);
+  copy_async(left + lane * 16, a + lane * 8, 16);
+  if (lane < 16) copy_async(right + lane * 16, b + lane * 8, 16);
+  copies_commit();
+  copies_wait();
+  __syncwarp();
+  uint32_t rows[4], columns[4];
+  load_matrices(rows, left + lane % 16 * 32 + lane / 16 * 16);
+  if (transposed) load_matrices_transposed(columns, right + lane % 16 * 16);
+  else load_matrices(columns, right + lane % 8 * 32 + lane / 8 % 2 * 16);
+  float sum[4] = {};
+  multiply_add<T>(sum, rows, columns[0], columns[1]);
+  for (int e = 0; e < 4; ++e) c[(lane / 4 + e / 2 * 8) * 8 + lane % 4 * 2 + e % 2] = sum[e];
+}
+
+template <class T>
+void test_product() {
+  T *a = device_array<T>(256), *b = device_array<T>(128);
+  float* c = device_array<float>(128);
+  for (int i = 0; i < 256; ++i) a[i] = T(static_cast<float>(i * 7 % 23) - 11);
+  for (int i = 0; i < 128; ++i) b[i] = T(static_cast<float>(i * 5 % 19) - 9);
+  for (const bool transposed : {false, true}) {
+    launch(product_kernel<T>, 1, 32, 768, a, b, transposed, c);
+    for (int row = 0; row < 16; ++row) {
+      for (int column = 0; column < 8; ++column) {
+        float sum = 0;
+        for (int k = 0; k < 16; ++k)
+          sum += float(a[row * 16 + k]) * float(b[transposed ? k * 8 + column : column * 16 + k]);
+        expect(c[row * 8 + column] == sum, "a product of matrices");
+      }
+    }
+  }
+}
+
+void test_rounding() {
+  for (uint32_t i = 0; i < 200000; ++i) {
+    const float x = __uint_as_float(i * 2654435761u);
+    if (x != x) continue;
+    expect(hadal::cuda::pack_pair<BFloat16>(x, 1) == (BFloat16(x).bits | 0x3f800000u), "rounding to bfloat16");
+    expect(hadal::cuda::pack_pair<Float16>(x, 1) == (Float16(x).bits | 0x3c000000u), "rounding to float16");
+  }
+}
+
+// --- What is found ---------------------------------------------------------------------------------------------------------
+
+// Reverses a block's numbers, without the barrier that it needs.
+__global__ void unsynchronised_kernel(float* y) {
+  __shared__ float all[64];
+  all[threadIdx.x] = 1;
+  y[threadIdx.x] = all[63 - threadIdx.x];
+}
+void find_missing_barrier() {
+  auto* y = device_array<float>(64);
+  launch(unsynchronised_kernel, 1, 64, 0, y);
+  int nans = 0;
+  for (int i = 0; i < 64; ++i) nans += std::isnan(y[i]);
+  expect(nans == 32, "half of the threads read before the others have written");
+}
+
+__global__ void divergent_kernel() {
+  if (threadIdx.x < 32) __shfl_xor_sync(0xffffffffu, 1, threadIdx.x < 16 ? 1 : 2);
+  if (threadIdx.x % 32 < 16) __syncthreads();
+  else __syncwarp();
+}
+__global__ void outside_kernel() { hadal::cuda::load_shared(0x1010 + 64); }
+
+}  // namespace
+
+int main(int, char** arguments) {
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  const std::string what = arguments[1];
+  if (what == "sound") {
+    test_sums();
+    test_votes();
+    test_product<BFloat16>();
+    test_product<Float16>();
+    test_rounding();
+    find_missing_barrier();
+  }
+  if (what == "divergent") launch(divergent_kernel, 1, 64, 0);
+  if (what == "outside") launch(outside_kernel, 1, 32, 64);
+  std::printf("%d checks\n", checks);
+  std::fflush(stdout);
+  std::_Exit(0);
+}

@@ -1,0 +1,78 @@
+// Takes the place of native/cuda/device/wgmma.cuh: products of warpgroups on the emulated device. They happen where they are waited
+// for, or at once, as asynchronous copies do. Descriptions of tiles and fragments are those of the PTX ISA, "Asynchronous warpgroup
+// level matrix instructions", with a swizzle of 128 bytes.
+#pragma once
+
+#include "cuda/device/instructions.cuh"
+
+namespace hadal::cuda {
+
+inline constexpr bool kHasWarpgroups = HADAL_CAPABILITY == 90;
+
+inline void publish_copies() {}
+inline void warpgroup_begin() {}
+inline void warpgroup_commit() { emulator::commit_products(); }
+template <int kPending, int kBlocks>
+void warpgroup_wait(float (&)[kBlocks][4]) {
+  emulator::wait_for_products(kPending);
+}
+
+// A tile that a description is of. Rows are eight to a group; its numbers are counted in 16 bytes.
+struct DescribedTile {
+  uint32_t address, panels, groups;
+
+  explicit DescribedTile(uint64_t description)
+      : address(static_cast<uint32_t>(description & 0x3fff) << 4),
+        panels(static_cast<uint32_t>(description >> 16 & 0x3fff) << 4),
+        groups(static_cast<uint32_t>(description >> 32 & 0x3fff) << 4) {
+    if (description >> 62 != 1) emulator::fail("a tile without a swizzle of 128 bytes");
+  }
+  template <class T>
+  float at(uint32_t row, uint32_t column) const {
+    const uint32_t plain = address + column / 64 * panels + row / 8 * groups + row % 8 * 128 + column % 64 * 2;
+    const uint32_t swizzled = plain ^ (plain >> 7 & 7) << 4;
+    return number_of<T>(*static_cast<const uint16_t*>(emulator::shared_memory(swizzled, 2, 2)));
+  }
+};
+
+template <class T, int kColumns>
+void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, uint64_t b, int adds) {
+  const int lane = emulator::lane(), warp = emulator::warp() % 4;
+  emulator::multiply_later([&sum, a = DescribedTile(a), b = DescribedTile(b), adds, lane, warp] {
+    for (int half = 0; half < 2; ++half) {
+      float left[16];
+      for (int k = 0; k < 16; ++k) left[k] = a.at<T>(warp * 16 + lane / 4 + 8 * half, k);
+      for (int i = 0; i < kColumns / 8; ++i) {
+        for (int e = 0; e < 2; ++e) {
+          float total = adds != 0 ? sum[i][2 * half + e] : 0.f;
+          for (int k = 0; k < 16; ++k) total += left[k] * b.at<T>(8 * i + lane % 4 * 2 + e, k);
+          sum[i][2 * half + e] = total;
+        }
+      }
+    }
+  });
+}
+
+template <class T, int kColumns>
+void warpgroup_multiply(float (&sum)[kColumns / 8][4], const uint32_t (&a)[4], uint64_t b) {
+  const int lane = emulator::lane();
+  const uint32_t* all = emulator::meet(emulator::Meeting::kMultiply, 0xffffffffu, a, 4);
+  struct Rows {
+    float at[2][16];
+  } left;
+  for (int half = 0; half < 2; ++half) {
+    for (int k = 0; k < 16; ++k) {
+      const uint32_t pair = all[(lane / 4 * 4 + k % 8 / 2) * emulator::kMaxWords + k / 8 * 2 + half];
+      left.at[half][k] = number_of<T>(k % 2 == 0 ? pair & 0xffff : pair >> 16);
+    }
+  }
+  emulator::multiply_later([&sum, left, b = DescribedTile(b), lane] {
+    for (int i = 0; i < kColumns / 8; ++i) {
+      for (int e = 0; e < 4; ++e) {
+        for (int k = 0; k < 16; ++k) sum[i][e] += left.at[e / 2][k] * b.at<T>(k, 8 * i + lane % 4 * 2 + e % 2);
+      }
+    }
+  });
+}
+
+}  // namespace hadal::cuda

@@ -1,0 +1,35 @@
+// Takes the place of native/runtime/scratch_arena.h: every piece of scratch memory is an allocation of its own, which the emulated
+// device gives back when it has done what it was given so far.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <new>
+#include <vector>
+
+namespace hadal {
+
+template <class Memory>
+class ScratchArena {
+ public:
+  ScratchArena() = default;
+  ScratchArena(const ScratchArena&) = delete;
+  ScratchArena& operator=(const ScratchArena&) = delete;
+  ~ScratchArena() { reset(); }
+
+  void* allocate(size_t bytes) {
+    void* memory = Memory::allocate(std::max<size_t>(bytes, 1));
+    if (memory == nullptr) throw std::bad_alloc();
+    pieces_.push_back(memory);
+    return memory;
+  }
+  void reset() {
+    for (void* memory : pieces_) Memory::free(memory);
+    pieces_.clear();
+  }
+
+ private:
+  std::vector<void*> pieces_;
+};
+
+}  // namespace hadal
