@@ -1,6 +1,6 @@
 /** Random numbers on the JS side, that a seed decides: the same on every machine. For data; tensors draw from the device's Philox stream. */
 
-import { checkCount, checkFinite } from '../tensor/checks';
+import { checkCount, checkFinite, maxEntries } from '../tensor/checks';
 
 const { imul } = Math; // in inner loops: looking up a global costs more than the function does
 
@@ -76,7 +76,7 @@ export class Random {
 
 /** The numbers below `count` in an order that `seed` and `epoch` decide (Fisher–Yates). */
 export function shuffled(count: number, seed: number, epoch: number): number[] {
-  checkCount('shuffled', 'count', count, 0);
+  checkCount('shuffled', 'count', count, 0, maxEntries);
   const random = new Random(seed, epoch);
   const order = [...Array(count).keys()];
   for (let i = count - 1; i > 0; i--) {

@@ -1,7 +1,7 @@
 /** Samplers: in which order, and how often, the items of a data set come. An epoch's order follows from the seed and the epoch alone. */
 import { ArgumentError } from '../errors';
 import { checkObject, checkOptions } from '../ops/define';
-import { checkCount, checkFinite, checkMethods } from '../tensor/checks';
+import { checkCount, checkFinite, checkMethods, maxEntries } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import { Random, shuffled } from './random';
 
@@ -59,7 +59,7 @@ export class RandomSampler implements Sampler {
     const { seed = 0, replacement = false, count = size } = options;
     checkFinite('RandomSampler', 'seed', seed);
     checkCount('RandomSampler', 'size', size, 0);
-    checkCount('RandomSampler', 'count', count, 0);
+    checkCount('RandomSampler', 'count', count, 0, maxEntries);
     if (size === 0 && count > 0) throw new ArgumentError(`RandomSampler: count: got ${count}, expected 0 of no items`);
     this.length = count;
     this.#size = size;
@@ -97,7 +97,7 @@ export class WeightedSampler implements Sampler {
     readonly length: number = listed('WeightedSampler', 'weights', weights).length,
     options: Omit<RandomSamplerOptions, 'count'> = {},
   ) {
-    checkCount('WeightedSampler', 'length', length, 0);
+    checkCount('WeightedSampler', 'length', length, 0, maxEntries);
     checkOptions('WeightedSampler', options);
     checkFinite('WeightedSampler', 'seed', options.seed ?? 0);
     this.#weights = Float64Array.from(listed('WeightedSampler', 'weights', weights));

@@ -15,6 +15,7 @@ import {
   type RecurrentResult,
   type RecurrentWeights,
 } from '../ops/recurrent';
+import { checkCount, maxEntries } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -83,7 +84,8 @@ abstract class Recurrent extends Module {
     checkOptions(new.target.name, options);
     const { layers = 1, bias = true, dropout = 0, bidirectional = false } = options;
     const name = this.constructor.name;
-    checkSizes(name, { inputSize, hiddenSize, layers });
+    checkSizes(name, { inputSize, hiddenSize });
+    checkCount(name, 'layers', layers, 1, maxEntries);
     checkProbability(name, 'dropout', dropout);
     const directions = bidirectional ? 2 : 1;
     this.weights = Array.from({ length: layers * directions }, (_, i) => {

@@ -1,7 +1,7 @@
 /** The Transformer: its encoder and decoder layers, stacks of them, and the whole. Batches come first: x [b, t, size]. Vaswani et al., 2017. */
 import { ArgumentError } from '../errors';
 import { checkOptions, checkTensor } from '../ops/define';
-import { checkFunction } from '../tensor/checks';
+import { checkCount, checkFunction, maxEntries } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkModule } from './container';
@@ -153,7 +153,7 @@ abstract class Stack<L extends TransformerLayer> extends Module {
     super();
     const name = new.target.name;
     checkFunction(name, 'makeLayer', makeLayer);
-    checkSizes(name, { count });
+    checkCount(name, 'count', count, 1, maxEntries);
     checkOptions(name, options);
     this.layers = Array.from({ length: count }, (_, i) => makeLayer(i));
     this.layers.forEach((layer, i) => checkModule(name, `layers[${i}]`, layer));
@@ -222,6 +222,9 @@ export class Transformer extends Module {
     super();
     checkOptions('Transformer', options);
     const { encoderLayers = 6, decoderLayers = 6, ...layer } = options;
+    for (const [name, count] of Object.entries({ encoderLayers, decoderLayers })) {
+      checkCount('Transformer', name, count, 1, maxEntries);
+    }
     this.encoder = new TransformerEncoder(() => new TransformerEncoderLayer(size, heads, layer), encoderLayers, {
       norm: normOf(size, layer),
     });

@@ -4,6 +4,7 @@ export * from './adafactor';
 export * from './adagrad';
 export { Adam, AdamW, type AdamSettings } from './adam';
 export * from './adamax';
+export * from './asgd';
 export * from './averaging';
 export * from './clip';
 export { FusedOptimizer } from './fused-optimizer';
@@ -24,5 +25,6 @@ export {
 } from './optimizer';
 export * from './radam';
 export * from './rmsprop';
+export * from './rprop';
 export * from './schedules';
 export * from './sgd';

@@ -30,10 +30,20 @@ export function checkMethods(owner: string, name: string, value: unknown, method
   fail(owner, name, describe(value), `an object with ${methods.join(', ')}`);
 }
 
-/** Throws unless `value` is an integer of at least `least`. */
-export function checkCount(owner: string, name: string, value: unknown, least = 1): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return;
-  fail(owner, name, shown(value), `an integer of at least ${least}`);
+/** How many entries an array can have. */
+export const maxEntries = 2 ** 32 - 1;
+
+/** Throws unless `value` is an integer of at least `least`, and at most `most`. */
+export function checkCount(
+  owner: string,
+  name: string,
+  value: unknown,
+  least = 1,
+  most = Number.MAX_SAFE_INTEGER,
+): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
+  const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
+  fail(owner, name, shown(value), `an integer ${range}`);
 }
 
 /** Throws unless `value` is a number from `least` to `most`, both included. */

@@ -44,7 +44,9 @@ Storage& storage_argument(const Napi::CallbackInfo& info, const char* what) {
 void check_range(const Storage& storage, int64_t offset, size_t bytes, const char* what) {
   if (offset < 0 || static_cast<size_t>(offset) > storage.bytes ||
       bytes > storage.bytes - static_cast<size_t>(offset)) {
-    throw Error(ErrorCode::kInternal, std::string(what) + ": outside the storage");
+    throw Error(ErrorCode::kInternal, std::string(what) + ": outside the storage: got " + std::to_string(bytes) +
+                                          " bytes from byte " + std::to_string(offset) + " on, expected them within " +
+                                          std::to_string(storage.bytes));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/command_words.h"
+#include "runtime/shape_text.h"
 
 namespace hadal {
 
@@ -166,7 +167,11 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
   const int attributes = static_cast<int>(reader.integer(kMaxAttributes));
   if ((inputs != arity.inputs && !arity.inputs_vary) || (outputs != arity.outputs && !arity.outputs_vary) ||
       (attributes != arity.attributes && !arity.attributes_vary) || attributes < arity.attributes - 1) {
-    throw Error(ErrorCode::kInternal, std::string(info.name) + ": wrong number of tensors or attributes in the record");
+    throw Error(ErrorCode::kInternal, std::string(info.name) + ": record does not fit the op: got " +
+                                          std::to_string(inputs) + " inputs, " + std::to_string(outputs) +
+                                          " outputs, " + std::to_string(attributes) + " attributes, expected " +
+                                          std::to_string(arity.inputs) + ", " + std::to_string(arity.outputs) + ", " +
+                                          std::to_string(arity.attributes));
   }
   if (!backend.supports(op)) {
     throw Error(ErrorCode::kDevice, std::string(info.name) + ": not implemented on this device");
@@ -186,8 +191,13 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
     const auto kind = static_cast<TensorKind>(header & 15);
     const int dtype = static_cast<int>((header >> 4) & 15);
     const int rank = static_cast<int>(header >> 8);
-    if (dtype >= kDTypeCount) throw Error(ErrorCode::kInternal, "record: no such dtype");
-    if (rank > kMaxRank) throw Error(ErrorCode::kShape, std::string(info.name) + ": more than 8 axes");
+    if (dtype >= kDTypeCount) {
+      throw Error(ErrorCode::kInternal, "record: no such dtype: got " + std::to_string(dtype));
+    }
+    if (rank > kMaxRank) {
+      throw Error(ErrorCode::kShape, std::string(info.name) + ": too many axes: got " + std::to_string(rank) +
+                                         ", expected at most " + std::to_string(kMaxRank));
+    }
     TensorView& view = command.tensors[i];
     view.dtype = static_cast<DType>(dtype);
     view.rank = rank;
@@ -206,7 +216,9 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         }
         const size_t element = size_of(view.dtype);
         if (extent(view, offset) > static_cast<int64_t>(memory.bytes / element)) {
-          throw Error(ErrorCode::kInternal, std::string(info.name) + ": a view reaches past its storage");
+          throw Error(ErrorCode::kInternal, std::string(info.name) + ": a view reaches past its storage: got element " +
+                                                std::to_string(extent(view, offset) - 1) + ", expected one below " +
+                                                std::to_string(memory.bytes / element));
         }
         // An empty view may start anywhere; it must still not point outside.
         const bool inside = offset <= static_cast<int64_t>(memory.bytes / element);
@@ -220,8 +232,8 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         view.data = reinterpret_cast<std::byte*>(&view);  // present; the memory comes after the checks
         for (int axis = 0; axis < rank; ++axis) view.shape[axis] = reader.integer(kMaxSize);
         if (set_contiguous(view) > kMaxSize) {
-          throw Error(ErrorCode::kOutOfMemory,
-                      std::string(info.name) + ": the result would hold more than 2^53 elements");
+          throw Error(ErrorCode::kOutOfMemory, std::string(info.name) + ": too many elements: got shape " +
+                                                   shape_text(view) + ", expected at most 2^53 elements");
         }
         break;
       }

@@ -1,17 +1,21 @@
-// What the checks of commands are written with: short conditions on shapes and dtypes, and how they fail. The checks
-// themselves are in checks_<family>.cc; the messages that users meet are made in TypeScript, before a command is sent.
+// What the checks of commands are written with: short conditions on shapes and dtypes, and how they fail (checks.cc). The
+// checks themselves are in checks_<family>.cc; the messages that users meet are made in TypeScript, before a command is sent.
 #pragma once
 
 #include <cmath>
-#include <string>
 
 #include "runtime/command.h"
 #include "runtime/error.h"
 
 namespace hadal::checks {
 
+// Throws `op: what: got …` with the dtypes and shapes of the command's tensors.
+[[noreturn]] void fail(const Command& cmd, ErrorCode code, const char* what);
+// Throws `op: what: got …, expected a whole number from low to high`.
+[[noreturn]] void fail_integer(const Command& cmd, int attribute, int64_t low, int64_t high, const char* what);
+
 inline void require(bool holds, const Command& cmd, ErrorCode code, const char* what) {
-  if (!holds) throw Error(code, std::string(cmd.name()) + ": " + what);
+  if (!holds) fail(cmd, code, what);
 }
 inline void require_shape(bool holds, const Command& cmd, const char* what) {
   require(holds, cmd, ErrorCode::kShape, what);
@@ -41,7 +45,7 @@ inline int64_t require_integer(const Command& cmd, int attribute, int64_t low, i
   const double value = cmd.attribute(attribute);
   const bool holds =
       value == std::trunc(value) && value >= static_cast<double>(low) && value <= static_cast<double>(high);
-  require(holds, cmd, ErrorCode::kIndex, what);
+  if (!holds) fail_integer(cmd, attribute, low, high, what);
   return static_cast<int64_t>(value);
 }
 // An attribute that names an axis of a tensor; a scalar counts as having one.

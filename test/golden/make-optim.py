@@ -111,7 +111,7 @@ def run(name, options, groups, dtype):
 # One of each class, with as much state as it has.
 resumed = [
     "sgd, groups", "adam, groups", "adamw, amsgrad", "nadam, decay", "radam, decay", "adamax, decay", "adagrad, decay", "adadelta, decay",
-    "rmsprop, centered momentum", "adafactor, decay", "muon, plain", "lbfgs, history",
+    "rmsprop, centered momentum", "adafactor, decay", "muon, plain", "lbfgs, history", "asgd, decay", "rprop, sizes",
 ]  # fmt: skip
 states = {}
 for case, arguments in json.loads((folder / "optim.json").read_text())["optimizers"].items():

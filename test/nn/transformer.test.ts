@@ -146,7 +146,7 @@ describe('what attention layers refuse', () => {
     ],
     [
       () => new nn.TransformerEncoder(() => new nn.TransformerEncoderLayer(8, 2), 0),
-      'TransformerEncoder: count: got 0, expected a positive integer',
+      'TransformerEncoder: count: got 0, expected an integer from 1 to 4294967295',
     ],
   ])('%#: %s', (act, message) => {
     expect(act).toThrow(new Error(message));

@@ -258,3 +258,20 @@ describe('what optimizers refuse', () => {
     expect(act).toThrow(new Error(message));
   });
 });
+
+test('ASGD averages the values of a parameter from a step on', () => {
+  const x = new nn.Parameter(tensor([1, -2], { dtype: 'float64' }));
+  const optimizer = new optim.ASGD([x], { lr: 0.1, t0: 1 });
+  const values: number[][] = [];
+  for (let i = 0; i < 6; i++) {
+    optimizer.zeroGrad();
+    x.mul(x).sum().backward();
+    optimizer.step();
+    values.push([...(x.detach().dataSync() as Float64Array)]);
+  }
+  const average = optimizer.stateDict().state[0]!['ax'] as AnyTensor;
+  // The rate of the average is 1 / max(1, step − t0) of the step before.
+  const counted = values.slice(2);
+  const mean = [0, 1].map((i) => counted.reduce((sum, value) => sum + value[i]!, 0) / counted.length);
+  expect([...(average.dataSync() as Float64Array)].map((v) => v.toFixed(12))).toEqual(mean.map((v) => v.toFixed(12)));
+});

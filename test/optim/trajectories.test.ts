@@ -77,7 +77,7 @@ test.each(Object.entries(cases))('%s', async (name, one) => {
 
 test("state dicts of PyTorch's, saved after step 25, carry on to step 50", async () => {
   const states = Object.entries((await io.load(join(folder, 'optim.pt'))) as Record<string, optim.TorchOptimizerState>);
-  expect(states).toHaveLength(12);
+  expect(states).toHaveLength(14);
   for (const [name, state] of states) {
     const expected = await golden(name, 'optim');
     const one = cases[name]!;
