@@ -23,9 +23,11 @@ inline constexpr int64_t kDepth = 768 / static_cast<int64_t>(sizeof(T));
 // asks half of what L2 delivers.
 inline constexpr int64_t kAmxDepth = 128;
 // For float in parts, in pairs: each tile of parts serves two or more products, which leaves L2 time to deliver both operands. A pass is one
-// such block, so that sums stay in registers; with fewer rows to a task, the operands of both fit an L2 cache of 2 MiB.
-inline constexpr int64_t kSplitDepth = 384;
-inline constexpr int64_t kSplitBlockRows = 192;
+// such block, so that sums stay in registers, and the elements of a block of a fill half of an L2 cache of 2 MiB. Other depths and
+// heights gain nothing.
+inline constexpr int64_t kSplitDepth = 256;
+inline constexpr int64_t kSplitBlockElements = int64_t{144} << 10;
+inline constexpr int64_t kSplitBlockRows = 512;
 // Least m · n / (m + n), and least work, for which splitting the operands costs less than it saves.
 inline constexpr int64_t kLeastSplitReuse = 80;
 inline constexpr int64_t kLeastSplitWork = int64_t{1} << 24;
@@ -326,8 +328,9 @@ class Product {
   // Cuts c into blocks, each the work of a task: at least `wanted` of them, up to 16.
   Cut cut(int64_t panels, int64_t wanted) const {
     wanted = std::clamp<int64_t>(wanted, 1, 16);
-    const int64_t most_rows = parts_ > 1 ? kSplitBlockRows : amx_ ? kAmxBlockRows : kBlockRows;
-    const int64_t rows = std::clamp(kBlockElements / pass_depth_, kLeastBlockRows, most_rows);
+    const int64_t rows =
+        parts_ > 1 ? std::clamp(kSplitBlockElements / (2 * pass_depth_), kLeastBlockRows, kSplitBlockRows)
+                   : std::clamp(kBlockElements / pass_depth_, kLeastBlockRows, amx_ ? kAmxBlockRows : kBlockRows);
     // An even number, so that two or four threads end together.
     const int64_t least_blocks = ceil_div(g_.m, rows), unit = least_blocks < 8 ? 2 : 4;
     const int64_t blocks = least_blocks == 1 ? 1 : ceil_div(least_blocks, unit) * unit;
