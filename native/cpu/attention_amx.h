@@ -1,4 +1,4 @@
-// Attention of bfloat16 and its gradients on AMX, as attention.cc and attention_backward.cc define them. Called by those.
+// Attention of bfloat16 and float and its gradients on AMX, as attention.cc and attention_backward.cc define them. Called by those.
 #pragma once
 
 #include "runtime/command.h"
@@ -6,7 +6,7 @@
 
 namespace hadal::cpu {
 
-// False where these sizes, this dtype or this processor are not for it: then nothing has been done.
+// False where this dtype, these sizes, these numbers or this processor are not for it: then the outputs hold nothing.
 bool attention_amx(KernelContext& ctx, const Command& cmd);
 bool attention_backward_amx(KernelContext& ctx, const Command& cmd);
 

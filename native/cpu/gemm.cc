@@ -440,7 +440,7 @@ class Product {
     SplitRange range;
     for (int64_t at = 2 * k.begin; at < 2 * k.end; at += kAmxStep, to += kFloatParts * part) {
       for (int64_t lane = 0; lane < padded; lane += kWidth) {
-        const SplitTarget target{to + lane * kPairs, part, order};
+        const SplitTarget target{to + lane * kPairs, kPairs, part, order};
         split_square(from + lane * lane_stride + at * step, lane_stride, step,
                      std::clamp<int64_t>(lanes - lane, 0, kWidth), std::clamp<int64_t>(g_.k - at, 0, kAmxStep), target,
                      range);

@@ -1,5 +1,5 @@
 // Packing of float as sums of three bfloat16 (kFloatParts) for the tile registers of AMX: strips of a in rows, panels of b in pairs, from any
-// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc.
+// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc and attention_amx.cc.
 #pragma once
 
 #include "cpu/gemm_amx.h"
@@ -8,10 +8,11 @@
 namespace hadal::cpu {
 
 // Where the parts of 16 lanes (rows of a, columns of b) × 32 of k go: as rows of 32 bfloat16, one per lane, or as 16 pairs of neighbours in k,
-// one row of lanes each. A row is `row` floats from the one before, a part `part` floats.
+// one row of lanes each. A row is `row` floats from the one before (whole tiles: 16), a part `part` floats.
 enum class SplitOrder : uint8_t { kRows, kPairs };
 struct SplitTarget {
   float* to = nullptr;
+  int64_t row = 16;
   int64_t part = 0;
   SplitOrder order = SplitOrder::kRows;
 };
@@ -39,11 +40,16 @@ class SplitRange {
   Vec<uint32_t> least_ = ~Vec<uint32_t>{};
 };
 
-// The next part of x, and x without it: both exact.
+// The next part of x, which loses it: both exact.
 [[gnu::always_inline]] inline Vec<float> take_part(Vec<float>& x) {
   const auto part = (Vec<float>)(((Vec<uint32_t>)x + 0x8000u) & 0xffff0000u);
   x -= part;
   return part;
+}
+
+// Parts of neighbours in k, lane by lane.
+[[gnu::always_inline]] inline Vec<float> pair_parts(Vec<float> even, Vec<float> odd) {
+  return (Vec<float>)((Vec<uint32_t>)even >> 16 | (Vec<uint32_t>)odd);
 }
 
 // Splits from[lane · lane_stride + k · step] for lane < lanes ≤ 16 and k < depth ≤ 32; the rest of the square becomes zero.
@@ -62,8 +68,8 @@ inline void split_square(const float* from, int64_t lane_stride, int64_t step, i
       range.see(even);
       range.see(odd);
       unroll<kFloatParts>([&](auto part) __attribute__((always_inline)) {
-        const auto low = (Vec<uint32_t>)take_part(even), high = (Vec<uint32_t>)take_part(odd);
-        words[part][i] = (Vec<float>)(low >> 16 | high);
+        const Vec<float> low = take_part(even), high = take_part(odd);
+        words[part][i] = pair_parts(low, high);
       });
     }
   } else {
@@ -93,7 +99,7 @@ inline void split_square(const float* from, int64_t lane_stride, int64_t step, i
   for (int part = 0; part < kFloatParts; ++part) {
     if (along_lanes != (target.order == SplitOrder::kPairs)) transpose<float>(words[part]);
     float* const to = target.to + part * target.part;
-    for (int i = 0; i < kWidth; ++i) store(to + i * kWidth, words[part][i]);
+    for (int i = 0; i < kWidth; ++i) store(to + i * target.row, words[part][i]);
   }
 }
 
