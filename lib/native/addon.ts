@@ -9,10 +9,11 @@ export interface NativeAddon {
 
   /** Makes `buffer` the memory through which records and small results cross. */
   bindWords(buffer: ArrayBuffer): void;
-  /** Checks the record in the words and hands it to its device's stream. */
-  submit(): void;
-  /** The same for a record with one output, a fresh one: it is freed when `owner` is collected, as by {@link track}. */
-  submitOwned(owner: object): void;
+  /**
+   * Checks the record in the words and hands it to its device's stream; answers what is wrong with it, if anything. Where its one output is a fresh one, it is
+   * freed when `owner` is collected, as by {@link track}.
+   */
+  submit(owner?: object): NativeError | undefined;
 
   /**
    * Decodes records that follow each other, in which no output is fresh and a slot is the number of a binding, of at least `bindingBytes` bytes, or

@@ -6,6 +6,7 @@
  */
 import { ArgumentError, DeviceError, DTypeError } from '../errors';
 import { Op, type OpName } from '../native/opcodes';
+import { deviceName } from '../runtime/device';
 import {
   beginRecord,
   claimOutput,
@@ -24,7 +25,7 @@ import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
-import { contiguousStrides, isContiguous, show, sizeOf } from '../tensor/shapes';
+import { contiguousStrides, isContiguous, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
 
@@ -54,6 +55,8 @@ export interface OpSpec<Context> {
 export interface NativeOp<Context = unknown> extends OpSpec<Context>, Differentiable<Context> {
   readonly name: OpName;
   readonly opcode: number;
+  /** `dtypes` as bits, by their codes. */
+  readonly dtypeBits: number;
 }
 
 /** Every native op that has been defined, for the completeness test and docs/ops.md. */
@@ -65,6 +68,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
     name,
     opcode: Op[name],
     dtypes: spec.dtypes,
+    dtypeBits: spec.dtypes.reduce((bits, dtype) => bits | (1 << codeOf(dtype)), 0),
     gradient: spec.gradient,
     saves: spec.saves ?? nothing,
     pointwise: spec.pointwise ?? false,
@@ -90,6 +94,11 @@ export const integersAndBool: readonly DType[] = [...integers, 'bool'];
 export function checkDType(name: string, dtype: DType, allowed: readonly DType[]): void {
   if (allowed.includes(dtype)) return;
   throw new DTypeError(`${name}: dtype: got ${dtype}, expected ${allowed.join(', ')}`, { op: name, dtype });
+}
+
+/** Throws unless `dtype` is one that the op takes. */
+export function checkTaken(op: NativeOp, dtype: DType): void {
+  if (((op.dtypeBits >> codeOf(dtype)) & 1) === 0) checkDType(op.name, dtype, op.dtypes);
 }
 
 /** Throws `ArgumentError` unless `value` is a tensor. */
@@ -124,40 +133,72 @@ export interface OutputSpec {
   readonly dtype: DType;
 }
 
-function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType): void {
+function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType, device: number): void {
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
-    if (typeof input === 'number') recordNumber(input, codeOf(dtype), shape);
-    else if (input === undefined) recordAbsent();
-    else if (op.pointwise === true && input.shape !== shape) recordBroadcast(input, shape);
-    else recordTensor(input);
+    if (typeof input !== 'object') encodeNumber(input, shape, dtype);
+    else if (input.storage.device !== device) throwDevices(op, inputs, device);
+    else if (op.pointwise !== true || input.shape === shape) recordTensor(input);
+    else encodeBroadcast(input, shape);
   }
 }
 
-/** The device that all tensors among `inputs` are on; the CPU when there are none. */
-function deviceOf(op: NativeOp, inputs: readonly Argument[]): number {
-  let device = -1;
-  for (let i = 0; i < inputs.length; i++) {
-    const input = inputs[i];
-    if (typeof input !== 'object') continue;
-    if (device === -1) device = input.storage.device;
-    else if (device !== input.storage.device) {
-      throw new DeviceError(
-        `${op.name}: tensors on different devices: got ${deviceNames(inputs)}, expected one device`,
-      );
-    }
-  }
-  return device === -1 ? 0 : device;
+function encodeBroadcast(input: AnyTensor, shape: Shape): void {
+  if (sameShape(input.shape, shape)) recordTensor(input);
+  else recordBroadcast(input, shape);
 }
 
-function deviceNames(inputs: readonly Argument[]): string {
-  return inputs.flatMap((input) => (typeof input === 'object' ? [input.device] : [])).join(' and ');
+function encodeNumber(input: number | undefined, shape: Shape, dtype: DType): void {
+  if (input === undefined) recordAbsent();
+  else recordNumber(input, codeOf(dtype), shape);
+}
+
+/** The device that the first tensor among `inputs` is on; the CPU when there is none. */
+function deviceOf(inputs: readonly Argument[]): number {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (typeof input === 'object') return input.storage.device;
+  }
+  return 0;
+}
+
+function throwDevices(op: NativeOp, inputs: readonly Argument[], device: number): never {
+  const devices = inputs.flatMap((input) => (typeof input === 'object' ? [input.storage.device] : []));
+  const names = [...new Set([device, ...devices])].map(deviceName).join(' and ');
+  throw new DeviceError(`${op.name}: tensors on different devices: got ${names}, expected one device`);
+}
+
+/** Whether an op with these inputs leaves a node. */
+function leavesNode(inputs: readonly Argument[]): boolean {
+  if (!recording.enabled) return false;
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (typeof input === 'object' && input.edge !== undefined) return true;
+  }
+  return false;
 }
 
 /** Runs an op on copies of its inputs on the CPU, and copies the results to where the inputs are. All is recorded, as ops of their own. */
-function runOnHost(inputs: readonly Argument[], body: (inputs: readonly Argument[]) => AnyTensor[]): AnyTensor[] {
-  const { device } = inputs.find((input) => typeof input === 'object')!;
+function runOnHost(
+  op: NativeOp,
+  inputs: readonly Argument[],
+  body: (inputs: readonly Argument[]) => AnyTensor[],
+): AnyTensor[] {
+  const [{ device, storage }, ...others] = inputs.filter((input) => typeof input === 'object') as [
+    AnyTensor,
+    ...AnyTensor[],
+  ];
+  if (others.some((input) => input.device !== device)) throwDevices(op, inputs, storage.device);
   return body(inputs.map((input) => (typeof input === 'object' ? input.to('cpu') : input))).map((y) => y.to(device));
+}
+
+// Not among the statements of run(): the closure would move its arguments to the heap, in every call.
+function runOneOnHost<Context>(
+  op: NativeOp<Context>,
+  inputs: readonly Argument[],
+  ...rest: [Shape, DType, readonly number[], Context, DType, Shape]
+): AnyTensor {
+  return runOnHost(op, inputs, (there) => [run(op, there, ...rest)])[0]!;
 }
 
 /**
@@ -174,15 +215,13 @@ export function run<Context>(
   context: Context = attributes as Context,
   operandDType: DType = dtype,
   nativeShape: Shape = shape,
-  device: number = deviceOf(op, inputs),
+  device: number = deviceOf(inputs),
 ): AnyTensor {
   if (device !== 0 && op.onHost === true) {
-    return runOnHost(inputs, (there) => [
-      run(op, there, shape, dtype, attributes, context, operandDType, nativeShape, 0),
-    ])[0]!;
+    return runOneOnHost(op, inputs, shape, dtype, attributes, context, operandDType, nativeShape);
   }
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
-  encodeInputs(op, inputs, nativeShape, operandDType);
+  encodeInputs(op, inputs, nativeShape, operandDType, device);
   const position = recordFresh(codeOf(dtype), nativeShape);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
@@ -191,7 +230,8 @@ export function run<Context>(
   const strides =
     typeof first === 'object' && first.shape === shape && first.isContiguous ? first.strides : contiguousStrides(shape);
   const output = new Tensor(storage, dtype, shape, strides, 0, true) as AnyTensor;
-  if (recording.enabled && op.gradient !== undefined) recordNode(op, inputs, output, undefined, context);
+  tape?.take(op.name, inputs, [output]);
+  if (op.gradient !== undefined && leavesNode(inputs)) recordNode(op, inputs, output, undefined, context);
   return output;
 }
 
@@ -203,12 +243,12 @@ export function runMany<Context>(
   attributes: readonly number[] = noAttributes,
   context: Context = attributes as Context,
 ): AnyTensor[] {
-  const device = deviceOf(op, inputs);
+  const device = deviceOf(inputs);
   if (device !== 0 && op.onHost === true) {
-    return runOnHost(inputs, (there) => runMany(op, there, outputs, attributes, context));
+    return runOnHost(op, inputs, (there) => runMany(op, there, outputs, attributes, context));
   }
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
-  encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype);
+  encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype, device);
   const positions = outputs.map(({ shape, dtype }) => recordFresh(codeOf(dtype), shape));
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
@@ -218,7 +258,8 @@ export function runMany<Context>(
     claimOutput(storage, positions[i]!);
     return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, true) as AnyTensor;
   });
-  if (recording.enabled && op.gradient !== undefined) recordNode(op, inputs, results[0]!, results, context);
+  tape?.take(op.name, inputs, results);
+  if (op.gradient !== undefined && leavesNode(inputs)) recordNode(op, inputs, results[0]!, results, context);
   return results;
 }
 
@@ -242,14 +283,15 @@ export function runInto<Context>(
       );
     }
   }
-  const device = deviceOf(op, outputs);
+  const device = deviceOf(outputs);
   const values = typeof attributes === 'function' ? attributes() : attributes;
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, values.length);
   const first = outputs[0]!;
-  encodeInputs(op, inputs, first.shape, first.dtype);
+  encodeInputs(op, inputs, first.shape, first.dtype, device);
   for (let i = 0; i < outputs.length; i++) recordTensor(outputs[i]!);
   for (let i = 0; i < values.length; i++) recordAttribute(values[i]!);
   submitRecord();
+  tape?.take(op.name, inputs, outputs);
   if (typeof attributes === 'function') tape?.live(attributes);
   for (let i = 0; i < outputs.length; i++) outputs[i]!.storage.version++;
 }
@@ -273,15 +315,6 @@ function recordNode<Context>(
 ): void {
   // A result that is no floating number takes no part in gradients.
   if (!isFloat(output.dtype)) return;
-  let needed = false;
-  for (let i = 0; i < inputs.length; i++) {
-    const input = inputs[i];
-    if (typeof input === 'object' && input.edge !== undefined) {
-      needed = true;
-      break;
-    }
-  }
-  if (!needed) return;
   const edges = new Array<Edge | undefined>(inputs.length);
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
@@ -352,7 +385,7 @@ export function recorded<Context>(
   output: AnyTensor,
   context: Context,
 ): AnyTensor {
-  if (recording.enabled) recordNode(op, inputs, output, undefined, context);
+  if (leavesNode(inputs)) recordNode(op, inputs, output, undefined, context);
   return output;
 }
 
@@ -363,7 +396,7 @@ export function recordedParts<Context>(
   outputs: readonly AnyTensor[],
   context: Context,
 ): void {
-  if (recording.enabled && x.edge !== undefined) recordNode(op, [x], outputs[0]!, outputs, context);
+  if (leavesNode([x])) recordNode(op, [x], outputs[0]!, outputs, context);
 }
 
 /** Makes functions of a tensor into methods of it: `f(x, …)` becomes `x.f(…)`. Their types are declared by interface merging. */

@@ -10,7 +10,17 @@ import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/sh
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { operand, operandDType, type AutocastPolicy } from './autocast';
-import { checkDType, checkTensor, defineOp, floats, run, runInto, type Argument, type NativeOp } from './define';
+import {
+  checkDType,
+  checkTaken,
+  checkTensor,
+  defineOp,
+  floats,
+  run,
+  runInto,
+  type Argument,
+  type NativeOp,
+} from './define';
 
 /** Demands of an operand that it broadcasts with `A`. */
 export type Fits<A, B, Op extends string> = Ok<BroadcastCheck<ShapeOf<A>, ShapeOf<B>, Op>>;
@@ -66,7 +76,7 @@ export function ofOutput(
 /** Runs an op of one operand in the operand's dtype. */
 export function unary<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor, attributes?: readonly number[]): T {
   checkTensor(op.name, x);
-  if (!op.dtypes.includes(x.dtype)) checkDType(op.name, x.dtype, op.dtypes);
+  checkTaken(op, x.dtype);
   return run(op, [x], x.shape, x.dtype, attributes) as T;
 }
 
@@ -124,7 +134,7 @@ function commonDType(name: string, a: Operand, b: Operand): DType {
 }
 
 function typed<C>(op: NativeOp<C>, a: Operand, b: Operand, dtype: DType, result: DType): AnyTensor {
-  if (!op.dtypes.includes(dtype)) checkDType(op.name, dtype, op.dtypes);
+  checkTaken(op, dtype);
   const shape =
     typeof a === 'number'
       ? (b as AnyTensor).shape
@@ -160,7 +170,7 @@ export function nary<T extends AnyTensor, C>(
 ): T {
   const { dtype: promoted, shape } = common(op.name, operands);
   const dtype = leaves ? toFloat(promoted) : promoted;
-  checkDType(op.name, dtype, op.dtypes);
+  checkTaken(op, dtype);
   return run(
     op,
     operands.map((operand) => as(operand, dtype)),

@@ -14,6 +14,11 @@ export function deviceNumber(op: string, device: Device): number {
   return 1 + Number(match[1] ?? 0);
 }
 
+/** The name of a device by its number. */
+export function deviceName(device: number): Device {
+  return device === 0 ? 'cpu' : `cuda:${device - 1}`;
+}
+
 /** What `devices()` tells of a device. */
 export interface DeviceInfo {
   readonly name: Device;

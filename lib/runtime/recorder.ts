@@ -2,9 +2,9 @@
  * Writes records, the form in which an op crosses into native code (native/binding/decode.h describes the words), and submits
  * them. It knows storages and numbers, not tensors; lib/ops/define.ts is its only caller.
  */
+import type { NativeError } from '../native/addon';
 import { native, recover, words } from './native';
-import { adopt, disposedError, isInScope, type Storage } from './storage';
-import { tape } from './tape';
+import { adopt, disposedError, openedScope, type Storage } from './storage';
 
 /** What the recorder needs of a tensor. */
 export interface RecordedTensor {
@@ -17,12 +17,15 @@ export interface RecordedTensor {
 }
 
 const buffer = words;
-// TensorKind of native/binding/decode.h.
-const stored = 0;
-const contiguous = 1;
-const fresh = 2;
-const immediate = 3;
-const absent = 4;
+
+/** As in native/binding/decode.h. */
+const enum Kind {
+  Stored,
+  Contiguous,
+  Fresh,
+  Immediate,
+  Absent,
+}
 
 let at = 0;
 let name = '';
@@ -36,76 +39,79 @@ export function beginRecord(
   outputs: number,
   attributes: number,
 ): void {
+  const record = buffer;
+  record[0] = opcode;
+  record[1] = device;
+  record[2] = inputs;
+  record[3] = outputs;
+  record[4] = attributes;
   name = opName;
-  tape?.begin();
-  buffer[0] = opcode;
-  buffer[1] = device;
-  buffer[2] = inputs;
-  buffer[3] = outputs;
-  buffer[4] = attributes;
   at = 5;
 }
 
 /** Writes a tensor with its own shape and strides. */
 export function recordTensor(tensor: RecordedTensor): void {
-  const { storage, shape, strides, isContiguous } = tensor;
-  if (storage.released !== undefined) throw disposedError(name, storage, shape);
-  const rank = shape.length;
-  let word = recordStorage(tensor, isContiguous ? contiguous : stored, rank);
-  for (let axis = 0; axis < rank; axis++) buffer[word++] = shape[axis]!;
-  if (!isContiguous) for (let axis = 0; axis < rank; axis++) buffer[word++] = strides[axis]!;
-  at = word;
+  const { isContiguous } = tensor;
+  recordView(tensor, isContiguous ? Kind.Contiguous : Kind.Stored, tensor.shape);
+  if (!isContiguous) recordSizes(tensor.strides);
 }
 
 /** Writes a tensor as it looks broadcast to `shape`, which its own shape must allow. */
 export function recordBroadcast(tensor: RecordedTensor, shape: readonly number[]): void {
-  const { storage, strides } = tensor;
-  if (storage.released !== undefined) throw disposedError(name, storage, tensor.shape);
+  const { strides } = tensor;
   const rank = shape.length;
   const missing = rank - tensor.shape.length;
-  let word = recordStorage(tensor, stored, rank);
-  for (let axis = 0; axis < rank; axis++) buffer[word++] = shape[axis]!;
+  recordView(tensor, Kind.Stored, shape);
   for (let axis = 0; axis < rank; axis++) {
     const own = axis - missing;
-    buffer[word++] = own < 0 || tensor.shape[own] === 1 ? 0 : strides[own]!;
+    buffer[at++] = own < 0 || tensor.shape[own] === 1 ? 0 : strides[own]!;
   }
+}
+
+/** Writes a tensor up to its shape. */
+function recordView(tensor: RecordedTensor, kind: Kind, shape: readonly number[]): void {
+  const { storage } = tensor;
+  if (storage.released !== undefined) throwDisposed(tensor);
+  const record = buffer;
+  const word = at;
+  record[word] = kind + 16 * tensor.dtypeCode + 256 * shape.length;
+  record[word + 1] = storage.slot;
+  record[word + 2] = storage.generation;
+  record[word + 3] = tensor.offset;
+  at = word + 4;
+  recordSizes(shape);
+}
+
+/** Writes a shape or strides. */
+function recordSizes(sizes: readonly number[]): void {
+  const record = buffer;
+  let word = at;
+  for (let axis = 0; axis < sizes.length; axis++) record[word++] = sizes[axis]!;
   at = word;
 }
 
-/** Writes the words before a tensor's shape; answers where the shape goes. */
-function recordStorage(tensor: RecordedTensor, kind: number, rank: number): number {
-  tape?.refer(tensor.storage);
-  const word = at;
-  buffer[word] = kind + 16 * tensor.dtypeCode + 256 * rank;
-  buffer[word + 1] = tensor.storage.slot;
-  buffer[word + 2] = tensor.storage.generation;
-  buffer[word + 3] = tensor.offset;
-  return word + 4;
+function throwDisposed({ storage, shape }: RecordedTensor): never {
+  throw disposedError(name, storage, shape);
 }
 
 /** Writes a number, which the kernel sees as a tensor of `shape` with that value everywhere. */
 export function recordNumber(value: number, dtypeCode: number, shape: readonly number[]): void {
-  const rank = shape.length;
-  let word = at;
-  buffer[word++] = immediate + 16 * dtypeCode + 256 * rank;
-  buffer[word++] = value;
-  for (let axis = 0; axis < rank; axis++) buffer[word++] = shape[axis]!;
-  at = word;
+  buffer[at++] = Kind.Immediate + 16 * dtypeCode + 256 * shape.length;
+  buffer[at++] = value;
+  recordSizes(shape);
 }
 
 /** Writes that an optional tensor is not there. */
 export function recordAbsent(): void {
-  buffer[at++] = absent;
+  buffer[at++] = Kind.Absent;
 }
 
 /** Writes an output that gets new memory; {@link claimOutput} makes its storage after {@link submitRecord}. Answers where it stands. */
 export function recordFresh(dtypeCode: number, shape: readonly number[]): number {
   const position = at;
-  const rank = shape.length;
-  buffer[position] = fresh + 16 * dtypeCode + 256 * rank;
-  let word = position + 3;
-  for (let axis = 0; axis < rank; axis++) buffer[word++] = shape[axis]!;
-  at = word;
+  buffer[position] = Kind.Fresh + 16 * dtypeCode + 256 * shape.length;
+  at = position + 3;
+  recordSizes(shape);
   return position;
 }
 
@@ -123,33 +129,40 @@ export function observeSubmissions(observe: SubmissionObserver | undefined): voi
   observer = observe;
 }
 
-/** Runs the record. Errors of the op's arguments are thrown here, with the caller on the stack. */
-export function submitRecord(): void {
-  submit(undefined);
+/**
+ * Runs the record; the memory of its one output, a fresh one, is freed when `owner`, if given, is collected. Errors of the op's arguments are thrown
+ * here, with the caller on the stack.
+ */
+export function submitRecord(owner?: Storage): void {
+  const failure = observer === undefined ? submit(owner) : submitObserved(observer, owner);
+  if (failure !== undefined) submitAgain(failure, owner);
+}
+
+function submit(owner: Storage | undefined): NativeError | undefined {
+  return owner === undefined ? native.submit() : native.submit(owner);
+}
+
+function submitObserved(observe: SubmissionObserver, owner: Storage | undefined): NativeError | undefined {
+  const start = performance.now();
+  const failure = submit(owner);
+  observe(name, start, performance.now());
+  return failure;
+}
+
+function submitAgain(failure: NativeError, owner: Storage | undefined): void {
+  const again = (): void => {
+    const next = submit(owner);
+    if (next !== undefined) throw next;
+  };
+  recover(failure, again, name);
 }
 
 /** Runs a record whose one output is fresh and stands at `position`, and claims it. */
 export function submitFresh(storage: Storage, position: number): void {
-  if (isInScope()) {
-    submit(undefined);
-    claimOutput(storage, position);
-  } else {
-    submit(storage);
-    fillIn(storage, position);
-  }
-}
-
-/** Runs the record; the memory of its fresh output is freed when `owner`, if given, is collected. */
-function submit(owner: Storage | undefined): void {
-  const start = observer === undefined ? 0 : performance.now();
-  try {
-    if (owner === undefined) native.submit();
-    else native.submitOwned(owner);
-  } catch (error) {
-    recover(error, () => (owner === undefined ? native.submit() : native.submitOwned(owner)), name);
-  }
-  tape?.take(name, buffer, at);
-  observer?.(name, start, performance.now());
+  const scope = openedScope();
+  submitRecord(scope === undefined ? storage : undefined);
+  fillIn(storage, position);
+  scope?.adopt(storage);
 }
 
 /** Fills in the storage of a fresh output and gives it to the current scope or the garbage collector. */
@@ -162,5 +175,4 @@ function fillIn(storage: Storage, position: number): void {
   // As small integers: a double in a field is an object of its own.
   storage.slot = buffer[position + 1]! | 0;
   storage.generation = buffer[position + 2]! | 0;
-  tape?.claim(storage, position);
 }

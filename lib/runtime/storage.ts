@@ -6,23 +6,33 @@ import { DisposedError } from '../errors';
 import { callNative, native, words } from './native';
 import { tape } from './tape';
 
+// Of what every op makes (Storage, Tensor, Node, Edge) the fields are declared and then assigned: V8 initializes fields in a function of their own.
 /** A block of device memory, shared by every view into it. */
 export class Storage {
-  slot = 0;
-  generation = 0;
+  declare readonly device: number;
+  declare readonly bytes: number;
+  declare readonly madeBy: string;
+  declare slot: number;
+  declare generation: number;
   /** Counts in-place writes, so that `backward` notices when a saved tensor has changed. */
-  version = 0;
-  released: string | undefined = undefined;
+  declare version: number;
+  declare released: string | undefined;
   /** The scope that frees this storage at its end; undefined when the garbage collector does. */
-  scope: Scope | undefined = undefined;
+  declare scope: Scope | undefined;
   /** Gradients in flight that live in this storage; see autograd/backward.ts. */
-  pendingUses = 0;
+  declare pendingUses: number;
 
-  constructor(
-    readonly device: number,
-    readonly bytes: number,
-    readonly madeBy: string,
-  ) {}
+  constructor(device: number, bytes: number, madeBy: string) {
+    this.device = device;
+    this.bytes = bytes;
+    this.madeBy = madeBy;
+    this.slot = 0;
+    this.generation = 0;
+    this.version = 0;
+    this.released = undefined;
+    this.scope = undefined;
+    this.pendingUses = 0;
+  }
 
   /** Frees the memory now. `how` completes the sentence "tensor … was released …" of a later DisposedError. */
   release(how: string): void {
@@ -38,21 +48,23 @@ export class Storage {
 export class Scope {
   readonly storages: Storage[] = [];
   constructor(readonly parent: Scope | undefined) {}
+
+  /** Takes a storage that no scope owns. */
+  adopt(storage: Storage): void {
+    storage.scope = this;
+    this.storages.push(storage);
+  }
 }
 
 let currentScope: Scope | undefined;
 
-/** Whether a scope is open, which frees what is made. */
-export const isInScope = (): boolean => currentScope !== undefined;
+/** The innermost scope that is open, which frees what is made. */
+export const openedScope = (): Scope | undefined => currentScope;
 
 /** Gives a storage that has just got its memory to the current scope, or else to the garbage collector. */
 export function adopt(storage: Storage): void {
-  if (currentScope !== undefined) {
-    storage.scope = currentScope;
-    currentScope.storages.push(storage);
-  } else {
-    native.track(storage, storage.slot, storage.generation);
-  }
+  if (currentScope !== undefined) currentScope.adopt(storage);
+  else native.track(storage, storage.slot, storage.generation);
 }
 
 /** Opens a scope; every storage made from now on belongs to it until {@link closeScope}. */
@@ -64,8 +76,8 @@ export function openScope(): Scope {
 /** Moves a storage out of `scope` into the one around it. */
 export function promote(storage: Storage, scope: Scope): void {
   if (storage.scope !== scope || storage.released !== undefined) return;
-  storage.scope = scope.parent;
-  if (scope.parent !== undefined) scope.parent.storages.push(storage);
+  storage.scope = undefined;
+  if (scope.parent !== undefined) scope.parent.adopt(storage);
   else native.track(storage, storage.slot, storage.generation);
 }
 

@@ -1,10 +1,11 @@
 /**
  * What is noted while a step is traced (lib/autograd/compile.ts): the records that ops submit, with the storages they name by number in
- * the order of their first use, and everything else that a replay would have to know or cannot repeat. The recorder and the storages
- * write to it; it knows no tensors.
+ * the order of their first use, and everything else that a replay would have to know or cannot repeat. Ops and storages write to it; of tensors
+ * it knows the storage.
  */
 import { CompileError } from '../errors';
 import { opSignatures, type OpName } from '../native/opcodes';
+import { words } from './native';
 import type { Storage } from './storage';
 
 /** Attributes that are computed for each run of an op anew, such as a learning rate. */
@@ -20,6 +21,11 @@ export interface TapedRecord {
   /** Where `words` has the offset of a random stream. */
   readonly randomOffset: number | undefined;
   live: LiveAttributes | undefined;
+}
+
+/** What the tape needs of a tensor. */
+interface Stored {
+  readonly storage: Storage;
 }
 
 /** Bytes that came from the host. */
@@ -47,8 +53,8 @@ function isRowMajor(words: Float64Array, at: number, rank: number): boolean {
 
 export class Tape {
   readonly records: TapedRecord[] = [];
-  /** By number. A fresh output's place is filled when its storage is made. */
-  readonly storages: (Storage | undefined)[] = [];
+  /** By number. */
+  readonly storages: Storage[] = [];
   readonly uploads: Upload[] = [];
   /** What must hold for a replay to be right; see {@link guard}. */
   readonly guards: (() => boolean)[] = [];
@@ -56,9 +62,6 @@ export class Tape {
   readonly repeats: (() => void)[] = [];
   readonly #numbers = new Map<Storage, number>();
   readonly #made = new Set<Storage>();
-  /** Of the record being written. */
-  readonly #referred: Storage[] = [];
-  readonly #claims = new Map<number, number>();
 
   /** Whether the storage was made since the tape began. */
   made(storage: Storage): boolean {
@@ -69,47 +72,31 @@ export class Tape {
     return this.#numbers.get(storage);
   }
 
-  /** The recorder begins a record. */
-  begin(): void {
-    this.#referred.length = 0;
-  }
-
-  /** The recorder writes a tensor in `storage`. */
-  refer(storage: Storage): void {
-    this.#referred.push(storage);
-  }
-
-  /** The recorder has submitted the record in the first `length` words. */
-  take(op: string, words: Float64Array, length: number): void {
+  /** The record of `op` in the words has been submitted, and its fresh outputs have their storages. */
+  take(op: OpName, inputs: readonly (Stored | number | undefined)[], outputs: readonly Stored[]): void {
     const taken: number[] = [];
     const tensors: number[] = [];
-    const outputs = new Set<number>();
-    this.#claims.clear();
-    const inputs = words[2]!;
-    const count = inputs + words[3]!;
     let at = 0;
-    let referred = 0;
     const copy = (words_: number): void => {
       for (let i = 0; i < words_; i++) taken.push(words[at++]!);
     };
     copy(5);
-    for (let i = 0; i < count; i++) {
+    for (const tensor of [...inputs, ...outputs]) {
       const header = words[at]!;
       const kind = header & 15;
       const rank = header >> 8;
       if (kind === absent) copy(1);
       else if (kind === immediate) copy(2 + rank);
       else {
+        const { storage } = tensor as Stored;
         tensors.push(taken.length);
-        let number: number;
+        if (kind === fresh) this.#made.add(storage);
+        const number = this.#number(storage);
         if (kind === fresh) {
-          number = this.storages.push(undefined) - 1;
-          this.#claims.set(at, number);
           taken.push(header - fresh + contiguous, number, 0, 0);
           at += 3;
           copy(rank);
         } else {
-          number = this.#number(this.#referred[referred++]!);
           const isDense = kind === contiguous || isRowMajor(words, at + 4, rank);
           taken.push(isDense ? header - kind + contiguous : header, number, 0, words[at + 3]!);
           at += 4;
@@ -117,22 +104,14 @@ export class Tape {
           if (!isDense) copy(rank);
           else if (kind !== contiguous) at += rank;
         }
-        if (i >= inputs) outputs.add(number);
       }
     }
     const attributes = taken.length;
-    copy(length - at);
-    const random = opSignatures[op as OpName].attributes.indexOf('offset');
+    copy(words[4]!);
+    const random = opSignatures[op].attributes.indexOf('offset');
     const randomOffset = random === -1 ? undefined : attributes + random;
-    this.records.push({ op, words: taken, tensors, outputs, randomOffset, live: undefined });
-  }
-
-  /** A fresh output of the record just taken, which stood at `position`, has got its storage. */
-  claim(storage: Storage, position: number): void {
-    const number = this.#claims.get(position)!;
-    this.storages[number] = storage;
-    this.#numbers.set(storage, number);
-    this.#made.add(storage);
+    const numbers = new Set(outputs.map(({ storage }) => this.#number(storage)));
+    this.records.push({ op, words: taken, tensors, outputs: numbers, randomOffset, live: undefined });
   }
 
   /** The record just taken gets its attributes from `attributes`. */

@@ -31,22 +31,31 @@ export type GradientHook = (gradient: AnyTensor) => AnyTensor | void;
 
 /** Where a gradient goes: to an output of a node, or to a leaf, which collects it in `grad`. */
 export class Edge {
-  hooks: GradientHook[] | undefined = undefined;
+  declare readonly node: Node | undefined;
+  declare readonly index: number;
+  declare readonly shape: Shape;
+  declare readonly dtype: DType;
+  declare hooks: GradientHook[] | undefined;
   /** Called when a backward pass has added to `grad`. */
-  collected: (() => void)[] | undefined = undefined;
+  declare collected: (() => void)[] | undefined;
   /** The collected gradient of a leaf. */
-  grad: AnyTensor | undefined = undefined;
+  declare grad: AnyTensor | undefined;
   /** Whether user code has seen `grad`: if not, it may be freed as soon as it goes. */
-  gradSeen = false;
+  declare gradSeen: boolean;
   /** Whether a tensor that is no leaf keeps its gradient too. */
-  retainsGrad = false;
+  declare retainsGrad: boolean;
 
-  constructor(
-    readonly node: Node | undefined,
-    readonly index: number,
-    readonly shape: Shape,
-    readonly dtype: DType,
-  ) {}
+  constructor(node: Node | undefined, index: number, shape: Shape, dtype: DType) {
+    this.node = node;
+    this.index = index;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.hooks = undefined;
+    this.collected = undefined;
+    this.grad = undefined;
+    this.gradSeen = false;
+    this.retainsGrad = false;
+  }
 
   /** Forgets `grad`; frees it at once if user code has not seen it. */
   dropGrad(by: string): void {
@@ -60,22 +69,32 @@ const none: readonly Edge[] = [];
 
 /** One application of an op in the graph. */
 export class Node<Context = unknown> {
+  declare readonly op: Differentiable<Context>;
+  declare readonly edges: readonly (Edge | undefined)[];
+  declare readonly context: Context;
   /** Later nodes have larger numbers; an edge always leads to a smaller one. */
-  readonly sequence = ++sequence;
-  inputs: readonly (AnyTensor | number | undefined)[] | undefined = undefined;
-  outputs: readonly AnyTensor[] | undefined = undefined;
-  inputVersions: number[] | undefined = undefined;
-  outputVersions: number[] | undefined = undefined;
+  declare readonly sequence: number;
+  declare inputs: readonly (AnyTensor | number | undefined)[] | undefined;
+  declare outputs: readonly AnyTensor[] | undefined;
+  declare inputVersions: number[] | undefined;
+  declare outputVersions: number[] | undefined;
   /** The edges of the outputs that take part in gradients. */
-  outputEdges: readonly Edge[] = none;
+  declare outputEdges: readonly Edge[];
   /** The stack of the call that made it, in anomaly mode. */
-  trace: string | undefined = undefined;
+  declare trace: string | undefined;
 
-  constructor(
-    readonly op: Differentiable<Context>,
-    readonly edges: readonly (Edge | undefined)[],
-    readonly context: Context,
-  ) {}
+  constructor(op: Differentiable<Context>, edges: readonly (Edge | undefined)[], context: Context) {
+    this.op = op;
+    this.edges = edges;
+    this.context = context;
+    this.sequence = ++sequence;
+    this.inputs = undefined;
+    this.outputs = undefined;
+    this.inputVersions = undefined;
+    this.outputVersions = undefined;
+    this.outputEdges = none;
+    this.trace = undefined;
+  }
 
   /** Whether input `i` wants a gradient. */
   needs(i: number): boolean {

@@ -107,7 +107,10 @@ export function checkShape(op: string, shape: Shape): void {
 
 /** The common shape of two operands under NumPy's broadcasting rules. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
-  if (sameShape(a, b)) return a;
+  return sameShape(a, b) ? a : broadcast(op, a, b);
+}
+
+function broadcast(op: string, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   const shape = new Array<number>(rank);
   for (let axis = 0; axis < rank; axis++) {

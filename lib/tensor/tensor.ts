@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import { native, translated } from '../runtime/native';
-import type { Device } from '../runtime/device';
+import { deviceName, type Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
 import { refuseInTrace } from '../runtime/tape';
@@ -24,22 +24,28 @@ import { contiguousStrides, sameShape, show, sizeOf } from './shapes';
  */
 export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'> {
   declare private readonly nominal: void;
-  /** @internal */ readonly dtypeCode: number;
-  /** @internal */ edge: Edge | undefined = undefined;
+  /** @internal */ declare readonly storage: Storage;
+  declare readonly dtype: D;
+  declare readonly shape: S;
+  /** In elements. */
+  declare readonly strides: readonly number[];
+  /** Of the first element in its storage, in elements. */
+  declare readonly offset: number;
+  /** Whether the elements lie in row-major order without gaps. */
+  declare readonly isContiguous: boolean;
+  /** @internal */ declare readonly dtypeCode: number;
+  /** @internal */ declare edge: Edge | undefined;
 
   /** @internal */
-  constructor(
-    /** @internal */ readonly storage: Storage,
-    readonly dtype: D,
-    readonly shape: S,
-    /** In elements. */
-    readonly strides: readonly number[],
-    /** Of the first element in its storage, in elements. */
-    readonly offset: number,
-    /** Whether the elements lie in row-major order without gaps. */
-    readonly isContiguous: boolean,
-  ) {
+  constructor(storage: Storage, dtype: D, shape: S, strides: readonly number[], offset: number, isContiguous: boolean) {
+    this.storage = storage;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    this.isContiguous = isContiguous;
     this.dtypeCode = codeOf(dtype);
+    this.edge = undefined;
   }
 
   /** The number of axes. */
@@ -54,7 +60,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
 
   /** Where the elements live: `'cpu'`. */
   get device(): Device {
-    return this.storage.device === 0 ? 'cpu' : `cuda:${this.storage.device - 1}`;
+    return deviceName(this.storage.device);
   }
 
   /** Whether operations on this tensor are recorded for `backward`. */

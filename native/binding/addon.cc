@@ -24,11 +24,13 @@ namespace hadal {
 
 namespace {
 
-void throw_to_js(napi_env env, const Error& error) {
+Napi::Error error_in_js(napi_env env, const Error& error) {
   Napi::Error failure = Napi::Error::New(env, error.what());
   failure.Set("nativeCode", Napi::Number::New(env, static_cast<int>(error.code())));
-  failure.ThrowAsJavaScriptException();
+  return failure;
 }
+
+void throw_to_js(napi_env env, const Error& error) { error_in_js(env, error).ThrowAsJavaScriptException(); }
 
 Environment& environment_of(const Napi::CallbackInfo& info) { return *static_cast<Environment*>(info.Data()); }
 
@@ -71,25 +73,24 @@ void synchronize_with(Environment& environment, Backend& backend) {
   environment.throw_stream_error(backend);
 }
 
-// submit(): runs the record in the buffer. submitOwned(owner): the same, and its one output, a fresh one, is freed when `owner` is collected.
-// These and track() are the hot path, so they use Node-API directly.
-template <bool kOwned>
+// submit(owner?): runs the record in the buffer; its one output, if it is a fresh one, is freed when `owner` is collected. Answers an error instead of
+// throwing it, so that JavaScript needs no handler around the call. This and track() are the hot path, so they use Node-API directly.
 napi_value submit(napi_env env, napi_callback_info info) {
   void* data;
-  size_t count = kOwned ? 1 : 0;
+  size_t count = 1;
   napi_value owner;
   napi_get_cb_info(env, info, &count, &owner, nullptr, &data);
   auto& environment = *static_cast<Environment*>(data);
   try {
     const double* const fresh = decode_and_submit(environment);
-    if (kOwned && fresh != nullptr) {
+    if (count == 1 && fresh != nullptr) {
       environment.track(owner, static_cast<uint32_t>(fresh[1]), static_cast<uint32_t>(fresh[2]));
     }
     if (environment.synchronous()) {
       synchronize_with(environment, environment.backend(static_cast<int>(environment.words()[1])));
     }
   } catch (const Error& error) {
-    throw_to_js(env, error);
+    return error_in_js(env, error).Value();
   }
   return nullptr;
 }
@@ -321,8 +322,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, environment, &function);
     exports.Set(name, Napi::Value(env, function));
   };
-  add_direct("submit", submit<false>);
-  add_direct("submitOwned", submit<true>);
+  add_direct("submit", submit);
   add_direct("track", track);
   add("createProgram", guarded<create_program>);
   add("replay", guarded<replay>);

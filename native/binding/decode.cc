@@ -13,6 +13,7 @@ namespace hadal {
 
 namespace {
 
+constexpr int kHeaderWords = 5;
 constexpr int kMaxTensors = 1 << 16;
 constexpr int kMaxAttributes = 1 << 10;
 
@@ -49,10 +50,13 @@ class WordReader {
  public:
   WordReader(double* words, size_t count) : words_(words), count_(count) {}
 
-  double number() {
-    if (at_ >= count_) throw Error(ErrorCode::kInternal, "record: longer than its buffer");
-    return words_[at_++];
+  // Throws unless so many words are left to read; what follows is not checked again.
+  void require(int words) const {
+    if (static_cast<size_t>(words) > count_ - at_) {
+      throw Error(ErrorCode::kInternal, "record: longer than its buffer");
+    }
   }
+  double number() { return words_[at_++]; }
   int64_t integer(int64_t limit) {
     const double word = number();
     const auto value = static_cast<int64_t>(word);  // out of range and NaN become INT64_MIN
@@ -114,13 +118,16 @@ int64_t extent(const TensorView& view, int64_t offset) {
   return last == INT64_MAX ? last : last + 1;
 }
 
-int words_of(double* tensor, int rank) {
-  const auto kind = static_cast<TensorKind>(static_cast<int>(*tensor) & 15);
-  return kind == TensorKind::kFresh ? 3 + rank : kind == TensorKind::kContiguous ? 4 + rank : 4 + 2 * rank;
-}
+TensorKind kind_of(int64_t header) { return static_cast<TensorKind>(header & 15); }
 
-bool is_fresh(const double* tensor) {
-  return static_cast<TensorKind>(static_cast<int>(*tensor) & 15) == TensorKind::kFresh;
+int words_after_header(TensorKind kind, int rank) {
+  switch (kind) {
+    case TensorKind::kStored: return 3 + 2 * rank;
+    case TensorKind::kContiguous: return 3 + rank;
+    case TensorKind::kFresh: return 2 + rank;
+    case TensorKind::kImmediate: return 1 + rank;
+    default: return 0;
+  }
 }
 
 // Gives memory to the fresh outputs and writes their names back into the record; all of them or none.
@@ -130,7 +137,8 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
   try {
     for (int i = 0; i < command.output_count; ++i) {
       TensorView& view = command.tensors[command.input_count + i];
-      if (is_fresh(word)) {
+      const TensorKind kind = kind_of(static_cast<int64_t>(*word));
+      if (kind == TensorKind::kFresh) {
         const size_t bytes = static_cast<size_t>(view.numel()) * size_of(view.dtype);
         const Block block = environment.allocate(backend, bytes);
         const auto name = storages.insert(&backend, block, bytes);
@@ -138,13 +146,14 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
         word[1] = name.slot;
         word[2] = name.generation;
       }
-      word += words_of(word, view.rank);
+      word += 1 + words_after_header(kind, view.rank);
     }
   } catch (const Error& error) {
     double* undo = words;
     for (int i = 0; undo != word; ++i) {
-      if (is_fresh(undo)) storages.erase(static_cast<uint32_t>(undo[1]));
-      undo += words_of(undo, command.output(i).rank);
+      const TensorKind kind = kind_of(static_cast<int64_t>(*undo));
+      if (kind == TensorKind::kFresh) storages.erase(static_cast<uint32_t>(undo[1]));
+      undo += 1 + words_after_header(kind, command.output(i).rank);
     }
     throw Error(error.code(), std::string(command.name()) + ": " + error.what());
   }
@@ -187,8 +196,9 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
   double* outputs_at = nullptr;
   for (int i = 0; i < inputs + outputs; ++i) {
     if (i == inputs) outputs_at = reader.position();
+    reader.require(1);
     const int64_t header = reader.integer(1 << 16);
-    const auto kind = static_cast<TensorKind>(header & 15);
+    const TensorKind kind = kind_of(header);
     const int dtype = static_cast<int>((header >> 4) & 15);
     const int rank = static_cast<int>(header >> 8);
     if (dtype >= kDTypeCount) {
@@ -201,6 +211,7 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
     TensorView& view = command.tensors[i];
     view.dtype = static_cast<DType>(dtype);
     view.rank = rank;
+    reader.require(words_after_header(kind, rank));
     switch (kind) {
       case TensorKind::kStored:
       case TensorKind::kContiguous: {
@@ -257,6 +268,7 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
       default: throw Error(ErrorCode::kInternal, "record: no such kind of tensor");
     }
   }
+  reader.require(attributes);
   for (int i = 0; i < attributes; ++i) command.attributes[i] = reader.number();
   info.check(command);
 
@@ -267,7 +279,11 @@ Backend& backend_of(Environment& environment, WordReader& reader) {
   return environment.backend(static_cast<int>(reader.integer(1 << 10)));
 }
 
-Op op_of(WordReader& reader) { return static_cast<Op>(reader.integer(op_count() - 1)); }
+// Begins a record.
+Op op_of(WordReader& reader) {
+  reader.require(kHeaderWords);
+  return static_cast<Op>(reader.integer(op_count() - 1));
+}
 
 // Where the attributes (seedLow, seedHigh, offset) of an op begin; -1 when it draws no random numbers.
 int random_attributes(const OpInfo& info) {

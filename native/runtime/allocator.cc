@@ -32,11 +32,11 @@ int Allocator::size_class(size_t bytes) {
 }
 
 size_t Allocator::class_size(int size_class) {
-  const int octave = (size_class - 1) / kClassesPerOctave;
-  const size_t base = size_t{1} << octave;
-  const size_t size = base + base / kClassesPerOctave * ((size_class - 1) % kClassesPerOctave + 1);
+  const unsigned before = static_cast<unsigned>(size_class) - 1;
+  const size_t base = size_t{1} << (before >> kClassBits);
+  const size_t size = base + (base >> kClassBits) * (before % kClassesPerOctave + 1);
   const size_t unit = size >= kLargeBlock ? kLargeUnit : kMinBlock;
-  return (size + unit - 1) / unit * unit;
+  return (size + unit - 1) & ~(unit - 1);
 }
 
 Block Allocator::allocate(size_t bytes) {

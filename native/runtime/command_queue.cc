@@ -72,6 +72,16 @@ inline void heavy_fence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
+// Fetches a line that the other thread has read last, to write to it. Without the instruction by name a build for every x86-64 gets one that fetches for
+// reading, and the store waits for the line after all (18 ns of an op). Processors that lack it pass over it.
+inline void prefetch_to_write(const void* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" ::"m"(*static_cast<const char*>(line)));
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 }  // namespace
 
 CommandQueue::CommandQueue() : ring_(std::make_unique_for_overwrite<uint64_t[]>(kRingWords)) {}
@@ -131,8 +141,8 @@ void CommandQueue::commit() {
     uint64_t* const start = reserve(words);
     uint64_t* const end = write_command(next_, start);
     // The queue's thread has read these lines last: they are on their way back while JS prepares the next commands.
-    __builtin_prefetch(end + 32, 1);
-    __builtin_prefetch(end + 40, 1);
+    prefetch_to_write(end + 32);
+    prefetch_to_write(end + 40);
     publish(static_cast<uint64_t>(end - start));
     return;
   }
