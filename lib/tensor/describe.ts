@@ -5,9 +5,7 @@ export function describe(value: unknown): string {
   switch (typeof value) {
     case 'object':
       if (value === null) return 'null';
-      return Array.isArray(value)
-        ? 'an array'
-        : `a ${(value as { constructor?: { name?: string } }).constructor?.name ?? 'object'}`;
+      return withArticle(Array.isArray(value) ? 'array' : kindOf(value));
     case 'function':
       return 'a function';
     case 'undefined':
@@ -19,6 +17,14 @@ export function describe(value: unknown): string {
     case 'symbol':
       return `${typeof value} ${String(value)}`;
   }
+}
+
+function kindOf(value: object): string {
+  const name = (value as { constructor?: { name?: string } }).constructor?.name ?? 'Object';
+  return name === 'Object' ? 'object' : name;
+}
+function withArticle(noun: string): string {
+  return `${/^[aeiou]/i.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 
 /** A value that is none of those wanted: numbers and words as they are. */

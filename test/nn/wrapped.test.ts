@@ -452,11 +452,11 @@ describe('containers', () => {
   test.each<[() => unknown, string]>([
     [() => new nn.ModuleList([3 as never]), 'ModuleList: modules[0]: got number 3, expected a module'],
     [() => new nn.ModuleList().forward(), 'ModuleList: got a call of forward, expected one of its modules’'],
-    [() => new nn.ModuleDict({ a: {} as never }), 'ModuleDict: modules.a: got a Object, expected a module'],
+    [() => new nn.ModuleDict({ a: {} as never }), 'ModuleDict: modules.a: got an object, expected a module'],
     [() => new nn.ModuleDict({ 'a.b': new nn.ReLU() }), 'ModuleDict: key: got a.b, expected a name without dots'],
     [() => new nn.ModuleDict({ a: new nn.ReLU() }).get('b'), 'ModuleDict: key: got b, expected a'],
     [() => new nn.Lambda(3 as never), 'Lambda: f: got number 3, expected a function'],
     [() => new nn.Residual(undefined as never), 'Residual: block: got undefined, expected a module'],
-    [() => new nn.Sequential({} as never), 'Sequential: layers[0]: got a Object, expected a module'],
+    [() => new nn.Sequential({} as never), 'Sequential: layers[0]: got an object, expected a module'],
   ])('refused: %#', (call, message) => expect(call).toThrow(new Error(message)));
 });

@@ -89,7 +89,7 @@ describe('shapes', () => {
   test('what is no tensor is refused', () => {
     expect(() => tensor([1]).add('x' as never)).toThrow('add: second operand: got string x, expected a tensor');
     expect(() => add(1, 2)).toThrow('add: got two numbers, expected at least one tensor');
-    expect(() => tensor([1]).add({} as never)).toThrow('add: second operand: got a Object, expected a tensor');
+    expect(() => tensor([1]).add({} as never)).toThrow('add: second operand: got an object, expected a tensor');
   });
 
   test('integers to a negative power', () => {

@@ -105,7 +105,7 @@ describe('Trainer', () => {
     expect(() => new train.Trainer(null as never)).toThrow('Trainer: options: got null, expected an object');
     expect(made({ model: 3 })).toThrow('Trainer: model: got number 3, expected a Module');
     expect(made({ optimizer: {} })).toThrow(
-      'Trainer: optimizer: got a Object, expected an object with step, zeroGrad, stateDict, loadStateDict',
+      'Trainer: optimizer: got an object, expected an object with step, zeroGrad, stateDict, loadStateDict',
     );
     expect(made({ step: undefined })).toThrow('Trainer: step: got undefined, expected a function');
     expect(made({ clipNorm: '1' })).toThrow('Trainer: clipNorm: got 1, expected a number of at least 0');
