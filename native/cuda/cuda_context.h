@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cuda/fault.h"
+#include "cuda/program_graphs.h"
 #include "runtime/command.h"
 
 namespace hadal::cuda {
@@ -57,8 +58,11 @@ class CudaContext {
     std::apply(
         [&](auto&... value) {
           void* addresses[] = {const_cast<void*>(static_cast<const void*>(&value))..., nullptr};
-          allow_shared(cmd, reinterpret_cast<const void*>(kernel), shared);
+          const void* const address = reinterpret_cast<const void*>(kernel);
+          allow_shared(cmd, address, shared);
+          if (observer_ != nullptr && observer_->takes(address, grid, block, shared, addresses)) return;
           check(cmd, cudaLaunchKernel(kernel, grid, block, addresses, shared, stream_));
+          if (observer_ != nullptr) observer_->launched();
         },
         values);
   }
@@ -78,6 +82,7 @@ class CudaContext {
   cudaStream_t stream_ = nullptr;
   DeviceProperties device_;
   Fault* fault_ = nullptr;
+  LaunchObserver* observer_ = nullptr;  // of the command that runs, where a graph is made of it
 };
 
 // Blocks of a grid that covers `count` things, `per_block` each.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cuda/device_memory.h"
+#include "runtime/profiler.h"
 
 namespace hadal::cuda {
 
@@ -31,6 +32,14 @@ bool is_lost(cudaError_t status) {
   }
 }
 
+template <class F>
+struct Restore {
+  F restore;
+  ~Restore() { restore(); }
+};
+template <class F>
+Restore(F) -> Restore<F>;
+
 }  // namespace
 
 CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& kernels)
@@ -44,6 +53,16 @@ CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& ke
   for (cudaEvent_t& event : timed_) check(cudaEventCreate(&event));
   check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(Fault), cudaHostAllocMapped));
   std::memset(fault_, 0, sizeof(Fault));
+  graphs_ = std::make_unique<ProgramGraphs>(
+      stream_, [this](const Command& command, LaunchObserver& observer, DeviceArena& scratch) {
+        observer_ = &observer;
+        arena_ = &scratch;
+        const Restore restore{[this] {
+          observer_ = nullptr;
+          arena_ = &scratch_;
+        }};
+        kernels_.find(command.op)(*this, command);
+      });
   start();
 }
 
@@ -51,6 +70,7 @@ CudaStream::~CudaStream() {
   stop();
   cudaSetDevice(device_.index);
   for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamSynchronize(stream);
+  graphs_.reset();
   nccl_.reset();  // which ends what the others have left unfinished
   for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamDestroy(stream);
   cudaEventDestroy(ordering_);
@@ -145,6 +165,7 @@ BlasLt* CudaStream::blas() {
 
 Nccl* CudaStream::nccl() {
   ProcessGroup* const group = process_group();
+  if (group != nullptr && observer_ != nullptr) graphs_->refuse("processes agree before each collective");
   if (group != nullptr && nccl_ == nullptr) {
     nccl_ = std::make_unique<Nccl>(*group, device_.index, stream_,
                                    [this](const Error& error) { keep_error(error.code(), error.what()); });
@@ -159,6 +180,23 @@ void CudaStream::run_command(const Command& command) {
   scratch_.reset();
   kernels_.find(command.op)(*this, command);
   mark_progress();
+}
+
+void CudaStream::run_program(const ProgramRun& run) {
+  if (stopping()) return;
+  bool launched = false;
+  if (!Profiler::enabled()) {  // which tells the commands apart
+    try {
+      check(cudaSetDevice(device_.index));
+      run.program->bind(run);
+      launched = graphs_->launch(run.program);
+    } catch (const Error& error) {
+      keep_error(error.code(), error.what());
+      return;
+    }
+  }
+  if (launched) mark_progress();
+  else CommandQueue::run_program(run);
 }
 
 // Waits for the command, so that its time is its own.

@@ -11,9 +11,9 @@
 #include "cuda/cuda_context.h"
 #include "cuda/nccl.h"
 #include "cuda/pinned_pool.h"
+#include "cuda/program_graphs.h"
 #include "cuda/registry.h"
 #include "runtime/command_queue.h"
-#include "runtime/scratch_arena.h"
 
 namespace hadal::cuda {
 
@@ -36,13 +36,6 @@ class CudaStream final : public CommandQueue, private CudaContext {
   bool take_error(StreamError& error) override;
 
  private:
-  struct DeviceScratch {
-    static void* allocate(size_t bytes) {
-      void* memory = nullptr;
-      return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
-    }
-    static void free(void* memory) { cudaFree(memory); }
-  };
   // A place in the queue that the device has reached once the event has happened.
   struct Milestone {
     cudaEvent_t event;
@@ -50,10 +43,11 @@ class CudaStream final : public CommandQueue, private CudaContext {
   };
 
   void run_command(const Command& command) override;
+  void run_program(const ProgramRun& run) override;
   int64_t run_timed(const Command& command) override;
   void run_copy(const Copy& copy) override;
   void discard(const Copy& copy) override;
-  void* scratch_bytes(size_t bytes) override { return scratch_.allocate(bytes); }
+  void* scratch_bytes(size_t bytes) override { return arena_->allocate(bytes); }
   BlasLt* blas() override;
   Nccl* nccl() override;
 
@@ -67,7 +61,9 @@ class CudaStream final : public CommandQueue, private CudaContext {
 
   const CudaKernelTable& kernels_;
   Allocator allocator_;
-  ScratchArena<DeviceScratch> scratch_;
+  DeviceArena scratch_;
+  DeviceArena* arena_ = &scratch_;  // of the command that runs
+  std::unique_ptr<ProgramGraphs> graphs_;
   PinnedPool pinned_;
   std::unique_ptr<BlasLt> blas_;
   bool blas_asked_ = false;

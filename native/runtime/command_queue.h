@@ -51,6 +51,8 @@ class CommandQueue : public Backend {
 
   // On the queue's thread. A command may throw Error.
   virtual void run_command(const Command& command) = 0;
+  // Runs a program's commands: one after another, unless the device knows better. Does not throw.
+  virtual void run_program(const ProgramRun& run);
   // Runs the commands of a group, which start at `word`; answers the word after them. One after another, unless the device knows better.
   virtual const uint64_t* run_group(const FusedGroup& group, const uint64_t* word);
   // The same for a profile: answers how many nanoseconds it took the device, or -1 where that is the time that the call took.
@@ -103,7 +105,6 @@ class CommandQueue : public Backend {
   void let_gather(uint64_t done) const;
   // Runs what starts at `words`, or only frees it once the queue is stopping; answers how many words it took.
   uint64_t run_entry(const uint64_t* words);
-  void run_program(const ProgramRun& run);
   // How many programs may be in the queue: two long ones, more of short ones.
   uint64_t runs_ahead() const;
   void run_profiled();

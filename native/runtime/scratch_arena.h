@@ -15,7 +15,8 @@ namespace hadal {
 template <class Memory>
 class ScratchArena {
  public:
-  ScratchArena() = default;
+  // One that `keeps` gives no memory back, since what has been launched is launched again.
+  explicit ScratchArena(bool keeps = false) : keeps_(keeps) {}
   ScratchArena(const ScratchArena&) = delete;
   ScratchArena& operator=(const ScratchArena&) = delete;
   ~ScratchArena() {
@@ -29,9 +30,10 @@ class ScratchArena {
       if (block.size - block.used >= room) return take(block, bytes, room);
     }
     // Unused blocks go before a larger one comes, so that what is kept stays near the largest need.
-    std::erase_if(blocks_, [](const Block& block) {
-      if (block.used == 0) Memory::free(block.data);
-      return block.used == 0;
+    std::erase_if(blocks_, [this](const Block& block) {
+      const bool goes = block.used == 0 && !keeps_;
+      if (goes) Memory::free(block.data);
+      return goes;
     });
     const size_t size = std::max(room, size_t{1} << 16);
     auto* data = static_cast<std::byte*>(Memory::allocate(size));
@@ -60,6 +62,7 @@ class ScratchArena {
     return memory;
   }
 
+  bool keeps_;
   std::vector<Block> blocks_;
 };
 

@@ -41,6 +41,27 @@ served(
 );
 
 // Built by the test before.
+served('compiled functions run as CUDA graphs', () => {
+  const out = join(root, 'build', 'emulator-80');
+  const part = ['--import', 'tsx', join(__dirname, 'gpu-check.ts'), '--device', 'cuda:0', '--part', 'compile'];
+  const { stdout, stderr } = spawnSync(process.execPath, part, {
+    cwd: root,
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      HADAL_BINARY: join(out, 'hadal.node'),
+      LD_LIBRARY_PATH: out,
+      HADAL_CUDA_GRAPHS: 'log',
+    },
+  });
+  expect(stdout.match(/"failure":.*/g)).toBeNull();
+  expect(stdout).toContain('"done":true');
+  // Once each: what changes between runs is written into the graph.
+  expect(stderr.match(/^compile: .*$/gm)?.map((line) => line.replace(/\d+/, 'n'))).toEqual(
+    Array.from({ length: 3 }, () => 'compile: captured n commands as a CUDA graph'),
+  );
+});
+
 describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the order %s', (order) => {
   const emulate = (what: string): { stdout: string; status: number | null } =>
     spawnSync(join(root, 'build', 'emulator-80', 'emulator-test'), [what], {

@@ -27,6 +27,8 @@ export interface Part {
   readonly run: (device: Device, report: Reporter, every: number) => Promise<void>;
 }
 
+type Step = (x: AnyTensor) => AnyTensor;
+
 /** Samples i, i + n, … of those that are wanted, with their numbers. */
 function shard(all: readonly Sample[], i: number, n: number, every: number): (readonly [number, Sample])[] {
   const seen = new Set<string>();
@@ -101,6 +103,57 @@ const gradients = (i: number, n: number): Part => ({
     }
   },
 });
+
+/** Programs, on a GPU as CUDA graphs: with random numbers, counts and addresses that change between runs. */
+async function compiled(_: Device, report: Reporter): Promise<void> {
+  const losses = (wrap: (step: Step) => Step, batches: number): number[] => {
+    hadal.manualSeed(3);
+    const model = new nn.Sequential(new nn.Linear(64, 128), new nn.GELU(), new nn.Dropout(0.1), new nn.Linear(128, 10));
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3 });
+    const schedule = new optim.StepLR(optimizer, { stepSize: 3, gamma: 0.5 });
+    const inputs = Array.from({ length: batches }, () => hadal.randn([32, 64]));
+    const y = hadal.arange(32, { dtype: 'int64' }).remainder(10);
+    const step = wrap((x) => {
+      optimizer.zeroGrad();
+      const loss = nn.functional.crossEntropy(model.forward(x), y);
+      loss.backward();
+      optimizer.step();
+      return loss;
+    });
+    return Array.from({ length: 12 }, (_, i) => {
+      const loss = step(inputs[i % batches]!).itemSync();
+      schedule.step();
+      return loss;
+    });
+  };
+  for (const batches of [1, 3]) {
+    await report.check(`a compiled training step gives the losses of the plain one, ${batches} batches`, () => {
+      const plain = losses((step) => (x) => scope(() => step(x)), batches);
+      expectEqual(
+        losses((step) => hadal.compile(step), batches),
+        plain,
+        'losses',
+      );
+    });
+  }
+  await report.check('an error in a compiled function is thrown, and the next run is right', () => {
+    const x = tensor([1, 2, 3]);
+    const pick = hadal.compile((index: AnyTensor) => x.gather(0, index as never) as AnyTensor);
+    const run = (index: number): number =>
+      pick(tensor([index], { dtype: 'int64' }))
+        .sum()
+        .itemSync();
+    for (const index of [0, 1, 2, 1]) expectEqual(run(index), index + 1, 'an element');
+    let message = '';
+    try {
+      run(7);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    if (!message.includes('index 7 at position 0 out of range for 3')) throw new Error(`the error: got '${message}'`);
+    expectEqual(run(2), 3, 'the element after it');
+  });
+}
 
 function classifier(): { step: () => AnyTensor } {
   hadal.manualSeed(3);
@@ -219,6 +272,7 @@ export const groups: readonly (readonly Part[])[] = [
   [{ name: 'basics', limit: 60, run: basics }],
   many(forward),
   many(gradients),
+  [{ name: 'compile', limit: 60, run: compiled }],
   [{ name: 'memory', limit: 90, run: memory }],
   [{ name: 'collectives', limit: 60, run: collectives }],
 ];

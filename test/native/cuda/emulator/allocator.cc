@@ -18,7 +18,7 @@ constexpr size_t kHeldBytes = size_t{512} << 20, kHeldBlocks = 20000;
 Block Allocator::allocate(size_t bytes) {
   if (bytes > (size_t{1} << 48)) return {};
   bytes = std::max<size_t>(bytes, 1);
-  const Block block{source_.map(bytes), bytes, 0};
+  const Block block{source_.map(bytes), bytes, bytes, 0};
   if (block.data == nullptr) return {};
   statistics_.live += bytes;
   statistics_.peak = std::max(statistics_.peak, statistics_.live);

@@ -199,6 +199,9 @@ void thread_main() {
 void resume(Thread& thread) {
   if (thread.state == State::kFresh) {
     thread.stack = take_stack();
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_UNPOISON_MEMORY_REGION(thread.stack, kStackBytes);  // the last thread's first function has not returned
+#endif
     auto** top = reinterpret_cast<void**>(thread.stack + kStackBytes) - 2;
     std::memset(reinterpret_cast<std::byte*>(top) - kFilledBytes, 0xff, kFilledBytes);
     top[0] = reinterpret_cast<void*>(thread_main);

@@ -1,6 +1,7 @@
 // The host's side of the emulated runtime. A stream is a thread with a queue, so that work is as asynchronous as on a GPU. Memory is
 // new each time, full of 0xff, and is given back once the streams have done what they had been given. After a kernel has
 // failed every call fails, with what went wrong.
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -25,7 +26,21 @@ struct Moment {
 struct EmulatedEvent {
   std::shared_ptr<Moment> moment;  // null: never recorded
 };
+// A node of a graph, which is a chain: a kernel, or other work.
+struct EmulatedNode {
+  std::shared_ptr<emulator::Launch> launch;
+  std::function<void()> work;
+};
+struct EmulatedGraph {
+  std::deque<EmulatedNode> nodes;  // whose addresses stay
+};
+struct EmulatedGraphExec {
+  EmulatedGraph* graph;
+  std::vector<std::shared_ptr<emulator::Launch>> launches;  // of its nodes; null: other work
+};
 struct EmulatedStream {
+  EmulatedGraph* captured = nullptr;  // what it is given goes there instead
+  EmulatedNode* last = nullptr;
   std::deque<std::function<void()>> work;
   bool ends = false, busy = false;
   std::thread thread;
@@ -81,10 +96,27 @@ void serve(EmulatedStream* stream) {
   }
 }
 
-void enqueue(EmulatedStream* stream, std::function<void()> work) {
+void enqueue(EmulatedStream* stream, std::function<void()> work, std::shared_ptr<Launch> launch = nullptr) {
   std::lock_guard lock(mutex);
+  if (stream->captured != nullptr) {
+    stream->captured->nodes.push_back({std::move(launch), std::move(work)});
+    stream->last = &stream->captured->nodes.back();
+    return;
+  }
   stream->work.push_back(std::move(work));
   changed.notify_all();
+}
+
+void run_unless_lost(Launch& launch) {
+  {
+    std::lock_guard lock(mutex);
+    if (runtime.lost != cudaSuccess) return;
+  }
+  std::string failure = run(launch);
+  if (failure.empty()) return;
+  std::lock_guard lock(mutex);
+  runtime.lost = cudaErrorLaunchFailure;
+  runtime.what_happened = "unspecified launch failure: " + failure;
 }
 
 // Gives memory back when the last stream lets go of it.
@@ -115,17 +147,8 @@ cudaError_t launch(const Kernel& kernel, dim3 grid, dim3 block, void** arguments
       return last_error;
     }
   }
-  enqueue(stream, [launched = std::make_shared<Launch>(kernel, grid, block, shared, arguments)] {
-    {
-      std::lock_guard lock(mutex);
-      if (runtime.lost != cudaSuccess) return;
-    }
-    std::string failure = run(*launched);
-    if (failure.empty()) return;
-    std::lock_guard lock(mutex);
-    runtime.lost = cudaErrorLaunchFailure;
-    runtime.what_happened = "unspecified launch failure: " + failure;
-  });
+  const auto launched = std::make_shared<Launch>(kernel, grid, block, shared, arguments);
+  enqueue(stream, [launched] { run_unless_lost(*launched); }, launched);
   return report(cudaSuccess);
 }
 
@@ -257,13 +280,75 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   });
   return report(cudaSuccess);
 }
-cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
-  *status = cudaStreamCaptureStatusNone;
-  return cudaSuccess;
-}
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
   enqueue(stream, [=] { function(data); });
   return report(cudaSuccess);
+}
+
+// --- Graphs ------------------------------------------------------------------------------------------------------------------
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  stream->captured = new EmulatedGraph;
+  stream->last = nullptr;
+  return report(cudaSuccess);
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = std::exchange(stream->captured, nullptr);
+  return report(cudaSuccess);
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  *status = stream->captured == nullptr ? cudaStreamCaptureStatusNone : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id,
+                                     cudaGraph_t* graph, const cudaGraphNode_t** dependencies,
+                                     const cudaGraphEdgeData** edges, size_t* dependency_count) {
+  *id = 1;
+  *graph = stream->captured;
+  *dependencies = &stream->last;
+  *edges = nullptr;
+  *dependency_count = stream->last == nullptr ? 0 : 1;
+  return cudaStreamIsCapturing(stream, status);
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count) {
+  if (nodes != nullptr) return report(cudaErrorInvalidValue);  // nobody asks
+  *count = graph->nodes.size();
+  return report(cudaSuccess);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new EmulatedGraphExec{graph, {}};
+  for (const EmulatedNode& node : graph->nodes) (*executable)->launches.push_back(node.launch);
+  return report(cudaSuccess);
+}
+// Launches that are under way keep what they were launched with.
+cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable, cudaGraphNode_t node,
+                                             const cudaKernelNodeParams* parameters) {
+  const auto& nodes = executable->graph->nodes;
+  const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const EmulatedNode& each) { return &each == node; });
+  if (found == nodes.end() || node->launch == nullptr || node->launch->kernel.address != parameters->func) {
+    return report(cudaErrorInvalidValue);
+  }
+  executable->launches[static_cast<size_t>(found - nodes.begin())] =
+      std::make_shared<Launch>(node->launch->kernel, parameters->gridDim, parameters->blockDim,
+                               parameters->sharedMemBytes, parameters->kernelParams);
+  return report(cudaSuccess);
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  size_t i = 0;
+  for (const EmulatedNode& node : executable->graph->nodes) {
+    const auto launch = executable->launches[i++];
+    if (launch == nullptr) enqueue(stream, node.work);
+    else enqueue(stream, [launch] { run_unless_lost(*launch); });
+  }
+  return report(cudaSuccess);
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
 }
 
 // --- Events ------------------------------------------------------------------------------------------------------------------

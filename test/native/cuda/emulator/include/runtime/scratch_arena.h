@@ -12,10 +12,10 @@ namespace hadal {
 template <class Memory>
 class ScratchArena {
  public:
-  ScratchArena() = default;
+  explicit ScratchArena(bool keeps = false) : keeps_(keeps) {}
   ScratchArena(const ScratchArena&) = delete;
   ScratchArena& operator=(const ScratchArena&) = delete;
-  ~ScratchArena() { reset(); }
+  ~ScratchArena() { give_back(); }
 
   void* allocate(size_t bytes) {
     void* memory = Memory::allocate(std::max<size_t>(bytes, 1));
@@ -24,11 +24,16 @@ class ScratchArena {
     return memory;
   }
   void reset() {
+    if (!keeps_) give_back();
+  }
+
+ private:
+  void give_back() {
     for (void* memory : pieces_) Memory::free(memory);
     pieces_.clear();
   }
 
- private:
+  bool keeps_;
   std::vector<void*> pieces_;
 };
 
