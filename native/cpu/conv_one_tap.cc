@@ -1,6 +1,11 @@
 // See conv_one_tap.h. out[o, p] = Σ_c weight[o, c] · image[c, p]: rows of a tile are output channels, its columns neighbouring pixels, counted over all
-// images. A task copies a block of pixels, all channels of them, into panels that stay in the L2 cache while the weights pass by.
+// images. A task copies a block of pixels, all channels of them, into panels that stay in the L2 cache while the weights pass by. With AMX
+// both are floats in parts (gemm_split.h).
 #include "cpu/conv_one_tap.h"
+
+#include <atomic>
+
+#include "cpu/gemm_split.h"
 
 namespace hadal::cpu {
 namespace {
@@ -8,6 +13,11 @@ namespace {
 // Panels of a task; where there are many channels, of four panels, so that each strip of weights serves several.
 constexpr int64_t kPanelBytes = 512 << 10;
 constexpr int64_t kLeastPanels = 4;
+// Channels, in and out, and work from which products are of parts (kFloatParts).
+constexpr int64_t kLeastSplitChannels = 32;
+constexpr int64_t kLeastSplitWork = int64_t{1} << 24;
+// Bytes of an output that is written past the caches: twice an L2 cache.
+constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 
 // to[i] = from[i · step] for i < count. Writes whole vectors.
 template <class T>
@@ -41,98 +51,277 @@ bool suits_one_tap(const Pass<E>& pass) {
          pass.out.joins_pixels() && pass.image.width > 1;
 }
 
-template <class E>
-void convolve_one_tap(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  using T = E;
-  constexpr int kWidth = kLanes<T>, kVectors = 2, kColumns = kVectors * kWidth;
-  const int64_t plane = pass.slices * pass.rows * pass.columns, pixels = pass.image.count * plane;
-  const int64_t in = pass.in;
+namespace {
 
-  // Weights as strips [in][rows].
-  const int64_t strips = ceil_div(pass.channels, max_rows(kVectors));
-  const auto strip_begin = [&](int64_t strip) { return pass.channels * strip / strips; };
-  T* packed = ctx.scratch<T>(pass.channels * in + kPackSlack);
-  ctx.parallel_ranges(strips, ceil_div(int64_t{1} << 15, in * max_rows(kVectors)), [&](int64_t begin, int64_t end) {
-    for (int64_t strip = begin; strip < end; ++strip) {
-      const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-      T* turned = ctx.thread_scratch<T>(in * rows + kPackSlack);
-      pack(weights.data + row * weights.out_stride, weights.out_stride, weights.in_stride, rows, rows, in, turned,
-           rows);
-      std::copy_n(turned, in * rows, packed + row * in);
-    }
-  });
-  T* bias = nullptr;
-  if (pass.bias != nullptr) {
-    bias = ctx.scratch<T>(pass.channels);
-    for (int64_t o = 0; o < pass.channels; ++o) bias[o] = pass.bias[o * pass.bias_stride];
+template <class E>
+class OneTap {
+ public:
+  explicit OneTap(const Pass<E>& pass)
+      : pass_(pass),
+        plane_(pass.slices * pass.rows * pass.columns),
+        pixels_(pass.image.count * plane_),
+        panels_(ceil_div(pixels_, kColumns)),
+        steps_(ceil_div(pass.in, kAmxStep)) {
+    // Where rows of pixels continue each other in the image, a plane is one run.
+    joins_ = pass.step_d == 1 && pass.step_h == 1 && pass.step_w == 1 && pass.image.joins_pixels() &&
+             pass.image.slices == pass.slices && pass.image.height == pass.rows && pass.image.width == pass.columns;
+    run_ = joins_ ? plane_ : pass.columns;
+    splits_ = std::is_same_v<E, float> && kHasMasks && has_amx() &&
+              std::min(pass.in, pass.channels) >= kLeastSplitChannels &&
+              pixels_ * pass.in * pass.channels >= kLeastSplitWork;
+    const int64_t panel_bytes = pass.in * kColumns * (splits_ ? kFloatParts * 2 : static_cast<int64_t>(sizeof(E)));
+    const int64_t fitting = std::max(kLeastPanels, kPanelBytes / panel_bytes);
+    const int64_t wanted = std::min(kTasks, std::max<int64_t>(1, pixels_ * pass.in * pass.channels / kTaskWork));
+    share_ = std::clamp<int64_t>(std::min(fitting, ceil_div(panels_, wanted)), 1, panels_);
+    streams_ = pass.out.image_stride % kWidth == 0 && pass.out.channel_stride % kWidth == 0 && plane_ % kColumns == 0 &&
+               reinterpret_cast<uintptr_t>(pass.out.at(0, 0, pass.out_slice)) % 64 == 0 &&
+               pixels_ * pass.channels * static_cast<int64_t>(sizeof(E)) >= kStreamedBytes;
   }
 
-  const int64_t panels = ceil_div(pixels, kColumns);
-  const int64_t fitting = std::max(kLeastPanels, kPanelBytes / (in * kColumns * static_cast<int64_t>(sizeof(T))));
-  const int64_t wanted = std::min(kTasks, std::max<int64_t>(1, pixels * in * pass.channels / kTaskWork));
-  const int64_t share = std::clamp<int64_t>(std::min(fitting, ceil_div(panels, wanted)), 1, panels);
-  // Where rows of pixels continue each other in the image, a plane is one run.
-  const bool joins = pass.step_d == 1 && pass.step_h == 1 && pass.step_w == 1 && pass.image.joins_pixels() &&
-                     pass.image.slices == pass.slices && pass.image.height == pass.rows &&
-                     pass.image.width == pass.columns;
-  const int64_t run = joins ? plane : pass.columns;
+  void run(KernelContext& ctx, const Weights<E>& weights) {
+    if (pass_.bias != nullptr) {
+      E* bias = ctx.scratch<E>(pass_.channels);
+      for (int64_t o = 0; o < pass_.channels; ++o) bias[o] = pass_.bias[o * pass_.bias_stride];
+      bias_ = bias;
+    }
+    // Shares of pixels that the parts cannot hold, or all of them where the weights are such, wait for products of floats.
+    std::vector<uint8_t> waits(static_cast<size_t>(ceil_div(panels_, share_)), 1);
+    const auto tasks = static_cast<int64_t>(waits.size());
+    if constexpr (std::is_same_v<E, float>) {
+      if (splits_ && split_weights(ctx, weights)) {
+        ctx.parallel(tasks, [&](int64_t task) { waits[task] = !multiply_parts(ctx, task); });
+        if (std::find(waits.begin(), waits.end(), 1) == waits.end()) return;
+      }
+    }
+    pack_weights(ctx, weights);
+    ctx.parallel(tasks, [&](int64_t task) {
+      if (waits[task]) multiply(ctx, task);
+    });
+  }
+
+ private:
+  static constexpr int kWidth = kLanes<E>, kVectors = 2, kColumns = kVectors * kWidth;
+  static constexpr int64_t kSquare = kWidth * kWidth;
 
   struct Run {
-    int64_t from, to, count;  // in the image from its first channel, in the panels from theirs
+    int64_t from, to, count;  // in the image from its first channel, in the share's pixels
   };
-  ctx.parallel(ceil_div(panels, share), [&](int64_t task) {
-    [[maybe_unused]] const FlushSubnormals flush;
-    const int64_t first = task * share, last = std::min(panels, first + share);
-    // An odd number of cache lines, so that panels fall into different sets.
-    const int64_t panel_size = in * kColumns + kWidth;
-    T* const window = ctx.thread_scratch<T>((last - first) * panel_size + kPackSlack);
+  std::vector<Run> runs_of(int64_t first, int64_t last) const {
     std::vector<Run> runs;
-    for (int64_t pixel = first * kColumns, end = std::min(pixels, last * kColumns); pixel < end;) {
-      const int64_t n = pixel / plane, at = pixel % plane, line = at / run, column = at % run;
-      const int64_t slice = line / pass.rows, row = line % pass.rows;
+    for (int64_t pixel = first * kColumns, end = std::min(pixels_, last * kColumns); pixel < end;) {
+      const int64_t n = pixel / plane_, at = pixel % plane_, line = at / run_, column = at % run_;
+      const int64_t slice = line / pass_.rows, row = line % pass_.rows;
       const int64_t to = pixel - first * kColumns;
-      const int64_t count = std::min({run - column, end - pixel, kColumns - to % kColumns});
-      runs.push_back({pass.image.at(n, 0, joins ? 0 : slice * pass.step_d) - pass.image.data +
-                          (joins ? 0 : row * pass.step_h * pass.image.row_stride) + column * pass.step_w,
-                      to / kColumns * panel_size + to % kColumns, count});
+      const int64_t count = std::min({run_ - column, end - pixel, kColumns - to % kColumns});
+      runs.push_back({pass_.image.at(n, 0, joins_ ? 0 : slice * pass_.step_d) - pass_.image.data +
+                          (joins_ ? 0 : row * pass_.step_h * pass_.image.row_stride) + column * pass_.step_w,
+                      to, count});
       pixel += count;
     }
+    return runs;
+  }
+
+  int64_t strips() const { return ceil_div(pass_.channels, max_rows(kVectors)); }
+  int64_t strip_begin(int64_t strip) const { return pass_.channels * strip / strips(); }
+
+  // Weights as strips [in][rows].
+  void pack_weights(KernelContext& ctx, const Weights<E>& weights) {
+    const int64_t in = pass_.in;
+    E* packed = ctx.scratch<E>(pass_.channels * in + kPackSlack);
+    weights_ = packed;
+    ctx.parallel_ranges(strips(), ceil_div(int64_t{1} << 15, in * max_rows(kVectors)), [&](int64_t begin, int64_t end) {
+      for (int64_t strip = begin; strip < end; ++strip) {
+        const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
+        E* turned = ctx.thread_scratch<E>(in * rows + kPackSlack);
+        pack(weights.data + row * weights.out_stride, weights.out_stride, weights.in_stride, rows, rows, in, turned,
+             rows);
+        std::copy_n(turned, in * rows, packed + row * in);
+      }
+    });
+  }
+  // The same as strips of 32 rows, [step][part][row][32], if they are the sums of their parts.
+  bool split_weights(KernelContext& ctx, const Weights<float>& weights) {
+    constexpr int64_t kPart = kAmxRows * kAmxStep / 2;
+    float* packed = ctx.scratch<float>(ceil_div(pass_.channels, kAmxRows) * steps_ * kFloatParts * kPart);
+    weights_ = packed;
+    std::atomic<bool> holds{true};
+    ctx.parallel_ranges(ceil_div(pass_.channels, kAmxRows) * steps_, 32, [&](int64_t begin, int64_t end) {
+      SplitRange range;
+      for (int64_t index = begin; index < end; ++index) {
+        const int64_t row = index / steps_ * kAmxRows, c = index % steps_ * kAmxStep;
+        for (int64_t lane = 0; lane < kAmxRows; lane += 16) {
+          split_square(weights.data + (row + lane) * weights.out_stride + c * weights.in_stride, weights.out_stride,
+                       weights.in_stride, std::clamp<int64_t>(pass_.channels - row - lane, 0, 16),
+                       std::min(kAmxStep, pass_.in - c),
+                       {.to = packed + index * kFloatParts * kPart + lane * kAmxStep / 2,
+                        .part = kPart,
+                        .order = SplitOrder::kRows},
+                       range);
+        }
+      }
+      if (!range.holds()) holds = false;
+    });
+    return holds;
+  }
+
+  void multiply(KernelContext& ctx, int64_t task) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t in = pass_.in, first = task * share_, last = std::min(panels_, first + share_);
+    // An odd number of cache lines, so that panels fall into different sets.
+    const int64_t panel_size = in * kColumns + kWidth;
+    E* const window = ctx.thread_scratch<E>((last - first) * panel_size + kPackSlack);
+    const std::vector<Run> runs = runs_of(first, last);
     // A run writes whole vectors, beyond its end too: what comes after overwrites that, in this channel or the next.
     for (int64_t c = 0; c < in; ++c) {
-      const T* from = pass.image.data + c * pass.image.channel_stride;
-      for (const Run& one : runs) copy_run(from + one.from, pass.step_w, one.count, window + one.to + c * kColumns);
+      const E* from = pass_.image.data + c * pass_.image.channel_stride;
+      for (const Run& one : runs) {
+        copy_run(from + one.from, pass_.step_w, one.count,
+                 window + one.to / kColumns * panel_size + one.to % kColumns + c * kColumns);
+      }
     }
-    Tile<T> tile;
+    Tile<E> tile;
     tile.k = in;
     tile.b_step = kColumns;
-    tile.start = bias == nullptr ? Start::kZero : Start::kRowBias;
-    alignas(64) T small[kMaxRows * kColumns];
-    for (int64_t strip = 0; strip < strips; ++strip) {
+    tile.start = bias_ == nullptr ? Start::kZero : Start::kRowBias;
+    alignas(64) E small[kMaxRows * kColumns];
+    for (int64_t strip = 0; strip < strips(); ++strip) {
       const int64_t row = strip_begin(strip), rows = strip_begin(strip + 1) - row;
-      tile.a = packed + row * in;
+      tile.a = weights_ + row * in;
       tile.a_step = rows;
       tile.a_row = 1;
-      tile.bias = bias + row;
+      tile.bias = bias_ + row;
       for (int64_t panel = first; panel < last; ++panel) {
-        const int64_t pixel = panel * kColumns, count = std::min<int64_t>(kColumns, pixels - pixel);
+        const int64_t pixel = panel * kColumns, count = std::min<int64_t>(kColumns, pixels_ - pixel);
         tile.b = window + (panel - first) * panel_size;
         const int vectors = static_cast<int>(ceil_div(count, kWidth));
         tile.columns = static_cast<int>(count);
-        const auto target = [&](int64_t at) { return pass.out.at(at / plane, row, pass.out_slice) + at % plane; };
-        const bool whole = pixel / plane == (pixel + count - 1) / plane;
-        tile.c = whole ? target(pixel) : small;
-        tile.c_row = whole ? pass.out.channel_stride : kColumns;
-        tile_kernel<T>(static_cast<int>(rows), vectors, true)(tile);
-        for (int64_t at = pixel; !whole && at < pixel + count;) {
-          const int64_t some = std::min(plane - at % plane, pixel + count - at);
-          for (int64_t r = 0; r < rows; ++r) {
-            std::copy_n(small + r * kColumns + at - pixel, some, target(at) + r * pass.out.channel_stride);
+        const bool whole = pixel / plane_ == (pixel + count - 1) / plane_;
+        tile.c = whole ? target(pixel, row) : small;
+        tile.c_row = whole ? pass_.out.channel_stride : kColumns;
+        tile_kernel<E>(static_cast<int>(rows), vectors, true)(tile);
+        if (!whole) store_pieces(small, pixel, count, row, rows);
+      }
+    }
+  }
+
+  // The same in parts, if the pixels are the sums of theirs. A panel is [step][part][vector][pair][16].
+  bool multiply_parts(KernelContext& ctx, int64_t task) const {
+    [[maybe_unused]] const FlushSubnormals flush;
+    const int64_t first = task * share_, last = std::min(panels_, first + share_);
+    const int64_t panel_size = steps_ * kFloatParts * kVectors * kSquare + kWidth;
+    float* const window = ctx.thread_scratch<float>((last - first) * panel_size);
+    if (!split_pixels(runs_of(first, last), panel_size, window)) return false;
+    AmxTiles registers;
+    AmxProduct product;
+    product.steps = steps_;
+    product.vectors = kVectors;
+    product.parts = kFloatParts;
+    product.a_row = kAmxStep;
+    product.a_lower = 16 * product.a_row;
+    product.a_part = kAmxRows * product.a_row;
+    product.a_step = kFloatParts * product.a_part;
+    product.b_row = kWidth;
+    product.b_right = kSquare;
+    product.b_part = kVectors * kSquare;
+    product.b_step = kFloatParts * product.b_part;
+    alignas(64) float small[kAmxRows * kColumns];
+    product.c = small;
+    product.c_row = kColumns;
+    for (int64_t row = 0; row < pass_.channels; row += kAmxRows) {
+      const int64_t rows = std::min<int64_t>(kAmxRows, pass_.channels - row);
+      product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
+      product.lower_rows = static_cast<int>(rows) - product.rows;
+      product.a = reinterpret_cast<const BFloat16*>(weights_ + row * steps_ * kFloatParts * kAmxStep / 2);
+      for (int64_t panel = first; panel < last; ++panel) {
+        const int64_t pixel = panel * kColumns, count = std::min<int64_t>(kColumns, pixels_ - pixel);
+        product.b = window + (panel - first) * panel_size;
+        registers.multiply(product);
+        for (int64_t r = 0; bias_ != nullptr && r < rows; ++r) {
+          for (int64_t i = 0; i < kColumns; i += kWidth) {
+            float* const at = small + r * kColumns + i;
+            store(at, load(at) + broadcast(bias_[row + r]));
           }
-          at += some;
+        }
+        if (streams_) {
+          for (int64_t r = 0; r < rows; ++r) {
+            float* const to = target(pixel, row) + r * pass_.out.channel_stride;
+            for (int64_t i = 0; i < kColumns; i += kWidth) stream(to + i, load(small + r * kColumns + i));
+          }
+        } else {
+          store_pieces(small, pixel, count, row, rows);
         }
       }
     }
-  });
+    if (streams_) finish_streaming();
+    return true;
+  }
+  bool split_pixels([[maybe_unused]] const std::vector<Run>& runs, [[maybe_unused]] int64_t panel_size,
+                    [[maybe_unused]] float* window) const {
+#if defined(__AVX512F__)
+    SplitRange range;
+    alignas(64) float gathered[2][kColumns + kPackSlack] = {};
+    for (int64_t c = 0; c < steps_ * kAmxStep; c += 2) {
+      const float* const from = pass_.image.data + c * pass_.image.channel_stride;
+      const int count = static_cast<int>(std::clamp<int64_t>(pass_.in - c, 0, 2));
+      float* const to = window + c / kAmxStep * kFloatParts * kVectors * kSquare + c % kAmxStep / 2 * kWidth;
+      for (const Run& one : runs) {
+        const float* rows[2] = {gathered[0], gathered[1]};
+        const int64_t at = one.to % kColumns;
+        for (int i = 0; i < 2; ++i) {
+          const float* const row = from + i * pass_.image.channel_stride + one.from;
+          if (i >= count) {
+            std::fill_n(gathered[i], kColumns, 0.0f);
+          } else if (one.count == kColumns && pass_.step_w == 1) {
+            rows[i] = row;
+          } else {
+            copy_run(row, pass_.step_w, one.count, gathered[i] + at);
+          }
+        }
+        const bool fills = at + one.count == kColumns || &one == &runs.back();
+        for (int64_t vector = 0; fills && vector < kVectors; ++vector) {
+          Vec<float> even = load(rows[0] + vector * kWidth), odd = load(rows[1] + vector * kWidth);
+          range.see(even);
+          range.see(odd);
+          unroll<kFloatParts>([&](auto part) __attribute__((always_inline)) {
+            store(to + one.to / kColumns * panel_size + (part * kVectors + vector) * kSquare,
+                  pair_parts(take_part(even), take_part(odd)));
+          });
+        }
+      }
+    }
+    return range.holds();
+#else
+    return false;
+#endif
+  }
+
+  E* target(int64_t pixel, int64_t row) const {
+    return pass_.out.at(pixel / plane_, row, pass_.out_slice) + pixel % plane_;
+  }
+  // A tile [row][32], whose pixels may be of several images.
+  void store_pieces(const E* tile, int64_t pixel, int64_t count, int64_t row, int64_t rows) const {
+    for (int64_t at = pixel; at < pixel + count;) {
+      const int64_t some = std::min(plane_ - at % plane_, pixel + count - at);
+      for (int64_t r = 0; r < rows; ++r) {
+        std::copy_n(tile + r * kColumns + at - pixel, some, target(at, row) + r * pass_.out.channel_stride);
+      }
+      at += some;
+    }
+  }
+
+  const Pass<E>& pass_;
+  int64_t plane_, pixels_, panels_, steps_;
+  int64_t run_, share_;
+  bool joins_, splits_, streams_;
+  const E* weights_ = nullptr;
+  const E* bias_ = nullptr;
+};
+
+}  // namespace
+
+template <class E>
+void convolve_one_tap(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  OneTap<E>(pass).run(ctx, weights);
 }
 
 template bool suits_one_tap<float>(const Pass<float>&);

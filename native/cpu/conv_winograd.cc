@@ -6,8 +6,12 @@
 // to 3.9 times that of a sum tap by tap.
 //
 // Lanes are channels. The image's tiles at a point are rows of a matrix [tiles][channels], its product with the weights at that point is
-// [tiles][output channels].
+// [tiles][output channels]. With AMX they are of floats in parts (gemm_split.h), which the transforms write.
 #include "cpu/conv_winograd.h"
+
+#include <atomic>
+
+#include "cpu/gemm_split.h"
 
 namespace hadal::cpu {
 namespace {
@@ -26,6 +30,11 @@ constexpr int64_t kChunkBytes = 24 << 20;
 constexpr int64_t kSharesBytes = 6 << 20;
 // Depth of a block of a product, as in gemm.cc.
 constexpr int64_t kDepth = 192;
+// Channels, in and out, and tiles from which products are of parts (kFloatParts): with fewer, splitting costs more than it saves.
+constexpr int64_t kLeastSplitChannels = 64;
+constexpr int64_t kLeastSplitTiles = 192;
+// What the transform of an image can enlarge or reduce its pixels by, as a power of two.
+constexpr int kMargin = 8;
 
 using V = Vec<float>;
 
@@ -107,8 +116,13 @@ class Winograd {
     in_ = whole_lanes(pass.in);
     out_ = whole_lanes(pass.channels);
     const int64_t tiles_h = ceil_div(pass.rows, kOut), tiles_w = ceil_div(pass.columns, kOut);
-    const int64_t tile_bytes = kPoints * (in_ + out_) * int64_t{sizeof(float)};
-    stays_ = kPoints * in_ * out_ * int64_t{sizeof(float)} <= kStayingBytes;
+    const bool pays = std::min(pass.in, pass.channels) >= kLeastSplitChannels &&
+                      pass.planes() * tiles_h * tiles_w >= kLeastSplitTiles;
+    if (kHasMasks && pays && has_amx()) parts_ = kFloatParts;
+    // Bytes of a channel in: a float or its parts.
+    const int64_t in_bytes = parts_ > 1 ? kFloatParts * 2 : 4;
+    const int64_t tile_bytes = kPoints * (in_ * in_bytes + out_ * 4);
+    stays_ = kPoints * in_ * out_ * in_bytes <= kStayingBytes;
     const int64_t tiles = std::max<int64_t>(8, kBlockBytes / tile_bytes);
     // Windows of 16 channels in the L1 cache.
     const int64_t wide = std::min<int64_t>(tiles_w, std::min<int64_t>(20, tiles));
@@ -121,81 +135,28 @@ class Winograd {
     share_ = std::clamp<int64_t>(most / unit_tiles_, 1, cut_.units);
     const int64_t shares = ceil_div(cut_.units, share_);
     share_ = ceil_div(cut_.units, shares);
-    v_point_ = share_ * unit_tiles_ * in_ + kLane;
     m_point_ = share_ * unit_tiles_ * out_ + kLane;
     window_size_ = (band * kOut + 2) * (piece * kOut + 2) * kLane + kPackSlack;
-    u_point_ = pass.in * out_ + kLane;
+    lay_out(parts_);
   }
 
   void run(KernelContext& ctx, const Weights<E>& weights) {
-    const PackedWeights<float> packed = pack_weights(ctx, pass_, weights);
-    panels_ = packed;
-    float* u = ctx.scratch<float>(kPoints * u_point_);
-    u_ = u;
-    // [panel][tap][in][columns] to [point][panel][in][columns].
-    ctx.parallel_ranges(packed.panels * pass_.in, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t index = begin; index < end; ++index) {
-        const int64_t panel = index / pass_.in, c = index % pass_.in;
-        const int64_t first = packed.begin(panel), width = packed.begin(panel + 1) - first;
-        for (int64_t lane = c * width; lane < (c + 1) * width; lane += kLane) {
-          const float* from = packed.data + 9 * pass_.in * first + lane;
-          float* to = u + pass_.in * first + lane;
-          transform_square<3, kIn, kernel_points>(
-              [&](auto i, auto j)
-                  __attribute__((always_inline)) { return load(from + (3 * i + j) * pass_.in * width); },
-              [&](auto i, auto j, V y) __attribute__((always_inline)) { store(to + (i * kIn + j) * u_point_, y); });
-        }
-      }
-    });
+    panels_ = pack_weights(ctx, pass_, weights);
     bias_ = gather_bias(ctx, pass_, out_);
-    if (stays_) {
-      ctx.parallel(ceil_div(cut_.units, share_), [&](int64_t task) {
-        const int64_t first = task * share_, last = std::min(cut_.units, first + share_);
-        float* v = ctx.thread_scratch<float>(kPoints * (v_point_ + m_point_) + window_size_);
-        float* m = v + kPoints * v_point_;
-        float* window = m + kPoints * m_point_;
-        int64_t tiles = 0;
-        for (int64_t index = first; index < last; ++index) {
-          const Unit unit = cut_.at(index);
-          for (int64_t c = 0; c < in_; c += kLane) transform_image(unit, c, v + tiles * in_ + c, window);
-          tiles += tiles_of(unit);
-        }
-        for (int64_t p = 0; p < kPoints; ++p) multiply(p, v, m, 0, tiles);
-        tiles = 0;
-        for (int64_t index = first; index < last; ++index) {
-          const Unit unit = cut_.at(index);
-          for (int64_t o = 0; o < out_; o += kLane) transform_out(unit, o, m + tiles * out_ + o, window);
-          tiles += tiles_of(unit);
-        }
-      });
-      return;
+    // Shares of images that the parts cannot hold, or all of them where the weights are such, wait for products of floats.
+    std::vector<uint8_t> waits(static_cast<size_t>(ceil_div(cut_.units, share_)), 1);
+    if (parts_ > 1) {
+      if (split_kernel(ctx)) run_shares(ctx, waits);
+      if (std::find(waits.begin(), waits.end(), 1) == waits.end()) return;
+      lay_out(1);
     }
-    float* v = ctx.scratch<float>(kPoints * (v_point_ + m_point_));
-    float* m = v + kPoints * v_point_;
-    for (int64_t first = 0; first < cut_.units; first += share_) {
-      const std::vector<int64_t> starts = starts_of(first);
-      const int64_t units = static_cast<int64_t>(starts.size()) - 1, tiles = starts.back();
-      const int64_t in_groups = in_ / kLane, out_groups = out_ / kLane;
-      ctx.parallel(units * in_groups, [&](int64_t task) {
-        const int64_t i = task / in_groups, c = task % in_groups * kLane;
-        transform_image(cut_.at(first + i), c, v + starts[static_cast<size_t>(i)] * in_ + c,
-                        ctx.thread_scratch<float>(window_size_));
-      });
-      const int64_t blocks = ceil_div(tiles, 256);
-      ctx.parallel(kPoints * blocks, [&](int64_t task) {
-        const int64_t block = task % blocks;
-        multiply(task / blocks, v, m, tiles * block / blocks, tiles * (block + 1) / blocks);
-      });
-      ctx.parallel(units * out_groups, [&](int64_t task) {
-        const int64_t i = task / out_groups, o = task % out_groups * kLane;
-        transform_out(cut_.at(first + i), o, m + starts[static_cast<size_t>(i)] * out_ + o,
-                      ctx.thread_scratch<float>(window_size_));
-      });
-    }
+    transform_kernel(ctx);
+    run_shares(ctx, waits);
   }
 
   // The gradient of the weights from pass.out, the output's: [tap][in][out_].
   float* run_gradient(KernelContext& ctx) {
+    lay_out(1);
     const int64_t u_size = kPoints * u_point_;
     const int64_t chunks = ceil_div(cut_.units, share_);
     int64_t shares = 1;
@@ -214,7 +175,7 @@ class Winograd {
           int64_t tiles = 0;
           for (int64_t index = chunk * share_; index < std::min(cut_.units, (chunk + 1) * share_); ++index) {
             const Unit unit = cut_.at(index);
-            for (int64_t c = 0; c < in_; c += kLane) transform_image(unit, c, v + tiles * in_ + c, window);
+            for (int64_t c = 0; c < in_; c += kLane) transform_image(unit, c, tiles, v, window);
             for (int64_t o = 0; o < out_; o += kLane) transform_gradient(unit, o, m + tiles * out_ + o, window);
             tiles += tiles_of(unit);
           }
@@ -231,7 +192,7 @@ class Winograd {
           const int64_t start = starts[static_cast<size_t>(i)];
           float* window = ctx.thread_scratch<float>(window_size_);
           if (group < in_groups) {
-            transform_image(cut_.at(first + i), group * kLane, v + start * in_ + group * kLane, window);
+            transform_image(cut_.at(first + i), group * kLane, start, v, window);
           } else {
             const int64_t o = (group - in_groups) * kLane;
             transform_gradient(cut_.at(first + i), o, m + start * out_ + o, window);
@@ -259,6 +220,126 @@ class Winograd {
   }
 
  private:
+  // The layout of v, [point][tile][in] or, in parts, [point][strip of 32 tiles][step of k][part][tile][32], and of the weights, [point][panel][in][columns] or
+  // [point][panel of 32 columns][step of k][part][16 columns][pair][column].
+  void lay_out(int parts) {
+    parts_ = parts;
+    steps_ = ceil_div(in_, kAmxStep);
+    const int64_t tiles = share_ * unit_tiles_;
+    v_point_ = parts > 1 ? ceil_div(tiles, kAmxRows) * kAmxRows * split_depth() + kLane : tiles * in_ + kLane;
+    u_point_ = parts > 1 ? out_ * split_depth() + kLane : pass_.in * out_ + kLane;
+  }
+  // Floats that all parts of all channels in take.
+  int64_t split_depth() const { return steps_ * kFloatParts * kAmxStep / 2; }
+
+  // The weights at the points.
+  void transform_kernel(KernelContext& ctx) {
+    float* u = ctx.scratch<float>(kPoints * u_point_);
+    u_ = u;
+    ctx.parallel_ranges(panels_.panels * pass_.in, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin; index < end; ++index) {
+        const int64_t panel = index / pass_.in, c = index % pass_.in;
+        const int64_t first = panels_.begin(panel), width = panels_.begin(panel + 1) - first;
+        for (int64_t lane = 0; lane < width; lane += kLane) {
+          transform_kernel(c, panel, lane, u + pass_.in * first + c * width + lane, u_point_);
+        }
+      }
+    });
+  }
+  // Those of one channel in and 16 out, to rows `point` floats apart.
+  void transform_kernel(int64_t c, int64_t panel, int64_t lane, float* to, int64_t point) const {
+    const int64_t first = panels_.begin(panel), width = panels_.begin(panel + 1) - first;
+    const float* from = panels_.data + 9 * pass_.in * first + c * width + lane;
+    transform_square<3, kIn, kernel_points>(
+        [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (3 * i + j) * pass_.in * width); },
+        [&](auto i, auto j, V y) __attribute__((always_inline)) { store(to + (i * kIn + j) * point, y); });
+  }
+  // The same in parts, if they are the sums of these.
+  bool split_kernel(KernelContext& ctx) {
+    float* u = ctx.scratch<float>(kPoints * u_point_);
+    u_ = u;
+    std::atomic<bool> holds{true};
+    const int64_t vectors = out_ / kLane;
+    ctx.parallel(vectors * steps_, [&](int64_t task) {
+      constexpr int64_t kSquare = kAmxStep * kLane;
+      const int64_t vector = task / steps_, step = task % steps_, o = vector * kLane;
+      const int64_t depth = std::min(kAmxStep, pass_.in - step * kAmxStep);
+      int64_t panel = 0;
+      while (panels_.begin(panel + 1) <= o) ++panel;
+      float* points = ctx.thread_scratch<float>(kPoints * kSquare);
+      for (int64_t c = 0; c < depth; ++c) {
+        transform_kernel(step * kAmxStep + c, panel, o - panels_.begin(panel), points + c * kLane, kSquare);
+      }
+      const int64_t begin = vector / kAmxVectors * kAmxVectors, width = std::min<int64_t>(kAmxVectors, vectors - begin);
+      const int64_t part = width * kLane * kLane;
+      float* to = u + begin * kLane * split_depth() + step * kFloatParts * part + (vector - begin) * kLane * kLane;
+      SplitRange range;
+      for (int64_t p = 0; p < kPoints; ++p, to += u_point_) {
+        split_square(points + p * kSquare, 1, kLane, kLane, depth,
+                     {.to = to, .part = part, .order = SplitOrder::kPairs}, range);
+      }
+      if (!range.holds()) holds = false;
+    });
+    return holds;
+  }
+
+  // The convolution of the shares that wait; in parts, of those that these can hold.
+  void run_shares(KernelContext& ctx, std::vector<uint8_t>& waits) const {
+    if (stays_) {
+      ctx.parallel(static_cast<int64_t>(waits.size()), [&](int64_t share) {
+        if (!waits[share]) return;
+        float* v = ctx.thread_scratch<float>(kPoints * (v_point_ + m_point_) + window_size_);
+        float* m = v + kPoints * v_point_;
+        float* window = m + kPoints * m_point_;
+        const std::vector<int64_t> starts = starts_of(share * share_);
+        const int64_t units = static_cast<int64_t>(starts.size()) - 1;
+        const auto unit_at = [&](int64_t i) { return cut_.at(share * share_ + i); };
+        for (int64_t i = 0; i < units; ++i) {
+          for (int64_t c = 0; c < in_; c += kLane) {
+            if (!transform_image(unit_at(i), c, starts[i], v, window)) return;
+          }
+        }
+        {
+          AmxTiles registers;
+          for (int64_t p = 0; p < kPoints; ++p) multiply(registers, p, v, m, 0, starts[units]);
+        }
+        for (int64_t i = 0; i < units; ++i) {
+          for (int64_t o = 0; o < out_; o += kLane) transform_out(unit_at(i), o, m + starts[i] * out_ + o, window);
+        }
+        waits[share] = 0;
+      });
+      return;
+    }
+    float* v = ctx.scratch<float>(kPoints * (v_point_ + m_point_));
+    float* m = v + kPoints * v_point_;
+    for (int64_t share = 0; share < static_cast<int64_t>(waits.size()); ++share) {
+      if (!waits[share]) continue;
+      const std::vector<int64_t> starts = starts_of(share * share_);
+      const int64_t units = static_cast<int64_t>(starts.size()) - 1, tiles = starts.back();
+      const int64_t in_groups = in_ / kLane, out_groups = out_ / kLane;
+      const auto unit_at = [&](int64_t i) { return cut_.at(share * share_ + i); };
+      std::atomic<bool> holds{true};
+      ctx.parallel(units * in_groups, [&](int64_t task) {
+        const int64_t i = task / in_groups, c = task % in_groups * kLane;
+        if (!transform_image(unit_at(i), c, starts[i], v, ctx.thread_scratch<float>(window_size_))) holds = false;
+      });
+      if (!holds) continue;
+      const int64_t blocks = ceil_div(tiles, 256);
+      ctx.parallel(kPoints * blocks, [&](int64_t task) {
+        AmxTiles registers;
+        const auto begin = [&](int64_t block) {
+          return std::min(tiles, ceil_div(ceil_div(tiles, kAmxRows) * block, blocks) * kAmxRows);
+        };
+        multiply(registers, task / blocks, v, m, begin(task % blocks), begin(task % blocks + 1));
+      });
+      ctx.parallel(units * out_groups, [&](int64_t task) {
+        const int64_t i = task / out_groups, o = task % out_groups * kLane;
+        transform_out(unit_at(i), o, m + starts[i] * out_ + o, ctx.thread_scratch<float>(window_size_));
+      });
+      waits[share] = 0;
+    }
+  }
+
   // Where the tiles of the units from `first` on start, and end.
   std::vector<int64_t> starts_of(int64_t first) const {
     std::vector<int64_t> starts{0};
@@ -269,22 +350,46 @@ class Winograd {
   }
   static int64_t tiles_of(const Unit& unit) { return ceil_div(unit.rows, kOut) * ceil_div(unit.columns, kOut); }
 
-  // 16 channels of a unit's tiles, from c on.
-  void transform_image(const Unit& unit, int64_t c, float* v, float* window) const {
+  // 16 channels, from c on, of a unit's tiles, the first of which is number `tile`. False where they are not the sums of their parts.
+  bool transform_image(const Unit& unit, int64_t c, int64_t tile, float* v, float* window) const {
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
     const Window of{unit.row + pass_.taps_h.first(), unit.column + pass_.taps_w.first(), tiles_h * kOut + 2,
                     tiles_w * kOut + 2, unit.slice * pass_.step_d + pass_.taps_d.first()};
     to_channels_last(pass_.image, unit.image, c, std::min<int64_t>(kLane, pass_.in - c), of, window, kLane);
-    for (int64_t row = 0; row < tiles_h; ++row) {
-      for (int64_t column = 0; column < tiles_w; ++column, v += in_) {
-        const float* from = window + (row * kOut * of.columns + column * kOut) * kLane;
-        transform_square<kIn, kIn, image_points>(
-            [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
-            [&](auto i, auto j, V y) __attribute__((always_inline)) { store(v + (i * kIn + j) * v_point_, y); });
-      }
+    if (parts_ > 1) {
+      SplitRange range;
+      for (int64_t pixel = 0; pixel < of.rows * of.columns; ++pixel) range.see(load(window + pixel * kLane));
+      if (!range.holds(kMargin)) return false;
     }
+    const auto transform = [&](auto&& store_point) __attribute__((always_inline)) {
+      for (int64_t row = 0; row < tiles_h; ++row) {
+        for (int64_t column = 0; column < tiles_w; ++column, ++tile) {
+          const float* from = window + (row * kOut * of.columns + column * kOut) * kLane;
+          float* to =
+              v + (parts_ > 1 ? tile / kAmxRows * kAmxRows * split_depth() +
+                                    (c / kAmxStep * kFloatParts * kAmxRows + tile % kAmxRows) * kLane + c % kAmxStep / 2
+                              : tile * in_ + c);
+          transform_square<kIn, kIn, image_points>(
+              [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
+              [&](auto i, auto j, V y)
+                  __attribute__((always_inline)) { store_point(y, to + (i * kIn + j) * v_point_); });
+        }
+      }
+    };
+    if (parts_ == 1) {
+      transform([](V y, float* to) __attribute__((always_inline)) { store(to, y); });
+    } else if (c + kLane == in_ && in_ % kAmxStep != 0) {  // The last step lacks channels.
+      transform([](V y, float* to) __attribute__((always_inline)) {
+        store_parts(y, to, kSplitPart);
+        store_parts(V{}, to + kLane / 2, kSplitPart);
+      });
+    } else {
+      transform([](V y, float* to) __attribute__((always_inline)) { store_parts(y, to, kSplitPart); });
+    }
+    return true;
   }
+  static constexpr int64_t kSplitPart = kAmxRows * kLane;
 
   // The same of the output's gradient, at the points of the output.
   void transform_gradient(const Unit& unit, int64_t o, float* m, float* window) const {
@@ -332,8 +437,9 @@ class Winograd {
     }
   }
 
-  // Tiles [begin, end) at point p.
-  void multiply(int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+  // Tiles [begin, end) at point p; in parts, from the first of a strip on.
+  void multiply(AmxTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+    if (parts_ > 1) return multiply_parts(registers, p, v, m, begin, end);
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t blocks = ceil_div(pass_.in, kDepth);
     Tile<float> tile;
@@ -357,6 +463,33 @@ class Winograd {
           tile.c = m + p * m_point_ + row * out_ + first;
           tile_kernel<float>(static_cast<int>(rows), vectors, false)(tile);
         }
+      }
+    }
+  }
+
+  void multiply_parts(AmxTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+    AmxProduct product;
+    product.steps = steps_;
+    product.parts = kFloatParts;
+    product.a_row = kAmxStep;
+    product.a_lower = 16 * product.a_row;
+    product.a_part = kAmxRows * product.a_row;
+    product.a_step = kFloatParts * product.a_part;
+    product.b_row = kLane;
+    product.b_right = kLane * kLane;
+    product.c_row = out_;
+    for (int64_t column = 0; column < out_; column += kAmxVectors * kLane) {
+      product.vectors = static_cast<int>(std::min<int64_t>(kAmxVectors, (out_ - column) / kLane));
+      product.b_part = product.vectors * product.b_right;
+      product.b_step = kFloatParts * product.b_part;
+      product.b = u_ + p * u_point_ + column * split_depth();
+      for (int64_t tile = begin; tile < end; tile += kAmxRows) {
+        const auto rows = static_cast<int>(std::min<int64_t>(kAmxRows, end - tile));
+        product.rows = std::min(rows, 16);
+        product.lower_rows = rows - product.rows;
+        product.a = reinterpret_cast<const BFloat16*>(v + p * v_point_ + tile * split_depth());
+        product.c = m + p * m_point_ + tile * out_ + column;
+        registers.multiply(product);
       }
     }
   }
@@ -391,8 +524,9 @@ class Winograd {
   PackedWeights<float> panels_;
   const float* u_ = nullptr;
   const float* bias_ = nullptr;
+  int parts_ = 1;
   bool stays_;
-  int64_t in_, out_, unit_tiles_, share_, v_point_, m_point_, u_point_, window_size_;
+  int64_t steps_, in_, out_, unit_tiles_, share_, v_point_, m_point_, u_point_, window_size_;
 };
 
 }  // namespace

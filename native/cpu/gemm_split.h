@@ -1,5 +1,6 @@
 // Packing of float as sums of three bfloat16 (kFloatParts) for the tile registers of AMX: strips of a in rows, panels of b in pairs, from any
-// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc and attention_amx.cc.
+// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc, attention_amx.cc, conv_one_tap.cc,
+// conv_winograd.cc.
 #pragma once
 
 #include "cpu/gemm_amx.h"
@@ -29,10 +30,11 @@ class SplitRange {
     most_ = magnitude > most_ ? magnitude : most_;
     least_ = nonzero < least_ ? nonzero : least_;
   }
-  bool holds() const {
-    constexpr uint32_t kLeast = (127 - 102) << 23, kEnd = (127 + 127) << 23;
-    return _mm512_cmp_epu32_mask((__m512i)most_, _mm512_set1_epi32(kEnd), _MM_CMPINT_NLT) == 0 &&
-           _mm512_cmp_epu32_mask((__m512i)least_, _mm512_set1_epi32(kLeast - 1), _MM_CMPINT_LT) == 0;
+  // … and still are when they grow or shrink by 2^margin.
+  bool holds(int margin = 0) const {
+    const int least = (127 - 102 + margin) << 23, end = (127 + 127 - margin) << 23;
+    return _mm512_cmp_epu32_mask((__m512i)most_, _mm512_set1_epi32(end), _MM_CMPINT_NLT) == 0 &&
+           _mm512_cmp_epu32_mask((__m512i)least_, _mm512_set1_epi32(least - 1), _MM_CMPINT_LT) == 0;
   }
 
  private:
@@ -50,6 +52,16 @@ class SplitRange {
 // Parts of neighbours in k, lane by lane.
 [[gnu::always_inline]] inline Vec<float> pair_parts(Vec<float> even, Vec<float> odd) {
   return (Vec<float>)((Vec<uint32_t>)even >> 16 | (Vec<uint32_t>)odd);
+}
+
+// Stores the parts of x as bfloat16, each `part` floats behind the one before.
+[[gnu::always_inline]] inline void store_parts(Vec<float> x, float* to, int64_t part) {
+  unroll<kFloatParts>([&](auto i) __attribute__((always_inline)) {
+    __m256i halves;
+    const Vec<float> rounded = i < kFloatParts - 1 ? take_part(x) : x;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(halves) : "v"(rounded));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * part), halves);
+  });
 }
 
 // Splits from[lane · lane_stride + k · step] for lane < lanes ≤ 16 and k < depth ≤ 32; the rest of the square becomes zero.
@@ -106,8 +118,10 @@ inline void split_square(const float* from, int64_t lane_stride, int64_t step, i
 #else  // No processor that these levels are for has AMX.
 class SplitRange {
  public:
-  bool holds() const { return false; }
+  void see(Vec<float>) {}
+  bool holds(int = 0) const { return false; }
 };
+inline void store_parts(Vec<float>, float*, int64_t) {}
 inline void split_square(const float*, int64_t, int64_t, int64_t, int64_t, const SplitTarget&, SplitRange&) {}
 #endif
 

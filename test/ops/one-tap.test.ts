@@ -1,5 +1,5 @@
 // Kernels of 1 × 1, forward and backward, against products in float64: through every cut into panels, strips and shares.
-import { getNumThreads, manualSeed, matmul, nn, randn, setNumThreads, type AnyTensor } from '../../lib';
+import { cat, full, getNumThreads, manualSeed, matmul, nn, randn, setNumThreads, type AnyTensor } from '../../lib';
 
 // Batch, channels in and out, height, width, stride.
 const sizes = [
@@ -14,6 +14,10 @@ const sizes = [
   [5, 70, 600, 14, 14, 2],
   [1, 8, 8, 1, 1, 1],
   [4, 300, 20, 40, 1, 1],
+  // Large enough for sums of three bfloat16.
+  [3, 70, 90, 55, 57, 1],
+  [4, 64, 256, 32, 32, 1],
+  [3, 65, 97, 60, 61, 2],
 ] as const;
 type Size = (typeof sizes)[number];
 
@@ -63,7 +67,7 @@ test.each(sizes.map((size) => ({ size })))('$size', ({ size }) => {
 test('the same bits at any number of threads', () => {
   const before = getNumThreads();
   try {
-    for (const size of sizes.slice(3, 9)) {
+    for (const size of [...sizes.slice(3, 9), ...sizes.slice(11)]) {
       const given = inputs(size);
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
@@ -74,4 +78,30 @@ test('the same bits at any number of threads', () => {
   } finally {
     setNumThreads(before);
   }
+});
+
+// What is not the sum of three bfloat16, see float-products.test.ts: pixels of one image, or weights, and a NaN.
+test.each([
+  ['pixels of 2⁻¹¹⁰', 2 ** -110, 1],
+  ['the largest float', 3.4028234663852886e38, 2 ** -20],
+  ['weights of 2⁻¹¹⁰', 2 ** 100, 2 ** -110],
+])('%s keep their accuracy', (_, pixel, factor) => {
+  manualSeed(5);
+  const x = cat([randn([2, 64, 56, 56]), full([1, 64, 56, 56], pixel)], 0) as AnyTensor;
+  const weight = randn([80, 64, 1, 1]).mul(factor) as AnyTensor;
+  const [found, right] = (['float32', 'float64'] as const).map((dtype) =>
+    nn.functional.conv2d(x.cast(dtype), weight.cast(dtype)).cast('float64'),
+  ) as [AnyTensor, AnyTensor];
+  for (let image = 0; image < 3; ++image) {
+    const [y, exact] = [found.select(0, image), right.select(0, image)];
+    expect(y.sub(exact).abs().max().div(exact.square().mean().sqrt()).itemSync()).toBeLessThan(2e-6);
+  }
+});
+
+test('a NaN reaches the channels of its pixel, and no other', () => {
+  const x = full([2, 64, 56, 56], 1) as AnyTensor;
+  x.select(0, 1).select(0, 63).select(0, 7).slice(0, 9, 10).fill_(NaN);
+  const y = nn.functional.conv2d(x, full([96, 64, 1, 1], 1)) as AnyTensor;
+  const found = y.dataSync() as Float32Array;
+  expect(found.every((value, i) => Number.isNaN(value) === (i >= 96 * 3136 && i % 3136 === 7 * 56 + 9))).toBe(true);
 });

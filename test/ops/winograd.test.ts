@@ -1,6 +1,6 @@
 // Kernels of 3 × 3 in Winograd's form (native/cpu/conv_winograd.cc), whose rounding errors are larger than those of a sum tap by tap: against the same convolution in
 // float64, which is such a sum.
-import { getNumThreads, manualSeed, nn, ones, randn, setNumThreads, tensor, type AnyTensor } from '../../lib';
+import { cat, getNumThreads, manualSeed, nn, ones, randn, setNumThreads, tensor, type AnyTensor } from '../../lib';
 
 // Batch, channels in and out, height, width, padding.
 const sizes = [
@@ -10,6 +10,9 @@ const sizes = [
   [2, 40, 33, 9, 95, 2],
   [2, 160, 180, 14, 14, 1],
   [17, 250, 129, 5, 6, 1],
+  // Large enough for sums of three bfloat16.
+  [6, 80, 112, 23, 25, 1],
+  [4, 64, 64, 29, 31, 1],
 ] as const;
 type Size = (typeof sizes)[number];
 
@@ -53,7 +56,7 @@ test.each(sizes)('%d images, %d to %d channels, %d × %d, padding %d', (...size)
 test('the same bits at any number of threads', () => {
   const before = getNumThreads();
   try {
-    for (const size of [sizes[1], sizes[4]]) {
+    for (const size of [sizes[1], sizes[4], sizes[6], sizes[7]]) {
       const given = inputs(size);
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
@@ -77,14 +80,31 @@ test("a volume's weight gradient, a tap in depth at a time", () => {
   expect(error(found!, right!)).toBeLessThan(2e-5);
 });
 
-test('a NaN reaches all pixels that depend on it, and none of another tile', () => {
-  const values = new Float32Array(16 * 32 * 32).fill(1);
-  values[17 * 32 + 18] = NaN;
-  const y = nn.functional.conv2d(tensor(values).reshape([1, 16, 32, 32]), ones([16, 16, 3, 3]), undefined, {
-    padding: 1,
-  });
+test.each([16, 64])('a NaN reaches all pixels that depend on it, and none of another tile: %d channels', (channels) => {
+  const values = new Float32Array(channels * 64 * 64).fill(1);
+  values[17 * 64 + 18] = NaN;
+  const x = tensor(values).reshape([1, channels, 64, 64]);
+  const y = nn.functional.conv2d(x, ones([channels, channels, 3, 3]), undefined, { padding: 1 });
   const found = y.dataSync() as Float32Array;
-  const at = (row: number, column: number): number => found[(3 * 32 + row) * 32 + column]!;
+  const at = (row: number, column: number): number => found[(3 * 64 + row) * 64 + column]!;
   for (const row of [16, 17, 18]) for (const column of [17, 18, 19]) expect(at(row, column)).toBeNaN();
-  expect(at(15, 17)).toBeCloseTo(144, 3);
+  expect(Math.abs(at(15, 17) / (9 * channels) - 1)).toBeLessThan(1e-5);
+});
+
+// What is not the sum of three bfloat16, see float-products.test.ts: pixels of one image, or weights.
+test.each([
+  ['pixels of 2⁻¹¹⁰', 2 ** -110, 1],
+  ['pixels of 2¹²²', 2 ** 122, 2 ** -20],
+  ['weights of 2⁻¹⁰⁴', 2 ** 100, 2 ** -104],
+])('%s keep their accuracy', (_, pixel, factor) => {
+  manualSeed(6);
+  for (const channels of [64, 160]) {
+    const image = (): AnyTensor => randn([1, channels, 32, 48]);
+    const x = cat([image(), image(), image().mul(pixel)] as AnyTensor[], 0) as AnyTensor;
+    const weight = randn([channels, channels, 3, 3]).mul(factor) as AnyTensor;
+    const [found, right] = (['float32', 'float64'] as const).map((dtype) =>
+      nn.functional.conv2d(x.cast(dtype), weight.cast(dtype), undefined, { padding: 1 }).cast('float64'),
+    ) as [AnyTensor, AnyTensor];
+    for (let at = 0; at < 3; ++at) expect(error(found.select(0, at), right.select(0, at))).toBeLessThan(2e-5);
+  }
 });
