@@ -24,7 +24,7 @@ function kindOf(value: object): string {
   return name === 'Object' ? 'object' : name;
 }
 function withArticle(noun: string): string {
-  return `${/^[aeiou]/i.test(noun) ? 'an' : 'a'} ${noun}`;
+  return `${/^[aeio]/i.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 
 /** A value that is none of those wanted: numbers and words as they are. */
