@@ -100,8 +100,10 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
 
     const int visible = g.rules.causal ? min(g.s, first + kRows) : g.s;
     const int steps = (visible + kTileRows - 1) / kTileRows;
-    copy_tile<kRows, kDepth, kThreads>(own, g.q.at(batch, head), g.q.row, first, g.t, g.d);
-    if (steps > 0) copy_other(0);
+    if (steps > 0) {
+      copy_tile<kRows, kDepth, kThreads>(own, g.q.at(batch, head), g.q.row, first, g.t, g.d);
+      copy_other(0);
+    }
 
     const Place place;
     const int own_row = first + place.row;
@@ -266,9 +268,11 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
       copies_commit();
     };
     const Heads<const T>&own_one = kOfKeys ? g.k : g.q, &own_two = kOfKeys ? g.v : g.g;
-    copy_tile<kRows, kDepth, kThreads>(own, own_one.at(batch, own_head), own_one.row, first, own_count, g.d);
-    copy_tile<kRows, kDepth, kThreads>(own_second, own_two.at(batch, own_head), own_two.row, first, own_count, g.dv);
-    if (steps > 0) copy_other(0);
+    if (steps > 0) {
+      copy_tile<kRows, kDepth, kThreads>(own, own_one.at(batch, own_head), own_one.row, first, own_count, g.d);
+      copy_tile<kRows, kDepth, kThreads>(own_second, own_two.at(batch, own_head), own_two.row, first, own_count, g.dv);
+      copy_other(0);
+    }
 
     const Place place;
     const int own_row = first + place.row;
