@@ -2,6 +2,6 @@
 #include "runtime/registry.h"
 
 extern "C" __attribute__((visibility("default"))) const hadal::CpuKernelTable* hadal_cpu_kernels() {
-  static const hadal::CpuKernelTable table;
+  static const auto& table = *new hadal::CpuKernelTable;
   return &table;
 }

@@ -35,7 +35,7 @@ std::string describe(int device) {
 }
 
 std::unique_ptr<Backend> open(int device) {
-  static const CudaKernelTable kernels;
+  static const auto& kernels = *new CudaKernelTable;
   const DeviceProperties properties = properties_of(device);
   if (properties.capability < kMinimumCapability) {
     throw Error(ErrorCode::kDevice, "cuda:" + std::to_string(device) + ": got compute capability " +

@@ -86,7 +86,7 @@ class HostMemory final : public MemorySource {
 }  // namespace
 
 MemorySource& host_memory() {
-  static HostMemory memory;
+  static HostMemory& memory = *new HostMemory;
   return memory;
 }
 

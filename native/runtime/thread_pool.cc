@@ -33,7 +33,7 @@ thread_local Scratch scratch;
 }  // namespace
 
 ThreadPool& ThreadPool::instance() {
-  static ThreadPool pool;
+  static ThreadPool& pool = *new ThreadPool;
   return pool;
 }
 
@@ -41,15 +41,6 @@ ThreadPool::ThreadPool() {
   const char* wanted = std::getenv("HADAL_NUM_THREADS");
   const int count = wanted != nullptr ? std::atoi(wanted) : static_cast<int>(std::thread::hardware_concurrency());
   set_thread_count(std::max(count, 1));
-}
-
-ThreadPool::~ThreadPool() {
-  stopping_ = true;
-  {
-    std::lock_guard lock(sleep_mutex_);
-    wake_.notify_all();
-  }
-  for (std::thread& worker : workers_) worker.join();
 }
 
 void ThreadPool::set_thread_count(int count) {
@@ -114,7 +105,7 @@ void ThreadPool::take_part(int worker) {
 void ThreadPool::work(int worker) {
   uint64_t seen = 0;
   auto idle_since = std::chrono::steady_clock::now();
-  while (!stopping_.load(std::memory_order_relaxed)) {
+  while (true) {
     const uint64_t generation = generation_.load();
     const bool open = (generation & 1) != 0 && generation != seen;
     if (open && worker < thread_count()) {
@@ -130,7 +121,7 @@ void ThreadPool::work(int worker) {
     if (std::chrono::steady_clock::now() - idle_since < kSpinTime) continue;
     std::unique_lock lock(sleep_mutex_);
     sleepers_.fetch_add(1);
-    wake_.wait(lock, [&] { return stopping_.load() || (generation_.load() != generation && worker < thread_count()); });
+    wake_.wait(lock, [&] { return generation_.load() != generation && worker < thread_count(); });
     sleepers_.fetch_sub(1);
     idle_since = std::chrono::steady_clock::now();
   }

@@ -19,6 +19,7 @@ class ThreadPool {
  public:
   using Body = void (*)(void* data, int64_t task);
 
+  // Like all that streams use of the process it is never destroyed: `process.exit` leaves them running.
   static ThreadPool& instance();
 
   // Runs body(data, task) for every task in [0, tasks) on this thread and the workers; rethrows the first exception.
@@ -33,7 +34,6 @@ class ThreadPool {
 
  private:
   ThreadPool();
-  ~ThreadPool();
 
   // The tasks that a thread starts with, neighbours, and the same ones of every loop over as many: what one loop leaves in a core's cache the next one
   // finds there. A thread whose share is done goes on with another's.
@@ -65,7 +65,6 @@ class ThreadPool {
   std::atomic<int> sleepers_{0};
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
-  std::atomic<bool> stopping_{false};
   std::vector<std::thread> workers_;
 };
 
