@@ -24,7 +24,7 @@ struct Arity {
 };
 
 const Arity& arity_of(Op op) {
-  static const auto& table = *new auto([] {
+  static const auto table = [] {
     std::vector<Arity> arities(static_cast<size_t>(op_count()));
     for (int i = 0; i < op_count(); ++i) {
       const OpInfo& info = op_info(static_cast<Op>(i));
@@ -42,7 +42,7 @@ const Arity& arity_of(Op op) {
       }
     }
     return arities;
-  }());
+  }();
   return table[static_cast<size_t>(op)];
 }
 

@@ -50,7 +50,7 @@ CpuLevel load() {
 }  // namespace
 
 const CpuLevel& cpu_level() {
-  static const CpuLevel& level = *new CpuLevel(load());
+  static const CpuLevel level = load();
   return level;
 }
 

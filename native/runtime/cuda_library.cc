@@ -42,7 +42,7 @@ CudaLibrary load() {
 }  // namespace
 
 const CudaLibrary& cuda_library() {
-  static const CudaLibrary& library = *new CudaLibrary(load());
+  static const CudaLibrary library = load();
   return library;
 }
 
