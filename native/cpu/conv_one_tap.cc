@@ -16,8 +16,6 @@ constexpr int64_t kLeastPanels = 4;
 // Channels, in and out, and work from which products are of parts (kFloatParts).
 constexpr int64_t kLeastSplitChannels = 32;
 constexpr int64_t kLeastSplitWork = int64_t{1} << 24;
-// Bytes of an output that is written past the caches: twice an L2 cache.
-constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 
 // to[i] = from[i · step] for i < count. Writes whole vectors.
 template <class T>

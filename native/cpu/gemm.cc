@@ -43,8 +43,6 @@ inline constexpr int64_t kLeastBlockRows = 96;
 // wait for each other.
 inline constexpr int64_t kRowTasks = 4;
 inline constexpr int64_t kOwnPackings = 4;
-// Bytes of a c that is written past the caches: twice an L2 cache.
-inline constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 // Packed b of one pass over c: at most 16 MiB of float, what an L3 cache holds.
 inline constexpr int64_t kPassElements = int64_t{1} << 22;
 // Multiply-adds that are worth a task of their own: 10 µs at the 10^11 per second of one core.

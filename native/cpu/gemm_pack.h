@@ -12,6 +12,8 @@ namespace hadal::cpu {
 
 // Elements that packing may write beyond the end of a strip or panel: whole vectors are stored, the next one overwrites.
 inline constexpr int64_t kPackSlack = 64;
+// Bytes of a result that is written past the caches: twice an L2 cache.
+inline constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
