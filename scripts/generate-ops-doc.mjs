@@ -1,76 +1,22 @@
 // Writes docs/ops.md: every public op with its signature, dtypes, orders of gradient, devices and one line of what it does. With --check it
 // writes nothing and fails when the file is stale. Signatures and sentences are read from the sources; dtypes and orders are those that the
 // samples of the tests use; an op runs on CUDA when native/cuda has all kernels that its samples ran. Needs the built addon, and tsx.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+
+import { byFamily, exportsOf, writeOrCheck } from './declarations.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = join(root, 'docs/ops.md');
 const allFloats = ['float64', 'float32', 'float16', 'bfloat16'];
 const allIntegers = ['int64', 'int32', 'int16', 'int8', 'uint8'];
 
-/** The functions that lib/ops exports: name, first declaration and family (the title of its file). */
-function publicOps() {
-  const program = ts.createProgram([join(root, 'lib/ops/index.ts')], {
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.Node16,
-    moduleResolution: ts.ModuleResolutionKind.Node16,
-    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
-    strict: true,
-  });
-  const checker = program.getTypeChecker();
-  const index = checker.getSymbolAtLocation(program.getSourceFile(join(root, 'lib/ops/index.ts')));
-  return checker
-    .getExportsOfModule(index)
-    .map((exported) => ({
-      name: exported.name,
-      symbol: exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported,
-    }))
-    .filter(({ symbol }) => symbol.declarations?.some(ts.isFunctionDeclaration))
-    .map(({ name, symbol }) => {
-      // Overloads come before the implementation; the comment stands at the first.
-      const declaration = symbol.declarations.find(ts.isFunctionDeclaration);
-      const sentence = ts.displayPartsToString(symbol.getDocumentationComment(checker)).replace(/\s+/g, ' ');
-      return {
-        name,
-        signature: `${name}(${declaration.parameters.map((p) => parameterOf(p, checker)).join(', ')})`,
-        sentence: firstSentence(sentence),
-        family: familyOf(declaration.getSourceFile()),
-      };
-    })
-    .filter(({ sentence, name }) => sentence !== '' && !helpers.has(name));
-}
+/** The functions that lib/ops exports for users. */
+const publicOps = () =>
+  exportsOf('lib/ops/index.ts').filter(({ kind, name }) => kind === 'function' && !helpers.has(name));
 
 /** Exported for other files of lib, not for users. */
 const helpers = new Set(['creation', 'ownShape', 'checkDType']);
-
-function parameterOf(parameter, checker) {
-  const name = parameter.name.getText();
-  const isOptional = parameter.questionToken !== undefined || parameter.initializer !== undefined;
-  if (parameter.dotDotDotToken !== undefined) return `...${name}`;
-  if (!/^(options|\{)/.test(name)) return isOptional ? `${name}?` : name;
-  const type = checker.getNonNullableType(checker.getTypeAtLocation(parameter));
-  const fields = checker.getPropertiesOfType(type).map((property) => property.name);
-  return `{ ${fields.join(', ')} }${isOptional ? '?' : ''}`;
-}
-
-function firstSentence(text) {
-  const links = text.replace(/\{@link (\w+)\}/g, '`$1`');
-  const end = /[.:;](?= [A-Z`{]|$)/.exec(links);
-  return (end === null ? links : links.slice(0, end.index)).replaceAll('|', '\\|');
-}
-
-/** What a file says it owns, up to the first stop. */
-function familyOf(file) {
-  const opening = /^\/\*\*([^]*?)\*\//.exec(file.text)?.[1] ?? '';
-  return opening
-    .replace(/^\s*\* ?/gm, ' ')
-    .replace(/\s+/g, ' ')
-    .trim()
-    .split(/[:.;] |\.$/)[0];
-}
 
 /** The ops that native/cuda has kernels for. */
 function cudaKernels() {
@@ -127,9 +73,7 @@ function dtypesOf(dtypes) {
 }
 
 function render(ops, samples, cuda) {
-  const families = new Map();
-  for (const op of ops) families.set(op.family, [...(families.get(op.family) ?? []), op]);
-  const sections = [...families].map(([family, members]) => {
+  const sections = [...byFamily(ops)].map(([family, members]) => {
     const rows = members.map(({ name, signature, sentence }) => {
       // The form that waits without blocking has the sample of the one that blocks.
       const sample = samples.get(name) ?? samples.get(`${name}Sync`);
@@ -159,11 +103,4 @@ try {
   );
   process.exit(isCheck ? 1 : 0);
 }
-const wanted = render(publicOps(), samples, cudaKernels());
-if (!isCheck) {
-  writeFileSync(target, wanted);
-} else if (wanted !== readFileSync(target, 'utf8')) {
-  console.error('docs/ops.md does not match the ops: run `npm run generate`');
-  process.exit(1);
-}
-process.exit(0);
+process.exit(writeOrCheck('docs/ops.md', render(publicOps(), samples, cudaKernels())));

@@ -6,7 +6,8 @@ import { checkOptions, checkTensor } from '../ops/define';
 import { embedding } from '../ops/indexing';
 import { checkFunction, checkList } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
-import type { AnyTensor } from '../tensor/tensor';
+import type { Shape } from '../tensor/shape-types';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { Draw } from './draw';
 import { shuffled, type Random } from './random';
 
@@ -37,12 +38,21 @@ export interface IterableDataset<Item> {
   readonly concurrency?: number;
 }
 
-/** Throws `ArgumentError` unless `dataset` has items by number. */
+/**
+ * Throws `ArgumentError` unless `dataset` has items by number.
+ *
+ * @internal
+ */
 export function checkDataset(owner: string, dataset: unknown, name = 'dataset'): void {
   const { length, get } = (dataset ?? {}) as Partial<Dataset<unknown>>;
   if (Number.isSafeInteger(length) && length! >= 0 && typeof get === 'function') return;
   throw new ArgumentError(`${owner}: ${name}: got ${describe(dataset)}, expected a data set with length and get`);
 }
+
+/** One row of each tensor, or a batch of rows. */
+export type Rows<T extends readonly AnyTensor[]> = {
+  -readonly [K in keyof T]: T[K] extends Tensor<Shape, infer D> ? Tensor<Shape, D> : never;
+};
 
 /**
  * Tensors with a common first axis; item i holds row i of each. Batches are gathered on the device.
@@ -51,7 +61,7 @@ export function checkDataset(owner: string, dataset: unknown, name = 'dataset'):
  * const set = new TensorDataset(randn([100, 4]), zeros([100], { dtype: 'int32' }));
  * set.length; // 100
  */
-export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<AnyTensor[]> {
+export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<Rows<T>> {
   readonly length: number;
   readonly tensors: T;
 
@@ -72,13 +82,13 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<An
     for (const one of tensors) one.keep();
   }
 
-  get(index: number): AnyTensor[] {
-    return this.tensors.map((one) => one.select(0, index));
+  get(index: number): Rows<T> {
+    return this.tensors.map((one) => one.select(0, index)) as Rows<T>;
   }
 
-  getBatch(indices: readonly number[]): AnyTensor[] {
+  getBatch(indices: readonly number[]): Rows<T> {
     const index = tensor([...indices], { dtype: 'int64' });
-    return noGrad(() => this.tensors.map((one) => embedding(one, index)));
+    return noGrad(() => this.tensors.map((one) => embedding(one, index))) as Rows<T>;
   }
 }
 

@@ -1,9 +1,10 @@
-// Digits drawn by the library itself, so that the first training run needs no download: strokes of a pen under random
-// distortion. It owns the skeletons, the distortion and the rasteriser; it knows no tensors. The main example and tests
-// use it.
-//
-// Image i depends on the seed and i alone: asking for more images leaves the first ones as they are.
-
+/**
+ * Digits drawn by the library itself, so that the first training run needs no download: strokes of a pen under random
+ * distortion. It owns the skeletons, the distortion and the rasteriser; it knows no tensors. The main example and tests
+ * use it.
+ *
+ * Image i depends on the seed and i alone: asking for more images leaves the first ones as they are.
+ */
 import { ArgumentError } from '../errors';
 import { checkOptions } from '../ops/define';
 import { shown } from '../tensor/describe';

@@ -1,5 +1,4 @@
-// Memory for what a file's header claims, once the claim has been checked against the file's size. Used by the readers.
-
+/** Memory for what a file's header claims, once the claim has been checked against the file's size. Used by the readers. */
 import { OutOfMemoryError } from '../errors';
 
 /** A zeroed array of `length` bytes, or `OutOfMemoryError` where the engine would throw a bare RangeError. */

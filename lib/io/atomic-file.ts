@@ -1,6 +1,7 @@
-// Replacing a file so that nobody ever finds half of it: not a reader, not after a crash, not when the disk is full.
-// It owns the temporary file and the order of syncs; what goes into the file is the caller's (safetensors, reports).
-
+/**
+ * Replacing a file so that nobody ever finds half of it: not a reader, not after a crash, not when the disk is full.
+ * It owns the temporary file and the order of syncs; what goes into the file is the caller's (safetensors, reports).
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, open, readdir, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';

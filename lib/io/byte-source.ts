@@ -1,6 +1,7 @@
-// Bytes that are read from any position: a file's or those in memory. The readers of formats with a table of contents (safetensors, zip) stand
-// on it; they check a length against `size` before they ask for that many bytes.
-
+/**
+ * Bytes that are read from any position: a file's or those in memory. The readers of formats with a table of contents (safetensors, zip) stand
+ * on it; they check a length against `size` before they ask for that many bytes.
+ */
 import { open, type FileHandle } from 'node:fs/promises';
 import { FormatError } from '../errors';
 import { allocateBytes } from './allocate';

@@ -1,5 +1,4 @@
-// The checksum of zip and PNG files (ISO 3309): zlib's where this Node has it, else a table.
-
+/** The checksum of zip and PNG files (ISO 3309): zlib's where this Node has it, else a table. */
 import * as zlib from 'node:zlib';
 
 const builtIn = (zlib as { crc32?: (data: Uint8Array, value?: number) => number }).crc32;

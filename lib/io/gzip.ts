@@ -1,5 +1,4 @@
-// Whole files that may be gzipped, told by their first bytes.
-
+/** Whole files that may be gzipped, told by their first bytes. */
 import { constants } from 'node:buffer';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';

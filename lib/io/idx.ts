@@ -1,7 +1,8 @@
-// IDX, the format of the MNIST files (http://yann.lecun.com/exdb/mnist/): plain or gzipped bytes to typed arrays. A
-// file is: two zero bytes, a type code, the rank, one big-endian 32-bit size per axis, the elements in big-endian
-// order. Nothing is allocated before the header has been checked against the number of bytes that the file can hold.
-
+/**
+ * IDX, the format of the MNIST files (http://yann.lecun.com/exdb/mnist/): plain or gzipped bytes to typed arrays. A
+ * file is: two zero bytes, a type code, the rank, one big-endian 32-bit size per axis, the elements in big-endian
+ * order. Nothing is allocated before the header has been checked against the number of bytes that the file can hold.
+ */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';

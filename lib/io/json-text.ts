@@ -1,5 +1,4 @@
-// JSON from outside, read with the place of everything wrong: the byte where it is no JSON, the key where it says something unexpected.
-
+/** JSON from outside, read with the place of everything wrong: the byte where it is no JSON, the key where it says something unexpected. */
 import { isUtf8 } from 'node:buffer';
 import { FormatError } from '../errors';
 import { excerpt, malformed } from './malformed';

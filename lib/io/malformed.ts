@@ -1,5 +1,4 @@
-// How a reader says that bytes are not what their format says: the file, what is wrong, and where.
-
+/** How a reader says that bytes are not what their format says: the file, what is wrong, and where. */
 import { FormatError } from '../errors';
 
 /** `op: file: what at place: got …, expected …`; a number as the place is a byte's position. */

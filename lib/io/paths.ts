@@ -1,5 +1,4 @@
-// Paths as arguments, and how errors of the system are passed on.
-
+/** Paths as arguments, and how errors of the system are passed on. */
 import { ArgumentError, HadalError } from '../errors';
 import { checkObject, checkOptions } from '../ops/define';
 import { checkIterable } from '../tensor/checks';

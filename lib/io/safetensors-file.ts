@@ -1,7 +1,8 @@
-// Safetensors files on disk as plain arrays: reads the header and then only what is asked for; writes tensor by tensor.
-// The format and its checks are safetensors-format.ts, replacing the file in one step is atomic-file.ts; safetensors.ts
-// puts tensors on top.
-
+/**
+ * Safetensors files on disk as plain arrays: reads the header and then only what is asked for; writes tensor by tensor.
+ * The format and its checks are safetensors-format.ts, replacing the file in one step is atomic-file.ts; safetensors.ts
+ * puts tensors on top.
+ */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { checkObject } from '../ops/define';
 import { replaceFile, writeFully } from './atomic-file';

@@ -1,11 +1,12 @@
-// The safetensors format (https://github.com/huggingface/safetensors#format): bytes to checked header and back.
-// It owns every check on a header and touches no file; safetensors.ts does the reading and writing.
-//
-// A file is: the header's length N (8 bytes, little endian), N bytes of JSON, the tensors' bytes without gaps. Nothing
-// is allocated from a number in a file before that number has been checked against the file's true size. The header has
-// its own small parser, because JSON.parse drops duplicate keys silently and builds anything however large or deep it
-// is.
-
+/**
+ * The safetensors format (https://github.com/huggingface/safetensors#format): bytes to checked header and back.
+ * It owns every check on a header and touches no file; safetensors.ts does the reading and writing.
+ *
+ * A file is: the header's length N (8 bytes, little endian), N bytes of JSON, the tensors' bytes without gaps. Nothing
+ * is allocated from a number in a file before that number has been checked against the file's true size. The header has
+ * its own small parser, because JSON.parse drops duplicate keys silently and builds anything however large or deep it
+ * is.
+ */
 import { isUtf8 } from 'node:buffer';
 import type { FormatError } from '../errors';
 import { arrays, sizes, type ArrayOf, type DType } from '../tensor/dtype';

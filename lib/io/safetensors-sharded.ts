@@ -1,6 +1,7 @@
-// A model in several safetensors files, as Hugging Face lays it out: `model.safetensors.index.json` names the file of each tensor. Files are
-// opened when something in them is asked for, and only what is asked for is read.
-
+/**
+ * A model in several safetensors files, as Hugging Face lays it out: `model.safetensors.index.json` names the file of each tensor. Files are
+ * opened when something in them is asked for, and only what is asked for is read.
+ */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, parse, sep } from 'node:path';
 import { ArgumentError } from '../errors';

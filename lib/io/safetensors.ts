@@ -1,6 +1,7 @@
-// Safetensors files as tensors: what a user calls to save and load a state dict. The files themselves are
-// safetensors-file.ts.
-
+/**
+ * Safetensors files as tensors: what a user calls to save and load a state dict. The files themselves are
+ * safetensors-file.ts.
+ */
 import { ArgumentError } from '../errors';
 import { tensor } from '../ops/creation';
 import { checkObject } from '../ops/define';

@@ -1,6 +1,7 @@
-// What the native addon exports: the whole boundary between TypeScript and C++, typed. Implemented in native/binding/addon.cc.
-// A storage is named by its slot and generation; `device` is a device's number; a record is what lib/runtime writes to the words.
-
+/**
+ * What the native addon exports: the whole boundary between TypeScript and C++, typed. Implemented in native/binding/addon.cc.
+ * A storage is named by its slot and generation; `device` is a device's number; a record is what lib/runtime writes to the words.
+ */
 export interface NativeAddon {
   /** The hash of the op list that the binary was built from. */
   readonly opsFingerprint: number;

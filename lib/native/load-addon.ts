@@ -1,5 +1,7 @@
-// Finds and loads the native binary, and says what to do when that fails. It does not know what the binary exports beyond the
-// fingerprint of the op list. Called once per thread by load.ts.
+/**
+ * Finds and loads the native binary, and says what to do when that fails. It does not know what the binary exports beyond the
+ * fingerprint of the op list. Called once per thread by load.ts.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

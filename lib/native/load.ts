@@ -1,4 +1,4 @@
-// Owns this thread's one instance of the native addon.
+/** Owns this thread's one instance of the native addon. */
 import type { NativeAddon } from './addon';
 import { loadAddon } from './load-addon';
 

@@ -15,7 +15,11 @@ export interface Layer extends Module {
   forward(x: AnyTensor): AnyTensor;
 }
 
-/** Throws unless `value` is a module. */
+/**
+ * Throws unless `value` is a module.
+ *
+ * @internal
+ */
 export function checkModule(owner: string, name: string, value: unknown): void {
   if (!(value instanceof Module))
     throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a module`);

@@ -86,6 +86,11 @@ export abstract class Module {
     return [...leaves(this.fields())].filter((entry): entry is [string, Module] => entry[1] instanceof Module);
   }
 
+  /** Direct children. */
+  children(): Module[] {
+    return this.namedChildren().map(([, child]) => child);
+  }
+
   /** This module and all below it, each once, with their names ('' for this one). */
   namedModules(): [string, Module][] {
     const seen = new Set<Module>();
@@ -98,6 +103,11 @@ export abstract class Module {
     };
     visit('', this);
     return found;
+  }
+
+  /** This module and all below it, each once. */
+  modules(): Module[] {
+    return this.namedModules().map(([, module]) => module);
   }
 
   /** All parameters, each once, with PyTorch's names. */
@@ -154,7 +164,7 @@ export abstract class Module {
 
   /** Puts this module and all below it into training mode, or out of it. Answers the module. */
   train(mode = true): this {
-    for (const [, module] of this.namedModules()) module.training = mode;
+    for (const module of this.modules()) module.training = mode;
     return this;
   }
 
@@ -166,7 +176,7 @@ export abstract class Module {
   /** Calls `f` with this module and all below it. Answers the module. */
   apply(f: (module: Module) => void): this {
     checkFunction('apply', 'f', f);
-    for (const [, module] of this.namedModules()) f(module);
+    for (const module of this.modules()) f(module);
     return this;
   }
 
@@ -191,7 +201,7 @@ export abstract class Module {
       converted.set(tensor, result);
       return result;
     };
-    for (const [, module] of this.namedModules()) replaceTensors(module as unknown as Record<string, unknown>, convert);
+    for (const module of this.modules()) replaceTensors(module as unknown as Record<string, unknown>, convert);
     return this;
   }
 

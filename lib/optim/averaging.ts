@@ -173,13 +173,13 @@ interface Tracking {
  */
 export async function updateBatchNorm<Batch>(
   model: {
-    namedModules(): [string, { training: boolean }][];
+    modules(): { training: boolean }[];
     train(): unknown;
   },
   batches: Iterable<Batch> | AsyncIterable<Batch>,
   forward: (batch: Batch) => unknown,
 ): Promise<void> {
-  const modules = model.namedModules().map(([, layer]) => layer);
+  const modules = model.modules();
   const layers = modules.filter((layer): layer is Tracking & { training: boolean } => 'resetRunningStats' in layer);
   if (layers.length === 0) return;
   const modes = modules.map((layer) => layer.training);

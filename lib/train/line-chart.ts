@@ -1,6 +1,7 @@
-// Line charts as SVG text, for reports. It owns scales, ticks, smoothing and drawing; what the curves mean is the
-// caller's.
-
+/**
+ * Line charts as SVG text, for reports. It owns scales, ticks, smoothing and drawing; what the curves mean is the
+ * caller's.
+ */
 export interface Curve {
   readonly name: string;
   /** CSS class of its colour. */

@@ -1,5 +1,4 @@
-// Pixels to PNG (https://www.w3.org/TR/png-3/), for the pictures in reports. Writes only.
-
+/** Pixels to PNG (https://www.w3.org/TR/png-3/), for the pictures in reports. Writes only. */
 import { deflateSync } from 'node:zlib';
 import { ShapeError } from '../errors';
 import { crc32 } from '../io/crc32';

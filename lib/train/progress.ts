@@ -1,7 +1,8 @@
-// The progress line of a training run: on a terminal one line that is redrawn, elsewhere a plain line now and then. It
-// knows numbers and time only; the trainer and the examples feed it. The cursor is never hidden, so that nothing needs
-// to be restored, however the process ends.
-
+/**
+ * The progress line of a training run: on a terminal one line that is redrawn, elsewhere a plain line now and then. It
+ * knows numbers and time only; the trainer and the examples feed it. The cursor is never hidden, so that nothing needs
+ * to be restored, however the process ends.
+ */
 import { ArgumentError } from '../errors';
 import { checkObject } from '../ops/define';
 import { checkFinite, checkFunction, checkMethods, checkNumber } from '../tensor/checks';

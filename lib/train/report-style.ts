@@ -1,5 +1,4 @@
-// The looks of a report, light and dark, and the one thing in it that moves. report.ts puts both into the page.
-
+/** The looks of a report, light and dark, and the one thing in it that moves. report.ts puts both into the page. */
 export const styles = `
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b1f24; --soft: #667080; --line: #e3e6eb;
   --train: #2f6fde; --val: #e0751c; --right: #2f6fde; --wrong: #e0751c; }

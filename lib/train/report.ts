@@ -1,7 +1,8 @@
-// The page of a training run: HTML that needs nothing else, no network, no library, light or dark as the reader's system
-// is. It owns the sections of the page, for the report as a file and for the live page (run-page.ts); line-chart.ts draws
-// the curves, png.ts encodes the pictures.
-
+/**
+ * The page of a training run: HTML that needs nothing else, no network, no library, light or dark as the reader's system
+ * is. It owns the sections of the page, for the report as a file and for the live page (run-page.ts); line-chart.ts draws
+ * the curves, png.ts encodes the pictures.
+ */
 import { ShapeError } from '../errors';
 import { replaceFile, writeFully } from '../io/atomic-file';
 import { checkPath } from '../io/paths';

@@ -663,7 +663,7 @@ async function computeAll(metrics: Metrics): Promise<Record<string, unknown>> {
  * it had.
  */
 function inEvaluation(model: Module, average?: AveragedModel): Disposable {
-  const modes = model.namedModules().map(([, module]) => [module, module.training] as const);
+  const modes = model.modules().map((module) => [module, module.training] as const);
   model.eval();
   const isAveraged = average !== undefined && average.updates > 0;
   if (isAveraged) average.swap();

@@ -45,6 +45,8 @@ test('parameters, buffers and children are found, in the order of fields, under 
     ['heads.left', 'Linear'],
     ['heads.right', 'Linear'],
   ]);
+  expect(network.modules()).toEqual(network.namedModules().map(([, module]) => module));
+  expect(network.children()).toEqual(network.modules().slice(1));
 });
 
 test('a module that contains itself is walked once', () => {

@@ -1,5 +1,4 @@
-// The power spectrogram: the squared magnitude of the spectra of frames under Hann's window.
-
+/** The power spectrogram: the squared magnitude of the spectra of frames under Hann's window. */
 import { hannWindow } from '../../ops/signal-windows';
 import { stft } from '../../ops/stft';
 import type { AnyTensor } from '../../tensor/tensor';

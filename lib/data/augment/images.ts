@@ -1,5 +1,4 @@
-// What all augmentations share: their shape as functions, the check of a batch of images, and numbers drawn per image.
-
+/** What all augmentations share: their shape as functions, the check of a batch of images, and numbers drawn per image. */
 import { ArgumentError, DTypeError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { scope } from '../../tensor/scope';

@@ -1,5 +1,4 @@
-// Packages that only some users need: loaded when they are first used, with a clear word where they are missing.
-
+/** Packages that only some users need: loaded when they are first used, with a clear word where they are missing. */
 import { createRequire } from 'node:module';
 import { HadalError } from '../../errors';
 

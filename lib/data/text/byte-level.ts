@@ -1,5 +1,4 @@
-// Bytes as printable characters, GPT-2's way (Radford et al., 2019): every text is a sequence of 256 symbols, and nothing is unknown.
-
+/** Bytes as printable characters, GPT-2's way (Radford et al., 2019): every text is a sequence of 256 symbols, and nothing is unknown. */
 /** GPT-2's words: contractions, letters, digits and the rest, each with the space before it. */
 export const gpt2Pattern =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;

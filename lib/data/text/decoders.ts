@@ -1,5 +1,4 @@
-// The decoders of tokenizer.json: tokens to text, and the post-processors: the special tokens around a text.
-
+/** The decoders of tokenizer.json: tokens to text, and the post-processors: the special tokens around a text. */
 import type { JsonObject, JsonText } from '../../io/json-text';
 import { bytesOfTokens } from './byte-level';
 import { patternOf } from './patterns';

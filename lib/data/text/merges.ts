@@ -1,6 +1,7 @@
-// Byte-pair merging (Sennrich et al., 2016): a word's symbols, joined pair by pair, the pair learnt first before the others. A heap keeps long words
-// from costing their length squared.
-
+/**
+ * Byte-pair merging (Sennrich et al., 2016): a word's symbols, joined pair by pair, the pair learnt first before the others. A heap keeps long words
+ * from costing their length squared.
+ */
 import { Heap } from './heap';
 
 /** Two neighbours that may join: their rank, the place of the left one, and the pair as a number. */

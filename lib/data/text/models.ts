@@ -1,5 +1,4 @@
-// The models that turn a word into the numbers of its parts: byte-pair encoding, WordPiece, unigrams and whole words.
-
+/** The models that turn a word into the numbers of its parts: byte-pair encoding, WordPiece, unigrams and whole words. */
 import type { JsonValue } from '../../io/json-text';
 import { MergeTable } from './merges';
 import type { Model } from './stages';

@@ -1,5 +1,4 @@
-// The normalizers of tokenizer.json: text to text, before anything is cut.
-
+/** The normalizers of tokenizer.json: text to text, before anything is cut. */
 import type { JsonText } from '../../io/json-text';
 import { patternOf } from './patterns';
 import type { Normalizer } from './stages';

@@ -1,5 +1,4 @@
-// The patterns of tokenizer.json, written for Oniguruma, as regular expressions of JavaScript.
-
+/** The patterns of tokenizer.json, written for Oniguruma, as regular expressions of JavaScript. */
 import type { JsonText } from '../../io/json-text';
 
 /** `{"String": …}` or `{"Regex": …}`, as a global pattern. */

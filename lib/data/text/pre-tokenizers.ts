@@ -1,5 +1,4 @@
-// The pre-tokenizers of tokenizer.json: a text to the words that the model sees.
-
+/** The pre-tokenizers of tokenizer.json: a text to the words that the model sees. */
 import type { JsonText } from '../../io/json-text';
 import { gpt2Pattern, toByteCharacters } from './byte-level';
 import { patternOf } from './patterns';

@@ -1,5 +1,4 @@
-// What the stages of a tokenizer are. A stage keeps the JSON it was made from, so that a tokenizer can be saved as it was loaded.
-
+/** What the stages of a tokenizer are. A stage keeps the JSON it was made from, so that a tokenizer can be saved as it was loaded. */
 import type { JsonValue } from '../../io/json-text';
 
 export interface Stage<Apply> {

@@ -1,6 +1,7 @@
-// What crosses between the main thread and those that make batches, and how a batch crosses without being copied: its arrays' memory is
-// handed over.
-
+/**
+ * What crosses between the main thread and those that make batches, and how a batch crosses without being copied: its arrays' memory is
+ * handed over.
+ */
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
 import { isArrayItem, stackArrays, type ArrayItem, type Joiner } from '../collate';
 import { upload } from './upload';

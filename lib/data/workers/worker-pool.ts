@@ -1,5 +1,4 @@
-// The threads that make batches, and the requests under way. A thread keeps the process alive only while it owes an answer.
-
+/** The threads that make batches, and the requests under way. A thread keeps the process alive only while it owes an answer. */
 import { extname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { HadalError } from '../../errors';

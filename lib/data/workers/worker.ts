@@ -1,5 +1,4 @@
-// The body of a thread that makes batches: loads the module that exports the data set, and answers requests in the order they come.
-
+/** The body of a thread that makes batches: loads the module that exports the data set, and answers requests in the order they come. */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -1,7 +1,8 @@
-// The .npy format (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3: bytes to checked array and back. It
-// touches no file. The header is the text of a Python dictionary; it is parsed, never evaluated, and checked against the
-// file's size before anything is allocated.
-
+/**
+ * The .npy format (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3: bytes to checked array and back. It
+ * touches no file. The header is the text of a Python dictionary; it is parsed, never evaluated, and checked against the
+ * file's size before anything is allocated.
+ */
 import { DTypeError } from '../../errors';
 import { sizes, type ArrayOf, type DType } from '../../tensor/dtype';
 import { maxRank } from '../../tensor/shapes';

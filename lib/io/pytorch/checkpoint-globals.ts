@@ -1,5 +1,4 @@
-// The globals that a PyTorch checkpoint of tensors and plain data names, and what stands for a tensor until its bytes are read.
-
+/** The globals that a PyTorch checkpoint of tensors and plain data names, and what stands for a tensor until its bytes are read. */
 import { byteLengthOf } from '../safetensors-format';
 import { isDType, sizes, type DType } from '../../tensor/dtype';
 import { maxRank } from '../../tensor/shapes';

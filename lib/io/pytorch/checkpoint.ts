@@ -1,6 +1,7 @@
-// PyTorch's checkpoints (`torch.save`): zip archives since 1.6, and the legacy format before. It finds pickle and storages in either, and turns
-// what the restricted unpickler built into tensors. Tensors that shared a storage share one again, with their strides.
-
+/**
+ * PyTorch's checkpoints (`torch.save`): zip archives since 1.6, and the legacy format before. It finds pickle and storages in either, and turns
+ * what the restricted unpickler built into tensors. Tensors that shared a storage share one again, with their strides.
+ */
 import { fromBuffer } from '../../ops/creation';
 import { checkOptions } from '../../ops/define';
 import type { Device } from '../../runtime/device';

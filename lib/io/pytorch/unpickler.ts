@@ -1,7 +1,8 @@
-// A restricted unpickler (https://docs.python.org/3/library/pickletools.html): bytes to numbers, strings, lists, tuples, dictionaries and what a
-// table of permitted globals makes. Python's would import any module and call any function; this one can only look into that table, so a
-// hostile pickle executes nothing. What it builds is never larger than a constant times the pickle.
-
+/**
+ * A restricted unpickler (https://docs.python.org/3/library/pickletools.html): bytes to numbers, strings, lists, tuples, dictionaries and what a
+ * table of permitted globals makes. Python's would import any module and call any function; this one can only look into that table, so a
+ * hostile pickle executes nothing. What it builds is never larger than a constant times the pickle.
+ */
 import { excerpt, malformed } from '../malformed';
 
 /** What a permitted global does when it is called; `fail` throws with the call's place. */

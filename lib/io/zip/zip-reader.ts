@@ -1,7 +1,8 @@
-// Zip archives (PKWARE APPNOTE 6.3.10, with ZIP64), read by their table of contents: an entry's bytes are fetched when they are asked for. It
-// trusts nothing: every size is checked against the archive's, what deflate could expand to at most is checked before anything is
-// allocated, and no two entries may claim the same bytes. Used by npz and by PyTorch's checkpoints.
-
+/**
+ * Zip archives (PKWARE APPNOTE 6.3.10, with ZIP64), read by their table of contents: an entry's bytes are fetched when they are asked for. It
+ * trusts nothing: every size is checked against the archive's, what deflate could expand to at most is checked before anything is
+ * allocated, and no two entries may claim the same bytes. Used by npz and by PyTorch's checkpoints.
+ */
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { FormatError } from '../../errors';

@@ -1,6 +1,7 @@
-// Zip archives, written entry by entry from front to back: stored or deflated, with 64-bit sizes where 32 do not do. Where the file goes
-// and how it replaces another is atomic-file.ts.
-
+/**
+ * Zip archives, written entry by entry from front to back: stored or deflated, with 64-bit sizes where 32 do not do. Where the file goes
+ * and how it replaces another is atomic-file.ts.
+ */
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { deflateRaw } from 'node:zlib';
