@@ -1,8 +1,15 @@
-/** Known networks, as `models`. Their state is named as in torchvision, so that weights from there load. */
+/**
+ * Known networks, as `models`. The state of image networks is named as in torchvision, so that weights from there load; language models read those of the
+ * library transformers.
+ */
 export * from './alexnet';
+export * from './bert';
 export * from './cifar-resnet';
 export * from './densenet';
+export { generate, type GenerateOptions, type LanguageModel, type LanguageModelCall } from './generate';
 export * from './googlenet';
+export * from './gpt2';
 export * from './lenet';
+export * from './llama';
 export * from './resnet';
 export * from './vgg';

@@ -1,0 +1,114 @@
+/** Text from a language model, token by token. */
+import { noGrad } from '../autograd/modes';
+import { ArgumentError, ShapeError } from '../errors';
+import type { Module } from '../nn/module';
+import type { AttentionCache } from '../nn/multi-head-attention';
+import { tensor } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
+import { checkCount, checkFinite, checkList, checkMethods, checkNumber } from '../tensor/checks';
+import { shown } from '../tensor/describe';
+import { scope } from '../tensor/scope';
+import { show } from '../tensor/shapes';
+import type { AnyTensor } from '../tensor/tensor';
+
+export interface LanguageModelCall {
+  /** Of the earlier tokens, one cache per layer: this call's are added to them. */
+  readonly caches?: readonly AttentionCache[];
+  /** Which tokens are seen, [b, s]: bool (true: attend) or added to the scores. */
+  readonly keyMask?: AnyTensor;
+}
+
+/** A module that gives the logits [b, t, vocabulary] of what follows each token of [b, t]. */
+export interface LanguageModel extends Module {
+  /** The longest sequence. */
+  readonly context: number;
+  /** Caches of nothing, one per layer. */
+  makeCaches(): AttentionCache[];
+  forward(tokens: AnyTensor, call?: LanguageModelCall): AnyTensor;
+}
+
+/** Throws unless `tokens` are [b, t] and fit in the context behind those before. Answers t. */
+export function checkTokens(owner: string, tokens: AnyTensor, past: number, context: number): number {
+  checkTensor(owner, tokens, 'tokens');
+  const length = tokens.shape[1] ?? 0;
+  if (tokens.rank !== 2) throw new ShapeError(`${owner}: tokens: got shape ${show(tokens.shape)}, expected [b, t]`);
+  if (past + length <= context) return length;
+  throw new ShapeError(`${owner}: tokens: got ${past + length} in a sequence, expected at most ${context}`);
+}
+
+export interface GenerateOptions {
+  /** How many tokens to make at most; 100 unless given. */
+  readonly maxTokens?: number;
+  /** Divides the logits: below 1 for likelier tokens, 0 for the likeliest; 1 unless given. */
+  readonly temperature?: number;
+  /** Chooses among so many of the likeliest tokens; among all unless given. */
+  readonly topK?: number;
+  /** Chooses among the likeliest tokens that together have this probability; among all unless given (Holtzman et al., 2020). */
+  readonly topP?: number;
+  /** The token after which nothing follows; it is the last one that is made. */
+  readonly stop?: number;
+}
+
+/**
+ * Continues a sequence of tokens: yields each new one as soon as it is known. Keys and values of earlier tokens are cached; when the context is full, the later
+ * half of the sequence is read anew. The model should be in evaluation mode.
+ *
+ * @throws ArgumentError for a prompt without tokens and for options outside their ranges.
+ * @example
+ * const model = new models.GPT2({ vocabulary: 10, context: 8, width: 8, layers: 1, heads: 2 }).eval();
+ * for await (const token of models.generate(model, [1, 2, 3], { maxTokens: 4, topK: 3 })) console.log(token);
+ */
+export async function* generate(
+  model: LanguageModel,
+  prompt: readonly number[],
+  options: GenerateOptions = {},
+): AsyncGenerator<number, void, undefined> {
+  checkOptions('generate', options);
+  checkMethods('generate', 'model', model, ['forward', 'makeCaches']);
+  checkList('generate', 'prompt', prompt);
+  if (prompt.length === 0) throw new ArgumentError('generate: prompt: got no tokens, expected at least one');
+  const { maxTokens = 100, temperature = 1, topK, topP, stop } = options;
+  checkCount('generate', 'maxTokens', maxTokens, 0);
+  checkFinite('generate', 'temperature', temperature);
+  checkNumber('generate', 'temperature', temperature, 0);
+  if (topK !== undefined) checkCount('generate', 'topK', topK);
+  if (topP !== undefined && !(topP > 0 && topP <= 1)) {
+    throw new ArgumentError(`generate: topP: got ${shown(topP)}, expected a number in (0, 1]`);
+  }
+  const tokens = [...prompt];
+  const half = Math.max(1, Math.floor(model.context / 2));
+  let caches = model.makeCaches();
+  let unread = tokens.slice(-model.context);
+  for (let made = 0; made < maxTokens; made++) {
+    const choice = noGrad(() =>
+      scope(() => {
+        const logits = model.forward(tensor([unread], { dtype: 'int32' }), { caches });
+        return chosen(logits.select(1, -1).cast('float32'), temperature, topK, topP);
+      }),
+    );
+    const token = await choice.item();
+    choice.dispose();
+    tokens.push(token);
+    yield token;
+    if (token === stop) return;
+    unread = [token];
+    if ((caches[0]?.length ?? 0) >= model.context) {
+      caches = model.makeCaches();
+      unread = tokens.slice(-half);
+    }
+  }
+}
+
+/** One token drawn by its logits [1, vocabulary]. */
+function chosen(logits: AnyTensor, temperature: number, topK: number | undefined, topP: number | undefined): AnyTensor {
+  if (temperature === 0) return logits.argmax(-1);
+  const scaled = logits.div(temperature) as AnyTensor;
+  if (topK === undefined && topP === undefined) return scaled.softmax(-1).multinomial(1);
+  const [likeliest, places] = scaled.topk(Math.min(topK ?? Infinity, scaled.shape[1]!)) as [AnyTensor, AnyTensor];
+  let chances: AnyTensor = likeliest.softmax(-1);
+  if (topP !== undefined) {
+    const before = chances.cumsum(-1).sub(chances);
+    chances = chances.mul(before.less(topP).cast('float32')) as AnyTensor;
+  }
+  return places.gather(-1, chances.multinomial(1));
+}

@@ -1,0 +1,81 @@
+/** Published language models: their folders, with a `config.json` and weights, as they come from Hugging Face. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { noGrad } from '../autograd/modes';
+import { ArgumentError, FormatError } from '../errors';
+import { load } from '../io/load';
+import { checkPath } from '../io/paths';
+import type { StateDict } from '../nn/module';
+import { checkTensor } from '../ops/define';
+import { cat } from '../ops/movement';
+import { describe } from '../tensor/describe';
+import type { AnyTensor } from '../tensor/tensor';
+
+/** How the tensors of a file become those of a model. */
+export interface Translation {
+  /** What comes before all names where the file holds more than the model. */
+  readonly prefix: string;
+  /** Names that are left out: masks, copies of shared weights, other heads. */
+  readonly left: RegExp;
+  /** Applied in this order. Names that then end in `#0`, `#1`, … are joined along the first axis. */
+  readonly names: readonly (readonly [pattern: RegExp, replacement: string])[];
+  /** Names, before they are changed, of matrices [in, out]. */
+  readonly transposed?: RegExp;
+}
+
+/** The tensors of `dict` under the names that the model gives them. */
+export function translated(owner: string, dict: unknown, translation: Translation): StateDict {
+  const { prefix, left, names, transposed } = translation;
+  if (typeof dict !== 'object' || dict === null) {
+    throw new ArgumentError(`${owner}: weights: got ${describe(dict)}, expected tensors by name`);
+  }
+  const parts = new Map<string, AnyTensor[]>();
+  for (const [full, value] of Object.entries(dict)) {
+    const name = full.startsWith(prefix) ? full.slice(prefix.length) : full;
+    if (left.test(name)) continue;
+    checkTensor(owner, value, full);
+    const [own, part = '0'] = names
+      .reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name)
+      .split('#') as [string, string?];
+    const list = parts.get(own) ?? [];
+    list[Number(part)] = transposed?.test(name) === true ? value.transpose(0, 1) : value;
+    parts.set(own, list);
+  }
+  return noGrad(() =>
+    Object.fromEntries([...parts].map(([name, list]) => [name, list.length === 1 ? list[0]! : cat(list, 0)])),
+  );
+}
+
+/** The numbers of a model's `config.json`, by their names there. */
+export type Config = Readonly<Record<string, unknown>>;
+
+const weightFiles = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'];
+
+/** Reads the configuration and the weights of a model in `folder`. */
+export async function readPublished(owner: string, folder: string): Promise<{ config: Config; weights: StateDict }> {
+  checkPath(owner, folder, 'folder');
+  const file = weightFiles.find((name) => existsSync(join(folder, name)));
+  if (file === undefined) {
+    throw new ArgumentError(`${owner}: folder: got ${folder} without weights, expected ${weightFiles.join(' or ')}`);
+  }
+  const configPath = join(folder, 'config.json');
+  let config: unknown;
+  try {
+    config = JSON.parse(await readFile(configPath, 'utf8'));
+  } catch (error) {
+    throw new FormatError(`${owner}: ${configPath}: ${(error as Error).message}`, { file: configPath });
+  }
+  if (typeof config !== 'object' || config === null) {
+    throw new FormatError(`${owner}: ${configPath}: got ${describe(config)}, expected an object`, { file: configPath });
+  }
+  return { config: config as Config, weights: (await load(join(folder, file))) as StateDict };
+}
+
+/** A number of a configuration; `fallback` where it is left out. */
+export function configured(owner: string, config: Config, name: string, fallback?: number): number {
+  const value = config[name] ?? fallback;
+  if (typeof value === 'number') return value;
+  throw new FormatError(`${owner}: config.json: ${name}: got ${describe(value)}, expected a number`);
+}
