@@ -1,15 +1,59 @@
-// Convolutions in two and three axes and their gradients, as matrix products (cuda/matmul.h) over columns: for every output position
-// the elements of x that its window meets, one below the other. A gradient of the input is such a product turned around, whose
-// columns are then added up by the places they came from, each by one thread, so without atomics. Columns are made for as many
-// images at a time as fit kColumnBytes. Products with windows of one element read x as it is.
+// Convolutions in two and three axes and their gradients. Those of 16-bit floats run on tensor cores where their shapes are for that
+// (cuda/conv_tiles.cu); the others are matrix products (cuda/matmul.h) over columns: for every output position the elements of x that
+// its window meets, one below the other. A gradient of the input is such a product turned around, whose columns are then added up by
+// the places they came from, each by one thread, so without atomics. Columns are made for as many images at a time as fit
+// kColumnBytes. Products with windows of one element read x as it is.
 // x [n, c, d, h, w], weight [o, c / groups, kd, kh, kw], y [n, o, od, oh, ow], with a depth of one in two axes; any strides.
 // 16-bit floats are summed in float and rounded once: the gradients of columns, and the parts of a sum, are float. All write with `=`.
+#include "cuda/conv.h"
 #include "cuda/device/coordinates.cuh"
 #include "cuda/device/pack.cuh"
 #include "cuda/matmul.h"
 #include "cuda/registry.h"
 
 namespace hadal::cuda {
+
+ConvGeometry::ConvGeometry(const Command& cmd, const TensorView& x, const TensorView& weight, const TensorView& y) {
+  const int axes = (cmd.attribute_count - 1) / 3;
+  channels = x.shape[1];
+  group_channels = weight.shape[1];
+  groups = cmd.integer(cmd.attribute_count - 1);
+  outputs = weight.shape[0];
+  group_outputs = outputs / groups;
+  images = x.shape[0];
+  taps = positions = 1;
+  for (int axis = 0; axis < 3; ++axis) {
+    in[axis] = static_cast<int>(x.shape[2 + axis]);
+    out[axis] = static_cast<int>(y.shape[2 + axis]);
+    kernel[axis] = static_cast<int>(weight.shape[2 + axis]);
+    const int from = axis - (3 - axes);
+    stride[axis] = from < 0 ? 1 : cmd.integer(from);
+    pad[axis] = from < 0 ? 0 : cmd.integer(axes + from);
+    dilation[axis] = from < 0 ? 1 : cmd.integer(2 * axes + from);
+    taps *= kernel[axis];
+    positions *= out[axis];
+  }
+}
+bool ConvGeometry::is_pointwise() const {
+  bool plain = taps == 1;
+  for (int axis = 0; axis < 3; ++axis) plain = plain && stride[axis] == 1 && pad[axis] == 0 && in[axis] == out[axis];
+  return plain;
+}
+
+bool find_position_stride(const TensorView& volume, int64_t& stride) {
+  int64_t next = 0;
+  bool found = false;
+  stride = 1;
+  for (int axis = 4; axis >= 2; --axis) {
+    if (volume.shape[axis] == 1) continue;
+    if (!found) stride = volume.strides[axis];
+    else if (volume.strides[axis] != next) return false;
+    next = volume.strides[axis] * volume.shape[axis];
+    found = true;
+  }
+  return true;
+}
+
 namespace {
 
 constexpr int kBlock = 256;
@@ -29,37 +73,6 @@ TensorView with_depth(const TensorView& view) {
   return volume;
 }
 
-// Of the axes d, h, w.
-struct Geometry {
-  int in[3], out[3], kernel[3];
-  int64_t stride[3], pad[3], dilation[3];
-  int64_t channels, group_channels, taps, positions;
-
-  Geometry(const Command& cmd, const TensorView& x, const TensorView& weight, const TensorView& y) {
-    const int axes = (cmd.attribute_count - 1) / 3;
-    channels = x.shape[1];
-    group_channels = weight.shape[1];
-    taps = positions = 1;
-    for (int axis = 0; axis < 3; ++axis) {
-      in[axis] = static_cast<int>(x.shape[2 + axis]);
-      out[axis] = static_cast<int>(y.shape[2 + axis]);
-      kernel[axis] = static_cast<int>(weight.shape[2 + axis]);
-      const int from = axis - (3 - axes);
-      stride[axis] = from < 0 ? 1 : cmd.integer(from);
-      pad[axis] = from < 0 ? 0 : cmd.integer(axes + from);
-      dilation[axis] = from < 0 ? 1 : cmd.integer(2 * axes + from);
-      taps *= kernel[axis];
-      positions *= out[axis];
-    }
-  }
-  // Whether a window is the element at its place.
-  bool is_pointwise() const {
-    bool plain = taps == 1;
-    for (int axis = 0; axis < 3; ++axis) plain = plain && stride[axis] == 1 && pad[axis] == 0 && in[axis] == out[axis];
-    return plain;
-  }
-};
-
 // Where the columns of a group, an image, a channel's tap and a position lie.
 struct ColumnStrides {
   int64_t group, image, row;
@@ -69,7 +82,7 @@ struct ColumnStrides {
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     make_columns(const T* x, int64_t x_image, int64_t x_channel, int64_t x_depth, int64_t x_row, int64_t x_column,
-                 Geometry g, Coordinates places, T* columns, ColumnStrides strides) {
+                 ConvGeometry g, Coordinates places, T* columns, ColumnStrides strides) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= places.count) return;
   int64_t place[kMaxRank];
@@ -97,7 +110,7 @@ __global__ void __launch_bounds__(kBlock)
 // gx = the sum of the columns' gradients that came from each place, in the order of the taps. The places are w, h, d, c, n.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    add_columns(const Compute<T>* columns, ColumnStrides strides, Geometry g, Coordinates places, T* gx,
+    add_columns(const Compute<T>* columns, ColumnStrides strides, ConvGeometry g, Coordinates places, T* gx,
                 int64_t x_image, int64_t x_channel, int64_t x_depth, int64_t x_row, int64_t x_column) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= places.count) return;
@@ -149,20 +162,6 @@ TensorView matrix_view(DType dtype, std::byte* data, std::initializer_list<int64
   std::copy(strides.begin(), strides.end(), view.strides);
   return view;
 }
-// The distance between neighbouring positions, where one number tells it.
-bool find_position_stride(const TensorView& volume, int64_t& stride) {
-  int64_t next = 0;
-  bool found = false;
-  stride = 1;
-  for (int axis = 4; axis >= 2; --axis) {
-    if (volume.shape[axis] == 1) continue;
-    if (!found) stride = volume.strides[axis];
-    else if (volume.strides[axis] != next) return false;
-    next = volume.strides[axis] * volume.shape[axis];
-    found = true;
-  }
-  return true;
-}
 // The tensor itself where positions have one stride, else a packed copy.
 TensorView with_one_stride(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t& stride) {
   if (find_position_stride(volume, stride)) return volume;
@@ -196,19 +195,25 @@ TensorView images_of(TensorView view, int64_t first, int64_t count) {
 
 // Whose columns of T fit kColumnBytes.
 template <class T>
-int64_t images_at_once(const Geometry& g, int64_t images) {
+int64_t images_at_once(const ConvGeometry& g, int64_t images) {
   const int64_t bytes = g.channels * g.taps * g.positions * static_cast<int64_t>(sizeof(T));
   return std::clamp<int64_t>(kColumnBytes / std::max<int64_t>(bytes, 1), 1, std::max<int64_t>(images, 1));
 }
 
 template <class T>
-void run_make_columns(CudaContext& ctx, const Command& cmd, const Geometry& g, const TensorView& x, T* columns,
+void run_make_columns(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& x, T* columns,
                       const ColumnStrides& strides) {
   TensorView positions = x;
   for (int axis = 0; axis < 3; ++axis) positions.shape[2 + axis] = g.out[axis];
   const Coordinates places(positions);
   ctx.launch(cmd, make_columns<T>, blocks_for(places.count, kBlock), kBlock, 0, x.as<const T>(), x.strides[0],
              x.strides[1], x.strides[2], x.strides[3], x.strides[4], g, places, columns, strides);
+}
+
+// Whether a convolution is a product of the tensors as they are, with lines that cuBLASLt reads at full speed: 16 aligned bytes.
+template <class T>
+bool is_product(const ConvGeometry& g) {
+  return g.is_pointwise() && g.positions % kPackSize<T> == 0;
 }
 
 // What sums of elements of T are kept in.
@@ -222,9 +227,11 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   const TensorView x = with_depth(cmd.input(0)), weight = with_depth(cmd.input(1)), result = with_depth(cmd.output(0));
   const TensorView& bias = cmd.input(2);
   if (result.numel() == 0) return;
-  const Geometry g(cmd, x, weight, result);
-  const int64_t images = x.shape[0], outputs = weight.shape[0], groups = cmd.integer(cmd.attribute_count - 1);
-  const int64_t group_outputs = outputs / groups, k = g.group_channels * g.taps;
+  const ConvGeometry g(cmd, x, weight, result);
+  if constexpr (sizeof(T) == 2) {
+    if (!is_product<T>(g) && convolve_on_tensor_cores<T>(ctx, cmd, g, x, weight, bias, result)) return;
+  }
+  const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
   int64_t y_position = 1, x_position = 1;
   const bool in_place = find_position_stride(result, y_position);
   const TensorView y = in_place ? result : packed_room(ctx, result);
@@ -263,12 +270,27 @@ template <class T>
 void convolve_input_grad(CudaContext& ctx, const Command& cmd) {
   const TensorView weight = with_depth(cmd.input(1)), gx = with_depth(cmd.output(0));
   if (gx.numel() == 0) return;
-  int64_t g_position;
+  const ConvGeometry g(cmd, gx, weight, with_depth(cmd.input(0)));
+  if constexpr (sizeof(T) == 2) {
+    if (!is_product<T>(g) && input_grad_on_tensor_cores<T>(ctx, cmd, g, with_depth(cmd.input(0)), weight, gx)) {
+      return;
+    }
+  }
+  int64_t g_position, x_position;
   const TensorView gradient = with_one_stride(ctx, cmd, with_depth(cmd.input(0)), g_position);
-  const Geometry g(cmd, gx, weight, gradient);
-  const int64_t images = gx.shape[0], outputs = weight.shape[0], groups = cmd.integer(cmd.attribute_count - 1);
-  const int64_t group_outputs = outputs / groups, k = g.group_channels * g.taps;
+  const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
   const TensorView w = weight.is_contiguous() ? weight : packed(ctx, cmd, weight, 0);
+  const auto multiply_to = [&](const TensorView& from, const TensorView& columns) {
+    multiply(ctx, cmd,
+             matrix_view(w.dtype, w.data, {columns.shape[0], groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
+             matrix_view(gradient.dtype, from.data, {columns.shape[0], groups, group_outputs, g.positions},
+                         {gradient.strides[0], group_outputs * gradient.strides[1], gradient.strides[1], g_position}),
+             columns);
+  };
+  if (g.is_pointwise() && find_position_stride(gx, x_position)) {
+    return multiply_to(gradient, matrix_view(gx.dtype, gx.data, {images, groups, k, g.positions},
+                                             {gx.strides[0], k * gx.strides[1], gx.strides[1], x_position}));
+  }
   using C = Compute<T>;
   const int64_t at_once = images_at_once<C>(g, images);
   const ColumnStrides strides{k * g.positions, g.channels * g.taps * g.positions, g.positions};
@@ -276,11 +298,8 @@ void convolve_input_grad(CudaContext& ctx, const Command& cmd) {
   for (int64_t first = 0; first < images; first += at_once) {
     const int64_t count = std::min(at_once, images - first);
     const TensorView from = images_of(gradient, first, count), to = images_of(gx, first, count);
-    multiply(ctx, cmd, matrix_view(w.dtype, w.data, {count, groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
-             matrix_view(gradient.dtype, from.data, {count, groups, group_outputs, g.positions},
-                         {gradient.strides[0], group_outputs * gradient.strides[1], gradient.strides[1], g_position}),
-             matrix_view(kSums<T>, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
-                         {strides.image, strides.group, strides.row, 1}));
+    multiply_to(from, matrix_view(kSums<T>, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
+                                  {strides.image, strides.group, strides.row, 1}));
     const Coordinates places(to);
     ctx.launch(cmd, add_columns<T>, blocks_for(places.count, kBlock), kBlock, 0, columns, strides, g, places,
                to.as<T>(), to.strides[0], to.strides[1], to.strides[2], to.strides[3], to.strides[4]);
@@ -293,14 +312,20 @@ void convolve_weight_grad(CudaContext& ctx, const Command& cmd) {
   const TensorView gradient = with_depth(cmd.input(0)), x = with_depth(cmd.input(1)),
                    result = with_depth(cmd.output(0));
   if (result.numel() == 0) return;
-  const Geometry g(cmd, x, result, gradient);
-  const int64_t images = x.shape[0], outputs = result.shape[0], groups = cmd.integer(cmd.attribute_count - 1);
-  const int64_t group_outputs = outputs / groups, k = g.group_channels * g.taps, size = outputs * k;
+  const ConvGeometry g(cmd, x, result, gradient);
+  const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
+  const bool in_place = result.is_contiguous();
+  const TensorView gw = in_place ? result : packed_room(ctx, result);
+  if constexpr (sizeof(T) == 2) {
+    if (weight_grad_on_tensor_cores<T>(ctx, cmd, g, gradient, x, gw)) {
+      if (!in_place) copy_any(ctx, cmd, result, gw);
+      return;
+    }
+  }
+  const int64_t size = g.outputs * k;
   const int64_t at_once = images_at_once<T>(g, images);
   const int64_t chunks = std::max<int64_t>((images + at_once - 1) / at_once, 1);
-  const bool in_place = result.is_contiguous();
   using C = Compute<T>;
-  const TensorView gw = in_place ? result : packed_room(ctx, result);
   C* parts = chunks == 1 ? nullptr : ctx.scratch<C>(chunks * size);
   T* columns = ctx.scratch<T>(at_once * g.channels * g.taps * g.positions);
   // [o, n, d, h, w], so that images and positions are one axis.

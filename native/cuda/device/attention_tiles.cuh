@@ -432,21 +432,6 @@ bool writable_in_pairs(const TensorView& y) {
   return pairs;
 }
 
-// Its static shared memory tells whether the code that was loaded is for an architecture with warpgroup products.
-inline constexpr size_t kWarpgroupMark = 4096;
-static __global__ void warpgroup_mark() {
-  if constexpr (kHasWarpgroups) {
-    __shared__ volatile char mark[kWarpgroupMark];
-    mark[threadIdx.x] = 0;
-  }
-}
-inline bool has_warpgroups(CudaContext& ctx, const Command& cmd) {
-  if (ctx.device().capability != 90) return false;
-  cudaFuncAttributes attributes;
-  ctx.check(cmd, cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(warpgroup_mark)));
-  return attributes.sharedSizeBytes >= kWarpgroupMark;
-}
-
 // Calls body.operator()<kDepth>() with the smallest of the depths that holds the heads.
 template <int kFirst, int... kRest, class F>
 void with_depth(int64_t depth, F&& body) {

@@ -10,15 +10,26 @@
 
 namespace hadal::cuda {
 
-// Copies `bytes` (0 to 16) to 16 aligned bytes of shared memory, and fills the rest with zeros. Arrives after copies_wait.
+// Copies `bytes` (0 to 16) to 16 aligned bytes of shared memory, and fills the rest with zeros. Arrives after copies_wait. kCached: for
+// what this multiprocessor reads again soon.
+template <bool kCached = false>
 __device__ __forceinline__ void copy_async(uint32_t to, const void* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
-               "r"(bytes)
-               : "memory");
+  if constexpr (kCached) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+                 "r"(bytes)
+                 : "memory");
+  } else {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+                 "r"(bytes)
+                 : "memory");
+  }
 }
 __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits for this thread's copies; a barrier then makes those of other threads visible.
-__device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
+// Waits for this thread's copies but those of the last kPending groups committed; a barrier then makes those of other threads visible.
+template <int kPending = 0>
+__device__ __forceinline__ void copies_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
 
 __device__ __forceinline__ float2 load_shared(uint32_t address) {
   float2 value;

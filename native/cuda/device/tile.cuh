@@ -1,10 +1,27 @@
-// Tiles of 16-bit matrices in shared memory, laid out as device/mma.cuh tells, and products of them. Called by attention.
+// Tiles of 16-bit matrices in shared memory, laid out as device/mma.cuh tells, and products of them. Called by attention and
+// convolution.
 #pragma once
 
+#include "cuda/cuda_context.h"
 #include "cuda/device/mma.cuh"
 #include "cuda/device/wgmma.cuh"
 
 namespace hadal::cuda {
+
+// Its static shared memory tells whether the code that was loaded is for an architecture with warpgroup products.
+inline constexpr size_t kWarpgroupMark = 4096;
+static __global__ void warpgroup_mark() {
+  if constexpr (kHasWarpgroups) {
+    __shared__ volatile char mark[kWarpgroupMark];
+    mark[threadIdx.x] = 0;
+  }
+}
+inline bool has_warpgroups(CudaContext& ctx, const Command& cmd) {
+  if (ctx.device().capability != 90) return false;
+  cudaFuncAttributes attributes;
+  ctx.check(cmd, cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(warpgroup_mark)));
+  return attributes.sharedSizeBytes >= kWarpgroupMark;
+}
 
 inline constexpr int kPanel = 64;  // columns
 template <int kRows, int kColumns>

@@ -39,8 +39,8 @@ __device__ __forceinline__ void warpgroup_wait(float (&sum)[kBlocks][4]) {
 
 #define HADAL_BLOCK(i) "+f"(sum[i][0]), "+f"(sum[i][1]), "+f"(sum[i][2]), "+f"(sum[i][3])
 
-// sum [64, kColumns] = a [64, 16] · bᵀ, or += it, both of them 16 columns of tiles.
-template <class T, int kColumns>
+// sum [64, kColumns] = a [64, 16] · bᵀ, or += it, both of them 16 columns of tiles; kByRows: aᵀ · b, both of them 16 rows.
+template <class T, int kColumns, bool kByRows = false>
 __device__ __forceinline__ void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, uint64_t b,
                                                               int adds) {
   static_assert(kColumns == 64 || kColumns == 128);
@@ -49,19 +49,19 @@ __device__ __forceinline__ void warpgroup_multiply_transposed(float (&sum)[kColu
         "{ .reg .pred adds; setp.ne.b32 adds, %34, 0; "
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, "
         "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
-        "%27, %28, %29, %30, %31}, %32, %33, adds, 1, 1, 0, 0; }"
+        "%27, %28, %29, %30, %31}, %32, %33, adds, 1, 1, %35, %35; }"
         : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
           HADAL_BLOCK(6), HADAL_BLOCK(7)
-        : "l"(a), "l"(b), "r"(adds));
+        : "l"(a), "l"(b), "r"(adds), "n"(kByRows ? 1 : 0));
   } else if constexpr (kColumns == 64 && std::is_same_v<T, Float16>) {
     asm volatile(
         "{ .reg .pred adds; setp.ne.b32 adds, %34, 0; "
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, "
         "%10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, "
-        "%28, %29, %30, %31}, %32, %33, adds, 1, 1, 0, 0; }"
+        "%28, %29, %30, %31}, %32, %33, adds, 1, 1, %35, %35; }"
         : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
           HADAL_BLOCK(6), HADAL_BLOCK(7)
-        : "l"(a), "l"(b), "r"(adds));
+        : "l"(a), "l"(b), "r"(adds), "n"(kByRows ? 1 : 0));
   } else if constexpr (kColumns == 128 && std::is_same_v<T, BFloat16>) {
     asm volatile(
         "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; "
@@ -69,11 +69,11 @@ __device__ __forceinline__ void warpgroup_multiply_transposed(float (&sum)[kColu
         "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
         "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
         "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
-        "%63}, %64, %65, adds, 1, 1, 0, 0; }"
+        "%63}, %64, %65, adds, 1, 1, %67, %67; }"
         : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
           HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
           HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
-        : "l"(a), "l"(b), "r"(adds));
+        : "l"(a), "l"(b), "r"(adds), "n"(kByRows ? 1 : 0));
   } else if constexpr (kColumns == 128 && std::is_same_v<T, Float16>) {
     asm volatile(
         "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; "
@@ -81,11 +81,11 @@ __device__ __forceinline__ void warpgroup_multiply_transposed(float (&sum)[kColu
         "%9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, "
         "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, "
         "%45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, "
-        "%63}, %64, %65, adds, 1, 1, 0, 0; }"
+        "%63}, %64, %65, adds, 1, 1, %67, %67; }"
         : HADAL_BLOCK(0), HADAL_BLOCK(1), HADAL_BLOCK(2), HADAL_BLOCK(3), HADAL_BLOCK(4), HADAL_BLOCK(5),
           HADAL_BLOCK(6), HADAL_BLOCK(7), HADAL_BLOCK(8), HADAL_BLOCK(9), HADAL_BLOCK(10), HADAL_BLOCK(11),
           HADAL_BLOCK(12), HADAL_BLOCK(13), HADAL_BLOCK(14), HADAL_BLOCK(15)
-        : "l"(a), "l"(b), "r"(adds));
+        : "l"(a), "l"(b), "r"(adds), "n"(kByRows ? 1 : 0));
   }
 }
 // sum [64, kColumns] += a [64, 16] · b for 16 rows of a tile b.
@@ -144,7 +144,7 @@ __device__ void warpgroup_begin();
 __device__ void warpgroup_commit();
 template <int kPending, int kBlocks>
 __device__ void warpgroup_wait(float (&)[kBlocks][4]);
-template <class T, int kColumns>
+template <class T, int kColumns, bool kByRows = false>
 __device__ void warpgroup_multiply_transposed(float (&)[kColumns / 8][4], uint64_t, uint64_t, int);
 template <class T, int kColumns>
 __device__ void warpgroup_multiply(float (&)[kColumns / 8][4], const uint32_t (&)[4], uint64_t);

@@ -2,7 +2,9 @@
 // by launch.test.ts; prints the first mistake.
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
+#include "cuda/conv_shape.h"
 #include "cuda/device/axes.cuh"
 #include "cuda/device/coordinates.cuh"
 #include "cuda/device/divider.cuh"
@@ -128,6 +130,61 @@ void test_rows() {
   }
 }
 
+// The walk from windows and the walks from elements meet the same pairs of window, tap and element, each once.
+void test_convolution_walks() {
+  for (int in = 1; in <= 9; ++in) {
+    for (int kernel = 1; kernel <= 4; ++kernel) {
+      for (int stride = 1; stride <= 4; ++stride) {
+        for (int pad = 0; pad <= 5; ++pad) {
+          for (int dilation = 1; dilation <= 3; ++dilation) {
+            const int out = (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+            if (in + 2 * pad < dilation * (kernel - 1) + 1) continue;
+            // Of window, tap and element, as a number.
+            std::vector<int> forward, backward;
+            const auto collect = [](const AxisWalk& walk, const auto& add) {
+              for (int i = 0; i < walk.count; ++i) {
+                for (int j = 0; j < walk.taps; ++j) {
+                  const int from = walk.from_first + i * walk.from_row + j * walk.from_tap;
+                  if (from < 0 || from >= walk.from_size) continue;
+                  add(walk.first + i * walk.step, walk.tap_first + j * walk.tap_step, from);
+                }
+              }
+            };
+            collect(walk_windows(in, out, kernel, stride, pad, dilation),
+                    [&](int window, int tap, int element) { forward.push_back((window * 10 + tap) * 10 + element); });
+            for (int phase = 0; phase < stride; ++phase) {
+              collect(
+                  walk_elements(in, out, kernel, stride, pad, dilation, phase),
+                  [&](int element, int tap, int window) { backward.push_back((window * 10 + tap) * 10 + element); });
+            }
+            std::sort(forward.begin(), forward.end());
+            std::sort(backward.begin(), backward.end());
+            expect(forward == backward, "the walks of a convolution", in, kernel * 10 + stride, pad * 10 + dilation);
+            for (const int pair : forward) {
+              const int window = pair / 100, tap = pair / 10 % 10, element = pair % 10;
+              expect(element == window * stride - pad + tap * dilation, "an element of a window", pair, in, kernel);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void test_convolution_tiles() {
+  expect(choose_tile_columns(392, 256, 132) == 128, "columns of many tiles", 256);
+  expect(choose_tile_columns(392, 64, 132) == 64, "columns of few outputs", 64);
+  expect(choose_tile_columns(98, 256, 132) == 64, "columns of few tiles", 256);
+  for (const int64_t tiles : {1, 2, 36, 131, 132, 264, 265, 100000}) {
+    for (const int64_t steps : {0, 1, 7, 8, 9, 100, 784, 1 << 24}) {
+      const SumParts cut = choose_parts(tiles, steps, 132);
+      expect(cut.parts >= 1 && cut.parts <= 264, "parts of a sum", tiles, steps, cut.parts);
+      expect(int64_t{cut.parts} * cut.steps >= steps, "covered steps", tiles, steps, cut.steps);
+      expect(cut.parts == 1 || int64_t{cut.parts - 1} * cut.steps < steps, "empty parts", tiles, steps, cut.parts);
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -135,5 +192,7 @@ int main() {
   test_axes();
   test_reductions();
   test_rows();
+  test_convolution_walks();
+  test_convolution_tiles();
   std::printf("%d checks\n", checks);
 }

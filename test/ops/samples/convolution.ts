@@ -56,7 +56,7 @@ interface Convolution {
   readonly options?: object;
   readonly groups?: number;
   readonly bias?: boolean;
-  readonly order?: 0 | 2;
+  readonly order?: 0 | 1 | 2;
 }
 const ones = [1, 1, 1];
 const single = { kernel: [3], stride: ones };
@@ -92,6 +92,60 @@ const convolutions: Record<string, Convolution> = {
     options: { padding: 1 },
     bias: true,
     order: 0,
+  },
+  // Of more than one slice of 64 channels and taps, or not a multiple of eight channels.
+  'odd channels, strides and dilation': {
+    x: [2, 9, 5, 6],
+    out: 11,
+    window: { kernel: [3, 2], stride: [2, 3], padding: [2, 1], dilation: [1, 3] },
+    options: { stride: [2, 3], padding: [2, 1], dilation: [1, 3] },
+    bias: true,
+    order: 1,
+  },
+  'many channels': {
+    x: [1, 128, 2, 2],
+    out: 3,
+    window: { kernel: [2, 2], stride: ones, padding: ones },
+    options: { padding: 1 },
+    order: 1,
+  },
+  'groups of many channels': {
+    x: [1, 34, 3, 2],
+    out: 32,
+    window: { kernel: [2, 1], stride: [2, 1] },
+    options: { stride: [2, 1] },
+    groups: 2,
+    bias: true,
+    order: 1,
+  },
+  'many outputs': { x: [1, 2, 3, 3], out: 128, window: { kernel: [2, 1], stride: ones }, bias: true, order: 1 },
+  'many outputs and positions': {
+    x: [2, 2, 15, 14],
+    out: 128,
+    window: { kernel: [2, 1], stride: ones },
+    bias: true,
+    order: 0,
+  },
+  'padding beyond the kernel': {
+    x: [1, 8, 2, 3],
+    out: 8,
+    window: { kernel: [2, 2], stride: [3, 1], padding: [4, 3] },
+    options: { stride: [3, 1], padding: [4, 3] },
+    order: 1,
+  },
+  'one by one, strides': {
+    x: [2, 16, 3, 4],
+    out: 9,
+    window: { kernel: [1, 1], stride: [2, 2] },
+    options: { stride: 2 },
+    order: 1,
+  },
+  'seven by seven': {
+    x: [1, 3, 8, 9],
+    out: 8,
+    window: { kernel: [7, 7], stride: [2, 2], padding: [3, 3] },
+    options: { stride: 2, padding: 3 },
+    order: 1,
   },
   'a row of three': { x: [2, 2, 6], out: 3, window: single, bias: true },
   'a row, strides and padding': {

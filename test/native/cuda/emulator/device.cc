@@ -81,9 +81,9 @@ struct Thread {
   int warp, lane;
   void* context;
   std::byte* stack;
-  int barrier;  // that it waits at, or -1
-  std::vector<Copy> copies;
-  std::vector<std::vector<std::function<void()>>> products;  // in groups; the last is open
+  int barrier;                                               // that it waits at, or -1
+  std::vector<std::vector<Copy>> copies;                     // in groups; the last is open
+  std::vector<std::vector<std::function<void()>>> products;  // the same
 };
 struct Warp {
   int first, size;  // of its threads
@@ -186,7 +186,9 @@ void release_if_complete(Warp& warp) {
 
 void thread_main() {
   launched->kernel.call(launched->kernel.address, arguments);
-  if (!current->copies.empty()) fail("the thread ended before its asynchronous copies");
+  for (const auto& group : current->copies) {
+    if (!group.empty()) fail("the thread ended before its asynchronous copies");
+  }
   current->state = State::kEnded;
   --live;
   --warps[current->warp].live;
@@ -423,15 +425,25 @@ int wait(int index, unsigned count, bool truth) {
 void copy_later(uint32_t to, const void* from, int bytes) {
   if (reinterpret_cast<uintptr_t>(from) % 16 != 0) fail("misaligned asynchronous copy");
   if (bytes < 0 || bytes > 16) fail("an asynchronous copy of more than 16 bytes");
-  current->copies.push_back({shared_memory(to, 16, 16), from, bytes});
-  if (order().is_early()) finish_copies();
+  if (current->copies.empty()) current->copies.emplace_back();
+  current->copies.back().push_back({shared_memory(to, 16, 16), from, bytes});
+  if (!order().is_early()) return;
+  commit_copies();
+  wait_for_copies(0);
 }
-void finish_copies() {
-  for (const Copy& copy : current->copies) {
-    std::memset(copy.to, 0, 16);
-    std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+void commit_copies() {
+  if (current->copies.empty()) current->copies.emplace_back();
+  current->copies.emplace_back();
+}
+void wait_for_copies(int pending) {
+  auto& groups = current->copies;
+  while (static_cast<int>(groups.size()) > pending + 1) {
+    for (const Copy& copy : groups.front()) {
+      std::memset(copy.to, 0, 16);
+      std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+    }
+    groups.erase(groups.begin());
   }
-  current->copies.clear();
 }
 
 void multiply_later(std::function<void()> product) {

@@ -203,9 +203,10 @@ int warp();
 // Barrier `index` of the block, for `count` threads (0: all that have not ended). Answers how many of them brought a truth.
 int wait(int index, unsigned count, bool truth);
 
-// cp.async of 16 bytes to shared memory, of which `bytes` come from memory and the rest is zeros.
+// cp.async of 16 bytes to shared memory, of which `bytes` come from memory and the rest is zeros; in groups as products are.
 void copy_later(uint32_t to, const void* from, int bytes);
-void finish_copies();
+void commit_copies();
+void wait_for_copies(int pending);
 
 // Products of a warpgroup, in groups of which all but the last `pending` are waited for.
 void multiply_later(std::function<void()> product);

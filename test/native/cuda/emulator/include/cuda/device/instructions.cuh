@@ -10,9 +10,15 @@
 
 namespace hadal::cuda {
 
-inline void copy_async(uint32_t to, const void* from, int bytes) { emulator::copy_later(to, from, bytes); }
-inline void copies_commit() {}
-inline void copies_wait() { emulator::finish_copies(); }
+template <bool = false>
+void copy_async(uint32_t to, const void* from, int bytes) {
+  emulator::copy_later(to, from, bytes);
+}
+inline void copies_commit() { emulator::commit_copies(); }
+template <int kPending = 0>
+void copies_wait() {
+  emulator::wait_for_copies(kPending);
+}
 
 inline float2 load_shared(uint32_t address) {
   return *static_cast<const float2*>(emulator::shared_memory(address, sizeof(float2), sizeof(float2)));

@@ -35,17 +35,20 @@ struct DescribedTile {
   }
 };
 
-template <class T, int kColumns>
+template <class T, int kColumns, bool kByRows = false>
 void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, uint64_t b, int adds) {
   const int lane = emulator::lane(), warp = emulator::warp() % 4;
   emulator::multiply_later([&sum, a = DescribedTile(a), b = DescribedTile(b), adds, lane, warp] {
+    const auto at = [](const DescribedTile& tile, int place, int k) {
+      return kByRows ? tile.at<T>(k, place) : tile.at<T>(place, k);
+    };
     for (int half = 0; half < 2; ++half) {
       float left[16];
-      for (int k = 0; k < 16; ++k) left[k] = a.at<T>(warp * 16 + lane / 4 + 8 * half, k);
+      for (int k = 0; k < 16; ++k) left[k] = at(a, warp * 16 + lane / 4 + 8 * half, k);
       for (int i = 0; i < kColumns / 8; ++i) {
         for (int e = 0; e < 2; ++e) {
           float total = adds != 0 ? sum[i][2 * half + e] : 0.f;
-          for (int k = 0; k < 16; ++k) total += left[k] * b.at<T>(8 * i + lane % 4 * 2 + e, k);
+          for (int k = 0; k < 16; ++k) total += left[k] * at(b, 8 * i + lane % 4 * 2 + e, k);
           sum[i][2 * half + e] = total;
         }
       }

@@ -1,0 +1,333 @@
+// The host side of convolutions on tensor cores (device/conv_tiles.cuh), and the copies that they need: tensors with their channels
+// side by side, padded to eight, weights in the order of the sum, and gradients of weights added up and turned back.
+#include <limits>
+
+#include "cuda/conv.h"
+#include "cuda/device/conv_tiles.cuh"
+#include "cuda/device/floating.cuh"
+#include "cuda/device/pack.cuh"
+
+namespace hadal::cuda {
+namespace {
+
+constexpr int kBlock = 256;
+
+// --- Copies --------------------------------------------------------------------------------------------------------------
+
+// x [images, groups, channels, positions] as y [images, positions, groups, padded]; the padding becomes 0. A block turns a tile of
+// kChannels channels; `pieces`: eight positions of x are 16 aligned bytes.
+template <class T, int kChannels>
+__global__ void __launch_bounds__(kBlock)
+    turn_channels(const T* x, int64_t x_image, int64_t x_channel, int64_t x_position, bool pieces, int channels,
+                  int positions, int position_tiles, T* y, int padded) {
+  constexpr int kPositions = 4096 / kChannels, kPieces = kPositions / 8, kGroups = kChannels / 8;
+  __shared__ T tile[kChannels][kPositions + 2];
+  const int thread = static_cast<int>(threadIdx.x), channel_tiles = (padded + kChannels - 1) / kChannels;
+  const int first_position = static_cast<int>(blockIdx.x) % position_tiles * kPositions;
+  const int64_t image = blockIdx.x / static_cast<unsigned>(position_tiles);
+  const int group = static_cast<int>(blockIdx.y) / channel_tiles, groups = static_cast<int>(gridDim.y) / channel_tiles;
+  const int first_channel = static_cast<int>(blockIdx.y) % channel_tiles * kChannels;
+  x += image * x_image + (static_cast<int64_t>(group) * channels + first_channel) * x_channel +
+       first_position * x_position;
+  const int channels_left = channels - first_channel, positions_left = positions - first_position;
+  if (pieces) {
+    for (int at = thread; at < kChannels * kPieces; at += kBlock) {
+      const int channel = at / kPieces, position = at % kPieces * 8;
+      uint4 piece = {0, 0, 0, 0};
+      if (channel < channels_left && position < positions_left) {
+        piece = *reinterpret_cast<const uint4*>(x + channel * x_channel + position);
+      }
+      auto* to = reinterpret_cast<uint32_t*>(&tile[channel][position]);
+      to[0] = piece.x;
+      to[1] = piece.y;
+      to[2] = piece.z;
+      to[3] = piece.w;
+    }
+  } else {
+    for (int at = thread; at < kChannels * kPositions; at += kBlock) {
+      const int channel = at / kPositions, position = at % kPositions;
+      const bool inside = channel < channels_left && position < positions_left;
+      tile[channel][position] = inside ? x[channel * x_channel + position * x_position] : T{};
+    }
+  }
+  __syncthreads();
+  for (int at = thread; at < kPositions * kGroups; at += kBlock) {
+    const int position = at / kGroups, channel = at % kGroups * 8;
+    if (position >= positions_left || first_channel + channel >= padded) continue;
+    Pack<T, 8> piece;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) piece.at[i] = tile[channel + i][position];
+    *reinterpret_cast<Pack<T, 8>*>(y + ((image * positions + first_position + position) * groups + group) * padded +
+                                   first_channel + channel) = piece;
+  }
+}
+
+// weight, in any order of its three axes group, row and channel, as y [groups, rows, padded / block, taps, block].
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    order_weights(const T* weight, int64_t group_stride, int64_t row_stride, int64_t channel_stride, uint32_t rows,
+                  uint32_t channels, Divider block, Divider taps, Divider blocks, T* y, uint32_t count) {
+  const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
+  if (i >= count) return;
+  uint32_t rest = i;
+  const uint32_t in_block = block.pop(rest), tap = taps.pop(rest);
+  const uint32_t channel = blocks.pop(rest) * block.divisor + in_block;
+  y[i] = channel < channels
+             ? weight[rest / rows * group_stride + rest % rows * row_stride + channel * channel_stride + tap]
+             : T{};
+}
+
+// gw [groups, outputs, channels, taps] = the sum of the parts [parts, groups, columns, outputs], in their order, whose columns are in the
+// order of the weights above. Tiles of 32 × 32 go through shared memory, so that both sides are met in lines.
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    add_weight_parts(const float* parts, int count, int64_t part, int columns, int outputs, int channels, Divider block,
+                     Divider taps, T* gw) {
+  __shared__ float tile[kWarp][kWarp + 1];
+  const int x = static_cast<int>(threadIdx.x) % kWarp, y = static_cast<int>(threadIdx.x) / kWarp;
+  const int first_output = static_cast<int>(blockIdx.x) * kWarp, first_column = static_cast<int>(blockIdx.y) * kWarp;
+  const int64_t group = blockIdx.z;
+  for (int line = y; line < kWarp; line += kBlock / kWarp) {
+    const int column = first_column + line, output = first_output + x;
+    float sum = 0;
+    if (column < columns && output < outputs) {
+      const float* from = parts + (group * columns + column) * outputs + output;
+      for (int i = 0; i < count; ++i) sum += from[i * part];
+    }
+    tile[line][x] = sum;
+  }
+  __syncthreads();
+  if (first_column + x >= columns) return;
+  uint32_t rest = static_cast<uint32_t>(first_column + x);
+  const uint32_t in_block = block.pop(rest), tap = taps.pop(rest);
+  const int channel = static_cast<int>(rest * block.divisor + in_block);
+  if (channel >= channels) return;
+  for (int line = y; line < kWarp && first_output + line < outputs; line += kBlock / kWarp) {
+    gw[((group * outputs + first_output + line) * channels + channel) * taps.divisor + tap] =
+        to_element<T>(tile[x][line]);
+  }
+}
+
+// --- Plans ---------------------------------------------------------------------------------------------------------------
+
+int64_t padded_channels(int64_t channels) { return (channels + 7) / 8 * 8; }
+// Channels that go together, outside of the taps.
+int64_t channel_block(int64_t padded) { return padded % 64 == 0 ? 64 : padded; }
+Divider divider(int64_t divisor) { return Divider(static_cast<uint32_t>(std::max<int64_t>(divisor, 1))); }
+
+// More taps of stride than this would be as many launches.
+constexpr int64_t kMostPhases = 16;
+// A group is padded to tiles of 64 and 8 channels: narrower ones are left to columns, and so is what 31 bits do not count.
+bool tiles_serve(const ConvGeometry& g, bool by_elements) {
+  if (g.groups > 1 && std::min(g.group_channels, g.group_outputs) < 16) return false;
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max() - kConvRows * int64_t{kConvDepth};
+  int64_t places = g.images, phases = 1;
+  for (int axis = 0; axis < 3; ++axis) {
+    const int64_t reach = g.kernel[axis] * g.dilation[axis];
+    if (std::max({g.stride[axis], g.pad[axis], reach}) > 1 << 20) return false;
+    places *= g.in[axis];
+    phases *= std::min<int64_t>(g.stride[axis], g.in[axis]);
+  }
+  const int64_t x = places * g.groups * padded_channels(g.group_channels);
+  const int64_t y = g.images * g.positions * g.groups * padded_channels(g.group_outputs);
+  const int64_t weights = g.groups * padded_channels(g.group_outputs) * padded_channels(g.group_channels) * g.taps;
+  return std::max({x, y, weights}) < kMost && (!by_elements || phases <= kMostPhases);
+}
+
+// [n, c, d, h, w] as [n, d, h, w, groups, padded].
+template <class T>
+const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
+  int64_t position;
+  const bool plain = find_position_stride(volume, position);
+  const TensorView x = plain ? volume : packed(ctx, cmd, volume, 0);
+  if (!plain) position = 1;
+  const int64_t channels = x.shape[1] / groups, padded = padded_channels(channels);
+  const int64_t positions = x.shape[2] * x.shape[3] * x.shape[4];
+  T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded);
+  const bool pieces =
+      position == 1 && positions % 8 == 0 && x.strides[0] % 8 == 0 && x.strides[1] % 8 == 0 && is_aligned<T>(x.data, 8);
+  const auto launch = [&]<int kChannels>() {
+    const int64_t tiles = (positions + 4096 / kChannels - 1) / (4096 / kChannels);
+    const dim3 grid(static_cast<unsigned>(tiles * x.shape[0]),
+                    static_cast<unsigned>(groups * ((padded + kChannels - 1) / kChannels)));
+    ctx.launch(cmd, turn_channels<T, kChannels>, grid, kBlock, 0, x.as<const T>(), x.strides[0], x.strides[1], position,
+               pieces, static_cast<int>(channels), static_cast<int>(positions), static_cast<int>(tiles), y,
+               static_cast<int>(padded));
+  };
+  if (padded == 8) launch.template operator()<8>();
+  else launch.template operator()<64>();
+  return y;
+}
+
+template <class T>
+Gathered<T> gathered(const ConvGeometry& g, const T* x, int64_t channels, const AxisWalk (&walk)[3]) {
+  Gathered<T> from;
+  const int64_t padded = padded_channels(channels);
+  from.x = x;
+  from.pitch = static_cast<uint32_t>(g.groups * padded);
+  from.channels = static_cast<uint32_t>(padded);
+  int64_t rows = g.images, taps = 1;
+  for (int i = 0; i < 3; ++i) {
+    from.axis[i] = walk[i];
+    from.row_dividers[i] = divider(walk[i].count);
+    from.tap_dividers[i] = divider(walk[i].taps);
+    rows *= walk[i].count;
+    taps *= walk[i].taps;
+  }
+  from.rows = static_cast<uint32_t>(rows);
+  from.columns = static_cast<uint32_t>(taps * padded);
+  from.taps = divider(taps);
+  from.block = divider(channel_block(padded));
+  return from;
+}
+
+// Calls body.operator()<Config>().
+template <class T, class F>
+void with_config(CudaContext& ctx, const Command& cmd, int columns, F&& body) {
+  const bool wide = columns == 128;
+  if (has_warpgroups(ctx, cmd)) {
+    if (wide) body.template operator()<ConvConfig<T, ConvWarpgroupProducts, 128>>();
+    else body.template operator()<ConvConfig<T, ConvWarpgroupProducts, 64>>();
+  } else {
+    if (wide) body.template operator()<ConvConfig<T, ConvWarpProducts, 128>>();
+    else body.template operator()<ConvConfig<T, ConvWarpProducts, 64>>();
+  }
+}
+
+// y at the places of `walk`, whose `axis` 0 … 2 are d, h, w, from x and the weights in order.
+template <class T>
+void run_convolution(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const T* x, int64_t channels,
+                     const T* weight, int64_t outputs, const float* bias, const TensorView& y,
+                     const AxisWalk (&walk)[3]) {
+  TilesConvolution<T> product;
+  product.x = gathered(g, x, channels, walk);
+  product.weight = weight;
+  product.bias = bias;
+  product.y = y.as<T>();
+  product.y_image = y.strides[0];
+  product.y_channel = y.strides[1];
+  int64_t position, positions = 1;
+  bool every = find_position_stride(y, position) && position == 1;
+  for (int i = 0; i < 3; ++i) {
+    product.y += walk[i].first * y.strides[2 + i];
+    product.y_axis[i] = walk[i].step * y.strides[2 + i];
+    product.kernel[i] = g.kernel[i];
+    every = every && walk[i].step == 1;
+    positions *= walk[i].count;
+  }
+  product.pieces =
+      every && positions % 8 == 0 && product.y_image % 8 == 0 && product.y_channel % 8 == 0 && is_aligned<T>(y.data, 8);
+  product.kernel_taps = static_cast<uint32_t>(g.taps);
+  product.outputs = static_cast<uint32_t>(outputs);
+  const int64_t row_tiles = (int64_t{product.x.rows} + kConvRows - 1) / kConvRows;
+  const int columns = choose_tile_columns(row_tiles * g.groups, outputs, ctx.device().multiprocessors);
+  product.column_tiles = static_cast<int>((outputs + columns - 1) / columns);
+  with_config<T>(ctx, cmd, columns, [&]<class Config>() {
+    const dim3 grid(static_cast<unsigned>(row_tiles * product.column_tiles), static_cast<unsigned>(g.groups));
+    ctx.launch(cmd, tiles_convolution<Config>, grid, kConvBlock, Config::kStagesBytes + kSharedSlack, product);
+  });
+}
+
+// Of `rows` and `channels` in a group, whose distances in `weight` are given.
+template <class T>
+const T* ordered_weights(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& weight,
+                         int64_t rows, int64_t row_stride, int64_t channels, int64_t channel_stride) {
+  const TensorView from = weight.is_contiguous() ? weight : packed(ctx, cmd, weight, 0);
+  const int64_t padded = padded_channels(channels), block = channel_block(padded);
+  const int64_t count = g.groups * rows * padded * g.taps;
+  T* y = ctx.scratch<T>(count);
+  ctx.launch(cmd, order_weights<T>, blocks_for(count, kBlock), kBlock, 0, from.as<const T>(),
+             g.group_outputs * g.group_channels * g.taps, row_stride, channel_stride, static_cast<uint32_t>(rows),
+             static_cast<uint32_t>(channels), divider(block), divider(g.taps), divider(padded / block), y,
+             static_cast<uint32_t>(count));
+  return y;
+}
+
+AxisWalk windows_of(const ConvGeometry& g, int i) {
+  return walk_windows(g.in[i], g.out[i], g.kernel[i], static_cast<int>(g.stride[i]), static_cast<int>(g.pad[i]),
+                      static_cast<int>(g.dilation[i]));
+}
+
+}  // namespace
+
+template <class T>
+bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& x,
+                              const TensorView& weight, const TensorView& bias, const TensorView& y) {
+  if (!tiles_serve(g, false)) return false;
+  const T* from = with_channels_inside<T>(ctx, cmd, x, g.groups);
+  const T* ordered =
+      ordered_weights<T>(ctx, cmd, g, weight, g.group_outputs, g.group_channels * g.taps, g.group_channels, g.taps);
+  const float* shift = bias.present() ? packed_vector<float>(ctx, cmd, bias, g.outputs, 0) : nullptr;
+  run_convolution<T>(ctx, cmd, g, from, g.group_channels, ordered, g.group_outputs, shift, y,
+                     {windows_of(g, 0), windows_of(g, 1), windows_of(g, 2)});
+  return true;
+}
+
+template <class T>
+bool input_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& gradient,
+                                const TensorView& weight, const TensorView& gx) {
+  if (!tiles_serve(g, true)) return false;
+  const T* from = with_channels_inside<T>(ctx, cmd, gradient, g.groups);
+  const T* ordered =
+      ordered_weights<T>(ctx, cmd, g, weight, g.group_channels, g.taps, g.group_outputs, g.group_channels * g.taps);
+  const auto walk = [&](int i, int phase) {
+    return walk_elements(g.in[i], g.out[i], g.kernel[i], static_cast<int>(g.stride[i]), static_cast<int>(g.pad[i]),
+                         static_cast<int>(g.dilation[i]), phase);
+  };
+  for (int d = 0; d < std::min<int64_t>(g.stride[0], g.in[0]); ++d) {
+    for (int h = 0; h < std::min<int64_t>(g.stride[1], g.in[1]); ++h) {
+      for (int w = 0; w < std::min<int64_t>(g.stride[2], g.in[2]); ++w) {
+        run_convolution<T>(ctx, cmd, g, from, g.group_outputs, ordered, g.group_channels, nullptr, gx,
+                           {walk(0, d), walk(1, h), walk(2, w)});
+      }
+    }
+  }
+  return true;
+}
+
+template <class T>
+bool weight_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g,
+                                 const TensorView& gradient, const TensorView& x, const TensorView& gw) {
+  if (!tiles_serve(g, false)) return false;
+  TilesWeightGrad<T> product;
+  product.gradient = with_channels_inside<T>(ctx, cmd, gradient, g.groups);
+  product.width = static_cast<uint32_t>(padded_channels(g.group_outputs));
+  product.pitch = product.width * static_cast<uint32_t>(g.groups);
+  product.x = gathered(g, with_channels_inside<T>(ctx, cmd, x, g.groups), g.group_channels,
+                       {windows_of(g, 0), windows_of(g, 1), windows_of(g, 2)});
+  for (int i = 0; i < 3; ++i) product.kernel[i] = g.kernel[i];
+  product.kernel_taps = static_cast<uint32_t>(g.taps);
+  product.outputs = static_cast<uint32_t>(g.group_outputs);
+  const int64_t columns = product.x.columns, row_tiles = (columns + kConvRows - 1) / kConvRows;
+  // Parts fill the device whatever the tiles are: they are narrow only where that wastes less.
+  const int width = choose_tile_columns(1, g.group_outputs, 1);
+  product.column_tiles = static_cast<int>((g.group_outputs + width - 1) / width);
+  const int64_t tiles = row_tiles * product.column_tiles;
+  const SumParts parts = choose_parts(tiles * g.groups, (int64_t{product.x.rows} + kConvDepth - 1) / kConvDepth,
+                                      ctx.device().multiprocessors);
+  const int64_t size = g.groups * columns * g.group_outputs;
+  product.steps = parts.steps;
+  product.parts = ctx.scratch<float>(parts.parts * size);
+  with_config<T>(ctx, cmd, width, [&]<class Config>() {
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(g.groups), static_cast<unsigned>(parts.parts));
+    ctx.launch(cmd, tiles_weight_grad<Config>, grid, kConvBlock, Config::kStagesBytes + kRowTableBytes + kSharedSlack,
+               product);
+  });
+  const dim3 grid(blocks_for(g.group_outputs, kWarp), blocks_for(columns, kWarp), static_cast<unsigned>(g.groups));
+  ctx.launch(cmd, add_weight_parts<T>, grid, kBlock, 0, product.parts, parts.parts, size, static_cast<int>(columns),
+             static_cast<int>(g.group_outputs), static_cast<int>(g.group_channels), product.x.block, product.x.taps,
+             gw.as<T>());
+  return true;
+}
+
+#define HADAL_CONV_TILES(T)                                                                                          \
+  template bool convolve_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,    \
+                                            const TensorView&, const TensorView&, const TensorView&);                \
+  template bool input_grad_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,  \
+                                              const TensorView&, const TensorView&);                                 \
+  template bool weight_grad_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&, \
+                                               const TensorView&, const TensorView&)
+HADAL_CONV_TILES(BFloat16);
+HADAL_CONV_TILES(Float16);
+
+}  // namespace hadal::cuda
