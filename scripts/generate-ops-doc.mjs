@@ -12,11 +12,7 @@ const allFloats = ['float64', 'float32', 'float16', 'bfloat16'];
 const allIntegers = ['int64', 'int32', 'int16', 'int8', 'uint8'];
 
 /** The functions that lib/ops exports for users. */
-const publicOps = () =>
-  exportsOf('lib/ops/index.ts').filter(({ kind, name }) => kind === 'function' && !helpers.has(name));
-
-/** Exported for other files of lib, not for users. */
-const helpers = new Set(['creation', 'ownShape', 'checkDType']);
+const publicOps = () => exportsOf('lib/ops/index.ts').filter(({ kind }) => kind === 'function');
 
 /** The ops that native/cuda has kernels for. */
 function cudaKernels() {

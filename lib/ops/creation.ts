@@ -1,6 +1,5 @@
 /** Tensors out of nothing and out of data: filled, counted, and from arrays. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
-import { deviceNumber, getDefaultDevice, type Device } from '../runtime/device';
 import { allocateStorage, writeStorage } from '../runtime/storage';
 import { shown } from '../tensor/describe';
 import {
@@ -19,35 +18,11 @@ import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tens
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
 import { checkShape, maxRank, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
+import { creation, ownShape, type CreationOptions } from './creation-options';
 import { checkOptions, allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
 import { describe } from '../tensor/describe';
 
-/** What a new tensor is to be. */
-export interface CreationOptions<D extends DType = DType> {
-  /** `'float32'` unless given. */
-  readonly dtype?: D;
-  /** `'cpu'` unless given. */
-  readonly device?: Device;
-  /** Whether the tensor is a leaf that collects gradients. Floating dtypes only. */
-  readonly requiresGrad?: boolean;
-}
-
-/** The options with their defaults, checked. */
-export function creation(op: string, options: CreationOptions | undefined, otherwise: DType = 'float32') {
-  checkOptions(op, options);
-  const { dtype = otherwise, device = getDefaultDevice(), requiresGrad = false } = options ?? {};
-  if (!isDType(dtype)) throw new ArgumentError(`${op}: dtype: got ${describe(dtype)}, expected ${dtypes.join(', ')}`);
-  if (requiresGrad && !isFloat(dtype)) {
-    throw new ArgumentError(`${op}: requiresGrad: got dtype ${dtype}, expected a floating dtype`);
-  }
-  return { dtype, device: deviceNumber(op, device), requiresGrad };
-}
-
-/** A checked copy of a shape, which the caller may go on to change. */
-export function ownShape(op: string, shape: Shape): Shape {
-  checkShape(op, shape);
-  return [...shape];
-}
+export type { CreationOptions };
 
 const finish = (x: AnyTensor, requiresGrad: boolean): AnyTensor => (requiresGrad ? x.requiresGrad_() : x);
 

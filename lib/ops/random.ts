@@ -9,7 +9,8 @@ import { toFloat, type DType, type IndexDType, type ToFloat } from '../tensor/dt
 import type { Broadcast, Shape, ShapeOf, Sized } from '../tensor/shape-types';
 import { checkShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
-import { creation, ones, ownShape, type CreationOptions } from './creation';
+import { ones } from './creation';
+import { creation, ownShape, type CreationOptions } from './creation-options';
 import {
   allDTypes,
   checkDType,

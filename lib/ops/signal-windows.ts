@@ -3,7 +3,8 @@ import { ArgumentError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Tensor } from '../tensor/tensor';
-import { creation, tensor, type CreationOptions } from './creation';
+import { tensor } from './creation';
+import { creation, type CreationOptions } from './creation-options';
 import { checkDType, checkOptions, floats } from './define';
 
 export interface WindowOptions<D extends DType = DType> extends CreationOptions<D> {

@@ -335,7 +335,41 @@ describe('initialisers', () => {
     });
   });
 
+  test('orthogonal_ is uniform over the directions', () => {
+    manualSeed(4);
+    const corners = Array.from({ length: 200 }, () => init.orthogonal_(zeros([2, 2])).dataSync()[0]!);
+    // The cosine of a uniform angle.
+    expect(Math.abs(corners.reduce((sum, value) => sum + value, 0) / 200)).toBeLessThan(0.2);
+    expect(Math.abs(corners.filter((value) => value > Math.SQRT1_2).length / 200 - 0.25)).toBeLessThan(0.12);
+    expect(Math.abs(corners.filter((value) => value < 0).length / 200 - 0.5)).toBeLessThan(0.14);
+  });
+
+  test('eye_ and dirac_', () => {
+    expect(init.eye_(zeros([2, 3])).toArraySync()).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+    ]);
+    const x = randn([2, 4, 5, 6]) as AnyTensor;
+    const kernel = init.dirac_(zeros([4, 4, 3, 3]));
+    expect(nn.functional.conv2d(x, kernel, undefined, { padding: 1 }).toArraySync()).toEqual(x.toArraySync());
+    const grouped = init.dirac_(zeros([4, 2, 3, 3]), 2);
+    const passed = nn.functional.conv2d(x, grouped, undefined, { padding: 1, groups: 2 });
+    expect(passed.toArraySync()).toEqual(x.toArraySync());
+  });
+
+  test('sparse_ leaves so many numbers in each column', () => {
+    const x = init.sparse_(zeros([10, 4]), 0.25, 2) as AnyTensor;
+    expect(x.notEqual(0).cast('int32').sum(0).toArraySync()).toEqual([7, 7, 7, 7]);
+    expect(x.abs().max().itemSync()).toBeGreaterThan(1);
+  });
+
   test('what they refuse', () => {
+    expect(() => init.eye_(zeros([3]))).toThrow('eye_: got shape [3], expected two axes');
+    expect(() => init.dirac_(zeros([3, 3]))).toThrow('dirac_: got shape [3, 3], expected three to five axes');
+    expect(() => init.dirac_(zeros([3, 3, 3]), 2)).toThrow(
+      'dirac_: groups: got 2, expected a divisor of the 3 outputs',
+    );
+    expect(() => init.sparse_(zeros([3, 3]), 2)).toThrow('sparse_: sparsity: got 2, expected a number from 0 to 1');
     expect(() => init.xavierUniform_(zeros([3]))).toThrow(
       new Error('init: fans: got shape [3], expected at least two axes'),
     );
