@@ -4,7 +4,6 @@ import { allocateStorage, writeStorage } from '../runtime/storage';
 import { shown } from '../tensor/describe';
 import {
   arrays,
-  dtypes,
   encode,
   isDType,
   isFloat,
