@@ -15,13 +15,14 @@ constexpr int kBlock = 256;
 // --- Copies --------------------------------------------------------------------------------------------------------------
 
 // x [images, groups, channels, positions] as y [images, positions, groups, padded]; the padding becomes 0. A block turns a tile of
-// kChannels channels; `pieces`: eight positions of x are 16 aligned bytes.
+// kChannels channels, and reads `pieces` positions at a time.
 template <class T, int kChannels>
 __global__ void __launch_bounds__(kBlock)
-    turn_channels(const T* x, int64_t x_image, int64_t x_channel, int64_t x_position, bool pieces, int channels,
+    turn_channels(const T* x, int64_t x_image, int64_t x_channel, int64_t x_position, int pieces, int channels,
                   int positions, int position_tiles, T* y, int padded) {
-  constexpr int kPositions = 4096 / kChannels, kPieces = kPositions / 8, kGroups = kChannels / 8;
-  __shared__ T tile[kChannels][kPositions + 2];
+  constexpr int kPositions = 4096 / kChannels, kGroups = kChannels / 8;
+  __shared__ Pack<T, 2> tile[kChannels][kPositions / 2 + 1];
+  const auto at_place = [&](int channel, int position) { return &tile[channel][position / 2].at[position % 2]; };
   const int thread = static_cast<int>(threadIdx.x), channel_tiles = (padded + kChannels - 1) / kChannels;
   const int first_position = static_cast<int>(blockIdx.x) % position_tiles * kPositions;
   const int64_t image = blockIdx.x / static_cast<unsigned>(position_tiles);
@@ -30,33 +31,32 @@ __global__ void __launch_bounds__(kBlock)
   x += image * x_image + (static_cast<int64_t>(group) * channels + first_channel) * x_channel +
        first_position * x_position;
   const int channels_left = channels - first_channel, positions_left = positions - first_position;
-  if (pieces) {
-    for (int at = thread; at < kChannels * kPieces; at += kBlock) {
-      const int channel = at / kPieces, position = at % kPieces * 8;
-      uint4 piece = {0, 0, 0, 0};
+  const auto load = [&]<int kPiece>() {
+    constexpr int kAcross = kPositions / kPiece, kPair = kPiece > 1 ? 2 : 1;
+#pragma unroll
+    for (int i = 0; i < kChannels * kAcross / kBlock; ++i) {
+      const int at = thread + i * kBlock, channel = at / kAcross, position = at % kAcross * kPiece;
+      Pack<T, kPiece> piece = {};
       if (channel < channels_left && position < positions_left) {
-        piece = *reinterpret_cast<const uint4*>(x + channel * x_channel + position);
+        piece = *reinterpret_cast<const Pack<T, kPiece>*>(x + channel * x_channel + position * x_position);
       }
-      auto* to = reinterpret_cast<uint32_t*>(&tile[channel][position]);
-      to[0] = piece.x;
-      to[1] = piece.y;
-      to[2] = piece.z;
-      to[3] = piece.w;
+#pragma unroll
+      for (int j = 0; j < kPiece; j += kPair) {
+        *reinterpret_cast<Pack<T, kPair>*>(at_place(channel, position + j)) =
+            *reinterpret_cast<const Pack<T, kPair>*>(&piece.at[j]);
+      }
     }
-  } else {
-    for (int at = thread; at < kChannels * kPositions; at += kBlock) {
-      const int channel = at / kPositions, position = at % kPositions;
-      const bool inside = channel < channels_left && position < positions_left;
-      tile[channel][position] = inside ? x[channel * x_channel + position * x_position] : T{};
-    }
-  }
+  };
+  if (pieces == 8) load.template operator()<8>();
+  else if (pieces == 4) load.template operator()<4>();
+  else load.template operator()<1>();
   __syncthreads();
   for (int at = thread; at < kPositions * kGroups; at += kBlock) {
     const int position = at / kGroups, channel = at % kGroups * 8;
     if (position >= positions_left || first_channel + channel >= padded) continue;
     Pack<T, 8> piece;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) piece.at[i] = tile[channel + i][position];
+    for (int i = 0; i < 8; ++i) piece.at[i] = *at_place(channel + i, position);
     *reinterpret_cast<Pack<T, 8>*>(y + ((image * positions + first_position + position) * groups + group) * padded +
                                    first_channel + channel) = piece;
   }
@@ -134,6 +134,18 @@ bool tiles_serve(const ConvGeometry& g, bool by_elements) {
   return std::max({x, y, weights}) < kMost && (!by_elements || phases <= kMostPhases);
 }
 
+// How many neighbouring positions of an image, whose stride is 1, are always moved together: 8, 4 or 1.
+template <class T>
+int find_pieces(const TensorView& volume, int64_t positions) {
+  for (const int pieces : {8, 4}) {
+    if (positions % pieces == 0 && volume.strides[0] % pieces == 0 && volume.strides[1] % pieces == 0 &&
+        is_aligned<T>(volume.data, pieces)) {
+      return pieces;
+    }
+  }
+  return 1;
+}
+
 // [n, c, d, h, w] as [n, d, h, w, groups, padded].
 template <class T>
 const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
@@ -144,8 +156,7 @@ const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const Tensor
   const int64_t channels = x.shape[1] / groups, padded = padded_channels(channels);
   const int64_t positions = x.shape[2] * x.shape[3] * x.shape[4];
   T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded);
-  const bool pieces =
-      position == 1 && positions % 8 == 0 && x.strides[0] % 8 == 0 && x.strides[1] % 8 == 0 && is_aligned<T>(x.data, 8);
+  const int pieces = position == 1 ? find_pieces<T>(x, positions) : 1;
   const auto launch = [&]<int kChannels>() {
     const int64_t tiles = (positions + 4096 / kChannels - 1) / (4096 / kChannels);
     const dim3 grid(static_cast<unsigned>(tiles * x.shape[0]),
@@ -215,8 +226,7 @@ void run_convolution(CudaContext& ctx, const Command& cmd, const ConvGeometry& g
     every = every && walk[i].step == 1;
     positions *= walk[i].count;
   }
-  product.pieces =
-      every && positions % 8 == 0 && product.y_image % 8 == 0 && product.y_channel % 8 == 0 && is_aligned<T>(y.data, 8);
+  product.pieces = every ? find_pieces<T>(y, positions) : 1;
   product.kernel_taps = static_cast<uint32_t>(g.taps);
   product.outputs = static_cast<uint32_t>(outputs);
   const int64_t row_tiles = (int64_t{product.x.rows} + kConvRows - 1) / kConvRows;

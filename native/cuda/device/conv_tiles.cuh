@@ -236,7 +236,7 @@ struct TilesConvolution {
   const float* bias;                      // [groups · outputs], or null
   T* y;                                   // at the first of its rows' places
   int64_t y_image, y_channel, y_axis[3];  // of rows' places
-  bool pieces;                            // eight rows of y are 16 aligned bytes
+  int pieces;                             // rows of y that are written together: 8, 4 or 1
   int kernel[3];
   uint32_t kernel_taps, outputs;  // of a group
   int column_tiles;
@@ -311,9 +311,8 @@ __global__ void __launch_bounds__(kConvBlock, 2)
       }
     }
     __syncthreads();
-    // The same rows in columns that are kBeside apart.
-    const int group = g.pieces ? 8 : 1, groups = kConvRows / group;
-    const int own = thread % groups * group, beside = kConvBlock / groups;
+    // A thread writes the same rows of columns that are `beside` apart.
+    const int groups = kConvRows / g.pieces, own = thread % groups * g.pieces, beside = kConvBlock / groups;
     uint32_t rest = first_row + static_cast<uint32_t>(own);
     if (rest >= gathered.rows) return;
     int64_t offset = first_output * g.y_channel;
@@ -321,11 +320,13 @@ __global__ void __launch_bounds__(kConvBlock, 2)
     for (int i = 2; i >= 0; --i) offset += gathered.row_dividers[i].pop(rest) * g.y_axis[i];
     T* y = g.y + offset + rest * g.y_image;
     for (int column = thread / groups; column < static_cast<int>(outputs); column += beside) {
-      if (g.pieces) {
-        *reinterpret_cast<uint4*>(y + column * g.y_channel) = *reinterpret_cast<const uint4*>(at(own, column));
-      } else {
-        y[column * g.y_channel] = *reinterpret_cast<const T*>(at(own, column));
-      }
+      const auto write = [&]<int kPieces>() {
+        using Piece = Pack<T, kPieces>;
+        *reinterpret_cast<Piece*>(y + column * g.y_channel) = *reinterpret_cast<const Piece*>(at(own, column));
+      };
+      if (g.pieces == 8) write.template operator()<8>();
+      else if (g.pieces == 4) write.template operator()<4>();
+      else write.template operator()<1>();
     }
   }
 }
