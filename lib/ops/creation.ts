@@ -2,16 +2,7 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { allocateStorage, writeStorage } from '../runtime/storage';
 import { shown } from '../tensor/describe';
-import {
-  arrays,
-  encode,
-  isDType,
-  isFloat,
-  sizes,
-  type ArrayOf,
-  type DType,
-  type IndexDType,
-} from '../tensor/dtype';
+import { arrays, encode, isDType, isFloat, sizes, type ArrayOf, type DType, type IndexDType } from '../tensor/dtype';
 import type { OneHot } from '../tensor/layer-shape-types';
 import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tensor/operand-types';
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
