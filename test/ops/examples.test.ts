@@ -7,8 +7,12 @@ import * as hadal from '../../lib/index';
 import { expectClose, type Plain } from './sample';
 
 const lib = join(__dirname, '../../lib');
-/** Those whose examples need no files. */
-const folders = ['ops', 'autograd', 'nn', 'optim', 'models', 'runtime', 'tensor'];
+/** Those whose examples need no files, but for these. */
+const folders = [
+  ...['ops', 'autograd', 'nn', 'optim', 'models', 'runtime', 'tensor'],
+  ...['data/audio', 'data/augment', 'data/text', 'train/metrics'],
+];
+const needsFiles = /: load(Gpt2)?Tokenizer$/;
 
 interface Example {
   readonly title: string;
@@ -19,7 +23,7 @@ interface Example {
 function examplesOf(file: string): Example[] {
   const text = readFileSync(join(lib, file), 'utf8');
   const documented =
-    /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:export )?(?:abstract )?(?:async )?(?:function|class|const) (\w+)/g;
+    /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:export )?(?:abstract )?(?:async )?(?:function\*?|class|const) (\w+)/g;
   return [...text.matchAll(documented)].flatMap(([, comment, name]) => {
     const start = comment!.indexOf('@example');
     if (start < 0) return [];
@@ -32,11 +36,17 @@ function examplesOf(file: string): Example[] {
 const examples = folders.flatMap((folder) =>
   readdirSync(join(lib, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
-    .flatMap((name) => examplesOf(join(folder, name))),
+    .flatMap((name) => examplesOf(join(folder, name)))
+    .filter(({ title }) => !needsFiles.test(title)),
 );
 
-/** What examples speak of without making it: a small network, its data, its loss and its optimizer. */
-function surroundings(): Record<string, unknown> {
+/** What examples speak of without making it: recordings or pictures, or a small network, its data, its loss and its optimizer. */
+function surroundings(title: string): Record<string, unknown> {
+  if (title.startsWith('data/audio/')) return { waveform: hadal.randn([16000]), logMel: hadal.randn([2, 80, 50]) };
+  if (title.startsWith('data/augment/')) {
+    const images = hadal.rand([4, 3, 32, 32]);
+    return { images, x: images, y: hadal.arange(4, { dtype: 'int32' }) };
+  }
   const model = new hadal.nn.Sequential(new hadal.nn.Linear(4, 3));
   const x = hadal.randn([3, 4]);
   const loader = [{ image: x }];
@@ -80,7 +90,7 @@ async function run({ title, lines }: Example): Promise<number> {
     const declared = /^const (\w+|\[[\w, ]*\]) =/.exec(code);
     return declared ? `${code}; check(${declared[1]}, ${comment});` : `check(${code}, ${comment});`;
   });
-  const api = { ...hadal, ...surroundings(), check };
+  const api = { ...hadal, ...surroundings(title), check };
   const body = transpile(`async function example() { ${statements.join('\n')}\n}`, { target: ScriptTarget.ES2022 });
   // eslint-disable-next-line @typescript-eslint/no-implied-eval
   const example = new Function(...Object.keys(api), `${body}; return example();`) as (
