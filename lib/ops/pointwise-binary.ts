@@ -17,6 +17,7 @@ import {
 } from './define';
 import {
   binary,
+  fitted,
   floatingBinary,
   inPlace,
   nary,
@@ -492,7 +493,7 @@ const addcmulOp = defineOp('addcmul', {
 });
 
 /**
- * `x + value · a · b` in the common dtype. All three broadcast.
+ * `x + value · a · b` in the common dtype; a fractional value makes integers float32. All three broadcast.
  *
  * @throws ShapeError when the shapes do not broadcast.
  * @throws DTypeError for bool.
@@ -501,7 +502,8 @@ const addcmulOp = defineOp('addcmul', {
  */
 export function addcmul(x: Operand, a: Operand, b: Operand, options: ScaledOptions = {}): AnyTensor {
   checkOptions('addcmul', options);
-  return nary(addcmulOp, [x, a, b], false, [options.value ?? 1]);
+  const { value = 1 } = options;
+  return nary(addcmulOp, [x, a, b], !Number.isInteger(value), [value]);
 }
 
 const addcdivOp = defineOp('addcdiv', {
@@ -566,7 +568,9 @@ function lerp_<T extends AnyTensor>(x: T, end: Operand, weight: Operand): T {
 
 /** Adds `value · a · b` to x in place; see {@link add_}. */
 function addcmul_<T extends AnyTensor>(x: T, a: Operand, b: Operand, options: ScaledOptions = {}): T {
-  return inPlace('addcmul_', addcmulOp, x, [a, b], [options.value ?? 1]);
+  const { value = 1 } = options;
+  fitted('addcmul_', x, value);
+  return inPlace('addcmul_', addcmulOp, x, [a, b], [value]);
 }
 
 /** Adds `value · a / b` to x in place; see {@link add_}. Floats only. */

@@ -132,7 +132,7 @@ HADAL_CPU_KERNEL(bitwiseNot) {
 }
 
 HADAL_CPU_KERNEL(lerp) { run_floating<fn::Lerp, 3>(ctx, cmd, Cost::kMemory); }
-HADAL_CPU_KERNEL(addcmul) { run_floating<fn::Addcmul, 3>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(addcmul) { run_number<fn::Addcmul, 3>(ctx, cmd); }
 HADAL_CPU_KERNEL(addcdiv) { run_floating<fn::Addcdiv, 3>(ctx, cmd, Cost::kMemory); }
 
 }  // namespace hadal

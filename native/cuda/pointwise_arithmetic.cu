@@ -59,7 +59,7 @@ HADAL_CUDA_KERNEL(bitwiseNot) {
   run_integer<fn::BitwiseNot, 1>(ctx, cmd);
 }
 HADAL_CUDA_KERNEL(lerp) { run_floating<fn::Lerp, 3>(ctx, cmd); }
-HADAL_CUDA_KERNEL(addcmul) { run_floating<fn::Addcmul, 3>(ctx, cmd); }
+HADAL_CUDA_KERNEL(addcmul) { run_number<fn::Addcmul, 3>(ctx, cmd); }
 HADAL_CUDA_KERNEL(addcdiv) { run_floating<fn::Addcdiv, 3>(ctx, cmd); }
 
 }  // namespace hadal::cuda

@@ -472,7 +472,8 @@ struct Addcmul {
   double value;
   template <class V>
   HADAL_HD V operator()(V x, V a, V b) const {
-    return x + Lane<V>(value) * a * b;
+    if constexpr (kIsInteger<V>) return Add()(x, Mul()(Mul()(splat<V>(saturate<Lane<V>>(value)), a), b));
+    else return x + Lane<V>(value) * a * b;
   }
 };
 struct Addcdiv {
