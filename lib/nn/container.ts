@@ -7,8 +7,9 @@ import { checkFunction } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
-import type { AnyTensor } from '../tensor/tensor';
-import { Module } from './module';
+import { isFloat, type DType } from '../tensor/dtype';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { Module, Parameter } from './module';
 
 /** A module that maps one tensor to one tensor. */
 export interface Layer extends Module {
@@ -23,6 +24,11 @@ export interface Layer extends Module {
 export function checkModule(owner: string, name: string, value: unknown): void {
   if (!(value instanceof Module))
     throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a module`);
+}
+
+function checkKey(owner: string, key: string): void {
+  if (key !== '' && !key.includes('.')) return;
+  throw new ArgumentError(`${owner}: key: got ${shown(key)}, expected a name without dots`);
 }
 
 /**
@@ -187,9 +193,7 @@ export class ModuleDict<M extends Module = Layer> extends Module implements Iter
 
   set(key: string, module: M): this {
     checkModule('ModuleDict', `modules.${key}`, module);
-    if (key === '' || key.includes('.')) {
-      throw new ArgumentError(`ModuleDict: key: got ${shown(key)}, expected a name without dots`);
-    }
+    checkKey('ModuleDict', key);
     this.#modules.set(key, module);
     return this;
   }
@@ -242,5 +246,120 @@ export class Unflatten extends Module {
 
   protected override describe(): string {
     return `axis ${this.axis}, ${show(this.sizes)}`;
+  }
+}
+
+/** Throws unless `value` is a tensor that may be a parameter; answers it as one. */
+function asParameter(owner: string, name: string, value: unknown): Parameter {
+  if (value instanceof Parameter) return value as Parameter;
+  if (value instanceof Tensor && isFloat(value.dtype as DType)) return new Parameter(value.detach() as AnyTensor);
+  const got = value instanceof Tensor ? `a tensor of ${value.dtype as DType}` : describe(value);
+  throw new ArgumentError(`${owner}: ${name}: got ${got}, expected a parameter or a floating tensor`);
+}
+
+/**
+ * Parameters in a list; their names are positions (`0`). Tensors become parameters that share their memory. An array in a field does the same; this
+ * one can be returned, printed and walked as a module.
+ *
+ * @throws ArgumentError for what is neither a parameter nor a floating tensor.
+ * @example
+ * const scales = new nn.ParameterList([ones([4]), ones([2])]);
+ * scales.parameters().length; // 2
+ */
+export class ParameterList extends Module implements Iterable<Parameter> {
+  private readonly list: Parameter[] = [];
+
+  constructor(parameters: Iterable<AnyTensor> = []) {
+    super();
+    if (typeof (parameters as Iterable<AnyTensor> | null)?.[Symbol.iterator] !== 'function') {
+      throw new ArgumentError(`ParameterList: parameters: got ${describe(parameters)}, expected tensors in an array`);
+    }
+    this.push(...parameters);
+  }
+
+  get length(): number {
+    return this.list.length;
+  }
+
+  /** The parameter at a position, counted from the end when negative. */
+  at(index: number): Parameter | undefined {
+    return this.list.at(index);
+  }
+
+  /** Puts parameters at the end; answers the new length. */
+  push(...parameters: AnyTensor[]): number {
+    const all = parameters.map((x, i) => asParameter('ParameterList', `parameters[${this.length + i}]`, x));
+    return this.list.push(...all);
+  }
+
+  [Symbol.iterator](): IterableIterator<Parameter> {
+    return this.list[Symbol.iterator]();
+  }
+
+  protected override fields(): Iterable<[string, unknown]> {
+    return Object.entries(this.list);
+  }
+
+  protected override slot(name: string): [holder: object, key: string] {
+    return [this.list, name];
+  }
+
+  forward(): never {
+    throw new ArgumentError('ParameterList: got a call of forward, expected a use of its parameters');
+  }
+}
+
+/**
+ * Parameters by name, in the order in which they were set. Tensors become parameters that share their memory.
+ *
+ * @throws ArgumentError for what is neither a parameter nor a floating tensor, or a name with dots.
+ * @example
+ * const gains = new nn.ParameterDict({ left: ones([4]), right: ones([4]) });
+ * gains.get('left').shape; // [4]
+ */
+export class ParameterDict extends Module implements Iterable<[string, Parameter]> {
+  private readonly named = Object.create(null) as Record<string, Parameter>;
+
+  constructor(parameters: Readonly<Record<string, AnyTensor>> = {}) {
+    super();
+    checkOptions('ParameterDict', parameters);
+    for (const [key, parameter] of Object.entries(parameters)) this.set(key, parameter);
+  }
+
+  get size(): number {
+    return Object.keys(this.named).length;
+  }
+
+  has(key: string): boolean {
+    return this.named[key] !== undefined;
+  }
+
+  /** @throws ArgumentError when there is no such parameter. */
+  get(key: string): Parameter {
+    const parameter = this.named[key];
+    if (parameter !== undefined) return parameter;
+    throw new ArgumentError(`ParameterDict: key: got ${shown(key)}, expected ${Object.keys(this.named).join(', ')}`);
+  }
+
+  set(key: string, parameter: AnyTensor): this {
+    checkKey('ParameterDict', key);
+    this.named[key] = asParameter('ParameterDict', `parameters.${key}`, parameter);
+    return this;
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, Parameter]> {
+    return Object.entries(this.named)[Symbol.iterator]();
+  }
+
+  protected override fields(): Iterable<[string, unknown]> {
+    return Object.entries(this.named);
+  }
+
+  protected override slot(name: string): [holder: object, key: string] {
+    return [this.named, name];
+  }
+
+  forward(): never {
+    throw new ArgumentError('ParameterDict: got a call of forward, expected a use of its parameters');
   }
 }

@@ -12,7 +12,7 @@ export {
 } from '../ops/adaptive-pooling';
 export { scaledDotProductAttention } from '../ops/attention';
 export { ctcLoss } from '../ops/ctc';
-export { cdist, cosineSimilarity, normalize, pairwiseDistance } from '../ops/distances';
+export { cdist, cosineSimilarity, normalize, pairwiseDistance, pdist } from '../ops/distances';
 export { convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose';
 export { conv1d, conv2d, conv3d } from '../ops/convolution';
 export { interpolate } from '../ops/interpolate';

@@ -1,5 +1,6 @@
 /** Networks and their parts, as `nn`. */
 export * from './activation';
+export * from './adaptive-softmax';
 export * from './container';
 export * from './convolution';
 export * from './distance';

@@ -1,5 +1,18 @@
 // Layers whose weights are computed, masked, adapted or routed, containers and resampling: against PyTorch, and what they refuse.
-import { gradcheck, manualSeed, nn, noGrad, ones, optim, randn, tensor, type AnyTensor } from '../../lib/index';
+import {
+  allCloseSync,
+  gradcheck,
+  IndexError,
+  manualSeed,
+  nn,
+  noGrad,
+  ones,
+  optim,
+  randn,
+  tensor,
+  zeros,
+  type AnyTensor,
+} from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 import { expectNear, golden } from '../golden/golden';
 
@@ -441,6 +454,49 @@ describe('containers', () => {
     expect(heads.to('float64').get('left').parameters()[0]!.dtype).toBe('float64');
   });
 
+  test('lists and dictionaries of parameters are modules', () => {
+    const list = new nn.ParameterList([tensor([1, 2])]);
+    expect(list.push(new nn.Parameter(ones([3])))).toBe(2);
+    expect([list.length, list.at(-1)!.shape, [...list].map((p) => p.requiresGrad)]).toEqual([2, [3], [true, true]]);
+    expect(Object.keys(list.stateDict())).toEqual(['0', '1']);
+    const gains = new nn.ParameterDict({ left: ones([2]), camelCase: ones([1]) });
+    expect(gains.namedParameters().map(([name]) => name)).toEqual(['left', 'camelCase']);
+    expect([gains.size, gains.has('left'), gains.has('toString'), [...gains].map(([key]) => key)]).toEqual([
+      2,
+      true,
+      false,
+      ['left', 'camelCase'],
+    ]);
+    gains.loadStateDict({ left: tensor([3, 4]), camelCase: tensor([5]) });
+    gains.get('left').sum().backward();
+    expect([gains.get('left').toArraySync(), gains.get('left').grad!.toArraySync()]).toEqual([
+      [3, 4],
+      [1, 1],
+    ]);
+    expect([gains.to('float64').get('left').dtype, list.to('float64').at(0)!.dtype]).toEqual(['float64', 'float64']);
+  });
+
+  test('an adaptive softmax is one over all classes', () => {
+    const softmax = new nn.AdaptiveLogSoftmaxWithLoss(8, 11, [2, 5], { divValue: 2 });
+    const [x, target] = [randn([6, 8]), tensor([0, 2, 10, 1, 4, 5], { dtype: 'int32' })];
+    const all = softmax.logProb(x);
+    const { output, loss } = softmax.forward(x, target);
+    const close = (a: AnyTensor, b: AnyTensor): void => expect(allCloseSync(a, b, { atol: 1e-5 })).toBe(true);
+    close(all.exp().sum(1), ones([6]));
+    close(output, all.takeAlongAxis(target.unsqueeze(1), 1).squeeze(1));
+    close(loss, output.mean().neg());
+    expect(softmax.predict(x).toArraySync()).toEqual(all.argmax(1).toArraySync());
+    close(softmax.forward(x.select(0, 2), target.select(0, 2)).output, output.select(0, 2));
+    expect(Object.keys(softmax.stateDict())).toEqual([
+      'head.weight',
+      'tail.0.0.weight',
+      'tail.0.1.weight',
+      'tail.1.0.weight',
+      'tail.1.1.weight',
+    ]);
+    expect(() => softmax.forward(x, target.add(1)).loss.itemSync()).toThrow(IndexError);
+  });
+
   test('layers of functions, of nothing, and around others', () => {
     const square = new nn.Lambda((x) => x.square());
     expect(square.forward(tensor([3])).toArraySync()).toEqual([9]);
@@ -455,6 +511,23 @@ describe('containers', () => {
     [() => new nn.ModuleDict({ a: {} as never }), 'ModuleDict: modules.a: got an object, expected a module'],
     [() => new nn.ModuleDict({ 'a.b': new nn.ReLU() }), 'ModuleDict: key: got a.b, expected a name without dots'],
     [() => new nn.ModuleDict({ a: new nn.ReLU() }).get('b'), 'ModuleDict: key: got b, expected a'],
+    [
+      () => new nn.ParameterList([3 as never]),
+      'ParameterList: parameters[0]: got number 3, expected a parameter or a floating tensor',
+    ],
+    [
+      () => new nn.ParameterDict({ a: zeros([1], { dtype: 'int32' }) }),
+      'ParameterDict: parameters.a: got a tensor of int32, expected a parameter or a floating tensor',
+    ],
+    [() => new nn.ParameterDict({ a: ones([1]) }).get('b'), 'ParameterDict: key: got b, expected a'],
+    [
+      () => new nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2, 10]),
+      'AdaptiveLogSoftmaxWithLoss: cutoffs: got [2, 10], expected integers that rise from 1 to 9 at most',
+    ],
+    [
+      () => new nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2, 5], { divValue: 4 }),
+      'AdaptiveLogSoftmaxWithLoss: divValue: got 4, expected a number of at least 1 that leaves 2 clusters inputs of 8',
+    ],
     [() => new nn.Lambda(3 as never), 'Lambda: f: got number 3, expected a function'],
     [() => new nn.Residual(undefined as never), 'Residual: block: got undefined, expected a module'],
     [() => new nn.Sequential({} as never), 'Sequential: layers[0]: got an object, expected a module'],

@@ -83,6 +83,12 @@ const cases: Record<string, Case> = {
   Residual: one(rows, new nn.Linear(4, 4), new nn.Linear(4, 4)),
   ModuleList: { args: [[new nn.ReLU()]], inputs: [] },
   ModuleDict: { args: [{ a: new nn.ReLU() }], inputs: [] },
+  ParameterList: { args: [[ones([2])]], inputs: [] },
+  ParameterDict: { args: [{ a: ones([2]) }], inputs: [] },
+  AdaptiveLogSoftmaxWithLoss: {
+    args: [4, 6, [2], { divValue: 2, headBias: true }],
+    inputs: [x(4, 4), index([4], 6)],
+  },
   Lambda: { args: [(y: AnyTensor) => y], inputs: [rows] },
   SmoothL1Loss: two([2, 3], { reduction: 'mean', beta: 1 }),
   HuberLoss: two([2, 3], { reduction: 'sum', delta: 1 }),
