@@ -1,12 +1,22 @@
 /** Diagonals and triangles of matrices. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType } from '../tensor/dtype';
+import type { DType, IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, show } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
-import { zeros, type CreationOptions } from './creation';
-import { allDTypes, checkOptions, checkTensor, defineOp, defineView, installMethods, run, view } from './define';
+import { tensor, zeros, type CreationOptions } from './creation';
+import {
+  allDTypes,
+  checkDType,
+  checkOptions,
+  checkTensor,
+  defineOp,
+  defineView,
+  installMethods,
+  run,
+  view,
+} from './define';
 import { where } from './pointwise-compare';
 
 /** How many elements the diagonal of a matrix has that begins `offset` columns to the right of the corner. */
@@ -173,6 +183,74 @@ export function tril<S extends Shape, D extends DType>(x: Tensor<S, D>, offset =
  */
 export function triu<S extends Shape, D extends DType>(x: Tensor<S, D>, offset = 0): Tensor<S, D> {
   return triangle(triuOp, x, offset);
+}
+
+export interface TriangleIndicesOptions<D extends IndexDType = IndexDType> extends Pick<
+  CreationOptions<D>,
+  'dtype' | 'device'
+> {
+  /** Of the diagonal that bounds the triangle, in columns to the right of the corner; 0 unless given. */
+  readonly offset?: number;
+}
+
+/** Places [2, count] of a matrix, row by row: in row i the columns from `first(i)` up to `end(i)`. */
+function places(
+  op: string,
+  rows: number,
+  columns: number,
+  { offset = 0, dtype = 'int64', device }: TriangleIndicesOptions,
+  range: (diagonal: number) => readonly [first: number, end: number],
+): AnyTensor {
+  checkShape(op, [rows, columns]);
+  checkOffset(op, offset);
+  checkDType(op, dtype, ['int64', 'int32']);
+  const clipped = (column: number): number => Math.min(Math.max(column, 0), columns);
+  const bounds = Array.from({ length: rows }, (_, i) => range(i + offset).map(clipped) as [number, number]);
+  const count = bounds.reduce((sum, [first, end]) => sum + end - first, 0);
+  checkShape(op, [2, count]);
+  const values = new Int32Array(2 * count);
+  let at = 0;
+  bounds.forEach(([first, end], row) => {
+    for (let column = first; column < end; column++, at++) {
+      values[at] = row;
+      values[count + at] = column;
+    }
+  });
+  return tensor(values, { shape: [2, count], ...(device === undefined ? {} : { device }) }).cast(dtype) as AnyTensor;
+}
+
+/**
+ * The places of the lower triangle of a matrix, row by row: row numbers, and below them column numbers. int64 unless given; int32 is possible.
+ *
+ * @throws ShapeError when a size is none; DTypeError for other dtypes.
+ * @example
+ * trilIndices(2); // [[0, 1, 1], [0, 0, 1]]
+ */
+export function trilIndices<D extends IndexDType = 'int64'>(
+  rows: number,
+  columns?: number,
+  options?: TriangleIndicesOptions<D>,
+): Tensor<[2, number], NoInfer<D>>;
+export function trilIndices(rows: number, columns = rows, options: TriangleIndicesOptions = {}): AnyTensor {
+  checkOptions('trilIndices', options);
+  return places('trilIndices', rows, columns, options, (diagonal) => [0, diagonal + 1]);
+}
+
+/**
+ * The places of the upper triangle of a matrix, row by row: row numbers, and below them column numbers. int64 unless given; int32 is possible.
+ *
+ * @throws ShapeError when a size is none; DTypeError for other dtypes.
+ * @example
+ * triuIndices(3, 3, { offset: 1 }); // [[0, 0, 1], [1, 2, 2]]
+ */
+export function triuIndices<D extends IndexDType = 'int64'>(
+  rows: number,
+  columns?: number,
+  options?: TriangleIndicesOptions<D>,
+): Tensor<[2, number], NoInfer<D>>;
+export function triuIndices(rows: number, columns = rows, options: TriangleIndicesOptions = {}): AnyTensor {
+  checkOptions('triuIndices', options);
+  return places('triuIndices', rows, columns, options, (diagonal) => [diagonal, columns]);
 }
 
 declare module '../tensor/tensor' {

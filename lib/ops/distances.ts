@@ -7,6 +7,7 @@ import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { checkOptions, checkTensor, installMethods } from './define';
+import { triuIndices } from './diagonal';
 import { norm } from './norm';
 import { where } from './pointwise-compare';
 import { wide } from './wide';
@@ -75,13 +76,17 @@ export function cosineSimilarity(a: AnyTensor, b: AnyTensor, options: CosineSimi
   const { axis = 1, epsilon = 1e-8 } = options;
   const op = 'cosineSimilarity';
   const [x, y] = pairOf(op, a, b);
-  const along = normalizeAxis(op, axis, broadcastShapes(op, a.shape, b.shape));
+  const shape = broadcastShapes(op, a.shape, b.shape);
+  const along = normalizeAxis(op, axis, shape);
   // Each is divided by its own norm first, so that the product of norms cannot overflow.
   const rank = Math.max(x.rank, y.rank);
   const unit = (t: AnyTensor): AnyTensor => {
     if (along - rank + t.rank < 0)
       throw new ShapeError(`${op}: got shape ${show(t.shape)}, expected one with axis ${axis}`);
-    return t.div(norm(t, along - rank, { keepDims: true }).clamp(epsilon));
+    // Along the axis itself a vector of one element stands for as many as the other has.
+    const own = along - rank + t.rank;
+    const whole = t.expand(t.shape.map((size, i) => (i === own ? shape[along]! : size))) as AnyTensor;
+    return whole.div(norm(whole, own, { keepDims: true }).clamp(epsilon));
   };
   return unit(x).mul(unit(y)).sum(along);
 }
@@ -148,6 +153,25 @@ export function cdist(a: AnyTensor, b: AnyTensor, options: CdistOptions = {}): A
   const total = squares.sub(products.mul(2)) as AnyTensor;
   const near = total.lessEqual(0);
   return (where(near, 0, (where(near, 1, total) as AnyTensor).sqrt()) as AnyTensor).cast(x.dtype) as AnyTensor;
+}
+
+/**
+ * The distance ‖x_i − x_j‖_p of every two rows i < j of x [n, d], in the order of i and then of j: [n (n − 1) / 2].
+ *
+ * @throws ShapeError, DTypeError; ArgumentError for a negative p.
+ * @example
+ * pdist(tensor([[0, 0], [3, 4], [3, 0]])); // [5, 3, 4]
+ */
+export function pdist<D extends DType>(x: Tensor<Shape, D>, options?: CdistOptions): Tensor<[number], ToFloat<D>>;
+export function pdist(x: AnyTensor, options: CdistOptions = {}): AnyTensor {
+  const op = 'pdist';
+  checkOptions(op, options);
+  const { p = 2 } = options;
+  checkOrder(op, p);
+  const [points] = pairOf(op, x, x);
+  if (x.rank !== 2) throw new ShapeError(`${op}: got shape ${show(x.shape)}, expected [n, d]`);
+  const [rows, others] = triuIndices(x.shape[0]!, x.shape[0]!, { offset: 1, device: x.device }).unbind(0);
+  return norm(points.indexSelect(0, rows!).sub(points.indexSelect(0, others!)) as AnyTensor, -1, { p });
 }
 
 declare module '../tensor/tensor' {

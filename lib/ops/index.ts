@@ -32,6 +32,7 @@ export {
   cosineSimilarity,
   normalize,
   pairwiseDistance,
+  pdist,
   type CdistOptions,
   type CosineSimilarityOptions,
   type NormalizeOptions,
@@ -54,6 +55,7 @@ export {
   cholesky,
   det,
   inv,
+  logdet,
   slogdet,
   solve,
   triangularSolve,
@@ -65,7 +67,7 @@ export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type Lo
 export * from './margin-losses';
 export { einsum, tensordot } from './einsum';
 export { linear, matmul } from './matmul';
-export { addmm, baddbmm, bmm, dot, kron, mv, outer, type AddedProductOptions } from './matrix-products';
+export { addmm, baddbmm, bmm, dot, kron, multiDot, mv, outer, type AddedProductOptions } from './matrix-products';
 export { maskedFill, maskedScatter, maskedSelect, maskedSelectSync, nonzero, nonzeroSync } from './masks';
 export {
   cat,
@@ -93,6 +95,7 @@ export { batchNorm, layerNorm, logSoftmax, softmax, type BatchNormOptions, type 
 export {
   kthValue,
   median,
+  mode,
   quantile,
   type Interpolation,
   type KthValueOptions,

@@ -1,4 +1,4 @@
-/** Linear systems and what follows from triangular factors: solve, triangularSolve, inv, cholesky, det, slogdet. Through LAPACK. */
+/** Linear systems and what follows from triangular factors: solve, triangularSolve, inv, cholesky, det, slogdet, logdet. Through LAPACK. */
 import type { DType } from '../tensor/dtype';
 import type { Batch, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
@@ -6,6 +6,7 @@ import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkOptions, checkTensor, defineOp, installMethods, run, runMany } from './define';
 import { batchOf, checkSquare, lapackDTypes, withRightSides } from './linalg-shared';
+import { where } from './pointwise-compare';
 
 const dtypes = lapackDTypes;
 
@@ -235,6 +236,23 @@ export function slogdet(x: AnyTensor): AnyTensor[] {
   return [sign!, logarithm!];
 }
 
+/**
+ * The logarithm of determinants: -∞ for a singular matrix, NaN for a negative determinant, which {@link slogdet} has an answer for. The gradient needs
+ * an inverse.
+ *
+ * @throws ShapeError when x is not square; DTypeError unless it is float32 or float64.
+ * @example
+ * logdet(tensor([[2, 1], [1, 2]])); // 1.0986
+ */
+export function logdet<S extends Shape, D extends DType>(
+  x: Tensor<S, D> & Ok<SquareCheck<S, 'logdet'>>,
+): Tensor<Batch<S>, D>;
+export function logdet(x: AnyTensor): AnyTensor {
+  checkSquare('logdet', x);
+  const [sign, logarithm] = slogdet(x);
+  return where(sign.less(0), NaN, logarithm) as AnyTensor;
+}
+
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     cholesky(options?: CholeskyOptions): Tensor<S, D>;
@@ -243,6 +261,7 @@ declare module '../tensor/tensor' {
     inv(): Tensor<S, D>;
     det(): Tensor<Batch<S>, D>;
     slogdet(): [sign: Tensor<Batch<S>, D>, logarithm: Tensor<Batch<S>, D>];
+    logdet(): Tensor<Batch<S>, D>;
   }
 }
-installMethods({ cholesky, triangularSolve, solve, inv, det, slogdet });
+installMethods({ cholesky, triangularSolve, solve, inv, det, slogdet, logdet });

@@ -1,12 +1,12 @@
 /** Products of operands with a fixed rank, under the names that linear algebra gives them, and the Kronecker product. All are matmul or mul. */
 import { ArgumentError, ShapeError } from '../errors';
-import { shown } from '../tensor/describe';
+import { describe, shown } from '../tensor/describe';
 import { isFloat, promote, type DType, type Promote } from '../tensor/dtype';
 import type { MatMul } from '../tensor/layer-shape-types';
 import type { AddedCheck, Kron, Outer, RankedCheck, RankedProductCheck } from '../tensor/product-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, maxRank, sameShape, show } from '../tensor/shapes';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { linear, matmul } from './matmul';
 
@@ -220,6 +220,62 @@ export function kron(a: AnyTensor, b: AnyTensor): AnyTensor {
   checkShape('kron', shape);
   const blocks = a.reshape(left.flatMap((size) => [size, 1])).mul(b.reshape(right.flatMap((size) => [1, size])));
   return blocks.reshape(shape) as AnyTensor;
+}
+
+/**
+ * The product of several matrices [m₀, m₁], [m₁, m₂], …, multiplied in the order that takes the fewest multiply-adds. The first and the last may be
+ * vectors: a row and a column, whose axis the result lacks.
+ *
+ * @throws ShapeError unless there are two at least, with fitting sizes; DTypeError for bool.
+ * @example
+ * multiDot([ones([2, 9]), ones([9, 3]), ones([3])]); // [27, 27]
+ */
+export function multiDot<D extends DType>(matrices: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function multiDot(matrices: readonly AnyTensor[]): AnyTensor {
+  const op = 'multiDot';
+  if (!Array.isArray(matrices) || matrices.length < 2) {
+    const got = Array.isArray(matrices) ? `${matrices.length} in an array` : describe(matrices);
+    throw new ArgumentError(`${op}: matrices: got ${got}, expected two or more in an array`);
+  }
+  const end = matrices.length - 1;
+  const factors = matrices.map((x: AnyTensor, i) => {
+    if ((i === 0 || i === end) && x instanceof Tensor && x.rank === 1) return x.unsqueeze(i === 0 ? 0 : 1) as AnyTensor;
+    checkRank(op, x, `matrices[${i}]`, 2);
+    return x;
+  });
+  const sizes = [factors[0]!.shape[0]!, ...factors.map((x) => x.shape[1]!)];
+  factors.forEach((x, i) => {
+    if (x.shape[0] === sizes[i]) return;
+    throw new ShapeError(
+      `${op}: inner sizes differ: matrices[${i - 1}] ${show(factors[i - 1]!.shape)} · matrices[${i}] ${show(x.shape)} (${sizes[i]} vs ${x.shape[0]})`,
+    );
+  });
+  const cuts = cheapestCuts(sizes);
+  const chain = (from: number, to: number): AnyTensor =>
+    from === to ? factors[from]! : product(op, chain(from, cuts[from]![to]!), 2, chain(cuts[from]![to]! + 1, to), 2);
+  const whole = chain(0, end);
+  const lacking = [0, end].map((i) => (matrices[i] as AnyTensor).rank === 1);
+  return whole.reshape(whole.shape.filter((_, axis) => !lacking[axis]));
+}
+
+/** Where the products of factors from … to, of sizes[i] × sizes[i + 1], are best cut in two: behind factor cuts[from][to]. */
+function cheapestCuts(sizes: readonly number[]): number[][] {
+  const count = sizes.length - 1;
+  const table = (): number[][] => Array.from({ length: count }, () => new Array<number>(count).fill(0));
+  const [costs, cuts] = [table(), table()];
+  for (let span = 1; span < count; span++) {
+    for (let from = 0, to = span; to < count; from++, to++) {
+      costs[from]![to] = Infinity;
+      for (let cut = from; cut < to; cut++) {
+        const own = sizes[from]! * sizes[cut + 1]! * sizes[to + 1]!;
+        const cost = costs[from]![cut]! + costs[cut + 1]![to]! + own;
+        if (cost >= costs[from]![to]!) continue;
+        costs[from]![to] = cost;
+        cuts[from]![to] = cut;
+      }
+    }
+  }
+  return cuts;
 }
 
 declare module '../tensor/tensor' {

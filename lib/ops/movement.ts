@@ -573,10 +573,10 @@ export interface PadOptions {
 }
 
 /**
- * `x` with elements added before and after: `padding` holds one pair `[before, after]` per axis, for the last axes. Modes other than
- * `'constant'` take them from `x`: mirrored without its edge, its edge repeated, or from its other end.
+ * `x` with elements added before and after: `padding` holds one pair `[before, after]` per axis, for the last axes; a negative number removes as
+ * many. Modes other than `'constant'` take the new ones from `x`: mirrored without its edge, its edge repeated, or from its other end.
  *
- * @throws ShapeError when a mode needs more elements than an axis has.
+ * @throws ShapeError when a mode needs more elements than an axis has, or more are removed.
  * @example
  * tensor([1, 2, 3]).pad([[2, 1]], { mode: 'reflect' }); // [3, 2, 1, 2, 3, 2]
  */
@@ -597,24 +597,41 @@ export function pad(
     throw new ArgumentError(`pad: mode: got ${shown(mode)}, expected ${Object.keys(padModes).join(', ')}`);
   }
   const valid = (pair: unknown): boolean =>
-    Array.isArray(pair) && pair.length === 2 && pair.every((count) => Number.isSafeInteger(count) && count >= 0);
+    Array.isArray(pair) && pair.length === 2 && pair.every(Number.isSafeInteger);
   if (!isList(padding) || padding.length > x.rank || !padding.every(valid)) {
     throw new ArgumentError(
-      `pad: padding: got ${shownPadding(padding)}, expected up to ${x.rank} pairs [before, after] of non-negative integers`,
+      `pad: padding: got ${shownPadding(padding)}, expected up to ${x.rank} pairs [before, after] of integers`,
     );
   }
   const missing = x.rank - padding.length;
-  const before = x.shape.map((_, axis) => padding[axis - missing]?.[0] ?? 0);
-  const after = x.shape.map((_, axis) => padding[axis - missing]?.[1] ?? 0);
-  if (mode === 'constant') return padConstant(x, before, after, value);
-  let padded = x;
-  x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, before[axis]!, after[axis]!, mode)));
-  return padded;
+  const [before, after] = [0, 1].map((side) => x.shape.map((_, axis) => padding[axis - missing]?.[side] ?? 0));
+  const cropped = (y: AnyTensor): AnyTensor =>
+    y.shape.reduce((left, _, axis) => cropAxis(left, axis, before![axis]!, after![axis]!), y);
+  const [more, behind] = [before!, after!].map((counts) => counts.map((count) => Math.max(count, 0)));
+  if (mode === 'constant') return padConstant(cropped(x), more!, behind!, value);
+  // As in PyTorch: what is mirrored may be removed.
+  const isLast = mode === 'reflect';
+  let padded = isLast ? x : cropped(x);
+  x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, more![axis]!, behind![axis]!, mode)));
+  return isLast ? cropped(padded) : padded;
 }
 
 function shownPadding(padding: unknown): string {
   const isPlain = Array.isArray(padding) && padding.flat().every((count) => typeof count === 'number');
   return isPlain ? JSON.stringify(padding) : describe(padding);
+}
+
+/** One axis without what a negative padding removes. */
+function cropAxis(x: AnyTensor, axis: number, before: number, after: number): AnyTensor {
+  if (before >= 0 && after >= 0) return x;
+  const size = x.shape[axis]!;
+  const [start, stop] = [Math.max(-before, 0), size + Math.min(after, 0)];
+  if (start > stop) {
+    throw new ShapeError(
+      `pad: more is removed than there is: got padding [${before}, ${after}], expected at most ${size} at axis ${axis}`,
+    );
+  }
+  return x.slice(axis, start, stop) as AnyTensor;
 }
 
 /** Pads one axis with its own elements. */

@@ -3,6 +3,7 @@ import { ArgumentError } from '../errors';
 import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
+import { normalizeAxes } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { zeros } from './creation';
@@ -89,7 +90,8 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
   const op = kernels.get(p);
   if (op !== undefined) return reduce(op, floating, axes, options, floating.dtype, [p]);
   const size = wide(floating).abs() as AnyTensor;
-  const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(axes, options) as AnyTensor;
+  const along = normalizeAxes('norm', axes, x.shape);
+  const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(along, options) as AnyTensor;
   return power(total, 1 / p).cast(floating.dtype) as AnyTensor;
 }
 
@@ -113,7 +115,7 @@ export function countNonzero<S extends Shape, const A extends Axes = undefined, 
 export function countNonzero(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkOptions('countNonzero', options);
   checkTensor('countNonzero', x);
-  return x.cast('bool').sum(axes, options);
+  return x.cast('bool').sum(normalizeAxes('countNonzero', axes, x.shape), options);
 }
 
 declare module '../tensor/tensor' {

@@ -1,4 +1,4 @@
-/** Elements by their rank along an axis: kthValue, median, quantile. */
+/** Elements by their rank along an axis: kthValue, median, quantile; and the most frequent ones: mode. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
@@ -6,10 +6,11 @@ import type { AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
+import { arange } from './creation';
 import { stack } from './movement';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, type ReduceOptions } from './reduction';
-import { kthOp, lineAxis, picked } from './sorting';
+import { kthOp, lineAxis, picked, sort } from './sorting';
 
 export interface KthValueOptions<A extends number = number, K extends boolean = boolean> extends ReduceOptions<K> {
   /** The last axis unless given. */
@@ -93,6 +94,42 @@ export function median(x: AnyTensor, axis?: number, options: ReduceOptions = {})
   const middle = kth(lines, Math.ceil(size / 2), along, options.keepDims)[0]!;
   const median = isFloat(x.dtype) ? where(lines.isNaN().any(along, options), NaN, middle) : middle;
   return withAxes(median as AnyTensor, x, axis, options.keepDims);
+}
+
+/**
+ * The element that each line along an axis holds most often, the smallest of several, and the last place where it stands: `[values, indices]`. Each NaN counts
+ * as an element of its own.
+ *
+ * @throws ShapeError over an axis of size 0, or one that x does not have; DTypeError for bool.
+ * @example
+ * mode(tensor([3, 1, 2, 1]))[0]; // 1
+ */
+export function mode<S extends Shape, D extends DType, const A extends number = -1, const K extends boolean = false>(
+  x: Tensor<S, D>,
+  axis?: A & Ok<AxisCheck<S, A, 'mode'>>,
+  options?: ReduceOptions<K>,
+): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
+export function mode(x: AnyTensor, axis = -1, options: ReduceOptions = {}): AnyTensor[] {
+  checkOptions('mode', options);
+  checkTensor('mode', x);
+  checkDType('mode', x.dtype, numbers);
+  const along = lineAxis('mode', axis, x.shape);
+  const whole: AnyTensor = x.rank === 0 ? x.reshape([1]) : x;
+  checkNotEmpty('mode', whole, along);
+  const [sorted, order] = sort(whole.detach(), { axis: along }) as readonly [AnyTensor, AnyTensor];
+  const size = whole.shape[along]!;
+  // How far the run of equal elements reaches at each place; the first of the longest ends where that is largest.
+  const places = arange(size, { dtype: 'int64', device: x.device })
+    .reshape(whole.shape.map((_, i) => (i === along ? size : 1)))
+    .expand(whole.shape) as AnyTensor;
+  const isSame = sorted.narrow(along, 1, size - 1).equalTo(sorted.narrow(along, 0, size - 1)) as AnyTensor;
+  const starts = (where(isSame, 0, places.narrow(along, 1, size - 1)) as AnyTensor).pad(
+    whole.shape.map((_, i) => [i === along ? 1 : 0, 0] as const),
+  );
+  const end = places.sub(starts.cummax(along)[0]).argmax(along, { keepDims: true });
+  const indices = order.gather(along, end) as Tensor<Shape, 'int64'>;
+  const results = [whole.gather(along, indices) as AnyTensor, indices as AnyTensor];
+  return options.keepDims === true && x.rank > 0 ? results : results.map((result) => result.squeeze(along));
 }
 
 const interpolations = ['linear', 'lower', 'higher', 'midpoint', 'nearest'] as const;
@@ -181,6 +218,10 @@ declare module '../tensor/tensor' {
       k: number,
       options?: KthValueOptions<A, K>,
     ): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
+    mode<const A extends number = -1, const K extends boolean = false>(
+      axis?: A & Ok<AxisCheck<S, A, 'mode'>>,
+      options?: ReduceOptions<K>,
+    ): [values: Tensor<Reduce<S, A, K>, D>, indices: Tensor<Reduce<S, A, K>, 'int64'>];
     median<const A extends number | undefined = undefined, const K extends boolean = false>(
       axis?: A & Ok<AxisCheck<S, A, 'median'>>,
       options?: ReduceOptions<K>,
@@ -196,4 +237,4 @@ declare module '../tensor/tensor' {
     ): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
   }
 }
-installMethods({ kthValue, median, quantile });
+installMethods({ kthValue, median, mode, quantile });

@@ -1,12 +1,13 @@
 /** Pointwise mathematics of one operand: powers, exponentials, trigonometry, special functions, rounding, and questions about values. */
 import { ArgumentError } from '../errors';
 import { shown } from '../tensor/describe';
-import { isFloat, type DType, type ToFloat } from '../tensor/dtype';
+import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zerosLike } from './creation';
 import { allDTypes, checkTensor, defineOp, floats, installMethods, integersAndBool, numbers } from './define';
 import { floating, ofInput, ofOutput, predicate, unary } from './pointwise-run';
+import { wide } from './wide';
 
 const ln2 = Math.LN2;
 const ln10 = Math.LN10;
@@ -353,6 +354,21 @@ export function erfc<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(erfcOp, x);
 }
 
+/**
+ * The distribution function of the standard normal distribution `Φ(x) = erfc(-x / √2) / 2`, exact in the lower tail too. Integers and bool become float32.
+ *
+ * @example
+ * ndtr(tensor([-1, 0, 1])); // [0.1587, 0.5, 0.8413]
+ */
+export function ndtr<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function ndtr(x: AnyTensor): AnyTensor {
+  checkTensor('ndtr', x);
+  const dtype = toFloat(x.dtype);
+  return erfc(wide(x.cast(dtype)).mul(-Math.SQRT1_2))
+    .mul(0.5)
+    .cast(dtype) as AnyTensor;
+}
+
 const erfinvOp = ofOutput('erfinv', (g, y) => g.mul(y.square().exp()).mul(1 / twoOverRootPi), 'float32');
 
 /**
@@ -559,6 +575,7 @@ declare module '../tensor/tensor' {
     atanh(): Tensor<S, ToFloat<D>>;
     erf(): Tensor<S, ToFloat<D>>;
     erfc(): Tensor<S, ToFloat<D>>;
+    ndtr(): Tensor<S, ToFloat<D>>;
     erfinv(): Tensor<S, ToFloat<D>>;
     lgamma(): Tensor<S, ToFloat<D>>;
     digamma(): Tensor<S, ToFloat<D>>;
@@ -579,6 +596,6 @@ declare module '../tensor/tensor' {
 installMethods({
   abs, neg, sign, exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, square, reciprocal,
   sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh,
-  erf, erfc, erfinv, lgamma, digamma, polygamma, floor, ceil, round, trunc, frac,
+  erf, erfc, ndtr, erfinv, lgamma, digamma, polygamma, floor, ceil, round, trunc, frac,
   isNaN, isInf, isFinite, logicalNot, bitwiseNot,
 });

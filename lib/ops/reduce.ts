@@ -265,11 +265,15 @@ export function varMean<
   options?: VarianceOptions<K>,
 ): [Tensor<Reduce<S, A, K>, ToFloat<D>>, Tensor<Reduce<S, A, K>, ToFloat<D>>];
 export function varMean(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}): AnyTensor[] {
-  checkOptions('varMean', options);
-  const r = reduction('varMean', x, axes, options.keepDims);
+  return moments('varMean', x, axes, options);
+}
+
+function moments(op: string, x: AnyTensor, axes: Axes, options: VarianceOptions): AnyTensor[] {
+  checkOptions(op, options);
+  const r = reduction(op, x, axes, options.keepDims);
   const { correction = 1 } = options;
   if (typeof correction !== 'number' || !(correction >= 0)) {
-    throw new ArgumentError(`varMean: correction: got ${shown(correction)}, expected a non-negative number`);
+    throw new ArgumentError(`${op}: correction: got ${shown(correction)}, expected a non-negative number`);
   }
   const dtype = toFloat(x.dtype);
   const outputs = [
@@ -291,9 +295,8 @@ export function variance<
   axes?: A & Ok<AxisCheck<S, A, 'var'>>,
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
-export function variance(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
-  checkOptions('variance', options);
-  return varMean(x, axes as undefined, options)[0];
+export function variance(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}): AnyTensor {
+  return moments('variance', x, axes, options)[0]!;
 }
 
 /** sqrt whose gradient is 0 and not infinite at 0, as in PyTorch: a line of equal elements has one. */
@@ -317,11 +320,10 @@ export function std<
   axes?: A & Ok<AxisCheck<S, A, 'std'>>,
   options?: VarianceOptions<K>,
 ): Tensor<Reduce<S, A, K>, ToFloat<D>>;
-export function std(x: AnyTensor, axes?: Axes, options?: VarianceOptions): AnyTensor {
-  checkOptions('std', options);
+export function std(x: AnyTensor, axes?: Axes, options: VarianceOptions = {}): AnyTensor {
   checkTensor('std', x);
   // In 16 bits a variance overflows, or vanishes, where its root does not.
-  return unary<AnyTensor, unknown>(deviationOp, varMean(wide(x), axes as undefined, options)[0]).cast(toFloat(x.dtype));
+  return unary<AnyTensor, unknown>(deviationOp, moments('std', wide(x), axes, options)[0]!).cast(toFloat(x.dtype));
 }
 
 const argmaxOp = defineOp('argmax', { dtypes: numbers });

@@ -54,11 +54,15 @@ export function sort<S extends Shape, D extends DType>(
   options?: SortOptions,
 ): [values: Tensor<S, D>, indices: Tensor<S, 'int64'>];
 export function sort(x: AnyTensor, options: SortOptions = {}): AnyTensor[] {
-  checkOptions('sort', options);
-  checkTensor('sort', x);
-  checkDType('sort', x.dtype, sortOp.dtypes);
+  return sorted('sort', x, options);
+}
+
+function sorted(op: string, x: AnyTensor, options: SortOptions): AnyTensor[] {
+  checkOptions(op, options);
+  checkTensor(op, x);
+  checkDType(op, x.dtype, sortOp.dtypes);
   const { descending = false } = options;
-  return picked(sortOp, x, x.shape, lineAxis('sort', options.axis, x.shape), descending);
+  return picked(sortOp, x, x.shape, lineAxis(op, options.axis, x.shape), descending);
 }
 
 /**
@@ -67,9 +71,9 @@ export function sort(x: AnyTensor, options: SortOptions = {}): AnyTensor[] {
  * @example
  * argsort(tensor([3, 1, 2])); // [1, 2, 0]
  */
-export function argsort<S extends Shape>(x: Tensor<S, DType>, options?: SortOptions): Tensor<S, 'int64'> {
-  checkOptions('argsort', options);
-  return sort(x, options)[1];
+export function argsort<S extends Shape>(x: Tensor<S, DType>, options?: SortOptions): Tensor<S, 'int64'>;
+export function argsort(x: AnyTensor, options: SortOptions = {}): AnyTensor {
+  return sorted('argsort', x, options)[1]!;
 }
 
 export interface TopkOptions<A extends number = number> {

@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isFloat, promote, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxis, sameShape, show } from '../tensor/shapes';
+import { normalizeAxes, normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
@@ -33,7 +33,8 @@ export function nanSum<
 export function nanSum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkOptions('nanSum', options);
   checkTensor('nanSum', x);
-  return (isFloat(x.dtype) ? (where(isNaNOf(x), 0, x) as AnyTensor) : x).sum(axes, options);
+  const along = normalizeAxes('nanSum', axes, x.shape);
+  return (isFloat(x.dtype) ? (where(isNaNOf(x), 0, x) as AnyTensor) : x).sum(along, options);
 }
 
 /**
@@ -55,10 +56,11 @@ export function nanMean<
 export function nanMean(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTensor {
   checkOptions('nanMean', options);
   checkTensor('nanMean', x);
-  if (!isFloat(x.dtype)) return x.mean(axes, options);
-  const count = isNaNOf(x).logicalNot().sum(axes, options) as AnyTensor;
+  const along = normalizeAxes('nanMean', axes, x.shape);
+  if (!isFloat(x.dtype)) return x.mean(along, options);
+  const count = isNaNOf(x).logicalNot().sum(along, options) as AnyTensor;
   const wider = wide(x);
-  return nanSum(wider, axes, options).div(count.cast(wider.dtype)).cast(x.dtype) as AnyTensor;
+  return nanSum(wider, along, options).div(count.cast(wider.dtype)).cast(x.dtype) as AnyTensor;
 }
 
 /**
@@ -114,6 +116,7 @@ export function diff(x: AnyTensor, options: DiffOptions = {}): AnyTensor {
   if (!Number.isSafeInteger(n) || n < 0) {
     throw new ArgumentError(`diff: n: got ${shown(n)}, expected an integer of at least 0`);
   }
+  if (n === 0) return x;
   let y: AnyTensor = x;
   if (prepend !== undefined || append !== undefined) {
     y = cat([...(prepend === undefined ? [] : [prepend]), x, ...(append === undefined ? [] : [append])], along);

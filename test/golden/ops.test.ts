@@ -9,7 +9,7 @@ import { expectTiny, readFamily, replay, type Case, type Family, type ReplayOpti
 const anyZero = new Set(['relu6', 'softshrink', 'gelu']);
 /** Ops that are composed of others. */
 const composed =
-  /^(logSumExp|prod|norm|convTranspose.d|fold|segmentSoftmax|einsum|addmm|baddbmm|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;
+  /^(logSumExp|prod|norm|convTranspose.d|fold|segmentSoftmax|einsum|addmm|baddbmm|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;
 /** What differs from family to family. */
 const options: Record<string, (item: Case, family: Family) => ReplayOptions> = {
   pointwise: ({ op }) => ({ inspect: (got, expected, dtype) => expectTiny(got, expected, dtype, !anyZero.has(op)) }),

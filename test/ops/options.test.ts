@@ -7,6 +7,38 @@ const x = tensor([
   [3, 4],
 ]);
 
+test('an error names the op that was called', () => {
+  const calls: [() => unknown, string][] = [
+    [() => hadal.countNonzero(x, 3 as never), 'countNonzero: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.nanSum(x, 3 as never), 'nanSum: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.nanMean(x, 3 as never), 'nanMean: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.norm(x, 3 as never, { p: 3 }), 'norm: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.argsort(x, { axis: 3 }), 'argsort: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.std(x, 3 as never), 'std: axis 3 out of range for shape [2, 2]'],
+    [() => hadal.variance(x, 0, { correction: -1 }), 'variance: correction: got -1, expected a non-negative number'],
+    [
+      () => hadal.pad(x, [[-2, -1]]),
+      'pad: more is removed than there is: got padding [-2, -1], expected at most 2 at axis 1',
+    ],
+    [() => hadal.multiDot([x]), 'multiDot: matrices: got 1 in an array, expected two or more in an array'],
+    [
+      () => hadal.multiDot([x, hadal.ones([3, 2])]),
+      'multiDot: inner sizes differ: matrices[0] [2, 2] · matrices[1] [3, 2] (2 vs 3)',
+    ],
+    [() => hadal.pdist(hadal.ones([3])), 'pdist: got shape [3], expected [n, d]'],
+    [
+      () => hadal.mode(hadal.ones([0])),
+      'mode: nothing to reduce: got size 0 at axis 0 of shape [0], expected at least 1',
+    ],
+    [() => hadal.trilIndices(2, 2, { offset: 0.5 }), 'trilIndices: offset: got 0.5, expected an integer'],
+    [
+      () => hadal.logdet(hadal.ones([2, 3]) as never),
+      'logdet: not square: got x of shape [2, 3], expected [..., n, n]',
+    ],
+  ];
+  for (const [call, message] of calls) expect(call).toThrow(new Error(message));
+});
+
 test('a value in the place of an option, or null, is an error that says so', () => {
   expect(() => x.sum(0, true as never)).toThrow('sum: options: got boolean true, expected an object');
   expect(() => hadal.maxPool2d(hadal.ones([1, 4, 4]), 2, 2 as never)).toThrow(

@@ -17,6 +17,7 @@ import movement
 import neural
 import pointwise
 import reduce
+import special
 import vision
 
 FAMILIES = {
@@ -39,6 +40,7 @@ FAMILIES = {
     "vision": vision.cases,
     "fourier": fourier.cases,
     "composed": composed.cases,
+    "special": special.cases,
 }
 
 torch.set_num_threads(1)

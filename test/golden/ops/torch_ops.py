@@ -480,6 +480,8 @@ def layer(name, arguments, state, inputs, train):
     found = torch.func.functional_call(module, state, tuple(inputs))
     if name in ["RNN", "GRU"]:
         return dict(zip(["output", "hidden"], found))
+    if name == "AdaptiveLogSoftmaxWithLoss":
+        return found._asdict()
     if name == "LSTM":
         return {"output": found[0], "hidden": found[1][0], "cell": found[1][1]}
     return found
@@ -515,6 +517,19 @@ define(
     segmentSoftmax=segment_softmax,
     sumTo=lambda x, shape: x.sum_to_size(shape),
     cat=lambda tensors, axis=0: torch.cat(tensors, axis),
+)
+
+def triangle(function):
+    return lambda rows, columns=None, offset=0: function(rows, rows if columns is None else columns, offset)
+
+
+define(
+    multiDot=torch.linalg.multi_dot,
+    ndtr=exactly(torch.special.ndtr),
+    mode=lambda x, axis=-1, keepDims=False: tuple(torch.mode(x, axis, keepDims)),
+    pdist=exactly(lambda x, p=2.0: F.pdist(x, p)),
+    trilIndices=triangle(torch.tril_indices),
+    triuIndices=triangle(torch.triu_indices),
 )
 
 # What the others do not cover, and Fourier transforms: spectra are real pairs in hadal.

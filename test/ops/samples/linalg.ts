@@ -96,6 +96,30 @@ const inverses: Sample[] = [...squares, large, manyLarge].map(([variant, shape])
   tolerance,
 }));
 
+/** Of x·xᵀ, which is positive. */
+const logarithms: Sample[] = (
+  [
+    ['one', [3, 3]],
+    ['a batch', [2, 2, 2]],
+    ['empty', [0, 2, 2]],
+  ] as const
+).map(([variant, shape]) => ({
+  op: 'logdet',
+  variant,
+  dtypes,
+  inputs: (draw, dtype) => [regular(draw, shape, dtype)],
+  call: (x) => hadal.logdet(x.matmul(x.transpose())),
+  reference: (x) => ({
+    shape: shape.slice(0, -2),
+    values: Array.from(
+      { length: sizesOf(shape)[0] },
+      (_, i) => 2 * Math.log(Math.abs(eliminate(rowsOf(x, i), rowsOf(x, i)).det)),
+    ),
+  }),
+  order: 2,
+  tolerance: { float32: { rtol: 1e-4, atol: 1e-4 } },
+}));
+
 const determinants: Sample[] = [...squares, manyLarge].flatMap(([variant, shape]): Sample[] => {
   const detOf = (x: Plain): Plain => ({
     shape: shape.slice(0, -2),
@@ -517,6 +541,7 @@ const powers: Sample[] = ([-2, -1, 0, 1, 5] as const).map((exponent) => ({
 export const samples: Sample[] = [
   ...inverses,
   ...determinants,
+  ...logarithms,
   ...singularDeterminants,
   ...solutions,
   ...fromTheRight,

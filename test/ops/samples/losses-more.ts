@@ -226,6 +226,15 @@ const similar: Sample[] = [
     dtypes: ['float64'],
     reference: (a, b) => generated([27, 3], ([i, j]) => Math.hypot(...row(a, i!).map((v, k) => v - row(b, j!)[k]!))),
   }),
+  ...[1, 2, 3, Infinity].map((p) =>
+    sample('pdist', `p = ${p}`, vectors([4, 2]), (x) => hadal.pdist(x!, { p }), {
+      reference: (x) => {
+        const pairs = [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].filter((j) => j > i).map((j) => [i, j] as const));
+        return { shape: [6], values: pairs.map(([i, j]) => power(p)(row(x, i).map((v, k) => v - row(x, j)[k]!))) };
+      },
+    }),
+  ),
+  sample('pdist', 'one row', vectors([1, 2]), (x) => hadal.pdist(x!)),
   sample('cdist', 'no rows', vectors([0, 2], [3, 2]), (a, b) => hadal.cdist(a!, b!)),
 ];
 

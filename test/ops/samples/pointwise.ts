@@ -169,6 +169,7 @@ const unary: Record<string, Line> = {
   atanh: { ...floating, value: Math.atanh, ranges: inside, specials: true },
   erf: { ...floating, value: erf, specials: true },
   erfc: { ...floating, value: erfc, specials: true },
+  ndtr: { ...floating, value: (x) => erfc(-x / Math.SQRT2) / 2, specials: true },
   erfinv: { ...floating, value: erfinv, ranges: inside },
   lgamma: { ...floating, value: lgamma, ranges: positive },
   digamma: { ...floating, value: (x) => polygamma(0, x), ranges: positive },
@@ -400,7 +401,7 @@ const ternary: Record<string, Line> = {
       [0, 1],
     ],
   },
-  addcmul: { dtypes: floats, value: (x, a, b) => x + 0.5 * a * b, rest: [{ value: 0.5 }], order: 2 },
+  addcmul: { dtypes: numbers, value: (x, a, b) => x + 3 * a * b, rest: [{ value: 3 }], order: 2 },
   addcdiv: {
     ...floating,
     dtypes: floats,

@@ -386,4 +386,53 @@ const widest: Sample = {
   fixedLayout: true,
 };
 
-export const samples: Sample[] = [widest, ...equations, ...dots, ...fixed, ...sums, ...krons];
+const chains: Sample[] = (
+  [
+    [
+      'two',
+      'ab,bc->ac',
+      [
+        [2, 3],
+        [3, 4],
+      ],
+    ],
+    [
+      'from the right',
+      'ab,bc,cd->ad',
+      [
+        [5, 4],
+        [4, 3],
+        [3, 1],
+      ],
+    ],
+    [
+      'from the left',
+      'ab,bc,cd,de->ae',
+      [
+        [1, 4],
+        [4, 2],
+        [2, 3],
+        [3, 2],
+      ],
+    ],
+    ['vectors at the ends', 'a,ab,b->', [[3], [3, 2], [2]]],
+    [
+      'empty',
+      'ab,bc->ac',
+      [
+        [2, 0],
+        [0, 3],
+      ],
+    ],
+  ] as [string, string, Shape[]][]
+).map(([variant, equation, shapes]) =>
+  sampleOf(
+    'multiDot',
+    variant,
+    shapes,
+    (...xs) => hadal.multiDot(xs),
+    (...xs) => summed(equation, xs),
+  ),
+);
+
+export const samples: Sample[] = [...chains, widest, ...equations, ...dots, ...fixed, ...sums, ...krons];

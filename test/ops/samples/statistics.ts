@@ -115,6 +115,35 @@ const medians: Sample[] = [...cases, ['an even number', [2, 6], 1, false] as Cas
   }),
 );
 
+const frequent = (line: number[]): number => {
+  const counts = line.map((value) => line.filter((other) => other === value).length);
+  return Math.min(...line.filter((_, i) => counts[i] === Math.max(...counts)));
+};
+const modes: Sample[] = cases
+  .filter(([, , axis]) => typeof axis !== 'object')
+  .map(([variant, shape, axis, keep]) => {
+    const along = (axis as number | undefined) ?? -1;
+    const reference = (f: (line: number[]) => number) => reduced(shape.length === 0 ? undefined : [along], keep, f);
+    return {
+      op: 'mode',
+      variant,
+      dtypes: numbers,
+      inputs: (draw, dtype) => [draw.tensor(shape, 'int32', 0, 2).cast(dtype)],
+      call: (x) => hadal.mode(x, along, { keepDims: keep }),
+      reference: (x) => [reference(frequent)(x), reference((line) => line.lastIndexOf(frequent(line)))(x)],
+      order: 0,
+    };
+  });
+const modeGradients: Sample = {
+  op: 'mode',
+  variant: 'of different elements',
+  dtypes: ['float64', 'float32'],
+  inputs: (draw, dtype) => [draw.distinct([3, 4], dtype)],
+  call: (x) => hadal.mode(x, 0)[0],
+  reference: reduced([0], false, frequent),
+  order: 2,
+};
+
 const between: Record<hadal.Interpolation, (line: number[], place: number) => number> = {
   linear: (line, place) => {
     const below = Math.floor(place);
@@ -384,6 +413,8 @@ export const samples: Sample[] = [
   ...countNonzero,
   ...kthValues,
   ...medians,
+  ...modes,
+  modeGradients,
   ...quantiles,
   ...searches,
   emptyLine,
