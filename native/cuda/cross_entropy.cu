@@ -115,26 +115,29 @@ __global__ void __launch_bounds__(512)
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.rows) return;  // a whole warp, of rows that need no barrier
   const Row<const T, kPack> row(args.x + line * args.row_stride, args.classes, args.class_stride);
-  const int64_t units = row.units(), step = blockDim.x;
+  const int64_t units = row.units, step = blockDim.x;
   RowTotals<T> totals = RowTotals<T>::none();
+  const auto add = [&]<int n>(const Pack<T, n>& pack, int64_t first) {
+    C values[n];
+    unpack(pack, values);
+    totals.exponentials.add(values);
+    if constexpr (kSmooth) {
+#pragma unroll
+      for (int i = 0; i < n; ++i) totals.weighted += values[i] * smoothing.weight_of(first + i);
+    }
+  };
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
     Pack<T, kPack> packs[kUnroll];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step, to_element<T>(-LogSumExp<T>::kInfinity));
+    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step < units ? unit + u * step : unit);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      C values[kPack];
-      unpack(packs[u], values);
-      totals.exponentials.add(values);
-      if constexpr (kSmooth) {
-        const int64_t first = row.first(unit + u * step);
-#pragma unroll
-        for (int i = 0; i < kPack; ++i) {
-          const int64_t c = first + i;
-          if (c >= 0 && c < args.classes) totals.weighted += values[i] * smoothing.weight_of(c);
-        }
-      }
+      if (unit + u * step < units) add(packs[u], row.first(unit + u * step));
     }
+  }
+  if (row.has_edge(threadIdx.x)) {
+    const int64_t edge = row.edge(threadIdx.x);
+    add(Pack<T, 1>{row.data[edge]}, edge);
   }
   totals = RowGroup::reduce(totals, partial, JoinTotals<T>());
   if (threadIdx.x != 0) return;
@@ -200,32 +203,35 @@ __global__ void __launch_bounds__(512)
   if (line >= args.rows) return;
   const Row<const T, kPack> x(args.x + line * args.x_row, args.classes, args.x_class);
   const Row<T, kPack> gx(args.gx + line * args.gx_row, args.classes, args.gx_class);
-  const int64_t target = targets.load(line, threadIdx.x == 0), units = x.units(), step = blockDim.x;
+  const int64_t target = targets.load(line, threadIdx.x == 0), units = x.units, step = blockDim.x;
   const C scale = args.g[line * args.g_stride], lse = args.lse[line * args.lse_stride];
   const C hit = target >= 0 ? scale * smoothing.kept * smoothing.weight_of(target) : C(0);
   const C spread = scale * smoothing.share;
   const C factor = kSmooth ? hit + spread * smoothing.total_weight() : hit;
+  const auto gradient = [&]<int n>(const Pack<T, n>& logits, int64_t first) {
+    Pack<T, n> result;
+    const int hit_at = target >= first && target < first + n ? static_cast<int>(target - first) : -1;
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      C value = exp_of<T>(load_element(logits.at[i]) - lse) * factor;
+      if constexpr (kSmooth) value -= spread * smoothing.weight_of(first + i);
+      if (i == hit_at) value -= hit;
+      result.at[i] = to_element<T>(target >= 0 ? value : C(0));
+    }
+    return result;
+  };
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
     Pack<T, kPack> packs[kUnroll];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = x.load(unit + u * step);
+    for (int u = 0; u < kUnroll; ++u) packs[u] = x.load(unit + u * step < units ? unit + u * step : unit);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (unit + u * step >= units) break;
-      const int64_t first = x.first(unit + u * step);
-      const int hit_at = target >= first && target < first + kPack ? static_cast<int>(target - first) : -1;
-#pragma unroll
-      for (int i = 0; i < kPack; ++i) {
-        C value = exp_of<T>(load_element(packs[u].at[i]) - lse) * factor;
-        if constexpr (kSmooth) {
-          const int64_t c = first + i;
-          if (c >= 0 && c < args.classes) value -= spread * smoothing.weight_of(c);
-        }
-        if (i == hit_at) value -= hit;
-        packs[u].at[i] = to_element<T>(target >= 0 ? value : C(0));
-      }
-      gx.store(unit + u * step, packs[u]);
+      if (unit + u * step < units) gx.store(unit + u * step, gradient(packs[u], x.first(unit + u * step)));
     }
+  }
+  if (x.has_edge(threadIdx.x)) {
+    const int64_t edge = x.edge(threadIdx.x);
+    gx.data[edge] = gradient(Pack<T, 1>{x.data[edge]}, edge).at[0];
   }
 }
 

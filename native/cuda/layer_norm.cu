@@ -34,7 +34,7 @@ __device__ __forceinline__ void load_weights(const W* from, int64_t first, Compu
 #pragma unroll
     for (int i = 0; i < kPack; ++i) values[i] = absent;
   } else {
-    unpack(*reinterpret_cast<const Pack<W, kPack>*>(from + first), values);
+    unpack(load_pack<kPack>(from + first), values);
   }
 }
 
@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   Pack<T, kPack> packs[kUnits];
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
-    if (first(u) < n) packs[u] = *reinterpret_cast<const Pack<T, kPack>*>(args.x + at[0] + first(u));
+    if (first(u) < n) packs[u] = load_pack<kPack>(args.x + at[0] + first(u));
   }
   C mean = 0;
   if constexpr (kCenters) {
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
     for (int i = 0; i < kPack; ++i) {
       y.at[i] = to_element<T>((load_element(packs[u].at[i]) - mean) * rstd * weight[i] + bias[i]);
     }
-    *reinterpret_cast<Pack<T, kPack>*>(args.y + at[1] + first(u)) = y;
+    store_pack(args.y + at[1] + first(u), y);
   }
   if (threadIdx.x == 0) {
     if (kCenters) args.mean[at[2]] = mean;
@@ -250,8 +250,8 @@ __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGrad
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (first(u) >= n) break;
-      row.g[u] = *reinterpret_cast<const Pack<T, kPack>*>(args.g + at[0] + first(u));
-      row.x[u] = *reinterpret_cast<const Pack<T, kPack>*>(args.x + at[1] + first(u));
+      row.g[u] = load_pack<kPack>(args.g + at[0] + first(u));
+      row.x[u] = load_pack<kPack>(args.x + at[1] + first(u));
     }
     row.gx = at[2];
     row.mean = kCenters ? args.mean[at[3]] : C(0);
@@ -295,7 +295,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGrad
         const C d = load_element(row.g[u].at[i]) * weight[i];
         gx.at[i] = to_element<T>((d - d_mean - normed * dn_mean) * row.rstd);
       }
-      *reinterpret_cast<Pack<T, kPack>*>(args.gx + row.gx + first(u)) = gx;
+      store_pack(args.gx + row.gx + first(u), gx);
     }
   }
   if (args.partial == nullptr) return;

@@ -100,92 +100,129 @@ __device__ __forceinline__ Pack<T, kPack> apply_unit(const Op& op, const typenam
   return y;
 }
 
-// The rows of one line of all tensors.
+// The rows of one line of all tensors, which have the same units and edges.
 template <class Op, class T, int kPack>
 struct RowSet {
   static constexpr int kInputs = Op::kInputs;
-  int64_t at[kInputs + 1];
-  const RowArguments<Op, T>& args;
+  using Loaded = Unit<T, kPack, kInputs>;
+  using Edge = Unit<T, 1, kInputs>;
 
-  __device__ __forceinline__ RowSet(const RowArguments<Op, T>& args, int64_t line) : args(args) {
-    args.lines.rows.offsets(line, at);
-  }
-  __device__ __forceinline__ Row<T, kPack> output() const {
-    return {args.y + at[kInputs], args.lines.n, args.lines.strides[kInputs]};
-  }
-  __device__ __forceinline__ Unit<T, kPack, kInputs> load(int64_t unit) const {
-    Unit<T, kPack, kInputs> loaded;
+  const T* x[kInputs];
+  int64_t strides[kInputs];
+  Row<T, kPack> y;
+
+  __device__ __forceinline__ RowSet(const RowArguments<Op, T>& args, int64_t line)
+      : RowSet(args, OffsetsOf(args.lines.rows, line)) {}
+  __device__ __forceinline__ Loaded load(int64_t unit) const {
+    Loaded loaded;
 #pragma unroll
     for (int k = 0; k < kInputs; ++k) {
-      loaded.packs[k] =
-          Row<const T, kPack>(args.x[k] + at[k], args.lines.n, args.lines.strides[k]).load(unit, Op::fill());
+      loaded.packs[k] = load_pack<kPack>(x[k] + y.first(unit) * strides[k]);
     }
     return loaded;
   }
+  __device__ __forceinline__ bool has_edge() const { return y.has_edge(threadIdx.x); }
+  __device__ __forceinline__ Edge load_edge() const {
+    Edge edge;
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) edge.packs[k].at[0] = x[k][y.edge(threadIdx.x)];
+    return edge;
+  }
+  __device__ __forceinline__ void store_edge(const Pack<T, 1>& pack) const { y.data[y.edge(threadIdx.x)] = pack.at[0]; }
+
+ private:
+  struct OffsetsOf {
+    int64_t at[kInputs + 1];
+    __device__ __forceinline__ OffsetsOf(const Axes<kInputs + 1>& rows, int64_t line) { rows.offsets(line, at); }
+  };
+  __device__ __forceinline__ RowSet(const RowArguments<Op, T>& args, const OffsetsOf& offsets)
+      : y(args.y + offsets.at[kInputs], args.lines.n, args.lines.strides[kInputs]) {
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) {
+      x[k] = args.x[k] + offsets.at[k];
+      strides[k] = args.lines.strides[k];
+    }
+  }
 };
 
-// Block (lanes, rows), see RowShape: a row is read once, and kept in registers.
+// Block (lanes, rows), see RowShape: a row is read once, and kept in registers. A thread that has fewer units than kUnits reads
+// its first again, so that all loads are under way before the first is waited for.
 template <class Op, class T, int kPack, int kUnits>
 __global__ void __launch_bounds__(1024) rows_in_registers(Op op, RowArguments<Op, T> args) {
+  using Rows = RowSet<Op, T, kPack>;
   __shared__ typename Op::State partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
-  const RowSet<Op, T, kPack> rows(args, line);
-  Unit<T, kPack, Op::kInputs> units[kUnits];
+  const Rows rows(args, line);
+  const int first = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);
+  const int units = static_cast<int>(rows.y.units);
+  const bool has_edge = rows.has_edge();
+  typename Rows::Loaded loaded[kUnits];
+  typename Rows::Edge edge;
+  if (first < units) {
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) units[u] = rows.load(threadIdx.x + u * blockDim.x);
+    for (int u = 0; u < kUnits; ++u) loaded[u] = rows.load(first + u * step < units ? first + u * step : first);
+  }
+  if (has_edge) edge = rows.load_edge();
   typename Op::State state = Op::none();
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) add_unit<T, kPack>(op, state, units[u]);
+  for (int u = 0; u < kUnits; ++u) {
+    if (first + u * step < units) add_unit<T, kPack>(op, state, loaded[u]);
+  }
+  if (has_edge) add_unit<T, 1>(op, state, edge);
   state = RowGroup::reduce(state, partial, Op::join);
   const typename Op::Result result = op.finish(state);
-  const Row<T, kPack> y = rows.output();
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
-    const int64_t unit = threadIdx.x + u * blockDim.x;
-    if (y.first(unit) < args.lines.n) y.store(unit, apply_unit<T, kPack>(op, result, units[u]));
+    if (first + u * step < units) rows.y.store(first + u * step, apply_unit<T, kPack>(op, result, loaded[u]));
   }
+  if (has_edge) rows.store_edge(apply_unit<T, 1>(op, result, edge));
 }
 
 // A row of any length and stride: kept in shared memory if `keeps` (each thread reads what it wrote), else read twice.
 template <class Op, class T, int kPack>
 __global__ void __launch_bounds__(1024) long_rows(Op op, RowArguments<Op, T> args, bool keeps) {
   constexpr int kUnroll = 4 / Op::kInputs;
-  using LoadedUnit = Unit<T, kPack, Op::kInputs>;
+  using Rows = RowSet<Op, T, kPack>;
   extern __shared__ uint4 kept_bytes[];
-  LoadedUnit* kept = reinterpret_cast<LoadedUnit*>(kept_bytes);
+  typename Rows::Loaded* kept = reinterpret_cast<typename Rows::Loaded*>(kept_bytes);
   __shared__ typename Op::State partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
-  const RowSet<Op, T, kPack> rows(args, line);
-  const Row<T, kPack> y = rows.output();
-  const int64_t units = y.units(), step = blockDim.x;
+  const Rows rows(args, line);
+  const int64_t units = rows.y.units, step = blockDim.x;
+  const bool has_edge = rows.has_edge();
+  typename Rows::Edge edge;
+  if (has_edge) edge = rows.load_edge();
 
   typename Op::State state = Op::none();
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
-    LoadedUnit loaded[kUnroll];
+    typename Rows::Loaded loaded[kUnroll];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) loaded[u] = rows.load(unit + u * step);
+    for (int u = 0; u < kUnroll; ++u) loaded[u] = rows.load(unit + u * step < units ? unit + u * step : unit);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (keeps && unit + u * step < units) kept[unit + u * step] = loaded[u];
+      if (unit + u * step >= units) break;
+      if (keeps) kept[unit + u * step] = loaded[u];
       add_unit<T, kPack>(op, state, loaded[u]);
     }
   }
+  if (has_edge) add_unit<T, 1>(op, state, edge);
   state = RowGroup::reduce(state, partial, Op::join);
   const typename Op::Result result = op.finish(state);
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
-    LoadedUnit loaded[kUnroll];
+    typename Rows::Loaded loaded[kUnroll];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (!keeps) loaded[u] = rows.load(unit + u * step);
-      else if (unit + u * step < units) loaded[u] = kept[unit + u * step];
+      const int64_t at = unit + u * step < units ? unit + u * step : unit;
+      loaded[u] = keeps ? kept[at] : rows.load(at);
     }
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (unit + u * step < units) y.store(unit + u * step, apply_unit<T, kPack>(op, result, loaded[u]));
+      if (unit + u * step < units) rows.y.store(unit + u * step, apply_unit<T, kPack>(op, result, loaded[u]));
     }
   }
+  if (has_edge) rows.store_edge(apply_unit<T, 1>(op, result, edge));
 }
 
 // Block (lanes, groups): kPack neighbouring columns for each lane, along which the groups walk. `columns` counts packs.
@@ -205,7 +242,7 @@ __global__ void __launch_bounds__(256)
     for (int k = 0; k < kInputs; ++k) {
       if (position < n) {
         const T* from = args.x[k] + at[k] + position * args.lines.strides[k];
-        unit.packs[k] = *reinterpret_cast<const Pack<T, kPack>*>(from);
+        unit.packs[k] = load_pack<kPack>(from);
       } else {
 #pragma unroll
         for (int i = 0; i < kPack; ++i) unit.packs[k].at[i] = Op::fill();
@@ -260,7 +297,7 @@ __global__ void __launch_bounds__(256)
         y.at[i] = to_element<T>(op.apply(x, results[i]));
       }
       T* to = args.y + at[kInputs] + (position + u) * args.lines.strides[kInputs];
-      *reinterpret_cast<Pack<T, kPack>*>(to) = y;
+      store_pack(to, y);
     }
   }
 }
@@ -306,7 +343,7 @@ void along_axis(CudaContext& ctx, const Command& cmd, bool log) {
     if (!neighbours && args.lines.rows.is_packed()) return run_columns(ctx, cmd, op, args, aligned);
 
     const bool packs = can_pack<T>(args.lines, views);
-    const int64_t units = units_of<T>(args.lines, *views[0], packs);
+    const int64_t units = packs ? n / kPack : n;
     constexpr int kMaxUnits =
         4 / kInputs;  // 16 words of registers; of two inputs 32 do not fit the 64 that 1,024 threads have
     const RowShape shape = shape_rows(units, kMaxUnits);

@@ -39,7 +39,7 @@ struct LogSumExp {
   __device__ __forceinline__ void add(const C (&x)[n]) {
     C largest = x[0];
 #pragma unroll
-    for (int i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+    for (int i = 1; i < n; ++i) largest = ::fmax(largest, x[i]);
     if (largest > max) {
       sum *= exp_of<T>(max - largest);
       max = largest;

@@ -1,9 +1,9 @@
 // Rows: the lines of tensors along one axis, shared out to groups of threads that read them 16 bytes at a time. Called by
 // the kernels that normalise along an axis: softmax, layer norm, cross entropy.
 //
-// A row of n neighbouring elements is read in units of kPack, which are aligned in memory: where the row begins in the middle of
-// a unit (vocabularies and sequences have odd sizes), its first and last units are partial. Rows whose elements are no
-// neighbours are read with kPack = 1 and a stride.
+// A row of n neighbouring elements is read in units of kPack, which are aligned in memory. Where it begins or ends in the middle of
+// a unit (vocabularies and sequences have odd sizes), the elements there are its edges: fewer than two units, of which each of the
+// first threads takes one. Rows whose elements are no neighbours are read with kPack = 1 and a stride.
 #pragma once
 
 #include "cuda/cuda_context.h"
@@ -14,52 +14,62 @@
 
 namespace hadal::cuda {
 
+// 16 aligned bytes of elements, as one access. An assignment of packs of 16-bit elements the compiler may take apart into accesses
+// of 2 bytes, which it does where the place or the value depends on a condition.
+template <int kPack, class T>
+__device__ __forceinline__ Pack<T, kPack> load_pack(const T* from) {
+  Pack<T, kPack> pack;
+  if constexpr (sizeof(pack) == sizeof(uint4)) {
+    const uint4 words = *reinterpret_cast<const uint4*>(from);
+    memcpy(&pack, &words, sizeof(words));
+  } else {
+    pack = *reinterpret_cast<const Pack<T, kPack>*>(from);
+  }
+  return pack;
+}
+template <class T, int kPack>
+__device__ __forceinline__ void store_pack(T* to, const Pack<T, kPack>& pack) {
+  if constexpr (sizeof(pack) == sizeof(uint4)) {
+    uint4 words;
+    memcpy(&words, &pack, sizeof(words));
+    *reinterpret_cast<uint4*>(to) = words;
+  } else {
+    *reinterpret_cast<Pack<T, kPack>*>(to) = pack;
+  }
+}
+
 // One row of one tensor.
 template <class T, int kPack>
 struct Row {
+  using Element = std::remove_const_t<T>;
+
   T* data;
   int64_t n;
   int64_t stride;  // 1 unless kPack is
-  int lead;        // elements of the first unit that lie before the row
+  int head;        // elements before the first unit
+  int64_t units;
 
-  __device__ __forceinline__ Row(T* data, int64_t n, int64_t stride)
-      : data(data),
-        n(n),
-        stride(stride),
-        lead(kPack == 1 ? 0 : static_cast<int>(reinterpret_cast<uintptr_t>(data) / sizeof(T) % kPack)) {}
-  __device__ __forceinline__ int64_t units() const { return (n + lead + kPack - 1) / kPack; }
-  // The place in the row of a unit's first element; negative in a partial first one.
-  __device__ __forceinline__ int64_t first(int64_t unit) const { return unit * kPack - lead; }
-  __device__ __forceinline__ bool is_whole(int64_t first) const { return first >= 0 && first + kPack <= n; }
-
-  // The unit's elements; those outside the row are `fill`.
-  __device__ __forceinline__ Pack<std::remove_const_t<T>, kPack> load(int64_t unit,
-                                                                      std::remove_const_t<T> fill = {}) const {
-    using E = std::remove_const_t<T>;
-    Pack<E, kPack> pack;
-    const int64_t at = first(unit);
-    if constexpr (kPack == 1) {
-      pack.at[0] = at < n ? data[at * stride] : fill;
-    } else if (is_whole(at)) {
-      pack = *reinterpret_cast<const Pack<E, kPack>*>(data + at);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kPack; ++i) pack.at[i] = at + i >= 0 && at + i < n ? data[at + i] : fill;
+  __device__ __forceinline__ Row(T* data, int64_t n, int64_t stride) : data(data), n(n), stride(stride), head(0) {
+    if constexpr (kPack > 1) {
+      const int lead = static_cast<int>(reinterpret_cast<uintptr_t>(data) / sizeof(T) % kPack);
+      head = static_cast<int>(n < (kPack - lead) % kPack ? n : (kPack - lead) % kPack);
     }
-    return pack;
+    units = (n - head) / kPack;
+  }
+  // The place in the row of a unit's first element.
+  __device__ __forceinline__ int64_t first(int64_t unit) const { return head + unit * kPack; }
+  __device__ __forceinline__ Pack<Element, kPack> load(int64_t unit) const {
+    return load_pack<kPack, Element>(data + first(unit) * stride);
   }
   __device__ __forceinline__ void store(int64_t unit, const Pack<T, kPack>& pack) const {
-    const int64_t at = first(unit);
-    if constexpr (kPack == 1) {
-      if (at < n) data[at * stride] = pack.at[0];
-    } else if (is_whole(at)) {
-      *reinterpret_cast<Pack<T, kPack>*>(data + at) = pack;
-    } else {
-#pragma unroll
-      for (int i = 0; i < kPack; ++i) {
-        if (at + i >= 0 && at + i < n) data[at + i] = pack.at[i];
-      }
-    }
+    store_pack(data + first(unit) * stride, pack);
+  }
+  // Whether the thread has an edge, and its place in the row.
+  __device__ __forceinline__ bool has_edge(unsigned thread) const {
+    return kPack > 1 && thread < static_cast<unsigned>(n - units * kPack);
+  }
+  __device__ __forceinline__ int64_t edge(unsigned thread) const {
+    return thread < static_cast<unsigned>(head) ? thread : thread + units * kPack;
   }
 };
 template <class T, int kPack>
@@ -115,14 +125,6 @@ Lines<kTensors> lines_along(int axis, const TensorView* const (&views)[kTensors]
   lines.rows = axes_of(views, all_axes(*views[0]) & ~(scalar ? 0u : 1u << axis));
   for (int k = 0; k < kTensors; ++k) lines.strides[k] = scalar || lines.n == 1 ? 1 : views[k]->strides[axis];
   return lines;
-}
-// The most units that a row has.
-template <class T, int kTensors>
-int64_t units_of(const Lines<kTensors>& lines, const TensorView& view, bool packs) {
-  constexpr int kPack = kPackSize<T>;
-  if (!packs) return lines.n;
-  const bool has_lead = !is_aligned<T>(view.data, kPack) || !lines.rows.keeps_alignment(0, kPack);
-  return (lines.n + (has_lead ? kPack - 1 : 0) + kPack - 1) / kPack;
 }
 // Whether every row is made of neighbours, and units begin at the same place in all tensors' rows.
 template <class T, int kTensors>
