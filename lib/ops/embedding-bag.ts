@@ -10,6 +10,7 @@ import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex, embedding } from './indexing';
 import { where } from './pointwise-compare';
 import { segmentMax, segmentMean, segmentSum } from './segments';
+import { wide } from './wide';
 
 type Index = Tensor<Shape, IndexDType>;
 
@@ -64,9 +65,12 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   const segments = bags + (paddingIndex === undefined ? 0 : 1);
   const padding = paddingIndex === undefined ? {} : { paddingIndex };
   let rows: AnyTensor = embedding(weight as Tensor<Shape, 'float32'>, flat as Index, padding);
-  if (perSampleWeights !== undefined) rows = rows.mul(perSampleWeights.cast(rows.dtype).reshape([flat.size, 1]));
+  if (perSampleWeights !== undefined) {
+    rows = wide(rows);
+    rows = rows.mul(perSampleWeights.cast(rows.dtype).reshape([flat.size, 1]));
+  }
   const join = { sum: segmentSum, mean: segmentMean, max: segmentMax }[mode];
-  return join(rows, bag, segments).narrow(0, 0, bags);
+  return join(rows, bag, segments).narrow(0, 0, bags).cast(weight.dtype) as AnyTensor;
 }
 
 /** The row of each element of a matrix. */

@@ -609,8 +609,8 @@ export function pad(
     y.shape.reduce((left, _, axis) => cropAxis(left, axis, before![axis]!, after![axis]!), y);
   const [more, behind] = [before!, after!].map((counts) => counts.map((count) => Math.max(count, 0)));
   if (mode === 'constant') return padConstant(cropped(x), more!, behind!, value);
-  // As in PyTorch: what is mirrored may be removed.
-  const isLast = mode === 'reflect';
+  // As in PyTorch: what is mirrored or repeated may be removed.
+  const isLast = mode !== 'circular';
   let padded = isLast ? x : cropped(x);
   x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, more![axis]!, behind![axis]!, mode)));
   return isLast ? cropped(padded) : padded;

@@ -12,11 +12,13 @@ def cases():
     for dtype in FLOATS:
         for axis in [0, 1, -1]:
             f.case("cosineSimilarity", f.uniform(dtype, [1, 2, 3]), f.uniform(dtype, [2, 1, 3]), axis=axis)
+        index = f.index([3, 5], 10)
+        f.case("embeddingBag", f.uniform(dtype, [10, 4], -90, 90), index, perSampleWeights=f.uniform(dtype, [3, 5]), mode="sum")
         f.case("diff", f.uniform(dtype, [2, 3]), n=0, prepend=f.uniform(dtype, [2, 1]))
         f.case("addcmul", f.uniform(dtype, [2, 3]), f.uniform(dtype, [3]), f.uniform(dtype, [2, 1]), value=-2.5)
     for dtype in [torch.float64, torch.bfloat16, torch.int64]:
         for mode in ["constant", "reflect", "replicate", "circular"]:
-            for padding in [[[0, 0], [-2, 1]], [[1, -1], [-1, -2]], [[-1, 1], [2, -3]], [[-3, 0], [0, -1]]]:
+            for padding in [[[0, 0], [-2, 1]], [[1, -1], [-1, -2]], [[-1, 1], [2, -3]], [[-3, 0], [0, -1]], [[0, 0], {"constant": [-4, 5], "circular": [1, -3]}.get(mode, [3, -4])]] + [[[0, 0], [-5, 3]]] * (mode == "replicate"):
                 f.case("pad", f.uniform(dtype, [1, 2, 4, 5]), padding, mode=mode)
         f.case("pad", f.uniform(dtype, [3, 4]), [[-1, -2]], value=1)
     for dtype in FLOATS:
