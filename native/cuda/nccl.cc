@@ -66,7 +66,10 @@ DataType type_of(const Command& cmd, DType dtype) {
     case DType::kInt8: return kInt8;
     case DType::kUInt8:
     case DType::kBool: return kUInt8;
-    default: throw_unsupported(cmd.name(), dtype);
+    default:
+      throw_unsupported(cmd.name(), dtype,
+                        {DType::kFloat64, DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kInt64,
+                         DType::kInt32, DType::kInt8, DType::kUInt8, DType::kBool});
   }
 }
 

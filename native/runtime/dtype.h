@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <utility>
 
 #include "runtime/error.h"
@@ -80,15 +81,18 @@ template <> struct ComputeOf<BFloat16> {
 template <class T> using Compute = typename ComputeOf<T>::type;
 
 // Out of line: a throw in every instance of visit() would double the size of the kernels.
-[[noreturn, gnu::noinline, gnu::cold]] inline void throw_unsupported(const char* op, DType dtype) {
-  throw Error(ErrorCode::kDType, std::string(op) + ": dtype " + name_of(dtype) + " is not supported");
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_unsupported(const char* op, DType dtype,
+                                                                     std::initializer_list<DType> allowed) {
+  std::string expected;
+  for (DType one : allowed) expected += std::string(expected.empty() ? "" : ", ") + name_of(one);
+  throw Error(ErrorCode::kDType, std::string(op) + ": dtype: got " + name_of(dtype) + ", expected " + expected);
 }
 
 template <DType... kAllowed, class F>
 void visit(const char* op, DType dtype, F&& body) {
   const bool found =
       ((dtype == kAllowed && (body.template operator()<typename ElementOf<kAllowed>::type>(), true)) || ...);
-  if (!found) throw_unsupported(op, dtype);
+  if (!found) throw_unsupported(op, dtype, {kAllowed...});
 }
 
 // Calls body.operator()<T>() with the element type of `dtype`; an unlisted dtype is an error that names the op.
