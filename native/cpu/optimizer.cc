@@ -22,16 +22,13 @@ constexpr int64_t kPiece = 256;
 
 // Whether the elements fill memory without gaps, in whatever order of the axes.
 bool is_dense(const TensorView& view) {
-  int axes[kMaxRank];
-  int rank = 0;
-  for (int axis = 0; axis < view.rank; ++axis) {
-    if (view.shape[axis] != 1) axes[rank++] = axis;
-  }
-  std::sort(axes, axes + rank, [&](int a, int b) { return view.strides[a] < view.strides[b]; });
-  int64_t expected = 1;
-  for (int i = 0; i < rank; ++i) {
-    if (view.strides[axes[i]] != expected) return false;
-    expected *= view.shape[axes[i]];
+  const int rank = view.rank;
+  auto left = std::count_if(view.shape, view.shape + rank, [](int64_t size) { return size != 1; });
+  for (int64_t expected = 1; left > 0; --left) {
+    int axis = 0;
+    while (axis < rank && (view.shape[axis] == 1 || view.strides[axis] != expected)) ++axis;
+    if (axis == rank) return false;
+    expected *= view.shape[axis];
   }
   return true;
 }
