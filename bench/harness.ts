@@ -13,7 +13,7 @@ import type { AnyTensor, DType } from 'hadal';
 export interface Prepared {
   /** One iteration; may leave work queued on the device. */
   step(): void;
-  /** Numbers that the peer must agree with. */
+  /** Numbers that the peer must agree with; it may give more. */
   readonly check: readonly number[];
 }
 
@@ -191,9 +191,9 @@ export async function measure(workload: Workload, peer: Peer | undefined): Promi
   const setup =
     peer === undefined ? undefined : await peer.request<{ check: number[]; compiled: boolean }>({ setup: twin });
   const theirs = setup?.check;
-  const agrees = theirs?.every(
-    (value, i) => Math.abs(value - prepared.check[i]!) <= tolerance * Math.max(1, Math.abs(value)),
-  );
+  const agrees =
+    theirs &&
+    prepared.check.every((value, i) => Math.abs(value - theirs[i]!) <= tolerance * Math.max(1, Math.abs(theirs[i]!)));
   let count = 1;
   let seconds = timeOurs(prepared, 1, burst);
   while (seconds < turnSeconds / 4) seconds = timeOurs(prepared, (count *= 2), burst);
