@@ -1,5 +1,4 @@
 /** BERT: a Transformer that sees both sides of each token. */
-import { ArgumentError } from '../errors';
 import { Embedding } from '../nn/embedding';
 import { normal_, zeros_ } from '../nn/init';
 import { Linear } from '../nn/linear';
@@ -10,10 +9,9 @@ import { TransformerEncoder, TransformerEncoderLayer } from '../nn/transformer';
 import { checkOptions } from '../ops/define';
 import { arange, zeros, zerosLike } from '../ops/creation';
 import { linear } from '../ops/matmul';
-import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens } from './generate';
-import { configured, readPublished, translated, type Config, type Translation } from './published';
+import { checkActivation, configured, readPublished, translated, type Config, type Translation } from './published';
 
 export interface BertOptions {
   /** How many tokens there are; 30,522 unless given. */
@@ -90,10 +88,7 @@ const publishedMasked: Translation = {
 
 /** The options that a `config.json` asks for. */
 function optionsOf(owner: string, config: Config, weights: Readonly<StateDict>): BertOptions {
-  const activation = config['hidden_act'] ?? 'gelu';
-  if (activation !== 'gelu') {
-    throw new ArgumentError(`${owner}: config.json: hidden_act: got ${shown(activation)}, expected gelu`);
-  }
+  checkActivation(owner, config, 'hidden_act', ['gelu']);
   const number = (name: string, fallback?: number): number => configured(owner, config, name, fallback);
   return {
     vocabulary: number('vocab_size'),

@@ -11,7 +11,7 @@ import { linear } from '../ops/matmul';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
-import { configured, readPublished, translated, type Config, type Translation } from './published';
+import { checkActivation, configured, readPublished, translated, type Config, type Translation } from './published';
 
 export interface LlamaOptions {
   /** How many tokens there are; 32,000 unless given. */
@@ -139,6 +139,7 @@ export class Llama extends Module implements LanguageModel {
    */
   static async load(folder: string): Promise<Llama> {
     const { config, weights } = await readPublished('Llama', folder);
+    checkActivation('Llama', config, 'hidden_act', ['silu']);
     const number = (name: string, fallback?: number): number => configured('Llama', config, name, fallback);
     const heads = number('num_attention_heads');
     const model = new Llama({

@@ -10,7 +10,7 @@ import { checkPath } from '../io/paths';
 import type { StateDict } from '../nn/module';
 import { checkTensor } from '../ops/define';
 import { cat } from '../ops/movement';
-import { describe } from '../tensor/describe';
+import { describe, shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 
 /** How the tensors of a file become those of a model. */
@@ -78,4 +78,11 @@ export function configured(owner: string, config: Config, name: string, fallback
   const value = config[name] ?? fallback;
   if (typeof value === 'number') return value;
   throw new FormatError(`${owner}: config.json: ${name}: got ${describe(value)}, expected a number`);
+}
+
+/** Throws unless a configuration asks for one of the activations, or for none. */
+export function checkActivation(owner: string, config: Config, name: string, known: readonly string[]): void {
+  const value = config[name] ?? known[0];
+  if (known.includes(value as string)) return;
+  throw new ArgumentError(`${owner}: config.json: ${name}: got ${shown(value)}, expected ${known.join(' or ')}`);
 }

@@ -209,6 +209,11 @@ describe('what is no such model is refused', () => {
     );
   });
 
+  test('another activation', async () => {
+    change({ hidden_act: 'relu' });
+    await expect(models.Llama.load(folder)).rejects.toThrow('Llama: config.json: hidden_act: got relu, expected silu');
+  });
+
   test('a configuration that is no JSON', async () => {
     writeFileSync(join(folder, 'config.json'), '{');
     await expect(models.Llama.load(folder)).rejects.toThrow('Llama: ');
