@@ -47,7 +47,6 @@ struct Tile {
   int64_t c_row = 0;
   const T* from = nullptr;  // what kAccumulate adds to; null: c
   int64_t from_row = 0;
-  bool streams = false;     // c goes past the caches: whole vectors of it are aligned
   const T* bias = nullptr;  // of the tile's first column or row, for kColumnBias and kRowBias
   int columns = 0;          // ends in the last of the tile's vectors
   Start start = Start::kZero;
