@@ -31,7 +31,7 @@ function row(result: Result, peaks: Peaks): string {
   const { name, ours, peer, compiled, ratio, dtype, gflops, gigabytesPerSecond, agrees, reach, budget } = result;
   const goal = reach !== undefined ? `≥ ${reach}×` : budget !== undefined ? `≤ ${duration(budget)}` : '';
   const share = (rate: number, peak: number, unit: string): string =>
-    `${rate.toFixed(0)} ${unit} (${((100 * rate) / peak).toFixed(0)} %)`;
+    `${rate.toFixed(0)} ${unit}${Number.isNaN(peak) ? '' : ` (${((100 * rate) / peak).toFixed(0)} %)`}`;
   const rate =
     gflops !== undefined
       ? share(gflops, dtype === 'float32' ? peaks.f32 : peaks.bf16, 'GFLOP/s')
@@ -56,12 +56,20 @@ async function main(): Promise<void> {
   });
   const wanted = (group: string, name: string): boolean =>
     positionals.length === 0 || positionals.some((given) => given === group || given === name);
+  const known = new Set([
+    ...Object.entries(groups).flatMap(([group, all]) => [group, ...all.map(({ name }) => name)]),
+    ...Object.keys(checks),
+  ]);
+  for (const given of positionals) {
+    if (!known.has(given)) throw new Error(`bench: got '${given}', expected one of ${[...known].join(', ')}`);
+  }
   const peer = Peer.start(values.eager);
   if (peer === undefined) console.log('No Python with torch found (HADAL_PEER_PYTHON): ours alone.');
   const peaks = measurePeaks();
+  const peak = (rate: number, unit: string): string => `${Number.isNaN(rate) ? 'no' : rate.toFixed(0)} ${unit}`;
   console.log(
-    `${cpus()[0]?.model}, ${devices()[0]!.description}, Node ${process.version}; peaks: ${peaks.f32.toFixed(0)} GFLOP/s f32, ` +
-      `${peaks.bf16.toFixed(0)} bf16, ${peaks.memory.toFixed(0)} GB/s`,
+    `${cpus()[0]?.model}, ${devices()[0]!.description}, Node ${process.version}; peaks: ${peak(peaks.f32, 'GFLOP/s f32')}, ` +
+      `${peak(peaks.bf16, 'bf16')}, ${peak(peaks.memory, 'GB/s')}`,
   );
   console.log(
     `${'workload'.padEnd(46)} ${'hadal'.padStart(10)} ${'PyTorch'.padStart(10)}   ${'ratio'.padStart(7)} ${'goal'.padStart(9)}`,
@@ -83,4 +91,7 @@ async function main(): Promise<void> {
   if (results.some(({ agrees }) => agrees === false)) process.exitCode = 1;
 }
 
-void main();
+main().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,9 +1,9 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
-//   node scripts/build-native.mjs [--levels v4] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
+//   node scripts/build-native.mjs [--levels own] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
 //                                [--cuda 90a [--unoptimized]]
 //
-// --levels builds a subset of the instruction-set levels, which is quicker while a kernel is being written. --cuda builds the CUDA
+// --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
 // kernels slow and its build quick.
 import { spawnSync } from 'node:child_process';
@@ -19,12 +19,12 @@ import { findOpenBlas } from './openblas.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stampName = 'sources.sha256';
 
-/** Whether build/Release holds a complete build of the sources as they are. */
-export function isBuilt() {
+/** Whether build/Release holds a build of the sources as they are, with these levels or all. */
+export function isBuilt(levels) {
   const stamp = join(root, 'build/Release', stampName);
-  return (
-    existsSync(join(root, 'build/Release/hadal.node')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash()
-  );
+  if (!existsSync(join(root, 'build/Release/hadal.node')) || !existsSync(stamp)) return false;
+  const [built, which] = readFileSync(stamp, 'utf8').split(' ');
+  return built === hash() && (which === 'all' || which === levels);
 }
 
 // Of everything that the build depends on and a checkout can change.
@@ -86,7 +86,12 @@ function main() {
   }
   const out = resolve(root, values.out);
   const built = hash();
-  rmSync(join(out, stampName), { force: true });
+  // Libraries of levels that are not built now would be of other sources.
+  if (existsSync(out)) {
+    for (const name of readdirSync(out)) {
+      if (name === stampName || name.startsWith('libhadal-cpu-')) rmSync(join(out, name));
+    }
+  }
   // Configured anew each time: it takes half a second, and the options are always those asked for.
   cmakeJs(
     values.name,
@@ -102,7 +107,7 @@ function main() {
     `--CDHADAL_SANITIZE=${values.sanitize}`,
   );
   cmakeJs(values.name, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
-  if (values.levels === 'all' && values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), built);
+  if (values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), `${built} ${values.levels}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

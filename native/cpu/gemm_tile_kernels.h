@@ -1,8 +1,10 @@
-// The register tiles of gemm_tile.h, one function per shape, and the table that finds them.
-#include "cpu/gemm_tile.h"
+// The register tiles of gemm_tile.h, one function per shape, and the table that finds them. Included by one file per dtype, since they take long to
+// compile.
+#pragma once
 
-#include <algorithm>
 #include <array>
+
+#include "cpu/gemm_tile.h"
 
 namespace hadal::cpu {
 namespace {
@@ -173,20 +175,5 @@ template <class T>
 TileKernel<T> tile_kernel(int rows, int vectors, bool unit_row) {
   return find_kernel<T, false>(rows, vectors, unit_row);
 }
-template TileKernel<float> tile_kernel<float>(int, int, bool);
-template TileKernel<double> tile_kernel<double>(int, int, bool);
-
-#if defined(__AVX512F__)
-TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row) {
-  return find_kernel<float, true>(rows, vectors, unit_row);
-}
-bool has_pair_kernels() {
-  static const bool fast = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
-  return fast;
-}
-#else
-TileKernel<float> pair_kernel(int, int, bool) { return nullptr; }
-bool has_pair_kernels() { return false; }
-#endif
 
 }  // namespace hadal::cpu
