@@ -26,6 +26,7 @@ import {
 import { describe } from '../tensor/describe';
 import { where } from './pointwise-compare';
 import { common } from './pointwise-run';
+import { searchSorted } from './searching';
 
 const uniformOp = defineOp('uniform', { dtypes: floats });
 const normalOp = defineOp('normal', { dtypes: floats });
@@ -290,8 +291,7 @@ export function multinomial(
   const sums = p.cumsum(-1);
   const total = sums.narrow(-1, columns - 1, 1);
   const parts = rand([...shape.slice(0, -1), count], { dtype: p.dtype }).mul(total);
-  const passed = sums.unsqueeze(-2).lessEqual(parts.unsqueeze(-1)).sum(-1);
-  return passed.clamp(0, columns - 1) as unknown as Tensor<Shape, 'int64'>;
+  return searchSorted(sums, parts, { right: true }).clamp(0, columns - 1) as unknown as Tensor<Shape, 'int64'>;
 }
 
 /**
