@@ -21,7 +21,10 @@ using fft::point;
 using fft::rounded;
 using fft::scaled;
 using fft::set_point;
-using fft::times_i;
+using hadal::fft::Factors;
+using hadal::fft::Lengths;
+using hadal::fft::pack;
+using hadal::fft::unpack;
 
 // Rows of up to so many complex points stay in the second cache while they are transformed: 128 bytes a point.
 constexpr int64_t kLongest = 4096;
@@ -29,44 +32,6 @@ constexpr int64_t kLongest = 4096;
 constexpr int64_t kShortestLong = 1024;
 // Elements worth a task of their own: some 20 µs.
 constexpr int64_t kTaskElements = 1 << 14;
-
-struct Lengths {
-  int64_t n;       // real elements
-  int64_t bins;    // n / 2 + 1
-  int64_t points;  // complex numbers that are transformed
-  bool even;
-  explicit Lengths(int64_t n) : n(n), bins(n / 2 + 1), points(n % 2 == 0 ? n / 2 : n), even(n % 2 == 0) {}
-};
-
-// The factors of the outputs (or inputs) of a transform: bins with a conjugate partner have another.
-template <class T>
-struct Factors {
-  T inner, ends;
-  int64_t last;  // the bin n / 2, which is its own partner; none of an odd n
-  Factors(const Command& cmd, const Lengths& lengths)
-      : inner(static_cast<T>(cmd.attribute(0) * cmd.attribute(1))),
-        ends(static_cast<T>(cmd.attribute(0))),
-        last(lengths.even ? lengths.points : -1) {}
-  T at(int64_t k) const { return k == 0 || k == last ? ends : inner; }
-};
-
-// The spectrum of n real elements from that of n / 2 complex ones, a bin and its mirror image at a time, and back.
-// x = even + i·odd gives Z; X[k] = (Z[k] + Z*[L - k]) / 2 - i·w·(Z[k] - Z*[L - k]) / 2 with w = e^(-2πik/n).
-template <class V, class T>
-inline void unpack(Complex<V> a, Complex<V> b, Complex<T> w, Complex<V>& bin, Complex<V>& mirrored) {
-  const auto even = scaled(a + conjugate(b), T(0.5));
-  const auto odd = scaled(a - conjugate(b), T(0.5)) * Complex<T>{w.im, -w.re};
-  bin = even + odd;
-  mirrored = conjugate(even - odd);
-}
-// Z[k] = X[k] + X*[L - k] + i·w*·(X[k] - X*[L - k]).
-template <class V, class T>
-inline void pack(Complex<V> a, Complex<V> b, Complex<T> w, Complex<V>& bin, Complex<V>& mirrored) {
-  const auto even = a + conjugate(b);
-  const auto odd = (a - conjugate(b)) * Complex<T>{w.im, w.re};
-  bin = even + odd;
-  mirrored = conjugate(even - odd);
-}
 
 template <class T>
 inline Complex<T>* turns(KernelContext& ctx, const Lengths& lengths) {
@@ -123,8 +88,8 @@ template <class T>
 void transform_back(const LaneFft<T>& plan, const Lengths& lengths, const Complex<T>* w, const Factors<T>& factors,
                     T* z, int lanes, T* to) {
   const auto bin = [&](int64_t k) {
-    auto x = scaled(point(z, k), factors.at(k) * (k == 0 || k == factors.last ? T(1) : T(0.5)));
-    if (k == 0 || k == factors.last) x.im = Vec<T>{};
+    auto x = scaled(point(z, k), factors.at(k) * (factors.is_end(k) ? T(1) : T(0.5)));
+    if (factors.is_end(k)) x.im = Vec<T>{};
     return x;
   };
   if (lengths.even) {
@@ -198,7 +163,7 @@ template <class T>
 void transform_back_long(KernelContext& ctx, const AnyLongFft<T>& plan, const Lengths& lengths, const Complex<T>* w,
                          const Factors<T>& factors, const T* x, int64_t stride, int64_t part, Planes<T> z, T* y) {
   const auto bin = [&](int64_t k) {
-    const bool end = k == 0 || k == factors.last;
+    const bool end = factors.is_end(k);
     const T factor = factors.at(k) * (end ? T(1) : T(0.5));
     return Complex<T>{x[k * stride] * factor, end ? T(0) : x[k * stride + part] * factor};
   };
@@ -248,7 +213,7 @@ void run(KernelContext& ctx, const Command& cmd, bool back) {
   const TensorView& x = cmd.input(0);
   const TensorView& y = cmd.output(0);
   const Lengths lengths(back ? y.size(-1) : x.size(-1));
-  const Factors<T> factors(cmd, lengths);
+  const Factors<T> factors(cmd.attribute(0), cmd.attribute(1), lengths);
   const Complex<T>* w = turns<T>(ctx, lengths);
   // The axes of a row, and its sizes as it is read and written.
   const uint32_t own = back ? 1u << (x.rank - 1) | 1u << (x.rank - 2) : 1u << (x.rank - 1);

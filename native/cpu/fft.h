@@ -5,94 +5,36 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <new>
-#include <numbers>
 #include <numeric>
 
 #include "cpu/gemm_tile.h"
 #include "cpu/simd.h"
+#include "kernels/fft.h"
+#include "kernels/unroll.h"
 #include "runtime/kernel_context.h"
 
 namespace hadal::cpu::fft {
 
-// A butterfly of a prime radix takes radix² multiplications, Bluestein's convolution some 100 for each element.
-inline constexpr int kLargestRadix = 61;
-inline constexpr int kMostRadices = 64;
-// Powers of two up to 2⁴ are one radix: the more at a time, the fewer passes over memory.
-inline constexpr int kMostTwos = 4;
-
-template <class T>
-struct Complex {
-  T re, im;
-};
-template <class T>
-inline Complex<T> operator+(Complex<T> a, Complex<T> b) {
-  return {a.re + b.re, a.im + b.im};
-}
-template <class T>
-inline Complex<T> operator-(Complex<T> a, Complex<T> b) {
-  return {a.re - b.re, a.im - b.im};
-}
-template <class V, class T>
-inline Complex<V> operator*(Complex<V> a, Complex<T> w) {
-  return {a.re * w.re - a.im * w.im, a.re * w.im + a.im * w.re};
-}
-template <class V, class T>
-inline Complex<V> scaled(Complex<V> a, T factor) {
-  return {a.re * factor, a.im * factor};
-}
-template <class V>
-inline Complex<V> conjugate(Complex<V> a) {
-  return {a.re, -a.im};
-}
-template <class V>
-inline Complex<V> times_i(Complex<V> a) {
-  return {-a.im, a.re};
-}
-
-// e^(-2πik/n) for 0 <= k < n: a product of two table entries, within 2 ulp of float64.
-class Roots {
- public:
-  // Room for both tables: room(n) values.
-  Roots(int64_t n, Complex<double>* tables)
-      : shift_(shift(n)), fine_(tables), coarse_(tables + (int64_t{1} << shift_)) {
-    for (int64_t i = 0; i < int64_t{1} << shift_; ++i) fine_[i] = unit(std::min(i, n - 1), n);
-    for (int64_t i = 0; i << shift_ < n; ++i) coarse_[i] = unit(i << shift_, n);
-  }
-  static int64_t room(int64_t n) { return (int64_t{1} << shift(n)) + (n >> shift(n)) + 1; }
-
-  Complex<double> operator()(int64_t k) const { return coarse_[k >> shift_] * fine_[k & ((int64_t{1} << shift_) - 1)]; }
-
- private:
-  static int shift(int64_t n) { return std::bit_width(static_cast<uint64_t>(n)) / 2; }
-  // The angle is mirrored into the first eighth of the circle, so that its rounding is at most that of π/4.
-  static Complex<double> unit(int64_t k, int64_t n) {
-    int64_t eighths = 8 * k;
-    const bool below = eighths > 4 * n;
-    if (below) eighths = 8 * n - eighths;
-    const bool left = eighths > 2 * n;
-    if (left) eighths = 4 * n - eighths;
-    const bool steep = eighths > n;
-    if (steep) eighths = 2 * n - eighths;
-    const double angle = std::numbers::pi / 4 * (static_cast<double>(eighths) / static_cast<double>(n));
-    double c = std::cos(angle), s = std::sin(angle);
-    if (steep) std::swap(c, s);
-    return {left ? -c : c, below ? s : -s};
-  }
-
-  int shift_;
-  Complex<double>* fine_;
-  Complex<double>* coarse_;
-};
+using hadal::fft::butterfly;
+using hadal::fft::Complex;
+using hadal::fft::conjugate;
+using hadal::fft::is_smooth;
+using hadal::fft::kLargestRadix;
+using hadal::fft::kMostRadices;
+using hadal::fft::radices_of;
+using hadal::fft::Roots;
+using hadal::fft::rounded;
+using hadal::fft::scaled;
+using hadal::fft::smooth_length;
+using hadal::fft::times_i;
 
 inline Roots make_roots(KernelContext& ctx, int64_t n) {
-  return Roots(n, ctx.scratch<Complex<double>>(Roots::room(n)));
-}
-template <class T>
-inline Complex<T> rounded(Complex<double> w) {
-  return {static_cast<T>(w.re), static_cast<T>(w.im)};
+  auto* table = ctx.scratch<Complex<double>>(Roots::room(n));
+  const Roots roots(n, table);
+  for (int64_t i = 0; i < Roots::room(n); ++i) table[i] = roots.entry(i);
+  return roots;
 }
 
 // A vector of real parts and one of imaginary parts.
@@ -104,122 +46,6 @@ template <class T>
 inline void set_point(T* data, int64_t i, Complex<Vec<T>> z) {
   store(data + 2 * i * kLanes<T>, z.re);
   store(data + (2 * i + 1) * kLanes<T>, z.im);
-}
-
-// cos(2πk/16).
-constexpr double cosine_of_sixteenths(int k) {
-  constexpr double kFirst[] = {1, 0.92387953251128675613, std::numbers::sqrt2 / 2, 0.38268343236508977173, 0};
-  k %= 16;
-  return k <= 4 ? kFirst[k] : k <= 8 ? -kFirst[8 - k] : k <= 12 ? -kFirst[k - 8] : kFirst[16 - k];
-}
-
-// a·e^(-2πik/n) for n of 8 or 16.
-template <int kSize, int kTurn, class V>
-[[gnu::always_inline]] inline Complex<V> turned(Complex<V> a) {
-  using T = LaneOf<V>;
-  constexpr int kSixteenths = kTurn * (16 / kSize);
-  if constexpr (kSixteenths == 0) {
-    return a;
-  } else if constexpr (kSixteenths == 4) {
-    return {a.im, -a.re};
-  } else if constexpr (kSixteenths == 2) {
-    return scaled(Complex<V>{a.re + a.im, a.im - a.re}, static_cast<T>(cosine_of_sixteenths(2)));
-  } else if constexpr (kSixteenths == 6) {
-    return scaled(Complex<V>{a.im - a.re, -a.re - a.im}, static_cast<T>(cosine_of_sixteenths(2)));
-  } else {
-    constexpr Complex<T> kTurned{static_cast<T>(cosine_of_sixteenths(kSixteenths)),
-                                 static_cast<T>(cosine_of_sixteenths(kSixteenths + 4))};
-    return a * kTurned;
-  }
-}
-
-// The transform of a few points in registers.
-template <int kRadix, class V>
-[[gnu::always_inline]] inline void butterfly(Complex<V> (&a)[kRadix]) {
-  using T = LaneOf<V>;
-  if constexpr (kRadix == 2) {
-    const auto sum = a[0] + a[1];
-    a[1] = a[0] - a[1];
-    a[0] = sum;
-  } else if constexpr (kRadix == 3) {
-    const auto sum = a[1] + a[2];
-    const auto turned = scaled(times_i(a[2] - a[1]), static_cast<T>(std::numbers::sqrt3 / 2));
-    const auto middle = a[0] - scaled(sum, T(0.5));
-    a[0] = a[0] + sum;
-    a[1] = middle + turned;
-    a[2] = middle - turned;
-  } else if constexpr (kRadix == 4) {
-    const auto even = a[0] + a[2], odd = a[1] + a[3];
-    const auto difference = a[0] - a[2], turned = times_i(a[3] - a[1]);
-    a[0] = even + odd;
-    a[1] = difference + turned;
-    a[2] = even - odd;
-    a[3] = difference - turned;
-  } else if constexpr (kRadix == 8 || kRadix == 16) {
-    // As rows of kRadix / 4: columns of four, turned, and then rows.
-    constexpr int kRow = kRadix / 4;
-    unroll<kRow>([&](auto j) __attribute__((always_inline)) {
-      Complex<V> column[4] = {a[j], a[j + kRow], a[j + 2 * kRow], a[j + 3 * kRow]};
-      butterfly<4>(column);
-      unroll<4>([&](auto k) __attribute__((always_inline)) { a[j + k * kRow] = turned<kRadix, j * k>(column[k]); });
-    });
-    Complex<V> result[kRadix];
-    unroll<4>([&](auto k) __attribute__((always_inline)) {
-      Complex<V> row[kRow];
-      unroll<kRow>([&](auto j) __attribute__((always_inline)) { row[j] = a[k * kRow + j]; });
-      butterfly<kRow>(row);
-      unroll<kRow>([&](auto i) __attribute__((always_inline)) { result[k + 4 * i] = row[i]; });
-    });
-    unroll<kRadix>([&](auto i) __attribute__((always_inline)) { a[i] = result[i]; });
-  } else {
-    static_assert(kRadix == 5);
-    constexpr T kCos1 = static_cast<T>(0.30901699437494742410), kCos2 = static_cast<T>(-0.80901699437494742410);
-    constexpr T kSin1 = static_cast<T>(0.95105651629515357212), kSin2 = static_cast<T>(0.58778525229247312917);
-    const auto outer = a[1] + a[4], inner = a[2] + a[3];
-    const auto outer_turned = times_i(a[4] - a[1]), inner_turned = times_i(a[3] - a[2]);
-    const auto first = a[0] + scaled(outer, kCos1) + scaled(inner, kCos2);
-    const auto second = a[0] + scaled(outer, kCos2) + scaled(inner, kCos1);
-    const auto first_turned = scaled(outer_turned, kSin1) + scaled(inner_turned, kSin2);
-    const auto second_turned = scaled(outer_turned, kSin2) - scaled(inner_turned, kSin1);
-    a[0] = a[0] + outer + inner;
-    a[1] = first + first_turned;
-    a[2] = second + second_turned;
-    a[3] = second - second_turned;
-    a[4] = first - first_turned;
-  }
-}
-
-// The smallest length of at least `least` without prime factors above 5.
-inline int64_t smooth_length(int64_t least) {
-  int64_t best = std::bit_ceil(static_cast<uint64_t>(least));
-  for (int64_t fives = 1; fives < best; fives *= 5) {
-    for (int64_t threes = fives; threes < best; threes *= 3) {
-      const auto twos = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>((least + threes - 1) / threes)));
-      best = std::min(best, threes * twos);
-    }
-  }
-  return best;
-}
-
-// Splits n into radices, few and alike those of two. Answers their number, or 0 where a prime factor is too large.
-inline int radices_of(int64_t n, int (&radices)[kMostRadices]) {
-  int count = 0;
-  const auto take = [&](int radix) {
-    for (; n % radix == 0; n /= radix) radices[count++] = radix;
-  };
-  int twos = std::countr_zero(static_cast<uint64_t>(n));
-  n >>= twos;
-  for (int left = (twos + kMostTwos - 1) / kMostTwos; left > 0; --left) {
-    const int here = (twos + left - 1) / left;
-    radices[count++] = 1 << here;
-    twos -= here;
-  }
-  for (int radix = 3; radix <= kLargestRadix; radix += 2) take(radix);
-  return n == 1 ? count : 0;
-}
-inline bool is_smooth(int64_t n) {
-  int radices[kMostRadices];
-  return n == 1 || radices_of(n, radices) > 0;
 }
 
 // Chirps of Bluestein's convolution: e^(-πij²/n), and the transform of their conjugates over `padded` places, divided by that.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "kernels/unroll.h"
 
 namespace hadal::cpu {
 
@@ -85,15 +86,6 @@ class FlushSubnormals {
 // (measured on Sapphire Rapids: 94 against 170 GFLOP/s), and float panels are faster.
 TileKernel<float> pair_kernel(int rows, int vectors, bool unit_row);
 bool has_pair_kernels();
-
-// body(integral_constant<int, 0>) … body(integral_constant<int, kCount - 1>), unrolled by construction so that arrays indexed
-// by the argument become registers.
-template <int kCount, class F>
-[[gnu::always_inline]] inline void unroll(F&& body) {
-  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
-    (body(std::integral_constant<int, i>{}), ...);
-  }(std::make_integer_sequence<int, kCount>{});
-}
 
 // The first `count` lanes (1 … kLanes), without a call of memcpy where the processor has masks; other lanes load as 0.
 template <class T>
