@@ -1,11 +1,12 @@
 // Operations on boxes (x1, y1, x2, y2): features of regions (roiAlign) with their gradient, and which boxes are left when those that
 // overlap a better one are dropped. Sums are formed in double.
+#include "kernels/boxes.h"
+
 #include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
-#include "cpu/gemm_pack.h"
 #include "kernels/roi_align.h"
 #include "runtime/registry.h"
 
@@ -14,6 +15,23 @@ namespace {
 
 // Products worth a task of their own: some 30 µs.
 constexpr int64_t kTaskElements = 1 << 15;
+
+// The factors of the bins of an axis: bin i weighs the elements first[i] … first[i] + count[i] - 1 by factors[start[i] …].
+struct BinFactors {
+  std::vector<int64_t> first, count, start;
+  std::vector<double> factors;
+
+  BinFactors(const RegionAxis& axis, int64_t bins) {
+    for (int64_t i = 0; i < bins; ++i) {
+      const RegionAxis::Range range = axis.elements(i);
+      first.push_back(range.first);
+      count.push_back(range.count);
+      start.push_back(static_cast<int64_t>(factors.size()));
+      factors.resize(factors.size() + static_cast<size_t>(range.count), 0.0);
+      axis.add_factors(i, range.first, factors.data() + start.back());
+    }
+  }
+};
 
 // A region of an image: factors of its rows and its columns.
 struct Region {
@@ -37,11 +55,12 @@ Region region_of(const Command& cmd, const TensorView& boxes, int64_t k, const T
   const bool aligned = cmd.flag(2);
   for (int i = 1; i < 5; ++i) {
     box[i] = box[i] * scale - (aligned ? 0.5 : 0);
-    if (!(std::fabs(box[i]) < 0x1p40)) refuse(" is not finite");
+    if (!(std::fabs(box[i]) < kLargestCorner)) refuse(" is not finite");
   }
   const int64_t samples = cmd.integer(1);
-  return {static_cast<int64_t>(box[0]), bin_factors(box[2], box[4], aligned, y.shape[2], samples, x.shape[2]),
-          bin_factors(box[1], box[3], aligned, y.shape[3], samples, x.shape[3])};
+  const RegionAxis rows(box[2], box[4], aligned, y.shape[2], samples, x.shape[2]);
+  const RegionAxis columns(box[1], box[3], aligned, y.shape[3], samples, x.shape[3]);
+  return {static_cast<int64_t>(box[0]), BinFactors(rows, y.shape[2]), BinFactors(columns, y.shape[3])};
 }
 
 // y[k, c, i, j] = Σ rows[i] columns[j] x[image, c]. Writes =.
@@ -128,12 +147,13 @@ void non_max_suppression(KernelContext& ctx, const Command& cmd) {
   T* memory = ctx.scratch<T>(5 * count);
   for (int i = 0; i < 4; ++i) sides[i] = memory + i * count;
   T* areas = memory + 4 * count;
-  auto* dropped = reinterpret_cast<uint8_t*>(ctx.scratch<uint8_t>(count));
+  const auto box_at = [&](int64_t k) { return Box<T>{sides[0][k], sides[1][k], sides[2][k], sides[3][k], areas[k]}; };
+  auto* dropped = ctx.scratch<uint8_t>(count);
   std::vector<int64_t> labels(count, 0);
   for (int64_t k = 0; k < count; ++k) {
     const E* box = boxes.as<E>() + k * boxes.strides[0];
     for (int i = 0; i < 4; ++i) sides[i][k] = static_cast<T>(box[i * boxes.strides[1]]);
-    areas[k] = (sides[2][k] - sides[0][k]) * (sides[3][k] - sides[1][k]);
+    areas[k] = make_box(sides[0][k], sides[1][k], sides[2][k], sides[3][k]).area;
     dropped[k] = 0;
     if (!classes.present()) continue;
     const int64_t at = k * classes.strides[0];
@@ -143,11 +163,7 @@ void non_max_suppression(KernelContext& ctx, const Command& cmd) {
     kept.as<uint8_t>()[k * kept.strides[0]] = !dropped[k];
     if (dropped[k]) continue;
     for (int64_t i = k + 1; i < count; ++i) {
-      const T width = std::min(sides[2][k], sides[2][i]) - std::max(sides[0][k], sides[0][i]);
-      const T height = std::min(sides[3][k], sides[3][i]) - std::max(sides[1][k], sides[1][i]);
-      const T both = std::max(width, T(0)) * std::max(height, T(0));
-      const bool overlaps = both / (areas[k] + areas[i] - both) > threshold;
-      dropped[i] |= static_cast<uint8_t>(overlaps & (labels[i] == labels[k]));
+      dropped[i] |= static_cast<uint8_t>((overlap(box_at(k), box_at(i)) > threshold) & (labels[i] == labels[k]));
     }
   }
 }
