@@ -32,12 +32,10 @@ interface Regions {
 // Linear in x: the two are each other's adjoint.
 const roiAlignOp: NativeOp<Regions> = defineOp<Regions>('roiAlign', {
   dtypes: floats,
-  onHost: true,
   gradient: (g, node) => regions(roiAlignBackwardOp, g, node.context, node.shape(0)),
 });
 const roiAlignBackwardOp: NativeOp<Regions> = defineOp<Regions>('roiAlignBackward', {
   dtypes: floats,
-  onHost: true,
   gradient: (gg, node) => regions(roiAlignOp, gg, node.context, node.shape(0)),
 });
 const regions = (op: NativeOp<Regions>, x: AnyTensor, context: Regions, shape: Shape): AnyTensor[] => [
@@ -152,7 +150,7 @@ export function boxIou(a: AnyTensor, b: AnyTensor): AnyTensor {
   return both.div(union).cast(dtype) as AnyTensor;
 }
 
-const suppressionOp = defineOp('nonMaxSuppression', { dtypes: floats, onHost: true });
+const suppressionOp = defineOp('nonMaxSuppression', { dtypes: floats });
 
 export interface NonMaxSuppressionOptions {
   /** Boxes that overlap a better one by more are dropped: intersection over union, 0.5 unless given. */

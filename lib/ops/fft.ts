@@ -13,12 +13,10 @@ const dtypes: readonly DType[] = ['float64', 'float32'];
 // With one scale and weight the two are each other's adjoint.
 const rfftOp: NativeOp<readonly number[]> = defineOp('rfft', {
   dtypes,
-  onHost: true,
   gradient: (g, node) => [run(irfftOp, [g], node.shape(0), g.dtype, node.context)],
 });
 const irfftOp: NativeOp<readonly number[]> = defineOp('irfft', {
   dtypes,
-  onHost: true,
   gradient: (g, node) => [run(rfftOp, [g], node.shape(0), g.dtype, node.context)],
 });
 

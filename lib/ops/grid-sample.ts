@@ -40,7 +40,6 @@ const attributesOf = ({ mode, padding, corners }: Sampling): number[] => [
 
 const gridSampleOp = defineOp<Sampling>('gridSample', {
   dtypes: floats,
-  onHost: true,
   saves: { inputs: true },
   gradient: (g, node) => {
     const [x, grid] = [node.input(0), node.input(1)];
@@ -55,8 +54,8 @@ const gridSampleOp = defineOp<Sampling>('gridSample', {
     ];
   },
 });
-const inputGradOp: NativeOp = defineOp('gridSampleInputGrad', { dtypes: floats, onHost: true });
-const gridGradOp: NativeOp = defineOp('gridSampleGridGrad', { dtypes: floats, onHost: true });
+const inputGradOp: NativeOp = defineOp('gridSampleInputGrad', { dtypes: floats });
+const gridGradOp: NativeOp = defineOp('gridSampleGridGrad', { dtypes: floats });
 
 /** Elements that coordinates weigh along an axis: where they are, whether inside, their factors, and how these change with the coordinate. */
 interface Taps {

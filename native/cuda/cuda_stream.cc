@@ -152,6 +152,10 @@ bool CudaStream::take_error(StreamError& error) {
     case FaultKind::kIndexOutOfRange:
       error.message = found + " for " + size + (*fault_->what == '\0' ? "" : " ") + fault_->what;
       break;
+    case FaultKind::kUnusable:
+      error.message = op + fault_->subject + " " + std::to_string(fault_->position) + " " + fault_->what +
+                      (fault_->size > 0 ? " " + size : "");
+      break;
   }
   fault_->raised = 0;
   return true;

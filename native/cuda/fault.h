@@ -6,8 +6,8 @@
 
 namespace hadal::cuda {
 
-// An index outside [0, size), an integer division by zero, a number outside [0, size].
-enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kOutOfBounds };
+// An index outside [0, size), an integer division by zero, a number outside [0, size], something that cannot be used.
+enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kOutOfBounds, kUnusable };
 
 // Lies in pinned host memory that the device can write. `raised` goes from 0 to 1 by whoever may fill in the rest, and to 2
 // when it is whole; the host sets it back.
@@ -48,6 +48,8 @@ struct FaultSite {
   __device__ void out_of_bounds(int64_t value, int64_t position, int64_t limit) const {
     raise(FaultKind::kOutOfBounds, value, position, limit);
   }
+  // "op: box 3 is not finite", and with a size "op: box 3 names no image of 2".
+  __device__ void unusable(int64_t position, int64_t size = 0) const { raise(FaultKind::kUnusable, 0, position, size); }
 #endif
 };
 

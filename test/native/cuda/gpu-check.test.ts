@@ -130,7 +130,7 @@ describe('the folder that scripts/gpu-check.mjs makes', () => {
   test('runs parts in processes of their own, here on the CPU', () => {
     const out = join(folder, 'cpu');
     const { stdout, status } = check('--device', 'cpu', '--only', 'basics', '--out', out);
-    expect(stdout).toMatch(/^basics: passed, 4 checks, 0 failures, [\d.]+ s$/m);
+    expect(stdout).toMatch(/^basics: passed, 5 checks, 0 failures, [\d.]+ s$/m);
     expect(status).toBe(0);
     const { parts } = JSON.parse(readFileSync(join(out, 'gpu-check.json'), 'utf8')) as Report;
     expect(parts.map(({ name, status }) => [name, status])).toEqual([['basics', 'passed']]);

@@ -4,11 +4,14 @@
 #include <cstdlib>
 #include <vector>
 
+#include "cuda/channel_shape.h"
 #include "cuda/conv_shape.h"
 #include "cuda/device/axes.cuh"
 #include "cuda/device/coordinates.cuh"
 #include "cuda/device/divider.cuh"
+#include "cuda/fft_shape.h"
 #include "cuda/launch_shape.h"
+#include "kernels/fft.h"
 
 using namespace hadal;
 using namespace hadal::cuda;
@@ -185,6 +188,46 @@ void test_convolution_tiles() {
   }
 }
 
+void test_channels() {
+  for (const int64_t places : {int64_t{1}, int64_t{49}, int64_t{1} << 16, int64_t{1} << 33}) {
+    for (const int64_t channels : {1, 2, 3, 31, 32, 33, 4096}) {
+      const ChannelShape shape = shape_channels(places, channels, 132);
+      expect(shape.places * shape.groups == kChannelBlock && shape.places >= 8, "a block of places", places, channels);
+      expect(shape.groups < 2 * channels, "groups without channels", places, channels, shape.groups);
+      expect(places < 132 * 2048 || shape.groups == 1, "groups of many places", places, channels, shape.groups);
+    }
+  }
+}
+
+// Passes make up the whole transform, and what a block has fits its memory and the tables of its stages.
+void test_transforms() {
+  const int64_t lengths[] = {
+      1,       2,       61,      1000,    2048,    2187,    4096,    4116,      6561,      8192,
+      61 * 61, 1 << 20, 1594323, 3125000, 1 << 24, 1 << 30, 1 << 29, 887503681, 844596301, int64_t{1} << 31};
+  for (const int64_t n : lengths) {
+    for (const int room : {kFftPoints<double>, kFftPoints<float>}) {
+      const FftCut cut = cut_fft(n, room);
+      int64_t product = 1;
+      for (int p = 0; p < cut.passes; ++p) {
+        const int size = cut.sizes[p];
+        product *= size;
+        expect(size >= 1 && size <= (cut.passes == 1 ? room : kFftColumn), "a pass", n, size);
+        int radices[fft::kMostRadices];
+        expect(size == 1 || fft::radices_of(size, radices) <= kMostFftStages, "stages of a pass", n, size);
+        for (const int64_t rows : {1, 7, 132, 100000}) {
+          const bool whole = cut.passes == 1;
+          const int tile = choose_fft_tile(rows, size, whole, room, 132);
+          expect(tile >= 1 && (tile & (tile - 1)) == 0 && tile * size <= room, "a tile", n, rows, tile);
+          expect(whole || tile * (kFftPoints<float> * 8 / room) >= 32, "whole sectors", n, tile);
+        }
+      }
+      expect(product == n, "the points of all passes", n, product);
+      expect(cut.passes <= 3 || n > int64_t{1} << 27, "passes", n, cut.passes);
+    }
+  }
+  expect(cut_fft(1 << 20, 4096).passes == 2, "passes of 2^20", 1 << 20);
+}
+
 }  // namespace
 
 int main() {
@@ -192,6 +235,8 @@ int main() {
   test_axes();
   test_reductions();
   test_rows();
+  test_channels();
+  test_transforms();
   test_convolution_walks();
   test_convolution_tiles();
   std::printf("%d checks\n", checks);

@@ -73,6 +73,20 @@ async function basics(device: Device, report: Reporter): Promise<void> {
     if (!message.includes('index 7 at position 1 out of range for 3')) throw new Error(`the error: got '${message}'`);
     expectEqual(valuesOf(tensor([1, 2]).add(1)), [2, 3], 'the op after it');
   });
+  await report.check('a box that cannot be used is an error', () => {
+    const messages = [
+      [1, 0, 0, 1, 1],
+      [0, 0, NaN, 1, 1],
+    ].map((box) => {
+      try {
+        hadal.roiAlign(hadal.ones([1, 1, 2, 2]), tensor([[0, 0, 0, 1, 1], box])).dataSync();
+        return 'none';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    });
+    expectEqual(messages, ['roiAlign: box 1 names no image of 1', 'roiAlign: box 1 is not finite'], 'the errors');
+  });
 }
 
 const forward = (i: number, n: number): Part => ({

@@ -67,6 +67,9 @@ const forth: Sample[] = (
     ['few long rows', [1, 2048], {}],
     ['few long odd rows', [1, 1155], {}],
     ['a long prime', [1, 1031], {}],
+    // More than a GPU's block has room for.
+    ['long rows', [2, 8232], { norm: 'ortho' }],
+    ['a longer prime', [1, 2053], { norm: 'ortho' }],
   ] as readonly (readonly [string, Shape, hadal.FftOptions])[]
 ).map(([variant, shape, options]) => {
   const n = (options.n as number | undefined) ?? shape[shape.length - 1]!;
@@ -100,6 +103,8 @@ const back: Sample[] = (
     ['few long rows', [1, 1025, 2], {}],
     ['few long odd rows', [1, 578, 2], { n: 1155 }],
     ['a long prime', [1, 516, 2], { n: 1031 }],
+    ['long rows', [2, 4117, 2], { norm: 'ortho' }],
+    ['a longer prime', [1, 1027, 2], { norm: 'ortho', n: 2053 }],
   ] as readonly (readonly [string, Shape, hadal.FftOptions])[]
 ).map(([variant, shape, options]) => {
   const n = (options.n as number | undefined) ?? 2 * (shape[shape.length - 2]! - 1);

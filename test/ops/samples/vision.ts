@@ -85,6 +85,7 @@ const samplings: Record<string, { x: Shape; out: Shape; options?: hadal.GridSamp
   'a volume': { x: [1, 2, 2, 3, 2], out: [2, 1, 2] },
   'a volume, border': { x: [1, 1, 2, 3, 2], out: [1, 2, 2], options: { padding: 'border' } },
   'a volume, nearest': { x: [1, 1, 2, 3, 2], out: [2, 2, 1], options: { mode: 'nearest', padding: 'border' } },
+  'many places beside few elements': { x: [1, 5, 2, 2], out: [11, 12], options: { padding: 'border' } },
   'no images': { x: [0, 2, 3, 3], out: [2, 2] },
   'no places': { x: [1, 2, 3, 3], out: [0, 2] },
 };
@@ -248,6 +249,18 @@ const roiAligns: Sample[] = [
   })),
   {
     op: 'roiAlign',
+    variant: 'wide images of many channels',
+    dtypes: floats,
+    inputs: (draw, dtype) => [draw.tensor([1, 9, 10, 35], dtype)],
+    call: (x) => {
+      const boxes = hadal.tensor([rows[0]!, [0, 20, 2, 34, 9]], { dtype: x!.dtype as 'float32' });
+      return hadal.roiAlign(x!, boxes, { outputSize: [2, 3] });
+    },
+    reference: (x) => aligned(x!, { shape: [2, 5], values: [...rows[0]!, 0, 20, 2, 34, 9] }, { outputSize: [2, 3] }),
+    order: 1,
+  },
+  {
+    op: 'roiAlign',
     variant: 'boxes of each image',
     dtypes: floats,
     inputs: (draw, dtype) => [draw.tensor([2, 1, 3, 3], dtype)],
@@ -313,6 +326,7 @@ const suppressions: Record<string, { k: number; options?: hadal.NonMaxSuppressio
     k: 6,
     options: { iouThreshold: 0.05, classes: hadal.tensor([0, 1, 0, 2, 1, 0], { dtype: 'int64' }) },
   },
+  'hundreds of boxes': { k: 600, options: { iouThreshold: 0.4 } },
   'no boxes': { k: 0 },
 };
 const suppressed: Sample[] = Object.entries(suppressions).map(([variant, { k, options = {} }]) => ({

@@ -304,6 +304,17 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 inline float __uint_as_float(unsigned bits) { return __builtin_bit_cast(float, bits); }
 inline float __fmaf_rn(float a, float b, float c) { return ::fmaf(a, b, c); }
 inline double __fma_rn(double a, double b, double c) { return ::fma(a, b, c); }
+// Products that are rounded before anything is added to them: what a compiler cannot see through, it cannot contract.
+inline float __fmul_rn(float a, float b) {
+  float product = a * b;
+  asm("" : "+x"(product));
+  return product;
+}
+inline double __dmul_rn(double a, double b) {
+  double product = a * b;
+  asm("" : "+x"(product));
+  return product;
+}
 template <class T>
 T rsqrt(T x) {
   return T(1) / ::sqrt(x);
