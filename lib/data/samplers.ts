@@ -261,6 +261,49 @@ export class GroupSampler implements BatchSampler {
   }
 }
 
+/** Batches from which a stretch of the random order is sorted. */
+const BUCKET = 50;
+
+/**
+ * Batches of items of similar length, so that padding adds little: stretches of 50 batches of a random order are sorted by length and cut, and
+ * the batches come in random order. Each item comes once.
+ *
+ * @param lengths - of every item, in any unit
+ * @example
+ * [...new BucketSampler([9, 1, 8, 2], 2).batches(0)]; // [[1, 3], [2, 0]] or the other way round
+ */
+export class BucketSampler implements BatchSampler {
+  readonly length: number;
+  readonly #lengths: Float64Array;
+  readonly #seed: number;
+
+  constructor(
+    lengths: ArrayLike<number>,
+    readonly batchSize: number,
+    options: SeedOptions = {},
+  ) {
+    checkOptions('BucketSampler', options);
+    const { seed = 0 } = options;
+    checkFinite('BucketSampler', 'seed', seed);
+    checkCount('BucketSampler', 'batchSize', batchSize);
+    this.#lengths = Float64Array.from(listed('BucketSampler', 'lengths', lengths));
+    this.#lengths.forEach((length, i) => checkFinite('BucketSampler', `lengths[${i}]`, length));
+    this.#seed = seed;
+    this.length = Math.ceil(this.#lengths.length / batchSize);
+  }
+
+  *batches(epoch: number): Iterable<readonly number[]> {
+    const order = shuffled(this.#lengths.length, this.#seed, epoch);
+    const batches: number[][] = [];
+    for (let begin = 0; begin < order.length; begin += BUCKET * this.batchSize) {
+      const stretch = order.slice(begin, begin + BUCKET * this.batchSize);
+      stretch.sort((a, b) => this.#lengths[a]! - this.#lengths[b]!);
+      for (let i = 0; i < stretch.length; i += this.batchSize) batches.push(stretch.slice(i, i + this.batchSize));
+    }
+    for (const i of shuffled(batches.length, this.#seed, epoch)) yield batches[i]!;
+  }
+}
+
 function listed<T>(op: string, name: string, values: ArrayLike<T>): ArrayLike<T> {
   if (Array.isArray(values) || ArrayBuffer.isView(values)) return values;
   throw new ArgumentError(`${op}: ${name}: got ${describe(values)}, expected an array`);

@@ -2,6 +2,7 @@
 import { data } from '../../lib/index';
 
 const {
+  BucketSampler,
   DataLoader,
   DistributedSampler,
   GroupSampler,
@@ -103,4 +104,29 @@ test.each<[() => unknown, string]>([
   ],
 ])('%#: refuses: %s', (act, message) => {
   expect(act).toThrow(new Error(message));
+});
+
+test('buckets: every item once, batches of similar length in an order that seed and epoch decide', () => {
+  const random = new data.Random(1);
+  const lengths = Array.from({ length: 1003 }, () => 1 + random.integer(60));
+  const sampler = new BucketSampler(lengths, 10, { seed: 2 });
+  const batches = [...sampler.batches(0)];
+  expect(batches).toHaveLength(sampler.length);
+  expect(sorted(batches.flat())).toEqual(upTo(1003));
+  expect([...sampler.batches(0)]).toEqual(batches);
+  expect([...sampler.batches(1)]).not.toEqual(batches);
+  const padding = (all: Iterable<readonly number[]>): number =>
+    [...all].reduce((sum, batch) => {
+      const longest = Math.max(...batch.map((i) => lengths[i]!));
+      return sum + batch.reduce((of, i) => of + longest - lengths[i]!, 0);
+    }, 0);
+  const plain = padding(new GroupSampler(new RandomSampler(1003), 10).batches(0));
+  expect(padding(batches)).toBeLessThan(plain / 10);
+  const means = batches.map((batch) => batch.reduce((sum, i) => sum + lengths[i]!, 0) / batch.length);
+  expect(means.slice(1).filter((mean, i) => mean < means[i]!).length).toBeGreaterThan(30);
+});
+
+test('buckets refuse what is no length', () => {
+  expect(() => new BucketSampler([1, NaN], 2)).toThrow('BucketSampler: lengths[1]: got NaN, expected a finite number');
+  expect(() => new BucketSampler(3 as never, 2)).toThrow('BucketSampler: lengths: got number 3, expected an array');
 });
