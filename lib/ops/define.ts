@@ -273,6 +273,7 @@ export function runInto<Context>(
   inputs: readonly Argument[],
   outputs: readonly AnyTensor[],
   attributes: readonly number[] | LiveAttributes = noAttributes,
+  operandDType: DType = outputs[0]!.dtype,
 ): void {
   for (let i = 0; i < outputs.length; i++) {
     if (!outputs[i]!.isContiguous) checkDistinct(op.name, outputs[i]!);
@@ -286,8 +287,7 @@ export function runInto<Context>(
   const device = deviceOf(outputs);
   const values = typeof attributes === 'function' ? attributes() : attributes;
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, values.length);
-  const first = outputs[0]!;
-  encodeInputs(op, inputs, first.shape, first.dtype, device);
+  encodeInputs(op, inputs, outputs[0]!.shape, operandDType, device);
   for (let i = 0; i < outputs.length; i++) recordTensor(outputs[i]!);
   for (let i = 0; i < values.length; i++) recordAttribute(values[i]!);
   submitRecord();

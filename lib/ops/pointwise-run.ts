@@ -96,22 +96,27 @@ export function predicate<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor)
 /** Runs an op of two operands in their common dtype. */
 export function binary<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
   const dtype = operandDType(op, commonDType(op.name, a, b));
-  return typed(op, a, b, dtype, dtype) as T;
+  return typed(op, a, b, dtype, dtype, numberDType(dtype)) as T;
+}
+
+/** What numbers come to arithmetic in `dtype` as: not rounded to the 16 bits that it is not done in. */
+function numberDType(dtype: DType): DType {
+  return dtype === 'float16' || dtype === 'bfloat16' ? 'float32' : dtype;
 }
 
 /** Runs an op of two operands that leaves the integers: they and bool become float32. */
 export function floatingBinary<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
   const dtype = operandDType(op, toFloat(commonDType(op.name, a, b)));
-  return typed(op, a, b, dtype, dtype) as T;
+  return typed(op, a, b, dtype, dtype, numberDType(dtype)) as T;
 }
 
-/** Runs an op of two operands that answers yes or no. */
+/** Runs an op of two operands that answers yes or no. A number is rounded to their dtype, so that it equals what it was stored as. */
 export function comparison<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
   let dtype = commonDType(op.name, a, b);
   // Arithmetic wraps around in small integers; a comparison with a number they cannot hold must not.
   const number = typeof a === 'number' ? a : b;
   if (typeof number === 'number' && !isFloat(dtype) && !(number >= 0 && number <= 127)) dtype = wider(dtype, number);
-  return typed(op, a, b, dtype, 'bool') as T;
+  return typed(op, a, b, dtype, 'bool', dtype) as T;
 }
 
 /** A dtype that holds the elements of `dtype` and `value`. */
@@ -133,7 +138,7 @@ function commonDType(name: string, a: Operand, b: Operand): DType {
   return a.dtype === b.dtype ? a.dtype : promoteOperands(a.dtype, a.shape.length, b.dtype, b.shape.length);
 }
 
-function typed<C>(op: NativeOp<C>, a: Operand, b: Operand, dtype: DType, result: DType): AnyTensor {
+function typed<C>(op: NativeOp<C>, a: Operand, b: Operand, dtype: DType, result: DType, numbers: DType): AnyTensor {
   checkTaken(op, dtype);
   const shape =
     typeof a === 'number'
@@ -143,7 +148,7 @@ function typed<C>(op: NativeOp<C>, a: Operand, b: Operand, dtype: DType, result:
         : broadcastShapes(op.name, a.shape, b.shape);
   const first = typeof a === 'number' || a.dtype === dtype ? a : a.cast(dtype);
   const second = typeof b === 'number' || b.dtype === dtype ? b : b.cast(dtype);
-  return run(op, [first, second], shape, result, undefined, undefined, dtype);
+  return run(op, [first, second], shape, result, undefined, undefined, numbers);
 }
 
 /** The dtype and shape of several operands together, at least one of them a tensor. */
@@ -177,6 +182,8 @@ export function nary<T extends AnyTensor, C>(
     shape,
     dtype,
     attributes,
+    undefined,
+    numberDType(dtype),
   ) as T;
 }
 
@@ -200,7 +207,7 @@ export function inPlace<T extends AnyTensor, C>(
   checkDType(name, x.dtype, op.dtypes);
   const inputs: Argument[] = [x];
   for (const other of others) inputs.push(fitted(name, x, other));
-  runInto(op, inputs, [x], attributes);
+  runInto(op, inputs, [x], attributes, numberDType(x.dtype));
   return x;
 }
 

@@ -26,6 +26,7 @@ struct Operand {
   std::byte* data = nullptr;
   size_t size = 0;
   bool scalar = false;      // stride 0 on every axis
+  bool wide = false;        // a float among elements of 16 bits
   bool contiguous = false;  // in the order of the walk
   bool periodic = false;    // a short row, the same for every inner loop
 };
@@ -130,6 +131,7 @@ class Walk {
     for (int k = 0; k <= inputs_; ++k) size[k] = static_cast<int64_t>(operands_[k].size);
     for (int k = 0; k < inputs_; ++k) {
       block.scalar[k] = operands_[k + 1].scalar || plan_.inner_stride(k + 1) == 0;
+      block.wide[k] = operands_[k + 1].wide;
       block.inputs[k] = operands_[k + 1].scalar ? splats_[k] : row_splats[k];
     }
     for (RowWalk row(plan_, begin, end); !row.done(); row.next()) {
@@ -174,6 +176,7 @@ class Walk {
         const Operand& x = operands_[k + 1];
         const int64_t size = static_cast<int64_t>(x.size);
         block.scalar[k] = x.scalar;
+        block.wide[k] = x.wide;
         if (x.scalar) {
           block.inputs[k] = splats_[k];
         } else if (x.contiguous) {
@@ -260,6 +263,7 @@ void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y,
     Operand& operand = operands[k];
     operand.data = views[k]->data;
     operand.size = size_of(views[k]->dtype);
+    operand.wide = k > 0 && views[k]->dtype == DType::kFloat32 && operands[0].size == sizeof(uint16_t);
     if (k > 0 && far_apart(plan, k, operand.size)) {
       const TensorView from = walked_view(plan, k, *views[k]);
       TensorView to = from;
@@ -272,7 +276,7 @@ void run_pointwise(KernelContext& ctx, const Pointwise& op, const TensorView& y,
     const int64_t inner = plan.inner_stride(k);
     operand.contiguous = plan.contiguous(k);
     operand.periodic = plan.repeats_rows(k) && plan.inner_size() <= kBlock;
-    operand.scalar = inner == 0 && plan.repeats_rows(k);
+    operand.scalar = (inner == 0 && plan.repeats_rows(k)) || (operand.wide && plan.count == 1);
     rows = rows && (inner == 1 || (k > 0 && inner == 0) || plan.count == 1);
     in_place = in_place && (operand.contiguous || (k > 0 && (operand.scalar || operand.periodic)));
   }

@@ -29,6 +29,8 @@ struct BlockArguments {
   bool scalar[kMaxInputs];
   int64_t count;
   int64_t start;  // where the block starts in the tensor, for kernels of ordered walks
+  // Which of the scalars are floats, whatever the op's dtype is: numbers among operands of 16 bits.
+  bool wide[kMaxInputs];
 };
 using BlockKernel = void (*)(const void* functor, const BlockArguments& block);
 
@@ -73,20 +75,28 @@ template <class T, int kInputs>
 struct Cursors {
   const T* at[kInputs];
   int64_t step[kInputs];
+  bool wide[kInputs];
 
   explicit Cursors(const BlockArguments& block) {
     for (int k = 0; k < kInputs; ++k) {
       at[k] = static_cast<const T*>(block.inputs[k]);
       step[k] = block.scalar[k] ? 0 : kLanes<Compute<T>>;
+      wide[k] = block.wide[k];
     }
+  }
+  auto read(int k, int64_t vectors) const {
+    if constexpr (sizeof(T) < sizeof(Compute<T>)) {
+      if (wide[k]) return load(reinterpret_cast<const Compute<T>*>(at[k]));
+    }
+    return load(at[k] + vectors * step[k]);
   }
   template <class F, size_t... k>
   auto apply(const F& f, int64_t vectors, std::index_sequence<k...>) const {
-    return f(load(at[k] + vectors * step[k])...);
+    return f(read(k, vectors)...);
   }
   template <class F, size_t... k>
   auto apply_partial(const F& f, int lanes, std::index_sequence<k...>) const {
-    return f((step[k] == 0 ? load(at[k]) : load_partial(at[k], lanes))...);
+    return f((step[k] == 0 ? read(k, 0) : load_partial(at[k], lanes))...);
   }
   void advance(int64_t vectors) {
     for (int k = 0; k < kInputs; ++k) at[k] += vectors * step[k];

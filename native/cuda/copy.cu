@@ -9,7 +9,7 @@ namespace {
 
 template <class To, class From>
 struct Convert {
-  __device__ To operator()(const From& x) const { return convert<To>(x); }
+  __device__ To operator()(const Compute<From>& x) const { return convert<To>(x); }
 };
 
 }  // namespace

@@ -207,14 +207,14 @@ bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixPro
 template <class E>
 struct BiasAndActivation {
   Activation activation;
-  __device__ E operator()(const E& y, const E& bias) const {
-    return to_element<E>(activate(activation, load_element(y) + load_element(bias)));
+  __device__ E operator()(const Compute<E>& y, const Compute<E>& bias) const {
+    return to_element<E>(activate(activation, y + bias));
   }
 };
 template <class E>
 struct ActivationAlone {
   Activation activation;
-  __device__ E operator()(const E& y) const { return to_element<E>(activate(activation, load_element(y))); }
+  __device__ E operator()(const Compute<E>& y) const { return to_element<E>(activate(activation, y)); }
 };
 template <class E>
 void finish_in_place(CudaContext& ctx, const Command& cmd, Activation activation) {

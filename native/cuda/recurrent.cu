@@ -17,7 +17,7 @@ constexpr int kBlock = 256;
 
 template <class To, class From>
 struct Convert {
-  __device__ To operator()(const From& x) const { return convert<To>(x); }
+  __device__ To operator()(const Compute<From>& x) const { return convert<To>(x); }
 };
 
 // A packed matrix of the compute type.

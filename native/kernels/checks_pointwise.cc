@@ -37,7 +37,12 @@ void check_index_vector_output(const Command& cmd) {
 
 void check_pointwise(const Command& cmd) {
   require_same_shapes(cmd);
-  require_same_dtypes(cmd, 0, cmd.output(0).dtype);
+  const DType dtype = cmd.output(0).dtype;
+  const bool narrow = dtype == DType::kFloat16 || dtype == DType::kBFloat16;
+  for (int i = 0; i < cmd.input_count; ++i) {
+    const bool wide = narrow && cmd.is_immediate(i) && cmd.input(i).dtype == DType::kFloat32;
+    require_dtype(wide || cmd.input(i).dtype == dtype, cmd, "the operands need one dtype");
+  }
 }
 
 void check_predicate(const Command& cmd) {

@@ -54,6 +54,36 @@ describe('dtypes', () => {
     expect([x.dtype, values(x)]).toEqual([dtype, expected]);
   });
 
+  test.each<DType>(['float16', 'bfloat16'])('a number beside %s is not rounded before it is used', (dtype) => {
+    const inputs = Array.from({ length: 1000 }, (_, i) => (i - 500) / 37);
+    const x = tensor(inputs, { dtype });
+    const wide = x.cast('float32');
+    const scale = tensor([0.1, 3], { dtype }).reshape([2, 1]);
+    const calls: Record<string, (y: AnyTensor) => AnyTensor> = {
+      mul: (y) => y.mul(0.1),
+      add: (y) => y.add(1 / 3),
+      div: (y) => y.div(0.7),
+      'a number first': (y) => div(0.7, y),
+      pow: (y) => y.abs().pow(0.1),
+      lerp: (y) => y.lerp(2, 0.3),
+      addcmul: (y) => y.addcmul(0.1, 0.7),
+      'a few elements': (y) => y.slice(0, 3, 6).mul(0.1),
+      'one element': (y) => y.slice(0, 3, 4).mul(0.1),
+      'a scalar': (y) => y.select(0, 3).div(0.7),
+      strided: (y) => y.reshape([10, 100]).transpose().mul(0.1),
+      'rows beside a broadcast operand': (y) => y.expand([2, 1000]).addcmul(scale.cast(y.dtype), 0.1),
+      'in place': (y) => y.clone().mul_(0.1),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      expect([name, values(call(x))]).toEqual([name, values(call(wide).cast(dtype))]);
+    }
+    // What a tensor holds of a number equals the number.
+    expect(values(tensor([0.1], { dtype }).equalTo(0.1))).toEqual([1]);
+    expect(values(where(tensor([true, false]), 0.1, tensor([1, 2], { dtype })))).toEqual(
+      values(tensor([0.1, 2], { dtype })),
+    );
+  });
+
   test('a comparison with a number that the dtype does not hold does not wrap', () => {
     expect(values(less(ints([5, 255], 'uint8'), 300))).toEqual([1, 1]);
     expect(values(greater(ints([5, 255], 'uint8'), -1))).toEqual([1, 1]);

@@ -39,25 +39,29 @@ struct Walk {
   }
 };
 
-// An input: elements in memory, or one number that came with the command.
+// An input: elements in memory, or one number that came with the command, as arithmetic has it.
 template <class T>
 struct Operand {
   const T* data;  // null: `number` everywhere
   bool repeats;   // the same element along the innermost axis
-  T number;
+  Compute<T> number;
 
   template <int kVector>
   __device__ __forceinline__ Pack<T, kVector> load(int64_t offset) const {
-    Pack<T, kVector> pack;
-    if (data != nullptr && !repeats) return *reinterpret_cast<const Pack<T, kVector>*>(data + offset);
-    const T element = data == nullptr ? number : data[offset];
+    Pack<T, kVector> pack{};
+    if (data == nullptr) return pack;
+    if (!repeats) return *reinterpret_cast<const Pack<T, kVector>*>(data + offset);
+    const T element = data[offset];
 #pragma unroll
     for (int i = 0; i < kVector; ++i) pack.at[i] = element;
     return pack;
   }
+  __device__ __forceinline__ Compute<T> value(const T& element) const {
+    return data == nullptr ? number : load_element(element);
+  }
 };
 
-// y = f(inputs…). With kIndexed, f also gets the place of the element in the output, in logical row-major order, first.
+// y = f(inputs…), f of numbers as arithmetic has them, giving storage elements. With kIndexed, f also gets the place of the element in the output, in logical row-major order, first.
 template <bool kIndexed, int kVector, class F, class Out, class... In, size_t... k>
 __device__ __forceinline__ void pointwise_body(const F& f, const Walk<1 + sizeof...(In)>& walk, int64_t first_element,
                                                Out* y, std::index_sequence<k...>, const Operand<In>&... inputs) {
@@ -81,9 +85,9 @@ __device__ __forceinline__ void pointwise_body(const F& f, const Walk<1 + sizeof
     for (int i = 0; i < kVector; ++i) {
       if constexpr (kIndexed) {
         const int64_t element = first_element + static_cast<int64_t>(unit) * kVector + i;
-        result.at[i] = f(element, std::get<k>(loaded[u]).at[i]...);
+        result.at[i] = f(element, inputs.value(std::get<k>(loaded[u]).at[i])...);
       } else {
-        result.at[i] = f(std::get<k>(loaded[u]).at[i]...);
+        result.at[i] = f(inputs.value(std::get<k>(loaded[u]).at[i])...);
       }
     }
     *reinterpret_cast<Pack<Out, kVector>*>(y + offset[u][0]) = result;
@@ -101,17 +105,18 @@ inline constexpr int kVectorOf = 16 / static_cast<int>(std::max({sizeof(T)...}))
 
 template <class T>
 Operand<T> operand_of(const Command& cmd, const TensorView& view) {
-  Operand<T> operand{view.as<const T>(), true, T{}};
+  Operand<T> operand{view.as<const T>(), true, {}};
   for (int i = 0; i < cmd.input_count; ++i) {
     if (&view == &cmd.input(i) && cmd.is_immediate(i)) {
-      std::memcpy(&operand.number, view.data, sizeof(T));
+      if (size_of(view.dtype) == sizeof(T)) operand.number = static_cast<Compute<T>>(*view.as<const T>());
+      else std::memcpy(&operand.number, view.data, sizeof operand.number);  // 16-bit operands, a float
       operand.data = nullptr;
     }
   }
   return operand;
 }
 
-// y = f(inputs…) over strided views of y's shape; f takes and gives storage elements. `ordered`: element i of the walk is
+// y = f(inputs…) over strided views of y's shape. `ordered`: element i of the walk is
 // element i in row-major order, for kIndexed.
 template <bool kIndexed, class Out, class... In, class F, size_t... k>
 void run_pointwise_views(CudaContext& ctx, const Command& cmd, const F& f, const TensorView& y,
@@ -191,7 +196,7 @@ template <class Out, class... In, class F>
 void run_pointwise(CudaContext& ctx, const Command& cmd, const F& f) {
   run_pointwise_views<false, Out, In...>(ctx, cmd, f, cmd.output(0), std::index_sequence_for<In...>(), cmd.tensors);
 }
-// f(place, elements…): for kernels whose result depends on the place, creation and random numbers.
+// f(place, numbers…): for kernels whose result depends on the place, creation and random numbers.
 template <class Out, class... In, class F>
 void run_indexed(CudaContext& ctx, const Command& cmd, const F& f) {
   run_pointwise_views<true, Out, In...>(ctx, cmd, f, cmd.output(0), std::index_sequence_for<In...>(), cmd.tensors);
@@ -203,7 +208,7 @@ struct OnElements {
   F f;
   template <class... In>
   __device__ T operator()(const In&... inputs) const {
-    return to_element<T>(f(load_element(inputs)...));
+    return to_element<T>(f(inputs...));
   }
 };
 // An element as it is.
@@ -219,7 +224,7 @@ struct Predicate {
   F f;
   template <class... In>
   __device__ uint8_t operator()(const In&... inputs) const {
-    return f(load_element(inputs)...) ? 1 : 0;
+    return f(inputs...) ? 1 : 0;
   }
 };
 
