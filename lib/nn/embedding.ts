@@ -1,10 +1,8 @@
 /** Tables of trained vectors. */
-import { ArgumentError } from '../errors';
 import { embeddingBag, type EmbeddingBagOptions } from '../ops/embedding-bag';
-import { embedding, type EmbeddingOptions } from '../ops/indexing';
+import { embedding, paddingRow, type EmbeddingOptions } from '../ops/indexing';
 import { empty } from '../ops/creation';
 import { checkOptions } from '../ops/define';
-import { shown } from '../tensor/describe';
 import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -24,10 +22,10 @@ function tableOf(
   const { paddingIndex } = options;
   const weight = new Parameter(normal_(empty([count, size])));
   if (paddingIndex === undefined) return weight;
-  if (!(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < count)) {
-    throw new ArgumentError(`${layer}: paddingIndex: got ${shown(paddingIndex)}, expected a row of ${count}`);
-  }
-  weight.detach().select(0, paddingIndex).copy_(0);
+  weight
+    .detach()
+    .select(0, paddingRow(layer, paddingIndex, count))
+    .copy_(0);
   return weight;
 }
 

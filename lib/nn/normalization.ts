@@ -64,15 +64,37 @@ export interface BatchNormLayerOptions {
   readonly momentum?: number;
   /** Whether to scale and shift by trained parameters; true unless given. */
   readonly affine?: boolean;
+  /** Whether the trained parameters have a shift among them; true unless given. */
+  readonly bias?: boolean;
+  /** Whether to keep running statistics, and use them outside training, in place of the batch's; true unless given. */
+  readonly trackRunningStats?: boolean;
+}
+
+/** The trained parameters per channel, those that there are. */
+function scaleAndShift(
+  channels: number,
+  { affine = false, bias = true }: Pick<BatchNormLayerOptions, 'affine' | 'bias'>,
+): [weight: Parameter | undefined, bias: Parameter | undefined] {
+  if (!affine) return [undefined, undefined];
+  return [new Parameter(ones([channels])), bias ? new Parameter(zeros([channels])) : undefined];
+}
+
+/** The running mean and variance per channel, and the number of batches that have moved them, if they are tracked. */
+function runningStats(
+  channels: number,
+  { trackRunningStats = false }: Pick<BatchNormLayerOptions, 'trackRunningStats'>,
+): [mean?: AnyTensor, variance?: AnyTensor, batches?: AnyTensor] {
+  if (!trackRunningStats) return [];
+  return [zeros([channels]).keep(), ones([channels]).keep(), zeros([], { dtype: 'int64' }).keep()];
 }
 
 /** Normalisation per channel over a batch; see `nn.functional.batchNorm`. */
 abstract class BatchNorm extends Module {
   readonly weight: Parameter | undefined;
   readonly bias: Parameter | undefined;
-  readonly runningMean: AnyTensor;
-  readonly runningVar: AnyTensor;
-  readonly numBatchesTracked: AnyTensor;
+  readonly runningMean: AnyTensor | undefined;
+  readonly runningVar: AnyTensor | undefined;
+  readonly numBatchesTracked: AnyTensor | undefined;
   /** How far running statistics move per batch. */
   momentum: number;
 
@@ -84,13 +106,11 @@ abstract class BatchNorm extends Module {
     checkOptions(this.constructor.name, options);
     checkSizes(this.constructor.name, { features });
     this.momentum = options.momentum ?? 0.1;
-    if (options.affine ?? true) {
-      this.weight = new Parameter(ones([features]));
-      this.bias = new Parameter(zeros([features]));
-    }
-    this.runningMean = zeros([features]).keep();
-    this.runningVar = ones([features]).keep();
-    this.numBatchesTracked = zeros([], { dtype: 'int64' }).keep();
+    [this.weight, this.bias] = scaleAndShift(features, { affine: true, ...options });
+    [this.runningMean, this.runningVar, this.numBatchesTracked] = runningStats(features, {
+      trackRunningStats: true,
+      ...options,
+    });
   }
 
   /** The ranks of input that this layer takes, and how errors write them. */
@@ -103,10 +123,10 @@ abstract class BatchNorm extends Module {
         `${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected ${this.expects.text}`,
       );
     }
-    if (this.training) this.numBatchesTracked.add_(1);
+    if (this.training) this.numBatchesTracked?.add_(1);
     const { epsilon } = this.options;
     return batchNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
-      training: this.training,
+      training: this.training || this.runningMean === undefined,
       momentum: this.momentum,
       ...(epsilon !== undefined && { epsilon }),
     });
@@ -114,9 +134,9 @@ abstract class BatchNorm extends Module {
 
   /** Forgets the running statistics: means become 0, variances 1. */
   resetRunningStats(): void {
-    this.runningMean.copy_(0);
-    this.runningVar.copy_(1);
-    this.numBatchesTracked.copy_(0);
+    this.runningMean?.copy_(0);
+    this.runningVar?.copy_(1);
+    this.numBatchesTracked?.copy_(0);
   }
 
   protected override describe(): string {
@@ -186,6 +206,8 @@ export interface GroupNormOptions {
   readonly epsilon?: number;
   /** Whether to scale and shift by trained parameters; true unless given. */
   readonly affine?: boolean;
+  /** Whether the trained parameters have a shift among them; true unless given. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -206,10 +228,7 @@ export class GroupNorm extends Module {
     super();
     checkOptions('GroupNorm', options);
     checkSizes('GroupNorm', { groups, channels, 'channels / groups': channels / groups });
-    if (options.affine ?? true) {
-      this.weight = new Parameter(ones([channels]));
-      this.bias = new Parameter(zeros([channels]));
-    }
+    [this.weight, this.bias] = scaleAndShift(channels, { affine: true, ...options });
   }
 
   forward(x: AnyTensor): AnyTensor {
@@ -228,6 +247,8 @@ export interface InstanceNormLayerOptions {
   readonly momentum?: number;
   /** Whether to scale and shift by trained parameters; false unless given. */
   readonly affine?: boolean;
+  /** Whether the trained parameters have a shift among them; true unless given. */
+  readonly bias?: boolean;
   /** Whether to keep running statistics, and use them outside training; false unless given. */
   readonly trackRunningStats?: boolean;
 }
@@ -247,15 +268,8 @@ abstract class InstanceNorm extends Module {
     super();
     checkOptions(this.constructor.name, options);
     checkSizes(this.constructor.name, { features });
-    if (options.affine ?? false) {
-      this.weight = new Parameter(ones([features]));
-      this.bias = new Parameter(zeros([features]));
-    }
-    if (options.trackRunningStats ?? false) {
-      this.runningMean = zeros([features]).keep();
-      this.runningVar = ones([features]).keep();
-      this.numBatchesTracked = zeros([], { dtype: 'int64' }).keep();
-    }
+    [this.weight, this.bias] = scaleAndShift(features, options);
+    [this.runningMean, this.runningVar, this.numBatchesTracked] = runningStats(features, options);
   }
 
   /** The spatial axes of an input, and how errors write it. */

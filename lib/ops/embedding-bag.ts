@@ -7,7 +7,7 @@ import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, ones, zeros } from './creation';
 import { checkDType, checkOptions, checkTensor, floats } from './define';
-import { checkIndex, embedding } from './indexing';
+import { checkIndex, embedding, paddingRow } from './indexing';
 import { where } from './pointwise-compare';
 import { segmentMax, segmentMean, segmentSum } from './segments';
 import { wide } from './wide';
@@ -21,7 +21,7 @@ export interface EmbeddingBagOptions {
   readonly mode?: 'sum' | 'mean' | 'max';
   /** A factor for each row, in the shape of the index; for `'sum'`. */
   readonly perSampleWeights?: AnyTensor | undefined;
-  /** A row that belongs to no bag. */
+  /** A row that belongs to no bag; a negative one counts from the end. */
   readonly paddingIndex?: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   checkDType(op, weight.dtype, floats);
   checkIndex(op, index);
   if (options.offsets !== undefined) checkIndex(op, options.offsets, 'offsets');
-  const { offsets, mode = 'mean', perSampleWeights, paddingIndex } = options;
+  const { offsets, mode = 'mean', perSampleWeights } = options;
   if (mode !== 'sum' && mode !== 'mean' && mode !== 'max') {
     throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected sum, mean or max`);
   }
@@ -57,6 +57,8 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
       );
     }
   }
+  const paddingIndex =
+    options.paddingIndex === undefined ? undefined : paddingRow(op, options.paddingIndex, weight.shape[0]!);
   const flat: AnyTensor = index.flatten();
   const bags = offsets === undefined ? index.shape[0]! : offsets.size;
   // Rows of the padding go to a bag of their own behind the others.

@@ -10,6 +10,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
 import { operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
+import { addcmul } from './pointwise-binary';
 import {
   batchNorm,
   checkParameter,
@@ -54,9 +55,9 @@ export function groupNorm(
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
   const size = sizeOf(x.shape.slice(1)) / groups;
-  let y: AnyTensor = layerNorm(x.reshape([n, groups, size]), size, undefined, undefined, options).reshape(x.shape);
-  if (weight !== undefined) y = y.mul(perChannel(weight, x));
-  return bias === undefined ? y : y.add(perChannel(bias, x));
+  const y: AnyTensor = layerNorm(x.reshape([n, groups, size]), size, undefined, undefined, options).reshape(x.shape);
+  if (bias === undefined) return weight === undefined ? y : y.mul(perChannel(weight, x));
+  return weight === undefined ? y.add(perChannel(bias, x)) : addcmul(perChannel(bias, x), y, perChannel(weight, x));
 }
 
 export interface InstanceNormOptions extends NormOptions {

@@ -1,5 +1,6 @@
 /** Ops that address elements by integer tensors. Indices live on the device: one out of range is an `IndexError` at the next read. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { isIndex, type DType, type IndexDType } from '../tensor/dtype';
 import type { Embedding } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
@@ -50,8 +51,16 @@ const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward', {
 });
 
 export interface EmbeddingOptions {
-  /** A row that gets no gradient. */
+  /** A row that gets no gradient; a negative one counts from the end. */
   readonly paddingIndex?: number;
+}
+
+/** The row of a table of `rows` that a padding index means. */
+export function paddingRow(op: string, paddingIndex: number, rows: number): number {
+  if (Number.isInteger(paddingIndex) && paddingIndex >= -rows && paddingIndex < rows) {
+    return paddingIndex < 0 ? paddingIndex + rows : paddingIndex;
+  }
+  throw new ArgumentError(`${op}: paddingIndex: got ${shown(paddingIndex)}, expected a row of ${rows}`);
 }
 
 /** The shape of rows of a table W at indices I. */
@@ -74,14 +83,8 @@ export function embedding(weight: AnyTensor, index: AnyTensor, options: Embeddin
   checkTensor('embedding', weight, 'weight');
   checkIndex('embedding', index);
   if (weight.rank < 1) throw new ShapeError(`embedding: weight: got a scalar, expected [rows, …]`);
-  const rows = weight.shape[0]!;
-  const { paddingIndex = noPadding } = options;
-  if (
-    options.paddingIndex !== undefined &&
-    !(Number.isInteger(paddingIndex) && paddingIndex >= 0 && paddingIndex < rows)
-  ) {
-    throw new ArgumentError(`embedding: paddingIndex: got ${paddingIndex}, expected a row of ${rows}`);
-  }
+  const paddingIndex =
+    options.paddingIndex === undefined ? noPadding : paddingRow('embedding', options.paddingIndex, weight.shape[0]!);
   const shape = [...index.shape, ...weight.shape.slice(1)];
   return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex });
 }

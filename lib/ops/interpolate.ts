@@ -84,7 +84,7 @@ function checkSpace(op: string, x: AnyTensor): SpatialRank {
 /**
  * x [n, c, …space] with one to three spatial axes resampled to another size, given as `size` or as `scaleFactor`. The modes `'linear'`, `'bilinear'`
  * and `'trilinear'` (for one, two and three axes) weigh the nearest elements, `'bicubic'` (two axes) takes Keys' cubic with a = −0.75, `'area'` the mean
- * of what an element covers, `'nearest-exact'` the nearest centre, and `'nearest'` what OpenCV's does.
+ * of what an element covers, `'nearest-exact'` the nearest centre, and `'nearest'` what OpenCV's does. Floats, and uint8, whose results are rounded.
  *
  * @throws ArgumentError when not exactly one of `size` and `scaleFactor` is given or the mode does not fit; ShapeError.
  * @see Keys, 1981, Cubic convolution interpolation for digital image processing.
@@ -99,6 +99,8 @@ export function interpolate<
 export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): AnyTensor {
   checkOptions('interpolate', options);
   const op = 'interpolate';
+  checkTensor(op, x);
+  if (x.dtype === 'uint8') return interpolate(x.cast('float32'), options).round().cast('uint8') as AnyTensor;
   const rank = checkSpace(op, x);
   const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false } = options;
   if (!Object.hasOwn(modes, mode)) {

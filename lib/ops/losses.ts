@@ -5,7 +5,7 @@ import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
-import { sameShape, show } from '../tensor/shapes';
+import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
 import { oneHot } from './creation';
@@ -188,6 +188,16 @@ export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor)
   if (!isFloat(target.dtype))
     throw new DTypeError(`${op}: target: got dtype ${target.dtype}, expected a floating dtype`);
   return [operand(fullPrecision, input), operand(fullPrecision, target)];
+}
+
+/** A target seen in the shape of the input, which it broadcasts to. */
+export function broadcastTarget(op: string, input: AnyTensor, target: AnyTensor): AnyTensor {
+  checkTensor(op, input);
+  checkTensor(op, target, 'target');
+  if (sameShape(broadcastShapes(op, input.shape, target.shape), input.shape)) return target.expand(input.shape);
+  throw new ShapeError(
+    `${op}: target does not fit: got shape ${show(target.shape)}, expected one that broadcasts to ${show(input.shape)}`,
+  );
 }
 
 /**

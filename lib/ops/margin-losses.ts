@@ -11,7 +11,7 @@ import { fullPrecision, operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { normalize, pairwiseDistance } from './distances';
 import { checkIndex } from './indexing';
-import { checkPrediction, crossEntropy, reduceLoss, type LossOptions } from './losses';
+import { broadcastTarget, checkPrediction, crossEntropy, reduceLoss, type LossOptions } from './losses';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 
@@ -105,7 +105,8 @@ export function marginRankingLoss(
   options: MarginOptions = {},
 ): AnyTensor {
   checkOptions('marginRankingLoss', options);
-  checkAlike('marginRankingLoss', { a, b, target });
+  checkAlike('marginRankingLoss', { a, b });
+  target = broadcastTarget('marginRankingLoss', a, target);
   [a, b] = [operand(fullPrecision, a), operand(fullPrecision, b)];
   const { margin = 0, reduction } = options;
   const loss = positivePart(a.sub(b).mul(target.cast(a.dtype)).neg().add(margin));
@@ -279,7 +280,9 @@ export function multiLabelSoftMarginLoss(
 ): AnyTensor {
   checkOptions('multiLabelSoftMarginLoss', options);
   const op = 'multiLabelSoftMarginLoss';
-  [input, target] = checkPrediction(op, input, target);
+  checkTensor(op, input);
+  checkTensor(op, target, 'target');
+  [input, target] = checkPrediction(op, input, isFloat(target.dtype) ? target : target.cast(input.dtype));
   if (input.rank === 0) throw new ShapeError(`${op}: got a scalar, expected [..., classes]`);
   const { weight, reduction } = options;
   const negative = target.neg().add(1).mul(input.neg().logSigmoid());

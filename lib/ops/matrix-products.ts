@@ -9,6 +9,7 @@ import { broadcastShapes, checkShape, maxRank, sameShape, show } from '../tensor
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { linear, matmul } from './matmul';
+import { addcmul } from './pointwise-binary';
 
 const forms = ['a number', '[n]', '[m, n]', '[b, m, n]'] as const;
 
@@ -137,9 +138,9 @@ function added(
       `${op}: x does not fit: got shape ${show(x.shape)}, expected one that broadcasts to ${show(shape)}`,
     );
   }
-  const scaled = alpha === 1 ? y : y.mul(alpha);
-  if (beta === 0) return scaled;
-  return scaled.add(beta === 1 ? x.cast(dtype) : x.cast(dtype).mul(beta));
+  if (beta === 0) return alpha === 1 ? y : y.mul(alpha);
+  const base = x.cast(dtype);
+  return addcmul(beta === 1 ? base : base.mul(beta), y, 1, { value: alpha });
 }
 
 /**

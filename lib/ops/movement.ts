@@ -4,6 +4,7 @@ import { shown } from '../tensor/describe';
 import { promote, type DType } from '../tensor/dtype';
 import type { PromoteAll, ShapesOf } from '../tensor/operand-types';
 import type {
+  Axes,
   AxisCheck,
   Cat,
   CatCheck,
@@ -379,20 +380,20 @@ export function select(x: AnyTensor, axis: number, index: number): AnyTensor {
 }
 
 /**
- * Without axes of size 1: all of them, or the given one (which stays if its size is not 1). A view.
+ * Without axes of size 1: all of them, or the given ones (which stay if their size is not 1). A view.
  *
  * @example
  * zeros([1, 3, 1]).squeeze().shape; // [3]
+ * zeros([1, 3, 1, 1]).squeeze([0, 2]).shape; // [3, 1]
  */
-export function squeeze<S extends Shape, D extends DType, const A extends number | undefined = undefined>(
+export function squeeze<S extends Shape, D extends DType, const A extends Axes = undefined>(
   x: Tensor<S, D>,
-  axis?: A,
+  axes?: A,
 ): Tensor<Squeeze<S, A>, D>;
-export function squeeze(x: AnyTensor, axis?: number): AnyTensor {
+export function squeeze(x: AnyTensor, axes?: Axes): AnyTensor {
   checkTensor('squeeze', x);
-  const only = axis === undefined ? undefined : normalizeAxis('squeeze', axis, x.shape);
-  const keeps = (size: number, i: number): boolean => size !== 1 || (only !== undefined && i !== only);
-  const kept = x.shape.flatMap((size, i) => (keeps(size, i) ? [i] : []));
+  const along = normalizeAxes('squeeze', axes, x.shape);
+  const kept = x.shape.flatMap((size, i) => (size !== 1 || !along.includes(i) ? [i] : []));
   if (kept.length === x.rank) return x;
   return view(
     reshapeOp,
@@ -792,7 +793,7 @@ declare module '../tensor/tensor' {
       axis: A,
       index: I & Ok<SelectCheck<S, A, I>>,
     ): Tensor<Select<S, A>, D>;
-    squeeze<const A extends number | undefined = undefined>(axis?: A): Tensor<Squeeze<S, A>, D>;
+    squeeze<const A extends Axes = undefined>(axes?: A): Tensor<Squeeze<S, A>, D>;
     unsqueeze<const A extends number>(axis: A & Ok<InsertCheck<S, A>>): Tensor<Insert<S, A>, D>;
     flatten<const A extends number = 0, const B extends number = -1>(start?: A, end?: B): Tensor<Flatten<S, A, B>, D>;
     pad(padding: readonly (readonly [number, number])[], options?: PadOptions): Tensor<Shape, D>;

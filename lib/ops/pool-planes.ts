@@ -3,11 +3,12 @@
  * depth, which gives the same maxima (the first of equal ones, too) and means. The public functions are pooling.ts.
  */
 import { ArgumentError } from '../errors';
+import { bytesOf } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { tensor } from './creation';
-import { checkDType, checkTensor, defineOp, floats, run, runMany, type NativeOp } from './define';
+import { checkDType, checkTensor, defineOp, floats, integers, run, runMany, type NativeOp } from './define';
 import { wide } from './wide';
 import { batched, perAxis, windowCount, type SpatialRank } from './window';
 
@@ -98,7 +99,6 @@ const planesOf = (x: AnyTensor, shape: readonly number[]): AnyTensor =>
   x.reshape([x.shape[0]! * x.shape[1]!, ...shape]);
 
 function prepare(op: string, rank: SpatialRank, x: AnyTensor): AnyTensor {
-  checkTensor(op, x);
   checkDType(op, x.dtype, floats);
   return batched(op, x, rank);
 }
@@ -141,6 +141,18 @@ export function maxPool(
   kernelSize: number | readonly number[],
   options: MaxPoolOptions,
 ): { values: AnyTensor; index: () => AnyTensor } {
+  checkTensor(op, x);
+  if (integers.includes(x.dtype)) {
+    // Floats hold what these do, int64 up to 2^53.
+    const { values, index } = maxPool(
+      op,
+      rank,
+      x.cast(bytesOf(x.dtype) > 2 ? 'float64' : 'float32'),
+      kernelSize,
+      options,
+    );
+    return { values: values.cast(x.dtype) as AnyTensor, index };
+  }
   const input = prepare(op, rank, x);
   const windows = windowsOf(op, rank, input, kernelSize, options);
   const lowered = (y: AnyTensor): AnyTensor => (x.rank === input.rank ? y : y.squeeze(0));
@@ -201,6 +213,7 @@ export function avgPool(
   kernelSize: number | readonly number[],
   options: AvgPoolOptions,
 ): AnyTensor {
+  checkTensor(op, x);
   const input = prepare(op, rank, x);
   const windows = windowsOf(op, rank, input, kernelSize, options);
   const { divisorOverride: divisor } = options;

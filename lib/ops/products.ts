@@ -6,7 +6,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
 import { ones } from './creation';
 import { eye } from './diagonal';
-import { checkDType, checkOptions, checkTensor, defineOp, installMethods, numbers, run } from './define';
+import { checkOptions, checkTensor, defineOp, installMethods, numbers, run, type NativeOp } from './define';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 import type { ReduceOptions } from './reduce';
@@ -33,6 +33,10 @@ const prodOp = defineOp<ProductContext>('prod', {
   },
 });
 
+/** What the kernels multiply: bool as numbers. */
+const factors = <C>(op: NativeOp<C>, x: AnyTensor): AnyTensor =>
+  x.dtype === 'bool' ? x.cast('uint8') : operand(op, x);
+
 /** For every element of the last axis the product of the others: of those before times of those behind. */
 function productOfOthers(x: AnyTensor): AnyTensor {
   const count = x.shape[x.rank - 1]!;
@@ -54,9 +58,9 @@ function productOfOthers(x: AnyTensor): AnyTensor {
 }
 
 /**
- * The product over `axes`, all of them unless given: y = Π x. Integers are multiplied in int64.
+ * The product over `axes`, all of them unless given: y = Π x. Integers and bool are multiplied in int64.
  *
- * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @throws ShapeError for an axis that x does not have.
  * @example
  * prod(tensor([[1, 2], [3, 4]]), 0); // [3, 8]
  */
@@ -73,8 +77,7 @@ export function prod<
 export function prod(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
   checkOptions('prod', options);
   checkTensor('prod', x);
-  checkDType('prod', x.dtype, prodOp.dtypes);
-  x = operand(prodOp, x);
+  x = factors(prodOp, x);
   const reduced = normalizeAxes('prod', axes, x.shape);
   const kept = x.shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
   const shape = options.keepDims === true ? kept : kept.filter((_, axis) => !reduced.includes(axis));
@@ -99,18 +102,17 @@ const cumprodOp = defineOp<number>('cumprod', {
 });
 
 /**
- * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers are multiplied in int64. The gradient takes memory in proportion to the square of the
- * axis' size.
+ * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers and bool are multiplied in int64. The gradient takes memory in proportion to the
+ * square of the axis' size.
  *
- * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @throws ShapeError for an axis that x does not have.
  * @example
  * cumprod(tensor([1, 2, 3]), 0); // [1, 2, 6]
  */
 export function cumprod<S extends Shape, D extends DType>(x: Tensor<S, D>, axis: number): Tensor<S, SumDType<D>>;
 export function cumprod(x: AnyTensor, axis: number): AnyTensor {
   checkTensor('cumprod', x);
-  checkDType('cumprod', x.dtype, cumprodOp.dtypes);
-  x = operand(cumprodOp, x);
+  x = factors(cumprodOp, x);
   if (x.rank === 0) return cumprod(x.reshape([1]), axis).reshape([]);
   const along = normalizeAxis('cumprod', axis, x.shape);
   return run(cumprodOp, [x], x.shape, sumDType(x.dtype), [along], along);

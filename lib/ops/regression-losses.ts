@@ -3,13 +3,13 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
-import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
+import type { BroadcastCheck, Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex } from './indexing';
-import { checkPrediction, reduceLoss, type LossOptions } from './losses';
+import { broadcastTarget, checkPrediction, reduceLoss, type LossOptions } from './losses';
 import { where } from './pointwise-compare';
 
 /**
@@ -270,7 +270,8 @@ export interface GaussianNllOptions<R extends Reduction = Reduction> extends Los
 }
 
 /**
- * The negative log-likelihood of targets under normal distributions: ½ (log v + (x − t)² / v). The variance broadcasts to the input.
+ * The negative log-likelihood of targets under normal distributions: ½ (log v + (x − t)² / v). Target and variance broadcast to the input; a variance
+ * of the input's shape without its last axis is one for each row.
  *
  * @throws ShapeError, DTypeError.
  * @example
@@ -278,7 +279,7 @@ export interface GaussianNllOptions<R extends Reduction = Reduction> extends Los
  */
 export function gaussianNllLoss<S extends Shape, D extends DType, T extends Shape, const R extends Reduction = 'mean'>(
   input: Tensor<S, D>,
-  target: Tensor<T, D> & Ok<SameCheck<S, T, 'gaussianNllLoss'>>,
+  target: Tensor<T, D> & Ok<BroadcastCheck<S, T, 'gaussianNllLoss'>>,
   variance: Tensor<Shape, D>,
   options?: GaussianNllOptions<R>,
 ): Tensor<Loss<S, R>, D>;
@@ -289,8 +290,9 @@ export function gaussianNllLoss(
   options: GaussianNllOptions = {},
 ): AnyTensor {
   checkOptions('gaussianNllLoss', options);
-  [input, target] = checkPrediction('gaussianNllLoss', input, target);
+  [input, target] = checkPrediction('gaussianNllLoss', input, broadcastTarget('gaussianNllLoss', input, target));
   checkTensor('gaussianNllLoss', variance, 'variance');
+  if (input.rank > 0 && sameShape(variance.shape, input.shape.slice(0, -1))) variance = variance.unsqueeze(-1);
   const { full = false, epsilon = 1e-6, reduction } = options;
   // The gradient passes the bound, as in PyTorch, so that training can leave it.
   const v = where(variance.less(epsilon), variance.sub(variance.detach()).add(epsilon), variance) as AnyTensor;

@@ -4,17 +4,8 @@ import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import {
-  checkDType,
-  checkTensor,
-  defineOp,
-  floats,
-  installMethods,
-  numbers,
-  run,
-  runMany,
-  type NativeOp,
-} from './define';
+import { checkTensor, defineOp, floats, installMethods, numbers, run, runMany, type NativeOp } from './define';
+import { ofOrdered } from './sorting';
 
 function extremeOp(name: 'cummax' | 'cummin'): NativeOp<number> {
   return defineOp<number>(name, {
@@ -31,20 +22,21 @@ const cumminOp = extremeOp('cummin');
 
 function extremes(op: NativeOp<number>, x: AnyTensor, axis: number): AnyTensor[] {
   checkTensor(op.name, x);
-  checkDType(op.name, x.dtype, op.dtypes);
   if (x.rank === 0) return extremes(op, x.reshape([1]), axis).map((result) => result.reshape([]));
   const along = normalizeAxis(op.name, axis, x.shape);
-  const outputs = [
-    { shape: x.shape, dtype: x.dtype },
-    { shape: x.shape, dtype: 'int64' },
-  ] as const;
-  return runMany(op, [x], outputs, [along], along);
+  return ofOrdered(x, (elements) => {
+    const outputs = [
+      { shape: x.shape, dtype: elements.dtype },
+      { shape: x.shape, dtype: 'int64' },
+    ] as const;
+    return runMany(op, [elements], outputs, [along], along);
+  });
 }
 
 /**
  * The largest element so far along an axis, and where it stood: `[values, indices]`. The last one of equals; NaN counts as the largest.
  *
- * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @throws ShapeError for an axis that x does not have.
  * @example
  * cummax(tensor([1, 3, 2]), 0)[0]; // [1, 3, 3]
  */
@@ -58,7 +50,7 @@ export function cummax<S extends Shape, D extends DType>(
 /**
  * The smallest element so far along an axis, and where it stood: `[values, indices]`. The last one of equals; NaN counts as the smallest.
  *
- * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @throws ShapeError for an axis that x does not have.
  * @example
  * cummin(tensor([3, 1, 2]), 0)[0]; // [3, 1, 1]
  */

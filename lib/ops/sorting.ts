@@ -43,9 +43,9 @@ export interface SortOptions<A extends number = number> {
 
 /**
  * The elements of each line along an axis in order, and where they stood: `[values, indices]`. Equal elements keep their order, NaN counts as the
- * largest.
+ * largest, true as larger than false.
  *
- * @throws ShapeError for an axis that x does not have; DTypeError for bool.
+ * @throws ShapeError for an axis that x does not have.
  * @example
  * sort(tensor([3, 1, 2]))[0]; // [1, 2, 3]
  */
@@ -60,9 +60,16 @@ export function sort(x: AnyTensor, options: SortOptions = {}): AnyTensor[] {
 function sorted(op: string, x: AnyTensor, options: SortOptions): AnyTensor[] {
   checkOptions(op, options);
   checkTensor(op, x);
-  checkDType(op, x.dtype, sortOp.dtypes);
   const { descending = false } = options;
-  return picked(sortOp, x, x.shape, lineAxis(op, options.axis, x.shape), descending);
+  const axis = lineAxis(op, options.axis, x.shape);
+  return ofOrdered(x, (elements) => picked(sortOp, elements, x.shape, axis, descending));
+}
+
+/** What `pick` makes of x: values and positions. The kernels take bool for numbers. */
+export function ofOrdered(x: AnyTensor, pick: (elements: AnyTensor) => AnyTensor[]): AnyTensor[] {
+  if (x.dtype !== 'bool') return pick(x);
+  const [values, indices] = pick(x.cast('uint8')) as [AnyTensor, AnyTensor];
+  return [values.cast('bool'), indices];
 }
 
 /**

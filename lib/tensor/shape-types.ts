@@ -413,16 +413,18 @@ type AllMarked<S extends Shape> = S extends readonly [infer Size extends number,
     : false
   : true;
 
-/** The shape without axes of size 1: all of them, or only A where its size is 1. */
-export type Squeeze<S extends Shape, A extends number | undefined = undefined> = A extends number
-  ? SizeAt<S, A> extends infer Size extends number
-    ? number extends Size
-      ? Shape
-      : Size extends 1
-        ? Replace<S, A, []>
-        : S
-    : never
-  : SqueezeAll<S>;
+/** The shape without axes of size 1: all of them, or only A where its size is 1 (of several axes it is not known). */
+export type Squeeze<S extends Shape, A extends Axes = undefined> = A extends readonly number[]
+  ? Shape
+  : A extends number
+    ? SizeAt<S, A> extends infer Size extends number
+      ? number extends Size
+        ? Shape
+        : Size extends 1
+          ? Replace<S, A, []>
+          : S
+      : never
+    : SqueezeAll<S>;
 type SqueezeAll<S extends Shape, Done extends Shape = []> = S extends readonly [
   infer Size extends number,
   ...infer Rest extends Shape,

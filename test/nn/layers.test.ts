@@ -1,5 +1,5 @@
 // Every layer against PyTorch: outputs and gradients from the same weights and inputs, and the names of its state.
-import { manualSeed, nn, ones, tensor, type AnyTensor } from '../../lib/index';
+import { manualSeed, nn, ones, randn, tensor, type AnyTensor } from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const attend = (causal: boolean) => (module: nn.MultiHeadAttention, inputs: readonly AnyTensor[]) =>
@@ -97,13 +97,39 @@ describe('layers without a state', () => {
   });
 });
 
+test('norms without a shift or running statistics', () => {
+  for (const layer of [
+    new nn.BatchNorm2d(4, { bias: false }),
+    new nn.GroupNorm(2, 4, { bias: false }),
+    new nn.InstanceNorm2d(4, { affine: true, bias: false, trackRunningStats: true }),
+  ]) {
+    expect(layer.namedParameters().map(([name]) => name)).toEqual(['weight']);
+    layer
+      .forward(randn([2, 4, 3, 3]))
+      .sum()
+      .backward();
+  }
+  const layer = new nn.BatchNorm1d(3, { trackRunningStats: false });
+  expect(Object.keys(layer.stateDict())).toEqual(['weight', 'bias']);
+  const x = randn([5, 3]).mul(7);
+  const trained = layer.forward(x).toArraySync();
+  // The batch's own statistics outside training too.
+  layer.eval();
+  expect(layer.forward(x).toArraySync()).toEqual(trained);
+});
+
+test('the last row of a table as its padding', () => {
+  const table = new nn.Embedding(3, 2, { paddingIndex: -1 });
+  expect(table.weight.select(0, 2).toArraySync()).toEqual([0, 0]);
+});
+
 describe('what layers refuse', () => {
   test.each([
     [() => new nn.Linear(0, 3), 'Linear: inFeatures: got 0, expected a positive integer'],
     [() => new nn.Conv2d(3, 4, 3, { groups: 2 }), 'Conv2d: inChannels / groups: got 1.5, expected a positive integer'],
     [() => new nn.Conv2d(4, 3, 3, { groups: 2 }), 'Conv2d: outChannels / groups: got 1.5, expected a positive integer'],
     [() => new nn.Conv2d(3, 4, 0), 'Conv2d: kernelSize: got 0, expected one or two integers of at least 1'],
-    [() => new nn.Embedding(3, 4, { paddingIndex: -1 }), 'Embedding: paddingIndex: got -1, expected a row of 3'],
+    [() => new nn.Embedding(3, 4, { paddingIndex: -4 }), 'Embedding: paddingIndex: got -4, expected a row of 3'],
     [() => new nn.Dropout(1.5), 'Dropout: probability: got 1.5, expected a number from 0 to 1'],
     [() => new nn.MultiHeadAttention(8, 3), 'MultiHeadAttention: heads: got 3, expected a divisor of the size 8'],
     [
