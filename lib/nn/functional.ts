@@ -15,6 +15,12 @@ export { ctcLoss } from '../ops/ctc';
 export { cdist, cosineSimilarity, normalize, pairwiseDistance, pdist } from '../ops/distances';
 export { convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose';
 export { conv1d, conv2d, conv3d } from '../ops/convolution';
+export {
+  fractionalMaxPool2d,
+  fractionalMaxPool2dWithIndices,
+  fractionalMaxPool3d,
+  fractionalMaxPool3dWithIndices,
+} from '../ops/fractional-pool';
 export { interpolate } from '../ops/interpolate';
 export { affineGrid, gridSample } from '../ops/grid-sample';
 export { maxUnpool1d, maxUnpool2d, maxUnpool3d } from '../ops/unpooling';

@@ -13,6 +13,13 @@ import {
   type AdaptiveSingle,
   type AdaptiveTriple,
 } from '../ops/adaptive-pooling';
+import {
+  fractionalMaxPool2d,
+  fractionalMaxPool2dWithIndices,
+  fractionalMaxPool3d,
+  fractionalMaxPool3dWithIndices,
+  type FractionalPoolOptions,
+} from '../ops/fractional-pool';
 import { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from '../ops/lp-pool';
 import type { AvgPoolOptions, MaxPoolOptions } from '../ops/pool-planes';
 import {
@@ -81,6 +88,30 @@ export class MaxPool3d extends Pool<Triple, MaxPoolOptions<Triple>> {
   /** The maxima and their places, which `MaxUnpool3d` takes. */
   forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
     return maxPool3dWithIndices(x, this.kernelSize, this.options);
+  }
+}
+
+/** The largest elements of windows whose places are drawn; see `nn.functional.fractionalMaxPool2d`. */
+export class FractionalMaxPool2d extends Pool<Pair, FractionalPoolOptions<Pair>> {
+  forward(x: AnyTensor): AnyTensor {
+    return fractionalMaxPool2d(x, this.kernelSize, this.options);
+  }
+
+  /** The maxima and their places. */
+  forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
+    return fractionalMaxPool2dWithIndices(x, this.kernelSize, this.options);
+  }
+}
+
+/** The largest elements of windows whose places are drawn; see `nn.functional.fractionalMaxPool3d`. */
+export class FractionalMaxPool3d extends Pool<Triple, FractionalPoolOptions<Triple>> {
+  forward(x: AnyTensor): AnyTensor {
+    return fractionalMaxPool3d(x, this.kernelSize, this.options);
+  }
+
+  /** The maxima and their places. */
+  forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
+    return fractionalMaxPool3dWithIndices(x, this.kernelSize, this.options);
   }
 }
 

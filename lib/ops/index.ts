@@ -103,6 +103,7 @@ export {
 } from './order-statistics';
 export { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from './patches';
 export * from './pointwise';
+export * from './fractional-pool';
 export { lpPool1d, lpPool2d, lpPool3d, type LpPoolOptions } from './lp-pool';
 export {
   avgPool1d,

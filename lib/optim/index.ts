@@ -28,3 +28,4 @@ export * from './rmsprop';
 export * from './rprop';
 export * from './schedules';
 export * from './sgd';
+export * from './sparse-adam';

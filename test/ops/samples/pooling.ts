@@ -1,7 +1,7 @@
 // Samples of pooling in one to three axes.
 import * as hadal from '../../../lib/index';
 import type { AnyTensor, DType, Shape } from '../../../lib/index';
-import { generated, ravel, type Plain, type Sample } from '../sample';
+import { generated, ravel, type Draw, type Plain, type Sample } from '../sample';
 import { inside, places, positions, type Window } from '../windows';
 
 const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
@@ -192,4 +192,48 @@ const others: Sample[] = [
   },
 ];
 
-export const samples: Sample[] = [...poolingSamples, ...others];
+/** Windows at 0, 1 and the end of each axis: samples of 0 make the stair floor(i · alpha). */
+const fractional: Sample[] = (
+  [
+    [2, hadal.fractionalMaxPool2d, hadal.fractionalMaxPool2dWithIndices],
+    [3, hadal.fractionalMaxPool3d, hadal.fractionalMaxPool3dWithIndices],
+  ] as unknown as [2 | 3, Pool, PoolMany][]
+).flatMap(([rank, values, pairs]) => {
+  const space = [5, 6, 4].slice(0, rank);
+  const options = { outputSize: space.map(() => 3), samples: hadal.zeros([2, 1, rank], { dtype: 'float64' }) };
+  const starts = space.map((size) => [0, Math.floor((size - 2) / 2), size - 2]);
+  const join = (x: Plain, choose: (value: number, place: number) => number): Plain =>
+    generated([2, 1, ...space.map(() => 3)], ([n, , ...at]) => {
+      let best = -Infinity;
+      let where = -1;
+      for (let corner = 0; corner < 2 ** rank; corner++) {
+        const place = at.map((p, i) => starts[i]![p]! + ((corner >> (rank - 1 - i)) & 1));
+        const value = x.values[ravel([n!, 0, ...place], x.shape)]!;
+        if (value > best) [best, where] = [value, ravel(place, space)];
+      }
+      return choose(best, where);
+    });
+  const shared = {
+    variant: 'samples of 0',
+    dtypes: floats,
+    inputs: (draw: Draw, dtype: DType) => [draw.distinct([2, 1, ...space], dtype)],
+  };
+  return [
+    {
+      ...shared,
+      op: `fractionalMaxPool${rank}d`,
+      call: (x: AnyTensor) => values(x, 2, options),
+      reference: (x: Plain) => join(x, (value) => value),
+      order: 2 as const,
+    },
+    {
+      ...shared,
+      op: `fractionalMaxPool${rank}dWithIndices`,
+      call: (x: AnyTensor) => pairs(x, [2, 2, 2].slice(0, rank), options),
+      reference: (x: Plain) => [join(x, (value) => value), join(x, (_, place) => place)],
+      order: 0 as const,
+    },
+  ];
+});
+
+export const samples: Sample[] = [...fractional, ...poolingSamples, ...others];
