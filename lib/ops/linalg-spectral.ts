@@ -1,11 +1,11 @@
-/** Orthogonal factors and what follows from them: qr, svd, eigh, pinv, lstsq, matrixRank; and powers of matrices. Through LAPACK. */
+/** Orthogonal factors and what follows from them: qr, svd, eigh, pinv, lstsq, matrixRank; and powers and exponentials of matrices. Through LAPACK. */
 import { ArgumentError, AutogradError } from '../errors';
 import type { DType } from '../tensor/dtype';
 import type { Batch, Eigenvalues, SingularValues, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { ones, zeros } from './creation';
+import { ones, zeros, zerosLike } from './creation';
 import { checkOptions, defineOp, installMethods, run, runMany } from './define';
 import { describe } from '../tensor/describe';
 import { eye } from './diagonal';
@@ -426,6 +426,42 @@ export function matrixPower(x: AnyTensor, exponent: number): AnyTensor {
   }
 }
 
+const matrixExpOp = defineOp('matrixExp', {
+  dtypes,
+  onHost: true,
+  saves: { inputs: true },
+  // What e^x changes by in the direction g stands in the corner of the exponential of [[x, g], [0, x]] (Higham 2008, theorem 3.6); the
+  // gradient is that of xᵀ.
+  gradient: (g, node) => {
+    const x = node.input(0).transpose();
+    const n = x.shape[x.rank - 1]!;
+    const upper = cat([x, g], -1);
+    const lower = cat([zerosLike(x), x], -1);
+    return [
+      exponential(cat([upper, lower], -2))
+        .narrow(-2, 0, n)
+        .narrow(-1, n, n),
+    ];
+  },
+});
+
+const exponential = (x: AnyTensor): AnyTensor => run(matrixExpOp, [x], x.shape, x.dtype);
+
+/**
+ * The exponentials `Σ xᵏ / k!` of matrices [..., n, n], by scaling and squaring.
+ *
+ * @throws ShapeError when x is not square; DTypeError unless it is float32 or float64.
+ * @example
+ * matrixExp(tensor([[0, 1], [0, 0]])); // [[1, 1], [0, 1]]
+ */
+export function matrixExp<S extends Shape, D extends DType>(
+  x: Tensor<S, D> & Ok<SquareCheck<S, 'matrixExp'>>,
+): Tensor<S, D>;
+export function matrixExp(x: AnyTensor): AnyTensor {
+  checkSquare('matrixExp', x);
+  return exponential(x);
+}
+
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     qr(options?: QrOptions): [q: Tensor<Shape, D>, r: Tensor<Shape, D>];
@@ -437,6 +473,7 @@ declare module '../tensor/tensor' {
     eigh(): [w: Tensor<Eigenvalues<S>, D>, v: Tensor<S, D>];
     eigvalsh(): Tensor<Eigenvalues<S>, D>;
     matrixPower(exponent: number): Tensor<S, D>;
+    matrixExp(): Tensor<S, D>;
   }
 }
-installMethods({ qr, svd, svdvals, matrixRank, pinv, lstsq, eigh, eigvalsh, matrixPower });
+installMethods({ qr, svd, svdvals, matrixRank, pinv, lstsq, eigh, eigvalsh, matrixPower, matrixExp });

@@ -7,6 +7,7 @@ import type { AnyTensor, Operand } from '../tensor/tensor';
 import { zerosLike } from './creation';
 import {
   allDTypes,
+  checkDType,
   checkOptions,
   defineOp,
   floats,
@@ -16,7 +17,9 @@ import {
   numbers,
 } from './define';
 import {
+  as,
   binary,
+  common,
   fitted,
   floatingBinary,
   inPlace,
@@ -300,6 +303,47 @@ const hypotOp = defineOp('hypot', {
  */
 export function hypot<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'hypot'>): Quotient<A, B> {
   return floatingBinary(hypotOp, a, b);
+}
+
+const nextAfterOp = defineOp('nextAfter', { dtypes: ['float64', 'float32'], pointwise: true });
+
+/**
+ * The float next to a in the direction of b; b where they are equal. Integers and bool become float32. No gradient.
+ *
+ * @throws ShapeError when the shapes do not broadcast; DTypeError for 16-bit floats.
+ * @example
+ * nextAfter(tensor([1, 0]), tensor([2, -1])); // [1.0000001192092896, -1.401298464324817e-45]
+ */
+export function nextAfter<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'nextAfter'>): Quotient<A, B> {
+  return floatingBinary(nextAfterOp, a, b);
+}
+
+const gcdOp = defineOp('gcd', { dtypes: integers, pointwise: true });
+
+/**
+ * The greatest common divisor of |a| and |b|; 0 of two zeros. Integers.
+ *
+ * @throws ShapeError when the shapes do not broadcast; DTypeError for floats and bool.
+ * @example
+ * gcd(tensor([12, -6], { dtype: 'int32' }), 8); // [4, 2]
+ */
+export function gcd<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'gcd'>): Arithmetic<A, B> {
+  return binary(gcdOp, a, b);
+}
+
+/**
+ * The least common multiple of |a| and |b|; 0 where one is. Integers; products wrap around.
+ *
+ * @throws ShapeError when the shapes do not broadcast; DTypeError for floats and bool.
+ * @example
+ * lcm(tensor([4, -6], { dtype: 'int32' }), 10); // [20, 30]
+ */
+export function lcm<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'lcm'>): Arithmetic<A, B>;
+export function lcm(a: Operand, b: Operand): AnyTensor {
+  const { dtype } = common('lcm', [a, b]);
+  checkDType('lcm', dtype, integers);
+  const divisor = gcd(a, b as AnyTensor) as AnyTensor;
+  return floorDivide(as(a, dtype), divisor.maximum(1)).mul(as(b, dtype)).abs() as AnyTensor;
 }
 
 /** The share of `g` that an operand gets: none where it has lost, half of it where both are equal. */
@@ -600,6 +644,12 @@ declare module '../tensor/tensor' {
       this: Tensor<A, E>,
       other: O & FitsIn<A, O, 'hypot'>,
     ): QuotientWith<A, E, O>;
+    nextAfter<A extends Shape, E extends DType, O extends Operand>(
+      this: Tensor<A, E>,
+      other: O & FitsIn<A, O, 'nextAfter'>,
+    ): QuotientWith<A, E, O>;
+    gcd<O extends Operand>(other: O & FitsIn<S, O, 'gcd'>): ArithmeticWith<S, D, O>;
+    lcm<O extends Operand>(other: O & FitsIn<S, O, 'lcm'>): ArithmeticWith<S, D, O>;
     maximum<O extends Operand>(other: O & FitsIn<S, O, 'maximum'>): ArithmeticWith<S, D, O>;
     minimum<O extends Operand>(other: O & FitsIn<S, O, 'minimum'>): ArithmeticWith<S, D, O>;
     bitwiseAnd<O extends Operand>(other: O & FitsIn<S, O, 'bitwiseAnd'>): ArithmeticWith<S, D, O>;
@@ -626,7 +676,7 @@ declare module '../tensor/tensor' {
 }
 // prettier-ignore
 installMethods({
-  add, sub, mul, div, floorDivide, remainder, fmod, pow, atan2, hypot, maximum, minimum,
+  add, sub, mul, div, floorDivide, remainder, fmod, pow, atan2, hypot, nextAfter, gcd, lcm, maximum, minimum,
   bitwiseAnd, bitwiseOr, bitwiseXor, leftShift, rightShift, lerp, addcmul, addcdiv,
   add_, sub_, mul_, div_, lerp_, addcmul_, addcdiv_,
 });

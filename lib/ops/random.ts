@@ -25,7 +25,7 @@ import {
 } from './define';
 import { describe } from '../tensor/describe';
 import { where } from './pointwise-compare';
-import { common } from './pointwise-run';
+import { common, nary, type Arithmetic, type Fits } from './pointwise-run';
 import { searchSorted } from './searching';
 
 const uniformOp = defineOp('uniform', { dtypes: floats });
@@ -245,6 +245,49 @@ export function bernoulli(probability: Operand, shape?: Shape, options?: Creatio
   checkTensor('bernoulli', probability, 'probability');
   checkDType('bernoulli', probability.dtype, floats);
   return randLike(probability).less(probability.detach()).cast(probability.dtype);
+}
+
+const poissonOp = defineOp('poisson', { dtypes: ['float64'], pointwise: true });
+
+/**
+ * Random whole numbers of the Poisson distribution with the given rates, in their dtype; NaN for a negative rate. No gradient.
+ *
+ * @throws DTypeError unless the rates are floats.
+ * @example
+ * poisson(tensor([0, 4])).shape; // [2]
+ */
+export function poisson<S extends Shape, D extends DType>(rate: Tensor<S, D>): Tensor<S, D>;
+export function poisson(rate: AnyTensor): AnyTensor {
+  checkTensor('poisson', rate, 'rate');
+  checkDType('poisson', rate.dtype, floats);
+  return distributed(poissonOp, [rate]);
+}
+
+const binomialOp = defineOp('binomial', { dtypes: ['float64'], pointwise: true });
+
+/**
+ * Random numbers of the binomial distribution: how many of `count` trials succeed that do so with a probability of `probability` each, in the
+ * common dtype of the two, which broadcast; NaN outside of what they can be. No gradient.
+ *
+ * @throws ShapeError when the shapes do not broadcast; DTypeError unless one of them is a tensor of floats.
+ * @example
+ * binomial(10, tensor([0, 0.5])).shape; // [2]
+ */
+export function binomial<A extends Operand, B extends Operand>(
+  count: A,
+  probability: B & Fits<A, B, 'binomial'>,
+): Arithmetic<A, B>;
+export function binomial(count: Operand, probability: Operand): AnyTensor {
+  checkDType('binomial', common('binomial', [count, probability]).dtype, floats);
+  return distributed(binomialOp, [count, probability]);
+}
+
+/** Numbers of a distribution with these parameters, from a uniform number each. In float64: 16 or 32 bits of chance would show in the tails. */
+function distributed(op: NativeOp, parameters: readonly Operand[]): AnyTensor {
+  const { dtype, shape } = common(op.name, parameters);
+  const device = parameters.find((parameter) => typeof parameter !== 'number')!.device;
+  const uniform = rand(shape, { dtype: 'float64', device });
+  return nary<AnyTensor, unknown>(op, [...parameters, uniform], false).cast(dtype) as AnyTensor;
 }
 
 export interface MultinomialOptions {

@@ -1,4 +1,4 @@
-// The kernels over triangular factors: cholesky, triangularSolve, solve, luSolve, inv, det, slogdet, cofactors. Outputs are
+// The kernels over triangular factors: cholesky, triangularSolve, solve, luSolve, inv, det, slogdet, cofactors; and matrixExp. Outputs are
 // contiguous, inputs strided as they like; all are written with =, in the arithmetic of their dtype.
 #include "cpu/linalg_factor.h"
 
@@ -238,11 +238,70 @@ HADAL_CPU_KERNEL(luSolve) {
     const int* pivots = cmd.input(1).as<int>();
     const int64_t n = lu.rows;
     for (int64_t i = 0; i < lu.count() * n; ++i) {
-      if (pivots[i] < 1 || pivots[i] > n) throw Error(ErrorCode::kIndex, "luSolve: pivot out of range");
+      if (pivots[i] < 1 || pivots[i] > n)
+        throw Error(ErrorCode::kIndex, "luSolve: pivot: got " + std::to_string(pivots[i]) +
+                                           ", expected one from 1 to " + std::to_string(n));
     }
     T* x = cmd.output(0).as<T>();
     pack_all(ctx, x, b);
     solve_all(ctx, true, lu.count(), n, static_cast<const T*>(lu[0]), pivots, x, b.columns);
+  });
+}
+
+// The Taylor polynomial of degree 16 of A / 2^s, whose 1-norm is at most 1/2 and the rest below 1e-19, squared s times. The
+// polynomial is one in A⁴ with coefficients that are polynomials in A (Paterson and Stockmeyer 1973).
+HADAL_CPU_KERNEL(matrixExp) {
+  visit_lapack(cmd, [&]<class T>() {
+    const Matrices<T> a(cmd.input(0));
+    const int64_t n = a.rows, size = n * n;
+    T* results = cmd.output(0).as<T>();
+    const Lapack<T>& lapack = ctx.blas().of<T>();
+    const auto multiply = [&](const T* x, const T* y, T* product) {
+      const int order = to_int(n);
+      const T one = 1, zero = 0;
+      lapack.gemm("N", "N", &order, &order, &order, &one, y, &order, x, &order, &zero, product, &order);
+    };
+    const int64_t grain = (int64_t{1} << 16) / std::max<int64_t>(8 * size * n, 1);
+    ctx.parallel_ranges(n == 0 ? 0 : a.count(), grain, [&](int64_t begin, int64_t end) {
+      T* powers[4];
+      T* memory = ctx.thread_scratch<T>(5 * size);
+      for (int k = 0; k < 4; ++k) powers[k] = memory + k * size;
+      for (int64_t i = begin; i < end; ++i) {
+        pack(powers[0], a, i);
+        double norm = 0;
+        for (int64_t column = 0; column < n; ++column) {
+          double sum = 0;
+          for (int64_t row = 0; row < n; ++row) sum += std::abs(static_cast<double>(powers[0][row * n + column]));
+          norm = sum <= norm ? norm : sum;  // NaN stays
+        }
+        const int squarings = std::isfinite(norm) && norm > 0.5 ? std::ilogb(norm) + 2 : 0;
+        for (int64_t k = 0; k < size; ++k) powers[0][k] = std::ldexp(powers[0][k], -squarings);
+        for (int k = 1; k < 4; ++k) multiply(powers[0], powers[k - 1], powers[k]);
+        T* y = results + i * size;
+        T* next = memory + 4 * size;
+        std::fill_n(y, size, T(0));
+        double factorial = 20922789888000.0;  // 16!
+        for (int part = 4; part >= 0; --part) {
+          if (part < 4) {
+            multiply(powers[3], y, next);
+            std::copy_n(next, size, y);
+          }
+          for (int degree = part == 4 ? 0 : 3; degree >= 0; --degree) {
+            const T coefficient = static_cast<T>(1 / factorial);
+            factorial /= std::max(4 * part + degree, 1);
+            if (degree == 0) {
+              for (int64_t k = 0; k < n; ++k) y[k * (n + 1)] += coefficient;
+            } else {
+              for (int64_t k = 0; k < size; ++k) y[k] += coefficient * powers[degree - 1][k];
+            }
+          }
+        }
+        for (int k = 0; k < squarings; ++k) {
+          multiply(y, y, next);
+          std::copy_n(next, size, y);
+        }
+      }
+    });
   });
 }
 

@@ -41,7 +41,9 @@ void division_block(const void* functor, const BlockArguments& block) {
   const T* b = static_cast<const T*>(block.inputs[1]);
   bool zero = false;
   for (int64_t i = 0, count = block.scalar[1] ? 1 : block.count; i < count; ++i) zero |= b[i] == 0;
-  if (zero) throw Error(ErrorCode::kIndex, std::string(F::kName) + ": integer division by zero");
+  if (zero)
+    throw Error(ErrorCode::kIndex,
+                std::string(F::kName) + ": integer division by zero: got a divisor of 0, expected another");
   scalar_block<F, T, 2>(functor, block);
 }
 template <class F>
@@ -75,6 +77,13 @@ void run_shift(KernelContext& ctx, const Command& cmd) {
   const F functor{};
   visit_integer(cmd.name(), cmd.output(0).dtype,
                 [&]<class T>() { run_pointwise(ctx, {vector_block<F, T, 2>, &functor}, cmd); });
+}
+template <class F, int kInputs>
+void run_distribution(KernelContext& ctx, const Command& cmd) {
+  const F functor{};
+  visit<DType::kFloat64>(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_pointwise(ctx, {scalar_block<F, T, kInputs>, &functor, Cost::kScalar}, cmd);
+  });
 }
 struct LogicalComplement {
   template <class V>
@@ -115,6 +124,22 @@ HADAL_CPU_KERNEL(pow) {
 }
 HADAL_CPU_KERNEL(atan2) { run_floating<fn::Atan2, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(hypot) { run_floating<fn::Hypot, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(zeta) { run_floating<fn::Zeta, 2>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(gammainc) { run_floating<fn::Gammainc, 2>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(gammaincc) { run_floating<fn::Gammaincc, 2>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(nextAfter) {
+  const fn::NextAfter functor{};
+  visit<DType::kFloat64, DType::kFloat32>(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_pointwise(ctx, {vector_block<fn::NextAfter, T, 2>, &functor}, cmd);
+  });
+}
+HADAL_CPU_KERNEL(gcd) {
+  const fn::Gcd functor{};
+  visit_integer(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {scalar_block<fn::Gcd, T, 2>, &functor, Cost::kScalar}, cmd); });
+}
+HADAL_CPU_KERNEL(poisson) { run_distribution<fn::Poisson, 2>(ctx, cmd); }
+HADAL_CPU_KERNEL(binomial) { run_distribution<fn::Binomial, 3>(ctx, cmd); }
 
 HADAL_CPU_KERNEL(bitwiseAnd) { run_integer_or_bool<fn::BitwiseAnd>(ctx, cmd); }
 HADAL_CPU_KERNEL(bitwiseOr) { run_integer_or_bool<fn::BitwiseOr>(ctx, cmd); }

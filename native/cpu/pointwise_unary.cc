@@ -42,12 +42,19 @@ HADAL_CPU_KERNEL(erf) { run_floating<fn::Erf, 1>(ctx, cmd, Cost::kTranscendental
 
 HADAL_CPU_KERNEL(erfc) { run_floating<fn::Erfc, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(erfinv) { run_floating<fn::Erfinv, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(erfcx) { run_floating<fn::Erfcx, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(ndtri) { run_floating<fn::Ndtri, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(i0) { run_floating<fn::I0, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(i0e) { run_floating<fn::I0e, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(i1) { run_floating<fn::I1, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(i1e) { run_floating<fn::I1e, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(lgamma) { run_floating<fn::Lgamma, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(digamma) { run_floating<fn::Digamma, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(polygamma) {
   const double order = cmd.attribute(0);
   if (!(order >= 0 && order <= math::kMaxPolygammaOrder) || order != static_cast<int>(order)) {
-    throw Error(ErrorCode::kIndex, "polygamma: the order has to be a whole number from 0 to 64");
+    throw Error(ErrorCode::kIndex,
+                "polygamma: order: got " + std::to_string(order) + ", expected a whole number from 0 to 64");
   }
   run_floating<fn::Polygamma, 1>(ctx, cmd, Cost::kScalar);
 }

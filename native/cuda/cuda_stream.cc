@@ -147,7 +147,9 @@ bool CudaStream::take_error(StreamError& error) {
                             std::to_string(fault_->position) + " out of range";
   error.code = ErrorCode::kIndex;
   switch (fault_->kind) {
-    case FaultKind::kDivisionByZero: error.message = op + "integer division by zero"; break;
+    case FaultKind::kDivisionByZero:
+      error.message = op + "integer division by zero: got a divisor of 0, expected another";
+      break;
     case FaultKind::kOutOfBounds: error.message = found + ": expected 0 to " + size; break;
     case FaultKind::kIndexOutOfRange:
       error.message = found + " for " + size + (*fault_->what == '\0' ? "" : " ") + fault_->what;

@@ -31,6 +31,12 @@ void run_bitwise(CudaContext& ctx, const Command& cmd) {
   run_integer<F, 2>(ctx, cmd);
 }
 
+template <class F, int kInputs>
+void run_distribution(CudaContext& ctx, const Command& cmd) {
+  visit<DType::kFloat64>(cmd.name(), cmd.output(0).dtype,
+                         [&]<class T>() { run_functor<F, T>(ctx, cmd, std::make_index_sequence<kInputs>()); });
+}
+
 struct LogicalComplement {
   __device__ uint8_t operator()(uint8_t x) const { return x ^ uint8_t(1); }
 };
@@ -49,6 +55,17 @@ HADAL_CUDA_KERNEL(fmod) { run_division<fn::Fmod>(ctx, cmd); }
 HADAL_CUDA_KERNEL(pow) { run_number<fn::Pow, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(atan2) { run_floating<fn::Atan2, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(hypot) { run_floating<fn::Hypot, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(zeta) { run_floating<fn::Zeta, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(gammainc) { run_floating<fn::Gammainc, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(gammaincc) { run_floating<fn::Gammaincc, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(nextAfter) {
+  visit<DType::kFloat64, DType::kFloat32>(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    run_functor<fn::NextAfter, T>(ctx, cmd, std::make_index_sequence<2>());
+  });
+}
+HADAL_CUDA_KERNEL(gcd) { run_integer<fn::Gcd, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(poisson) { run_distribution<fn::Poisson, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(binomial) { run_distribution<fn::Binomial, 3>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseAnd) { run_bitwise<fn::BitwiseAnd>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseOr) { run_bitwise<fn::BitwiseOr>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseXor) { run_bitwise<fn::BitwiseXor>(ctx, cmd); }

@@ -39,6 +39,12 @@ HADAL_CUDA_KERNEL(atanh) { run_floating<fn::Atanh, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(erf) { run_floating<fn::Erf, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(erfc) { run_floating<fn::Erfc, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(erfinv) { run_floating<fn::Erfinv, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(erfcx) { run_floating<fn::Erfcx, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(ndtri) { run_floating<fn::Ndtri, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(i0) { run_floating<fn::I0, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(i0e) { run_floating<fn::I0e, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(i1) { run_floating<fn::I1, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(i1e) { run_floating<fn::I1e, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(lgamma) { run_floating<fn::Lgamma, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(digamma) { run_floating<fn::Digamma, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(polygamma) { run_floating<fn::Polygamma, 1>(ctx, cmd); }

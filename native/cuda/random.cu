@@ -226,7 +226,8 @@ HADAL_CUDA_KERNEL(randint) {
   const double low = cmd.attribute(0), high = cmd.attribute(1);
   constexpr double kExact = 9007199254740992;  // 2^53
   if (!(low >= -kExact && high <= kExact && low < high) || low != std::floor(low) || high != std::floor(high)) {
-    throw Error(ErrorCode::kIndex, "randint: low and high have to be whole numbers with low < high");
+    throw Error(ErrorCode::kIndex, "randint: range: got " + std::to_string(low) + " and " + std::to_string(high) +
+                                       ", expected whole numbers with low < high");
   }
   visit_any(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
     const RandomInteger<T> make{static_cast<int64_t>(low), static_cast<uint64_t>(high - low)};
@@ -254,7 +255,9 @@ HADAL_CUDA_KERNEL(randperm) {
 // y = x / (1 - p) with probability 1 - p, else 0. The gradient is the same op on g with the same stream.
 HADAL_CUDA_KERNEL(dropout) {
   const double p = cmd.attribute(0);
-  if (!(p >= 0 && p <= 1)) throw Error(ErrorCode::kIndex, "dropout: the probability has to lie in [0, 1]");
+  if (!(p >= 0 && p <= 1)) {
+    throw Error(ErrorCode::kIndex, "dropout: probability: got " + std::to_string(p) + ", expected a number in [0, 1]");
+  }
   // Words below it drop their element; 2^32 drops all.
   const auto threshold = static_cast<uint64_t>(p * 4294967296.0);
   const TensorView &x = cmd.input(0), &y = cmd.output(0);

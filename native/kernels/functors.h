@@ -111,6 +111,12 @@ HADAL_UNARY(Atanh, math::atanh(x))
 HADAL_UNARY(Erf, math::erf(x))
 HADAL_UNARY(Erfc, math::erfc(x))
 HADAL_UNARY(Erfinv, math::erfinv(x))
+HADAL_UNARY(Erfcx, math::erfcx(x))
+HADAL_UNARY(Ndtri, math::ndtri(x))
+HADAL_UNARY(I0, math::bessel_i(0, x))
+HADAL_UNARY(I0e, math::scaled_bessel_i(0, x))
+HADAL_UNARY(I1, math::bessel_i(1, x))
+HADAL_UNARY(I1e, math::scaled_bessel_i(1, x))
 HADAL_UNARY(Lgamma, math::lgamma(x))
 HADAL_UNARY(Digamma, math::digamma(x))
 HADAL_UNARY(Sigmoid, math::sigmoid(x))
@@ -457,6 +463,58 @@ struct Hypot {
   template <class V>
   HADAL_HD V operator()(V a, V b) const {
     return math::hypot(a, b);
+  }
+};
+struct Zeta {
+  template <class V>
+  HADAL_HD V operator()(V s, V q) const {
+    return math::zeta(s, q);
+  }
+};
+struct Gammainc {
+  template <class V>
+  HADAL_HD V operator()(V a, V x) const {
+    return math::incomplete_gamma(false, a, x);
+  }
+};
+struct Gammaincc {
+  template <class V>
+  HADAL_HD V operator()(V a, V x) const {
+    return math::incomplete_gamma(true, a, x);
+  }
+};
+// The number next to a towards b, by one step of the bits; NaN if either is.
+struct NextAfter {
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    const auto bits = math::to_bits(a);
+    const auto outwards = (a < b) ^ (a < Lane<V>(0));
+    const V stepped = math::from_bits<V>(select(outwards, math::Bits<V>(bits + 1), math::Bits<V>(bits - 1)));
+    const V least = math::with_sign(splat<V>(std::numeric_limits<Lane<V>>::denorm_min()), b);
+    const V next = select(a == b, b, select(a == Lane<V>(0), least, stepped));
+    return select((a != a) | (b != b), V(a + b), next);
+  }
+};
+// One number at a time; |a| of the smallest number wraps.
+struct Gcd {
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    auto x = unsigned_lanes(Abs()(a)), y = unsigned_lanes(Abs()(b));
+    while (y != 0) {
+      const auto rest = static_cast<decltype(y)>(x % y);
+      x = y;
+      y = rest;
+    }
+    return from_unsigned<V>(x);
+  }
+};
+// One number at a time, in double.
+struct Poisson {
+  HADAL_HD double operator()(double rate, double uniform) const { return math::poisson_scalar(rate, uniform); }
+};
+struct Binomial {
+  HADAL_HD double operator()(double count, double probability, double uniform) const {
+    return math::binomial_scalar(count, probability, uniform);
   }
 };
 // a + w (b - a), from the nearer end so that w = 1 gives b.

@@ -904,14 +904,35 @@ HADAL_HD inline double digamma_scalar(double x) {
   return value + ::log(x) - 0.5 / x - series;
 }
 
+// Hurwitz' zeta function Σ_{k>=0} (q + k)^-s for s > 1: terms up to q + k = 20 + s, then Euler-Maclaurin.
+HADAL_HD inline double zeta_scalar(double s, double q) {
+  if (!(s > 1)) return s == 1 ? HUGE_VAL : Format<double>::kNaN;
+  if (q <= 0 && q == ::floor(q)) return HUGE_VAL;
+  if (q < 0 && s != ::floor(s)) return Format<double>::kNaN;
+  double value = 0;
+  for (; q < 20 + s; q += 1) {
+    const double term = ::pow(q, -s);
+    value += term;
+    if (q > 0 && term < value * 1e-17) return value;
+  }
+  // Σ_{k>=0} (q + k)^-s = q^(1-s)/(s-1) + q^-s/2 + Σ_j B_2j/(2j)! s(s+1)…(s+2j-2) q^(-s-2j+1).
+  const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6};
+  value += ::pow(q, 1 - s) / (s - 1) + 0.5 * ::pow(q, -s);
+  double term = s * ::pow(q, -s - 1) / 2;  // s(s+1)…/(2j)! · q^…, for j = 1
+  for (int j = 1; j <= 7; ++j) {
+    value += bernoulli[j - 1] * term;
+    term *= (s + 2 * j - 1) * (s + 2 * j) / ((2 * j + 1) * (2 * j + 2)) / (q * q);
+  }
+  return value;
+}
+
 inline constexpr int kMaxPolygammaOrder = 64;
-// The order-th derivative of digamma, (-1)^(n+1) n! Σ (x + k)^-(n+1): terms up to x + k = 20 + n, then Euler-Maclaurin. Left of
-// 0 by reflection, whose cotangent differentiates into polynomials of itself.
+// The order-th derivative of digamma, (-1)^(n+1) n! ζ(n + 1, x). Left of 0 by reflection, whose cotangent differentiates into
+// polynomials of itself.
 HADAL_HD inline double polygamma_scalar(int order, double x) {
   if (order == 0) return digamma_scalar(x);
-  const double sign = order % 2 == 0 ? -1 : 1;
   if (x <= 0 && x == ::floor(x)) return order % 2 == 0 ? Format<double>::kNaN : HUGE_VAL;
-  double value = 0, reflected = 0, factor = sign;
+  double reflected = 0, factor = order % 2 == 0 ? -1 : 1;
   if (x < 0) {
     // ψ⁽ⁿ⁾(x) = (-1)ⁿ ψ⁽ⁿ⁾(1 - x) - π dⁿ/dxⁿ cot πx.
     double c[kMaxPolygammaOrder + 3] = {0, 1}, derivative[kMaxPolygammaOrder + 3];
@@ -931,44 +952,188 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
     factor = -1;
     x = 1 - x;
   }
-  const double s = order + 1;
   double factorial = 1;
   for (int i = 2; i <= order; ++i) factorial *= i;
-  for (; x < 20 + order; x += 1) value += ::pow(x, -s);
-  // Σ_{k>=0} (x + k)^-s = x^(1-s)/(s-1) + x^-s/2 + Σ_j B_2j/(2j)! s(s+1)…(s+2j-2) x^(-s-2j+1).
-  const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6};
-  value += ::pow(x, 1 - s) / (s - 1) + 0.5 * ::pow(x, -s);
-  double term = s * ::pow(x, -s - 1) / 2;  // s(s+1)…/(2j)! · x^…, for j = 1
-  for (int j = 1; j <= 7; ++j) {
-    value += bernoulli[j - 1] * term;
-    term *= (s + 2 * j - 1) * (s + 2 * j) / ((2 * j + 1) * (2 * j + 2)) / (x * x);
-  }
-  return factor * factorial * value + reflected;
+  return factor * factorial * zeta_scalar(order + 1, x) + reflected;
 }
 
+// The modified Bessel function of the first kind, order 0 or 1, times e^-|x|: its power series, from 20 on the asymptotic one.
+HADAL_HD inline double scaled_bessel_i_scalar(int order, double x) {
+  const double a = x < 0 ? -x : x, sign = x < 0 && order == 1 ? -1 : 1;
+  double term = 1, sum = 1;
+  if (a < 20) {
+    for (int k = 1; term > sum * 1e-17; ++k) sum += term *= a * a / (4.0 * k * (k + order));
+    return sign * (order == 0 ? 1 : a / 2) * sum * ::exp(-a);
+  }
+  for (int k = 1; k < 40 && ::fabs(term) > 1e-17; ++k) {
+    sum += term *= ((2 * k - 1) * (2 * k - 1) - 4 * order) / (8 * k * a);
+  }
+  return a == HUGE_VAL ? sign * 0.0 : sign * sum / ::sqrt(6.2831853071795865 * a);
+}
+
+HADAL_HD inline double bessel_i_scalar(int order, double x) {
+  const double a = ::fabs(x), root = ::exp(a / 2);
+  return a == HUGE_VAL ? (order == 0 ? a : x) : scaled_bessel_i_scalar(order, x) * root * root;
+}
+
+// e^(x²) erfc x; from 25 on by the asymptotic series, where erfc leaves the range of doubles.
+HADAL_HD inline double erfcx_scalar(double x) {
+  if (x < 25) return ::exp(x * x) * ::erfc(x);
+  const double z = 1 / (2 * x * x);
+  return 0.56418958354775629 / x * (1 - z * (1 - z * (3 - z * 15)));
+}
+
+// The normal distribution's quantile: a rational start (Abramowitz and Stegun 26.2.23), then Halley's iteration, in the tail
+// where erfc keeps its digits.
+HADAL_HD inline double ndtri_scalar(double p) {
+  const double tail = p < 0.5 ? p : 1 - p;
+  if (!(tail > 0)) return tail == 0 ? (p < 0.5 ? -HUGE_VAL : HUGE_VAL) : Format<double>::kNaN;
+  const double t = ::sqrt(-2 * ::log(tail));
+  double y = t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  for (int step = 0; step < 3; ++step) {
+    const double newton = (0.5 * ::erfc(y * 0.70710678118654752) - tail) * 2.5066282746310005 * ::exp(y * y / 2);
+    y += newton / (1 + y * newton / 2);
+  }
+  return p < 0.5 ? -y : y;
+}
+
+// x^a e^-x / Γ(a + 1): from 10 on by Stirling's series, where the powers would cancel each other's digits.
+HADAL_HD inline double gamma_density(double a, double x) {
+  if (a < 10) return ::exp(a * ::log(x) - x - ::lgamma(a + 1));
+  const double d = (x - a) / a, z = 1 / (a * a);
+  const double correction = (1.0 / 12 - z * (1.0 / 360 - z * (1.0 / 1260 - z / 1680))) / a;
+  return ::exp(a * (::log1p(d) - d) - correction) / ::sqrt(6.2831853071795865 * a);
+}
+// The regularised incomplete gamma function, Γ(a, x) / Γ(a) with `upper`, else 1 minus that. Each is computed where it is the
+// smaller: below the mean by the power series, else by the continued fraction (Lentz); for large a uniformly (Temme 1979).
+HADAL_HD inline double incomplete_gamma_scalar(bool upper, double a, double x) {
+  if (!(a >= 0 && x >= 0) || (a == 0 && x == 0) || (a == HUGE_VAL && x == HUGE_VAL)) return Format<double>::kNaN;
+  if (x == 0 || a == HUGE_VAL) return upper ? 1 : 0;
+  if (a == 0 || x == HUGE_VAL) return upper ? 0 : 1;
+  if (a > 1e5) {
+    const double d = (x - a) / a, half = d - ::log1p(d);  // η² / 2
+    const double eta = ::copysign(::sqrt(2 * (half > 0 ? half : 0)), d);
+    const double series[] = {-1.0 / 3,   1.0 / 12,        -2.0 / 135,  1.0 / 864,
+                             1.0 / 2835, -139.0 / 777600, 1.0 / 25515, -571.0 / 261273600};
+    double c = 0;
+    for (int i = 7; i >= 0; --i) c = c * eta + series[i];
+    const double rest = ::exp(-a * half) / ::sqrt(6.2831853071795865 * a) * (c - 1 / (540 * a));
+    const double side = upper ? 1 : -1;
+    return 0.5 * ::erfc(side * eta * ::sqrt(a / 2)) + side * rest;
+  }
+  const double density = gamma_density(a, x);
+  if (x < 1 && upper && a < 1) {
+    // 1 - x^a / Γ(a + 1) in digits that the difference would lose, and the rest of the power series.
+    const double lead = a * ::log(x) - ::lgamma(a + 1);
+    double term = 1, sum = 0;
+    for (int k = 1; k < 40; ++k) {
+      term *= -x / k;
+      sum += term / (a + k);
+    }
+    return -::expm1(lead) - ::exp(lead) * a * sum;
+  }
+  if (x < a + 1) {
+    double term = 1, sum = 1;
+    for (double k = a + 1; term > sum * 1e-17; k += 1) sum += term *= x / k;
+    return upper ? 1 - density * sum : density * sum;
+  }
+  double b = x + 1 - a, c = 1e300, d = 1 / b, fraction = d;
+  for (int k = 1; k < 10000; ++k) {
+    const double numerator = k * (a - k);
+    b += 2;
+    d = 1 / (b + numerator * d);
+    c = b + numerator / c;
+    fraction *= c * d;
+    if (::fabs(c * d - 1) < 1e-16) break;
+  }
+  return upper ? density * a * fraction : 1 - density * a * fraction;
+}
+
+// A whole number of a distribution with one mode, from one uniform number: walks outwards from the mode, whose probability is
+// given, and takes the place where the sum of the probabilities passes u. `up(k)` and `down(k)` are the ratios of the
+// probabilities of k + 1 and k - 1 to that of k.
+template <class Up, class Down>
+HADAL_HD inline double walk_from_mode(double mode, double probability, double u, Up up, Down down) {
+  double above = mode, below = mode, p_above = probability, p_below = probability;
+  u -= probability;
+  while (u >= 0 && (p_above > 0 || p_below > 0)) {
+    p_above *= up(above);
+    if ((u -= p_above) < 0) return above + 1;
+    above += 1;
+    p_below *= down(below);
+    if ((u -= p_below) < 0) return below - 1;
+    below -= 1;
+  }
+  return mode;
+}
+// Beyond this variance a walk is long, and the normal distribution differs by less than 1e-6.
+inline constexpr double kLargestWalk = 68719476736.0;
+HADAL_HD inline double rounded_normal(double mean, double deviation, double u) {
+  return ::floor(mean + deviation * ndtri_scalar(u) + 0.5);
+}
+// Numbers of the Poisson and of the binomial distribution from uniform ones.
+HADAL_HD inline double poisson_scalar(double rate, double u) {
+  if (!(rate > 0)) return rate == 0 ? 0 : Format<double>::kNaN;
+  if (rate > kLargestWalk) return rounded_normal(rate, ::sqrt(rate), u);
+  const double mode = ::floor(rate);
+  return walk_from_mode(
+      mode, gamma_density(mode, rate), u, [=](double k) { return rate / (k + 1); }, [=](double k) { return k / rate; });
+}
+HADAL_HD inline double binomial_scalar(double count, double p, double u) {
+  if (!(count >= 0 && p >= 0 && p <= 1)) return Format<double>::kNaN;
+  const double n = ::floor(count), q = 1 - p, variance = n * p * q;
+  if (variance == 0) return p == 1 ? n : 0;
+  if (variance > kLargestWalk) return rounded_normal(n * p, ::sqrt(variance), u);
+  const double mode = ::fmin(::floor((n + 1) * p), n);
+  return walk_from_mode(
+      mode, gamma_density(mode, n * p) * gamma_density(n - mode, n * q) / gamma_density(n, n), u,
+      [=](double k) { return (n - k) / (k + 1) * (p / q); }, [=](double k) { return k / (n - k + 1) * (q / p); });
+}
+
+// f of doubles, lane by lane.
+template <class V, class F, class... More>
+HADAL_HD inline V in_double(F&& f, V x, More... more) {
+#if defined(__CUDACC__)
+  return static_cast<V>(f(double{x}, double{more}...));
+#else
+  return per_lane(f, x, more...);
+#endif
+}
 template <class V>
 HADAL_HD inline V erfinv(V x) {
-#if defined(__CUDACC__)
-  return static_cast<V>(erfinv_scalar(x));
-#else
-  return per_lane([](double lane) { return erfinv_scalar(lane); }, x);
-#endif
+  return in_double([](double lane) { return erfinv_scalar(lane); }, x);
+}
+template <class V>
+HADAL_HD inline V erfcx(V x) {
+  return in_double([](double lane) { return erfcx_scalar(lane); }, x);
+}
+template <class V>
+HADAL_HD inline V ndtri(V x) {
+  return in_double([](double lane) { return ndtri_scalar(lane); }, x);
 }
 template <class V>
 HADAL_HD inline V digamma(V x) {
-#if defined(__CUDACC__)
-  return static_cast<V>(digamma_scalar(x));
-#else
-  return per_lane([](double lane) { return digamma_scalar(lane); }, x);
-#endif
+  return in_double([](double lane) { return digamma_scalar(lane); }, x);
 }
 template <class V>
 HADAL_HD inline V polygamma(int order, V x) {
-#if defined(__CUDACC__)
-  return static_cast<V>(polygamma_scalar(order, x));
-#else
-  return per_lane([order](double lane) { return polygamma_scalar(order, lane); }, x);
-#endif
+  return in_double([order](double lane) { return polygamma_scalar(order, lane); }, x);
+}
+template <class V>
+HADAL_HD inline V zeta(V s, V q) {
+  return in_double([](double a, double b) { return zeta_scalar(a, b); }, s, q);
+}
+template <class V>
+HADAL_HD inline V incomplete_gamma(bool upper, V a, V x) {
+  return in_double([upper](double b, double lane) { return incomplete_gamma_scalar(upper, b, lane); }, a, x);
+}
+template <class V>
+HADAL_HD inline V scaled_bessel_i(int order, V x) {
+  return in_double([order](double lane) { return scaled_bessel_i_scalar(order, lane); }, x);
+}
+template <class V>
+HADAL_HD inline V bessel_i(int order, V x) {
+  return in_double([order](double lane) { return bessel_i_scalar(order, lane); }, x);
 }
 
 }  // namespace hadal::math

@@ -17,6 +17,8 @@ const withoutSamples: Record<string, () => AnyTensor> = {
   normal: () => hadal.randn([3]),
   randint: () => hadal.randint(0, 5, [3]),
   randperm: () => hadal.randperm(3),
+  poisson: () => hadal.poisson(hadal.ones([3])),
+  binomial: () => hadal.binomial(3, hadal.ones([3])),
   allReduce: () => hadal.distributed.allReduce(hadal.ones([3])),
   broadcast: () => hadal.distributed.broadcast(hadal.ones([3])),
   allGather: () => hadal.distributed.allGather(hadal.ones([3])),

@@ -44,6 +44,8 @@ const sources: Record<string, () => AnyTensor> = {
   randint: () => randint(-5, 10, [1001]),
   randperm: () => randperm(1001),
   bernoulli: () => bernoulli(0.3, [1001]),
+  poisson: () => hadal.poisson(hadal.full([1001], 9)),
+  binomial: () => hadal.binomial(30, hadal.full([1001], 0.4)),
   multinomial: () => multinomial(tensor([1, 2, 3]), 100, { replacement: true }),
   dropout: () => dropout(ones([1001]), 0.5),
   uniform_: () => zeros([1001]).uniform_(-1, 1),
@@ -108,6 +110,44 @@ describe('distributions', () => {
     near(randint(0, 10, [count]), 4.5, Math.sqrt(99 / 12));
     near(normal(tensor([3]), zeros([count]).add(2)), 3, 2);
     near(dropout(ones([count]), 0.2), 1, 0.5);
+  });
+
+  test.each([0.7, 5, 40.5, 3000, 1e7, 1e13])('poisson of rate %p', (rate) => {
+    const numbers = hadal.poisson(hadal.full([count], rate, { dtype: 'float64' }));
+    near(numbers, rate, Math.sqrt(rate));
+    expect(values(numbers).every((x) => x >= 0 && Number.isInteger(x))).toBe(true);
+  });
+  test.each([
+    [1, 0.3],
+    [20, 0.25],
+    [1000, 0.999],
+    [1e6, 0.4],
+    [1e14, 0.5],
+  ])('binomial of %p trials at %p', (trials, probability) => {
+    const numbers = hadal.binomial(trials, hadal.full([count], probability, { dtype: 'float64' }));
+    near(numbers, trials * probability, Math.sqrt(trials * probability * (1 - probability)));
+    expect(values(numbers).every((x) => x >= 0 && x <= trials && Number.isInteger(x))).toBe(true);
+  });
+  test('poisson and binomial draw each number as often as they should', () => {
+    const share = (x: AnyTensor, k: number): number =>
+      values(x.equalTo(k).cast('float32')).filter(Boolean).length / count;
+    const counts = hadal.poisson(hadal.full([count], 2.5));
+    [0, 1, 2, 3, 6].forEach((k) => {
+      const factorial = Array.from({ length: k }, (_, i) => i + 1).reduce((a, b) => a * b, 1);
+      expect(share(counts, k)).toBeCloseTo((Math.exp(-2.5) * 2.5 ** k) / factorial, 2);
+    });
+    const hits = hadal.binomial(4, hadal.full([count], 0.25));
+    [0.3164, 0.4219, 0.2109, 0.0469, 0.0039].forEach((expected, k) => expect(share(hits, k)).toBeCloseTo(expected, 2));
+    // In the dtype of the parameters, NaN outside of what they can be.
+    expect(hadal.poisson(tensor([3], { dtype: 'float16' })).dtype).toBe('float16');
+    expect(values(hadal.poisson(tensor([0, 0])))).toEqual([0, 0]);
+    expect(values(hadal.binomial(7, tensor([0, 1])))).toEqual([0, 7]);
+    expect(values(hadal.binomial(tensor([0]), 0.5))).toEqual([0]);
+    expect(values(hadal.poisson(tensor([-1, NaN])))).toEqual([NaN, NaN]);
+    expect(values(hadal.binomial(tensor([3, -1]), tensor([1.5, 0.5])))).toEqual([NaN, NaN]);
+    expect(() => hadal.poisson(tensor([1], { dtype: 'int32' }))).toThrow(
+      'poisson: dtype: got int32, expected float64, float32, float16, bfloat16',
+    );
   });
 
   test('normal numbers lie in the tails as often as they should', () => {

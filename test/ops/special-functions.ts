@@ -22,11 +22,15 @@ function erfSeries(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
-function erfcFraction(x: number): number {
-  if (x > 30) return 0;
+function erfcFraction(x: number, exponent = -x * x): number {
   let tail = 0;
   for (let k = 200; k >= 1; k--) tail = k / 2 / (x + tail);
-  return Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + tail);
+  return Math.exp(exponent) / Math.sqrt(Math.PI) / (x + tail);
+}
+
+/** e^(x²) erfc x. */
+export function erfcx(x: number): number {
+  return x >= 2 ? erfcFraction(x, 0) : Math.exp(x * x) * erfc(x);
 }
 
 /** By Newton's method on erf. */
@@ -70,3 +74,22 @@ export function polygamma(n: number, x: number): number {
   });
   return sum + sign * series;
 }
+
+/** The modified Bessel function of the first kind, by its power series. */
+export function besselI(order: number, x: number): number {
+  let term = (x / 2) ** order / factorial(order);
+  let sum = term;
+  for (let k = 1; k < 200; k++) sum += term *= (x * x) / (4 * k * (k + order));
+  return sum;
+}
+
+/** The share of the gamma distribution of shape a below x, by the power series. */
+export function gammaBelow(a: number, x: number): number {
+  let term = Math.exp(a * Math.log(x) - x - lgamma(a + 1));
+  let sum = term;
+  for (let k = 1; k < 500; k++) sum += term *= x / (a + k);
+  return sum;
+}
+
+/** Hurwitz' zeta function of a whole s, which is a polygamma but for a factor. */
+export const zeta = (s: number, q: number): number => ((-1) ** s * polygamma(s - 1, q)) / factorial(s - 1);

@@ -70,6 +70,12 @@ def on_numbers(function):
 define(**{name: on_numbers(getattr(torch, snake(name))) for name in "atan2 hypot maximum minimum logicalAnd logicalOr logicalXor".split()})
 define(sub=on_numbers(torch.sub), div=on_numbers(torch.div), remainder=on_numbers(torch.remainder))
 
+define(
+    **{name: getattr(torch.special, name) for name in "erfcx ndtri i0 i0e i1 i1e gammainc gammaincc zeta".split()},
+    logNdtr=torch.special.log_ndtr,
+    nextAfter=torch.nextafter,
+)
+
 # Reductions and sorting.
 
 
@@ -349,6 +355,10 @@ def unpool(function):
     return lambda x, indices, size, stride=None, padding=0, outputSize=None: function(x, indices, size, stride, padding, outputSize)
 
 
+def fractional(function, indices):
+    return lambda x, kernel, samples, outputSize=None, outputRatio=None: function(x, kernel, outputSize, outputRatio, indices, _random_samples=samples)
+
+
 def exactly(function):
     """Refuses 16-bit floats, which would be rounded after each step, so that float64 is compared with."""
 
@@ -366,6 +376,7 @@ define(
     roiAlign=exactly(boxes.roi_align),
     boxIou=exactly(boxes.box_iou),
     nonMaxSuppressionSync=boxes.suppress,
+    **{f"fractionalMaxPool{n}d{end}": fractional(getattr(F, f"fractional_max_pool{n}d"), end != "") for n in [2, 3] for end in ["", "WithIndices"]},
     **{f"maxUnpool{n}d": unpool(getattr(F, f"max_unpool{n}d")) for n in [1, 2, 3]},
 )
 

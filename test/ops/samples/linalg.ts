@@ -96,6 +96,31 @@ const inverses: Sample[] = [...squares, large, manyLarge].map(([variant, shape])
   tolerance,
 }));
 
+// The powers of the largest are squared several times.
+const exponentials: Sample[] = [...squares, ['a matrix of large norm', [4, 4]] as const].map(([variant, shape]) => {
+  const scale = variant.endsWith('norm') ? 2 : 0.5;
+  return {
+    op: 'matrixExp',
+    variant,
+    dtypes,
+    inputs: (draw, dtype) => [draw.tensor(shape, dtype, -scale, scale)],
+    call: unary('matrixExp'),
+    reference: (x) =>
+      perMatrix(x, shape[shape.length - 1]!, (rows) => {
+        let term = identityRows(rows.length);
+        let sum = term;
+        for (let k = 1; k < 80; k++) {
+          const factor = term;
+          term = factor.map((row) => row.map((_, j) => row.reduce((dot, v, i) => dot + v * rows[i]![j]!, 0) / k));
+          sum = sum.map((row, i) => row.map((v, j) => v + term[i]![j]!));
+        }
+        return sum;
+      }),
+    order: orderOf(shape),
+    tolerance,
+  };
+});
+
 /** Of x·xᵀ, which is positive. */
 const logarithms: Sample[] = (
   [
@@ -540,6 +565,7 @@ const powers: Sample[] = ([-2, -1, 0, 1, 5] as const).map((exponent) => ({
 
 export const samples: Sample[] = [
   ...inverses,
+  ...exponentials,
   ...determinants,
   ...logarithms,
   ...singularDeterminants,

@@ -4,7 +4,7 @@ import * as hadal from '../../../lib/index';
 import type { AnyTensor, DType, Shape } from '../../../lib/index';
 import { dtypes as everyDType, isFloat, toFloat } from '../../../lib/tensor/dtype';
 import { generated, mapped, ravel, unravel, type Draw, type Sample, type Tolerance } from '../sample';
-import { erf, erfc, erfinv, lgamma, polygamma } from '../special-functions';
+import { besselI, erf, erfc, erfcx, erfinv, gammaBelow, lgamma, polygamma, zeta } from '../special-functions';
 
 const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
 const integers: readonly DType[] = ['int64', 'int32', 'int16', 'int8', 'uint8'];
@@ -171,6 +171,12 @@ const unary: Record<string, Line> = {
   erfc: { ...floating, value: erfc, specials: true },
   ndtr: { ...floating, value: (x) => erfc(-x / Math.SQRT2) / 2, specials: true },
   erfinv: { ...floating, value: erfinv, ranges: inside },
+  erfcx: { ...floating, value: erfcx, ranges: [[-3, 8]] },
+  ndtri: { ...floating, dtypes: floats, value: (x) => Math.SQRT2 * erfinv(2 * x - 1), ranges: [[0.02, 0.98]] },
+  i0: { ...floating, value: (x) => besselI(0, x), ranges: [[-6, 6]] },
+  i1: { ...floating, value: (x) => besselI(1, x), ranges: [[-6, 6]] },
+  i0e: { ...floating, value: (x) => Math.exp(-Math.abs(x)) * besselI(0, x), ranges: [[-30, 30]], kinks: [0] },
+  i1e: { ...floating, value: (x) => Math.exp(-Math.abs(x)) * besselI(1, x), ranges: [[-30, 30]], kinks: [0] },
   lgamma: { ...floating, value: lgamma, ranges: positive },
   digamma: { ...floating, value: (x) => polygamma(0, x), ranges: positive },
   // At the poles of even orders PyTorch takes one side; here they are NaN.
@@ -260,6 +266,7 @@ const whole = [[-5, 5]] as const;
 const composedUnary: Record<string, Line> = {
   signBit: { dtypes: floats, value: (x) => truth(x < 0 || Object.is(x, -0)), result: bool, order: 0, specials: true },
   sinc: { ...floating, value: (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)), kinks: [0] },
+  logNdtr: { ...floating, value: (x) => Math.log(erfcx(-x * Math.SQRT1_2) / 2) - (x * x) / 2, ranges: [[-20, 5]] },
   logit: { ...floating, dtypes: floats, value: (x) => Math.log(x / (1 - x)), ranges: [[0.1, 0.9]] },
 };
 const logAddExp = (a: number, b: number): number => {
@@ -310,6 +317,11 @@ const composedBinary: Record<string, Line> = {
   },
 };
 
+const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+const divisible = [
+  [-100, 100],
+  [-100, 100],
+] as const;
 const divisor = [
   [-5, 5],
   [1, 4],
@@ -335,6 +347,16 @@ const binary: Record<string, Line> = {
   hypot: { ...floating, dtypes: numbers, value: Math.hypot, ranges: positive },
   maximum: { dtypes: numbers, value: Math.max, order: 2, ranges: whole, specials: true },
   minimum: { dtypes: numbers, value: Math.min, order: 2, ranges: whole, specials: true },
+  gcd: { dtypes: integers, value: gcd, order: 0, ranges: divisible },
+  lcm: {
+    dtypes: integers,
+    value: (a, b) => (a === 0 || b === 0 ? 0 : Math.abs((a * b) / gcd(a, b))),
+    order: 0,
+    ranges: [
+      [-10, 10],
+      [-10, 10],
+    ],
+  },
   bitwiseAnd: { dtypes: integers, value: (a, b) => a & b, order: 0, ranges: whole },
   bitwiseOr: { dtypes: integers, value: (a, b) => a | b, order: 0, ranges: whole },
   bitwiseXor: { dtypes: integers, value: (a, b) => a ^ b, order: 0, ranges: whole },
@@ -499,7 +521,52 @@ const isClose: Sample = {
   order: 0,
 };
 
+// Only the second operand has a gradient.
+const secondOnly: Sample[] = (
+  [
+    ['gammainc', 2.5, [0.2, 9], gammaBelow],
+    ['gammaincc', 2.5, [0.2, 9], (a, x) => 1 - gammaBelow(a, x)],
+    ['gammaincc', 0.5, [0.1, 4], (a, x) => 1 - gammaBelow(a, x)],
+    ['zeta', 3, [0.5, 30], zeta],
+  ] as [op: 'gammainc' | 'gammaincc' | 'zeta', first: number, range: [number, number], value: typeof zeta][]
+).flatMap(([op, first, [low, high], value]) => [
+  {
+    op,
+    variant: `a number ${first} before`,
+    dtypes: floats,
+    inputs: (draw, dtype) => [draw.tensor([2, 3], dtype, low, high)],
+    call: (x) => hadal[op](first, x),
+    reference: (x) => mapped((v) => value(first, v), x),
+    order: 2,
+  },
+  {
+    op,
+    variant: `broadcast, ${first}`,
+    dtypes: floats,
+    inputs: (draw, dtype) => [hadal.full([3, 1], first, { dtype }), draw.tensor([4], dtype, low, high)],
+    call: (a, x) => hadal[op](a.detach(), x),
+    reference: (a, x) => mapped(value, a, x),
+    order: 0,
+  },
+]);
+// Of float32, a step apart.
+const nextAfter: Sample = {
+  op: 'nextAfter',
+  variant: 'up, down, from zero, to itself, NaN',
+  dtypes: ['float32'],
+  inputs: () => [hadal.tensor([1, 1, -2, 0, 3, NaN, Infinity]), hadal.tensor([2, 0, Infinity, -1, 3, 1, 0])],
+  call: (a, b) => hadal.nextAfter(a, b),
+  reference: () => ({
+    shape: [7],
+    values: [1 + 2 ** -23, 1 - 2 ** -24, -2 + 2 ** -23, -(2 ** -149), 3, NaN, (2 - 2 ** -23) * 2 ** 127],
+  }),
+  order: 0,
+  tolerance: { float32: { rtol: 0, atol: 0 } },
+};
+
 export const samples: Sample[] = [
+  ...secondOnly,
+  nextAfter,
   ...selection,
   ...prelu,
   ...glu,
