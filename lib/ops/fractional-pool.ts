@@ -16,7 +16,7 @@ export interface FractionalPoolOptions<Size = number | readonly number[]> {
   readonly outputSize?: Size;
   /** The same as parts of the input's, between 0 and 1. One of the two is given. */
   readonly outputRatio?: Size;
-  /** Where the windows of each channel lie: [n, c, axes] in [0, 1), the last axis first; drawn unless given. */
+  /** Where the windows of each channel lie: [n, c, axes] in [0, 1), that of the width first in a plane, as in PyTorch; drawn unless given. */
   readonly samples?: AnyTensor;
 }
 
@@ -65,8 +65,8 @@ function fractionalMaxPool(
   // The elements of each window by their places in the flattened space: [n, c, windows, elements], one axis joining after the other.
   let places: AnyTensor | undefined;
   space.forEach((size, i) => {
-    const starts = windowStarts(samples.detach().select(2, rank - 1 - i), size, sizes[i]!, kernel[i]!);
-    const own = starts.unsqueeze(-1).add(arange(kernel[i]!, { device: x.device })) as AnyTensor;
+    const starts = windowStarts(samples.detach().select(2, rank === 2 ? 1 - i : i), size, sizes[i]!, kernel[i]!);
+    const own = starts.unsqueeze(-1).add(arange(kernel[i]!, { dtype: 'int64', device: x.device })) as AnyTensor;
     if (places === undefined) {
       places = own;
       return;

@@ -27,22 +27,22 @@ def cases():
             f.case("pdist", f.uniform(dtype, [5, 3]), p=p)
         for op, low, high in [("erfcx", -5, 60), ("ndtri", 1e-3, 0.999), ("i0", -9, 9), ("i0e", -90, 90), ("i1", -9, 9), ("i1e", -90, 90), ("logNdtr", -60, 6)]:
             f.case(op, f.uniform(dtype, [4, 5], low, high))
-            f.case(op, Fixed(torch.tensor([-math.inf, -1, -0.0, 0, 0.5, 1, math.inf, math.nan], dtype=dtype)))
+            f.case(op, Fixed(torch.tensor([-math.inf][: op not in ["i0", "i1"]] + [-1, -0.0, 0, 0.5, 1, math.inf, math.nan], dtype=dtype)))
         for a, x in [(2, 5), (40, 60), (300, 900), (0.8, 0.9)]:
             for op in ["gammainc", "gammaincc"]:
                 f.case(op, Fixed(f.uniform(dtype, [4, 5], 0.01, a)), f.uniform(dtype, [4, 5], 0.01, x))
         for op in ["gammainc", "gammaincc"]:
-            for a in [1e5, 1e6, 1e9] if dtype == torch.float64 else []:
+            for a in [1e5, 1e6] if dtype == torch.float64 else []:
                 f.case(op, Fixed(torch.tensor([a], dtype=dtype)), Fixed(a + math.sqrt(a) * torch.arange(-6.0, 7, dtype=dtype)))
             ends = torch.tensor([0, 1e-3, 1, math.inf, math.nan, -1], dtype=dtype)
-            f.case(op, Fixed(ends[:, None]), Fixed(ends))
+            f.case(op, Fixed(ends[:, None]), Fixed(ends[[0, 1, 2, 3, 5]]))
         f.case("zeta", Fixed(f.uniform(dtype, [4, 5], 1.1, 9)), f.uniform(dtype, [4, 5], 0.1, 30))
         f.case("zeta", Fixed(torch.tensor([[1.0], [0.5], [2], [3]], dtype=dtype)), Fixed(torch.tensor([1, 0, -1, -2.5, 0.25], dtype=dtype)))
     for dtype in [torch.float64, torch.float32]:
         x, y = (torch.tensor(v, dtype=dtype) for v in ([1, -1, 0, -0.0, 1e-300, 3, math.inf, math.nan, 1], [2, -2, -1, 1, 0, 3, 0, 1, math.nan]))
         f.case("nextAfter", Fixed(x), Fixed(y))
         f.case("matrixExp", f.uniform(dtype, [2, 4, 4], -1, 1))
-        f.case("matrixExp", f.uniform(dtype, [5, 5], -4, 4))
+        f.case("matrixExp", f.uniform(dtype, [5, 5], -4, 4) if dtype == torch.float64 else f.uniform(dtype, [5, 5], -0.5, 0.5))
         f.case("matrixExp", f.uniform(dtype, [3, 3], -0.01, 0.01))
         for n, space in [(2, [7, 9]), (3, [5, 6, 7])]:
             for end in ["", "WithIndices"]:
@@ -51,7 +51,7 @@ def cases():
                 f.case(f"fractionalMaxPool{n}d{end}", f.distinct(dtype, [2, 3, *space]), [2, 3, 1][:n], samples=samples, outputRatio=[0.5, 0.4, 0.3][:n])
     for dtype in INTS:
         for op in ["gcd", "lcm"]:
-            f.case(op, f.uniform(dtype, [4, 5], -60, 60), f.uniform(dtype, [5], -60, 60))
+            f.case(op, f.uniform(dtype, [4, 5], -10, 10), f.uniform(dtype, [5], -10, 10))
             f.case(op, f.uniform(dtype, [4, 1], 0, 3), f.uniform(dtype, [5], 0, 3))
         for n, space in [(1, [9]), (2, [5, 6]), (3, [3, 4, 3])] if dtype != torch.int16 else []:
             f.case(f"maxPool{n}dWithIndices", f.distinct(dtype, [1, 2, *space]), 2, stride=1, padding=1)
