@@ -87,7 +87,19 @@ test('every public op has a sample or a test of its own', () => {
     ...['zeros', 'ones', 'full', 'empty', 'zerosLike', 'onesLike', 'fullLike', 'emptyLike', 'tensor', 'fromBuffer'],
     ...['arange', 'linspace', 'logspace', 'meshgrid', 'eye'],
     // random.test.ts
-    ...['rand', 'randn', 'randint', 'randperm', 'uniform', 'normal', 'exponential', 'bernoulli', 'multinomial'],
+    ...[
+      'rand',
+      'randn',
+      'randint',
+      'randperm',
+      'uniform',
+      'normal',
+      'exponential',
+      'bernoulli',
+      'binomial',
+      'poisson',
+      'multinomial',
+    ],
     ...['randLike', 'randnLike', 'randintLike'],
     // known-later.test.ts: the forms that do not block
     ...['nonzero', 'maskedSelect', 'unique', 'bincount', 'nonMaxSuppression'],
