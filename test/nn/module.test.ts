@@ -161,8 +161,8 @@ test('train and eval reach everything below', () => {
 test('batch norm in eval leaves its statistics alone', () => {
   const layer = new nn.BatchNorm1d(2).eval();
   layer.forward(randn([4, 2]));
-  expect(layer.runningMean.toArraySync()).toEqual([0, 0]);
-  expect(layer.numBatchesTracked.itemSync()).toBe(0);
+  expect(layer.runningMean!.toArraySync()).toEqual([0, 0]);
+  expect(layer.numBatchesTracked!.itemSync()).toBe(0);
 });
 
 test('apply, zeroGrad and requiresGrad_', () => {

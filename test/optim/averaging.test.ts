@@ -84,11 +84,11 @@ describe('AveragedModel', () => {
       const layer = new nn.BatchNorm1d(2);
       const average = new optim.AveragedModel(layer, { useBuffers });
       for (const value of [1, 2, 6]) {
-        layer.runningMean.copy_(value);
-        layer.numBatchesTracked.copy_(value);
+        layer.runningMean!.copy_(value);
+        layer.numBatchesTracked!.copy_(value);
         average.update();
       }
-      const buffers = average.use(() => [layer.runningMean.toArraySync(), layer.numBatchesTracked.itemSync()]);
+      const buffers = average.use(() => [layer.runningMean!.toArraySync(), layer.numBatchesTracked!.itemSync()]);
       expect(buffers).toEqual([useBuffers ? [3, 3] : [6, 6], 6]);
     }
   });
@@ -130,9 +130,9 @@ test('updateBatchNorm measures the mean over all batches and leaves the rest as 
     .map((batch) => batch.var(0))
     .reduce((a, b) => a.add(b))
     .div(4) as AnyTensor;
-  expectClose(Array.from(layer.runningMean.dataSync() as Float32Array), Array.from(mean.dataSync() as Float32Array));
-  expectClose(Array.from(layer.runningVar.dataSync() as Float32Array), Array.from(variance.dataSync() as Float32Array));
-  expect([layer.momentum, layer.training, model.training, layer.numBatchesTracked.itemSync()]).toEqual([
+  expectClose(Array.from(layer.runningMean!.dataSync() as Float32Array), Array.from(mean.dataSync() as Float32Array));
+  expectClose(Array.from(layer.runningVar!.dataSync() as Float32Array), Array.from(variance.dataSync() as Float32Array));
+  expect([layer.momentum, layer.training, model.training, layer.numBatchesTracked!.itemSync()]).toEqual([
     0.1,
     false,
     false,
