@@ -208,6 +208,11 @@ const whole: Record<string, Case> = {
     [['a', 'b'], { missing: 0 }],
   ),
   readWav: called(data.readWav, [file('sound.wav')]),
+  BucketSampler: made(
+    data.BucketSampler,
+    [[3, 1, 2], 2, { seed: 1 }],
+    (sampler: data.BucketSampler) => [...sampler.batches(0)].length,
+  ),
   DistributedSampler: samples(data.DistributedSampler, 10, {
     world: 2,
     rank: 1,

@@ -150,6 +150,7 @@ for (const [rank, space] of [[6], [5, 6], [5, 5, 4]].entries()) {
   cases[`AvgPool${d}`] = one(image, 2, { stride: 2, padding: 1, ceilMode: true, countIncludePad: false });
   cases[`LPPool${d}`] = one(image, 2, 2, { stride: 2, ceilMode: true });
   for (const kind of ['Avg', 'Max']) cases[`Adaptive${kind}Pool${d}`] = one(image, 2);
+  if (d !== '1d') cases[`FractionalMaxPool${d}`] = one(image, 2, { outputSize: 2 });
   cases[`BatchNorm${d}`] = one(image, 2, { epsilon: 1e-3, momentum: 0.1, affine: true });
   cases[`InstanceNorm${d}`] = one(image, 2, { epsilon: 1e-3, momentum: 0.1, trackRunningStats: true });
   cases[`Dropout${d}`] = one(image, 0.2);
