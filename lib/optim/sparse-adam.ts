@@ -23,7 +23,7 @@ export interface SparseAdamSettings {
  * tensors, so it saves no memory; what it keeps is that rare rows do not move between their turns.
  *
  * @example
- * const optimizer = new optim.SparseAdam(embedding.parameters(), { lr: 1e-3 });
+ * const optimizer = new optim.SparseAdam(model.parameters(), { lr: 1e-3 });
  */
 export class SparseAdam extends FusedOptimizer<SparseAdamSettings> {
   constructor(
