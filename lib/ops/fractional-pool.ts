@@ -42,7 +42,7 @@ function fractionalMaxPool(
   rank: SpatialRank,
   x: AnyTensor,
   kernelSize: number | readonly number[],
-  options: FractionalPoolOptions,
+  options: FractionalPoolOptions = {},
 ): AnyTensor[] {
   checkOptions(op, options);
   checkTensor(op, x);

@@ -200,7 +200,10 @@ const fractional: Sample[] = (
   ] as unknown as [2 | 3, Pool, PoolMany][]
 ).flatMap(([rank, values, pairs]) => {
   const space = [5, 6, 4].slice(0, rank);
-  const options = { outputSize: space.map(() => 3), samples: hadal.zeros([2, 1, rank], { dtype: 'float64' }) };
+  const options = ({ device }: AnyTensor): object => ({
+    outputSize: space.map(() => 3),
+    samples: hadal.zeros([2, 1, rank], { dtype: 'float64', device }),
+  });
   const starts = space.map((size) => [0, Math.floor((size - 2) / 2), size - 2]);
   const join = (x: Plain, choose: (value: number, place: number) => number): Plain =>
     generated([2, 1, ...space.map(() => 3)], ([n, , ...at]) => {
@@ -222,14 +225,14 @@ const fractional: Sample[] = (
     {
       ...shared,
       op: `fractionalMaxPool${rank}d`,
-      call: (x: AnyTensor) => values(x, 2, options),
+      call: (x: AnyTensor) => values(x, 2, options(x)),
       reference: (x: Plain) => join(x, (value) => value),
       order: 2 as const,
     },
     {
       ...shared,
       op: `fractionalMaxPool${rank}dWithIndices`,
-      call: (x: AnyTensor) => pairs(x, [2, 2, 2].slice(0, rank), options),
+      call: (x: AnyTensor) => pairs(x, [2, 2, 2].slice(0, rank), options(x)),
       reference: (x: Plain) => [join(x, (value) => value), join(x, (_, place) => place)],
       order: 0 as const,
     },
