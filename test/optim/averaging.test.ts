@@ -131,7 +131,10 @@ test('updateBatchNorm measures the mean over all batches and leaves the rest as 
     .reduce((a, b) => a.add(b))
     .div(4) as AnyTensor;
   expectClose(Array.from(layer.runningMean!.dataSync() as Float32Array), Array.from(mean.dataSync() as Float32Array));
-  expectClose(Array.from(layer.runningVar!.dataSync() as Float32Array), Array.from(variance.dataSync() as Float32Array));
+  expectClose(
+    Array.from(layer.runningVar!.dataSync() as Float32Array),
+    Array.from(variance.dataSync() as Float32Array),
+  );
   expect([layer.momentum, layer.training, model.training, layer.numBatchesTracked!.itemSync()]).toEqual([
     0.1,
     false,
