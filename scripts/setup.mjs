@@ -3,7 +3,7 @@
 //
 //   node scripts/setup.mjs [--system-only] [--levels own]
 //
-// --levels builds kernels for some instruction sets only, as scripts/build-native.mjs does: `own` takes a third of the time.
+// --levels builds kernels for some instruction sets only, as scripts/build-native.mjs does: `own` compiles half as much.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';

@@ -1,4 +1,5 @@
 /** Special functions: of the normal and the gamma distribution, Bessel functions, Hurwitz' zeta function. */
+import { AutogradError } from '../errors';
 import type { DType, ToFloat } from '../tensor/dtype';
 import { toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
@@ -136,6 +137,14 @@ export function i1e<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S
 const beside = (operand: Operand, { dtype, device }: AnyTensor): AnyTensor =>
   typeof operand === 'number' ? full([], operand, { dtype, device }) : wide(operand);
 
+/** Throws if the first operand is to get a gradient, which has no closed form. */
+function refuseFirst(op: string, name: string, needed: boolean): void {
+  if (needed)
+    throw new AutogradError(
+      `${op}: ${name}: got a tensor that requires a gradient, expected one without: only the other has one`,
+    );
+}
+
 /** The density of the gamma distribution, `x^(a-1) · e^-x / Γ(a)`: how the share below x grows. */
 function gammaDensity(a: Operand, x: AnyTensor): AnyTensor {
   const shape = beside(a, x);
@@ -149,7 +158,7 @@ function incompleteGamma(name: 'gammainc' | 'gammaincc', sign: 1 | -1): NativeOp
     autocast: 'float32',
     saves: { inputs: true },
     gradient: (g, node) => {
-      if (!node.needs(1)) return [];
+      refuseFirst(name, 'a', node.needs(0));
       const density = gammaDensity(node.operand(0)!, wide(node.input(1)));
       return [undefined, g.mul(density.mul(sign).cast(g.dtype)).sumTo(node.shape(1))];
     },
@@ -160,7 +169,7 @@ const gammainccOp = incompleteGamma('gammaincc', -1);
 
 /**
  * The regularised lower incomplete gamma function `P(a, x) = ∫₀ˣ t^(a-1) e^-t dt / Γ(a)` for a, x ≥ 0; NaN outside. Integers and bool become
- * float32. Only x has a gradient.
+ * float32. Only x has a gradient: asking for that of a throws.
  *
  * @throws ShapeError when the shapes do not broadcast.
  * @example
@@ -172,7 +181,7 @@ export function gammainc<A extends Operand, B extends Operand>(a: A, x: B & Fits
 
 /**
  * The regularised upper incomplete gamma function, `1 - gammainc(a, x)` without the loss of digits. Integers and bool become float32. Only x has a
- * gradient.
+ * gradient: asking for that of a throws.
  *
  * @throws ShapeError when the shapes do not broadcast.
  * @example
@@ -188,7 +197,7 @@ const zetaOp: NativeOp = defineOp('zeta', {
   autocast: 'float32',
   saves: { inputs: true },
   gradient: (g, node) => {
-    if (!node.needs(1)) return [];
+    refuseFirst('zeta', 's', node.needs(0));
     const q = wide(node.input(1));
     const s = beside(node.operand(0)!, q);
     const slope: AnyTensor = zeta(s.add(1), q).mul(s.neg());
@@ -197,7 +206,8 @@ const zetaOp: NativeOp = defineOp('zeta', {
 });
 
 /**
- * Hurwitz' zeta function `ζ(s, q) = Σₖ (q + k)^-s`, k ≥ 0, for s > 1; Riemann's for q = 1. Integers and bool become float32. Only q has a gradient.
+ * Hurwitz' zeta function `ζ(s, q) = Σₖ (q + k)^-s`, k ≥ 0, for s > 1; Riemann's for q = 1. Integers and bool become float32. Only q has a gradient:
+ * asking for that of s throws.
  *
  * @throws ShapeError when the shapes do not broadcast.
  * @example

@@ -904,16 +904,13 @@ HADAL_HD inline double digamma_scalar(double x) {
   return value + ::log(x) - 0.5 / x - series;
 }
 
-// Hurwitz' zeta function Σ_{k>=0} (q + k)^-s for s > 1: terms up to q + k = 20 + s, then Euler-Maclaurin.
-HADAL_HD inline double zeta_scalar(double s, double q) {
-  if (!(s > 1)) return s == 1 ? HUGE_VAL : Format<double>::kNaN;
-  if (q <= 0 && q == ::floor(q)) return HUGE_VAL;
-  if (q < 0 && s != ::floor(s)) return Format<double>::kNaN;
+// Hurwitz' zeta function Σ_{k>=0} (q + k)^-s for s > 1 and q > 0: terms up to q + k = 20 + s, then Euler-Maclaurin.
+HADAL_HD inline double zeta_of_positive(double s, double q) {
   double value = 0;
   for (; q < 20 + s; q += 1) {
     const double term = ::pow(q, -s);
     value += term;
-    if (q > 0 && term < value * 1e-17) return value;
+    if (term < value * 1e-17) return value;
   }
   // Σ_{k>=0} (q + k)^-s = q^(1-s)/(s-1) + q^-s/2 + Σ_j B_2j/(2j)! s(s+1)…(s+2j-2) q^(-s-2j+1).
   const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6};
@@ -924,6 +921,15 @@ HADAL_HD inline double zeta_scalar(double s, double q) {
     term *= (s + 2 * j - 1) * (s + 2 * j) / ((2 * j + 1) * (2 * j + 2)) / (q * q);
   }
   return value;
+}
+HADAL_HD inline double zeta_scalar(double s, double q) {
+  if (!(s > 1)) return s == 1 ? HUGE_VAL : Format<double>::kNaN;
+  if (q <= 0 && q == ::floor(q)) return HUGE_VAL;
+  if (!(q < 0)) return zeta_of_positive(s, q);
+  if (s != ::floor(s)) return Format<double>::kNaN;
+  // The terms right of 0, and those left of it, of which there may be very many: all that lie there but those beyond q.
+  const double right = q - ::floor(q), sign = ::fmod(s, 2) == 0 ? 1 : -1;
+  return zeta_of_positive(s, right) + sign * (zeta_of_positive(s, 1 - right) - zeta_of_positive(s, 1 - q));
 }
 
 inline constexpr int kMaxPolygammaOrder = 64;
@@ -1066,15 +1072,16 @@ HADAL_HD inline double walk_from_mode(double mode, double probability, double u,
   }
   return mode;
 }
-// Beyond this variance a walk is long, and the normal distribution differs by less than 1e-6.
-inline constexpr double kLargestWalk = 68719476736.0;
-HADAL_HD inline double rounded_normal(double mean, double deviation, double u) {
-  return ::floor(mean + deviation * ndtri_scalar(u) + 0.5);
+// Beyond this variance a walk is long, and the normal distribution, bent by the skewness (Cornish and Fisher 1938), differs by some 1e-6.
+inline constexpr double kLargestWalk = 1048576.0;
+HADAL_HD inline double rounded_normal(double mean, double deviation, double skewness, double u) {
+  const double z = ndtri_scalar(u);
+  return ::floor(mean + deviation * (z + skewness * (z * z - 1) / 6) + 0.5);
 }
 // Numbers of the Poisson and of the binomial distribution from uniform ones.
 HADAL_HD inline double poisson_scalar(double rate, double u) {
   if (!(rate > 0)) return rate == 0 ? 0 : Format<double>::kNaN;
-  if (rate > kLargestWalk) return rounded_normal(rate, ::sqrt(rate), u);
+  if (rate > kLargestWalk) return rounded_normal(rate, ::sqrt(rate), 1 / ::sqrt(rate), u);
   const double mode = ::floor(rate);
   return walk_from_mode(
       mode, gamma_density(mode, rate), u, [=](double k) { return rate / (k + 1); }, [=](double k) { return k / rate; });
@@ -1083,7 +1090,7 @@ HADAL_HD inline double binomial_scalar(double count, double p, double u) {
   if (!(count >= 0 && p >= 0 && p <= 1)) return Format<double>::kNaN;
   const double n = ::floor(count), q = 1 - p, variance = n * p * q;
   if (variance == 0) return p == 1 ? n : 0;
-  if (variance > kLargestWalk) return rounded_normal(n * p, ::sqrt(variance), u);
+  if (variance > kLargestWalk) return rounded_normal(n * p, ::sqrt(variance), (q - p) / ::sqrt(variance), u);
   const double mode = ::fmin(::floor((n + 1) * p), n);
   return walk_from_mode(
       mode, gamma_density(mode, n * p) * gamma_density(n - mode, n * q) / gamma_density(n, n), u,

@@ -4,12 +4,15 @@ import {
   allClose,
   allCloseSync,
   arange,
+  AutogradError,
   bitwiseAnd,
   clamp,
   DTypeError,
   div,
   equal,
   equalSync,
+  gammainc,
+  gammaincc,
   greater,
   less,
   noGrad,
@@ -19,6 +22,7 @@ import {
   tensor,
   where,
   zeros,
+  zeta,
   type AnyTensor,
   type DType,
 } from '../../lib/index';
@@ -297,3 +301,27 @@ test.each([[[9, 3000, 7]], [[2, 1500, 2, 11]], [[3, 40, 5, 40]]])(
     }
   },
 );
+
+test('zeta far left of 0 adds up what lies near it', () => {
+  const q = tensor([-1e9 - 0.5, -(2 ** 40) - 0.5, -3.5], { dtype: 'float64' });
+  const near = [0.5, 1.5, 2.5, 3.5].map((distance) => distance ** -2).reduce((a, b) => a + b);
+  const expected = [Math.PI ** 2 - 1e-9, Math.PI ** 2, Math.PI ** 2 / 2 + near];
+  expect(allCloseSync(zeta(2, q), tensor(expected, { dtype: 'float64' }), { rtol: 1e-12 })).toBe(true);
+});
+
+test.each([
+  ['gammainc', 'a', gammainc],
+  ['gammaincc', 'a', gammaincc],
+  ['zeta', 's', zeta],
+] as const)('%s refuses the gradient that it does not have', (op, name, call) => {
+  const first = tensor([2]).requiresGrad_();
+  expect(() =>
+    call(first, tensor([3]))
+      .sum()
+      .backward(),
+  ).toThrow(
+    new AutogradError(
+      `${op}: ${name}: got a tensor that requires a gradient, expected one without: only the other has one`,
+    ),
+  );
+});
