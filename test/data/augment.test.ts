@@ -1,5 +1,5 @@
 // Augmentations of batches of images: against loops in float64, and that a seed decides them.
-import { arange, data, tensor, zeros, rand, manualSeed, type AnyTensor } from '../../lib/index';
+import { arange, data, stack, tensor, zeros, rand, manualSeed, type AnyTensor } from '../../lib/index';
 import { inverseAffine, warp } from '../../lib/data/augment/geometry';
 import { adjust } from '../../lib/data/augment/colour';
 
@@ -20,6 +20,7 @@ const expectNear = (x: AnyTensor, expected: readonly number[], within = 1e-5): v
 describe('every augmentation', () => {
   const all: Record<string, data.augment.Augmentation> = {
     randomCrop: augment.randomCrop({ padding: 2, mode: 'reflect' }),
+    randomResizedCrop: augment.randomResizedCrop([5, 6]),
     horizontalFlip: augment.horizontalFlip(),
     verticalFlip: augment.verticalFlip(),
     resize: augment.resize([5, 6]),
@@ -47,12 +48,18 @@ describe('every augmentation', () => {
     expect(change(picture().requiresGrad_(), new Random(3)).requiresGrad).toBe(false);
     expect(change(zeros([0, 3, 9, 7]), new Random(3)).shape[0]).toBe(0);
   });
-  test.each(['randomCrop', 'horizontalFlip', 'randomAffine', 'colorJitter', 'randomErasing', 'cutout', 'randAugment'])(
-    '%s: another seed gives something else',
-    (name) => {
-      expect(numbers(all[name]!(picture(), new Random(1)))).not.toEqual(numbers(all[name]!(picture(), new Random(2))));
-    },
-  );
+  test.each([
+    'randomCrop',
+    'randomResizedCrop',
+    'horizontalFlip',
+    'randomAffine',
+    'colorJitter',
+    'randomErasing',
+    'cutout',
+    'randAugment',
+  ])('%s: another seed gives something else', (name) => {
+    expect(numbers(all[name]!(picture(), new Random(1)))).not.toEqual(numbers(all[name]!(picture(), new Random(2))));
+  });
 });
 
 test('crops are parts of the padded image', () => {
@@ -70,6 +77,33 @@ test('crops are parts of the padded image', () => {
     places.add(found[0]!);
   });
   expect(places.size).toBeGreaterThan(5);
+});
+
+describe('resized crops', () => {
+  // A pixel is its row and its column: what a part shows says where it was.
+  const places = (h: number, w: number): AnyTensor =>
+    stack([arange(h).reshape([h, 1]).expand([h, w]), arange(w).expand([h, w])]).unsqueeze(0) as AnyTensor;
+  const steps = (h: number, w: number, options: data.augment.RandomResizedCropOptions, seed: number): number[] => {
+    const seen = values(augment.randomResizedCrop(16, options)(places(h, w), new Random(seed))) as number[][][][];
+    return [seen[0]![0]![9]![8]! - seen[0]![0]![8]![8]!, seen[0]![1]![8]![9]! - seen[0]![1]![8]![8]!].map(
+      (step) => step * 16,
+    );
+  };
+
+  test('keep a share of the image, with an aspect in its range, anywhere', () => {
+    const options = { scale: [0.2, 0.5], ratio: [0.5, 2] } as const;
+    const sizes = Array.from({ length: 200 }, (_, seed) => steps(60, 80, options, seed));
+    const [shares, aspects] = [sizes.map(([h, w]) => (h! * w!) / 4800), sizes.map(([h, w]) => h! / w!)];
+    const range = (all: number[]): number[] => [Math.min(...all), Math.max(...all)];
+    [0.2, 0.5].forEach((end, i) => expect(range(shares)[i]).toBeCloseTo(end, 1));
+    [0.5, 2].forEach((end, i) => expect(Math.abs(range(aspects)[i]! / end - 1)).toBeLessThan(0.1));
+  });
+
+  test('are the whole image where nothing else fits, or the largest part in the middle', () => {
+    expectNear(augment.randomResizedCrop([3, 4], { scale: [1, 1], ratio: [0.75, 0.75] })(places(3, 4), new Random(0)), numbers(places(3, 4))); // prettier-ignore
+    const wide = augment.randomResizedCrop([2, 4], { scale: [1, 1], ratio: [0.5, 0.5] })(places(2, 8), new Random(0));
+    expectNear(wide.select(1, 1) as AnyTensor, [2, 3, 4, 5, 2, 3, 4, 5]);
+  });
 });
 
 test('flips: some, all, none; of bytes too', () => {
@@ -169,6 +203,7 @@ test.each<[() => unknown, string]>([
     () => augment.randomCrop({ size: 9 })(zeros([1, 1, 8, 8]), new Random(0)),
     'randomCrop: size: got [9, 9], expected at most [8, 8]',
   ],
+  [() => augment.randomResizedCrop(4, { ratio: [0, 1] }), 'randomResizedCrop: ratio: got 0, expected more than 0'],
   [() => augment.horizontalFlip(2), 'horizontalFlip: chance: got 2, expected a number from 0 to 1'],
   [() => augment.cutout(1)(zeros([8, 8]), new Random(0)), 'cutout: images: got shape [8, 8], expected [n, c, h, w]'],
   [

@@ -101,6 +101,7 @@ const whole: Record<string, Case> = {
   'augment.randomCrop': augments(augment.randomCrop, { size: 6, padding: 1, mode: 'reflect' }),
   'augment.randomErasing': augments(augment.randomErasing, { chance: 1, scale: [0.1, 0.3], ratio: [0.3, 3], value: 0 }),
   'augment.randomGrayscale': augments(augment.randomGrayscale, 0.5),
+  'augment.randomResizedCrop': augments(augment.randomResizedCrop, 6, { scale: [0.3, 1], ratio: [0.5, 2] }),
   'augment.randomRotation': augments(augment.randomRotation, 10, { mode: 'nearest', fill: 0 }),
   'augment.resize': augments(augment.resize, [4, 4]),
   'augment.toFloat': augments(augment.toFloat),

@@ -7,7 +7,7 @@ import { maximum, where } from '../../ops/pointwise';
 import { checkCount, checkFinite, checkList, checkNumber } from '../../tensor/checks';
 import type { AnyTensor } from '../../tensor/tensor';
 import type { Random } from '../random';
-import { augmentation, checkRange, chosen, perImage, rangeOf, type Augmentation } from './images';
+import { augmentation, checkRange, chosen, drawSize, perImage, rangeOf, type Augmentation } from './images';
 
 /** Bytes 0 … 255 to float32 0 … 1; what is floating already stays. */
 export function toFloat(): Augmentation {
@@ -167,13 +167,8 @@ export function randomErasing(options: RandomErasingOptions = {}): Augmentation 
     const [, , h, w] = images.shape as [number, number, number, number];
     const boxes = Array.from({ length: images.shape[0]! }, () => {
       if (random.uniform() >= chance) return undefined;
-      for (let attempt = 0; attempt < 10; attempt++) {
-        const area = h * w * random.between(...scale);
-        const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
-        const [height, width] = [Math.round(Math.sqrt(area * aspect)), Math.round(Math.sqrt(area / aspect))];
-        if (height < h && width < w) return boxAt(random, h, w, height, width);
-      }
-      return undefined;
+      const size = drawSize(random, [h, w], [h - 1, w - 1], scale, ratio);
+      return size && boxAt(random, h, w, ...size);
     });
     return erased(images, boxes, value);
   });

@@ -4,14 +4,24 @@ import { arange, tensor } from '../../ops/creation';
 import { checkObject, checkOptions } from '../../ops/define';
 import { gather } from '../../ops/indexing';
 import { interpolate } from '../../ops/interpolate';
-import { flip, pad, type PadMode } from '../../ops/movement';
+import { cat, flip, pad, type PadMode } from '../../ops/movement';
 import { where } from '../../ops/pointwise';
 import { checkCount, checkFinite, checkNumber } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
 import { isFloat } from '../../tensor/dtype';
 import type { Shape } from '../../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { augmentation, checkPair, chosen, cropEach, rangeOf, sizeOf, type Augmentation } from './images';
+import {
+  augmentation,
+  checkPair,
+  checkRange,
+  chosen,
+  cropEach,
+  drawSize,
+  rangeOf,
+  sizeOf,
+  type Augmentation,
+} from './images';
 
 export interface RandomCropOptions {
   /** Height and width of the part; the image's own unless given. */
@@ -47,6 +57,52 @@ export function randomCrop(options: RandomCropOptions = {}): Augmentation {
     const sides = [padding, padding] as const;
     const padded = padding === 0 ? images : (pad(images, [sides, sides], { mode }) as AnyTensor);
     return cropEach(padded, () => [random.integer(rows + 1), random.integer(columns + 1)], height, width);
+  });
+}
+
+export interface RandomResizedCropOptions {
+  /** From which to which share of the image is kept; [0.08, 1] unless given. */
+  readonly scale?: readonly [number, number];
+  /** From which to which height / width; [3 / 4, 4 / 3] unless given. */
+  readonly ratio?: readonly [number, number];
+}
+
+/**
+ * A part of each image, of a size and at a place of its own, at the size given, bilinearly. Where ten parts that were drawn do not fit, it is the largest in the
+ * middle whose height / width does.
+ *
+ * @see Szegedy et al., 2015, Going deeper with convolutions, section 6.
+ * @example
+ * const augment = data.augment.randomResizedCrop(32, { scale: [0.2, 1] });
+ */
+export function randomResizedCrop(
+  size: number | readonly [height: number, width: number],
+  options: RandomResizedCropOptions = {},
+): Augmentation {
+  const op = 'randomResizedCrop';
+  const target = sizeOf(op, size);
+  checkOptions(op, options);
+  const scale = checkRange(op, 'scale', options.scale ?? [0.08, 1]);
+  const ratio = checkRange(op, 'ratio', options.ratio ?? [3 / 4, 4 / 3]);
+  checkNumber(op, 'scale', scale[0], 0);
+  for (const aspect of ratio) {
+    if (!(aspect > 0)) throw new ArgumentError(`${op}: ratio: got ${aspect}, expected more than 0`);
+  }
+  return augmentation(op, 'float', (images, random) => {
+    const [n, , h, w] = images.shape as [number, number, number, number];
+    const aspect = Math.min(Math.max(h / w, ratio[0]), ratio[1]);
+    const largest = [Math.min(h, Math.round(w * aspect)), Math.min(w, Math.round(h / aspect))] as const;
+    const parts = Array.from({ length: n }, (_, i) => {
+      const drawn = drawSize(random, [h, w], [h, w], scale, ratio);
+      const [height, width] = drawn ?? largest;
+      const [top, left] =
+        drawn === undefined
+          ? [(h - height) >> 1, (w - width) >> 1]
+          : [random.integer(h - height + 1), random.integer(w - width + 1)];
+      const part = images.narrow(0, i, 1).narrow(2, top, height).narrow(3, left, width) as AnyTensor;
+      return interpolate(part, { size: target, mode: 'bilinear' }) as AnyTensor;
+    });
+    return cat(parts);
   });
 }
 

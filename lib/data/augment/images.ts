@@ -68,6 +68,25 @@ export function cropEach(
   return stack(parts);
 }
 
+/**
+ * Height and width of a box, at most `most`, with a share of [h, w] and a height / width drawn from these ranges; none when ten that were drawn did not fit.
+ */
+export function drawSize(
+  random: Random,
+  [h, w]: readonly [number, number],
+  most: readonly [number, number],
+  scale: readonly [number, number],
+  ratio: readonly [number, number],
+): readonly [height: number, width: number] | undefined {
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const area = h * w * random.between(...scale);
+    const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
+    const [height, width] = [Math.round(Math.sqrt(area * aspect)), Math.round(Math.sqrt(area / aspect))];
+    if (height > 0 && width > 0 && height <= most[0] && width <= most[1]) return [height, width];
+  }
+  return undefined;
+}
+
 /** A number as the range around 0 or 1 that it stands for, or the range itself. */
 export function rangeOf(
   op: string,

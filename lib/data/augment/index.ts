@@ -14,11 +14,13 @@ export {
   horizontalFlip,
   randomAffine,
   randomCrop,
+  randomResizedCrop,
   randomRotation,
   resize,
   verticalFlip,
   type RandomAffineOptions,
   type RandomCropOptions,
+  type RandomResizedCropOptions,
 } from './geometry';
 export { type Augmentation } from './images';
 export { cutMix, mixUp, type Mix, type Mixed, type MixOptions } from './mix';
