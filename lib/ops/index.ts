@@ -50,7 +50,7 @@ export { irfft, rfft, type FftNorm, type FftOptions } from './fft';
 export { affineGrid, gridSample, type AffineGridOptions, type GridSampleOptions } from './grid-sample';
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';
-export { embedding, gather, scatterAdd, type EmbeddingOptions } from './indexing';
+export { embedding, gather, scatterAdd, unravelIndex, type EmbeddingOptions } from './indexing';
 export {
   cholesky,
   det,
@@ -84,6 +84,7 @@ export {
   split,
   squeeze,
   stack,
+  tensorSplit,
   transpose,
   unbind,
   unsqueeze,
@@ -96,6 +97,8 @@ export {
   kthValue,
   median,
   mode,
+  nanMedian,
+  nanQuantile,
   quantile,
   type Interpolation,
   type KthValueOptions,

@@ -4,7 +4,7 @@ import { shown } from '../tensor/describe';
 import { isIndex, type DType, type IndexDType } from '../tensor/dtype';
 import type { Embedding } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
-import { normalizeAxis, sameShape, show } from '../tensor/shapes';
+import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
@@ -187,6 +187,27 @@ export function scatterAdd<S extends Shape, D extends DType>(
     S,
     D
   >;
+}
+
+/**
+ * Places in a flattened tensor of a shape as places along each of its axes, int64. Places outside of it give anything.
+ *
+ * @throws DTypeError unless the places are integers; ShapeError when the shape is none or has no elements.
+ * @example
+ * unravelIndex(tensor([5], { dtype: 'int32' }), [2, 3]); // [[1], [2]]
+ */
+export function unravelIndex<I extends Shape, const S extends Shape>(
+  index: Tensor<I, IndexDType>,
+  shape: S,
+): { -readonly [A in keyof S]: Tensor<I, 'int64'> };
+export function unravelIndex(index: AnyTensor, shape: Shape): AnyTensor[] {
+  checkIndex('unravelIndex', index);
+  checkShape('unravelIndex', shape);
+  if (sizeOf(shape) === 0) {
+    throw new ShapeError(`unravelIndex: shape: got ${show(shape)}, expected one with elements`);
+  }
+  const places = index.cast('int64') as AnyTensor;
+  return shape.map((size, axis) => places.floorDivide(sizeOf(shape.slice(axis + 1))).remainder(size) as AnyTensor);
 }
 
 declare module '../tensor/tensor' {

@@ -751,6 +751,43 @@ export function chunk(x: AnyTensor, count: number, axis = 0): AnyTensor[] {
   return split(x, Math.max(Math.ceil(total / count), 1), axis);
 }
 
+/**
+ * `count` pieces along an axis whose sizes differ by one at most, the larger ones first, or the pieces between places. Views.
+ *
+ * @throws ArgumentError when the count or the places are none.
+ * @example
+ * arange(5).tensorSplit(2).map((piece) => piece.size); // [3, 2]
+ * arange(5).tensorSplit([1, 3]).map((piece) => piece.size); // [1, 2, 2]
+ */
+export function tensorSplit<S extends Shape, D extends DType, const A extends number = 0>(
+  x: Tensor<S, D>,
+  places: number | readonly number[],
+  axis?: A & Ok<AxisCheck<S, A, 'tensorSplit'>>,
+): Tensor<Resize<S, A, number>, D>[];
+export function tensorSplit(x: AnyTensor, places: number | readonly number[], axis = 0): AnyTensor[] {
+  checkTensor('tensorSplit', x);
+  const along = normalizeAxis('tensorSplit', axis, x.shape);
+  const total = x.shape[along]!;
+  if (
+    typeof places === 'number'
+      ? !(Number.isSafeInteger(places) && places > 0)
+      : !(Array.isArray(places) && places.every(Number.isSafeInteger))
+  ) {
+    throw new ArgumentError(
+      `tensorSplit: places: got ${typeof places === 'number' ? shown(places) : describe(places)}, expected a positive integer or a list of integers`,
+    );
+  }
+  if (typeof places !== 'number') {
+    return [0, ...places].map((start, i) => slice(x, along, start, places[i] ?? total));
+  }
+  const [size, larger] = [Math.floor(total / places), total % places];
+  return split(
+    x,
+    Array.from({ length: places }, (_, i) => size + (i < larger ? 1 : 0)),
+    along,
+  );
+}
+
 /** The slices along an axis, which disappears. Views. */
 export function unbind<S extends Shape, D extends DType, const A extends number = 0>(
   x: Tensor<S, D>,
@@ -806,6 +843,10 @@ declare module '../tensor/tensor' {
       count: number,
       axis?: A & Ok<AxisCheck<S, A, 'chunk'>>,
     ): Tensor<Resize<S, A, number>, D>[];
+    tensorSplit<const A extends number = 0>(
+      places: number | readonly number[],
+      axis?: A & Ok<AxisCheck<S, A, 'tensorSplit'>>,
+    ): Tensor<Resize<S, A, number>, D>[];
     unbind<const A extends number = 0>(axis?: A & Ok<AxisCheck<S, A, 'unbind'>>): Tensor<Select<S, A>, D>[];
   }
 }
@@ -824,5 +865,6 @@ installMethods({
   flip,
   split,
   chunk,
+  tensorSplit,
   unbind,
 });

@@ -96,6 +96,39 @@ export function median(x: AnyTensor, axis?: number, options: ReduceOptions = {})
   return withAxes(median as AnyTensor, x, axis, options.keepDims);
 }
 
+/** How many elements of each line are not NaN, in float64, with the axis kept. */
+const countPresent = (lines: AnyTensor, along: number): AnyTensor =>
+  (lines.isNaN().logicalNot() as AnyTensor).sum(along, { keepDims: true }).cast('float64') as AnyTensor;
+
+/** The elements of lines at places of their own [..., 1, ...]. */
+const atPlaces = (lines: AnyTensor, along: number, places: AnyTensor): AnyTensor =>
+  lines.gather(along, places.clamp(0, Math.max(lines.shape[along]! - 1, 0)).cast('int64') as Tensor<Shape, 'int64'>);
+
+/**
+ * The median of the elements that are not NaN of each line along an axis, or of all elements: as {@link median}, and NaN where there are none.
+ *
+ * @throws ShapeError over an axis of size 0; DTypeError for bool.
+ * @example
+ * nanMedian(tensor([3, NaN, 1, 2])); // 2
+ */
+export function nanMedian<
+  S extends Shape,
+  D extends DType,
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(x: Tensor<S, D>, axis?: A & Ok<AxisCheck<S, A, 'nanMedian'>>, options?: ReduceOptions<K>): Tensor<Reduce<S, A, K>, D>;
+export function nanMedian(x: AnyTensor, axis?: number, options: ReduceOptions = {}): AnyTensor {
+  checkOptions('nanMedian', options);
+  checkTensor('nanMedian', x);
+  checkDType('nanMedian', x.dtype, numbers);
+  const { keepDims = false } = options;
+  const { lines, along } = lined('nanMedian', x, axis);
+  const sorted = lines.sort({ axis: along })[0] as AnyTensor; // NaN last
+  const places = countPresent(lines, along).sub(1).div(2).floor();
+  const result = atPlaces(sorted, along, places);
+  return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
+}
+
 /**
  * The element that each line along an axis holds most often, the smallest of several, and the last place where it stands: `[values, indices]`. Each NaN counts
  * as an element of its own.
@@ -173,24 +206,14 @@ export function quantile(
   axis?: number,
   options: QuantileOptions = {},
 ): AnyTensor {
-  checkOptions('quantile', options);
-  checkTensor('quantile', x);
+  const shares = checkQuantile('quantile', x, q, options);
   const { interpolation = 'linear', keepDims = false } = options;
-  if (!interpolations.includes(interpolation)) {
-    throw new ArgumentError(
-      `quantile: interpolation: got ${shown(interpolation)}, expected ${interpolations.join(', ')}`,
-    );
-  }
-  const shares: readonly unknown[] = Array.isArray(q) ? q : [q];
-  if (shares.length === 0 || !shares.every((share) => typeof share === 'number' && share >= 0 && share <= 1)) {
-    throw new ArgumentError(`quantile: q: got ${shares.map(shown).join(', ')}, expected numbers in [0, 1]`);
-  }
   const { lines, along } = lined('quantile', x, axis);
   const last = lines.shape[along]! - 1;
   const sorted = lines.cast(toFloat(x.dtype)).sort({ axis: along })[0] as AnyTensor;
   const at = (place: number): AnyTensor => sorted.narrow(along, place, 1);
   const largest = at(last).detach();
-  const results = (shares as number[]).map((share) => {
+  const results = shares.map((share) => {
     const place = share * last;
     const below = Math.floor(place);
     const between = {
@@ -202,6 +225,68 @@ export function quantile(
     };
     const value = place === below ? at(below) : between[interpolation]();
     const result = where(largest.isNaN(), largest, value) as AnyTensor;
+    return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
+  });
+  return Array.isArray(q) ? stack(results) : results[0]!;
+}
+
+/** Throws unless quantiles can be taken; answers their shares. */
+function checkQuantile(op: string, x: AnyTensor, q: unknown, options: QuantileOptions): readonly number[] {
+  checkOptions(op, options);
+  checkTensor(op, x);
+  const { interpolation = 'linear' } = options;
+  if (!interpolations.includes(interpolation)) {
+    throw new ArgumentError(`${op}: interpolation: got ${shown(interpolation)}, expected ${interpolations.join(', ')}`);
+  }
+  const shares: readonly unknown[] = Array.isArray(q) ? q : [q];
+  if (shares.length === 0 || !shares.every((share) => typeof share === 'number' && share >= 0 && share <= 1)) {
+    throw new ArgumentError(`${op}: q: got ${shares.map(shown).join(', ')}, expected numbers in [0, 1]`);
+  }
+  return shares as readonly number[];
+}
+
+/**
+ * As {@link quantile}, of the elements that are not NaN; NaN where there are none.
+ *
+ * @throws ShapeError over an axis of size 0; ArgumentError for a share outside [0, 1].
+ * @example
+ * nanQuantile(tensor([1, NaN, 2, 4]), 0.5); // 2
+ */
+export function nanQuantile<
+  S extends Shape,
+  D extends DType,
+  const Q extends number | readonly number[],
+  const A extends number | undefined = undefined,
+  const K extends boolean = false,
+>(
+  x: Tensor<S, D>,
+  q: Q,
+  axis?: A & Ok<AxisCheck<S, A, 'nanQuantile'>>,
+  options?: QuantileOptions<K>,
+): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
+export function nanQuantile(
+  x: AnyTensor,
+  q: number | readonly number[],
+  axis?: number,
+  options: QuantileOptions = {},
+): AnyTensor {
+  const shares = checkQuantile('nanQuantile', x, q, options);
+  const { interpolation = 'linear', keepDims = false } = options;
+  const { lines, along } = lined('nanQuantile', x, axis);
+  const sorted = lines.cast(toFloat(x.dtype)).sort({ axis: along })[0] as AnyTensor; // NaN last
+  const last = countPresent(lines, along).sub(1);
+  const at = (places: AnyTensor): AnyTensor => atPlaces(sorted, along, places);
+  const results = shares.map((share) => {
+    const place = last.mul(share) as AnyTensor;
+    const [below, above] = [place.floor(), place.ceil()] as [AnyTensor, AnyTensor];
+    const between = {
+      linear: () => at(below).lerp(at(above), place.sub(below).cast(sorted.dtype)) as AnyTensor,
+      lower: () => at(below),
+      higher: () => at(above),
+      midpoint: () => at(below).lerp(at(above), 0.5) as AnyTensor,
+      nearest: () => at(place.round()),
+    };
+    const result = between[interpolation]();
     return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
   });
   return Array.isArray(q) ? stack(results) : results[0]!;
@@ -226,6 +311,19 @@ declare module '../tensor/tensor' {
       axis?: A & Ok<AxisCheck<S, A, 'median'>>,
       options?: ReduceOptions<K>,
     ): Tensor<Reduce<S, A, K>, D>;
+    nanMedian<const A extends number | undefined = undefined, const K extends boolean = false>(
+      axis?: A & Ok<AxisCheck<S, A, 'nanMedian'>>,
+      options?: ReduceOptions<K>,
+    ): Tensor<Reduce<S, A, K>, D>;
+    nanQuantile<
+      const Q extends number | readonly number[],
+      const A extends number | undefined = undefined,
+      const K extends boolean = false,
+    >(
+      q: Q,
+      axis?: A & Ok<AxisCheck<S, A, 'nanQuantile'>>,
+      options?: QuantileOptions<K>,
+    ): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
     quantile<
       const Q extends number | readonly number[],
       const A extends number | undefined = undefined,
@@ -237,4 +335,4 @@ declare module '../tensor/tensor' {
     ): Tensor<Quantiles<Reduce<S, A, K>, Q>, ToFloat<D>>;
   }
 }
-installMethods({ kthValue, median, mode, quantile });
+installMethods({ kthValue, median, mode, nanMedian, nanQuantile, quantile });

@@ -33,6 +33,17 @@ const kept = (dtype: DType): DType => dtype;
 
 const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<Shape, 'bool'>;
 
+/** The logarithm of the sum of two powers, both to the base e^`unit`. */
+function logOfSum(op: string, a: Operand, b: Operand, unit: number): AnyTensor {
+  const [p, q] = operands(op, a, b, toFloat);
+  const [x, y] = [wide(p), wide(q)];
+  const larger: AnyTensor = x.maximum(y);
+  // Two equal infinities have no difference.
+  const distance = where(isInfinite(larger), 0, larger.sub(x.minimum(y))) as AnyTensor;
+  const above = unit === 1 ? distance.logSigmoid() : distance.mul(unit).logSigmoid().div(unit);
+  return larger.sub(above).cast(p.dtype) as AnyTensor;
+}
+
 /**
  * `ln(eᵃ + eᵇ)`, without overflow. Integers and bool become float32.
  *
@@ -42,12 +53,19 @@ const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<
  */
 export function logAddExp<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'logAddExp'>): Quotient<A, B>;
 export function logAddExp(a: Operand, b: Operand): AnyTensor {
-  const [p, q] = operands('logAddExp', a, b, toFloat);
-  const [x, y] = [wide(p), wide(q)];
-  const larger: AnyTensor = x.maximum(y);
-  // Two equal infinities have no difference.
-  const distance = where(isInfinite(larger), 0, larger.sub(x.minimum(y))) as AnyTensor;
-  return larger.sub(distance.logSigmoid()).cast(p.dtype) as AnyTensor;
+  return logOfSum('logAddExp', a, b, 1);
+}
+
+/**
+ * `log₂(2ᵃ + 2ᵇ)`, without overflow. Integers and bool become float32.
+ *
+ * @throws ShapeError when the shapes do not broadcast.
+ * @example
+ * logAddExp2(tensor([0, 1000]), tensor([0, 1000])); // [1, 1001]
+ */
+export function logAddExp2<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'logAddExp2'>): Quotient<A, B>;
+export function logAddExp2(a: Operand, b: Operand): AnyTensor {
+  return logOfSum('logAddExp2', a, b, Math.LN2);
 }
 
 /**
@@ -65,6 +83,35 @@ export function xlogy(a: Operand, b: Operand): AnyTensor {
   const vanishes = x.equalTo(0).logicalAnd(y.lessEqual(0).logicalOr(y.equalTo(Infinity)));
   const inside = where(vanishes, 1, y) as AnyTensor;
   return where(vanishes, 0, x.mul(inside.log())).cast(p.dtype) as AnyTensor;
+}
+
+/**
+ * `a · ln(1 + b)`, and 0 for a = 0 unless b is NaN; exact for small b. Integers and bool become float32.
+ *
+ * @throws ShapeError when the shapes do not broadcast.
+ * @example
+ * xlog1py(tensor([0, 2]), tensor([-1, 1e-9])); // [0, 2e-9]
+ */
+export function xlog1py<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'xlog1py'>): Quotient<A, B>;
+export function xlog1py(a: Operand, b: Operand): AnyTensor {
+  const [p, q] = operands('xlog1py', a, b, toFloat);
+  const [x, y] = [wide(p), wide(q)];
+  const vanishes = x.equalTo(0).logicalAnd(y.lessEqual(-1).logicalOr(y.equalTo(Infinity)));
+  const inside = where(vanishes, 0, y) as AnyTensor;
+  return where(vanishes, 0, x.mul(inside.log1p())).cast(p.dtype) as AnyTensor;
+}
+
+/**
+ * What each probability adds to an entropy: `−x · ln x`, 0 at 0, and −∞ below. Integers and bool become float32. At 0 the gradient is taken to be 0.
+ *
+ * @example
+ * entr(tensor([0, 0.5, 1])); // [0, 0.3466, 0]
+ */
+export function entr<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
+export function entr(x: AnyTensor): AnyTensor {
+  checkTensor('entr', x);
+  const share = x.cast(toFloat(x.dtype)) as AnyTensor;
+  return where(share.less(0), -Infinity, xlogy(share, share).neg()) as AnyTensor;
 }
 
 /**
@@ -190,6 +237,14 @@ declare module '../tensor/tensor' {
       this: Tensor<A, E>,
       other: O & FitsIn<A, O, 'xlogy'>,
     ): QuotientWith<A, E, O>;
+    logAddExp2<A extends Shape, E extends DType, O extends Operand>(
+      this: Tensor<A, E>,
+      other: O & FitsIn<A, O, 'logAddExp2'>,
+    ): QuotientWith<A, E, O>;
+    xlog1py<A extends Shape, E extends DType, O extends Operand>(
+      this: Tensor<A, E>,
+      other: O & FitsIn<A, O, 'xlog1py'>,
+    ): QuotientWith<A, E, O>;
     copySign<A extends Shape, E extends DType, O extends Operand>(
       this: Tensor<A, E>,
       other: O & FitsIn<A, O, 'copySign'>,
@@ -198,8 +253,9 @@ declare module '../tensor/tensor' {
     fmax<O extends Operand>(other: O & FitsIn<S, O, 'fmax'>): ArithmeticWith<S, D, O>;
     fmin<O extends Operand>(other: O & FitsIn<S, O, 'fmin'>): ArithmeticWith<S, D, O>;
     signBit(): Tensor<S, 'bool'>;
+    entr(): Tensor<S, ToFloat<D>>;
     sinc(): Tensor<S, ToFloat<D>>;
     logit(options?: LogitOptions): Tensor<S, ToFloat<D>>;
   }
 }
-installMethods({ logAddExp, xlogy, copySign, heaviside, fmax, fmin, signBit, sinc, logit });
+installMethods({ logAddExp, logAddExp2, xlogy, xlog1py, entr, copySign, heaviside, fmax, fmin, signBit, sinc, logit });

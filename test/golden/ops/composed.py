@@ -84,4 +84,36 @@ def cases():
         f.case("rrelu", f.uniform(dtype, [3, 4]), 0.1, 0.4, training=False)
         for o in [{}, {"swap": True, "margin": 2, "reduction": "sum"}]:
             f.case("tripletMarginWithDistanceLoss", *(f.uniform(dtype, [4, 3]) for _ in range(3)), **o)
+    for dtype in FLOATS:
+        a, b = pairs(dtype)
+        for op in ["logAddExp2", "xlog1py"]:
+            f.case(op, Fixed(a), Fixed(b))
+            f.case(op, f.uniform(dtype, [2, 3], 0.2, 3), f.uniform(dtype, [2, 1], 0.2, 3))
+            f.case(op, f.uniform(dtype, [], 0.2, 3), f.uniform(dtype, [4], -0.9, 0.5))
+        f.case("logAddExp2", f.uniform(dtype, [5], -300, 300), f.uniform(dtype, [5], -300, 300))
+        f.case("entr", Fixed(special(dtype)))
+        f.case("entr", f.uniform(dtype, [3, 4], 0.05, 2))
+    for dtype in FLOATS[:2]:
+        missing = torch.tensor([[0, 0, 1, 0, 0, 1], [0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 0, 1]], dtype=torch.bool)
+        x = f.distinct(dtype, [4, 6]).masked_fill(missing, math.nan)
+        for axis in [0, 1]:
+            f.case("nanMedian", x, axis)
+            f.case("nanMedian", x, axis, keepDims=True)
+        f.case("nanMedian", x)
+        f.case("nanMedian", Fixed(torch.full([3, 2], math.nan, dtype=dtype)), 0)
+        for interpolation in ["linear", "lower", "higher", "midpoint", "nearest"]:
+            f.case("nanQuantile", x, [0, 0.2, 0.5, 0.9, 1], 1, interpolation=interpolation)
+        f.case("nanQuantile", x, 0.3, 0, keepDims=True)
+        f.case("nanQuantile", x, 0.35)
+        f.case("nanQuantile", Fixed(torch.full([3, 2], math.nan, dtype=dtype)), 0.5, 1)
+    for dtype in INTS:
+        f.case("nanMedian", f.distinct(dtype, [3, 4]), 1)
+    for dtype in [torch.float32, torch.int64]:
+        x = f.uniform(dtype, [7, 3], -9, 9)
+        for places in [3, 2, 9, [2, 5], [1, 1, 30], [-3, -1], [5, 2]]:
+            f.case("tensorSplit", x, places)
+        f.case("tensorSplit", x, 2, -1)
+    for dtype in [torch.int32, torch.int64]:
+        f.case("unravelIndex", torch.tensor([[0, 5, 23], [7, 12, 1]], dtype=dtype), [2, 3, 4])
+        f.case("unravelIndex", torch.tensor(3, dtype=dtype), [5])
     return f

@@ -139,6 +139,10 @@ define(
     topk=lambda x, count, axis=-1, largest=True: tuple(torch.topk(x, count, axis, largest)),
     kthValue=lambda x, k, axis=-1, keepDims=False: tuple(torch.kthvalue(x, k, axis, keepDims)),
     median=lambda x, axis=None, keepDims=False: torch.median(x) if axis is None else torch.median(x, axis, keepDims).values,
+    nanMedian=lambda x, axis=None, keepDims=False: torch.nanmedian(x) if axis is None else torch.nanmedian(x, axis, keepDims).values,
+    nanQuantile=lambda x, q, axis=None, interpolation="linear", keepDims=False: torch.nanquantile(
+        x, torch.tensor(q, dtype=x.dtype), axis, keepDims, interpolation=interpolation
+    ),
     quantile=lambda x, q, axis=None, interpolation="linear", keepDims=False: torch.quantile(
         x, torch.tensor(q, dtype=x.dtype), axis, keepDims, interpolation=interpolation
     ),
@@ -568,7 +572,12 @@ def short_time(function, forward):
 
 define(
     logAddExp=exactly(torch.logaddexp),
+    logAddExp2=exactly(torch.logaddexp2),
     xlogy=exactly(torch.xlogy),
+    xlog1py=exactly(torch.special.xlog1py),
+    entr=exactly(torch.special.entr),
+    tensorSplit=lambda x, places, axis=0: list(torch.tensor_split(x, places, axis)),
+    unravelIndex=lambda index, shape: list(torch.unravel_index(index, tuple(shape))),
     copySign=torch.copysign,
     heaviside=torch.heaviside,
     fmax=torch.fmax,

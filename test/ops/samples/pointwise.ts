@@ -267,6 +267,13 @@ const composedUnary: Record<string, Line> = {
   signBit: { dtypes: floats, value: (x) => truth(x < 0 || Object.is(x, -0)), result: bool, order: 0, specials: true },
   sinc: { ...floating, value: (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)), kinks: [0] },
   logNdtr: { ...floating, value: (x) => Math.log(erfcx(-x * Math.SQRT1_2) / 2) - (x * x) / 2, ranges: [[-20, 5]] },
+  entr: {
+    ...floating,
+    dtypes: numbers,
+    value: (x) => (x < 0 ? -Infinity : x === 0 ? 0 : -x * Math.log(x)),
+    ranges: [[0.2, 2]],
+    specials: true,
+  },
   logit: { ...floating, dtypes: floats, value: (x) => Math.log(x / (1 - x)), ranges: [[0.1, 0.9]] },
 };
 const logAddExp = (a: number, b: number): number => {
@@ -279,6 +286,20 @@ const apart = [
 ] as const;
 const composedBinary: Record<string, Line> = {
   logAddExp: { ...floating, dtypes: numbers, value: logAddExp, specials: true, ranges: apart },
+  logAddExp2: {
+    ...floating,
+    dtypes: numbers,
+    value: (a, b) => logAddExp(a * Math.LN2, b * Math.LN2) / Math.LN2,
+    specials: true,
+    ranges: apart,
+  },
+  xlog1py: {
+    ...floating,
+    dtypes: numbers,
+    value: (a, b) => (a === 0 && !Number.isNaN(b) ? 0 : a * Math.log1p(b)),
+    ranges: positive,
+    specials: true,
+  },
   xlogy: {
     ...floating,
     dtypes: numbers,

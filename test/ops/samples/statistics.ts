@@ -1,6 +1,6 @@
 // Samples of norms, order statistics, searches and counts.
 import * as hadal from '../../../lib/index';
-import type { AnyTensor, DType, Shape } from '../../../lib/index';
+import type { AnyTensor, DType, Shape, Tensor } from '../../../lib/index';
 import { dtypes as everyDType, isFloat, toFloat } from '../../../lib/tensor/dtype';
 import { count, mapped, type Draw, type Plain, type Sample } from '../sample';
 import { lines, ordering, reduced } from './reduce';
@@ -115,6 +115,37 @@ const medians: Sample[] = [...cases, ['an even number', [2, 6], 1, false] as Cas
   }),
 );
 
+const present = (line: number[]): number[] => line.filter((value) => !Number.isNaN(value));
+/** Distinct elements, of which some are NaN: in [3, 4] all of the last line. */
+const withGaps = (draw: Draw, shape: Shape, dtype: DType): AnyTensor => {
+  const x = draw.distinct(shape, dtype);
+  const gaps = hadal.tensor(
+    Array.from({ length: x.size }, (_, i) => i % 4 === 1 || i >= 8),
+    { dtype: 'bool' },
+  );
+  return hadal.where(gaps.reshape(shape) as Tensor<Shape, 'bool'>, NaN, x) as AnyTensor;
+};
+const nanMedians: Sample[] = [
+  ...cases.map(([variant, shape, axis, keep]): Sample => ({
+    op: 'nanMedian',
+    variant,
+    dtypes: numbers,
+    inputs: (draw, dtype) => [draw.distinct(shape, dtype)],
+    call: (x) => hadal.nanMedian(x, axis as 0, { keepDims: keep }),
+    reference: reduced(listed(axis), keep, (line) => sorted(line)[Math.ceil(line.length / 2) - 1]!),
+    order: 2,
+  })),
+  {
+    op: 'nanMedian',
+    variant: 'of what is not NaN',
+    dtypes: everyDType.filter(isFloat),
+    inputs: (draw, dtype) => [withGaps(draw, [3, 4], dtype)],
+    call: (x) => hadal.nanMedian(x, 1),
+    reference: reduced([1], false, (line) => sorted(present(line))[Math.ceil(present(line).length / 2) - 1] ?? NaN),
+    order: 0,
+  },
+];
+
 const frequent = (line: number[]): number => {
   const counts = line.map((value) => line.filter((other) => other === value).length);
   return Math.min(...line.filter((_, i) => counts[i] === Math.max(...counts)));
@@ -169,6 +200,29 @@ const quantiles: Sample[] = [
     result: toFloat,
     tolerance: rooted,
     order: 2,
+  })),
+  ...cases.map(([variant, shape, axis, keep]): Sample => ({
+    op: 'nanQuantile',
+    variant,
+    dtypes: numbers,
+    inputs: (draw, dtype) => [draw.distinct(shape, dtype)],
+    call: (x) => hadal.nanQuantile(x, 0.3, axis as 0, { keepDims: keep }),
+    reference: reduced(listed(axis), keep, quantileOf(0.3, 'linear')),
+    result: toFloat,
+    tolerance: rooted,
+    order: 2,
+  })),
+  ...(Object.keys(between) as hadal.Interpolation[]).map((interpolation): Sample => ({
+    op: 'nanQuantile',
+    variant: `of what is not NaN, ${interpolation}`,
+    dtypes: ['float64', 'float32'],
+    inputs: (draw, dtype) => [withGaps(draw, [3, 4], dtype)],
+    call: (x) => hadal.nanQuantile(x, 0.7, 1, { interpolation }),
+    reference: reduced([1], false, (line) => {
+      const rest = present(line);
+      return rest.length === 0 ? NaN : quantileOf(0.7, interpolation)(rest);
+    }),
+    order: 0,
   })),
   ...(Object.keys(between) as hadal.Interpolation[]).map((interpolation): Sample => ({
     op: 'quantile',
@@ -415,6 +469,7 @@ export const samples: Sample[] = [
   ...medians,
   ...modes,
   modeGradients,
+  ...nanMedians,
   ...quantiles,
   ...searches,
   emptyLine,
