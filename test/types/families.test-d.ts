@@ -105,7 +105,7 @@ expectType<Tensor<[2], 'float32'>>().of(zeros([2], { dtype: 'int32' }).xlogy(2))
 expectType<Tensor<[2]>>().of(nanMean(zeros([2, 3]), 1));
 expectType<[Tensor<[5], 'int64'>, Tensor<[5], 'int64'>]>().of(unravelIndex(zeros([5], { dtype: 'int32' }), [2, 3]));
 expectType<Tensor<[2]>>().of(zeros([2, 3]).nanMedian(1));
-expectType<Tensor<[2, 3]>>().of(zeros([3, 5]).nanQuantile([0.1, 0.9], 1));
+expectType<Tensor<readonly [number, 3]>>().of(zeros([3, 5]).nanQuantile([0.1, 0.9], 1));
 expectType<Tensor<[number, 3]>[]>().of(zeros([7, 3]).tensorSplit(2));
 expectType<Tensor<[3, 3]>>().of(cov(zeros([3, 9])));
 expectType<Tensor<[]>>().of(corrcoef(zeros([9])));
