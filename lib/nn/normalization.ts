@@ -60,8 +60,8 @@ export class LayerNorm extends Module {
 export interface BatchNormLayerOptions {
   /** Added to the variance; 1e-5 unless given. */
   readonly epsilon?: number;
-  /** How far running statistics move per batch; 0.1 unless given. */
-  readonly momentum?: number;
+  /** How far running statistics move per batch; 0.1 unless given. With null they are the means over all batches. */
+  readonly momentum?: number | null;
   /** Whether to scale and shift by trained parameters; true unless given. */
   readonly affine?: boolean;
   /** Whether the trained parameters have a shift among them; true unless given. */
@@ -95,8 +95,8 @@ abstract class BatchNorm extends Module {
   readonly runningMean: AnyTensor | undefined;
   readonly runningVar: AnyTensor | undefined;
   readonly numBatchesTracked: AnyTensor | undefined;
-  /** How far running statistics move per batch. */
-  momentum: number;
+  /** How far running statistics move per batch; null where they are the means over all. */
+  momentum: number | null;
 
   constructor(
     readonly features: number,
@@ -105,7 +105,7 @@ abstract class BatchNorm extends Module {
     super();
     checkOptions(this.constructor.name, options);
     checkSizes(this.constructor.name, { features });
-    this.momentum = options.momentum ?? 0.1;
+    this.momentum = options.momentum === undefined ? 0.1 : options.momentum;
     [this.weight, this.bias] = scaleAndShift(features, { affine: true, ...options });
     [this.runningMean, this.runningVar, this.numBatchesTracked] = runningStats(features, {
       trackRunningStats: true,
@@ -125,9 +125,11 @@ abstract class BatchNorm extends Module {
     }
     if (this.training) this.numBatchesTracked?.add_(1);
     const { epsilon } = this.options;
-    return batchNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
-      training: this.training || this.runningMean === undefined,
-      momentum: this.momentum,
+    const { runningMean } = this;
+    const momentum = this.momentum ?? (runningMean && this.numBatchesTracked?.cast(runningMean.dtype).reciprocal());
+    return batchNorm(x, runningMean, this.runningVar, this.weight, this.bias, {
+      training: this.training || runningMean === undefined,
+      ...(momentum !== undefined && { momentum }),
       ...(epsilon !== undefined && { epsilon }),
     });
   }

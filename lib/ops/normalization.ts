@@ -5,7 +5,7 @@ import { recording } from '../tensor/node';
 import type { EndCheck } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { operand, operandDType } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
 
@@ -252,8 +252,8 @@ export const perChannel = (vector: AnyTensor, x: AnyTensor): AnyTensor =>
 export interface BatchNormOptions extends NormOptions {
   /** Normalise with the statistics of this batch, and move the running ones towards them. Otherwise the running ones are used. */
   readonly training?: boolean;
-  /** How far the running statistics move: running = (1 − momentum)·running + momentum·batch; 0.1 unless given. */
-  readonly momentum?: number;
+  /** How far the running statistics move: running = (1 − momentum)·running + momentum·batch; 0.1 unless given. May be a tensor of one element. */
+  readonly momentum?: Operand;
 }
 
 /**

@@ -160,7 +160,7 @@ export class AveragedModel {
 
 /** A layer whose running statistics can be measured anew. */
 interface Tracking {
-  momentum: number;
+  momentum: number | null;
   resetRunningStats(): void;
 }
 
@@ -186,13 +186,9 @@ export async function updateBatchNorm<Batch>(
   const momenta = layers.map(({ momentum }) => momentum);
   for (const layer of layers) layer.resetRunningStats();
   model.train();
-  let count = 0;
+  for (const layer of layers) layer.momentum = null;
   try {
-    for await (const batch of batches) {
-      count++;
-      for (const layer of layers) layer.momentum = 1 / count;
-      noGrad(() => scope(() => void forward(batch)));
-    }
+    for await (const batch of batches) noGrad(() => scope(() => void forward(batch)));
   } finally {
     layers.forEach((layer, i) => (layer.momentum = momenta[i]!));
     modules.forEach((layer, i) => (layer.training = modes[i]!));

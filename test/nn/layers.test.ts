@@ -1,5 +1,5 @@
 // Every layer against PyTorch: outputs and gradients from the same weights and inputs, and the names of its state.
-import { manualSeed, nn, ones, randn, tensor, type AnyTensor } from '../../lib/index';
+import { compile, manualSeed, nn, ones, randn, stack, tensor, variance, type AnyTensor } from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const attend = (causal: boolean) => (module: nn.MultiHeadAttention, inputs: readonly AnyTensor[]) =>
@@ -95,6 +95,24 @@ describe('layers without a state', () => {
         .toArraySync(),
     ).toEqual([1, 1, 1]);
   });
+});
+
+test('without momentum, running statistics are the means over all batches; eagerly and compiled', () => {
+  manualSeed(3);
+  const batches = Array.from({ length: 5 }, () => randn([6, 3]));
+  const mean = (all: AnyTensor[]): AnyTensor => stack(all).mean(0) as AnyTensor;
+  for (const dtype of ['float32', 'float64'] as const) {
+    const layer = new nn.BatchNorm1d(3, { momentum: null }).to(dtype);
+    const inputs = batches.map((x) => x.cast(dtype) as AnyTensor);
+    for (const run of [(x: AnyTensor) => layer.forward(x), compile((x: AnyTensor) => layer.forward(x))]) {
+      layer.resetRunningStats();
+      for (const x of inputs) run(x);
+      const near = (got: AnyTensor, expected: AnyTensor): void =>
+        expect(got.sub(expected).abs().max().itemSync()).toBeLessThan(dtype === 'float64' ? 1e-12 : 1e-6);
+      near(layer.runningMean!, mean(inputs.map((x) => x.mean(0) as AnyTensor)));
+      near(layer.runningVar!, mean(inputs.map((x) => variance(x, 0) as AnyTensor)));
+    }
+  }
 });
 
 test('norms without a shift or running statistics', () => {
