@@ -1,11 +1,10 @@
 #include "cuda/blas_lt.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <limits>
 #include <vector>
 
 #include "cuda/library_search.h"
+#include "cuda/quickest.h"
 
 namespace hadal::cuda {
 namespace {
@@ -116,11 +115,6 @@ uint32_t alignment_of(const void* address) {
   return static_cast<uint32_t>(bits & (~bits + 1));
 }
 
-bool enabled(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && std::strcmp(value, "1") == 0;
-}
-
 [[noreturn]] void fail(const Command& cmd, const BlasProduct& product, int status) {
   throw Error(ErrorCode::kDevice, std::string(cmd.name()) + ": cuBLASLt failed: got " +
                                       Library::get()->status_string(status) + " for [" + std::to_string(product.m) +
@@ -139,7 +133,6 @@ void set(int (*setter)(Descriptor, Attribute, const void*, size_t), Descriptor d
 // Plans are kept for so many products; a program that meets more, with sizes that never repeat, starts over.
 constexpr size_t kMaxPlans = 4096;
 constexpr int kTunedAlgorithms = 16;
-constexpr int kTunedRuns = 3;
 
 // What algorithms may use beside the operands: what NVIDIA recommends from Hopper on, and half of it before.
 size_t workspace_limit(const CudaContext& ctx) { return size_t{ctx.device().capability >= 90 ? 64u : 32u} << 20; }
@@ -184,7 +177,7 @@ std::string BlasLt::remedy() {
          "name the folder of libcublasLt.so.13 or .12 in HADAL_CUDA_LIBS";
 }
 
-BlasLt::BlasLt() : tf32_(enabled("HADAL_TF32")), tunes_(enabled("HADAL_CUDA_TUNE")) {
+BlasLt::BlasLt() : tf32_(variable("HADAL_TF32") == "1"), tunes_(variable("HADAL_CUDA_TUNE") == "1") {
   if (const int status = Library::get()->create(&handle_); status != kSuccess) {
     throw Error(ErrorCode::kDevice,
                 std::string("cuBLASLt did not start: got ") + Library::get()->status_string(status));
@@ -287,37 +280,16 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
   if (count == 0) return plan;
   plan->found = true;
 
-  int best = 0;
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  ctx.check(cmd, cudaStreamIsCapturing(ctx.stream(), &capture));
-  // Running a product again does no harm where it is only written.
-  if (count > 1 && !p.accumulate && capture == cudaStreamCaptureStatusNone) {
+  void* workspace = nullptr;
+  if (count > 1) {
     size_t most = 0;
     for (int i = 0; i < count; ++i) most = std::max(most, results[i].workspace_bytes);
-    void* workspace = ctx.scratch<std::byte>(static_cast<int64_t>(most));
-    cudaEvent_t begin, end;
-    ctx.check(cmd, cudaEventCreate(&begin));
-    ctx.check(cmd, cudaEventCreate(&end));
-    float least = std::numeric_limits<float>::infinity();
-    for (int i = 0; i < count; ++i) {
-      // Once to load the kernel, then measured.
-      int outcome = run(ctx, *plan, p, &results[i].algorithm, workspace, results[i].workspace_bytes);
-      ctx.check(cmd, cudaEventRecord(begin, ctx.stream()));
-      for (int again = 0; again < kTunedRuns && outcome == kSuccess; ++again) {
-        outcome = run(ctx, *plan, p, &results[i].algorithm, workspace, results[i].workspace_bytes);
-      }
-      ctx.check(cmd, cudaEventRecord(end, ctx.stream()));
-      ctx.check(cmd, cudaEventSynchronize(end));
-      float milliseconds = 0;
-      ctx.check(cmd, cudaEventElapsedTime(&milliseconds, begin, end));
-      if (outcome == kSuccess && milliseconds < least) {
-        least = milliseconds;
-        best = i;
-      }
-    }
-    ctx.check(cmd, cudaEventDestroy(begin));
-    ctx.check(cmd, cudaEventDestroy(end));
+    workspace = ctx.scratch<std::byte>(static_cast<int64_t>(most));
   }
+  // Running a product again does no harm where it is only written.
+  const size_t best = find_quickest(ctx, cmd, p.accumulate ? 1 : static_cast<size_t>(count), [&](size_t i) {
+    return run(ctx, *plan, p, &results[i].algorithm, workspace, results[i].workspace_bytes) == kSuccess;
+  });
   plan->algorithm = results[best].algorithm;
   plan->workspace_bytes = results[best].workspace_bytes;
   return plan;

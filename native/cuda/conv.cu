@@ -1,11 +1,13 @@
-// Convolutions in two and three axes and their gradients. Those of 16-bit floats run on tensor cores where their shapes are for that
-// (cuda/conv_tiles.cu); the others are matrix products (cuda/matmul.h) over columns: for every output position the elements of x that
-// its window meets, one below the other. A gradient of the input is such a product turned around, whose columns are then added up by
-// the places they came from, each by one thread, so without atomics. Columns are made for as many images at a time as fit
-// kColumnBytes. Products with windows of one element read x as it is.
+// Convolutions in two and three axes and their gradients. Those of float32 and 16-bit floats go to cuDNN where it is there
+// (cuda/cudnn.h). Without it those of 16-bit floats run on tensor cores where their shapes are for that (cuda/conv_tiles.cu); the
+// others are matrix products (cuda/matmul.h) over columns: for every output position the elements of x that its window meets, one
+// below the other. A gradient of the input is such a product turned around, whose columns are then added up by the places they came
+// from, each by one thread, so without atomics. Columns are made for as many images at a time as fit kColumnBytes. Products with
+// windows of one element read x as it is, with cuDNN too.
 // x [n, c, d, h, w], weight [o, c / groups, kd, kh, kw], y [n, o, od, oh, ow], with a depth of one in two axes; any strides.
 // 16-bit floats are summed in float and rounded once: the gradients of columns, and the parts of a sum, are float. All write with `=`.
 #include "cuda/conv.h"
+#include "cuda/cudnn.h"
 #include "cuda/device/coordinates.cuh"
 #include "cuda/device/pack.cuh"
 #include "cuda/matmul.h"
@@ -186,6 +188,13 @@ TensorView packed_room(CudaContext& ctx, const TensorView& like) {
 void copy_any(CudaContext& ctx, const Command& cmd, const TensorView& to, const TensorView& from) {
   visit_width(to.dtype, [&]<class W>() { copy_view<W>(ctx, cmd, to, from); });
 }
+// y [n, c, …] = an element of `bias` in each channel.
+void fill_channels(CudaContext& ctx, const Command& cmd, const TensorView& y, const TensorView& bias) {
+  TensorView everywhere = y;
+  everywhere.data = bias.data;
+  for (int axis = 0; axis < y.rank; ++axis) everywhere.strides[axis] = axis == 1 ? bias.strides[0] : 0;
+  copy_any(ctx, cmd, y, everywhere);
+}
 // Images [first, first + count).
 TensorView images_of(TensorView view, int64_t first, int64_t count) {
   view.data += first * view.strides[0] * static_cast<int64_t>(size_of(view.dtype));
@@ -220,6 +229,77 @@ bool is_product(const ConvGeometry& g) {
 template <class T>
 constexpr DType kSums = sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32;
 
+// --- cuDNN ---------------------------------------------------------------------------------------------------------------
+
+// [n, c, …] side by side, channels outside of positions or inside.
+TensorView with_dense_strides(TensorView view, bool inside) {
+  int64_t count = 1;
+  const auto add = [&](int axis) {
+    view.strides[axis] = count;
+    count *= view.shape[axis];
+  };
+  if (inside) add(1);
+  for (int axis = view.rank - 1; axis >= 2; --axis) add(axis);
+  if (!inside) add(1);
+  add(0);
+  return view;
+}
+// Whether a view lies so; then the strides of its axes of one are what the others' order makes them.
+bool find_dense_strides(TensorView& view) {
+  for (const bool inside : {false, true}) {
+    const TensorView dense = with_dense_strides(view, inside);
+    bool same = true;
+    for (int axis = 0; axis < view.rank; ++axis) {
+      same = same && (view.shape[axis] == 1 || view.strides[axis] == dense.strides[axis]);
+    }
+    if (!same) continue;
+    view = dense;
+    return true;
+  }
+  return false;
+}
+
+// Whether cuDNN has done it.
+template <class T>
+bool convolve_by_cudnn(CudaContext& ctx, const Command& cmd, DnnConvolution convolution, const TensorView& bias = {}) {
+  if constexpr (sizeof(T) == 8) return false;
+  Cudnn* cudnn = ctx.cudnn();
+  if (cudnn == nullptr) return false;
+  TensorView* const tensors[] = {&convolution.y, &convolution.x, &convolution.weight};
+  TensorView& result = *tensors[convolution.result];
+  const TensorView wanted = result;
+  for (TensorView* tensor : tensors) {
+    if (tensor->numel() == 0) return false;
+    if (!find_dense_strides(*tensor)) {
+      *tensor = tensor == &result ? packed_room(ctx, result) : packed(ctx, cmd, *tensor, 0);
+    }
+  }
+  // Where cuDNN turns its result, that has been rounded before anything is added to it.
+  if (sizeof(T) == 2 && bias.present() && result.strides[1] != 1) {
+    result = with_dense_strides(result, true);
+    result.data = reinterpret_cast<std::byte*>(ctx.scratch<T>(result.numel()));
+  }
+  const int axes = result.rank - 2;
+  for (int axis = 0; axis < axes; ++axis) {
+    convolution.stride[axis] = cmd.integer(axis);
+    convolution.pad[axis] = cmd.integer(axes + axis);
+    convolution.dilation[axis] = cmd.integer(2 * axes + axis);
+  }
+  convolution.accumulate = bias.present();
+  if (bias.present()) fill_channels(ctx, cmd, result, bias);
+  if (!cudnn->convolve(ctx, cmd, convolution)) return false;
+  if (result.data == wanted.data) return true;
+  const int64_t channels = result.shape[1], positions = result.numel() / (result.shape[0] * channels);
+  if constexpr (sizeof(T) == 2) {
+    if (result.strides[1] == 1 && wanted.is_contiguous() && positions % 8 == 0) {
+      turn_positions_inside(ctx, cmd, result.as<const T>(), result.shape[0], positions, channels, wanted.as<T>());
+      return true;
+    }
+  }
+  copy_any(ctx, cmd, wanted, result);
+  return true;
+}
+
 // --- The kernels -----------------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -228,6 +308,10 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   const TensorView& bias = cmd.input(2);
   if (result.numel() == 0) return;
   const ConvGeometry g(cmd, x, weight, result);
+  if (!is_product<T>(g) &&
+      convolve_by_cudnn<T>(ctx, cmd, {DnnConvolution::kY, cmd.input(0), cmd.input(1), cmd.output(0)}, bias)) {
+    return;
+  }
   if constexpr (sizeof(T) == 2) {
     if (!is_product<T>(g) && convolve_on_tensor_cores<T>(ctx, cmd, g, x, weight, bias, result)) return;
   }
@@ -241,12 +325,7 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   const int64_t at_once = as_it_is ? images : images_at_once<T>(g, images);
   const ColumnStrides strides{k * g.positions, g.channels * g.taps * g.positions, g.positions};
   T* columns = as_it_is ? nullptr : ctx.scratch<T>(at_once * strides.image);
-  if (bias.present()) {
-    TensorView everywhere = y;
-    everywhere.data = bias.data;
-    for (int axis = 0; axis < 5; ++axis) everywhere.strides[axis] = axis == 1 ? bias.strides[0] : 0;
-    copy_any(ctx, cmd, y, everywhere);
-  }
+  if (bias.present()) fill_channels(ctx, cmd, y, bias);
   for (int64_t first = 0; first < images; first += at_once) {
     const int64_t count = std::min(at_once, images - first);
     const TensorView from = images_of(x, first, count), to = images_of(y, first, count);
@@ -271,6 +350,10 @@ void convolve_input_grad(CudaContext& ctx, const Command& cmd) {
   const TensorView weight = with_depth(cmd.input(1)), gx = with_depth(cmd.output(0));
   if (gx.numel() == 0) return;
   const ConvGeometry g(cmd, gx, weight, with_depth(cmd.input(0)));
+  if (!is_product<T>(g) &&
+      convolve_by_cudnn<T>(ctx, cmd, {DnnConvolution::kGradX, cmd.output(0), cmd.input(1), cmd.input(0)})) {
+    return;
+  }
   if constexpr (sizeof(T) == 2) {
     if (!is_product<T>(g) && input_grad_on_tensor_cores<T>(ctx, cmd, g, with_depth(cmd.input(0)), weight, gx)) {
       return;
@@ -311,7 +394,10 @@ template <class T>
 void convolve_weight_grad(CudaContext& ctx, const Command& cmd) {
   const TensorView gradient = with_depth(cmd.input(0)), x = with_depth(cmd.input(1)),
                    result = with_depth(cmd.output(0));
-  if (result.numel() == 0) return;
+  if (result.numel() == 0 ||
+      convolve_by_cudnn<T>(ctx, cmd, {DnnConvolution::kGradWeight, cmd.input(1), cmd.output(0), cmd.input(0)})) {
+    return;
+  }
   const ConvGeometry g(cmd, x, result, gradient);
   const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
   const bool in_place = result.is_contiguous();

@@ -1,4 +1,4 @@
-// What the two ways of a convolution have in common: columns and cuBLASLt (cuda/conv.cu), and tensor cores (cuda/conv_tiles.cu). Tensors
+// What the ways of a convolution have in common: cuDNN, or columns and cuBLASLt (cuda/conv.cu), and tensor cores (cuda/conv_tiles.cu). Tensors
 // are in three axes here: x [n, c, d, h, w], weight [o, c / groups, kd, kh, kw], y [n, o, od, oh, ow], with a depth of one in two.
 #pragma once
 
@@ -19,6 +19,11 @@ struct ConvGeometry {
 
 // The distance between neighbouring positions, where one number tells it.
 bool find_position_stride(const TensorView& volume, int64_t& stride);
+
+// x [images, positions, channels] as y [images, channels, positions], the positions a multiple of eight.
+template <class T>
+void turn_positions_inside(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int64_t positions,
+                           int64_t channels, T* y);
 
 // Serve 16-bit floats by tensor cores; false where the shapes are not for them. `gw` is contiguous. Nothing is
 // empty but the images.

@@ -146,6 +146,23 @@ int find_pieces(const TensorView& volume, int64_t positions) {
   return 1;
 }
 
+// `position` is the distance of neighbouring positions, of which `pieces` are read together.
+template <class T>
+void turn(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int64_t x_image, int64_t groups,
+          int64_t channels, int64_t x_channel, int64_t positions, int64_t position, int pieces, T* y) {
+  const int64_t padded = padded_channels(channels);
+  const auto launch = [&]<int kChannels>() {
+    const int64_t tiles = (positions + 4096 / kChannels - 1) / (4096 / kChannels);
+    const dim3 grid(static_cast<unsigned>(tiles * images),
+                    static_cast<unsigned>(groups * ((padded + kChannels - 1) / kChannels)));
+    ctx.launch(cmd, turn_channels<T, kChannels>, grid, kBlock, 0, x, x_image, x_channel, position, pieces,
+               static_cast<int>(channels), static_cast<int>(positions), static_cast<int>(tiles), y,
+               static_cast<int>(padded));
+  };
+  if (padded == 8) launch.template operator()<8>();
+  else launch.template operator()<64>();
+}
+
 // [n, c, d, h, w] as [n, d, h, w, groups, padded].
 template <class T>
 const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
@@ -153,20 +170,10 @@ const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const Tensor
   const bool plain = find_position_stride(volume, position);
   const TensorView x = plain ? volume : packed(ctx, cmd, volume, 0);
   if (!plain) position = 1;
-  const int64_t channels = x.shape[1] / groups, padded = padded_channels(channels);
-  const int64_t positions = x.shape[2] * x.shape[3] * x.shape[4];
-  T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded);
-  const int pieces = position == 1 ? find_pieces<T>(x, positions) : 1;
-  const auto launch = [&]<int kChannels>() {
-    const int64_t tiles = (positions + 4096 / kChannels - 1) / (4096 / kChannels);
-    const dim3 grid(static_cast<unsigned>(tiles * x.shape[0]),
-                    static_cast<unsigned>(groups * ((padded + kChannels - 1) / kChannels)));
-    ctx.launch(cmd, turn_channels<T, kChannels>, grid, kBlock, 0, x.as<const T>(), x.strides[0], x.strides[1], position,
-               pieces, static_cast<int>(channels), static_cast<int>(positions), static_cast<int>(tiles), y,
-               static_cast<int>(padded));
-  };
-  if (padded == 8) launch.template operator()<8>();
-  else launch.template operator()<64>();
+  const int64_t channels = x.shape[1] / groups, positions = x.shape[2] * x.shape[3] * x.shape[4];
+  T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded_channels(channels));
+  turn(ctx, cmd, x.as<const T>(), x.shape[0], x.strides[0], groups, channels, x.strides[1], positions, position,
+       position == 1 ? find_pieces<T>(x, positions) : 1, y);
   return y;
 }
 
@@ -261,6 +268,16 @@ AxisWalk windows_of(const ConvGeometry& g, int i) {
 }  // namespace
 
 template <class T>
+void turn_positions_inside(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int64_t positions,
+                           int64_t channels, T* y) {
+  turn(ctx, cmd, x, images, positions * channels, 1, positions, channels, channels, 1,
+       channels % 8 == 0   ? 8
+       : channels % 4 == 0 ? 4
+                           : 1,
+       y);
+}
+
+template <class T>
 bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& x,
                               const TensorView& weight, const TensorView& bias, const TensorView& y) {
   if (!tiles_serve(g, false)) return false;
@@ -331,6 +348,8 @@ bool weight_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const Con
 }
 
 #define HADAL_CONV_TILES(T)                                                                                          \
+  template void turn_positions_inside<T>(CudaContext&, const Command&, const T*, int64_t, int64_t, int64_t, T*);     \
+                                                                                                                     \
   template bool convolve_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,    \
                                             const TensorView&, const TensorView&, const TensorView&);                \
   template bool input_grad_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,  \

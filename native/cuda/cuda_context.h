@@ -1,5 +1,5 @@
 // What the host side of a CUDA kernel may ask of the stream that runs it: the CUDA stream, the device's properties, scratch
-// memory, cuBLASLt, and launches whose failure becomes an Error. Implemented in cuda/cuda_stream.cc. Host code only touches
+// memory, cuBLASLt, cuDNN, and launches whose failure becomes an Error. Implemented in cuda/cuda_stream.cc. Host code only touches
 // addresses of device memory, never what lies there: a kernel's result is not known until the stream has got there.
 #pragma once
 
@@ -18,6 +18,7 @@
 namespace hadal::cuda {
 
 class BlasLt;  // cuda/blas_lt.h
+class Cudnn;   // cuda/cudnn.h
 class Nccl;    // cuda/nccl.h
 
 struct DeviceProperties {
@@ -47,6 +48,8 @@ class CudaContext {
 
   // Null when the library is not there: then the caller multiplies with its own kernel.
   virtual BlasLt* blas() = 0;
+  // Null when the library is not there: then convolutions run on kernels here.
+  virtual Cudnn* cudnn() = 0;
   // The GPUs of other processes; null when this one computes alone.
   virtual Nccl* nccl() = 0;
 

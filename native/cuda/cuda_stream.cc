@@ -71,6 +71,7 @@ CudaStream::~CudaStream() {
   cudaSetDevice(device_.index);
   for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamSynchronize(stream);
   graphs_.reset();
+  cudnn_.reset();
   nccl_.reset();  // which ends what the others have left unfinished
   for (cudaStream_t stream : {upload_, stream_, download_}) cudaStreamDestroy(stream);
   cudaEventDestroy(ordering_);
@@ -167,6 +168,12 @@ BlasLt* CudaStream::blas() {
   if (!blas_asked_) blas_ = BlasLt::open();
   blas_asked_ = true;
   return blas_.get();
+}
+
+Cudnn* CudaStream::cudnn() {
+  if (!cudnn_asked_) cudnn_ = Cudnn::open(stream_);
+  cudnn_asked_ = true;
+  return cudnn_.get();
 }
 
 Nccl* CudaStream::nccl() {

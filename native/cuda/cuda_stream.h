@@ -9,6 +9,7 @@
 
 #include "cuda/blas_lt.h"
 #include "cuda/cuda_context.h"
+#include "cuda/cudnn.h"
 #include "cuda/nccl.h"
 #include "cuda/pinned_pool.h"
 #include "cuda/program_graphs.h"
@@ -49,6 +50,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   void discard(const Copy& copy) override;
   void* scratch_bytes(size_t bytes) override { return arena_->allocate(bytes); }
   BlasLt* blas() override;
+  Cudnn* cudnn() override;
   Nccl* nccl() override;
 
   void copy_to_device(const Copy& copy);
@@ -66,7 +68,8 @@ class CudaStream final : public CommandQueue, private CudaContext {
   std::unique_ptr<ProgramGraphs> graphs_;
   PinnedPool pinned_;
   std::unique_ptr<BlasLt> blas_;
-  bool blas_asked_ = false;
+  std::unique_ptr<Cudnn> cudnn_;
+  bool blas_asked_ = false, cudnn_asked_ = false;
   std::unique_ptr<Nccl> nccl_;
   cudaStream_t upload_ = nullptr;
   cudaStream_t download_ = nullptr;

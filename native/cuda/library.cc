@@ -5,6 +5,7 @@
 
 #include "cuda/blas_lt.h"
 #include "cuda/cuda_stream.h"
+#include "cuda/cudnn.h"
 #include "runtime/cuda_library.h"
 
 namespace hadal::cuda {
@@ -29,9 +30,11 @@ DeviceProperties properties_of(int device) {
 std::string describe(int device) {
   cudaDeviceProp properties;
   if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) return "unknown";
+  std::string remedies;
+  for (const std::string& remedy : {BlasLt::remedy(), Cudnn::remedy()}) remedies += remedy.empty() ? "" : "; " + remedy;
   return std::string(properties.name) + ", " + std::to_string(properties.totalGlobalMem >> 20) +
          " MiB, compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-         (BlasLt::remedy().empty() ? "" : "; " + BlasLt::remedy());
+         remedies;
 }
 
 std::unique_ptr<Backend> open(int device) {

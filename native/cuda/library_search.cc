@@ -4,17 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 namespace hadal::cuda {
 namespace {
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 // The parts of a list of folders separated by colons; empty ones are left out.
 std::vector<std::string> folders_of(const std::string& list) {

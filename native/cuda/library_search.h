@@ -4,9 +4,17 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <initializer_list>
+#include <string>
 
 namespace hadal::cuda {
+
+// An environment variable; empty where it is not set.
+inline std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
 
 // Opens the first library found of `names` (file names, the preferred first), or answers null. Looked for in the folders of
 // HADAL_CUDA_LIBS (separated by colons), then where the loader looks, CUDA_PATH, the usual folders of an installation, and NVIDIA's

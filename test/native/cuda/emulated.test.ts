@@ -40,26 +40,69 @@ served(
   1_800_000,
 );
 
-// Built by the test before.
-served('compiled functions run as CUDA graphs', () => {
+/** A part of gpu-check on the device that the test before has built. */
+function runPart(name: string, every: number, environment: Record<string, string>): { stdout: string; stderr: string } {
   const out = join(root, 'build', 'emulator-80');
-  const part = ['--import', 'tsx', join(__dirname, 'gpu-check.ts'), '--device', 'cuda:0', '--part', 'compile'];
-  const { stdout, stderr } = spawnSync(process.execPath, part, {
+  const part = ['--import', 'tsx', join(__dirname, 'gpu-check.ts'), '--device', 'cuda:0', '--part', name];
+  return spawnSync(process.execPath, [...part, '--every', `${every}`], {
     cwd: root,
     encoding: 'utf8',
-    env: {
-      ...process.env,
-      HADAL_BINARY: join(out, 'hadal.node'),
-      LD_LIBRARY_PATH: out,
-      HADAL_CUDA_GRAPHS: 'log',
-    },
+    env: { ...process.env, HADAL_BINARY: join(out, 'hadal.node'), LD_LIBRARY_PATH: out, ...environment },
   });
+}
+
+served('compiled functions run as CUDA graphs', () => {
+  const { stdout, stderr } = runPart('compile', 1, { HADAL_CUDA_GRAPHS: 'log' });
   expect(stdout.match(/"failure":.*/g)).toBeNull();
   expect(stdout).toContain('"done":true');
   // Once each: what changes between runs is written into the graph.
   expect(stderr.match(/^compile: .*$/gm)?.map((line) => line.replace(/\d+/, 'n'))).toEqual(
     Array.from({ length: 3 }, () => 'compile: captured n commands as a CUDA graph'),
   );
+});
+
+describe('convolutions by a stand-in for cuDNN', () => {
+  const run = (environment: Record<string, string>): { stdout: string; planned: string[]; ran: string[] } => {
+    const { stdout, stderr } = runPart('convolutions by cuDNN', 3, {
+      HADAL_EMULATED_CUDNN: 'log',
+      HADAL_CUDA_GRAPHS: 'log',
+      ...environment,
+    });
+    const [planned, ran] = ['plans', 'runs'].map((verb) =>
+      [...stderr.matchAll(new RegExp(`^cuDNN: ${verb} (.*)$`, 'gm'))].map(([, engine]) => engine!),
+    ) as [string[], string[]];
+    return { stdout: stdout + (stderr.match(/^compile: .*$/gm) ?? []).join('\n'), planned, ran };
+  };
+
+  served('take the first engine that is deterministic and exact, once for a shape', () => {
+    const { stdout, planned, ran } = run({});
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(stdout).toContain('"done":true');
+    expect(stdout).toMatch(/compile: captured \d+ commands as a CUDA graph/);
+    expect([...new Set(planned)].sort()).toEqual(['plain', 'tensor cores']);
+    expect([...new Set(ran)].sort()).toEqual(['plain', 'tensor cores']);
+    expect(ran.length).toBeGreaterThan(1.5 * planned.length);
+  });
+
+  served('measure those that are proposed, where that is wanted', () => {
+    const { stdout, planned, ran } = run({ HADAL_CUDA_TUNE: '1' });
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(ran.length).toBeGreaterThan(4 * planned.length);
+  });
+
+  served('say what is wrong with a library that does not start', () => {
+    const { stdout } = run({ HADAL_EMULATED_CUDNN: 'broken' });
+    expect(stdout).toContain(
+      'cuDNN did not start: got CUDNN_STATUS_NOT_INITIALIZED; mend it, or do without it by HADAL_CUDNN=0',
+    );
+  });
+
+  served('are done without it with HADAL_CUDNN=0', () => {
+    const { stdout, ran } = run({ HADAL_CUDNN: '0' });
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(stdout).toContain('"done":true');
+    expect(ran).toEqual([]);
+  });
 });
 
 describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the order %s', (order) => {

@@ -67,17 +67,32 @@ function measure(step: () => void, device: Device): number {
   return rounds.sort((a, b) => a - b)[2]!;
 }
 
-const benchPart: Part = {
-  name: 'speed',
-  limit: 150,
-  run: async (device, report) => {
-    for (const { name, prepare, flops, bytes } of gpuWorkloads) {
-      await report.check(name, () => {
-        send({ figure: { name, seconds: measure(prepare(), device), flops, bytes } });
-      });
-    }
+const withoutCudnn = ', without cuDNN';
+const benchParts: readonly Part[] = [
+  {
+    name: 'speed',
+    limit: 150,
+    run: async (device, report) => {
+      for (const { name, prepare, flops, bytes } of gpuWorkloads) {
+        await report.check(name, () => {
+          send({ figure: { name, seconds: measure(prepare(), device), flops, bytes } });
+        });
+      }
+    },
   },
-};
+  {
+    name: `speed${withoutCudnn}`,
+    limit: 30,
+    environment: { HADAL_CUDNN: '0' },
+    run: async (device, report) => {
+      for (const { name, prepare, flops } of gpuWorkloads.filter(({ name }) => name.startsWith('convolution'))) {
+        await report.check(name, () => {
+          send({ figure: { name: name + withoutCudnn, seconds: measure(prepare(), device), flops } });
+        });
+      }
+    },
+  },
+];
 
 // --- In the main process -----------------------------------------------------------------------------------------------------
 
@@ -86,7 +101,13 @@ interface Outcome extends PartResult {
 }
 
 /** Runs a process whose lines are messages, or of PyTorch's side plain JSON. */
-function run(name: string, command: string, args: readonly string[], limit: number): Promise<Outcome> {
+function run(
+  name: string,
+  command: string,
+  args: readonly string[],
+  limit: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const begin = performance.now();
   const failures: string[] = [];
   const figures: Figure[] = [];
@@ -95,7 +116,7 @@ function run(name: string, command: string, args: readonly string[], limit: numb
   let peer: string | undefined;
   let done = false;
   let ran = '';
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: process.env });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   const errors: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => errors.push(text));
   createInterface({ input: child.stdout }).on('line', (line) => {
@@ -156,7 +177,8 @@ const leftOut = (name: string, why: string): PartResult => ({
 function besidePeer(ours: PartResult, peer: PartResult): PartResult {
   const best = new Map<string, number>();
   for (const { name, seconds } of peer.figures) best.set(name, Math.min(seconds, best.get(name) ?? Infinity));
-  return { ...ours, figures: ours.figures.map((figure) => ({ ...figure, peer: best.get(figure.name) })) };
+  const peerOf = ({ name }: Figure): number | undefined => best.get(name.replace(withoutCudnn, ''));
+  return { ...ours, figures: ours.figures.map((figure) => ({ ...figure, peer: peerOf(figure) })) };
 }
 
 async function main(): Promise<void> {
@@ -174,7 +196,7 @@ async function main(): Promise<void> {
   });
   const device = values.device as Device;
   if (values.part !== undefined) {
-    const part = [...parts, benchPart].find(({ name }) => name === values.part)!;
+    const part = [...parts, ...benchParts].find(({ name }) => name === values.part)!;
     setDefaultDevice(device);
     await runPart(part, device, Number(values.every));
     send({ done: true });
@@ -208,15 +230,19 @@ async function main(): Promise<void> {
     limit: number,
     command: string,
     args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
   ): Promise<Outcome | PartResult> =>
     left() < 5
       ? Promise.resolve(leftOut(name, 'no time was left'))
-      : run(name, command, args, Math.min(limit * Number(values.patience), left() - 2));
+      : run(name, command, args, Math.min(limit * Number(values.patience), left() - 2), environment);
   // In the repository this file is TypeScript, which the options of this process know how to load.
   const self = (name: string): string[] => [
     ...process.execArgv,
     ...[__filename, '--device', device, '--part', name, '--every', values.every],
   ];
+
+  const runPartIn = ({ name, limit, environment }: Part): Promise<Outcome | PartResult> =>
+    runIn(name, limit, process.execPath, self(name), environment);
 
   console.log(report().device);
   if (!found.available) {
@@ -225,19 +251,22 @@ async function main(): Promise<void> {
   }
   for (const group of groups) {
     const chosen = group.filter(({ name }) => wanted(name));
-    save(...(await Promise.all(chosen.map(({ name, limit }) => runIn(name, limit, process.execPath, self(name))))));
+    save(...(await Promise.all(chosen.map(runPartIn))));
   }
   if (wanted('speed')) {
-    const ours = await runIn('speed', benchPart.limit, process.execPath, self('speed'));
-    save(ours);
+    const ours: PartResult[] = [];
+    for (const part of benchParts) {
+      ours.push(await runPartIn(part));
+      save(ours.at(-1)!);
+    }
     const theirs: Outcome | PartResult = await runIn('PyTorch', 200, values.python, [
       '-u',
       join(root, 'bench', 'peers', 'gpu.py'),
     ]);
-    results.pop();
+    results.splice(-ours.length);
     if ('peer' in theirs && theirs.peer !== undefined) peer = theirs.peer;
     save(
-      besidePeer(ours, theirs),
+      ...ours.map((part) => besidePeer(part, theirs)),
       ...(theirs.notes.length > 0 || theirs.figures.length === 0 ? [peerPart(theirs)] : []),
     );
   }

@@ -20,6 +20,8 @@ export interface Part {
   readonly name: string;
   /** How long it may take. */
   readonly limit: number;
+  /** Of its process, beside what there is. */
+  readonly environment?: Readonly<Record<string, string>>;
   /**
    * Of its samples each `every`-th, and the first of each op, in one of their dtypes, gradients against the CPU's; where that is 1, all of
    * them in all dtypes.
@@ -115,6 +117,122 @@ const gradients = (i: number, n: number): Part => ({
       const dtype = dtypes[place % dtypes.length]!;
       await report.check(`${titleOf(sample)} in ${dtype}`, () => compareWithCpu(sample, dtype));
     }
+  },
+});
+
+/** Whether convolutions go to cuDNN unless HADAL_CUDNN=0. */
+const hasCudnn = (device: Device): boolean =>
+  device !== 'cpu' &&
+  !/cuDNN was not found/.test(hadal.devices().find(({ name }) => name === device)?.description ?? '');
+
+interface Layer {
+  readonly what: string;
+  readonly x: readonly number[];
+  readonly weight: readonly number[];
+  readonly bias?: number;
+  readonly options: object;
+  /** Large enough for what libraries keep for large ones. */
+  readonly large?: boolean;
+}
+const layers: readonly Layer[] = [
+  { what: 'a layer', x: [2, 16, 8, 10], weight: [24, 16, 3, 3], bias: 24, options: { padding: 1 } },
+  { what: 'three channels', x: [2, 3, 17, 16], weight: [16, 3, 5, 5], options: { stride: 2, padding: 2 } },
+  { what: 'groups', x: [2, 32, 6, 7], weight: [32, 8, 3, 3], options: { groups: 4 } },
+  {
+    what: 'a large layer',
+    x: [8, 64, 28, 28],
+    weight: [128, 64, 3, 3],
+    bias: 128,
+    options: { padding: 1 },
+    large: true,
+  },
+  { what: 'one channel per group', x: [2, 64, 28, 28], weight: [64, 1, 3, 3], options: { groups: 64 }, large: true },
+  { what: 'a volume', x: [1, 32, 6, 12, 14], weight: [32, 32, 3, 3, 3], options: { padding: 1 }, large: true },
+];
+/** Of the largest element. */
+const layerTolerances = { float32: 1e-5, float16: 5e-3, bfloat16: 4e-2 };
+
+/** The same tensor with its channels side by side. */
+function withChannelsInside(x: AnyTensor): AnyTensor {
+  const [images, channels, ...positions] = [...x.shape.keys()] as [number, number, ...number[]];
+  const inside = x.permute([images, ...positions, channels]).contiguous();
+  return inside.permute([images, x.rank - 1, ...positions.map((axis) => axis - 1)]) as AnyTensor;
+}
+
+/** A convolution and its gradients, in two layouts, against the CPU's in float64, twice. */
+function checkLayer({ x, weight, bias, options }: Layer, dtype: keyof typeof layerTolerances): void {
+  hadal.manualSeed(3);
+  const draw = (shape: readonly number[]): AnyTensor => hadal.randn(shape).mul(0.25).cast(dtype) as AnyTensor;
+  const inputs = [draw(x), draw(weight), ...(bias === undefined ? [] : [draw([bias])])];
+  const convolve = (weight.length === 5 ? nn.functional.conv3d : nn.functional.conv2d) as (
+    ...args: unknown[]
+  ) => AnyTensor;
+  const run = (given: readonly AnyTensor[]): number[][] => {
+    const leaves = given.map((input) => input.detach().requiresGrad_());
+    const y = convolve(leaves[0], leaves[1], leaves[2], options);
+    return [y, ...hadal.gradients([y.square().sum()], leaves)].map((result) => valuesOf(result!.cast('float64')));
+  };
+  const expected = run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor));
+  for (const first of [inputs[0]!, withChannelsInside(inputs[0]!)]) {
+    const results = run([first, ...inputs.slice(1)]);
+    results.forEach((values, i) => {
+      const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      values.forEach((value, at) => {
+        if (Math.abs(value - expected[i]![at]!) <= layerTolerances[dtype] * largest) return;
+        const where = `result ${i} of x with strides [${first.strides.join(', ')}], element ${at}`;
+        throw new Error(`${where}: got ${value}, expected ${expected[i]![at]} of at most ${largest}`);
+      });
+    });
+    expectEqual(run([first, ...inputs.slice(1)]), results, 'a second run');
+  }
+}
+
+/** Convolutions by cuDNN, or by kernels of our own: all samples, some layers, and in CUDA graphs. */
+const convolutions = (name: string, environment: Record<string, string>): Part => ({
+  name,
+  limit: 100,
+  environment,
+  run: async (device, report, every) => {
+    if (process.env['HADAL_CUDNN'] !== '0' && !hasCudnn(device)) return report.note('skipped: cuDNN was not found');
+    const some = samples.filter(({ op }) => op.startsWith('conv'));
+    for (const [place, sample] of shard(some, 0, 1, every)) {
+      for (const dtype of every === 1 ? sample.dtypes : [sample.dtypes[place % sample.dtypes.length]!]) {
+        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+        if (!differentiable(sample)) continue;
+        await report.check(`${titleOf(sample)}, gradients in ${dtype}`, () => compareWithCpu(sample, dtype));
+      }
+    }
+    for (const layer of layers.filter(({ large }) => large !== true || every === 1)) {
+      for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
+        await report.check(`${layer.what} in ${dtype}`, () => checkLayer(layer, dtype));
+      }
+    }
+    await report.check('a compiled training step gives the losses of the plain one', () => {
+      const losses = (wrap: (step: Step) => Step): number[] => {
+        hadal.manualSeed(3);
+        const model = new nn.Sequential(
+          new nn.Conv2d(4, 8, 3, { padding: 1 }),
+          new nn.ReLU(),
+          new nn.Conv2d(8, 8, 3, { stride: 2, bias: false }),
+        );
+        const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
+        const inputs = [1, 2].map(() => hadal.randn([2, 4, 9, 9]));
+        const step = wrap((x) => {
+          optimizer.zeroGrad();
+          const loss = model.forward(x).square().mean() as AnyTensor;
+          loss.backward();
+          optimizer.step();
+          return loss;
+        });
+        return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
+      };
+      const plain = losses((step) => (x) => scope(() => step(x)));
+      expectEqual(
+        losses((step) => hadal.compile(step)),
+        plain,
+        'losses',
+      );
+    });
   },
 });
 
@@ -286,6 +404,7 @@ export const groups: readonly (readonly Part[])[] = [
   [{ name: 'basics', limit: 60, run: basics }],
   many(forward),
   many(gradients),
+  [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
   [{ name: 'memory', limit: 90, run: memory }],
   [{ name: 'collectives', limit: 60, run: collectives }],

@@ -1,0 +1,52 @@
+// The real cuDNN, without a GPU, where it is found: in a folder of HADAL_CUDA_LIBS, beside Python or on the system. What is done with it is
+// tested with a stand-in (emulated.test.ts).
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const root = join(__dirname, '..', '..', '..');
+const python = spawnSync('python3', ['-c', 'import nvidia.cudnn; print(nvidia.cudnn.__path__[0])'], {
+  encoding: 'utf8',
+});
+const library = [
+  ...(process.env['HADAL_CUDA_LIBS'] ?? '').split(':').filter((folder) => folder !== ''),
+  ...(python.status === 0 ? [join(python.stdout.trim(), 'lib')] : []),
+  '/usr/lib/x86_64-linux-gnu',
+].find((folder) => existsSync(join(folder, 'libcudnn.so.9')));
+const headers = (library === undefined ? [] : [join(dirname(library), 'include'), '/usr/include']).find((folder) =>
+  existsSync(join(folder, 'cudnn_graph.h')),
+);
+
+let folder: string;
+beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'hadal-cudnn-'))));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function compile(...args: string[]): void {
+  const compiler = process.env['CXX'] ?? 'c++';
+  const { stderr } = spawnSync(compiler, ['-std=c++20', `-I${join(root, 'native')}`, ...args], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+}
+
+(headers === undefined ? test.skip : test)('its interface is that of its headers', () => {
+  writeFileSync(
+    join(folder, 'cuda_runtime_api.h'),
+    '#include <stddef.h>\ntypedef struct CUstream_st* cudaStream_t;\ntypedef struct CUgraph_st* cudaGraph_t;\n',
+  );
+  writeFileSync(join(folder, 'library_types.h'), 'enum libraryPropertyType {};\n');
+  compile('-fsyntax-only', `-I${folder}`, `-I${headers}`, join(__dirname, 'cudnn_values.cc'));
+});
+
+(library === undefined ? test.skip : test)('it makes plans for an H100 of what is described to it', () => {
+  const program = join(folder, 'cudnn-check');
+  compile(
+    ...['-rdynamic', '-Wno-subobject-linkage', `-I${join(__dirname, 'emulator', 'include')}`, '-o', program],
+    ...[join(__dirname, 'cudnn_check.cc'), join(root, 'native/cuda/cuda_context.cc')],
+    ...[join(root, 'native/cpu/op_names.cc'), '-ldl'],
+  );
+  const plans = (environment: Record<string, string>): string =>
+    spawnSync(program, { encoding: 'utf8', env: { ...process.env, HADAL_CUDA_LIBS: library!, ...environment } }).stdout;
+  expect(plans({})).toBe('192 plans\n');
+  // All that were proposed are run, and the best once more.
+  expect(Number.parseInt(plans({ HADAL_CUDA_TUNE: '1', HADAL_TF32: '1' }), 10)).toBeGreaterThan(2 * 192);
+});
