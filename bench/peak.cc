@@ -75,7 +75,9 @@ static double spin_bf16(long rounds) {
   const Vec factor = Vec{} + 1e-6f;
   for (long round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) asm("vdpbf16ps %1, %1, %0" : "+v"(chains[i]) : "v"(factor));
+    for (int i = 0; i < kChains; ++i) {
+      chains[i] = (Vec)_mm512_dpbf16_ps((__m512)chains[i], (__m512bh)factor, (__m512bh)factor);
+    }
   }
   float sum = 0;
   for (const Vec& chain : chains) sum += chain[0];

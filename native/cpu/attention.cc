@@ -1,11 +1,11 @@
 // Scaled dot-product attention, forward: softmax(q·kᵀ·scale + mask) · v for q [b, h, t, d], k and v [b, hk, s, ·], where hk
 // divides h, and the log-sum-exp of every query's scores. Scores are never kept: tiles of queries × keys pass through the
-// second-level cache with a running maximum and sum. 16-bit floats are widened when packed and compute in float; bfloat16 goes
-// to attention_amx.cc where there is AMX.
+// second-level cache with a running maximum and sum. 16-bit floats are widened when packed and compute in float; products of
+// pairs go to attention_pairs.cc.
 //
 // `causal` hides keys after the query's own position (counted from the top left, as tril). A query that sees no key gives zeros
 // and a log-sum-exp of -inf. Dropout acts on the probabilities.
-#include "cpu/attention_amx.h"
+#include "cpu/attention_pairs.h"
 #include "cpu/attention_tile.h"
 #include "cpu/exp_flushed.h"
 #include "runtime/registry.h"
@@ -214,7 +214,7 @@ void attention(KernelContext& ctx, const Command& cmd) {
 }  // namespace
 
 HADAL_CPU_KERNEL(attention) {
-  if (attention_amx(ctx, cmd)) return;
+  if (attention_pairs(ctx, cmd)) return;
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { attention<T>(ctx, cmd); });
 }
 

@@ -3,7 +3,7 @@
 //   gv = Pᵀ·g,  gk = dSᵀ·q · scale,  gq = dS·k · scale
 // A task owns the keys it sums gradients for, so nothing is added to concurrently; where there are few heads their key tiles are
 // dealt to several tasks, each with its own sum of gq, and those are added in order. Results do not depend on the threads.
-#include "cpu/attention_amx.h"
+#include "cpu/attention_pairs.h"
 #include "cpu/attention_tile.h"
 #include "cpu/exp_flushed.h"
 #include "runtime/registry.h"
@@ -185,7 +185,7 @@ void attention_backward(KernelContext& ctx, const Command& cmd) {
 }  // namespace
 
 HADAL_CPU_KERNEL(attentionBackward) {
-  if (attention_backward_amx(ctx, cmd)) return;
+  if (attention_backward_pairs(ctx, cmd)) return;
   visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { attention_backward<T>(ctx, cmd); });
 }
 

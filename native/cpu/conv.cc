@@ -14,12 +14,12 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/conv_amx.h"
 #include "cpu/conv_one_tap.h"
+#include "cpu/conv_pairs.h"
 #include "cpu/conv_pass.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/gemm.h"
-#include "cpu/gemm_amx.h"
+#include "cpu/pair_tiles.h"
 
 namespace hadal::cpu {
 namespace {
@@ -312,15 +312,21 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
   });
 }
 
+// A quarter of the multiply-adds, in float: more than pairs of bfloat16 save, but for AMX.
+template <class E>
+bool prefers_winograd(const Pass<E>& pass) {
+  return suits_winograd(pass) && !(std::is_same_v<E, BFloat16> && has_amx());
+}
+
 template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
-  if constexpr (std::is_same_v<E, BFloat16>) {
-    if (has_amx()) return convolve_amx(ctx, pass, weights);
-  }
   if constexpr (std::is_same_v<Compute<E>, float>) {
-    if (suits_winograd(pass)) return convolve_winograd(ctx, pass, weights);
+    if (prefers_winograd(pass)) return convolve_winograd(ctx, pass, weights);
+  }
+  if constexpr (std::is_same_v<E, BFloat16>) {
+    if (has_pair_tiles()) return convolve_pairs(ctx, pass, weights);
   }
   // Lanes in use, of a row of pixels against those of a pixel's channels.
   const auto share = [](int64_t count) {
@@ -421,15 +427,21 @@ class WeightGradient {
     if (g_.count * slices_ * g_.height * g_.width == 0) return fill_zero();
     if (in_ == 1 && channels_ == 1 && groups_ > 1) return run_depthwise(ctx);
     if (run_product(ctx)) return;
-    if constexpr (std::is_same_v<E, BFloat16>) {
-      if (has_amx()) return weight_gradient_amx(ctx, tap_);
-    }
+    taps_h_ = forward_taps(kernel_h_, geometry_.dilation_h, geometry_.pad_h);
+    taps_w_ = forward_taps(kernel_w_, geometry_.dilation_w, geometry_.pad_w);
     vectors_ = ceil_div(channels_, kWidth);
+    const int64_t depth = kernel_h_ * kernel_w_ * in_;  // rows of a group's sums
+    const int64_t columns = vectors_ * kWidth;
+    if constexpr (std::is_same_v<T, float>) {
+      const Pass<E> pass = as_pass();
+      if (prefers_winograd(pass)) return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
+    }
+    if constexpr (std::is_same_v<E, BFloat16>) {
+      if (has_pair_tiles()) return weight_gradient_pairs(ctx, tap_);
+    }
     if (run_one_tap(ctx)) return;
     const int widest = panel_width(vectors_);
     panels_ = ceil_div(vectors_, widest);
-    taps_h_ = forward_taps(kernel_h_, geometry_.dilation_h, geometry_.pad_h);
-    taps_w_ = forward_taps(kernel_w_, geometry_.dilation_w, geometry_.pad_w);
     const int64_t window_columns = (g_.width - 1) * geometry_.stride_w + taps_w_.reach() + 1;
 
     // Bands of rows whose windows of x and g fit the budget.
@@ -442,13 +454,7 @@ class WeightGradient {
     const int64_t x_size = window_rows * window_columns * in_ + kPackSlack;
     const int64_t g_size = band * g_.width * widest * kWidth + kPackSlack;
     const int64_t units = g_.count * slices_ * bands;
-    const int64_t depth = kernel_h_ * kernel_w_ * in_;  // rows of a group's sums
-    const int64_t columns = vectors_ * kWidth;
     const int64_t work = units * band * g_.width * depth * channels_ * groups_;
-    if constexpr (std::is_same_v<T, float>) {
-      const Pass<E> pass = as_pass();
-      if (suits_winograd(pass)) return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
-    }
     // Tasks are (slice, group, panel). More slices than the other two need cost memory and a longer last sum.
     const int64_t slices =
         std::clamp<int64_t>(std::min(ceil_div(kTasks, groups_ * panels_), work / kTaskWork), 1, units);
@@ -832,7 +838,7 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
   const Weights<E> weights{weight.as<E>(), out_channels * weight.strides[0], weight.strides[1], weight.strides[0],
                            axes};
   if constexpr (std::is_same_v<E, BFloat16>) {
-    if (has_amx() && spread_amx(ctx, geometry, Images<E>(cmd.input(0)), weights, gx)) return;
+    if (has_pair_tiles() && spread_pairs(ctx, geometry, Images<E>(cmd.input(0)), weights, gx)) return;
   }
   const int64_t phases_h = std::min(geometry.stride_h, gx.height), phases_w = std::min(geometry.stride_w, gx.width);
   const int64_t phases = std::min(geometry.stride_d, gx.slices) * phases_h * phases_w;

@@ -59,7 +59,7 @@ class OneTap {
         plane_(pass.slices * pass.rows * pass.columns),
         pixels_(pass.image.count * plane_),
         panels_(ceil_div(pixels_, kColumns)),
-        steps_(ceil_div(pass.in, kAmxStep)) {
+        steps_(ceil_div(pass.in, kPairStep)) {
     // Where rows of pixels continue each other in the image, a plane is one run.
     joins_ = pass.step_d == 1 && pass.step_h == 1 && pass.step_w == 1 && pass.image.joins_pixels() &&
              pass.image.slices == pass.slices && pass.image.height == pass.rows && pass.image.width == pass.columns;
@@ -139,19 +139,19 @@ class OneTap {
   }
   // The same as strips of 32 rows, [step][part][row][32], if they are the sums of their parts.
   bool split_weights(KernelContext& ctx, const Weights<float>& weights) {
-    constexpr int64_t kPart = kAmxRows * kAmxStep / 2;
-    float* packed = ctx.scratch<float>(ceil_div(pass_.channels, kAmxRows) * steps_ * kFloatParts * kPart);
+    constexpr int64_t kPart = kPairRows * kPairStep / 2;
+    float* packed = ctx.scratch<float>(ceil_div(pass_.channels, kPairRows) * steps_ * kFloatParts * kPart);
     weights_ = packed;
     std::atomic<bool> holds{true};
-    ctx.parallel_ranges(ceil_div(pass_.channels, kAmxRows) * steps_, 32, [&](int64_t begin, int64_t end) {
+    ctx.parallel_ranges(ceil_div(pass_.channels, kPairRows) * steps_, 32, [&](int64_t begin, int64_t end) {
       SplitRange range;
       for (int64_t index = begin; index < end; ++index) {
-        const int64_t row = index / steps_ * kAmxRows, c = index % steps_ * kAmxStep;
-        for (int64_t lane = 0; lane < kAmxRows; lane += 16) {
+        const int64_t row = index / steps_ * kPairRows, c = index % steps_ * kPairStep;
+        for (int64_t lane = 0; lane < kPairRows; lane += 16) {
           split_square(weights.data + (row + lane) * weights.out_stride + c * weights.in_stride, weights.out_stride,
                        weights.in_stride, std::clamp<int64_t>(pass_.channels - row - lane, 0, 16),
-                       std::min(kAmxStep, pass_.in - c),
-                       {.to = packed + index * kFloatParts * kPart + lane * kAmxStep / 2,
+                       std::min(kPairStep, pass_.in - c),
+                       {.to = packed + index * kFloatParts * kPart + lane * kPairStep / 2,
                         .part = kPart,
                         .order = SplitOrder::kRows},
                        range);
@@ -209,27 +209,27 @@ class OneTap {
     const int64_t panel_size = steps_ * kFloatParts * kVectors * kSquare + kWidth;
     float* const window = ctx.thread_scratch<float>((last - first) * panel_size);
     if (!split_pixels(runs_of(first, last), panel_size, window)) return false;
-    AmxTiles registers;
-    AmxProduct product;
+    PairTiles registers;
+    PairProduct product;
     product.steps = steps_;
     product.vectors = kVectors;
     product.parts = kFloatParts;
-    product.a_row = kAmxStep;
+    product.a_row = kPairStep;
     product.a_lower = 16 * product.a_row;
-    product.a_part = kAmxRows * product.a_row;
+    product.a_part = kPairRows * product.a_row;
     product.a_step = kFloatParts * product.a_part;
     product.b_row = kWidth;
     product.b_right = kSquare;
     product.b_part = kVectors * kSquare;
     product.b_step = kFloatParts * product.b_part;
-    alignas(64) float small[kAmxRows * kColumns];
+    alignas(64) float small[kPairRows * kColumns];
     product.c = small;
     product.c_row = kColumns;
-    for (int64_t row = 0; row < pass_.channels; row += kAmxRows) {
-      const int64_t rows = std::min<int64_t>(kAmxRows, pass_.channels - row);
+    for (int64_t row = 0; row < pass_.channels; row += kPairRows) {
+      const int64_t rows = std::min<int64_t>(kPairRows, pass_.channels - row);
       product.rows = static_cast<int>(std::min<int64_t>(rows, 16));
       product.lower_rows = static_cast<int>(rows) - product.rows;
-      product.a = reinterpret_cast<const BFloat16*>(weights_ + row * steps_ * kFloatParts * kAmxStep / 2);
+      product.a = reinterpret_cast<const BFloat16*>(weights_ + row * steps_ * kFloatParts * kPairStep / 2);
       for (int64_t panel = first; panel < last; ++panel) {
         const int64_t pixel = panel * kColumns, count = std::min<int64_t>(kColumns, pixels_ - pixel);
         product.b = window + (panel - first) * panel_size;
@@ -258,10 +258,10 @@ class OneTap {
 #if defined(__AVX512F__)
     SplitRange range;
     alignas(64) float gathered[2][kColumns + kPackSlack] = {};
-    for (int64_t c = 0; c < steps_ * kAmxStep; c += 2) {
+    for (int64_t c = 0; c < steps_ * kPairStep; c += 2) {
       const float* const from = pass_.image.data + c * pass_.image.channel_stride;
       const int count = static_cast<int>(std::clamp<int64_t>(pass_.in - c, 0, 2));
-      float* const to = window + c / kAmxStep * kFloatParts * kVectors * kSquare + c % kAmxStep / 2 * kWidth;
+      float* const to = window + c / kPairStep * kFloatParts * kVectors * kSquare + c % kPairStep / 2 * kWidth;
       for (const Run& one : runs) {
         const float* rows[2] = {gathered[0], gathered[1]};
         const int64_t at = one.to % kColumns;

@@ -1,5 +1,5 @@
 // What a convolution's kernels have in common: its geometry, taps, weights and grid of pixels, and how the grid is cut into units whose windows
-// stay in the cache. Called by conv.cc and conv_amx.cc.
+// stay in the cache. Called by conv.cc and conv_pairs.cc.
 #pragma once
 
 #include <algorithm>

@@ -224,13 +224,13 @@ class Winograd {
   // [point][panel of 32 columns][step of k][part][16 columns][pair][column].
   void lay_out(int parts) {
     parts_ = parts;
-    steps_ = ceil_div(in_, kAmxStep);
+    steps_ = ceil_div(in_, kPairStep);
     const int64_t tiles = share_ * unit_tiles_;
-    v_point_ = parts > 1 ? ceil_div(tiles, kAmxRows) * kAmxRows * split_depth() + kLane : tiles * in_ + kLane;
+    v_point_ = parts > 1 ? ceil_div(tiles, kPairRows) * kPairRows * split_depth() + kLane : tiles * in_ + kLane;
     u_point_ = parts > 1 ? out_ * split_depth() + kLane : pass_.in * out_ + kLane;
   }
   // Floats that all parts of all channels in take.
-  int64_t split_depth() const { return steps_ * kFloatParts * kAmxStep / 2; }
+  int64_t split_depth() const { return steps_ * kFloatParts * kPairStep / 2; }
 
   // The weights at the points.
   void transform_kernel(KernelContext& ctx) {
@@ -261,16 +261,17 @@ class Winograd {
     std::atomic<bool> holds{true};
     const int64_t vectors = out_ / kLane;
     ctx.parallel(vectors * steps_, [&](int64_t task) {
-      constexpr int64_t kSquare = kAmxStep * kLane;
+      constexpr int64_t kSquare = kPairStep * kLane;
       const int64_t vector = task / steps_, step = task % steps_, o = vector * kLane;
-      const int64_t depth = std::min(kAmxStep, pass_.in - step * kAmxStep);
+      const int64_t depth = std::min(kPairStep, pass_.in - step * kPairStep);
       int64_t panel = 0;
       while (panels_.begin(panel + 1) <= o) ++panel;
       float* points = ctx.thread_scratch<float>(kPoints * kSquare);
       for (int64_t c = 0; c < depth; ++c) {
-        transform_kernel(step * kAmxStep + c, panel, o - panels_.begin(panel), points + c * kLane, kSquare);
+        transform_kernel(step * kPairStep + c, panel, o - panels_.begin(panel), points + c * kLane, kSquare);
       }
-      const int64_t begin = vector / kAmxVectors * kAmxVectors, width = std::min<int64_t>(kAmxVectors, vectors - begin);
+      const int64_t begin = vector / kPairVectors * kPairVectors,
+                    width = std::min<int64_t>(kPairVectors, vectors - begin);
       const int64_t part = width * kLane * kLane;
       float* to = u + begin * kLane * split_depth() + step * kFloatParts * part + (vector - begin) * kLane * kLane;
       SplitRange range;
@@ -300,7 +301,7 @@ class Winograd {
           }
         }
         {
-          AmxTiles registers;
+          PairTiles registers;
           for (int64_t p = 0; p < kPoints; ++p) multiply(registers, p, v, m, 0, starts[units]);
         }
         for (int64_t i = 0; i < units; ++i) {
@@ -326,9 +327,9 @@ class Winograd {
       if (!holds) continue;
       const int64_t blocks = ceil_div(tiles, 256);
       ctx.parallel(kPoints * blocks, [&](int64_t task) {
-        AmxTiles registers;
+        PairTiles registers;
         const auto begin = [&](int64_t block) {
-          return std::min(tiles, ceil_div(ceil_div(tiles, kAmxRows) * block, blocks) * kAmxRows);
+          return std::min(tiles, ceil_div(ceil_div(tiles, kPairRows) * block, blocks) * kPairRows);
         };
         multiply(registers, task / blocks, v, m, begin(task % blocks), begin(task % blocks + 1));
       });
@@ -366,10 +367,10 @@ class Winograd {
       for (int64_t row = 0; row < tiles_h; ++row) {
         for (int64_t column = 0; column < tiles_w; ++column, ++tile) {
           const float* from = window + (row * kOut * of.columns + column * kOut) * kLane;
-          float* to =
-              v + (parts_ > 1 ? tile / kAmxRows * kAmxRows * split_depth() +
-                                    (c / kAmxStep * kFloatParts * kAmxRows + tile % kAmxRows) * kLane + c % kAmxStep / 2
-                              : tile * in_ + c);
+          float* to = v + (parts_ > 1 ? tile / kPairRows * kPairRows * split_depth() +
+                                            (c / kPairStep * kFloatParts * kPairRows + tile % kPairRows) * kLane +
+                                            c % kPairStep / 2
+                                      : tile * in_ + c);
           transform_square<kIn, kIn, image_points>(
               [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
               [&](auto i, auto j, V y)
@@ -379,7 +380,7 @@ class Winograd {
     };
     if (parts_ == 1) {
       transform([](V y, float* to) __attribute__((always_inline)) { store(to, y); });
-    } else if (c + kLane == in_ && in_ % kAmxStep != 0) {  // The last step lacks channels.
+    } else if (c + kLane == in_ && in_ % kPairStep != 0) {  // The last step lacks channels.
       transform([](V y, float* to) __attribute__((always_inline)) {
         store_parts(y, to, kSplitPart);
         store_parts(V{}, to + kLane / 2, kSplitPart);
@@ -389,7 +390,7 @@ class Winograd {
     }
     return true;
   }
-  static constexpr int64_t kSplitPart = kAmxRows * kLane;
+  static constexpr int64_t kSplitPart = kPairRows * kLane;
 
   // The same of the output's gradient, at the points of the output.
   void transform_gradient(const Unit& unit, int64_t o, float* m, float* window) const {
@@ -438,7 +439,7 @@ class Winograd {
   }
 
   // Tiles [begin, end) at point p; in parts, from the first of a strip on.
-  void multiply(AmxTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+  void multiply(PairTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
     if (parts_ > 1) return multiply_parts(registers, p, v, m, begin, end);
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t blocks = ceil_div(pass_.in, kDepth);
@@ -467,24 +468,24 @@ class Winograd {
     }
   }
 
-  void multiply_parts(AmxTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
-    AmxProduct product;
+  void multiply_parts(PairTiles& registers, int64_t p, const float* v, float* m, int64_t begin, int64_t end) const {
+    PairProduct product;
     product.steps = steps_;
     product.parts = kFloatParts;
-    product.a_row = kAmxStep;
+    product.a_row = kPairStep;
     product.a_lower = 16 * product.a_row;
-    product.a_part = kAmxRows * product.a_row;
+    product.a_part = kPairRows * product.a_row;
     product.a_step = kFloatParts * product.a_part;
     product.b_row = kLane;
     product.b_right = kLane * kLane;
     product.c_row = out_;
-    for (int64_t column = 0; column < out_; column += kAmxVectors * kLane) {
-      product.vectors = static_cast<int>(std::min<int64_t>(kAmxVectors, (out_ - column) / kLane));
+    for (int64_t column = 0; column < out_; column += kPairVectors * kLane) {
+      product.vectors = static_cast<int>(std::min<int64_t>(kPairVectors, (out_ - column) / kLane));
       product.b_part = product.vectors * product.b_right;
       product.b_step = kFloatParts * product.b_part;
       product.b = u_ + p * u_point_ + column * split_depth();
-      for (int64_t tile = begin; tile < end; tile += kAmxRows) {
-        const auto rows = static_cast<int>(std::min<int64_t>(kAmxRows, end - tile));
+      for (int64_t tile = begin; tile < end; tile += kPairRows) {
+        const auto rows = static_cast<int>(std::min<int64_t>(kPairRows, end - tile));
         product.rows = std::min(rows, 16);
         product.lower_rows = rows - product.rows;
         product.a = reinterpret_cast<const BFloat16*>(v + p * v_point_ + tile * split_depth());

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "cpu/gemm_amx.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_split.h"
+#include "cpu/pair_tiles.h"
 #include "kernels/math.h"
 
 namespace hadal::cpu {
@@ -141,11 +141,11 @@ class Product {
     direct_ = !kConverts && !amx_ && g_.c_column == 1 && g_.activation == Activation::kNone;
     // AMX writes whole vectors.
     passes_in_c_ = direct_ || (!kConverts && g_.c_column == 1 && g_.n % kWidth == 0);
-    steps_ = amx_ ? ceil_div(g_.k, kAmxStep) * (kAmxStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
+    steps_ = amx_ ? ceil_div(g_.k, kPairStep) * (kPairStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
     packs_b_ = kConverts || amx_ || g_.b_column != 1 || g_.m > kDirectRows;
     const bool direct_a = parts_ > 1 ? false
-                          : pairs_   ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kAmxStep : 2) == 0
+                          : pairs_   ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kPairStep : 2) == 0
                                      : !kConverts;
     // Rows of a that are adjacent along k are as good where they lie (128³ and 256³ gain 10 % unpacked), unless their distance
     // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
@@ -356,17 +356,17 @@ class Product {
   static int64_t align(int64_t count) { return ceil_div(count, 16) * 16 + kPackSlack; }
   // The depth of equal parts of `steps` that are at most `most` deep; AMX takes whole steps of its own.
   int64_t part_depth(int64_t steps, int64_t most) const {
-    const int64_t unit = amx_ ? kAmxStep / 2 : 1;
+    const int64_t unit = amx_ ? kPairStep / 2 : 1;
     const int64_t parts = std::max<int64_t>(1, ceil_div(steps, most));
     return std::max<int64_t>(1, ceil_div(ceil_div(steps, unit), parts)) * unit;
   }
   // The most rows of a strip.
-  int strip_rows() const { return amx_ ? kAmxRows : max_rows(widest_); }
+  int strip_rows() const { return amx_ ? kPairRows : max_rows(widest_); }
 
   // The width of a panel: three vectors where that leaves few narrow ones, fewer where rows or columns are few.
   int panel_vectors() const {
     if (vectors_ <= 2) return static_cast<int>(vectors_);
-    if (amx_) return kAmxVectors;
+    if (amx_) return kPairVectors;
     if (kMaxVectors < 3 || vectors_ == 4) return 2;
     return g_.m > max_rows(3) && g_.m <= max_rows(2) ? 2 : 3;
   }
@@ -396,14 +396,14 @@ class Product {
         if (amx_) {
           pack_half_rows(g_.a + row * g_.a_row + 2 * k.begin * g_.a_column, g_.a_row, g_.a_column, rows,
                          std::min(2 * k.depth(), g_.k - 2 * k.begin), 2 * k.depth(),
-                         reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride()), kAmxStep,
-                         kAmxRows * kAmxStep);
+                         reinterpret_cast<BFloat16*>(to + (strip - begin) * strip_stride()), kPairStep,
+                         kPairRows * kPairStep);
           continue;
         }
       }
       if constexpr (std::is_same_v<E, float> && kHasMasks) {
         if (parts_ > 1) {
-          split(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, kAmxRows, k, SplitOrder::kRows,
+          split(g_.a + row * g_.a_row, g_.a_row, g_.a_column, rows, kPairRows, k, SplitOrder::kRows,
                 to + (strip - begin) * strip_stride());
           continue;
         }
@@ -438,14 +438,14 @@ class Product {
   // One step of AMX after the other, in each its parts, in each its lanes up to `padded`.
   void split(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64_t padded, Range k, SplitOrder order,
              T* to) const {
-    constexpr int64_t kPairs = kAmxStep / 2;
+    constexpr int64_t kPairs = kPairStep / 2;
     const int64_t part = padded * kPairs;
     SplitRange range;
-    for (int64_t at = 2 * k.begin; at < 2 * k.end; at += kAmxStep, to += kFloatParts * part) {
+    for (int64_t at = 2 * k.begin; at < 2 * k.end; at += kPairStep, to += kFloatParts * part) {
       for (int64_t lane = 0; lane < padded; lane += kWidth) {
         const SplitTarget target{to + lane * kPairs, kPairs, part, order};
         split_square(from + lane * lane_stride + at * step, lane_stride, step,
-                     std::clamp<int64_t>(lanes - lane, 0, kWidth), std::clamp<int64_t>(g_.k - at, 0, kAmxStep), target,
+                     std::clamp<int64_t>(lanes - lane, 0, kWidth), std::clamp<int64_t>(g_.k - at, 0, kPairStep), target,
                      range);
       }
     }
@@ -460,7 +460,7 @@ class Product {
 
   // Panel by panel, so that the sums of one stay in a cache from one block of k to the next.
   void multiply(const Block& block) const {
-    AmxTiles registers;
+    PairTiles registers;
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t blocks = blocks_of(block.pass);
     const auto at = [&](int64_t panel, int64_t i) {
@@ -566,19 +566,19 @@ class Product {
   }
 
   void multiply_amx([[maybe_unused]] const Block& block, [[maybe_unused]] const Panel& panel,
-                    [[maybe_unused]] AmxTiles& registers) const {
+                    [[maybe_unused]] PairTiles& registers) const {
     if constexpr (kMayUseAmx) {
-      AmxProduct product;
-      product.steps = panel.k.depth() / (kAmxStep / 2);
+      PairProduct product;
+      product.steps = panel.k.depth() / (kPairStep / 2);
       product.vectors = static_cast<int>(panel.width / kWidth);
       product.b = panel.b;
       product.b_row = parts_ > 1 ? 16 : panel.b_step;
       if (parts_ > 1) product.b_right = 16 * product.b_row;
-      product.a_row = panel.a != nullptr ? kAmxStep : g_.a_row;
+      product.a_row = panel.a != nullptr ? kPairStep : g_.a_row;
       product.a_lower = 16 * product.a_row;
       product.parts = parts_;
-      product.a_part = kAmxRows * kAmxStep;
-      product.b_part = kAmxStep / 2 * panel.b_step;
+      product.a_part = kPairRows * kPairStep;
+      product.b_part = kPairStep / 2 * panel.b_step;
       product.b_step = parts_ * product.b_part;
       if (panel.a != nullptr) product.a_step = parts_ * product.a_part;
       // A pass over float adds up by itself: one rounding per pass beside the many of a long sum.
@@ -661,7 +661,7 @@ class Product {
     }
     E* const c = g_.c + row * g_.c_row + panel.column * g_.c_column;
     if constexpr (std::is_same_v<E, BFloat16>) {
-      if (amx_ && panel.columns == kAmxVectors * kWidth && g_.c_column == 1) {
+      if (amx_ && panel.columns == kPairVectors * kWidth && g_.c_column == 1) {
         return store_sums(sums, stride, rows, c, g_.c_row, streams_);
       }
     }
@@ -756,7 +756,7 @@ class Product {
   }
 
   Gemm<E> g_;
-  bool amx_ = false;     // through AmxTiles
+  bool amx_ = false;     // through PairTiles
   int parts_ = 1;        // of an element that these take
   bool pairs_ = false;   // bfloat16 in pairs, through those or pair_kernel
   int64_t steps_ = 0;    // of k: its elements or pairs

@@ -1,10 +1,10 @@
 // Packing of float as sums of three bfloat16 (kFloatParts) for the tile registers of AMX: strips of a in rows, panels of b in pairs, from any
-// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc, attention_amx.cc, conv_one_tap.cc,
+// strides. Owns the rounding and what counts as ordinary. Called by gemm.cc, attention_pairs.cc, conv_one_tap.cc,
 // conv_winograd.cc.
 #pragma once
 
-#include "cpu/gemm_amx.h"
 #include "cpu/gemm_pack.h"
+#include "cpu/pair_tiles.h"
 
 namespace hadal::cpu {
 

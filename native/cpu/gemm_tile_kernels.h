@@ -9,14 +9,13 @@
 namespace hadal::cpu {
 namespace {
 
-// sum + factor · column; with kPairs the sum of two products of bfloat16, an instruction that not all processors have that the file is
-// compiled for: has_pair_kernels() guards its use. By value: an operand of asm that is reached by reference stays in memory.
+// sum + factor · column; with kPairs of two products of bfloat16: has_pair_kernels() guards its use.
 template <bool kPairs, class V>
 [[gnu::always_inline]] inline V multiply_add(V factor, V column, V sum) {
 #if defined(__AVX512F__)
   // The compiler's own choice of multiply-add may overwrite the factor, and then copies sums from register to register.
   if constexpr (kPairs) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
+    return multiply_add_pairs(factor, column, sum);
   } else if constexpr (sizeof(sum[0]) == 4) {
     asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(factor), "v"(column));
   } else {

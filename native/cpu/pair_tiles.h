@@ -1,7 +1,8 @@
-// Products in the tile registers of AMX (Intel's cores since Sapphire Rapids): 32 × 32 sums of float at once, of bfloat16 at fourteen
-// times the rate of float multiply-adds (measured there: 6,300 against 447 GFLOP/s on two cores), of float as sums of three bfloat16
-// (kFloatParts below) at twice the rate. Owns the instructions and the registers' set-up; packing and blocking are the callers':
-// gemm.cc, conv.cc, attention*.cc.
+// Products of pairs of bfloat16, 32 × 32 sums of float at once: in the tile registers of AMX (Intel's cores since Sapphire Rapids), at
+// fourteen times the rate of float multiply-adds (measured there: 6,300 against 447 GFLOP/s on two cores), and of float as sums of three
+// bfloat16 (kFloatParts below) at twice the rate; or in vectors where those multiply pairs (AMD's cores since Zen 4), at twice the rate
+// (measured on Zen 5: 940 against 470). Owns the instructions and the registers' set-up; packing and blocking are the
+// callers': gemm.cc, conv*.cc, attention_pairs.cc.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,9 @@ namespace hadal::cpu {
 
 // Most rows and vectors of columns of a product: 2 × 2 tiles of 16 × 16 sums, beside which two of a and two of b fill the eight
 // registers. k comes in steps of a tile's row, 64 bytes.
-inline constexpr int kAmxRows = 32;
-inline constexpr int kAmxVectors = 2;
-inline constexpr int64_t kAmxStep = 32;
+inline constexpr int kPairRows = 32;
+inline constexpr int kPairVectors = 2;
+inline constexpr int64_t kPairStep = 32;
 
 // A float of 24 bits is the sum of three bfloat16 of 8, each the rest of the one before, rounded to nearest. Of the nine products of two such
 // sums, six are computed; the other three are less than 2⁻²³ of the whole. The tiles add up 32 of k before they round to the
@@ -24,24 +25,26 @@ inline constexpr int kFloatParts = 3;
 
 // Whether processor and system have AMX with bfloat16.
 bool has_amx();
+// Whether PairTiles multiply bfloat16, by AMX or in vectors. Parts of float take AMX.
+bool has_pair_tiles();
 
 // c[r, j] = or += Σ_s Σ_k a_s[r, k] · b_s[k, j] for j < 16 · vectors and two tiles of up to 16 rows: r < rows, and 16 ≤ r < 16 + lower_rows with
 // row 16 of a `a_lower` elements from row 0. Segment s lies a_offsets[s] elements of a and b_offsets[s] of b further on. A row of a is
 // adjacent along a step of k; b holds pairs as pack_pairs writes them, a float for two neighbours in k, `b_row` floats from one pair to
 // the next. Sums are of float, in the order of k; subnormals count as zero. With kFloatParts parts, largest first, each `a_part` elements
 // of a and `b_part` floats of b from the one before, the product is that of their sums.
-struct AmxProduct {
+struct PairProduct {
   int rows = 0;
   int lower_rows = 0;
   int vectors = 0;
-  int64_t steps = 0;  // of kAmxStep, of each segment
+  int64_t steps = 0;  // of kPairStep, of each segment
   int64_t segments = 1;
   const int64_t* a_offsets = nullptr;  // null: one segment at a and b themselves
   const int64_t* b_offsets = nullptr;
   const BFloat16* a = nullptr;
   int64_t a_row = 0;
   int64_t a_lower = 0;
-  int64_t a_step = kAmxStep;  // from one step of k to the next
+  int64_t a_step = kPairStep;  // from one step of k to the next
   const float* b = nullptr;
   int64_t b_row = 0;
   int64_t b_step = 0;    // from one step of k to the next; 0: that of its rows
@@ -60,7 +63,7 @@ struct AmxProduct {
 };
 
 #if defined(__AVX512F__)
-// Two vectors as 32 of bfloat16, subnormals as zero. Every processor with AMX has the instruction, which the files are not compiled for.
+// Two vectors as 32 of bfloat16, subnormals as zero. Every processor with pair tiles has the instruction, which the files are not compiled for.
 inline __m512i round_to_halves(Vec<float> low, Vec<float> high) {
   __m512i halves;
   asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(high), "v"(low));
@@ -70,14 +73,14 @@ inline __m512i round_to_halves(Vec<float> low, Vec<float> high) {
 // Rounds rows of 32 sums to bfloat16; past the caches where `streams`, which asks for aligned rows.
 void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams);
 
-// The tile registers of the calling thread, which keep their set-up from product to product while this lives.
-class AmxTiles {
+// Multiplies on the calling thread. AMX's registers keep their set-up from product to product while this lives.
+class PairTiles {
  public:
-  AmxTiles() = default;
-  AmxTiles(const AmxTiles&) = delete;
-  AmxTiles& operator=(const AmxTiles&) = delete;
-  ~AmxTiles();
-  void multiply(const AmxProduct& product);
+  PairTiles() = default;
+  PairTiles(const PairTiles&) = delete;
+  PairTiles& operator=(const PairTiles&) = delete;
+  ~PairTiles();
+  void multiply(const PairProduct& product);
 
  private:
   int rows_ = 0, lower_rows_ = 0;  // that they are set up for; 0: not at all

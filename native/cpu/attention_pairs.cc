@@ -1,16 +1,16 @@
 // Everything is turned: scores are held as keys × queries. A query's maximum and sum are then lanes of vectors, never folded; the
 // probabilities' pairs of neighbouring keys, which the product with the values reads, are two rows; and backward the
 // gradients by keys and values read the same rows as they are. Products of bfloat16 round their operands to it and sum in float;
-// those of float split them into parts (gemm_amx.h), which lie one whole matrix after the other. Scores, maxima, sums and
+// those of float split them into parts (pair_tiles.h), which lie one whole matrix after the other. Scores, maxima, sums and
 // the differences of the gradient are of float.
-#include "cpu/attention_amx.h"
+#include "cpu/attention_pairs.h"
 
 #include <atomic>
 
 #include "cpu/attention_tile.h"
-#include "cpu/gemm_amx.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_split.h"
+#include "cpu/pair_tiles.h"
 #include "kernels/math.h"
 
 namespace hadal::cpu {
@@ -24,7 +24,7 @@ namespace {
 constexpr int kWidth = kLanes<float>;
 // Columns of a panel, rows of a product and its steps are all of this size.
 constexpr int64_t kBlock = 32;
-static_assert(kAmxRows == kBlock && kAmxVectors * kWidth == kBlock && kAmxStep == kBlock);
+static_assert(kPairRows == kBlock && kPairVectors * kWidth == kBlock && kPairStep == kBlock);
 
 // Tiles of queries and keys. Forward, 32 × 256 scores of float stay in the first-level cache (64 × 128: 3 % slower); backward, the wider
 // the tile, the rarer sums of gradients are fetched.
@@ -42,7 +42,9 @@ constexpr int64_t kWorkPerTask = 8 << 20;
 // Fewer queries leave the tiles mostly empty.
 constexpr int64_t kFewQueries = 6;
 
-bool serves(const TensorView& q) { return q.shape[2] > kFewQueries && has_amx(); }
+bool serves(const TensorView& q) {
+  return q.shape[2] > kFewQueries && (q.dtype == DType::kBFloat16 ? has_pair_tiles() : has_amx());
+}
 
 // The bfloat16 that hold an element.
 template <class E>
@@ -148,16 +150,16 @@ struct RightMatrix {
 };
 // c = or += a · b for `rows` rows and `columns` columns, both whole blocks.
 template <class E>
-void multiply(AmxTiles& registers, int64_t rows, int64_t columns, int64_t depth, const LeftMatrix& a,
+void multiply(PairTiles& registers, int64_t rows, int64_t columns, int64_t depth, const LeftMatrix& a,
               const RightMatrix& b, float* c, int64_t c_row, bool accumulate) {
-  AmxProduct product;
+  PairProduct product;
   product.parts = kParts<E>;
   product.a_part = a.part;
   product.b_part = b.part;
   product.rows = 16;
   product.lower_rows = 16;
   product.vectors = 2;
-  product.steps = depth / kAmxStep;
+  product.steps = depth / kPairStep;
   product.a_row = a.row;
   product.a_lower = 16 * a.row;
   product.b_row = kBlock;
@@ -439,7 +441,7 @@ bool attention(KernelContext& ctx, const Command& cmd) {
     float* const factor = slices.floats(kQueries);
     float* const kept = slices.floats(kept_size);
     Packer<E> packer;
-    AmxTiles registers;
+    PairTiles registers;
     const FlushSubnormals flush;
     for (int64_t task = begin; task < end; ++task) {
       // Under a causal mask the last queries see most: they come first.
@@ -583,7 +585,7 @@ bool attention_backward(KernelContext& ctx, const Command& cmd) {
     float* const dots = slices.floats(padded);
     float* const kept = slices.floats(kept_size);
     Packer<E> packer;
-    AmxTiles registers;
+    PairTiles registers;
     const FlushSubnormals flush;
 
     for (int64_t task = begin; task < end; ++task) {
@@ -700,7 +702,7 @@ bool attention_backward(KernelContext& ctx, const Command& cmd) {
 
 }  // namespace
 
-bool attention_amx(KernelContext& ctx, const Command& cmd) {
+bool attention_pairs(KernelContext& ctx, const Command& cmd) {
   if (!serves(cmd.input(0))) return false;
   switch (cmd.input(0).dtype) {
     case DType::kBFloat16: return attention<BFloat16>(ctx, cmd);
@@ -708,7 +710,7 @@ bool attention_amx(KernelContext& ctx, const Command& cmd) {
     default: return false;
   }
 }
-bool attention_backward_amx(KernelContext& ctx, const Command& cmd) {
+bool attention_backward_pairs(KernelContext& ctx, const Command& cmd) {
   if (!serves(cmd.input(1))) return false;
   switch (cmd.input(1).dtype) {
     case DType::kBFloat16: return attention_backward<BFloat16>(ctx, cmd);
@@ -718,8 +720,8 @@ bool attention_backward_amx(KernelContext& ctx, const Command& cmd) {
 }
 
 #else
-bool attention_amx(KernelContext&, const Command&) { return false; }
-bool attention_backward_amx(KernelContext&, const Command&) { return false; }
+bool attention_pairs(KernelContext&, const Command&) { return false; }
+bool attention_backward_pairs(KernelContext&, const Command&) { return false; }
 #endif
 
 }  // namespace hadal::cpu

@@ -1,21 +1,22 @@
-// See conv_amx.h. Rows of a product are output channels, its columns 32 neighbouring pixels, and k runs over taps and input channels. Both
+// See conv_pairs.h. Rows of a product are output channels, its columns 32 neighbouring pixels, and k runs over taps and input channels. Both
 // images stay planes: what is packed of one is pairs of channels that neighbour in k, pixel by pixel, and a row of sums is
 // 32 pixels of an output plane.
-#include "cpu/conv_amx.h"
+#include "cpu/conv_pairs.h"
 
-#include "cpu/gemm_amx.h"
+#include "cpu/pair_tiles.h"
 
 namespace hadal::cpu {
 
 #if defined(__AVX512F__)
 namespace {
 
-constexpr int64_t kTile = 16;                     // rows of a tile, and floats or pairs of such a row
-constexpr int64_t kPixels = kAmxVectors * kTile;  // columns of a product
-constexpr int64_t kWeightTile = kAmxRows * kAmxStep;
-// Bytes of windows a task holds at once: processors with AMX have 2 MiB of L2 per core (384 KiB are 5 % slower forward, up to a third in gradients
+constexpr int64_t kTile = 16;                      // rows of a tile, and floats or pairs of such a row
+constexpr int64_t kPixels = kPairVectors * kTile;  // columns of a product
+constexpr int64_t kLineElements = 32;              // of a cache line
+constexpr int64_t kWeightTile = kPairRows * kPairStep;
+// Bytes of windows a task holds at once: processors with AMX have 2 MiB of L2 per core, Zen 5 has 1 (384 KiB are 5 % slower forward, up to a third in gradients
 // of weights).
-constexpr int64_t kAmxWindowBytes = 768 << 10;
+constexpr int64_t kPairWindowBytes = 768 << 10;
 
 using Words = Vec<uint32_t>;
 
@@ -35,6 +36,7 @@ template <int kStep>
 [[gnu::always_inline]] inline Words load_words(const Line& line, int64_t step, int64_t j) {
   const bool whole = j >= line.begin && j + kTile <= line.end;
   const uint32_t lanes = whole ? 0xffff : lane_mask(line.begin - j, line.end - j) & 0xffff;
+  if (lanes == 0) return Words{};  // a load from no address takes hundreds of cycles, masked though it is
   if constexpr (kStep == 1) {
     return (Words)_mm512_maskz_cvtepu16_epi32(kAllLanes,
                                               _mm256_maskz_loadu_epi16(static_cast<__mmask16>(lanes), line.data + j));
@@ -179,7 +181,7 @@ struct Folding {
       }
     }
   }
-  int64_t blocks() const { return ceil_div(static_cast<int64_t>(channels.size()), kAmxStep); }
+  int64_t blocks() const { return ceil_div(static_cast<int64_t>(channels.size()), kPairStep); }
   int64_t tap_count() const { return static_cast<int64_t>(taps.size()); }
   int64_t copy_count() const { return static_cast<int64_t>(copies.size()); }
   // Pixels from row to row of a window: tiles of b whose lines start in the middle of cache lines take half as long again, so rows are whole
@@ -224,35 +226,35 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
   const Folding folding = best_folding(pass, weights);
   const auto channels = static_cast<int64_t>(folding.channels.size());
   const int64_t blocks = folding.blocks(), taps = folding.tap_count(), copies = folding.copy_count();
-  const int64_t strips = ceil_div(pass.channels, kAmxRows);
+  const int64_t strips = ceil_div(pass.channels, kPairRows);
 
   // Weights as tiles of rows: [group][strip][block of channels][tap][32 rows][32 channels].
   const int64_t strip_size = blocks * taps * kWeightTile;
   auto* packed = ctx.scratch<BFloat16>(pass.groups * strips * strip_size);
   ctx.parallel(pass.groups * strips * blocks, [&](int64_t task) {
     const int64_t block = task % blocks, strip = task / blocks % strips, group = task / (blocks * strips);
-    const BFloat16* from = weights.data + group * weights.group_stride + strip * kAmxRows * weights.out_stride;
+    const BFloat16* from = weights.data + group * weights.group_stride + strip * kPairRows * weights.out_stride;
     BFloat16* to = packed + task * taps * kWeightTile;
-    const int64_t rows = std::min<int64_t>(kAmxRows, pass.channels - strip * kAmxRows);
-    const int64_t valid = std::min(kAmxStep, channels - block * kAmxStep);
-    int64_t places[kAmxStep];
-    for (int64_t i = 0; i < valid; ++i) places[i] = folding.channels[block * kAmxStep + i].place;
+    const int64_t rows = std::min<int64_t>(kPairRows, pass.channels - strip * kPairRows);
+    const int64_t valid = std::min(kPairStep, channels - block * kPairStep);
+    int64_t places[kPairStep];
+    for (int64_t i = 0; i < valid; ++i) places[i] = folding.channels[block * kPairStep + i].place;
     for (int64_t row = 0; row < rows; ++row, from += weights.out_stride) {
       for (int64_t tap = 0; tap < taps; ++tap) {
         const BFloat16* at = from + folding.taps[tap].place;
-        BFloat16* line = to + tap * kWeightTile + row * kAmxStep;
+        BFloat16* line = to + tap * kWeightTile + row * kPairStep;
         for (int64_t i = 0; i < valid; ++i) line[i] = at[places[i]];
-        std::fill(line + valid, line + kAmxStep, BFloat16(0.0f));
+        std::fill(line + valid, line + kPairStep, BFloat16(0.0f));
       }
     }
   });
-  const int64_t padded = strips * kAmxRows;
+  const int64_t padded = strips * kPairRows;
   const float* bias = gather_bias(ctx, pass, padded);
 
   // Units whose windows fit the budget: [copy][pair of channels][row][column], pixels counted over rows of the window's width.
   const int64_t reach_h = folding.reach_h, reach_w = folding.reach_w;
   const int64_t room =
-      std::max<int64_t>(1, kAmxWindowBytes / (copies * blocks * kTile * static_cast<int64_t>(sizeof(float))));
+      std::max<int64_t>(1, kPairWindowBytes / (copies * blocks * kTile * static_cast<int64_t>(sizeof(float))));
   const int64_t piece = std::clamp<int64_t>(room / (2 * (reach_h + 1)) - reach_w,
                                             std::min<int64_t>(pass.columns, 4 * kPixels), pass.columns);
   const int64_t images = pass.planes() * pass.groups;
@@ -269,7 +271,7 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
   const int64_t line = ceil_div(height * width + kPixels, 2 * kTile) * 2 * kTile + kTile;
   const int64_t copy_size = blocks * kTile * line;
   const int64_t window_size = copies * copy_size;
-  const int64_t fitting = std::max<int64_t>(1, kAmxWindowBytes / int64_t{sizeof(float)} / window_size);
+  const int64_t fitting = std::max<int64_t>(1, kPairWindowBytes / int64_t{sizeof(float)} / window_size);
   const int64_t unit_work = std::max<int64_t>(1, pass.work() / cut.units);
   const int64_t share = std::clamp<int64_t>(
       std::min(std::max(ceil_div(8 * kTaskWork, unit_work), cut.units / kTasks), fitting), 1, cut.units);
@@ -302,8 +304,20 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
                         x * pass.image.pixel_stride,
                     ceil_div(std::max<int64_t>(0, -x), pass.step_w), ceil_div(pass.image.width - x, pass.step_w)};
       };
+      // From memory, for the next pair: packing alone waits for each of its many short runs (30 % of a 1 × 1 convolution's time on Zen 5).
+      const auto fetch_lines = [&](int64_t begin, int64_t end) {
+        for (int64_t channel = begin; channel < end; ++channel) {
+          for (int64_t r = 0; r < unit.rows + reach_h; ++r) {
+            const Line next = line_of(channel, r);
+            for (int64_t j = std::max<int64_t>(0, next.begin); j < std::min(width, next.end); j += kLineElements) {
+              __builtin_prefetch(next.data + j * step);
+            }
+          }
+        }
+      };
       for (int64_t pair = 0; pair < blocks * kTile; ++pair) {
         float* to = window + k * copy_size + pair * line;
+        fetch_lines(2 * pair + 2, 2 * pair + 4);
         for (int64_t r = 0; r < unit.rows + reach_h; ++r) {
           pack_lines(line_of(2 * pair, r), line_of(2 * pair + 1, r), step, width, to + r * width);
         }
@@ -317,26 +331,26 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
     for (int64_t index = first; index < last; ++index) {
       pack_window(cut.at(index), windows + (index - first) * window_size);
     }
-    AmxTiles registers;
-    AmxProduct product;
-    alignas(64) float sums[(kAmxRows + 1) * kPixels];
+    PairTiles registers;
+    PairProduct product;
+    alignas(64) float sums[(kPairRows + 1) * kPixels];
     product.steps = 1;
     product.segments = blocks * taps;
     product.a_offsets = a_offsets.data();
     product.b_offsets = b_offsets.data();
-    product.a_row = kAmxStep;
-    product.a_lower = kTile * kAmxStep;
+    product.a_row = kPairStep;
+    product.a_lower = kTile * kPairStep;
     product.b_row = line;
     product.c_row = kPixels;
     product.c = sums;
     for (int64_t strip = 0; strip < strips; ++strip) {
-      const int64_t rows = std::min<int64_t>(kAmxRows, pass.channels - strip * kAmxRows);
+      const int64_t rows = std::min<int64_t>(kPairRows, pass.channels - strip * kPairRows);
       product.rows = static_cast<int>(std::min(rows, kTile));
       product.lower_rows = static_cast<int>(rows) - product.rows;
       for (int64_t index = first; index < last; ++index) {
         const Unit unit = cut.at(index);
         product.a = packed + (unit.group * strips + strip) * strip_size;
-        const float* shift = bias == nullptr ? nullptr : bias + unit.group * padded + strip * kAmxRows;
+        const float* shift = bias == nullptr ? nullptr : bias + unit.group * padded + strip * kPairRows;
         const int64_t pixels = (unit.rows - 1) * width + unit.columns;
         for (int64_t pixel = 0; pixel < pixels; pixel += kPixels) {
           product.vectors = pixels - pixel > kTile ? 2 : 1;
@@ -346,7 +360,7 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
           for (int64_t at = pixel; at < end;) {
             const int64_t row = at / width, column = at % width;
             const int64_t count = joins ? end - at : std::min(end - at, unit.columns - column);
-            BFloat16* to = pass.target(unit.image, unit.slice, unit.group * pass.channels + strip * kAmxRows,
+            BFloat16* to = pass.target(unit.image, unit.slice, unit.group * pass.channels + strip * kPairRows,
                                        unit.row + row, unit.column + column);
             for (int64_t o = 0; o < rows && count > 0; ++o, to += pass.out.channel_stride) {
               store_pixels(sums + o * kPixels + at - pixel, count, broadcast(shift == nullptr ? 0.0f : shift[o]), to,
@@ -363,13 +377,13 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
 // Channels of whole steps: rows of a product are up to 16 neighbouring pixels of a row, two such tiles at a time, and columns 32 output channels.
 // Windows are channels-last, so that every tap reads whole cache lines.
 void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BFloat16>& weights) {
-  constexpr int64_t kColumns = kAmxVectors * kLanes<float>, kTilePixels = kTile;
+  constexpr int64_t kColumns = kPairVectors * kLanes<float>, kTilePixels = kTile;
   const int64_t taps_d = pass.taps_d.count(), taps_h = pass.taps_h.count(), taps_w = pass.taps_w.count();
   const int64_t taps = pass.taps(), in = pass.in;
   const int64_t depth = taps * in;
 
   // Weights in pairs, [group][panel][depth / 2][columns of the panel].
-  const int64_t vectors = ceil_div(pass.channels, kLanes<float>), panels = ceil_div(vectors, kAmxVectors);
+  const int64_t vectors = ceil_div(pass.channels, kLanes<float>), panels = ceil_div(vectors, kPairVectors);
   const auto panel_begin = [&](int64_t panel) { return std::min(panel * kColumns, vectors * kLanes<float>); };
   const int64_t group_size = depth / 2 * vectors * kLanes<float>;
   auto* packed = ctx.scratch<float>(pass.groups * group_size + kPackSlack);
@@ -439,8 +453,8 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
                          windows + (index - first) * window_size + d * slice_size, in);
       }
     }
-    AmxTiles registers;
-    AmxProduct product;
+    PairTiles registers;
+    PairProduct product;
     alignas(64) float sums[2 * kTilePixels * kColumns];
     product.c = sums;
     product.c_row = kColumns;
@@ -494,7 +508,7 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
         body(unit, places, count, pixels);
       }
     };
-    product.steps = in / kAmxStep;
+    product.steps = in / kPairStep;
     product.segments = taps;
     product.a_offsets = a_offsets.data();
     product.b_offsets = panel_offsets.data();
@@ -512,18 +526,18 @@ void run_channels_last(KernelContext& ctx, const Pass<BFloat16>& pass, const Wei
 
 }  // namespace
 
-void convolve_amx(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BFloat16>& weights) {
-  if (pass.in % kAmxStep == 0 && pass.taps() > 1 && pass.out_step_w == 1) return run_channels_last(ctx, pass, weights);
+void convolve_pairs(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BFloat16>& weights) {
+  if (pass.in % kPairStep == 0 && pass.taps() > 1 && pass.out_step_w == 1) return run_channels_last(ctx, pass, weights);
   run_planes(ctx, flattened(pass), weights);
 }
 
 // With so few channels a pass would leave most rows of a tile empty. Here rows of a product are (channel, tap), columns pixels of a row of g: what each
 // pixel adds to the window it came from. The last rows of g stay in a ring, and a row of gx adds up what falls on it.
-bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloat16>& g,
-                const Weights<BFloat16>& weights, const Images<BFloat16>& gx) {
+bool spread_pairs(KernelContext& ctx, const Geometry& geometry, const Images<BFloat16>& g,
+                  const Weights<BFloat16>& weights, const Images<BFloat16>& gx) {
   constexpr int64_t kRowsAhead = 2;  // that are fetched
   const int64_t kernel_h = weights.axes.height, kernel_w = weights.axes.width, taps = kernel_h * kernel_w;
-  const int64_t in = g.channels, blocks = ceil_div(in, kAmxStep), strips = ceil_div(gx.channels * taps, kAmxRows);
+  const int64_t in = g.channels, blocks = ceil_div(in, kPairStep), strips = ceil_div(gx.channels * taps, kPairRows);
   const int64_t step_h = geometry.stride_h, step_w = geometry.stride_w;
   const auto first_column = [&](int64_t phase,
                                 int64_t j) {  // of g, for column `phase` of gx and column j of the kernel
@@ -537,20 +551,20 @@ bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloa
   const int64_t line = ceil_div(left, kTile) * kTile + width + ceil_div(right, kTile) * kTile;
   const int64_t origin = ceil_div(left, kTile) * kTile;
   const int64_t ring = (kernel_h - 1) * geometry.dilation_h / step_h + 2;
-  const int64_t row_size = strips * kAmxRows * line;
+  const int64_t row_size = strips * kPairRows * line;
   if (gx.count == 0 || geometry.groups != 1 || gx.channels > 4 || taps < 9 || g.slices != 1 || gx.slices != 1 ||
-      weights.axes.depth != 1 || ring * row_size * int64_t{sizeof(float)} > 2 * kAmxWindowBytes) {
+      weights.axes.depth != 1 || ring * row_size * int64_t{sizeof(float)} > 2 * kPairWindowBytes) {
     return false;
   }
 
   // Weights as tiles of rows: [strip][block of g's channels][32 rows][32 channels].
   auto* packed = ctx.scratch<BFloat16>(strips * blocks * kWeightTile);
-  for (int64_t row = 0; row < strips * kAmxRows; ++row) {
+  for (int64_t row = 0; row < strips * kPairRows; ++row) {
     const BFloat16* from = weights.data + row / taps * weights.out_stride +
                            row / kernel_w % kernel_h * weights.axes.row_stride +
                            row % kernel_w * weights.axes.column_stride;
-    for (int64_t k = 0; k < blocks * kAmxStep; ++k) {
-      packed[((row / kAmxRows * blocks + k / kAmxStep) * kAmxRows + row % kAmxRows) * kAmxStep + k % kAmxStep] =
+    for (int64_t k = 0; k < blocks * kPairStep; ++k) {
+      packed[((row / kPairRows * blocks + k / kPairStep) * kPairRows + row % kPairRows) * kPairStep + k % kPairStep] =
           row < gx.channels * taps && k < in ? from[k * weights.in_stride] : BFloat16(0.0f);
     }
   }
@@ -577,13 +591,13 @@ bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloa
     float* pairs = rows + ring * row_size;
     std::fill_n(rows, ring * row_size, 0.0f);
     std::vector<const float*> from_rows, sources;
-    AmxTiles registers;
-    AmxProduct product;
+    PairTiles registers;
+    PairProduct product;
     product.rows = product.lower_rows = kTile;
-    product.vectors = kAmxVectors;
+    product.vectors = kPairVectors;
     product.steps = blocks;
-    product.a_row = kAmxStep;
-    product.a_lower = kTile * kAmxStep;
+    product.a_row = kPairStep;
+    product.a_lower = kTile * kPairStep;
     product.a_step = kWeightTile;
     product.b_row = pair_line;
     product.c_row = line;
@@ -606,7 +620,7 @@ bool spread_amx(KernelContext& ctx, const Geometry& geometry, const Images<BFloa
           product.a = packed + strip * blocks * kWeightTile;
           for (int64_t pixel = 0; pixel < width; pixel += kPixels) {
             product.b = pairs + pixel;
-            product.c = rows + next % ring * row_size + strip * kAmxRows * line + origin + pixel;
+            product.c = rows + next % ring * row_size + strip * kPairRows * line + origin + pixel;
             registers.multiply(product);
           }
         }
@@ -657,7 +671,8 @@ template <int kStep>
                : lane_mask(line.begin - first, std::min(line.end - first, count));
   };
   if constexpr (kStep == 1) {
-    return (Vec<float>)_mm512_maskz_loadu_epi16(lanes(j, 32), line.data + j);
+    const uint32_t mask = lanes(j, 32);
+    return mask == 0 ? Vec<float>{} : (Vec<float>)_mm512_maskz_loadu_epi16(mask, line.data + j);
   } else {
     // Even words of two vectors; of another step, words that load_words has put together.
     const Words low = load_words<kStep>(line, step, j), high = load_words<kStep>(line, step, j + kTile);
@@ -706,13 +721,13 @@ WeightTap<BFloat16> flattened(const WeightTap<BFloat16>& given) {
 // Rows of a product are output channels, its columns 32 lanes: input channels at the taps of a row, one line of x each. k runs over pixels of
 // g, in pairs, row after row; a row of taps reads x some rows further on. What g has none of (the second of a pair at the end
 // of a row) is zero on both sides.
-void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
+void weight_gradient_pairs(KernelContext& ctx, const WeightTap<BFloat16>& given) {
   const WeightTap<BFloat16> tap = flattened(given);
   const Geometry& geometry = tap.geometry;
   const Images<BFloat16>&g = tap.g, &x = tap.x;
   const int64_t kernel_h = tap.axes.height, kernel_w = tap.axes.width;
   const int64_t lanes = kernel_w * tap.in, lane_blocks = ceil_div(lanes, kPixels);
-  const int64_t strips = ceil_div(tap.channels, kAmxRows), padded = strips * kAmxRows;
+  const int64_t strips = ceil_div(tap.channels, kPairRows), padded = strips * kPairRows;
 
   // Rows of x are kept by their remainder of the stride: a row of taps then reads neighbours.
   struct RowTap {
@@ -740,7 +755,7 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
 
   // Units of rows and columns whose windows fit the budget, several at once where they are small.
   const int64_t x_pair = part_blocks * copy_count * kPixels, g_pair = padded;  // floats
-  const int64_t room = std::max<int64_t>(1, kAmxWindowBytes / int64_t{sizeof(float)});
+  const int64_t room = std::max<int64_t>(1, kPairWindowBytes / int64_t{sizeof(float)});
   const int64_t most_pairs = std::max<int64_t>(kTile, room / (x_pair * (1 + reach) + g_pair) / kTile * kTile);
   const int64_t pairs = std::min(ceil_div(g.width, 2), most_pairs), piece = 2 * pairs;
   const int64_t pieces = ceil_div(g.width, piece);
@@ -793,7 +808,7 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
         from = line;
       }
       const int64_t valid = flat && at.rows == 1 ? at.columns : elements;
-      for (int64_t k = 0; k < elements; k += kAmxStep, to += kWeightTile) {
+      for (int64_t k = 0; k < elements; k += kPairStep, to += kWeightTile) {
         _mm512_store_si512(to, _mm512_maskz_loadu_epi16(lane_mask(0, valid - k), from + k));
       }
     };
@@ -838,11 +853,11 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
       }
     };
 
-    AmxTiles registers;
-    AmxProduct product;
+    PairTiles registers;
+    PairProduct product;
     product.steps = 1;
-    product.a_row = kAmxStep;
-    product.a_lower = kTile * kAmxStep;
+    product.a_row = kPairStep;
+    product.a_lower = kTile * kPairStep;
     product.b_row = kPixels;
     product.c_row = kPixels;
     std::vector<int64_t> a_offsets;
@@ -853,7 +868,7 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
       for (int64_t u = 0; u < together && start + u < last; ++u) {
         const Piece at = piece_at(start + u);
         for (int64_t o = 0; o < tap.channels; ++o) {
-          pack_g(at, o, gs + (o / kAmxRows * together + u) * g_size + o % kAmxRows * kAmxStep);
+          pack_g(at, o, gs + (o / kPairRows * together + u) * g_size + o % kPairRows * kPairStep);
         }
         for (int64_t block = block_begin; block < block_end; ++block) {
           pack_x(at, block, xs + ((block - block_begin) * together + u) * x_size);
@@ -872,7 +887,7 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
       product.a_offsets = a_offsets.data();
       product.accumulate = start > first;
       for (int64_t strip = 0; strip < strips; ++strip) {
-        const int64_t rows = std::min<int64_t>(kAmxRows, tap.channels - strip * kAmxRows);
+        const int64_t rows = std::min<int64_t>(kPairRows, tap.channels - strip * kPairRows);
         product.rows = static_cast<int>(std::min(rows, kTile));
         product.lower_rows = static_cast<int>(rows) - product.rows;
         product.a = gs + strip * together * g_size;
@@ -881,7 +896,7 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
           product.b = xs + (block - block_begin) * together * x_size;
           for (int64_t i = 0; i < kernel_h; ++i) {
             product.b_offsets = b_offsets[i].data();
-            product.c = own + ((i * lane_blocks + block) * padded + strip * kAmxRows) * kPixels;
+            product.c = own + ((i * lane_blocks + block) * padded + strip * kPairRows) * kPixels;
             registers.multiply(product);
           }
         }
@@ -934,12 +949,12 @@ void weight_gradient_amx(KernelContext& ctx, const WeightTap<BFloat16>& given) {
 }
 
 #else
-void weight_gradient_amx(KernelContext&, const WeightTap<BFloat16>&) {}
-bool spread_amx(KernelContext&, const Geometry&, const Images<BFloat16>&, const Weights<BFloat16>&,
-                const Images<BFloat16>&) {
+void weight_gradient_pairs(KernelContext&, const WeightTap<BFloat16>&) {}
+bool spread_pairs(KernelContext&, const Geometry&, const Images<BFloat16>&, const Weights<BFloat16>&,
+                  const Images<BFloat16>&) {
   return false;
 }
-void convolve_amx(KernelContext&, const Pass<BFloat16>&, const Weights<BFloat16>&) {}
+void convolve_pairs(KernelContext&, const Pass<BFloat16>&, const Weights<BFloat16>&) {}
 #endif
 
 }  // namespace hadal::cpu

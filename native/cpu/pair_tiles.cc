@@ -1,4 +1,8 @@
-#include "cpu/gemm_amx.h"
+#include "cpu/pair_tiles.h"
+
+#include <algorithm>
+
+#include "cpu/gemm_tile.h"
 
 #if defined(__AVX512F__) && defined(__linux__)
 #define HADAL_AMX 1
@@ -8,14 +12,83 @@
 
 namespace hadal::cpu {
 
-#if defined(HADAL_AMX)
+#if defined(__AVX512F__)
 namespace {
 
-// The file is compiled for processors without AMX as well: has_amx() guards these functions.
-#define HADAL_AMX_TARGET [[gnu::target("amx-tile,amx-bf16")]]
+constexpr int64_t kTile = 16;  // rows of a tile, and floats of such a row
 
 // GCC's intrinsics do not say which memory they read: what was stored before must be there.
 inline void finish_stores() { asm volatile("" : : : "memory"); }
+
+// --- In vectors ----------------------------------------------------------------------------------------------------------
+
+// Rows of a of one distance. Fewer than eight sums in two vectors would wait for themselves.
+constexpr int kVectorRows = 8;
+
+template <int kRows, int kVectors>
+void multiply_rows(const PairProduct& product, const BFloat16* a_rows, int64_t first) {
+  Vec<float> sums[kRows][kVectors];
+  const auto each = [](auto&& body) __attribute__((always_inline)) {
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) { body(r, v); });
+    });
+  };
+  each([&](auto r, auto v) __attribute__((always_inline)) { sums[r][v] = Vec<float>{}; });
+  const int64_t a_row = product.a_row / 2, a_step = product.a_step / 2;  // counted in pairs
+  const int64_t b_step = product.b_step != 0 ? product.b_step : kPairStep / 2 * product.b_row;
+  for (int64_t segment = 0; segment < product.segments; ++segment) {
+    auto* a = reinterpret_cast<const float*>(a_rows);
+    const float* b = product.b;
+    if (product.a_offsets != nullptr) {
+      a += product.a_offsets[segment] / 2;
+      b += product.b_offsets[segment];
+    }
+    for (int64_t step = 0; step < product.steps; ++step, a += a_step, b += b_step) {
+      const float* line = b;
+      for (int64_t pair = 0; pair < kPairStep / 2; ++pair, line += product.b_row) {
+        Vec<float> column[kVectors];
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(line + v * product.b_right); });
+        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+          const Vec<float> factor = broadcast(a[r * a_row + pair]);
+          unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+            sums[r][v] = multiply_add_pairs(factor, column[v], sums[r][v]);
+          });
+        });
+      }
+    }
+  }
+  if (product.accumulate) {
+    const float* from = product.from != nullptr ? product.from : product.c;
+    const int64_t from_row = product.from != nullptr ? product.from_row : product.c_row;
+    each([&](auto r, auto v)
+             __attribute__((always_inline)) { sums[r][v] += load(from + (first + r) * from_row + v * kTile); });
+  }
+  each([&](auto r, auto v)
+           __attribute__((always_inline)) { store(product.c + (first + r) * product.c_row + v * kTile, sums[r][v]); });
+}
+template <int kRows = kVectorRows>
+void multiply_rows(const PairProduct& product, int rows, const BFloat16* a, int64_t first) {
+  if (rows == kRows) {
+    product.vectors > 1 ? multiply_rows<kRows, 2>(product, a, first) : multiply_rows<kRows, 1>(product, a, first);
+  } else if constexpr (kRows > 1) {
+    multiply_rows<kRows - 1>(product, rows, a, first);
+  }
+}
+void multiply_in_vectors(const PairProduct& product) {
+  const auto multiply_tile = [&](int rows, const BFloat16* a, int64_t first) {
+    for (int row = 0; row < rows; row += kVectorRows) {
+      multiply_rows(product, std::min(kVectorRows, rows - row), a + row * product.a_row, first + row);
+    }
+  };
+  multiply_tile(product.rows, product.a, 0);
+  multiply_tile(product.lower_rows, product.a + product.a_lower, kTile);
+}
+
+#if defined(HADAL_AMX)
+// --- On AMX --------------------------------------------------------------------------------------------------------------
+
+// The file is compiled for processors without AMX as well: has_amx() guards these functions.
+#define HADAL_AMX_TARGET [[gnu::target("amx-tile,amx-bf16")]]
 
 // Tiles 0 … 3 hold the sums, 4 and 5 sixteen rows of a each, 6 and 7 sixteen columns of b each.
 struct alignas(64) TileConfig {
@@ -43,12 +116,12 @@ HADAL_AMX_TARGET void release() { _tile_release(); }
 
 // The tiles of one step of k: of a in 4 and 5, of b in 6 and 7.
 template <bool kLower>
-HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_a(const AmxProduct& product, const BFloat16* a) {
+HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_a(const PairProduct& product, const BFloat16* a) {
   _tile_loadd(4, a, product.a_row * 2);
   if constexpr (kLower) _tile_loadd(5, a + product.a_lower, product.a_row * 2);
 }
 template <bool kRight>
-HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_b(const AmxProduct& product, const float* b) {
+HADAL_AMX_TARGET [[gnu::always_inline]] inline void load_b(const PairProduct& product, const float* b) {
   _tile_loadd(6, b, product.b_row * 4);
   if constexpr (kRight) _tile_loadd(7, b + product.b_right, product.b_row * 4);
 }
@@ -61,7 +134,7 @@ HADAL_AMX_TARGET [[gnu::always_inline]] inline void add_products() {
 }
 
 template <bool kLower, bool kRight, int kParts>
-HADAL_AMX_TARGET void run(const AmxProduct& product) {
+HADAL_AMX_TARGET void run(const PairProduct& product) {
   finish_stores();
   const int64_t c_bytes = product.c_row * 4;
   float* const lower_c = product.c + 16 * product.c_row;
@@ -80,7 +153,7 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
     if constexpr (kLower && kRight) _tile_zero(3);
   }
   const int64_t a_part = product.a_part, b_part = product.b_part;
-  const int64_t b_step = product.b_step != 0 ? product.b_step : kAmxStep / 2 * product.b_row;
+  const int64_t b_step = product.b_step != 0 ? product.b_step : kPairStep / 2 * product.b_row;
   // A line per product is what L3 delivers in its time; a burst of all would hold up the loads that the products wait for.
   constexpr int kLinesPerStep = kParts > 1 ? 24 : 4;
   const char* fetch = product.fetch;
@@ -126,14 +199,17 @@ HADAL_AMX_TARGET void run(const AmxProduct& product) {
   if constexpr (kLower && kRight) _tile_stored(3, lower_c + 16, c_bytes);
 }
 template <int kParts>
-void run(const AmxProduct& product) {
+void run(const PairProduct& product) {
   if (product.lower_rows > 0) {
     return product.vectors > 1 ? run<true, true, kParts>(product) : run<true, false, kParts>(product);
   }
   return product.vectors > 1 ? run<false, true, kParts>(product) : run<false, false, kParts>(product);
 }
+#endif
 
 }  // namespace
+
+bool has_pair_tiles() { return has_amx() || has_pair_kernels(); }
 
 void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to, int64_t to_row, bool streams) {
   finish_stores();
@@ -143,6 +219,7 @@ void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to,
   }
 }
 
+#if defined(HADAL_AMX)
 bool has_amx() {
   static const bool has = [] {
     // Linux hands out the registers' memory on request only: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), for the process.
@@ -153,11 +230,12 @@ bool has_amx() {
   return has;
 }
 
-AmxTiles::~AmxTiles() {
+PairTiles::~PairTiles() {
   if (rows_ != 0) release();
 }
 
-void AmxTiles::multiply(const AmxProduct& product) {
+void PairTiles::multiply(const PairProduct& product) {
+  if (!has_amx()) return multiply_in_vectors(product);
   if (rows_ != product.rows || (product.lower_rows > 0 && lower_rows_ != product.lower_rows)) {
     rows_ = product.rows;
     lower_rows_ = product.lower_rows > 0 ? product.lower_rows : 16;
@@ -165,11 +243,17 @@ void AmxTiles::multiply(const AmxProduct& product) {
   }
   return product.parts > 1 ? run<kFloatParts>(product) : run<1>(product);
 }
+#else
+bool has_amx() { return false; }
+PairTiles::~PairTiles() = default;
+void PairTiles::multiply(const PairProduct& product) { multiply_in_vectors(product); }
+#endif
 
 #else
 bool has_amx() { return false; }
-AmxTiles::~AmxTiles() = default;
-void AmxTiles::multiply(const AmxProduct&) {}
+bool has_pair_tiles() { return false; }
+PairTiles::~PairTiles() = default;
+void PairTiles::multiply(const PairProduct&) {}
 void store_sums(const float*, int64_t, int64_t, BFloat16*, int64_t, bool) {}
 #endif
 
