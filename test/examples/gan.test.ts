@@ -2,7 +2,7 @@
 import { numberAfter, runExample } from './run-example';
 
 test('rendered digits', async () => {
-  const small = ['--train', '5000', '--epochs', '3', '--width', '16', '--lr', '0.001'];
+  const small = ['--train', '4000', '--epochs', '3', '--width', '12', '--lr', '0.001'];
   const printed = await runExample('gan', ...small, '--judge', '--out', 'OUT');
   expect(numberAfter('before training', printed)).toBeLessThan(1.5);
   expect(numberAfter('Inception score', printed)).toBeGreaterThan(4);
