@@ -1,6 +1,6 @@
-// Attention of 16-bit floats on tensor cores, forward and backward, after FlashAttention-2 (Dao, 2023): scores exist only as sums in
-// registers, from which they go straight into the second product. Instantiated per dtype by attention_bfloat16.cu and
-// attention_float16.cu.
+// Attention of 16-bit floats on tensor cores, forward and backward, after FlashAttention-2 (Dao, 2023) and, where products run beside
+// the threads, FlashAttention-3 (Shah et al., 2024): scores exist only as sums in registers, from which they go straight into the
+// second product. Instantiated per dtype by attention_bfloat16.cu and attention_float16.cu.
 //
 // A block owns rows (queries; keys for their gradients), 16 per warp, in shared memory, and passes over tiles of the other side,
 // copied while the last tile is worked on. Products is what multiplies: WarpProducts, or WarpgroupProducts on sm_90a. Heads are
@@ -23,7 +23,7 @@ struct TilesConfig {
   static constexpr int kRows = kWarps_ * 16;    // that a block owns
   static constexpr int kDepth = kDepth_;        // columns of a head
   static constexpr int kTileRows = kTileRows_;  // of the other side
-  static constexpr int kStages = kStages_;      // tiles in flight: 1 or 2
+  static constexpr int kStages = kStages_;      // tiles in shared memory: the one worked on, the next, the last
   static constexpr int kBlocks = kBlocks_;      // on a multiprocessor, at least
   static constexpr bool kRuled = kRuled_;
   static constexpr uint32_t kOwnBytes = kTileBytes<kRows, kDepth>;
@@ -75,6 +75,118 @@ struct TilesForward {
   ScoreKernelRules<float> rules;
 };
 
+// What a thread's elements of the scores of a block's queries are.
+struct ScoreRows {
+  int row, warp_first;  // the first of its two queries, and of its warp's
+  int64_t mask;         // where the mask of the head begins
+  int64_t query;        // `row` among those of all heads
+};
+
+// Scales scores, and hides what a mask or the end of the keys hides.
+template <class Config>
+__device__ __forceinline__ void rule_scores(Sum<Config::kTileRows>& scores, const TilesForward<typename Config::T>& g,
+                                            const ScoreRows& rows, int key_first) {
+  const bool edge =
+      key_first + Config::kTileRows > g.s || (g.rules.causal && key_first + Config::kTileRows - 1 > rows.warp_first);
+  if (!Config::kRuled && !edge) return;
+  const Place place;
+#pragma unroll
+  for (int i = 0; i < Config::kTileRows / 8; ++i) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int query = rows.row + e / 2 * 8, key = key_first + place.column + 8 * i + e % 2;
+      float& score = scores[i][e];
+      if constexpr (Config::kRuled) score *= g.rules.scale;
+      if (key >= g.s || (g.rules.causal && key > query)) {
+        score = negative_infinity<float>();
+      } else if constexpr (Config::kRuled) {
+        if (g.rules.mask.data != nullptr && query < g.t) score = g.rules.masked(score, rows.mask, query, key);
+      }
+    }
+  }
+}
+
+// Of a thread's two queries: what is subtracted from scores, and this thread's part of the sum of exponentials.
+struct RunningSoftmax {
+  float maximum[2] = {negative_infinity<float>(), negative_infinity<float>()}, total[2] = {};
+};
+
+// By how many powers of two weights may exceed 1 before the maximum is raised, where products run beside the threads: sums in
+// float keep their digits, and seldom have to be waited for and multiplied.
+inline constexpr float kSlack = 8;
+
+// Turns scores into the weights of values. Answers whether what was summed before is to be multiplied with `decay`, for a query of
+// the warp.
+template <class Config>
+__device__ __forceinline__ bool weigh_scores(Sum<Config::kTileRows>& scores, RunningSoftmax& softmax, float (&decay)[2],
+                                             const TilesForward<typename Config::T>& g, const ScoreRows& rows,
+                                             int key_first) {
+  const float factor = Config::kRuled ? 1.f : g.rules.scale;
+  float shift[2];
+  bool raised[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float &maximum = softmax.maximum[half], largest = maximum;
+#pragma unroll
+    for (int i = 0; i < Config::kTileRows / 8; ++i) {
+      largest = fmaxf(largest, fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(kAllThreads, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(kAllThreads, largest, 2));
+    raised[half] = !Config::Products::kRunBeside || (largest - maximum) * factor > kSlack;
+    if (!raised[half]) largest = maximum;
+    shift[half] = largest == negative_infinity<float>() ? 0.f : largest * factor;
+    decay[half] = raised[half] ? exp2_fast(maximum * factor - shift[half]) : 1.f;
+    maximum = largest;
+    softmax.total[half] *= decay[half];
+  }
+  const Place place;
+#pragma unroll
+  for (int i = 0; i < Config::kTileRows / 8; ++i) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      float& weight = scores[i][e];
+      weight = exp2_fast(weight * factor - shift[e / 2]);
+      softmax.total[e / 2] += weight;
+      if constexpr (Config::kRuled) {
+        if (g.rules.drops) {
+          weight *= g.rules.kept((rows.query + e / 2 * 8) * g.s + key_first + place.column + 8 * i + e % 2);
+        }
+      }
+    }
+  }
+  return !Config::Products::kRunBeside || __ballot_sync(kAllThreads, raised[0] || raised[1]) != 0;
+}
+
+template <int kColumns>
+__device__ __forceinline__ void multiply_rows(Sum<kColumns>& sum, const float (&factor)[2]) {
+#pragma unroll
+  for (int i = 0; i < kColumns / 8; ++i) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) sum[i][e] *= factor[e / 2];
+  }
+}
+
+template <class T, int kDepth>
+__device__ __forceinline__ void write_forward(const Sum<kDepth>& result, const RunningSoftmax& softmax,
+                                              const TilesForward<T>& g, int batch, int head, int first, float factor) {
+  const Place place;
+  float inverse[2];
+  float* lse = g.lse.at(batch, head);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = softmax.total[half];
+    total += __shfl_xor_sync(kAllThreads, total, 1);
+    total += __shfl_xor_sync(kAllThreads, total, 2);
+    inverse[half] = total == 0 ? 0.f : 1 / total;
+    const int query = first + place.row + 8 * half;
+    if (place.column == 0 && query < g.t) {
+      lse[query * g.lse.row] = softmax.maximum[half] * factor * static_cast<float>(kLn2) + logf(total);
+    }
+  }
+  write_sum<T, kDepth>(result, inverse, g.y, g.y.at(batch, head), g.pairs, first, g.t, g.dv);
+}
+
 template <class Config>
 __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
     tiles_attention(const __grid_constant__ TilesForward<typename Config::T> g) {
@@ -106,104 +218,121 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
     }
 
     const Place place;
-    const int own_row = first + place.row;
-    const int warp_first = first + static_cast<int>(threadIdx.x) / kWarp * 16;
-    const int64_t mask = g.rules.mask_place(batch, head);
-    const float factor = Config::kRuled ? 1.f : g.rules.scale;
+    const ScoreRows rows{first + place.row, first + static_cast<int>(threadIdx.x) / kWarp * 16,
+                         g.rules.mask_place(batch, head),
+                         (static_cast<int64_t>(batch) * g.h + head) * g.t + first + place.row};
     Sum<kDepth> result = {};
-    float maximum[2] = {negative_infinity<float>(), negative_infinity<float>()}, total[2] = {};
+    RunningSoftmax softmax;
     for (int step = 0; step < steps; ++step) {
       if (Config::kStages == 1 && step > 0) {
         __syncthreads();
         copy_other(step);
       }
       copies_wait();
-      Products::make_visible();
       __syncthreads();  // this tile is there, and the last one is done with
       if (Config::kStages == 2 && step + 1 < steps) copy_other(step + 1);
       const uint32_t keys = stages + step % Config::kStages * kStageBytes, values = keys + Config::kOtherBytes;
 
       Sum<kTileRows> scores;
-      Products::begin();
       Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, own, keys);
-      Products::commit();
-      Products::template wait<0>(scores);
-
-      const int key_first = step * kTileRows;
-      const bool edge = key_first + kTileRows > g.s || (g.rules.causal && key_first + kTileRows - 1 > warp_first);
-      if (Config::kRuled || edge) {
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const int query = own_row + e / 2 * 8, key = key_first + place.column + 8 * i + e % 2;
-            float& score = scores[i][e];
-            if constexpr (Config::kRuled) score *= g.rules.scale;
-            if (key >= g.s || (g.rules.causal && key > query)) {
-              score = negative_infinity<float>();
-            } else if constexpr (Config::kRuled) {
-              if (g.rules.mask.data != nullptr && query < g.t) score = g.rules.masked(score, mask, query, key);
-            }
-          }
-        }
-      }
-
-      float shift[2];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float largest = maximum[half];
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-          largest = fmaxf(largest, fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
-        }
-        largest = fmaxf(largest, __shfl_xor_sync(kAllThreads, largest, 1));
-        largest = fmaxf(largest, __shfl_xor_sync(kAllThreads, largest, 2));
-        shift[half] = largest == negative_infinity<float>() ? 0.f : largest * factor;
-        const float decay = exp2_fast(maximum[half] * factor - shift[half]);
-        maximum[half] = largest;
-        total[half] *= decay;
-#pragma unroll
-        for (int i = 0; i < kDepth / 8; ++i) {
-          result[i][2 * half] *= decay;
-          result[i][2 * half + 1] *= decay;
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < kTileRows / 8; ++i) {
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          float& weight = scores[i][e];
-          weight = exp2_fast(weight * factor - shift[e / 2]);
-          total[e / 2] += weight;
-          if constexpr (Config::kRuled) {
-            if (g.rules.drops) {
-              const int64_t row = (static_cast<int64_t>(batch) * g.h + head) * g.t + own_row + e / 2 * 8;
-              weight *= g.rules.kept(row * g.s + key_first + place.column + 8 * i + e % 2);
-            }
-          }
-        }
-      }
+      float decay[2];
+      rule_scores<Config>(scores, g, rows, step * kTileRows);
+      weigh_scores<Config>(scores, softmax, decay, g, rows, step * kTileRows);
+      multiply_rows<kDepth>(result, decay);
       Left<kTileRows> weights;
       to_left<T>(weights, scores);
-      Products::begin();
       Products::template multiply<kTileRows, kDepth>(result, weights, values);
+    }
+    write_forward<T, kDepth>(result, softmax, g, batch, head, first, Config::kRuled ? 1.f : g.rules.scale);
+  }
+}
+
+// The same by products that run beside the threads. While the exponentials of a tile are taken, the values of the last one are
+// multiplied with their weights; keys are a tile ahead of values.
+template <class Config>
+__global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
+    overlapped_attention(const __grid_constant__ TilesForward<typename Config::T> g) {
+  using T = typename Config::T;
+  using Products = typename Config::Products;
+  constexpr int kRows = Config::kRows, kDepth = Config::kDepth, kTileRows = Config::kTileRows;
+  constexpr int kThreads = Config::kThreads;
+  if constexpr (Products::kAvailable) {
+    const int tiles = (g.t + kRows - 1) / kRows;
+    const int block = static_cast<int>(blockIdx.x);
+    // Under a causal mask the last queries have most to do: they come first.
+    const int first = (tiles - 1 - block % tiles) * kRows;
+    const int head = block / tiles % g.h, batch = block / tiles / g.h;
+    const T *k = g.k.at(batch, head / g.sharing), *v = g.v.at(batch, head / g.sharing);
+    const uint32_t own = aligned_shared();
+    const auto keys = [&](int step) { return own + Config::kOwnBytes + step % 2 * Config::kOtherBytes; };
+    const auto values = [&](int step) { return keys(step) + 2 * Config::kOtherBytes; };
+    const auto copy_keys = [&](int step) {
+      copy_tile<kTileRows, kDepth, kThreads>(keys(step), k, g.k.row, step * kTileRows, g.s, g.d);
+    };
+    const auto copy_values = [&](int step) {
+      copy_tile<kTileRows, kDepth, kThreads>(values(step), v, g.v.row, step * kTileRows, g.s, g.dv);
+    };
+
+    const Place place;
+    const ScoreRows rows{first + place.row, first + static_cast<int>(threadIdx.x) / kWarp * 16,
+                         g.rules.mask_place(batch, head),
+                         (static_cast<int64_t>(batch) * g.h + head) * g.t + first + place.row};
+    Sum<kDepth> result = {};
+    RunningSoftmax softmax;
+    const int visible = g.rules.causal ? min(g.s, first + kRows) : g.s;
+    const int last = (visible + kTileRows - 1) / kTileRows - 1;
+    if (last >= 0) {
+      copy_tile<kRows, kDepth, kThreads>(own, g.q.at(batch, head), g.q.row, first, g.t, g.d);
+      copy_keys(0);
+      copies_commit();
+      if (last > 0) copy_keys(1);
+      copy_values(0);
+      copies_commit();
+      copies_wait<1>();
+      Products::make_visible();
+      __syncthreads();
+
+      Sum<kTileRows> scores;
+      Left<kTileRows> weights;
+      float decay[2];
+      Products::begin();
+      Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, own, keys(0));
+      Products::commit();
+      Products::template wait<0>(scores);
+      rule_scores<Config>(scores, g, rows, 0);
+      weigh_scores<Config>(scores, softmax, decay, g, rows, 0);
+      to_left<T>(weights, scores);
+      for (int step = 1; step <= last; ++step) {
+        copies_wait();
+        Products::make_visible();
+        __syncthreads();  // these keys and the last values are there, and what was before them is done with
+        Products::begin();
+        Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, own, keys(step));
+        Products::commit();
+        Products::template multiply<kTileRows, kDepth>(result, weights, values(step - 1));
+        Products::commit();
+        if (step < last) copy_keys(step + 1);
+        copy_values(step);
+        copies_commit();
+        Products::template wait<1>(scores);
+        rule_scores<Config>(scores, g, rows, step * kTileRows);
+        // The branch also keeps the compiler from waiting before it takes the exponentials.
+        if (weigh_scores<Config>(scores, softmax, decay, g, rows, step * kTileRows)) {
+          Products::template wait<0>(result);
+          multiply_rows<kDepth>(result, decay);
+        }
+        Products::template wait<0>(result);
+        to_left<T>(weights, scores);
+      }
+      copies_wait();
+      Products::make_visible();
+      __syncthreads();
+      Products::begin();
+      Products::template multiply<kTileRows, kDepth>(result, weights, values(last));
       Products::commit();
       Products::template wait<0>(result);
     }
-
-    float inverse[2];
-    float* lse = g.lse.at(batch, head);
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      total[half] += __shfl_xor_sync(kAllThreads, total[half], 1);
-      total[half] += __shfl_xor_sync(kAllThreads, total[half], 2);
-      inverse[half] = total[half] == 0 ? 0.f : 1 / total[half];
-      const int query = own_row + 8 * half;
-      if (place.column == 0 && query < g.t) {
-        lse[query * g.lse.row] = maximum[half] * factor * static_cast<float>(kLn2) + logf(total[half]);
-      }
-    }
-    write_sum<T, kDepth>(result, inverse, g.y, g.y.at(batch, head), g.pairs, first, g.t, g.dv);
+    write_forward<T, kDepth>(result, softmax, g, batch, head, first, Config::kRuled ? 1.f : g.rules.scale);
   }
 }
 
@@ -234,6 +363,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   // Two tiles, and for queries on the other side their statistics.
   constexpr uint32_t kStatisticsBytes = kOfKeys ? 2 * kTileRows * 4 : 0;
   constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes;
+  // Copies are started behind the products that they run beside, unless rules leave no registers for that.
+  constexpr bool kCopiesBeside = Products::kRunBeside && !Config::kRuled;
   if constexpr (Products::kAvailable) {
     const int own_count = kOfKeys ? g.s : g.t, other_count = kOfKeys ? g.t : g.s;
     const int own_heads = kOfKeys ? g.hk : g.h, sharing = g.h / g.hk;
@@ -290,6 +421,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
 
     Sum<kWantsValues ? kDepth : 8> value_result = {};
     Sum<kWantsScores ? kDepth : 8> score_result = {};
+    Left<kTileRows> weights, differences;
     for (int step = 0; step < steps; ++step) {
       if (Config::kStages == 1 && step > 0) {
         __syncthreads();
@@ -298,7 +430,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
       copies_wait();
       Products::make_visible();
       __syncthreads();  // this tile is there, and the last one is done with
-      if (Config::kStages == 2 && step + 1 < steps) copy_other(step + 1);
+      if (!kCopiesBeside && Config::kStages > 1 && step + 1 < steps) copy_other(step + 1);
       const uint32_t other = stages + step % Config::kStages * kTilesBytes, other_second = other + Config::kOtherBytes;
       const uint32_t other_statistics = statistics + step % Config::kStages * kStatisticsBytes;
 
@@ -309,10 +441,9 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
       if constexpr (kWantsScores) {
         Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, own_second, other_second);
         Products::commit();
-        Products::template wait<1>(scores);
-      } else {
-        Products::template wait<0>(scores);
       }
+      if (kCopiesBeside && step + 1 < steps) copy_other(step + 1);
+      Products::template wait<kWantsScores ? 1 : 0>(scores);
 
       const int column_first = (begin + (kOfKeys ? step % turn : step)) * kTileRows;
       const int head = kOfKeys ? own_head * sharing + step / turn : own_head;
@@ -336,7 +467,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
             }
           }
           weight = exp2_fast(weight - (kOfKeys ? (e % 2 == 0 ? lse.x : lse.y) : own_lse[e / 2]));
-          if (edge && (key >= g.s || (g.rules.causal && key > query))) weight = 0;
+          if (Config::kRuled && edge && (key >= g.s || (g.rules.causal && key > query))) weight = 0;
           if constexpr (Config::kRuled) {
             if (g.rules.drops) {
               const int64_t element = ((static_cast<int64_t>(batch) * g.h + head) * g.t + query) * g.s + key;
@@ -345,8 +476,19 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
           }
         }
       }
+      // A branch of its own: the compiler would otherwise wait for the slopes before it takes the exponentials.
+      if (!Config::kRuled && edge) {
+#pragma unroll
+        for (int i = 0; i < kTileRows / 8; ++i) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            const int row = own_row + e / 2 * 8, column = column_first + place.column + 8 * i + e % 2;
+            const int query = kOfKeys ? column : row, key = kOfKeys ? row : column;
+            if (key >= g.s || (g.rules.causal && key > query)) scores[i][e] = 0;
+          }
+        }
+      }
       const float kept_scale = Config::kRuled && g.rules.drops ? g.rules.kept_scale : 1.f;
-      Left<kTileRows> weights;
       if constexpr (kWantsValues) {
         if constexpr (Config::kRuled) {
           Sum<kTileRows> kept;
@@ -363,7 +505,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
         Products::template multiply<kTileRows, kDepth>(value_result, weights, other_second);
         Products::commit();
       }
-      Left<kTileRows> differences;
       if constexpr (kWantsScores) {
         Products::template wait<kWantsValues ? 1 : 0>(slopes);
 #pragma unroll
@@ -387,8 +528,10 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
         Products::commit();
       }
       if constexpr (kWantsValues) Products::template wait<0>(value_result);
-      if constexpr (kWantsScores) Products::template wait<0>(score_result);
+      // Otherwise the product runs on into the next step.
+      if constexpr (kWantsScores && Config::kStages < 3) Products::template wait<0>(score_result);
     }
+    if constexpr (kWantsScores) Products::template wait<0>(score_result);
 
     if constexpr (kWantsValues) {
       const float one[2] = {1, 1};
@@ -447,7 +590,8 @@ template <class Config>
 void launch_forward(CudaContext& ctx, const Command& cmd, const TilesForward<typename Config::T>& g, int64_t heads) {
   const int64_t tiles = (int64_t{g.t} + Config::kRows - 1) / Config::kRows;
   const size_t shared = Config::kOwnBytes + Config::kStages * 2 * Config::kOtherBytes + kSharedSlack;
-  ctx.launch(cmd, tiles_attention<Config>, static_cast<unsigned>(tiles * heads), Config::kThreads, shared, g);
+  const auto kernel = Config::Products::kRunBeside ? overlapped_attention<Config> : tiles_attention<Config>;
+  ctx.launch(cmd, kernel, static_cast<unsigned>(tiles * heads), Config::kThreads, shared, g);
 }
 
 // Blocks fit 99 KiB of shared memory, what sm_86, 89 and 120 have, and 227 KiB with warpgroups. Rows and tiles are as many as
@@ -456,10 +600,12 @@ template <class T, bool kRuled>
 void run_forward(CudaContext& ctx, const Command& cmd, const TilesForward<T>& g, int64_t heads, bool warpgroups) {
   const int64_t depth = std::max(g.d, g.dv);
   if (warpgroups && depth <= 64) {
-    return launch_forward<TilesConfig<T, WarpgroupProducts, 8, 64, 64, 2, 2, kRuled>>(ctx, cmd, g, heads);
+    return launch_forward<TilesConfig<T, WarpgroupProducts, 12, 64, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g,
+                                                                                                      heads);
   }
   if (warpgroups && depth <= 128) {
-    return launch_forward<TilesConfig<T, WarpgroupProducts, 12, 128, 64, 2, 1, kRuled>>(ctx, cmd, g, heads);
+    return launch_forward<TilesConfig<T, WarpgroupProducts, 8, 128, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g,
+                                                                                                      heads);
   }
   const auto launch = [&]<int kDepth>() {
     if constexpr (kDepth <= 64) {
@@ -508,12 +654,12 @@ void run_backward(CudaContext& ctx, const Command& cmd, const TilesBackward<T>& 
   const int64_t depth = std::max(g.d, g.dv);
   if (warpgroups && depth <= 64) {
     launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 64, 64, 2, 1, kRuled>, true, true, true>(ctx, cmd, g, b);
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 12, 64, 64, 2, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
+    launch_gradient<TilesConfig<T, WarpgroupProducts, 12, 64, 64, 3, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
     return;
   }
   if (warpgroups && depth <= 128) {
     launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 128, 64, 2, 1, kRuled>, true, true, true>(ctx, cmd, g, b);
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 128, 64, 2, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
+    launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 128, 64, 3, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
     return;
   }
   const auto launch = [&]<int kDepth>() {

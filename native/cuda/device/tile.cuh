@@ -39,14 +39,29 @@ __device__ __forceinline__ uint32_t tile_address(uint32_t tile, int row, int col
 template <int kRows, int kColumns, int kThreads, class T>
 __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row_stride, int first, int rows,
                                           int columns) {
-  constexpr int kPieces = kColumns / 8;
+  constexpr int kPieces = kColumns / 8, kLines = kThreads / kPieces;
+  if constexpr (kThreads % kPieces == 0 && kLines % 8 == 0) {
+    // A thread's pieces are below each other.
+    const int line = static_cast<int>(threadIdx.x) / kPieces, column = static_cast<int>(threadIdx.x) % kPieces * 8;
+    const int bytes = min(max(columns - column, 0), 8) * 2, left = rows - first - line;
+    const uint32_t to = tile_address<kRows>(tile, line, column);
+    const T* from = x + (first + line) * row_stride + column;
 #pragma unroll
-  for (int begin = 0; begin < kRows * kPieces; begin += kThreads) {
-    const int at = begin + static_cast<int>(threadIdx.x);
-    if (kRows * kPieces % kThreads != 0 && at >= kRows * kPieces) break;
-    const int row = at / kPieces, column = at % kPieces * 8;
-    const int bytes = first + row < rows ? min(max(columns - column, 0), 8) * 2 : 0;
-    copy_async(tile_address<kRows>(tile, row, column), bytes == 0 ? x : x + (first + row) * row_stride + column, bytes);
+    for (int i = 0; i < kRows; i += kLines) {
+      if (kRows % kLines != 0 && i + line >= kRows) break;
+      copy_async(to + i * 128, from, i < left ? bytes : 0);
+      from += kLines * row_stride;
+    }
+  } else {
+#pragma unroll
+    for (int begin = 0; begin < kRows * kPieces; begin += kThreads) {
+      const int at = begin + static_cast<int>(threadIdx.x);
+      if (kRows * kPieces % kThreads != 0 && at >= kRows * kPieces) break;
+      const int row = at / kPieces, column = at % kPieces * 8;
+      const int bytes = first + row < rows ? min(max(columns - column, 0), 8) * 2 : 0;
+      copy_async(tile_address<kRows>(tile, row, column), bytes == 0 ? x : x + (first + row) * row_stride + column,
+                 bytes);
+    }
   }
 }
 
@@ -72,6 +87,7 @@ __device__ __forceinline__ void to_left(uint32_t (&left)[kBlocks / 2][4], const 
 template <class T>
 struct WarpProducts {
   static constexpr bool kAvailable = true;
+  static constexpr bool kRunBeside = false;
   // What WarpgroupProducts needs: a warp's products are done when they return.
   __device__ static void make_visible() {}
   __device__ static void begin() {}
@@ -120,7 +136,8 @@ struct WarpProducts {
 };
 
 // Describes a tile as device/mma.cuh lays it out (the hardware calls it a swizzle of 128 bytes) from an address on. Groups of 8 rows
-// are 1,024 bytes apart. `panels`: how far apart panels of 64 columns are, where the product runs along the rows.
+// are 1,024 bytes apart. `panels`: how far apart panels of 64 columns are, where the product runs along the rows. Addresses are
+// counted in 16 bytes, in the lowest bits, so that a part further on is described by a sum.
 __device__ __forceinline__ uint64_t describe(uint32_t address, uint32_t panels) {
   return (address & 0x3ffff) >> 4 | static_cast<uint64_t>(panels >> 4) << 16 | uint64_t{1024 >> 4} << 32 |
          uint64_t{1} << 62;
@@ -131,6 +148,7 @@ __device__ __forceinline__ uint64_t describe(uint32_t address, uint32_t panels) 
 template <class T>
 struct WarpgroupProducts {
   static constexpr bool kAvailable = kHasWarpgroups;
+  static constexpr bool kRunBeside = true;
   __device__ __forceinline__ static void make_visible() { publish_copies(); }
   __device__ __forceinline__ static void begin() { warpgroup_begin(); }
   __device__ __forceinline__ static void commit() { warpgroup_commit(); }
@@ -142,21 +160,22 @@ struct WarpgroupProducts {
   template <int kRows, int kDepth, int kColumns>
   __device__ __forceinline__ static void multiply_transposed(Sum<kColumns>& sum, uint32_t a, uint32_t b) {
     // Equal in all threads of the warpgroup, and known to be.
-    const int warpgroup = __shfl_sync(kAllThreads, static_cast<int>(threadIdx.x) / 128, 0);
+    const auto warpgroup = static_cast<uint32_t>(__shfl_sync(kAllThreads, static_cast<int>(threadIdx.x) / 128, 0));
+    const uint64_t left = describe(a + warpgroup * 64 * 128, 16), right = describe(b, 16);
 #pragma unroll
-    for (int depth = 0; depth < kDepth; depth += 16) {
+    for (uint32_t depth = 0; depth < kDepth; depth += 16) {
       const uint32_t panel = depth / kPanel, inside = depth % kPanel * 2;
-      warpgroup_multiply_transposed<T, kColumns>(
-          sum, describe(a + panel * kRows * 128 + static_cast<uint32_t>(warpgroup) * 64 * 128 + inside, 16),
-          describe(b + panel * kColumns * 128 + inside, 16), depth > 0);
+      warpgroup_multiply_transposed<T, kColumns>(sum, left + (panel * kRows * 128 + inside) / 16,
+                                                 right + (panel * kColumns * 128 + inside) / 16, depth > 0);
     }
   }
 
   template <int kDepth, int kColumns>
   __device__ __forceinline__ static void multiply(Sum<kColumns>& sum, const Left<kDepth>& left, uint32_t b) {
+    const uint64_t right = describe(b, kDepth * 128);
 #pragma unroll
-    for (int depth = 0; depth < kDepth; depth += 16) {
-      warpgroup_multiply<T, kColumns>(sum, left[depth / 16], describe(b + depth * 128, kDepth * 128));
+    for (uint32_t depth = 0; depth < kDepth; depth += 16) {
+      warpgroup_multiply<T, kColumns>(sum, left[depth / 16], right + depth * 128 / 16);
     }
   }
 };

@@ -127,4 +127,20 @@ describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the or
   served('ends a kernel that reads outside of its shared memory', () => {
     expect(emulate('outside').stdout).toMatch(/outside_kernel\(\), .*: outside of dynamic shared memory\n$/);
   });
+
+  served('ends a kernel that does not wait for its products', () => {
+    for (const [what, message] of [
+      ['unbegun', 'a product that was not begun'],
+      ['unpublished', 'a product before the copies are made visible to it'],
+      ['written sum', 'a sum was written while its product ran'],
+      ['written left', 'a left factor was written while its product ran'],
+      ['running', 'a product that is still running is used'],
+      ['unwaited', 'the thread ended before its products'],
+    ] as const) {
+      const { stdout, status } = emulate(what);
+      expect(stdout).toMatch(/^lost: warpgroup_kernel\(/);
+      expect(stdout).toContain(message);
+      expect(status).toBe(2);
+    }
+  });
 });

@@ -1,7 +1,9 @@
 // Runs kernels. The threads of a block are fibers of one host thread, which goes from fiber to fiber where threads wait for each
 // other: a warp runs as far as it comes before the next one does, and within it a lane before the next, so that a barrier
 // that is missing shows as data that is not there yet, or not any more. HADAL_EMULATOR_ORDER chooses who is first: `forward`,
-// `reverse`, or a number, the seed of an order that changes with each turn.
+// `reverse`, or a number, the seed of an order that changes with each turn. What is asynchronous in a thread happens as late or as
+// early as it may: copies when they are waited for and products at once, in `reverse` the other way round; with a seed copies
+// are late and the products of a sum are one or the other.
 //
 // Blocks run one after another. Each finds its shared memory, and each thread its stack, full of 0xff. Threads that wait for
 // something that cannot come, lanes that meet in different instructions and addresses that are not aligned end the kernel.
@@ -17,6 +19,7 @@
 #include <mutex>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "emulator.h"
 
@@ -73,6 +76,18 @@ struct Copy {
   int bytes;
 };
 
+// One that is running, with what its left factor's registers were.
+struct RunningProduct {
+  Product product;  // nothing to be added where it has been
+  uint32_t left[4];
+};
+// The sum of running products: what its registers hold again once they are waited for.
+struct RunningSum {
+  float* sum;
+  bool is_early;
+  std::vector<float> values;
+};
+
 enum class State { kFresh, kReady, kWaiting, kEnded };
 
 struct Thread {
@@ -81,9 +96,13 @@ struct Thread {
   int warp, lane;
   void* context;
   std::byte* stack;
-  int barrier;                                               // that it waits at, or -1
-  std::vector<std::vector<Copy>> copies;                     // in groups; the last is open
-  std::vector<std::vector<std::function<void()>>> products;  // the same
+  int barrier;                                        // that it waits at, or -1
+  std::vector<std::vector<Copy>> copies;              // in groups; the last is open
+  std::vector<std::vector<RunningProduct>> products;  // the same
+  std::vector<RunningSum> sums;
+  bool copied;     // something, since it last waited for copies
+  bool published;  // what the copies that it waited for have written
+  bool begun;      // products, since it last waited for some
 };
 struct Warp {
   int first, size;  // of its threads
@@ -107,8 +126,8 @@ class Order {
     else if (!text.empty() && text != "forward") kind_ = Kind::kShuffled;
     if (kind_ == Kind::kShuffled) random_.seed(static_cast<unsigned>(std::strtoul(text.c_str(), nullptr, 10)));
   }
-  // Whether what is asynchronous in a thread happens when it is asked for, instead of when it is waited for.
-  bool is_early() const { return kind_ == Kind::kReverse; }
+  bool is_copy_early() const { return kind_ == Kind::kReverse; }
+  bool is_product_early() { return kind_ == Kind::kForward || (kind_ == Kind::kShuffled && random_() % 2 == 0); }
   void fill(std::vector<int>& places, int count) {
     places.resize(static_cast<size_t>(count));
     std::iota(places.begin(), places.end(), 0);
@@ -189,6 +208,7 @@ void thread_main() {
   for (const auto& group : current->copies) {
     if (!group.empty()) fail("the thread ended before its asynchronous copies");
   }
+  if (!current->sums.empty()) fail("the thread ended before its products");
   current->state = State::kEnded;
   --live;
   --warps[current->warp].live;
@@ -230,6 +250,10 @@ void start_block(const Launch& launch) {
     thread.barrier = -1;
     thread.copies.clear();
     thread.products.clear();
+    thread.sums.clear();
+    thread.copied = false;
+    thread.published = true;
+    thread.begun = false;
   }
   for (unsigned first = 0; first < count; first += kWarpSize) {
     Warp& warp = warps[first / kWarpSize];
@@ -422,44 +446,91 @@ int wait(int index, unsigned count, bool truth) {
   return barrier.truths[phase];
 }
 
+static void finish_copies(int pending) {
+  auto& groups = current->copies;
+  while (static_cast<int>(groups.size()) > pending + 1) {
+    for (const Copy& copy : groups.front()) {
+      std::memset(copy.to, 0, 16);
+      std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+      current->copied = true;
+    }
+    groups.erase(groups.begin());
+  }
+}
 void copy_later(uint32_t to, const void* from, int bytes) {
   if (reinterpret_cast<uintptr_t>(from) % 16 != 0) fail("misaligned asynchronous copy");
   if (bytes < 0 || bytes > 16) fail("an asynchronous copy of more than 16 bytes");
   if (current->copies.empty()) current->copies.emplace_back();
   current->copies.back().push_back({shared_memory(to, 16, 16), from, bytes});
-  if (!order().is_early()) return;
+  if (!order().is_copy_early()) return;
   commit_copies();
-  wait_for_copies(0);
+  finish_copies(0);
 }
 void commit_copies() {
   if (current->copies.empty()) current->copies.emplace_back();
   current->copies.emplace_back();
 }
 void wait_for_copies(int pending) {
-  auto& groups = current->copies;
+  finish_copies(pending);
+  current->published = current->published && !current->copied;
+  current->copied = false;
+}
+
+void publish_copies() { current->published = true; }
+void begin_products() { current->begun = true; }
+void multiply_later(Product product) {
+  auto& groups = current->products;
+  auto& sums = current->sums;
+  const auto same = [&](const RunningSum& running) { return running.sum == product.sum; };
+  auto running = std::find_if(sums.begin(), sums.end(), same);
+  if (!current->published) fail("a product before the copies are made visible to it");
+  if (!current->begun && (running == sums.end() || product.left != nullptr)) fail("a product that was not begun");
+  if (running == sums.end()) {
+    sums.push_back({product.sum, order().is_product_early(), {product.sum, product.sum + product.size}});
+    running = sums.end() - 1;
+    std::memset(product.sum, 0xff, static_cast<size_t>(product.size) * sizeof(float));
+  }
+  if (running->is_early) std::exchange(product.added, nullptr)(running->values.data());
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back({std::move(product), {}});
+  RunningProduct& last = groups.back().back();
+  if (last.product.left != nullptr) std::memcpy(last.left, last.product.left, sizeof(last.left));
+}
+void commit_products() {
+  if (current->products.empty()) current->products.emplace_back();
+  current->products.emplace_back();
+}
+void wait_for_products(int pending, const float* sum) {
+  auto& groups = current->products;
+  current->begun = false;
   while (static_cast<int>(groups.size()) > pending + 1) {
-    for (const Copy& copy : groups.front()) {
-      std::memset(copy.to, 0, 16);
-      std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+    for (const auto& [product, left] : groups.front()) {
+      if (product.left != nullptr && std::memcmp(product.left, left, sizeof(left)) != 0) {
+        fail("a left factor was written while its product ran");
+      }
+      if (!product.added) continue;
+      for (RunningSum& running : current->sums) {
+        if (running.sum == product.sum) product.added(running.values.data());
+      }
     }
     groups.erase(groups.begin());
   }
-}
-
-void multiply_later(std::function<void()> product) {
-  if (order().is_early()) return product();
-  if (current->products.empty()) current->products.emplace_back();
-  current->products.back().push_back(std::move(product));
-}
-void commit_products() {
-  if (!order().is_early()) current->products.emplace_back();
-}
-void wait_for_products(int pending) {
-  auto& groups = current->products;
-  while (static_cast<int>(groups.size()) > pending + 1) {
-    for (const auto& product : groups.front()) product();
-    groups.erase(groups.begin());
-  }
+  std::erase_if(current->sums, [&](const RunningSum& running) {
+    for (const auto& group : groups) {
+      for (const auto& queued : group) {
+        if (queued.product.sum != running.sum) continue;
+        if (running.sum == sum) fail("a product that is still running is used");
+        return false;
+      }
+    }
+    for (size_t i = 0; i < running.values.size(); ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, running.sum + i, sizeof(bits));
+      if (bits != 0xffffffffu) fail("a sum was written while its product ran");
+    }
+    std::copy(running.values.begin(), running.values.end(), running.sum);
+    return true;
+  });
 }
 
 }  // namespace emulator

@@ -6,7 +6,7 @@
 #include <string>
 #include <tuple>
 
-#include "cuda/device/instructions.cuh"
+#include "cuda/device/wgmma.cuh"
 
 using hadal::BFloat16;
 using hadal::Float16;
@@ -129,6 +129,75 @@ void test_product() {
   }
 }
 
+enum class Mistake { kNone, kRead, kOverwrite, kUnbegun, kUnpublished, kWriteSum, kWriteLeft, kRunning, kUnwaited };
+
+// c [64, 64] = a · bᵀ, plus the sum of the first 16 rows of b in each row; for a and b of [64, 64].
+__global__ void warpgroup_kernel(const BFloat16* a, const BFloat16* b, Mistake mistake, float* c) {
+  using namespace hadal::cuda;
+  extern __shared__ uint4 room[];
+  const uint32_t left = (static_cast<uint32_t>(__cvta_generic_to_shared(room)) + 1023) & ~1023u, right = left + 8192;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
+  const auto copy = [&](uint32_t tile, const BFloat16* x) {
+    for (int at = thread; at < 512; at += 128) copy_async(tile + at / 8 * 128 + (at ^ at / 8) % 8 * 16, x + at * 8, 16);
+    copies_commit();
+    copies_wait();
+  };
+  const auto describe = [](uint32_t address) {
+    return uint64_t{address >> 4} | uint64_t{1} << 16 | uint64_t{64} << 32 | uint64_t{1} << 62;
+  };
+  float sum[8][4];
+  const auto write = [&] {
+    for (int i = 0; i < 32; ++i) {
+      c[(thread / 32 * 16 + lane / 4 + i % 4 / 2 * 8) * 64 + i / 4 * 8 + lane % 4 * 2 + i % 2] = sum[i / 4][i % 4];
+    }
+  };
+  copy(left, a);
+  copy(right, b);
+  if (mistake != Mistake::kUnpublished) publish_copies();
+  __syncthreads();
+  uint32_t ones[4] = {0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u};
+  if (mistake != Mistake::kUnbegun) warpgroup_begin();
+  for (uint32_t k = 0; k < 4; ++k) {
+    warpgroup_multiply_transposed<BFloat16, 64>(sum, describe(left + 32 * k), describe(right + 32 * k), k > 0);
+  }
+  warpgroup_multiply<BFloat16, 64>(sum, ones, describe(right));
+  warpgroup_commit();
+  if (mistake == Mistake::kWriteLeft) ones[0] = 0;
+  if (mistake == Mistake::kWriteSum) sum[0][0] = 0;
+  if (mistake == Mistake::kRunning) warpgroup_wait<1>(sum);
+  if (mistake == Mistake::kUnwaited) return;
+  if (mistake == Mistake::kRead) write();
+  if (mistake == Mistake::kOverwrite) {
+    __syncthreads();
+    copy(right, a);
+  }
+  warpgroup_wait<0>(sum);
+  if (mistake != Mistake::kRead) write();
+}
+
+// Of the elements of c, how many are right, and how many are no numbers.
+std::tuple<int, int> multiply_warpgroup(Mistake mistake) {
+  auto *a = device_array<BFloat16>(4096), *b = device_array<BFloat16>(4096);
+  auto* c = device_array<float>(4096);
+  for (int i = 0; i < 4096; ++i) {
+    a[i] = BFloat16(static_cast<float>(i * 7 % 23) - 11);
+    b[i] = BFloat16(static_cast<float>(i * 5 % 19) - 9);
+  }
+  launch(warpgroup_kernel, 1, 128, 2 * 8192 + 1024, a, b, mistake, c);
+  int right = 0, nans = 0;
+  for (int i = 0; i < 4096; ++i) {
+    float sum = 0;
+    for (int k = 0; k < 64; ++k) sum += float(a[i / 64 * 64 + k]) * float(b[i % 64 * 64 + k]);
+    for (int k = 0; k < 16; ++k) sum += float(b[k * 64 + i % 64]);
+    right += c[i] == sum;
+    nans += std::isnan(c[i]);
+  }
+  return {right, nans};
+}
+void test_warpgroup_product() {
+  expect(multiply_warpgroup(Mistake::kNone) == std::tuple(4096, 0), "a product of a warpgroup");
+}
+
 void test_rounding() {
   for (uint32_t i = 0; i < 200000; ++i) {
     const float x = __uint_as_float(i * 2654435761u);
@@ -154,6 +223,15 @@ void find_missing_barrier() {
   expect(nans == 32, "half of the threads read before the others have written");
 }
 
+void find_missing_wait() {
+  expect(multiply_warpgroup(Mistake::kRead) == std::tuple(0, 4096), "a sum is read before its product is waited for");
+  // Products are early where threads are in their order, late in reverse, and either with a seed.
+  const std::string order = std::getenv("HADAL_EMULATOR_ORDER");
+  const int right = std::get<0>(multiply_warpgroup(Mistake::kOverwrite));
+  if (order == "forward") expect(right == 4096, "a product that ran before its factor was overwritten");
+  else expect(right < 4096, "a factor is overwritten before its product is waited for");
+}
+
 __global__ void divergent_kernel() {
   if (threadIdx.x < 32) __shfl_xor_sync(0xffffffffu, 1, threadIdx.x < 16 ? 1 : 2);
   if (threadIdx.x % 32 < 16) __syncthreads();
@@ -172,10 +250,18 @@ int main(int, char** arguments) {
     test_product<BFloat16>();
     test_product<Float16>();
     test_rounding();
+    test_warpgroup_product();
     find_missing_barrier();
+    find_missing_wait();
   }
   if (what == "divergent") launch(divergent_kernel, 1, 64, 0);
   if (what == "outside") launch(outside_kernel, 1, 32, 64);
+  if (what == "unbegun") multiply_warpgroup(Mistake::kUnbegun);
+  if (what == "unpublished") multiply_warpgroup(Mistake::kUnpublished);
+  if (what == "written sum") multiply_warpgroup(Mistake::kWriteSum);
+  if (what == "written left") multiply_warpgroup(Mistake::kWriteLeft);
+  if (what == "running") multiply_warpgroup(Mistake::kRunning);
+  if (what == "unwaited") multiply_warpgroup(Mistake::kUnwaited);
   std::printf("%d checks\n", checks);
   std::fflush(stdout);
   std::_Exit(0);

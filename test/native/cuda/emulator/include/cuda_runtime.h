@@ -208,10 +208,20 @@ void copy_later(uint32_t to, const void* from, int bytes);
 void commit_copies();
 void wait_for_copies(int pending);
 
-// Products of a warpgroup, in groups of which all but the last `pending` are waited for.
-void multiply_later(std::function<void()> product);
+// Products of a warpgroup, this thread's part of them, in groups of which all but the last `pending` are waited for. Until then the
+// sum is NaN, and neither it nor the left factor's registers may be written.
+struct Product {
+  float* sum;
+  int size;
+  const uint32_t* left;                   // four registers, or null
+  std::function<void(float* sum)> added;  // adds it to the sum
+};
+void publish_copies();
+void begin_products();
+void multiply_later(Product product);
 void commit_products();
-void wait_for_products(int pending);
+// Ends the kernel if a product of `sum` is still running.
+void wait_for_products(int pending, const float* sum);
 
 template <class T>
 T shuffle(unsigned mask, T value, int from) {

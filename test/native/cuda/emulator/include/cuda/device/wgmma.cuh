@@ -1,6 +1,5 @@
-// Takes the place of native/cuda/device/wgmma.cuh: products of warpgroups on the emulated device. They happen where they are waited
-// for, or at once, as asynchronous copies do. Descriptions of tiles and fragments are those of the PTX ISA, "Asynchronous warpgroup
-// level matrix instructions", with a swizzle of 128 bytes.
+// Takes the place of native/cuda/device/wgmma.cuh: products of warpgroups on the emulated device. Descriptions of tiles and fragments
+// are those of the PTX ISA, "Asynchronous warpgroup level matrix instructions", with a swizzle of 128 bytes.
 #pragma once
 
 #include "cuda/device/instructions.cuh"
@@ -9,12 +8,12 @@ namespace hadal::cuda {
 
 inline constexpr bool kHasWarpgroups = HADAL_CAPABILITY == 90;
 
-inline void publish_copies() {}
-inline void warpgroup_begin() {}
+inline void publish_copies() { emulator::publish_copies(); }
+inline void warpgroup_begin() { emulator::begin_products(); }
 inline void warpgroup_commit() { emulator::commit_products(); }
 template <int kPending, int kBlocks>
-void warpgroup_wait(float (&)[kBlocks][4]) {
-  emulator::wait_for_products(kPending);
+void warpgroup_wait(float (&sum)[kBlocks][4]) {
+  emulator::wait_for_products(kPending, sum[0]);
 }
 
 // A tile that a description is of. Rows are eight to a group; its numbers are counted in 16 bytes.
@@ -38,7 +37,7 @@ struct DescribedTile {
 template <class T, int kColumns, bool kByRows = false>
 void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, uint64_t b, int adds) {
   const int lane = emulator::lane(), warp = emulator::warp() % 4;
-  emulator::multiply_later([&sum, a = DescribedTile(a), b = DescribedTile(b), adds, lane, warp] {
+  const auto added = [a = DescribedTile(a), b = DescribedTile(b), adds, lane, warp](float* sum) {
     const auto at = [](const DescribedTile& tile, int place, int k) {
       return kByRows ? tile.at<T>(k, place) : tile.at<T>(place, k);
     };
@@ -47,13 +46,15 @@ void warpgroup_multiply_transposed(float (&sum)[kColumns / 8][4], uint64_t a, ui
       for (int k = 0; k < 16; ++k) left[k] = at(a, warp * 16 + lane / 4 + 8 * half, k);
       for (int i = 0; i < kColumns / 8; ++i) {
         for (int e = 0; e < 2; ++e) {
-          float total = adds != 0 ? sum[i][2 * half + e] : 0.f;
+          float& element = sum[4 * i + 2 * half + e];
+          float total = adds != 0 ? element : 0.f;
           for (int k = 0; k < 16; ++k) total += left[k] * at(b, 8 * i + lane % 4 * 2 + e, k);
-          sum[i][2 * half + e] = total;
+          element = total;
         }
       }
     }
-  });
+  };
+  emulator::multiply_later({sum[0], kColumns / 2, nullptr, added});
 }
 
 template <class T, int kColumns>
@@ -69,13 +70,15 @@ void warpgroup_multiply(float (&sum)[kColumns / 8][4], const uint32_t (&a)[4], u
       left.at[half][k] = number_of<T>(k % 2 == 0 ? pair & 0xffff : pair >> 16);
     }
   }
-  emulator::multiply_later([&sum, left, b = DescribedTile(b), lane] {
+  const auto added = [left, b = DescribedTile(b), lane](float* sum) {
     for (int i = 0; i < kColumns / 8; ++i) {
       for (int e = 0; e < 4; ++e) {
-        for (int k = 0; k < 16; ++k) sum[i][e] += left.at[e / 2][k] * b.at<T>(k, 8 * i + lane % 4 * 2 + e % 2);
+        float& element = sum[4 * i + e];
+        for (int k = 0; k < 16; ++k) element += left.at[e / 2][k] * b.at<T>(k, 8 * i + lane % 4 * 2 + e % 2);
       }
     }
-  });
+  };
+  emulator::multiply_later({sum[0], kColumns / 2, a, added});
 }
 
 }  // namespace hadal::cuda
