@@ -751,10 +751,13 @@ export function chunk(x: AnyTensor, count: number, axis = 0): AnyTensor[] {
   return split(x, Math.max(Math.ceil(total / count), 1), axis);
 }
 
+/** Pieces of an axis that has fewer elements: a wrong number must not fill the memory. */
+const MOST_EMPTY_PIECES = 65_536;
+
 /**
  * `count` pieces along an axis whose sizes differ by one at most, the larger ones first, or the pieces between places. Views.
  *
- * @throws ArgumentError when the count or the places are none.
+ * @throws ArgumentError when the count or the places are none, or the count is beyond 65,536 and the elements.
  * @example
  * arange(5).tensorSplit(2).map((piece) => piece.size); // [3, 2]
  * arange(5).tensorSplit([1, 3]).map((piece) => piece.size); // [1, 2, 2]
@@ -780,6 +783,8 @@ export function tensorSplit(x: AnyTensor, places: number | readonly number[], ax
   if (typeof places !== 'number') {
     return [0, ...places].map((start, i) => slice(x, along, start, places[i] ?? total));
   }
+  const most = Math.max(total, MOST_EMPTY_PIECES);
+  if (places > most) throw new ArgumentError(`tensorSplit: places: got ${places}, expected at most ${most} pieces`);
   const [size, larger] = [Math.floor(total / places), total % places];
   return split(
     x,
