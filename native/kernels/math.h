@@ -910,7 +910,7 @@ HADAL_HD inline double zeta_of_positive(double s, double q) {
   for (; q < 20 + s; q += 1) {
     const double term = ::pow(q, -s);
     value += term;
-    if (term < value * 1e-17) return value;
+    if (term <= value * 1e-17) return value;  // equal: both 0, or infinite
   }
   // Σ_{k>=0} (q + k)^-s = q^(1-s)/(s-1) + q^-s/2 + Σ_j B_2j/(2j)! s(s+1)…(s+2j-2) q^(-s-2j+1).
   const double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66, -691.0 / 2730, 7.0 / 6};

@@ -309,6 +309,12 @@ test('zeta far left of 0 adds up what lies near it', () => {
   expect(allCloseSync(zeta(2, q), tensor(expected, { dtype: 'float64' }), { rtol: 1e-12 })).toBe(true);
 });
 
+test('zeta of an infinite or very large s ends', () => {
+  const s = tensor([Infinity, Infinity, Infinity, 1e300, 1e9], { dtype: 'float64' });
+  const q = tensor([0.5, 1, 9e9, 9e9, 9e7], { dtype: 'float64' });
+  expect(zeta(s, q).toArraySync()).toEqual([Infinity, 1, 0, 0, 0]);
+});
+
 test.each([
   ['gammainc', 'a', gammainc],
   ['gammaincc', 'a', gammaincc],
