@@ -8,8 +8,8 @@ export interface NativeAddon {
   /** The instruction-set level of the kernels in use, such as `v4`. */
   readonly cpuLevel: string;
 
-  /** Makes `buffer` the memory through which records and small results cross. */
-  bindWords(buffer: ArrayBuffer): void;
+  /** The memory through which records and small results cross: one for all copies of this library that a thread has loaded. */
+  readonly words: Float64Array;
   /**
    * Checks the record in the words and hands it to its device's stream; answers what is wrong with it, if anything. Where its one output is a fresh one, it is
    * freed when `owner` is collected, as by {@link track}.

@@ -104,7 +104,9 @@ export function checkTaken(op: NativeOp, dtype: DType): void {
 /** Throws `ArgumentError` unless `value` is a tensor. */
 export function checkTensor(name: string, value: unknown, argument = 'input'): asserts value is AnyTensor {
   if (value instanceof Tensor) return;
-  throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a tensor`, { op: name });
+  const got = describe(value);
+  const expected = got === describe(Tensor.prototype) ? 'one of this copy of hadal: two are loaded' : 'a tensor';
+  throw new ArgumentError(`${name}: ${argument}: got ${got}, expected ${expected}`, { op: name });
 }
 
 /** Throws `ArgumentError` unless `options` is left out or an object: null, or a value in the place of its name. */

@@ -22,9 +22,8 @@ import { native as addon } from '../native/load';
 /** The addon. A constant of this module: reading one through another module is a call. */
 export const native = addon;
 
-/** Records are written here. 2 MiB of address space: room for a command with some 10,000 tensors. */
-export const words = new Float64Array(1 << 18);
-native.bindWords(words.buffer);
+/** Records are written here. */
+export const words = native.words;
 
 /** In the order of ErrorCode in native/runtime/error.h. */
 const errorClasses = [

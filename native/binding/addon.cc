@@ -138,8 +138,6 @@ void replay(const Napi::CallbackInfo& info) {
   if (environment.synchronous()) synchronize_with(environment, backend);
 }
 
-void bind_words(const Napi::CallbackInfo& info) { environment_of(info).bind_words(info[0].As<Napi::ArrayBuffer>()); }
-
 // allocate(device, bytes): the storage's name is written to words 0 and 1.
 void allocate(const Napi::CallbackInfo& info) {
   Environment& environment = environment_of(info);
@@ -326,7 +324,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add_direct("track", track);
   add("createProgram", guarded<create_program>);
   add("replay", guarded<replay>);
-  add("bindWords", guarded<bind_words>);
   add("allocate", guarded<allocate>);
   add("release", guarded<release>);
   add("write", guarded<write>);
@@ -344,6 +341,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("transfer", guarded<transfer>);
   add("joinGroup", guarded<join_group>);
   add("cudaDevices", guarded<cuda_devices>);
+  exports.Set("words", environment->words_array());
   exports.Set("cpuLevel", cpu_level().name);
   exports.Set("opsFingerprint", Napi::Number::New(env, ops_fingerprint()));
   return exports;

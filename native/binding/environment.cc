@@ -17,7 +17,10 @@ constexpr int64_t kReportGranularity = int64_t{1} << 20;
 
 }  // namespace
 
-Environment::Environment(Napi::Env env) : env_(env) {
+Environment::Environment(Napi::Env env)
+    : env_(env),
+      words_owner_(Napi::Reference<Napi::Float64Array>::New(Napi::Float64Array::New(env, kWords), 1)),
+      words_(words_owner_.Value().Data()) {
   backends_.push_back(std::make_unique<CpuStream>(*cpu_level().kernels));
   const char* synchronous = std::getenv("HADAL_SYNC");
   synchronous_ = synchronous != nullptr && std::strcmp(synchronous, "1") == 0;
@@ -66,12 +69,6 @@ void Environment::close() {
 
 void Environment::unreference() {
   if (--references_ == 0) delete this;
-}
-
-void Environment::bind_words(Napi::ArrayBuffer buffer) {
-  words_owner_ = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 1);
-  words_ = static_cast<double*>(buffer.Data());
-  word_count_ = buffer.ByteLength() / sizeof(double);
 }
 
 Block Environment::allocate(Backend& backend, size_t bytes) {

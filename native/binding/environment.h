@@ -17,10 +17,11 @@ class Environment final : private ReadListener {
  public:
   static Environment* create(Napi::Env env);
 
-  // The record buffer, written by lib/runtime/recorder.ts. Replaced when a record outgrows it.
-  void bind_words(Napi::ArrayBuffer buffer);
+  // The record buffer, written by lib/runtime/recorder.ts: one for all copies of lib that this thread has loaded. 2 MiB of address space, room
+  // for a command with some 10,000 tensors.
+  Napi::Float64Array words_array() const { return words_owner_.Value(); }
   double* words() const { return words_; }
-  size_t word_count() const { return word_count_; }
+  size_t word_count() const { return kWords; }
 
   StorageTable& storages() { return storages_; }
   // 0 is the CPU, 1 + i the CUDA device i, which opens at its first use. Throws Error where there is none.
@@ -60,10 +61,11 @@ class Environment final : private ReadListener {
   void settle_reads();
   static void finalize_storage(node_api_basic_env env, void* data, void* hint);
 
+  static constexpr size_t kWords = size_t{1} << 18;
+
   napi_env env_;
-  Napi::Reference<Napi::ArrayBuffer> words_owner_;
-  double* words_ = nullptr;
-  size_t word_count_ = 0;
+  Napi::Reference<Napi::Float64Array> words_owner_;
+  double* words_;
   std::vector<std::unique_ptr<Backend>> backends_;
   std::vector<std::shared_ptr<ProcessGroup>> groups_;
   StorageTable storages_;
