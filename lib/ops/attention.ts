@@ -5,12 +5,12 @@ import { isFloat, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { Attention, AttentionCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
-import { broadcastShapes, sameShape, show } from '../tensor/shapes';
+import { broadcastShapes, sameShape, show, stridesInOrderOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
 import { ones } from './creation';
 import { where } from './pointwise-compare';
-import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany, type OutputSpec } from './define';
 
 export interface AttentionOptions {
   /** Broadcasts to [b, h, t, s]: bool (true: attend) or floating (added to the scores). */
@@ -38,10 +38,21 @@ const attentionOp = defineOp<AttentionContext>('attention', {
     const mask = node.operand(3) as AnyTensor | undefined;
     if (recording.enabled || node.needs(3)) return composedGradients(g, q, k, v, mask, node.context);
     const inputs = [g, q, k, v, mask, node.output(0), node.output(1)];
-    return runMany(attentionBackwardOp, inputs, [q, k, v], node.context.attributes);
+    return runMany(
+      attentionBackwardOp,
+      inputs,
+      [q, k, v].map((x) => alike(x)),
+      node.context.attributes,
+    );
   },
 });
 const attentionBackwardOp = defineOp('attentionBackward', { dtypes: floats });
+
+/** A result beside `x`: its axes lie in the order of those of `x`, so that heads that were split off come together again without a copy. */
+const alike = ({ shape, dtype, strides }: AnyTensor, size = shape[3]!): OutputSpec => {
+  const own = [...shape.slice(0, 3), size];
+  return { shape: own, dtype, layout: stridesInOrderOf(strides, own) };
+};
 
 /** The gradients of q, k, v and an added mask over ops, with the scores stored: for gradients of gradients and learned masks. */
 function composedGradients(
@@ -151,7 +162,7 @@ export function scaledDotProductAttention(
   const random = dropout > 0 ? nextRandom(b * h * t * s) : [0, 0, 0];
   const attributes = [scale, Number(causal), dropout, ...random];
   const outputs = [
-    { shape: [b, h, t, v.shape[3]!], dtype: q.dtype },
+    alike(q, v.shape[3]),
     { shape: [b, h, t], dtype: q.dtype === 'float64' ? ('float64' as const) : ('float32' as const) },
   ];
   return runMany(attentionOp, [q, k, v, mask], outputs, attributes, { attributes, scale, causal, dropout })[0]!;

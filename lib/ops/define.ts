@@ -19,7 +19,7 @@ import {
   submitFresh,
   submitRecord,
 } from '../runtime/recorder';
-import { Storage } from '../runtime/storage';
+import { allocateStorage, Storage } from '../runtime/storage';
 import { tape, type LiveAttributes } from '../runtime/tape';
 import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { describe } from '../tensor/describe';
@@ -133,6 +133,8 @@ export function withGradient<Context>(
 export interface OutputSpec {
   readonly shape: Shape;
   readonly dtype: DType;
+  /** The strides, of a dense tensor; row-major ones unless given. */
+  readonly layout?: readonly number[];
 }
 
 function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType, device: number): void {
@@ -249,13 +251,24 @@ export function runMany<Context>(
   if (device !== 0 && op.onHost === true) {
     return runOnHost(op, inputs, (there) => runMany(op, there, outputs, attributes, context));
   }
+  // A fresh output of a record is row-major: one that is not gets its memory before.
+  const strided = outputs.map(({ shape, dtype, layout }) => {
+    if (layout === undefined || isContiguous(shape, layout)) return undefined;
+    const storage = allocateStorage(device, sizeOf(shape) * bytesOf(dtype), op.name);
+    return new Tensor(storage, dtype, shape, layout, 0, false) as AnyTensor;
+  });
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
   encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype, device);
-  const positions = outputs.map(({ shape, dtype }) => recordFresh(codeOf(dtype), shape));
+  const positions = outputs.map(({ shape, dtype }, i) => {
+    if (strided[i] === undefined) return recordFresh(codeOf(dtype), shape);
+    recordTensor(strided[i]);
+    return -1;
+  });
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
   // The words of all outputs are read before anything else is recorded.
   const results = outputs.map(({ shape, dtype }, i) => {
+    if (strided[i] !== undefined) return strided[i];
     const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
     claimOutput(storage, positions[i]!);
     return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, true) as AnyTensor;

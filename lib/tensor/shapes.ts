@@ -24,6 +24,20 @@ export function contiguousStrides(shape: Shape): number[] {
   return strides;
 }
 
+/**
+ * The strides of a dense tensor of `shape` whose axes lie in memory in the order of those of a tensor with `strides`, axis by axis; row-major where that
+ * has shared elements or its last axis is not the innermost one.
+ */
+export function stridesInOrderOf(strides: readonly number[], shape: Shape): number[] {
+  const innermost = shape.length - 1;
+  const order = shape.map((_, axis) => axis).sort((a, b) => strides[b]! - strides[a]! || a - b);
+  if (order[innermost] !== innermost || strides.includes(0)) return contiguousStrides(shape);
+  const inOrder = contiguousStrides(order.map((axis) => shape[axis]!));
+  const result = new Array<number>(shape.length);
+  order.forEach((axis, i) => (result[axis] = inOrder[i]!));
+  return result;
+}
+
 /** Whether elements with these strides lie in row-major order without gaps. */
 export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
   let expected = 1;

@@ -1,6 +1,14 @@
 // Attention of bfloat16 and float32 and its gradients at the sizes that kernels cut into tiles: as exact as rounding the operands of its
 // products allows, whatever the number of threads.
-import { getNumThreads, manualSeed, randn, scaledDotProductAttention, setNumThreads, type AnyTensor } from '../../lib';
+import {
+  getNumThreads,
+  manualSeed,
+  randn,
+  scaledDotProductAttention,
+  setNumThreads,
+  train,
+  type AnyTensor,
+} from '../../lib';
 
 type Float = 'bfloat16' | 'float32';
 
@@ -90,4 +98,26 @@ test.each([2 ** -110, 2 ** 127, Infinity])('keys and values that a mask hides ma
   for (const x of [k!, v!]) x.slice(2, 80, 90).fill_(hidden);
   const y = attend(causal, [q, k!, v!, gradient!], 'float32')[0]!;
   expect(norm(y.cast('float64').sub(visible)) / norm(visible)).toBeLessThan(2 ** -20);
+});
+
+test('heads that were split off come together again without a copy, forward and backward', async () => {
+  const part = (heads: number): AnyTensor => randn([2, 5, heads * 4]).requiresGrad_();
+  const [q, k, v] = [part(4), part(2), part(2)];
+  const split = (x: AnyTensor): AnyTensor => x.reshape([2, 5, -1, 4]).transpose(1, 2);
+  const { ops } = await train.profile(
+    () => {
+      const y: AnyTensor = scaledDotProductAttention(split(q), split(k), split(v)).transpose(1, 2);
+      y.reshape([2, 5, 16]).sum().backward();
+    },
+    { peaks: false },
+  );
+  expect(ops.map(({ name }) => name)).toEqual(expect.arrayContaining(['attention', 'attentionBackward']));
+  expect(ops.find(({ name }) => name === 'copy')).toBeUndefined();
+});
+
+test('beside shared or row-major queries the result is row-major', () => {
+  const [k, v] = [randn([2, 2, 5, 4]), randn([2, 2, 5, 4])];
+  for (const q of [randn([1, 1, 5, 4]).expand([2, 4, 5, 4]), randn([2, 4, 5, 4])] as AnyTensor[]) {
+    expect(scaledDotProductAttention(q, k, v).isContiguous).toBe(true);
+  }
 });

@@ -1,5 +1,7 @@
 /** More than one copy of the library in a thread: as modules loaded anew, by test runners and hot reload, share one addon. */
-type Hadal = typeof import('../../lib');
+import type * as hadal from '../../lib';
+
+type Hadal = typeof hadal;
 
 function anotherCopy(): Hadal {
   let copy: Hadal;
