@@ -43,7 +43,7 @@ class CudaContext {
   // Where a kernel reports an index out of range (cuda/fault.h). `what` completes "out of range for 5 …", `subject` is what is
   // out of range; literals.
   FaultSite fault_site(const Command& cmd, const char* what, const char* subject = "index") const {
-    return {fault_, cmd.name(), subject, what};
+    return {fault_, fault_claim_, cmd.name(), subject, what};
   }
 
   // Null when the library is not there: then the caller multiplies with its own kernel.
@@ -85,6 +85,7 @@ class CudaContext {
   cudaStream_t stream_ = nullptr;
   DeviceProperties device_;
   Fault* fault_ = nullptr;
+  unsigned* fault_claim_ = nullptr;
   LaunchObserver* observer_ = nullptr;  // of the command that runs, where a graph is made of it
 };
 

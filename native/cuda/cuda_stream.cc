@@ -53,6 +53,8 @@ CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& ke
   for (cudaEvent_t& event : timed_) check(cudaEventCreate(&event));
   check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(Fault), cudaHostAllocMapped));
   std::memset(fault_, 0, sizeof(Fault));
+  check(cudaMalloc(reinterpret_cast<void**>(&fault_claim_), sizeof(unsigned)));
+  check(cudaMemsetAsync(fault_claim_, 0, sizeof(unsigned), stream_));
   graphs_ = std::make_unique<ProgramGraphs>(
       stream_, [this](const Command& command, LaunchObserver& observer, DeviceArena& scratch) {
         observer_ = &observer;
@@ -78,6 +80,7 @@ CudaStream::~CudaStream() {
   for (cudaEvent_t event : timed_) cudaEventDestroy(event);
   for (const Milestone& milestone : milestones_) cudaEventDestroy(milestone.event);
   for (cudaEvent_t event : spare_events_) cudaEventDestroy(event);
+  cudaFree(fault_claim_);
   cudaFreeHost(fault_);
 }
 
@@ -140,8 +143,7 @@ void CudaStream::synchronize() {
 
 bool CudaStream::take_error(StreamError& error) {
   if (CommandQueue::take_error(error)) return true;
-  const auto* raised = static_cast<volatile unsigned*>(&fault_->raised);
-  if (*raised != 2) return false;
+  if (*static_cast<volatile unsigned*>(&fault_->whole) == 0) return false;
   std::atomic_thread_fence(std::memory_order_acquire);
   const std::string op = std::string(fault_->op) + ": ", size = std::to_string(fault_->size);
   const std::string found = op + fault_->subject + " " + std::to_string(fault_->index) + " at position " +
@@ -160,7 +162,8 @@ bool CudaStream::take_error(StreamError& error) {
                       (fault_->size > 0 ? " " + size : "");
       break;
   }
-  fault_->raised = 0;
+  fault_->whole = 0;
+  fault_taken_.store(true, std::memory_order_release);
   return true;
 }
 
@@ -188,8 +191,16 @@ Nccl* CudaStream::nccl() {
 
 // --- On the queue's thread ---------------------------------------------------------------------------------------------
 
+// The next fault may be told once the last one has been.
+void CudaStream::renew_fault_claim() {
+  if (fault_taken_.exchange(false, std::memory_order_acquire)) {
+    check(cudaMemsetAsync(fault_claim_, 0, sizeof(unsigned), stream_));
+  }
+}
+
 void CudaStream::run_command(const Command& command) {
   cudaSetDevice(device_.index);  // of this thread; a few nanoseconds when it is already
+  renew_fault_claim();
   scratch_.reset();
   kernels_.find(command.op)(*this, command);
   mark_progress();
@@ -201,6 +212,7 @@ void CudaStream::run_program(const ProgramRun& run) {
   if (!Profiler::enabled()) {  // which tells the commands apart
     try {
       check(cudaSetDevice(device_.index));
+      renew_fault_claim();
       run.program->bind(run);
       launched = graphs_->launch(run.program);
     } catch (const Error& error) {

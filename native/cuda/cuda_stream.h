@@ -58,6 +58,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   // Lets `later` wait for all that `earlier` has been given so far.
   void order(cudaStream_t earlier, cudaStream_t later);
   void mark_progress();
+  void renew_fault_claim();
   void check(cudaError_t status);
   [[noreturn]] void fail(cudaError_t status) const;
 
@@ -78,6 +79,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   std::deque<Milestone> milestones_;       // queue's thread only
   std::vector<cudaEvent_t> spare_events_;  // queue's thread only
   uint64_t since_milestone_ = 0;
+  std::atomic<bool> fault_taken_{false};
   std::atomic<uint64_t> device_completed_{0};  // commands and copies that have run on the device
 };
 

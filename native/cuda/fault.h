@@ -9,10 +9,9 @@ namespace hadal::cuda {
 // An index outside [0, size), an integer division by zero, a number outside [0, size], something that cannot be used.
 enum class FaultKind : int { kIndexOutOfRange = 1, kDivisionByZero, kOutOfBounds, kUnusable };
 
-// Lies in pinned host memory that the device can write. `raised` goes from 0 to 1 by whoever may fill in the rest, and to 2
-// when it is whole; the host sets it back.
+// Lies in pinned host memory that the device can write. `whole` becomes 1 when all the rest is there; the host sets it back.
 struct Fault {
-  unsigned raised;
+  unsigned whole;
   FaultKind kind;
   const char* op;  // literals of the host, only carried by the device
   const char* subject;
@@ -20,16 +19,18 @@ struct Fault {
   long long index, position, size;
 };
 
-// Handed to kernels by value.
+// Handed to kernels by value. Whoever takes `claim` from 0 to 1 fills in the fault; the stream sets it back. It lies in device memory: not every
+// device, nor compute-sanitizer's memcheck, allows atomics on the host's.
 struct FaultSite {
   Fault* fault;
+  unsigned* claim;
   const char* op;
   const char* subject;
   const char* what;
 
 #if defined(__CUDACC__)
   __device__ void raise(FaultKind kind, int64_t index, int64_t position, int64_t size) const {
-    if (atomicCAS_system(&fault->raised, 0u, 1u) != 0u) return;
+    if (atomicCAS(claim, 0u, 1u) != 0u) return;
     fault->kind = kind;
     fault->op = op;
     fault->subject = subject;
@@ -38,7 +39,7 @@ struct FaultSite {
     fault->position = position;
     fault->size = size;
     __threadfence_system();
-    atomicExch_system(&fault->raised, 2u);
+    *static_cast<volatile unsigned*>(&fault->whole) = 1u;
   }
   // "op: index 7 at position 3 out of range for 5 rows". Afterwards the caller goes on with an index that is inside.
   __device__ void index_out_of_range(int64_t index, int64_t position, int64_t size) const {

@@ -43,17 +43,21 @@ Block Allocator::allocate(size_t bytes) {
   if (bytes > (size_t{1} << 48)) return {};
   const size_t size = class_size(size_class(bytes));
   const int wanted = size_class(size);  // rounding to whole pages may reach a later class
-  if (wanted >= static_cast<int>(free_lists_.size())) free_lists_.resize(wanted + 1);
-  auto& list = free_lists_[wanted];
+  // Rather than new memory, a large one takes what is up to twice as large.
+  const int largest = kPoisons || size < kLargeBlock ? wanted : wanted + kClassesPerOctave;
+  if (largest >= static_cast<int>(free_lists_.size())) free_lists_.resize(largest + 1);
   Block block;
-  // What is poisoned stays so while commands of the block's last owner are queued: hence its next owner wants as many bytes.
-  const auto cached =
-      std::find_if(list.rbegin(), list.rend(), [&](const Block& free) { return !kPoisons || free.bytes == bytes; });
-  if (cached != list.rend()) {
+  for (int c = wanted; c <= largest && block.data == nullptr; ++c) {
+    auto& list = free_lists_[c];
+    // What is poisoned stays so while commands of the block's last owner are queued: hence its next owner wants as many bytes.
+    const auto cached =
+        std::find_if(list.rbegin(), list.rend(), [&](const Block& free) { return !kPoisons || free.bytes == bytes; });
+    if (cached == list.rend()) continue;
     block = *cached;
     list.erase(std::next(cached).base());
     statistics_.cached -= block.capacity;
-  } else {
+  }
+  if (block.data == nullptr) {
     if (size >= kLargeBlock) {
       block.data = source_.map(size + kLargeGap);
     } else {

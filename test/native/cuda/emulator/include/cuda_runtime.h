@@ -291,13 +291,10 @@ T atomicMin(T* to, T value) {
   if (value < old) *to = value;
   return old;
 }
-// The host may look at these while the kernel runs.
-inline unsigned atomicCAS_system(unsigned* to, unsigned expected, unsigned value) {
-  __atomic_compare_exchange_n(to, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-  return expected;
-}
-inline unsigned atomicExch_system(unsigned* to, unsigned value) {
-  return __atomic_exchange_n(to, value, __ATOMIC_SEQ_CST);
+inline unsigned atomicCAS(unsigned* to, unsigned expected, unsigned value) {
+  const unsigned old = *to;
+  if (old == expected) *to = value;
+  return old;
 }
 inline void __threadfence_system() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 template <class T>
