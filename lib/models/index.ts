@@ -13,3 +13,4 @@ export * from './lenet';
 export * from './llama';
 export * from './resnet';
 export * from './vgg';
+export * from './vit';

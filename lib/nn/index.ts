@@ -7,6 +7,7 @@ export * from './distance';
 export * from './embedding';
 export * from './graph';
 export * as functional from './functional';
+export * from './functional-call';
 export * as init from './init';
 export * from './linear';
 export * from './lora';

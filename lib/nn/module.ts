@@ -201,7 +201,9 @@ export abstract class Module {
       converted.set(tensor, result);
       return result;
     };
-    for (const module of this.modules()) replaceTensors(module as unknown as Record<string, unknown>, convert);
+    for (const module of this.modules()) {
+      for (const [holder, key, tensor] of Module.placesOf(module)) holder[key] = convert(tensor);
+    }
     return this;
   }
 
@@ -268,6 +270,14 @@ export abstract class Module {
     return module.slot(name) as [Record<string, unknown>, string];
   }
 
+  /**
+   * Where the tensors of a module itself lie.
+   * @internal
+   */
+  static placesOf(module: Module): Iterable<[holder: Record<string, unknown>, key: string, tensor: AnyTensor]> {
+    return placesIn(module);
+  }
+
   /** @internal */
   static tensorsOf(module: Module): Iterable<[string, unknown]> {
     return leaves(module.fields());
@@ -305,10 +315,10 @@ function isContainer(value: unknown): value is object {
   return prototype === Object.prototype || prototype === null;
 }
 
-function replaceTensors(holder: Record<string, unknown>, convert: (tensor: AnyTensor) => AnyTensor): void {
+function* placesIn(holder: object): Generator<[holder: Record<string, unknown>, key: string, tensor: AnyTensor]> {
   for (const [key, value] of Object.entries(holder)) {
-    if (value instanceof Tensor) holder[key] = convert(value as AnyTensor);
-    else if (isContainer(value)) replaceTensors(value as Record<string, unknown>, convert);
+    if (value instanceof Tensor) yield [holder as Record<string, unknown>, key, value as AnyTensor];
+    else if (isContainer(value)) yield* placesIn(value);
   }
 }
 

@@ -14,6 +14,8 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    ViTConfig,
+    ViTForImageClassification,
 )
 
 folder = pathlib.Path(__file__).parent / "transformers"
@@ -56,3 +58,10 @@ write("bert-masked", bert, {**inputs, "logits": logits})
 encoder = weights(BertModel(BertConfig(**sizes, num_attention_heads=4)))
 result = encoder(tokens, token_type_ids=types, attention_mask=seen)
 write("bert", encoder, {**inputs, "hidden": result.last_hidden_state, "pooled": result.pooler_output})
+
+sizes = dict(image_size=12, patch_size=4, num_channels=2, hidden_size=16, num_hidden_layers=2, intermediate_size=24)
+vit = weights(ViTForImageClassification(ViTConfig(**sizes, num_attention_heads=4, num_labels=5)))
+images, larger = torch.randn(3, 2, 12, 12), torch.randn(2, 2, 20, 20)
+logits = vit(images).logits
+resized = vit(larger, interpolate_pos_encoding=True).logits
+write("vit", vit, {"images": images, "logits": logits, "larger": larger, "resized": resized})
