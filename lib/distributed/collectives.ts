@@ -20,7 +20,10 @@ const reductions = ['sum', 'mean', 'max', 'min'] as const;
 /** How the elements of all processes become one: the mean takes floating dtypes, the sum all but bool, the others all. */
 export type Reduction = (typeof reductions)[number];
 
-const allReduceOp = defineOp('allReduce', { dtypes: allDTypes });
+const allReduceOp: NativeOp<readonly number[]> = defineOp<readonly number[]>('allReduce', {
+  dtypes: allDTypes,
+  gradient: (g, { context: [code] }) => [allReduce(g, { reduction: reductions[code!]! })],
+});
 const broadcastOp = defineOp('broadcast', { dtypes: allDTypes });
 const allGatherOp = defineOp('allGather', { dtypes: allDTypes });
 const reduceScatterOp = defineOp('reduceScatter', { dtypes: allDTypes });
@@ -30,9 +33,10 @@ const barrierOp = defineOp('barrier', { dtypes: ['uint8'] });
 const tensorsPerCommand = 1024;
 
 /**
- * The elements of all processes reduced to one tensor, the same bits on each: 16-bit floats are added in float32, in the order of the ranks on the CPU. Carries no gradient.
+ * The elements of all processes reduced to one tensor, the same bits on each: 16-bit floats are added in float32, in the order of the ranks on the CPU. Sums and means
+ * carry a gradient, of the sum of what all processes differentiate: all of them must call `backward`.
  *
- * @throws AutogradError for a tensor that requires a gradient; DTypeError for one that the reduction does not take.
+ * @throws AutogradError for the maximum or minimum of a tensor that requires a gradient; DTypeError for one that the reduction does not take.
  * @example
  * const total = await distributed.allReduce(tensor(distributed.rank() + 1)).item(); // 3 in two processes
  */
@@ -41,7 +45,8 @@ export function allReduce<S extends Shape, D extends DType>(
   { reduction = 'sum' }: { readonly reduction?: Reduction } = {},
 ): Tensor<S, D> {
   const code = codeOf('allReduce', x, reduction);
-  return collective(allReduceOp, x, x.shape, [code]) as unknown as Tensor<S, D>;
+  const differentiable = reduction === 'sum' || reduction === 'mean';
+  return collective(allReduceOp, x, x.shape, [code], differentiable) as unknown as Tensor<S, D>;
 }
 
 /**
@@ -130,9 +135,15 @@ function inPlace(op: NativeOp, tensors: readonly AnyTensor[], attribute: number)
   }
 }
 
-function collective(op: NativeOp, x: AnyTensor, shape: Shape, attributes: readonly number[]): AnyTensor {
+function collective(
+  op: NativeOp,
+  x: AnyTensor,
+  shape: Shape,
+  attributes: readonly number[],
+  differentiable = false,
+): AnyTensor {
   checkTensor(op.name, x);
-  if (recording.enabled && x.edge !== undefined) {
+  if (!differentiable && recording.enabled && x.edge !== undefined) {
     throw new AutogradError(
       `${op.name}: gradients do not pass between processes: got a tensor that requires one, expected x.detach()`,
     );

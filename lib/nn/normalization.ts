@@ -9,7 +9,7 @@ import {
   rmsNorm,
   type LocalResponseNormOptions,
 } from '../ops/group-normalization';
-import { batchNorm, layerNorm } from '../ops/normalization';
+import { batchNorm, layerNorm, type BatchNormOptions } from '../ops/normalization';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -88,8 +88,17 @@ function runningStats(
   return [zeros([channels]).keep(), ones([channels]).keep(), zeros([], { dtype: 'int64' }).keep()];
 }
 
-/** Normalisation per channel over a batch; see `nn.functional.batchNorm`. */
-abstract class BatchNorm extends Module {
+/** Normalisation per channel over a batch; see `nn.functional.batchNorm`. The base of the layers for inputs of certain ranks. */
+export abstract class BatchNorm extends Module {
+  /** What normalises; `distributed.syncBatchNorm` puts another in its place. */
+  normalize: (
+    x: AnyTensor,
+    runningMean: AnyTensor | undefined,
+    runningVar: AnyTensor | undefined,
+    weight: AnyTensor | undefined,
+    bias: AnyTensor | undefined,
+    options: BatchNormOptions,
+  ) => AnyTensor = batchNorm;
   readonly weight: Parameter | undefined;
   readonly bias: Parameter | undefined;
   readonly runningMean: AnyTensor | undefined;
@@ -127,7 +136,7 @@ abstract class BatchNorm extends Module {
     const { epsilon } = this.options;
     const { runningMean } = this;
     const momentum = this.momentum ?? (runningMean && this.numBatchesTracked?.cast(runningMean.dtype).reciprocal());
-    return batchNorm(x, runningMean, this.runningVar, this.weight, this.bias, {
+    return this.normalize(x, runningMean, this.runningVar, this.weight, this.bias, {
       training: this.training || runningMean === undefined,
       ...(momentum !== undefined && { momentum }),
       ...(epsilon !== undefined && { epsilon }),

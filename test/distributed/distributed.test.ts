@@ -197,7 +197,7 @@ describe('one process alone', () => {
         'allReduce: dtype: got bool, expected a dtype of numbers for the sum',
       ],
       [
-        () => allReduce(zeros([2]).requiresGrad_()),
+        () => allReduce(zeros([2]).requiresGrad_(), { reduction: 'max' }),
         'allReduce: gradients do not pass between processes: got a tensor that requires one, expected x.detach()',
       ],
       [() => broadcast(zeros([2]), { root: 1 }), 'broadcast: root: got 1, expected a rank from 0 to 0'],
@@ -217,6 +217,12 @@ describe('one process alone', () => {
       ],
     ];
     for (const [call, message] of failures) expect(call).toThrow(new Error(message));
+  });
+
+  test('sums carry gradients', () => {
+    const x = ones([2]).requiresGrad_();
+    distributed.allReduce(x).square().sum().backward();
+    expect(x.grad!.toArraySync()).toEqual([2, 2]);
   });
 
   test('gradients cannot be averaged while they are recorded', () => {

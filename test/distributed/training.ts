@@ -21,6 +21,8 @@ export interface Variant {
   readonly compiled?: boolean;
   readonly autocast?: boolean;
   readonly adam?: boolean;
+  /** Normalises over the batch, which is that of all processes. */
+  readonly batchNorm?: boolean;
 }
 
 export const variants: Readonly<Record<string, Variant>> = {
@@ -30,6 +32,8 @@ export const variants: Readonly<Record<string, Variant>> = {
   float32: { dtype: 'float32' },
   adam: { dtype: 'float32', adam: true },
   autocast: { dtype: 'float32', autocast: true },
+  batchNorm: { dtype: 'float64', batchNorm: true },
+  batchNormCompiled: { dtype: 'float32', batchNorm: true, compiled: true },
 };
 
 const steps = 6;
@@ -40,10 +44,9 @@ const uneven = (i: number): number => Math.sin(i * i * 0.37 + i) * 1.3;
 
 class Net extends nn.Module {
   readonly first: nn.Linear;
-  readonly norm = new nn.LayerNorm(7);
   readonly second: nn.Linear;
 
-  constructor() {
+  constructor(readonly norm: nn.LayerNorm | nn.BatchNorm1d) {
     super();
     this.first = new nn.Linear(inputs, 7);
     this.second = new nn.Linear(7, 2);
@@ -53,17 +56,19 @@ class Net extends nn.Module {
   }
 }
 
-/** Trains; answers the parameters, in one list. */
+/** Trains; answers the parameters and buffers, in one list. */
 export function trainVariant({
   dtype,
   accumulate = 1,
   compiled = false,
   autocast: lower = false,
   adam = false,
+  batchNorm = false,
 }: Variant): Float64Array {
   const [rank, world] = [distributed.rank(), distributed.worldSize()];
   manualSeed(1 + rank); // only rank 0's parameters count
-  const model = new distributed.DistributedDataParallel(new Net().to(dtype), { bucketBytes: 100 });
+  const net = distributed.syncBatchNorm(new Net(batchNorm ? new nn.BatchNorm1d(7) : new nn.LayerNorm(7)));
+  const model = new distributed.DistributedDataParallel(net.to(dtype), { bucketBytes: 100 });
   const parameters = model.parameters();
   const optimizer = adam
     ? new optim.AdamW(parameters, { lr: 0.01 })
@@ -97,6 +102,7 @@ export function trainVariant({
     }).flat();
     scope(() => void run(...parts));
   }
-  const list = noGrad(() => parameters.map((parameter) => parameter.cast('float64').dataSync()));
+  const buffers = net.namedBuffers().map(([, buffer]) => buffer);
+  const list = noGrad(() => [...parameters, ...buffers].map((parameter) => parameter.cast('float64').dataSync()));
   return Float64Array.from(list.flatMap((values) => [...values]));
 }

@@ -159,7 +159,15 @@ for (const [rank, space] of [[6], [5, 6], [5, 5, 4]].entries()) {
 }
 
 /** Bases, and what is no layer. */
-const others = ['Module', 'Parameter', 'Parametrization', 'LoraAdapters', 'AttentionCache', 'ModelSummary'];
+const others = [
+  'BatchNorm',
+  'Module',
+  'Parameter',
+  'Parametrization',
+  'LoraAdapters',
+  'AttentionCache',
+  'ModelSummary',
+];
 
 type Make = new (...args: unknown[]) => nn.Module & { forward(...inputs: unknown[]): unknown };
 const classes = Object.entries(nn as unknown as Record<string, unknown>).filter(
