@@ -2,7 +2,7 @@
  * Workloads of one GPU, for scripts/gpu-check.mjs; bench/peers/gpu.py has PyTorch's side. Values are random: what is compared is time
  * alone, the numbers are checked elsewhere.
  */
-import { cat, nn, optim, ones, randint, randn, scope } from 'hadal';
+import { autocast, cat, compile, models, nn, optim, ones, randint, randn, scope } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 import { GPT } from './training';
@@ -76,13 +76,29 @@ const attention = (d: number, t: number): GpuWorkload[] =>
     return { leaves: [q, k, v], f, g };
   });
 
-function trained(model: nn.Module, optimizer: { zeroGrad(): void; step(): void }, lossOf: () => AnyTensor): () => void {
-  model.train();
-  return () => {
-    optimizer.zeroGrad();
-    scope(() => lossOf().backward());
-    optimizer.step();
+/** What {@link compile} makes of a workload's iteration is a row of its own. */
+export const compiledToo = ', compiled';
+
+/** A training step, as it stands and compiled. */
+function training(
+  name: string,
+  flops: number | undefined,
+  make: () => { model: nn.Module; optimizer: { zeroGrad(): void; step(): void }; lossOf: () => AnyTensor },
+): GpuWorkload[] {
+  const prepare = (): (() => void) => {
+    const { model, optimizer, lossOf } = make();
+    model.train();
+    return () => {
+      optimizer.zeroGrad();
+      scope(() => lossOf().backward());
+      optimizer.step();
+    };
   };
+  const work = flops === undefined ? {} : { flops };
+  return [
+    { name, ...work, prepare },
+    { name: name + compiledToo, ...work, prepare: () => compile(prepare()) },
+  ];
 }
 
 const rows = 8192;
@@ -128,28 +144,27 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
       return () => optimizer.step();
     },
   },
-  {
-    name: 'MLP step, batch 64',
-    prepare: () => {
-      const model = new nn.Sequential(new nn.Linear(784, 256), new nn.ReLU(), new nn.Linear(256, 128), new nn.ReLU(), new nn.Linear(128, 10)); // prettier-ignore
-      const [x, y] = [randn([64, 784]), randint(0, 10, [64])];
-      const loss = (): AnyTensor => nn.functional.crossEntropy(model.forward(x), y);
-      return trained(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), loss);
-    },
-  },
-  {
-    name: 'GPT-2 124M step, bfloat16, 16 × 1024',
-    flops: 6 * 124e6 * 16 * 1024,
-    prepare: () => {
-      const model = new GPT(vocabulary, 12, 768, 12, 1024);
-      model.to('bfloat16');
-      const index = randint(0, vocabulary, [16, 1024], { dtype: 'int32' });
-      const target = randint(0, vocabulary, [16 * 1024]);
-      const loss = (): AnyTensor =>
-        nn.functional.crossEntropy(model.forward(index).reshape([16 * 1024, vocabulary]), target);
-      return trained(model, new optim.AdamW(model.parameters(), { lr: 3e-4 }), loss);
-    },
-  },
+  ...training('MLP step, batch 64', undefined, () => {
+    const model = new nn.Sequential(new nn.Linear(784, 256), new nn.ReLU(), new nn.Linear(256, 128), new nn.ReLU(), new nn.Linear(128, 10)); // prettier-ignore
+    const [x, y] = [randn([64, 784]), randint(0, 10, [64])];
+    const lossOf = (): AnyTensor => nn.functional.crossEntropy(model.forward(x), y);
+    return { model, optimizer: new optim.Adam(model.parameters(), { lr: 1e-3 }), lossOf };
+  }),
+  ...training('GPT-2 124M step, bfloat16, 16 × 1024', 6 * 124e6 * 16 * 1024, () => {
+    const model = new GPT(vocabulary, 12, 768, 12, 1024);
+    model.to('bfloat16');
+    const index = randint(0, vocabulary, [16, 1024], { dtype: 'int32' });
+    const target = randint(0, vocabulary, [16 * 1024]);
+    const lossOf = (): AnyTensor =>
+      nn.functional.crossEntropy(model.forward(index).reshape([16 * 1024, vocabulary]), target);
+    return { model, optimizer: new optim.AdamW(model.parameters(), { lr: 3e-4 }), lossOf };
+  }),
+  ...training('ResNet-50 step, autocast bfloat16, 64 × 224 × 224', 3 * 2 * 4.09e9 * 64, () => {
+    const model = new models.ResNet(50);
+    const [x, y] = [randn([64, 3, 224, 224]), randint(0, 1000, [64])];
+    const lossOf = (): AnyTensor => autocast('bfloat16', () => nn.functional.crossEntropy(model.forward(x), y));
+    return { model, optimizer: new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 }), lossOf };
+  }),
   ...both('convolution 3×3, 256 channels, 64 × 28 × 28', { flops: 2 * 64 * 28 * 28 * 256 * 256 * 9 }, 3, () => {
     const [x, weight, g] = [cast([64, 256, 28, 28]), cast([256, 256, 3, 3]), cast([64, 256, 28, 28])];
     return { leaves: [x, weight], f: () => nn.functional.conv2d(x, weight, undefined, { padding: 1 }), g };

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from peer import GPT
+from peer import GPT, ResNet
 
 BFLOAT16 = torch.bfloat16
 ROWS, WIDTH, VOCABULARY = 8192, 4096, 50_304
@@ -94,6 +94,20 @@ def gpt2(compiled):
     return trained(optimizer, lambda: F.cross_entropy(model(index).flatten(0, 1), target))
 
 
+def resnet50(compiled):
+    model = ResNet([3, 4, 6, 3]).to(memory_format=torch.channels_last)
+    x = torch.randn(64, 3, 224, 224).to(memory_format=torch.channels_last)
+    y = torch.randint(0, 1000, [64])
+    run = torch.compile(model) if compiled else model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, fused=True)
+
+    def loss():
+        with torch.autocast("cuda", BFLOAT16):
+            return F.cross_entropy(run(x), y)
+
+    return trained(optimizer, loss)
+
+
 def add():
     a, b = torch.ones(2**27, dtype=BFLOAT16), torch.ones(2**27, dtype=BFLOAT16)
     return lambda: a + b
@@ -140,12 +154,14 @@ WORKLOADS = [
     ("AdamW, 124 million", adamw),
     ("MLP step, batch 64", mlp),
     ("GPT-2 124M step, bfloat16, 16 × 1024", lambda: gpt2(False)),
+    ("ResNet-50 step, autocast bfloat16, 64 × 224 × 224", lambda: resnet50(False)),
     ("sort, 2²⁴ float32", sort),
     ("cumulative sum, 4096 × 4096 float32", cumulative_sum),
     ("cat of 8, 2²⁵ float32", concatenate),
     *((name, lambda make=make: compiled(make())[0]) for name, make in list(BOTH.items())[:3]),
     *((f"{name}, with gradient", lambda make=make: with_gradient(*compiled(make()))) for name, make in list(BOTH.items())[:3]),
     ("GPT-2 124M step, bfloat16, 16 × 1024", lambda: gpt2(True)),
+    ("ResNet-50 step, autocast bfloat16, 64 × 224 × 224", lambda: resnet50(True)),
 ]
 
 

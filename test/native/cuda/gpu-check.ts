@@ -16,7 +16,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { devices, setDefaultDevice, synchronize, type Device } from '../../../lib/index';
-import { gpuWorkloads } from '../../../bench/cuda';
+import { compiledToo, gpuWorkloads } from '../../../bench/cuda';
 import { groups, parts, type Part, type Reporter } from './parts';
 import { isGood, markdown, type Figure, type PartResult, type Report, type Status } from './report';
 
@@ -177,7 +177,8 @@ const leftOut = (name: string, why: string): PartResult => ({
 function besidePeer(ours: PartResult, peer: PartResult): PartResult {
   const best = new Map<string, number>();
   for (const { name, seconds } of peer.figures) best.set(name, Math.min(seconds, best.get(name) ?? Infinity));
-  const peerOf = ({ name }: Figure): number | undefined => best.get(name.replace(withoutCudnn, ''));
+  const peerOf = ({ name }: Figure): number | undefined =>
+    best.get(name.replace(withoutCudnn, '').replace(compiledToo, ''));
   return { ...ours, figures: ours.figures.map((figure) => ({ ...figure, peer: peerOf(figure) })) };
 }
 
