@@ -1,6 +1,7 @@
 // Scaled dot-product attention, forward: softmax(q·kᵀ·scale + mask) · v for q [b, h, t, d], k and v [b, hk, s, ·], where hk divides
-// h, and the log-sum-exp of every query's scores. 16-bit floats go to tensor cores (device/attention_tiles.cuh); here are the
-// products in plain arithmetic, for float32 and float64, which keep all their digits, and for heads of any size.
+// h, and the log-sum-exp of every query's scores. 16-bit floats go to cuDNN (attention_cudnn.cu) or to tensor cores
+// (device/attention_tiles.cuh); here are the products in plain arithmetic, for float32 and float64, which keep all their digits, and
+// for heads of any size.
 //
 // `causal` hides keys after the query's own position (counted from the top left, as tril). A query that sees no key gives zeros
 // and a log-sum-exp of -inf. Dropout acts on the probabilities.
@@ -157,7 +158,7 @@ HADAL_CUDA_KERNEL(attention) {
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
     if (cmd.output(1).numel() == 0) return;
     if constexpr (sizeof(T) == 2) {
-      if (attention_on_tensor_cores<T>(ctx, cmd)) return;
+      if (attention_by_cudnn(ctx, cmd) || attention_on_tensor_cores<T>(ctx, cmd)) return;
     }
     run_plain<T>(ctx, cmd);
   });

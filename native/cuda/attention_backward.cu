@@ -2,8 +2,9 @@
 //   P = exp(q·kᵀ·scale + mask − lse),  D = Σ g·y of a row,  dS = P · (g·vᵀ − D)
 //   gv = Pᵀ·g,  gk = dSᵀ·q · scale,  gq = dS·k · scale
 // Each gradient is summed by the block that owns its rows, in the order of the other side's tiles: nothing is added to
-// concurrently, and results repeat. 16-bit floats go to tensor cores (device/attention_tiles.cuh); here are the statistics of the
-// queries, for both, and the products in plain arithmetic, for float32 and float64 and for heads of any size.
+// concurrently, and results repeat. 16-bit floats go to cuDNN (attention_cudnn.cu) or to tensor cores
+// (device/attention_tiles.cuh); here are the statistics of the queries, for all but cuDNN, and the products in plain arithmetic, for
+// float32 and float64 and for heads of any size.
 #include "cuda/device/attention.cuh"
 #include "cuda/device/slice.cuh"
 #include "cuda/registry.h"
@@ -219,6 +220,9 @@ HADAL_CUDA_KERNEL(attentionBackward) {
   visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() {
     const AttentionSizes sizes(cmd.input(1), cmd.input(2), cmd.input(3));
     if (sizes.b * sizes.h == 0) return;
+    if constexpr (sizeof(T) == 2) {
+      if (attention_backward_by_cudnn(ctx, cmd)) return;
+    }
     const QueryStatistics<Compute<T>> statistics = statistics_of<T>(ctx, cmd, sizes);
     if constexpr (sizeof(T) == 2) {
       if (attention_backward_on_tensor_cores<T>(ctx, cmd, statistics)) return;

@@ -1,6 +1,6 @@
 // What the attention kernels have in common: their operands, what is done to a score before its exponential (mask, causality),
-// dropout, and which of the two kinds of kernel serves a command: tensor cores (attention_tiles.cuh) for 16-bit floats with heads of up
-// to 256, plain tiles (attention.cu, attention_backward.cu) for everything else. Scores are in units of ln 2, so that the
+// dropout, and what serves a command: for 16-bit floats cuDNN (attention_cudnn.cu), or tensor cores (attention_tiles.cuh) with heads of up
+// to 256; for everything else plain tiles (attention.cu, attention_backward.cu). Scores are in units of ln 2, so that the
 // exponential is a power of two.
 #pragma once
 
@@ -131,7 +131,11 @@ struct QueryStatistics {
 };
 inline constexpr int64_t kQueryPadding = 128;
 
-// Serves 16-bit floats by tensor cores; false where the shapes are not for them.
+// Serve 16-bit floats by cuDNN; false where it is not there, or not for them.
+bool attention_by_cudnn(CudaContext& ctx, const Command& cmd);
+bool attention_backward_by_cudnn(CudaContext& ctx, const Command& cmd);
+
+// Serve 16-bit floats by tensor cores; false where the shapes are not for them.
 template <class T>
 bool attention_on_tensor_cores(CudaContext& ctx, const Command& cmd);
 template <class T>

@@ -37,16 +37,34 @@ function compile(...args: string[]): void {
   compile('-fsyntax-only', `-I${folder}`, `-I${headers}`, join(__dirname, 'cudnn_values.cc'));
 });
 
-(library === undefined ? test.skip : test)('it makes plans for an H100 of what is described to it', () => {
-  const program = join(folder, 'cudnn-check');
-  compile(
-    ...['-rdynamic', '-Wno-subobject-linkage', `-I${join(__dirname, 'emulator', 'include')}`, '-o', program],
-    ...[join(__dirname, 'cudnn_check.cc'), join(root, 'native/cuda/cuda_context.cc')],
-    ...[join(root, 'native/cpu/op_names.cc'), '-ldl'],
-  );
-  const plans = (environment: Record<string, string>): string =>
-    spawnSync(program, { encoding: 'utf8', env: { ...process.env, HADAL_CUDA_LIBS: library!, ...environment } }).stdout;
-  expect(plans({})).toBe('192 plans\n');
-  // All that were proposed are run, and the best once more.
-  expect(Number.parseInt(plans({ HADAL_CUDA_TUNE: '1', HADAL_TF32: '1' }), 10)).toBeGreaterThan(2 * 192);
+describe('it makes plans for an H100 of what is described to it', () => {
+  const planned = library === undefined ? test.skip : test;
+  const plans = (what: string, environment: Record<string, string> = {}): string => {
+    const env = { ...process.env, HADAL_CUDA_LIBS: library!, LD_LIBRARY_PATH: folder, ...environment };
+    return spawnSync(join(folder, 'cudnn-check'), [what], { encoding: 'utf8', env }).stdout;
+  };
+  beforeAll(() => {
+    if (library === undefined) return;
+    const sources = ['cudnn.cc', 'cudnn_attention.cc', 'cudnn_convolution.cc', 'cuda_context.cc'];
+    compile(
+      ...['-rdynamic', `-I${join(__dirname, 'emulator', 'include')}`, '-o', join(folder, 'cudnn-check')],
+      ...[join(__dirname, 'cudnn_check.cc'), ...sources.map((name) => join(root, 'native/cuda', name))],
+      ...[join(root, 'native/cpu/op_names.cc'), '-ldl'],
+    );
+    // Kernels of attention are compiled when they are planned, and loaded.
+    const driver = join(__dirname, 'cudnn_driver.c');
+    spawnSync(process.env['CC'] ?? 'cc', ['-shared', '-fPIC', '-o', join(folder, 'libcuda.so.1'), driver]);
+  });
+
+  planned('of convolutions', () => {
+    expect(plans('convolutions')).toBe('192 plans\n');
+    // All that were proposed are run, and the best once more.
+    const tuned = plans('convolutions', { HADAL_CUDA_TUNE: '1', HADAL_TF32: '1' });
+    expect(Number.parseInt(tuned, 10)).toBeGreaterThan(2 * 192);
+  });
+
+  planned('of attention', () => {
+    // Of each a result and its gradients; those of long sequences image by image.
+    expect(plans('attention')).toBe('54 plans\n');
+  });
 });

@@ -1,6 +1,6 @@
 // The real cuDNN without a GPU: since 9.8 it makes plans for a device that is described to it. Has it make some for an H100 of what
-// cuda/cudnn.cc says, whose calls pass through functions here. Built and run by cudnn.test.ts; prints the first convolution that it has no
-// engine for, or how many plans there were.
+// cuda/cudnn.h is asked for, whose calls pass through functions here. Built and run by cudnn.test.ts, with `convolutions` or `attention`; prints
+// the first that it has no engine for, or how many plans there were.
 #define open_library open_real_library
 #include "cuda/library_search.cc"
 #undef open_library
@@ -12,10 +12,12 @@ void* open_library(std::initializer_list<const char*> names);
 #include <cstdio>
 #include <deque>
 
-#include "cuda/cudnn.cc"
+#include "cuda/cudnn.h"
+#include "cuda/cudnn_api.h"
 
 using namespace hadal;
 using namespace hadal::cuda;
+using namespace hadal::cuda::dnn;
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -41,7 +43,7 @@ int handle, executed = 0;
 bool open_real() {
   void* file = open_real_library({"libcudnn.so.9"});
   const auto find = [&](const char* name, auto*& function) { return find_function(file, name, function); };
-  return file != nullptr && find("cudnnGetErrorString", real.status_string) &&
+  return file != nullptr && find("cudnnGetVersion", real.version) && find("cudnnGetErrorString", real.status_string) &&
          find("cudnnGetLastErrorString", real.last_error) &&
          find("cudnnBackendCreateDescriptor", real.create_descriptor) &&
          find("cudnnBackendDestroyDescriptor", real.destroy_descriptor) &&
@@ -53,6 +55,7 @@ bool open_real() {
 
 class NoDevice final : public CudaContext {
  public:
+  NoDevice() { device_.capability = 90; }
   BlasLt* blas() override { return nullptr; }
   Cudnn* cudnn() override { return nullptr; }
   Nccl* nccl() override { return nullptr; }
@@ -83,6 +86,7 @@ TensorView tensor(DType dtype, const std::vector<int64_t>& shape, bool inside) {
 
 // --- Between cuda/cudnn.cc and the library: no handle, but a device that is described. --------------------------------------
 
+EXPORT size_t cudnnGetVersion() { return real.version(); }
 EXPORT int cudnnCreate(Handle* made) {
   *made = &handle;
   return kSuccess;
@@ -132,20 +136,9 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t, cudaEvent_t) 
   return cudaSuccess;
 }
 
-int main() {
-  if (!open_real()) {
-    std::printf("cuDNN was not found\n");
-    return 1;
-  }
-  int status = real.create_descriptor(kDeviceProperties, &device);
-  if (status == kSuccess) {
-    status = real.set_attribute(device, kDeviceJson, kTypeChar, static_cast<int64_t>(std::strlen(kH100) + 1), kH100);
-  }
-  if (status == kSuccess) status = real.finalize(device);
-  if (status != kSuccess) {
-    std::printf("no device can be described: %s\n", real.status_string(status));
-    return 1;
-  }
+namespace {
+
+bool plan_convolutions(Cudnn& cudnn, CudaContext& context, const Command& command) {
   struct Case {
     const char* name;
     std::vector<int64_t> x, weight, y, stride, pad, dilation;
@@ -160,9 +153,6 @@ int main() {
       {"a row", {2, 64, 1, 700}, {64, 64, 1, 3}, {2, 64, 1, 700}, {1, 1}, {0, 1}, {1, 1}},
       {"a volume", {2, 32, 9, 9, 9}, {32, 32, 3, 3, 3}, {2, 32, 9, 9, 9}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
   };
-  const auto cudnn = Cudnn::open(nullptr);
-  NoDevice context;
-  const Command command{};
   for (const Case& each : cases) {
     for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
       for (const bool inside : {false, true}) {
@@ -175,16 +165,91 @@ int main() {
             std::copy(each.pad.begin(), each.pad.end(), c.pad);
             std::copy(each.dilation.begin(), each.dilation.end(), c.dilation);
             c.accumulate = accumulate;
-            if (!cudnn->convolve(context, command, c)) {
+            if (!cudnn.convolve(context, command, c)) {
               std::printf("%s in %s, result %d, channels %s: no engine\n", each.name, name_of(dtype),
                           static_cast<int>(result), inside ? "inside" : "outside");
-              return 1;
+              return false;
             }
           }
         }
       }
     }
   }
+  return true;
+}
+
+// [b, h, t, d] as a part of [b, t, parts, h, d]; of 0 parts, side by side.
+TensorView heads(DType dtype, int64_t b, int64_t h, int64_t t, int64_t d, int64_t parts) {
+  TensorView view = tensor(dtype, {b, h, t, d}, false);
+  if (parts == 0) return view;
+  view.strides[1] = d;
+  view.strides[2] = parts * h * d;
+  view.strides[0] = t * view.strides[2];
+  return view;
+}
+
+bool plan_attention(Cudnn& cudnn, CudaContext& context, const Command& command) {
+  struct Case {
+    int64_t b, h, hk, t, s, d, dv;
+    bool causal;
+    int64_t parts;
+    int64_t runs;  // of the gradient
+  };
+  const Case cases[] = {
+      {4, 16, 16, 1024, 1024, 64, 64, true, 3, 1}, {4, 16, 16, 1024, 1024, 128, 128, true, 1, 1},
+      {4, 16, 16, 512, 512, 64, 64, false, 0, 1},  {2, 12, 12, 1000, 1000, 96, 96, true, 3, 1},
+      {2, 8, 2, 100, 333, 128, 128, false, 1, 1},  {2, 8, 2, 333, 100, 64, 64, true, 1, 1},
+      {2, 4, 4, 256, 256, 32, 32, true, 3, 1},     {2, 4, 4, 256, 256, 256, 256, true, 1, 1},
+      {2, 4, 4, 77, 77, 40, 40, false, 0, 1},      {1, 2, 1, 2, 3, 8, 8, true, 0, 1},
+      {2, 4, 4, 200, 200, 64, 128, true, 0, 1},    {4, 16, 16, 4096, 4096, 64, 64, true, 0, 4},
+  };
+  for (const Case& c : cases) {
+    for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+      DnnAttention a;
+      a.q = heads(dtype, c.b, c.h, c.t, c.d, c.parts);
+      a.k = heads(dtype, c.b, c.hk, c.s, c.d, c.parts);
+      a.v = heads(dtype, c.b, c.hk, c.s, c.dv, c.parts);
+      a.y = a.g = heads(dtype, c.b, c.h, c.t, c.dv, c.parts != 0);
+      a.gq = heads(dtype, c.b, c.h, c.t, c.d, 0);
+      a.gk = heads(dtype, c.b, c.hk, c.s, c.d, 0);
+      a.gv = heads(dtype, c.b, c.hk, c.s, c.dv, 0);
+      a.lse = tensor(DType::kFloat32, {c.b, c.h, c.t}, false);
+      a.causal = c.causal;
+      const int before = executed;
+      const bool forward = cudnn.attend(context, command, a);
+      if (!forward || !cudnn.attend_backward(context, command, a) || executed != before + 1 + c.runs) {
+        std::printf("%s, t %d, s %d, d %d in %s: %s\n", c.causal ? "causal" : "plain", static_cast<int>(c.t),
+                    static_cast<int>(c.s), static_cast<int>(c.d), name_of(dtype),
+                    !forward                 ? "no engine"
+                    : executed == before + 1 ? "no engine for the gradient"
+                                             : "in other parts");
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  if (!open_real()) {
+    std::printf("cuDNN was not found\n");
+    return 1;
+  }
+  int status = real.create_descriptor(kDeviceProperties, &device);
+  if (status == kSuccess) {
+    status = real.set_attribute(device, kDeviceJson, kTypeChar, static_cast<int64_t>(std::strlen(kH100) + 1), kH100);
+  }
+  if (status == kSuccess) status = real.finalize(device);
+  if (status != kSuccess) {
+    std::printf("no device can be described: %s\n", real.status_string(status));
+    return 1;
+  }
+  const auto cudnn = Cudnn::open(nullptr);
+  NoDevice context;
+  const bool of_attention = std::string_view(arguments[1]) == "attention";
+  if (!(of_attention ? plan_attention : plan_convolutions)(*cudnn, context, Command())) return 1;
   std::printf("%d plans\n", executed);
   return 0;
 }

@@ -61,9 +61,9 @@ served('compiled functions run as CUDA graphs', () => {
   );
 });
 
-describe('convolutions by a stand-in for cuDNN', () => {
+describe.each(['convolutions', 'attention'])('%s by a stand-in for cuDNN', (what) => {
   const run = (environment: Record<string, string>): { stdout: string; planned: string[]; ran: string[] } => {
-    const { stdout, stderr } = runPart('convolutions by cuDNN', 3, {
+    const { stdout, stderr } = runPart(`${what} by cuDNN`, 3, {
       HADAL_EMULATED_CUDNN: 'log',
       HADAL_CUDA_GRAPHS: 'log',
       ...environment,
@@ -74,7 +74,7 @@ describe('convolutions by a stand-in for cuDNN', () => {
     return { stdout: stdout + (stderr.match(/^compile: .*$/gm) ?? []).join('\n'), planned, ran };
   };
 
-  served('take the first engine that is deterministic and exact, once for a shape', () => {
+  served('takes the first engine that is deterministic and exact, once for a shape', () => {
     const { stdout, planned, ran } = run({});
     expect(stdout.match(/"failure":.*/g)).toBeNull();
     expect(stdout).toContain('"done":true');
@@ -84,20 +84,20 @@ describe('convolutions by a stand-in for cuDNN', () => {
     expect(ran.length).toBeGreaterThan(1.5 * planned.length);
   });
 
-  served('measure those that are proposed, where that is wanted', () => {
+  served('measures those that are proposed, where that is wanted', () => {
     const { stdout, planned, ran } = run({ HADAL_CUDA_TUNE: '1' });
     expect(stdout.match(/"failure":.*/g)).toBeNull();
     expect(ran.length).toBeGreaterThan(4 * planned.length);
   });
 
-  served('say what is wrong with a library that does not start', () => {
+  served('says what is wrong with a library that does not start', () => {
     const { stdout } = run({ HADAL_EMULATED_CUDNN: 'broken' });
     expect(stdout).toContain(
       'cuDNN did not start: got CUDNN_STATUS_NOT_INITIALIZED; mend it, or do without it by HADAL_CUDNN=0',
     );
   });
 
-  served('are done without it with HADAL_CUDNN=0', () => {
+  served('is done without it with HADAL_CUDNN=0', () => {
     const { stdout, ran } = run({ HADAL_CUDNN: '0' });
     expect(stdout.match(/"failure":.*/g)).toBeNull();
     expect(stdout).toContain('"done":true');

@@ -120,7 +120,7 @@ const gradients = (i: number, n: number): Part => ({
   },
 });
 
-/** Whether convolutions go to cuDNN unless HADAL_CUDNN=0. */
+/** Whether convolutions and attention go to cuDNN unless HADAL_CUDNN=0. */
 const hasCudnn = (device: Device): boolean =>
   device !== 'cpu' &&
   !/cuDNN was not found/.test(hadal.devices().find(({ name }) => name === device)?.description ?? '');
@@ -152,6 +152,29 @@ const layers: readonly Layer[] = [
 /** Of the largest element. */
 const layerTolerances = { float32: 1e-5, float16: 5e-3, bfloat16: 4e-2 };
 
+function expectClose(
+  results: number[][],
+  expected: number[][],
+  dtype: keyof typeof layerTolerances,
+  what: string,
+): void {
+  results.forEach((values, i) => {
+    const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    values.forEach((value, at) => {
+      if (Math.abs(value - expected[i]![at]!) <= layerTolerances[dtype] * largest) return;
+      const where = `result ${i} ${what}, element ${at}`;
+      throw new Error(`${where}: got ${value}, expected ${expected[i]![at]} of at most ${largest}`);
+    });
+  });
+}
+
+/** A result and the gradients of the sum of its squares. */
+function withGradients(f: (...leaves: AnyTensor[]) => AnyTensor, given: readonly AnyTensor[]): number[][] {
+  const leaves = given.map((input) => input.detach().requiresGrad_());
+  const y = f(...leaves);
+  return [y, ...hadal.gradients([y.square().sum()], leaves)].map((result) => valuesOf(result!.cast('float64')));
+}
+
 /** The same tensor with its channels side by side. */
 function withChannelsInside(x: AnyTensor): AnyTensor {
   const [images, channels, ...positions] = [...x.shape.keys()] as [number, number, ...number[]];
@@ -167,22 +190,12 @@ function checkLayer({ x, weight, bias, options }: Layer, dtype: keyof typeof lay
   const convolve = (weight.length === 5 ? nn.functional.conv3d : nn.functional.conv2d) as (
     ...args: unknown[]
   ) => AnyTensor;
-  const run = (given: readonly AnyTensor[]): number[][] => {
-    const leaves = given.map((input) => input.detach().requiresGrad_());
-    const y = convolve(leaves[0], leaves[1], leaves[2], options);
-    return [y, ...hadal.gradients([y.square().sum()], leaves)].map((result) => valuesOf(result!.cast('float64')));
-  };
+  const run = (given: readonly AnyTensor[]): number[][] =>
+    withGradients((first, second, third) => convolve(first, second, third, options), given);
   const expected = run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor));
   for (const first of [inputs[0]!, withChannelsInside(inputs[0]!)]) {
     const results = run([first, ...inputs.slice(1)]);
-    results.forEach((values, i) => {
-      const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      values.forEach((value, at) => {
-        if (Math.abs(value - expected[i]![at]!) <= layerTolerances[dtype] * largest) return;
-        const where = `result ${i} of x with strides [${first.strides.join(', ')}], element ${at}`;
-        throw new Error(`${where}: got ${value}, expected ${expected[i]![at]} of at most ${largest}`);
-      });
-    });
+    expectClose(results, expected, dtype, `of x with strides [${first.strides.join(', ')}]`);
     expectEqual(run([first, ...inputs.slice(1)]), results, 'a second run');
   }
 }
@@ -231,6 +244,92 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
         losses((step) => hadal.compile(step)),
         plain,
         'losses',
+      );
+    });
+  },
+});
+
+interface Attending {
+  readonly what: string;
+  /** Batch, query heads, key heads, queries, keys, width of keys and of values. */
+  readonly sizes: readonly [number, number, number, number, number, number, number];
+  readonly options?: hadal.AttentionOptions;
+  readonly large?: boolean;
+}
+const attendings: readonly Attending[] = [
+  { what: 'attention', sizes: [2, 2, 2, 20, 20, 64, 64] },
+  { what: 'causal attention', sizes: [2, 2, 2, 33, 33, 32, 32], options: { causal: true } },
+  { what: 'more keys than queries', sizes: [2, 2, 2, 9, 21, 32, 32], options: { causal: true } },
+  { what: 'more queries than keys', sizes: [1, 2, 2, 21, 9, 32, 32], options: { causal: true, scale: 0.3 } },
+  { what: 'grouped queries', sizes: [2, 6, 2, 10, 12, 48, 48], options: { causal: true } },
+  { what: 'wider values', sizes: [1, 2, 1, 12, 10, 32, 64] },
+  ...[8, 12, 16, 24, 40].map((d): Attending => ({ what: `heads of ${d}`, sizes: [1, 2, 2, 10, 10, d, d] })),
+  { what: 'one query', sizes: [2, 2, 2, 1, 9, 32, 32] },
+  { what: 'dropout', sizes: [1, 2, 2, 9, 9, 32, 32], options: { dropout: 0.2 } },
+  { what: 'long causal attention', sizes: [2, 4, 2, 300, 300, 64, 64], options: { causal: true }, large: true },
+  { what: 'wide heads', sizes: [1, 2, 2, 260, 140, 128, 128], large: true },
+];
+
+/** The same tensor [b, h, t, d] as a part of [b, t, parts, h, d]. */
+function withHeadsInside(x: AnyTensor, parts: number): AnyTensor {
+  const inside = hadal.stack(Array<AnyTensor>(parts).fill(x.permute([0, 2, 1, 3]) as AnyTensor), 2);
+  return inside.select(2, parts - 1).permute([0, 2, 1, 3]) as AnyTensor;
+}
+
+/** Attention and its gradients, in three layouts, against the CPU's in float64, twice. */
+function checkAttending({ sizes, options }: Attending, dtype: 'float16' | 'bfloat16'): void {
+  hadal.manualSeed(3);
+  const [b, h, hk, t, s, d, dv] = sizes;
+  const shapes = [[b, h, t, d] as const, [b, hk, s, d] as const, [b, hk, s, dv] as const];
+  const inputs = shapes.map((shape) => hadal.randn([...shape]).cast(dtype) as AnyTensor);
+  const run = (given: readonly AnyTensor[]): number[][] => {
+    hadal.manualSeed(4);
+    return withGradients((q, k, v) => nn.functional.scaledDotProductAttention(q!, k!, v!, options), given);
+  };
+  const expected = run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor));
+  for (const parts of [0, 1, 3]) {
+    const given = parts === 0 ? inputs : inputs.map((input) => withHeadsInside(input, parts));
+    const results = run(given);
+    expectClose(results, expected, dtype, `of q with strides [${given[0]!.strides.join(', ')}]`);
+    expectEqual(run(given), results, 'a second run');
+  }
+}
+
+/** Attention of 16-bit floats by cuDNN, or by kernels of our own: all samples, some sizes, and in CUDA graphs. */
+const attention = (name: string, environment: Record<string, string>): Part => ({
+  name,
+  limit: 100,
+  environment,
+  run: async (device, report, every) => {
+    if (process.env['HADAL_CUDNN'] !== '0' && !hasCudnn(device)) return report.note('skipped: cuDNN was not found');
+    const some = samples.filter(({ op }) => op === 'scaledDotProductAttention');
+    for (const [, sample] of shard(some, 0, 1, every)) {
+      for (const dtype of ['float16', 'bfloat16'] as const) {
+        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+        await report.check(`${titleOf(sample)}, gradients in ${dtype}`, () => compareWithCpu(sample, dtype));
+      }
+    }
+    for (const attending of attendings.filter(({ large }) => large !== true || every === 1)) {
+      for (const dtype of ['float16', 'bfloat16'] as const) {
+        await report.check(`${attending.what} in ${dtype}`, () => checkAttending(attending, dtype));
+      }
+    }
+    await report.check('a compiled step gives the gradients of the plain one', () => {
+      const gradients = (wrap: (step: Step) => Step): number[][] => {
+        hadal.manualSeed(3);
+        const step = wrap((x) => {
+          const leaf = x.detach().requiresGrad_() as AnyTensor;
+          const y = nn.functional.scaledDotProductAttention(leaf, leaf, leaf, { causal: true });
+          return hadal.gradients([y.square().sum()], [leaf])[0]!;
+        });
+        const inputs = [1, 2].map(() => hadal.randn([2, 2, 16, 32]).cast('bfloat16') as AnyTensor);
+        return Array.from({ length: 8 }, (_, i) => valuesOf(step(inputs[i % 2]!).cast('float32')));
+      };
+      const plain = gradients((step) => (x) => scope(() => step(x)));
+      expectEqual(
+        gradients((step) => hadal.compile(step)),
+        plain,
+        'gradients',
       );
     });
   },
@@ -405,6 +504,7 @@ export const groups: readonly (readonly Part[])[] = [
   many(forward),
   many(gradients),
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
+  [attention('attention by cuDNN', {}), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
   [{ name: 'memory', limit: 90, run: memory }],
   [{ name: 'collectives', limit: 60, run: collectives }],

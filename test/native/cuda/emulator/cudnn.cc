@@ -1,7 +1,7 @@
 // Stands in for cuDNN on the emulated device: the functions of cuda/cudnn_api.h, which libraries.cc hands out with HADAL_EMULATED_CUDNN
-// set. Descriptors are checked as cuDNN's headers demand; convolutions are loops, on the stream. Of what it proposes most must not be
-// taken: that writes NaN. Some shapes it refuses, at each of the places where cuDNN may. With HADAL_EMULATED_CUDNN=log it writes what it
-// plans and runs.
+// set. Descriptors are checked as cuDNN's headers demand; convolutions and attention (cudnn_attention.h) are loops, on the stream. Of what
+// it proposes most must not be taken: that writes NaN. Some shapes it refuses, at each of the places where cuDNN may. With
+// HADAL_EMULATED_CUDNN=log it writes what it plans and runs; =old is a version that computes no attention.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -13,11 +13,11 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <vector>
 
-#include "cuda/cudnn_api.h"
-#include "runtime/half.h"
+#include "cudnn_attention.h"
+#include "cudnn_objects.h"
 
 using namespace hadal;
 using namespace hadal::cuda;
@@ -27,71 +27,6 @@ using namespace hadal::cuda::dnn;
 
 namespace {
 
-struct Stop {
-  int status;
-};
-void require(bool holds, int status = kBadParameter) {
-  if (!holds) throw Stop{status};
-}
-template <class F>
-int answer(F&& body) {
-  try {
-    body();
-    return kSuccess;
-  } catch (const Stop& stop) {
-    return stop.status;
-  }
-}
-
-struct Values {
-  AttributeType type;
-  int64_t count;
-  std::vector<std::byte> bytes;
-};
-struct Object {
-  DescriptorType type;
-  bool is_final = false;
-  std::map<int, Values> values;
-
-  template <class T>
-  std::vector<T> all(int attribute, AttributeType type) const {
-    const auto found = values.find(attribute);
-    require(found != values.end() && found->second.type == type);
-    std::vector<T> list(static_cast<size_t>(found->second.count));
-    std::memcpy(list.data(), found->second.bytes.data(), found->second.bytes.size());
-    return list;
-  }
-  template <class T>
-  T one(int attribute, AttributeType type) const {
-    const std::vector<T> list = all<T>(attribute, type);
-    require(list.size() == 1);
-    return list[0];
-  }
-  int64_t number(int attribute) const { return one<int64_t>(attribute, kTypeInt64); }
-  std::vector<int64_t> numbers(int attribute) const { return all<int64_t>(attribute, kTypeInt64); }
-  const Object& part(int attribute, DescriptorType wanted) const {
-    const auto& object = *static_cast<const Object*>(one<Descriptor>(attribute, kTypeDescriptor));
-    require(object.type == wanted && object.is_final);
-    return object;
-  }
-  template <class T>
-  void keep(int attribute, AttributeType type, const std::vector<T>& list) {
-    std::vector<std::byte> bytes(list.size() * sizeof(T));
-    std::memcpy(bytes.data(), list.data(), bytes.size());
-    values[attribute] = {type, static_cast<int64_t>(list.size()), std::move(bytes)};
-  }
-};
-
-size_t size_of(AttributeType type) {
-  switch (type) {
-    case kTypeHandle:
-    case kTypeInt64:
-    case kTypePointer:
-    case kTypeDescriptor: return 8;
-    default: return 4;
-  }
-}
-
 struct Context {
   cudaStream_t stream = nullptr;
 };
@@ -100,51 +35,6 @@ bool logs() { return variable("HADAL_EMULATED_CUDNN") == "log"; }
 
 // --- Convolutions ----------------------------------------------------------------------------------------------------------
 
-struct Tensor {
-  int64_t id, alignment;
-  DataType dtype;
-  std::vector<int64_t> shape, strides;
-
-  explicit Tensor(const Object& object)
-      : id(object.number(kTensorId)),
-        alignment(object.number(kTensorAlignment)),
-        dtype(object.one<DataType>(kTensorDataType, kTypeDataType)),
-        shape(object.numbers(kTensorShape)),
-        strides(object.numbers(kTensorStrides)) {}
-
-  int64_t count() const {
-    int64_t product = 1;
-    for (const int64_t size : shape) product *= size;
-    return product;
-  }
-  // Side by side, channels outside or inside.
-  void check() const {
-    require(std::has_single_bit(static_cast<uint64_t>(alignment)));
-    require((shape.size() == 4 || shape.size() == 5) && strides.size() == shape.size());
-    std::vector<std::array<int64_t, 2>> axes;
-    for (size_t axis = 0; axis < shape.size(); ++axis) {
-      require(shape[axis] > 0 && strides[axis] > 0);
-      axes.push_back({strides[axis], shape[axis]});
-    }
-    std::sort(axes.begin(), axes.end());
-    int64_t next = 1;
-    for (const auto& [stride, size] : axes) {
-      require(stride == next, 3004);
-      next *= size;
-    }
-  }
-};
-
-float load(DataType dtype, const void* data, int64_t at) {
-  if (dtype == kReal32) return static_cast<const float*>(data)[at];
-  return dtype == kReal16 ? float(static_cast<const Float16*>(data)[at])
-                          : float(static_cast<const BFloat16*>(data)[at]);
-}
-void store(DataType dtype, void* data, int64_t at, double value) {
-  if (dtype == kReal32) static_cast<float*>(data)[at] = static_cast<float>(value);
-  else if (dtype == kReal16) static_cast<Float16*>(data)[at] = Float16(static_cast<float>(value));
-  else static_cast<BFloat16*>(data)[at] = BFloat16(static_cast<float>(value));
-}
 // To ten bits of mantissa.
 float to_tf32(float value) {
   return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x1000u) & ~uint32_t{0x1fff});
@@ -178,6 +68,7 @@ struct Convolution {
     const size_t rank = stride.size() + 2;
     require(x.shape.size() == rank && weight.shape.size() == rank && y.shape.size() == rank);
     require(x.dtype == weight.dtype && x.dtype == y.dtype);
+    for (const Tensor* tensor : {&x, &weight, &y}) tensor->check_dense();
     require(x.id != weight.id && x.id != y.id && weight.id != y.id);
     group_channels = weight.shape[1];
     require(x.shape[0] == y.shape[0] && y.shape[1] == weight.shape[0] && x.shape[1] % group_channels == 0);
@@ -247,59 +138,95 @@ const std::array<Engine, 6> kEngines = {{
 }};
 constexpr int kEngineIndex = 1301, kWorkspaceBytes = 1 << 12;
 
-// What it refuses: volumes with dilation are not among the quick proposals, groups of one channel nowhere, windows of seven by
-// seven not before they run.
-bool has_quick(const Convolution& c) {
-  return c.stride.size() == 2 || *std::max_element(c.dilation.begin(), c.dilation.end()) == 1;
+// What a graph is.
+struct Work {
+  std::optional<Convolution> convolution;
+  std::optional<Attention> attention;
+
+  explicit Work(const Object& graph) {
+    const auto operations = graph.all<const Object*>(kGraphOperations, kTypeDescriptor);
+    for (const Object* operation : operations) require(operation->is_final);
+    const DescriptorType type = operations[0]->type;
+    if (type == kForward || type == kBackwardData || type == kBackwardFilter) {
+      require(operations.size() == 1);
+      convolution.emplace(*operations[0]);
+    } else {
+      attention.emplace(operations);
+    }
+  }
+
+  // What it refuses: volumes with dilation and heads of 16 are not among the quick proposals; groups of one channel and heads of 24 nowhere;
+  // windows of seven by seven and heads of 40 not before they run.
+  bool has_quick() const {
+    if (attention) return attention->depth() != 16;
+    const Convolution& c = *convolution;
+    return c.stride.size() == 2 || *std::max_element(c.dilation.begin(), c.dilation.end()) == 1;
+  }
+  bool has_plan() const {
+    return attention ? attention->depth() != 24 : convolution->groups == 1 || convolution->group_channels > 1;
+  }
+  bool runs() const {
+    return attention ? attention->depth() != 40
+                     : convolution->weight.shape[2] != 7 || convolution->weight.shape[3] != 7;
+  }
+
+  std::vector<Tensor> tensors() const {
+    return attention ? attention->tensors() : std::vector<Tensor>{convolution->weight, convolution->x, convolution->y};
+  }
+};
+
+void convolve(const Convolution& c, const Engine& engine, const std::map<int64_t, void*>& memory) {
+  void *x = memory.at(c.x.id), *weight = memory.at(c.weight.id), *y = memory.at(c.y.id);
+  const DataType dtype = c.x.dtype;
+  void* to = c.type == kForward ? y : c.type == kBackwardData ? x : weight;
+  const int64_t count = c.result().count();
+  std::vector<double> sums(static_cast<size_t>(count));
+  const bool rounds = dtype == kReal32 && !engine.notes.empty() && engine.notes[0] == kTensorCore;
+  const auto factor = [&](const void* data, int64_t at) -> double {
+    const float value = load(dtype, data, at);
+    return rounds ? to_tf32(value) : value;
+  };
+  c.each_product([&](int64_t x_at, int64_t w_at, int64_t y_at) {
+    if (c.type == kForward) sums[static_cast<size_t>(y_at)] += factor(x, x_at) * factor(weight, w_at);
+    else if (c.type == kBackwardData) sums[static_cast<size_t>(x_at)] += factor(y, y_at) * factor(weight, w_at);
+    else sums[static_cast<size_t>(w_at)] += factor(x, x_at) * factor(y, y_at);
+  });
+  const bool turns = dtype != kReal32 && c.result().strides[1] != 1;
+  for (int64_t at = 0; at < count; ++at) {
+    const double old = c.beta == 0 ? 0 : c.beta * load(dtype, to, at);
+    double sum = sums[static_cast<size_t>(at)];
+    if (turns) {  // what an engine has written with its channels inside
+      store(dtype, to, at, sum);
+      sum = load(dtype, to, at);
+    }
+    store(dtype, to, at, engine.computes ? c.alpha * sum + old : NAN);
+  }
 }
-bool has_plan(const Convolution& c) { return c.groups == 1 || c.group_channels > 1; }
-bool runs(const Convolution& c) { return c.weight.shape[2] != 7 || c.weight.shape[3] != 7; }
 
 struct Run {
-  Convolution convolution;
+  Work work;
   const Engine* engine;
-  void *weight, *x, *y, *workspace;
+  std::map<int64_t, void*> memory;
+  std::map<int64_t, float> numbers;
+  void* workspace;
 
-  void operator()() const {
+  void operator()() {
     std::memset(workspace, 0x7f, kWorkspaceBytes);
-    const Convolution& c = convolution;
-    const DataType dtype = c.x.dtype;
-    void* to = c.type == kForward ? y : c.type == kBackwardData ? x : weight;
-    const int64_t count = c.result().count();
-    std::vector<double> sums(static_cast<size_t>(count));
-    const bool rounds = dtype == kReal32 && !engine->notes.empty() && engine->notes[0] == kTensorCore;
-    const auto factor = [&](const void* data, int64_t at) -> double {
-      const float value = load(dtype, data, at);
-      return rounds ? to_tf32(value) : value;
-    };
-    c.each_product([&](int64_t x_at, int64_t w_at, int64_t y_at) {
-      if (c.type == kForward) sums[static_cast<size_t>(y_at)] += factor(x, x_at) * factor(weight, w_at);
-      else if (c.type == kBackwardData) sums[static_cast<size_t>(x_at)] += factor(y, y_at) * factor(weight, w_at);
-      else sums[static_cast<size_t>(w_at)] += factor(x, x_at) * factor(y, y_at);
-    });
-    const bool turns = dtype != kReal32 && c.result().strides[1] != 1;
-    for (int64_t at = 0; at < count; ++at) {
-      const double old = c.beta == 0 ? 0 : c.beta * load(dtype, to, at);
-      double sum = sums[static_cast<size_t>(at)];
-      if (turns) {  // what an engine has written with its channels inside
-        store(dtype, to, at, sum);
-        sum = load(dtype, to, at);
-      }
-      store(dtype, to, at, engine->computes ? c.alpha * sum + old : NAN);
-    }
+    for (auto& [id, number] : numbers) memory[id] = &number;
+    if (work.attention) work.attention->run(memory, engine->computes);
+    else convolve(*work.convolution, *engine, memory);
   }
 };
 // Graphs run them again, so that they stay.
 std::mutex mutex;
 std::deque<Run>& all_runs = *new std::deque<Run>;
 
-Convolution convolution_of(const Object& graph) {
-  return Convolution(*graph.all<const Object*>(kGraphOperations, kTypeDescriptor)[0]);
-}
-
 void check(Object& object) {
   switch (object.type) {
-    case kTensor: Tensor(object).check(); break;
+    case kTensor: Tensor{object}; break;
+    case kPointwise:
+    case kProduct:
+    case kReduction: break;
     case kConvolution: {
       const auto axes = static_cast<size_t>(object.number(kConvolutionAxes));
       require(axes == 2 || axes == 3);
@@ -318,17 +245,20 @@ void check(Object& object) {
     case kForward:
     case kBackwardData:
     case kBackwardFilter: Convolution{object}; break;
+    case kPointwiseOperation:
+    case kProductOperation:
+    case kReductionOperation:
+    case kReshapeOperation: Attention::read(object); break;
     case kOperationGraph: {
       require(object.one<Handle>(kGraphHandle, kTypeHandle) != nullptr);
-      const auto operations = object.all<const Object*>(kGraphOperations, kTypeDescriptor);
-      require(operations.size() == 1 && operations[0]->is_final);
+      Work{object};
       break;
     }
     case kHeuristic: {
-      const Convolution c = convolution_of(object.part(kHeuristicGraph, kOperationGraph));
+      const Work work(object.part(kHeuristicGraph, kOperationGraph));
       std::vector<int64_t> proposed;
       if (object.one<HeuristicMode>(kHeuristicModeOf, kTypeHeuristicMode) == kFallback) proposed = {0, 5};
-      else if (has_quick(c)) proposed = {0, 1, 2, 3, 4, 5};
+      else if (work.has_quick()) proposed = {0, 1, 2, 3, 4, 5};
       object.keep(kHeuristicResults, kTypeInt64, proposed);
       break;
     }
@@ -337,7 +267,7 @@ void check(Object& object) {
       const Object& config = object.part(kPlanEngineConfig, kEngineConfig);
       const Object& graph = config.part(kHeuristicGraph, kOperationGraph);
       const int64_t engine = config.number(kEngineIndex);
-      require(has_plan(convolution_of(graph)) && engine != 3, 3002);
+      require(Work(graph).has_plan() && engine != 3, 3002);
       object.keep(kPlanWorkspaceBytes, kTypeInt64, std::vector<int64_t>{kWorkspaceBytes});
       if (logs()) std::fprintf(stderr, "cuDNN: plans %s\n", kEngines[static_cast<size_t>(engine)].name);
       break;
@@ -356,6 +286,7 @@ void check(Object& object) {
 
 // --- The library -------------------------------------------------------------------------------------------------------------
 
+EXPORT size_t cudnnGetVersion() { return variable("HADAL_EMULATED_CUDNN") == "old" ? 91001 : 92400; }
 EXPORT int cudnnCreate(Handle* handle) {
   if (variable("HADAL_EMULATED_CUDNN") == "broken") return 1001;
   *handle = new Context;
@@ -441,25 +372,31 @@ EXPORT int cudnnBackendExecute(Handle handle, Descriptor plan, Descriptor pack) 
     const auto &from = *static_cast<const Object*>(plan), &with = *static_cast<const Object*>(pack);
     require(from.is_final && with.is_final && from.one<Handle>(kPlanHandle, kTypeHandle) == handle, 2004);
     const Object& config = from.part(kPlanEngineConfig, kEngineConfig);
-    const Convolution c = convolution_of(config.part(kHeuristicGraph, kOperationGraph));
-    require(runs(c), kNotSupported);
+    const Work work(config.part(kHeuristicGraph, kOperationGraph));
+    require(work.runs(), kNotSupported);
     const std::vector<int64_t> ids = with.numbers(kPackIds);
     const auto pointers = with.all<void*>(kPackPointers, kTypePointer);
-    const auto at = [&](const Tensor& tensor) {
+    std::map<int64_t, void*> memory;
+    std::map<int64_t, float> numbers;
+    for (const Tensor& tensor : work.tensors()) {
       const auto found = std::find(ids.begin(), ids.end(), tensor.id);
       require(found != ids.end(), 2005);
       void* pointer = pointers[static_cast<size_t>(found - ids.begin())];
       require(pointer != nullptr, 2002);
-      require(reinterpret_cast<uintptr_t>(pointer) % static_cast<uint64_t>(tensor.alignment) == 0, kMisaligned);
-      return pointer;
-    };
+      if (tensor.is_by_value) {
+        numbers[tensor.id] = *static_cast<const float*>(pointer);
+      } else {
+        require(reinterpret_cast<uintptr_t>(pointer) % static_cast<uint64_t>(tensor.alignment) == 0, kMisaligned);
+        memory[tensor.id] = pointer;
+      }
+    }
     void* workspace = with.one<void*>(kPackWorkspace, kTypePointer);
     require(workspace != nullptr, 2002);
     const Engine& engine = kEngines[static_cast<size_t>(config.number(kEngineIndex))];
     if (logs()) std::fprintf(stderr, "cuDNN: runs %s\n", engine.name);
     std::lock_guard lock(mutex);
-    all_runs.push_back({c, &engine, at(c.weight), at(c.x), at(c.y), workspace});
-    const auto function = [](void* run) { (*static_cast<const Run*>(run))(); };
+    all_runs.push_back({work, &engine, std::move(memory), std::move(numbers), workspace});
+    const auto function = [](void* run) { (*static_cast<Run*>(run))(); };
     require(cudaLaunchHostFunc(static_cast<Context*>(handle)->stream, function, &all_runs.back()) == cudaSuccess, 5000);
   });
 }
