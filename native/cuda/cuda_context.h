@@ -48,7 +48,7 @@ class CudaContext {
 
   // Null when the library is not there: then the caller multiplies with its own kernel.
   virtual BlasLt* blas() = 0;
-  // Null when the library is not there: then convolutions run on kernels here.
+  // Null when the library is not there: then convolutions and attention run on kernels here.
   virtual Cudnn* cudnn() = 0;
   // The GPUs of other processes; null when this one computes alone.
   virtual Nccl* nccl() = 0;

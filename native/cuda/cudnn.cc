@@ -148,7 +148,7 @@ bool Cudnn::solve(CudaContext& ctx, const Command& cmd, Problem problem, int64_t
 
 std::unique_ptr<Cudnn::Plan> Cudnn::make_plan(CudaContext& ctx, const Command& cmd, const Problem& problem) const {
   Descriptors parts;
-  const std::vector<Descriptor> operations = problem.describe(parts);
+  const std::vector<Descriptor> operations = problem.describe(parts, problem);
   const Descriptor graph = parts.make(kOperationGraph);
   parts.set(graph, kGraphHandle, kTypeHandle, handle_);
   parts.set(graph, kGraphOperations, kTypeDescriptor, operations.data(), static_cast<int64_t>(operations.size()));

@@ -58,6 +58,7 @@ class Cudnn {
   // Products of float32 are exact, unless HADAL_TF32=1 lets their factors be rounded to TF32.
   bool convolve(CudaContext& ctx, const Command& cmd, const DnnConvolution& convolution);
   bool attend(CudaContext& ctx, const Command& cmd, DnnAttention attention);
+  // Gradients by keys and values that heads share are rounded for each head, then added up and rounded again.
   bool attend_backward(CudaContext& ctx, const Command& cmd, DnnAttention attention);
 
  private:

@@ -2,6 +2,7 @@
 // runs as a kernel or two. (Operations that are attention by name are younger, and have no causal mask of their own.)
 #include <array>
 #include <limits>
+#include <tuple>
 
 #include "cuda/cudnn.h"
 #include "cuda/cudnn_graph.h"
@@ -14,24 +15,24 @@ namespace {
 
 using Shape = std::array<int64_t, 4>;
 
-// Before 9.10.2 attention was wrong at times, and its gradients up to 9.15.0 where the keys do not fill tiles of 128, say NVIDIA's own callers.
+// NVIDIA's own callers compute no attention with 9.10.0 and 9.10.1, for their bugs, and hide keys otherwise in older ones; up to 9.15.0
+// they pad keys of gradients that do not fill tiles of 128.
 constexpr size_t kFirstVersion = 91002, kLastWholeTiles = 91500;
 constexpr int64_t kKeyTile = 128;
 
-// The numbers of a problem, whose ids come after those of its tensors.
-enum Value : int { kScale, kHidden, kOne };
-
-// Operations, made one after the other; their results are described before. Scores have the shape [b, h, t, s], a column has [b, h, t, 1].
+// Operations, made one after the other; their results are described before. Scores have the shape [b, h, t, s], a column has
+// [b, h, t, 1].
 class Graph {
  public:
-  Graph(Descriptors& all, const DnnAttention& attention, int tensors)
+  Graph(Descriptors& all, const DnnAttention& attention, const Problem& problem)
       : b(attention.q.shape[0]),
         h(attention.q.shape[1]),
         t(attention.q.shape[2]),
         s(attention.k.shape[2]),
         type(type_of(attention.q.dtype)),
         all_(all),
-        first_value_(tensors) {}
+        first_number_(static_cast<int64_t>(problem.tensors.size())),
+        last_number_(static_cast<int64_t>(problem.values.size()) - 1) {}
 
   const int64_t b, h, t, s;
   const DataType type;
@@ -44,11 +45,9 @@ class Graph {
     std::swap(view.strides[2], view.strides[3]);
     return tensor(id, view);
   }
-  Descriptor value(Value which) {
-    const Shape ones{1, 1, 1, 1};
-    return describe_tensor(all_, first_value_ + which, kReal32, 4, ones.data(), ones.data(), kAlignment,
-                           TensorKind::kValue);
-  }
+  // One of those of problem_of().
+  Descriptor scale() { return number(0); }
+  Descriptor one() { return number(1); }
   Descriptor temporary(const Shape& shape, const Shape& strides, DataType type) {
     return describe_tensor(all_, next_++, type, 4, shape.data(), strides.data(), kAlignment, TensorKind::kVirtual);
   }
@@ -77,7 +76,7 @@ class Graph {
     };
     const Descriptor queries = indices(2), keys = indices(3);
     const Descriptor seen = point_as(kBoolean, kAtLeast, scores(kBoolean), queries, keys, nullptr);
-    return point(kSelect, scores(), x, value(kHidden), seen);
+    return point(kSelect, scores(), x, number(last_number_), seen);
   }
   // Over the axes along which the result has fewer elements.
   Descriptor reduce(ReductionMode mode, Descriptor result, Descriptor x) {
@@ -95,6 +94,12 @@ class Graph {
 
  private:
   static constexpr int64_t kAlignment = 16, kFirstTemporary = 100;
+
+  Descriptor number(int64_t place) {
+    const Shape ones{1, 1, 1, 1};
+    return describe_tensor(all_, first_number_ + place, kReal32, 4, ones.data(), ones.data(), kAlignment,
+                           TensorKind::kValue);
+  }
 
   Descriptor point_as(DataType type, PointwiseMode mode, Descriptor result, Descriptor x, Descriptor other,
                       Descriptor condition, int64_t axis = -1) {
@@ -121,15 +126,15 @@ class Graph {
   }
 
   Descriptors& all_;
-  const int first_value_;
+  const int64_t first_number_, last_number_;
   int64_t next_ = kFirstTemporary;
 };
 
 // The tensors are 0 to 4: q, k, v, y and the log-sum-exp as a column.
-std::vector<Descriptor> describe_forward(Descriptors& all, const DnnAttention& a) {
-  Graph graph(all, a, 5);
+std::vector<Descriptor> describe_forward(Descriptors& all, const DnnAttention& a, const Problem& problem) {
+  Graph graph(all, a, problem);
   Descriptor scores = graph.multiply(graph.scores(), graph.tensor(0, a.q), graph.turned(1, a.k));
-  scores = graph.point(kMultiply, graph.scores(), scores, graph.value(kScale));
+  scores = graph.point(kMultiply, graph.scores(), scores, graph.scale());
   if (a.causal) scores = graph.hide_later(scores);
   const Descriptor largest = graph.reduce(kMaximum, graph.column(), scores);
   const Descriptor differences = graph.point(kSubtract, graph.scores(), scores, largest);
@@ -144,15 +149,15 @@ std::vector<Descriptor> describe_forward(Descriptors& all, const DnnAttention& a
 
 // The tensors are 0 to 9: q, k, v, y, lse, g, gq, gk, gv and Σ g·y of a row, the last a column in memory as lse is. gq is written by a product:
 // cuDNN keeps the slopes, which it adds up in order. (With a sum in float beside gq it would use atomics, of which its notes do not tell.)
-std::vector<Descriptor> describe_backward(Descriptors& all, const DnnAttention& a, const TensorView& dot) {
-  Graph graph(all, a, 10);
+std::vector<Descriptor> describe_backward(Descriptors& all, const DnnAttention& a, const Problem& problem) {
+  Graph graph(all, a, problem);
   const Descriptor q = graph.tensor(0, a.q), k = graph.turned(1, a.k), v = graph.turned(2, a.v),
                    g = graph.tensor(5, a.g);
   const Descriptor products =
       graph.point(kMultiply, graph.temporary({graph.b, graph.h, graph.t, a.v.shape[3]}), g, graph.tensor(3, a.y));
   const Descriptor sums = graph.reduce(kSum, graph.column(), products);
-  const Descriptor dots = graph.point(kMultiply, graph.tensor(9, dot), sums, graph.value(kOne));
-  const Descriptor scale = graph.value(kScale);
+  const Descriptor dots = graph.point(kMultiply, graph.tensor(9, problem.tensors[9]), sums, graph.one());
+  const Descriptor scale = graph.scale();
   Descriptor scores = graph.multiply(graph.scores(), q, k);
   scores = graph.point(kMultiply, graph.scores(), scores, scale);
   scores = graph.point(kSubtract, graph.scores(), scores, graph.tensor(4, a.lse));
@@ -182,10 +187,11 @@ std::vector<Descriptor> describe_backward(Descriptors& all, const DnnAttention& 
   return std::move(graph.operations);
 }
 
-Problem problem_of(const DnnAttention& a, std::vector<TensorView> tensors) {
+Problem problem_of(const DnnAttention& a, std::vector<TensorView> tensors, std::vector<float> values) {
   Problem problem;
   problem.tensors = std::move(tensors);
-  problem.values = {a.scale, -std::numeric_limits<float>::infinity(), 1.0f};
+  problem.values = std::move(values);
+  if (a.causal) problem.values.push_back(-std::numeric_limits<float>::infinity());
   problem.details = {a.causal};
   return problem;
 }
@@ -201,8 +207,8 @@ TensorView as_column(TensorView lse) {
 bool Cudnn::attend(CudaContext& ctx, const Command& cmd, DnnAttention a) {
   if (library()->version() < kFirstVersion) return false;
   a.lse = as_column(a.lse);
-  Problem problem = problem_of(a, {a.q, a.k, a.v, a.y, a.lse});
-  problem.describe = [&](Descriptors& all) { return describe_forward(all, a); };
+  Problem problem = problem_of(a, {a.q, a.k, a.v, a.y, a.lse}, {a.scale});
+  problem.describe = [&](Descriptors& all, const Problem& p) { return describe_forward(all, a, p); };
   return solve(ctx, cmd, std::move(problem));
 }
 
@@ -222,8 +228,8 @@ bool Cudnn::attend_backward(CudaContext& ctx, const Command& cmd, DnnAttention a
   TensorView dot = a.lse;
   dot.data = reinterpret_cast<std::byte*>(ctx.scratch<float>(dot.numel()));
   for (TensorView* view : {&a.q, &a.k, &a.v, &a.y, &a.lse, &a.g, &a.gq, &a.gk, &a.gv, &dot}) view->shape[0] = images;
-  Problem problem = problem_of(a, {a.q, a.k, a.v, a.y, a.lse, a.g, a.gq, a.gk, a.gv, dot});
-  problem.describe = [&](Descriptors& all) { return describe_backward(all, a, dot); };
+  Problem problem = problem_of(a, {a.q, a.k, a.v, a.y, a.lse, a.g, a.gq, a.gk, a.gv, dot}, {a.scale, 1});
+  problem.describe = [&](Descriptors& all, const Problem& p) { return describe_backward(all, a, p); };
   return solve(ctx, cmd, std::move(problem), count);
 }
 

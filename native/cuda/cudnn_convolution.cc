@@ -67,7 +67,7 @@ bool Cudnn::convolve(CudaContext& ctx, const Command& cmd, const DnnConvolution&
   for (const auto* of_axes : {&c.stride, &c.pad, &c.dilation}) {
     problem.details.insert(problem.details.end(), *of_axes, *of_axes + c.x.rank - 2);
   }
-  problem.describe = [&](Descriptors& all) { return describe(all, c); };
+  problem.describe = [&](Descriptors& all, const Problem&) { return describe(all, c); };
   problem.unwanted = c.x.dtype != DType::kFloat32 ? bit(kDownConvertInputs) : tf32_ ? 0 : kLessExact;
   if (c.accumulate) problem.accumulated = 2;
   return solve(ctx, cmd, std::move(problem));

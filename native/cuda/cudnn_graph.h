@@ -81,7 +81,7 @@ struct Problem {
   // What else the operations depend on.
   std::vector<int64_t> details;
   // Makes the operations.
-  std::function<std::vector<Descriptor>(Descriptors& all)> describe;
+  std::function<std::vector<Descriptor>(Descriptors& all, const Problem& problem)> describe;
   // Notes of engines that are not taken.
   uint32_t unwanted = 0;
   // The tensor that is added to, if one is.

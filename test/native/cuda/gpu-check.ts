@@ -82,10 +82,10 @@ const benchParts: readonly Part[] = [
   },
   {
     name: `speed${withoutCudnn}`,
-    limit: 30,
+    limit: 60,
     environment: { HADAL_CUDNN: '0' },
     run: async (device, report) => {
-      for (const { name, prepare, flops } of gpuWorkloads.filter(({ name }) => name.startsWith('convolution'))) {
+      for (const { name, prepare, flops } of gpuWorkloads.filter(({ name }) => /convolution|attention/.test(name))) {
         await report.check(name, () => {
           send({ figure: { name: name + withoutCudnn, seconds: measure(prepare(), device), flops } });
         });

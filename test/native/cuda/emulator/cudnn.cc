@@ -390,6 +390,7 @@ EXPORT int cudnnBackendExecute(Handle handle, Descriptor plan, Descriptor pack) 
         memory[tensor.id] = pointer;
       }
     }
+    require(memory.size() + numbers.size() == ids.size());
     void* workspace = with.one<void*>(kPackWorkspace, kTypePointer);
     require(workspace != nullptr, 2002);
     const Engine& engine = kEngines[static_cast<size_t>(config.number(kEngineIndex))];
