@@ -26,7 +26,7 @@ bool prepare(CudaContext& ctx, const Command& cmd, const ScoreRules& rules, DnnA
   a.causal = rules.causal;
   if (ctx.cudnn() == nullptr || rules.mask.present() || rules.drops() || !(a.scale > 0 && std::isfinite(a.scale)) ||
       n.b * n.h * n.hk * n.d * n.dv == 0 || n.t < 2 || n.s < 2 || n.d % 8 != 0 || n.dv % 8 != 0 ||
-      !a.lse.is_contiguous()) {
+      !a.lse.is_contiguous() || !ctx.cudnn()->is_worthwhile(a)) {
     return false;
   }
   for (TensorView* output : outputs) {

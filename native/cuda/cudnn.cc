@@ -14,6 +14,7 @@ namespace {
 // Plans are kept for so many problems; a program that meets more, with sizes that never repeat, starts over.
 constexpr size_t kMaxPlans = 4096;
 constexpr size_t kTunedEngines = 8;
+constexpr int kMostCompiled = 16;
 // cuDNN asks for no more.
 constexpr int64_t kMostAlignment = 16;
 
@@ -104,7 +105,10 @@ std::string Cudnn::remedy() {
          "nvidia-cudnn-cu13` (-cu12), or name the folder of libcudnn.so.9 in HADAL_CUDA_LIBS";
 }
 
-Cudnn::Cudnn(cudaStream_t stream) : tf32_(variable("HADAL_TF32") == "1"), tunes_(variable("HADAL_CUDA_TUNE") == "1") {
+Cudnn::Cudnn(cudaStream_t stream)
+    : tf32_(variable("HADAL_TF32") == "1"),
+      tunes_(variable("HADAL_CUDA_TUNE") == "1"),
+      always_(variable("HADAL_CUDNN") == "all") {
   int status = library()->create(&handle_);
   if (status == kSuccess) status = library()->set_stream(handle_, stream);
   if (status != kSuccess) {
@@ -128,6 +132,7 @@ bool Cudnn::solve(CudaContext& ctx, const Command& cmd, Problem problem, int64_t
   key.insert(key.end(), problem.details.begin(), problem.details.end());
   auto found = plans_.find(key);
   if (found == plans_.end()) {
+    if (problem.compiles && !always_ && compiled_++ >= kMostCompiled) return false;
     if (plans_.size() >= kMaxPlans) plans_.clear();
     found = plans_.emplace(std::move(key), make_plan(ctx, cmd, problem)).first;
   }

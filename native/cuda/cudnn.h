@@ -41,7 +41,8 @@ struct DnnAttention {
 
 class Cudnn {
  public:
-  // Null where the library is not there, or HADAL_CUDNN=0. Throws Error where it is and does not start.
+  // Null where the library is not there, or HADAL_CUDNN=0. Throws Error where it is and does not start. With HADAL_CUDNN=all it is
+  // worthwhile at all times.
   static std::unique_ptr<Cudnn> open(cudaStream_t stream);
   // What to do about a missing library, for people; empty where it is there or not wanted.
   static std::string remedy();
@@ -58,6 +59,9 @@ class Cudnn {
   // Products of float32 are exact, unless HADAL_TF32=1 lets their factors be rounded to TF32.
   bool convolve(CudaContext& ctx, const Command& cmd, const DnnConvolution& convolution);
   bool attend(CudaContext& ctx, const Command& cmd, DnnAttention attention);
+  // A kernel of attention is compiled when its shapes are first met, which takes most of a second: for large ones only, and no more than
+  // kMostCompiled of them.
+  bool is_worthwhile(const DnnAttention& attention) const;
   // Gradients by keys and values that heads share are rounded for each head, then added up and rounded again.
   bool attend_backward(CudaContext& ctx, const Command& cmd, DnnAttention attention);
 
@@ -77,7 +81,8 @@ class Cudnn {
   int run(const dnn::Problem& problem, void* plan, void* workspace) const;
 
   void* handle_ = nullptr;
-  bool tf32_, tunes_;
+  bool tf32_, tunes_, always_;
+  int compiled_ = 0;
   std::unordered_map<Key, std::unique_ptr<Plan>, Hash> plans_;
 };
 

@@ -20,6 +20,9 @@ using Shape = std::array<int64_t, 4>;
 constexpr size_t kFirstVersion = 91002, kLastWholeTiles = 91500;
 constexpr int64_t kKeyTile = 128;
 
+// Multiplications and additions, of the forward products, that take some 20 µs.
+constexpr double kLeastWork = 8e9;
+
 // Operations, made one after the other; their results are described before. Scores have the shape [b, h, t, s], a column has
 // [b, h, t, 1].
 class Graph {
@@ -193,6 +196,7 @@ Problem problem_of(const DnnAttention& a, std::vector<TensorView> tensors, std::
   problem.values = std::move(values);
   if (a.causal) problem.values.push_back(-std::numeric_limits<float>::infinity());
   problem.details = {a.causal};
+  problem.compiles = true;
   return problem;
 }
 
@@ -203,6 +207,12 @@ TensorView as_column(TensorView lse) {
 }
 
 }  // namespace
+
+bool Cudnn::is_worthwhile(const DnnAttention& a) const {
+  const auto work = 2 * static_cast<double>(a.q.numel()) * static_cast<double>(a.k.shape[2]) *
+                    (1 + static_cast<double>(a.v.shape[3]) / static_cast<double>(a.q.shape[3]));
+  return always_ || work >= kLeastWork;
+}
 
 bool Cudnn::attend(CudaContext& ctx, const Command& cmd, DnnAttention a) {
   if (library()->version() < kFirstVersion) return false;

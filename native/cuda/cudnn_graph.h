@@ -86,6 +86,8 @@ struct Problem {
   uint32_t unwanted = 0;
   // The tensor that is added to, if one is.
   int accumulated = -1;
+  // Whether a plan compiles a kernel of its own.
+  bool compiles = false;
 };
 
 }  // namespace hadal::cuda::dnn

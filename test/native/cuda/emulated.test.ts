@@ -61,18 +61,25 @@ served('compiled functions run as CUDA graphs', () => {
   );
 });
 
+/** Convolutions or attention by a stand-in for cuDNN: what gpu-check and compile say, and which engines were planned and run. */
+function runCudnn(
+  what: string,
+  environment: Record<string, string>,
+): { stdout: string; planned: string[]; ran: string[] } {
+  const { stdout, stderr } = runPart(`${what} by cuDNN`, 3, {
+    HADAL_EMULATED_CUDNN: 'log',
+    HADAL_CUDA_GRAPHS: 'log',
+    HADAL_CUDNN: 'all',
+    ...environment,
+  });
+  const [planned, ran] = ['plans', 'runs'].map((verb) =>
+    [...stderr.matchAll(new RegExp(`^cuDNN: ${verb} (.*)$`, 'gm'))].map(([, engine]) => engine!),
+  ) as [string[], string[]];
+  return { stdout: stdout + (stderr.match(/^compile: .*$/gm) ?? []).join('\n'), planned, ran };
+}
+
 describe.each(['convolutions', 'attention'])('%s by a stand-in for cuDNN', (what) => {
-  const run = (environment: Record<string, string>): { stdout: string; planned: string[]; ran: string[] } => {
-    const { stdout, stderr } = runPart(`${what} by cuDNN`, 3, {
-      HADAL_EMULATED_CUDNN: 'log',
-      HADAL_CUDA_GRAPHS: 'log',
-      ...environment,
-    });
-    const [planned, ran] = ['plans', 'runs'].map((verb) =>
-      [...stderr.matchAll(new RegExp(`^cuDNN: ${verb} (.*)$`, 'gm'))].map(([, engine]) => engine!),
-    ) as [string[], string[]];
-    return { stdout: stdout + (stderr.match(/^compile: .*$/gm) ?? []).join('\n'), planned, ran };
-  };
+  const run = (environment: Record<string, string>): ReturnType<typeof runCudnn> => runCudnn(what, environment);
 
   served('takes the first engine that is deterministic and exact, once for a shape', () => {
     const { stdout, planned, ran } = run({});
@@ -104,6 +111,16 @@ describe.each(['convolutions', 'attention'])('%s by a stand-in for cuDNN', (what
     expect(ran).toEqual([]);
   });
 });
+
+served.each([{ HADAL_CUDNN: '' }, { HADAL_EMULATED_CUDNN: 'old' }])(
+  'cuDNN is not asked for attention that is small, nor where it is old: %p',
+  (environment) => {
+    const { stdout, planned } = runCudnn('attention', environment as Record<string, string>);
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(stdout).toContain('"done":true');
+    expect(planned).toEqual([]);
+  },
+);
 
 describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the order %s', (order) => {
   const emulate = (what: string): { stdout: string; status: number | null } =>

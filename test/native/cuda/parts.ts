@@ -504,7 +504,7 @@ export const groups: readonly (readonly Part[])[] = [
   many(forward),
   many(gradients),
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
-  [attention('attention by cuDNN', {}), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
+  [attention('attention by cuDNN', { HADAL_CUDNN: 'all' }), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
   [{ name: 'memory', limit: 90, run: memory }],
   [{ name: 'collectives', limit: 60, run: collectives }],

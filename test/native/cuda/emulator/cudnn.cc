@@ -1,7 +1,7 @@
 // Stands in for cuDNN on the emulated device: the functions of cuda/cudnn_api.h, which libraries.cc hands out with HADAL_EMULATED_CUDNN
 // set. Descriptors are checked as cuDNN's headers demand; convolutions and attention (cudnn_attention.h) are loops, on the stream. Of what
 // it proposes most must not be taken: that writes NaN. Some shapes it refuses, at each of the places where cuDNN may. With
-// HADAL_EMULATED_CUDNN=log it writes what it plans and runs; =old is a version that computes no attention.
+// HADAL_EMULATED_CUDNN=log it writes what it plans and runs, as with =old, a version that computes no attention.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -31,7 +31,8 @@ struct Context {
   cudaStream_t stream = nullptr;
 };
 
-bool logs() { return variable("HADAL_EMULATED_CUDNN") == "log"; }
+bool is_old() { return variable("HADAL_EMULATED_CUDNN") == "old"; }
+bool logs() { return variable("HADAL_EMULATED_CUDNN") == "log" || is_old(); }
 
 // --- Convolutions ----------------------------------------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ void check(Object& object) {
 
 // --- The library -------------------------------------------------------------------------------------------------------------
 
-EXPORT size_t cudnnGetVersion() { return variable("HADAL_EMULATED_CUDNN") == "old" ? 91001 : 92400; }
+EXPORT size_t cudnnGetVersion() { return is_old() ? 91001 : 92400; }
 EXPORT int cudnnCreate(Handle* handle) {
   if (variable("HADAL_EMULATED_CUDNN") == "broken") return 1001;
   *handle = new Context;
