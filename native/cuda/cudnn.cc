@@ -101,7 +101,7 @@ std::unique_ptr<Cudnn> Cudnn::open(cudaStream_t stream) {
 
 std::string Cudnn::remedy() {
   if (library() != nullptr || variable("HADAL_CUDNN") == "0") return "";
-  return "cuDNN was not found, so convolutions and attention are slow: install cuDNN 9 or run `pip install "
+  return "cuDNN was not found, so convolutions are slow and attention may be: install cuDNN 9 or run `pip install "
          "nvidia-cudnn-cu13` (-cu12), or name the folder of libcudnn.so.9 in HADAL_CUDA_LIBS";
 }
 

@@ -151,7 +151,7 @@ std::vector<Descriptor> describe_forward(Descriptors& all, const DnnAttention& a
 }
 
 // The tensors are 0 to 9: q, k, v, y, lse, g, gq, gk, gv and Σ g·y of a row, the last a column in memory as lse is. gq is written by a product:
-// cuDNN keeps the slopes, which it adds up in order. (With a sum in float beside gq it would use atomics, of which its notes do not tell.)
+// cuDNN keeps the slopes, which it adds up in order. (With a sum in float beside gq the order is not fixed, of which its notes do not tell.)
 std::vector<Descriptor> describe_backward(Descriptors& all, const DnnAttention& a, const Problem& problem) {
   Graph graph(all, a, problem);
   const Descriptor q = graph.tensor(0, a.q), k = graph.turned(1, a.k), v = graph.turned(2, a.v),
