@@ -1,13 +1,13 @@
-// Attention of 16-bit floats by cuDNN (cuda/cudnn.h): with neither mask nor dropout, for which it has streams and forms of its own, and for heads whose rows are whole
-// units of 16 bytes. Inputs that lie otherwise are copied.
+// Attention of 16-bit floats by cuDNN (cuda/cudnn.h), for heads of a multiple of eight. Neither masks, of which it takes fewer forms, nor
+// dropout, whose random numbers are its own. Inputs that lie otherwise than it reads them are copied.
 #include "cuda/cudnn.h"
 #include "cuda/device/attention.cuh"
 
 namespace hadal::cuda {
 namespace {
 
-// Whether a tensor's rows have their elements side by side and everything lies at multiples of 16 bytes, nothing broadcast; then the strides of its
-// axes of one are such too.
+// Whether the elements of a row lie side by side, rows at multiples of 16 bytes, and nothing is broadcast; then the strides of axes of
+// one are such too.
 bool find_aligned_strides(TensorView& view) {
   constexpr int64_t kBytes = 16, kElements = 8;
   bool aligned = reinterpret_cast<uintptr_t>(view.data) % kBytes == 0 && view.strides[3] == 1;
