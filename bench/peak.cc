@@ -71,7 +71,8 @@ static double spin_bf16(long rounds) {
 constexpr long kRounds16 = 8'000'000;
 #elif defined(__AVX512BF16__)
 static double spin_bf16(long rounds) {
-  Vec chains[kChains] = {};
+  Vec chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = Vec{} + static_cast<float>(i);
   const Vec factor = Vec{} + 1e-6f;
   for (long round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
