@@ -341,8 +341,9 @@ void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights)
 // A kernel of one tap without stride and padding is a product per image, or one for all of them when channels are last.
 template <class E>
 bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  if constexpr (std::is_same_v<E, Compute<E>>) {
-    if (suits_one_tap(pass)) {
+  constexpr bool kPairs = std::is_same_v<E, BFloat16>;
+  if constexpr (kPairs || std::is_same_v<E, Compute<E>>) {
+    if ((!kPairs || (has_pair_kernels() && pass.step_w == 1)) && suits_one_tap(pass)) {
       convolve_one_tap(ctx, pass, weights);
       return true;
     }

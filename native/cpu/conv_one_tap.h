@@ -9,7 +9,7 @@ namespace hadal::cpu {
 template <class E>
 bool suits_one_tap(const Pass<E>& pass);
 
-// E is float or double.
+// E is float, double or, where has_pair_kernels(), BFloat16, of which each pixel counts.
 template <class E>
 void convolve_one_tap(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights);
 

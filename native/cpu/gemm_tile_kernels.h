@@ -27,9 +27,6 @@ template <bool kPairs, class V>
 #endif
 }
 
-// Steps of k from one fetched line to the next: a panel of three vectors has six lines in two steps, which the strips of a task share. A loop inside
-// the loop over k would be mispredicted at each of its ends (6 % of the time).
-constexpr int kStepsPerFetch = 2;
 // Steps of k by which the lines of b, and of adjacent rows of a, are asked to come from L2 to L1 in advance. Panels may then be deeper than L1:
 // that they come from L2 again for each strip costs nothing, and that tiles begin and end less often saves 10 % (measured on Cascade Lake).
 constexpr int kStepsAhead = 8;
@@ -116,7 +113,7 @@ void run_tile(const Tile<T>& tile) {
     if constexpr (kSplit == 1) {
       for (; p + kStepsPerFetch <= tile.k; p += kStepsPerFetch) {
         __builtin_prefetch(fetch, 0, 2);
-        fetch += 64;
+        fetch += tile.fetch_step;
         unroll<kStepsPerFetch>([&](auto) __attribute__((always_inline)) { step(std::integral_constant<int, 0>{}); });
       }
       for (; p < tile.k; ++p) step(std::integral_constant<int, 0>{});
