@@ -8,8 +8,8 @@
  */
 import { parseArgs } from 'node:util';
 
-import { compile, data, manualSeed, nn, noGrad, optim, scope, tensor, train } from 'hadal';
-import type { AnyTensor, Shape, Tensor } from 'hadal';
+import { compile, data, distributions, manualSeed, nn, noGrad, optim, scope, tensor, train } from 'hadal';
+import type { AnyTensor } from 'hadal';
 
 const usage = `Options:
   --steps N        of the simulation, over all carts (120000)
@@ -86,9 +86,10 @@ class ActorCritic extends nn.Module {
   readonly actor = network(2, 0.01);
   readonly critic = network(1, 1);
 
-  /** States [b, 4] to logarithms of the actions' probabilities [b, 2] and values [b]. */
-  forward(states: AnyTensor): [actions: AnyTensor, values: AnyTensor] {
-    return [this.actor.forward(states).logSoftmax(1), this.critic.forward(states).squeeze(1)];
+  /** States [b, 4] to the policy, which has two actions, and values [b]. */
+  forward(states: AnyTensor): [policy: distributions.Categorical, values: AnyTensor] {
+    const policy = new distributions.Categorical({ logits: this.actor.forward(states) });
+    return [policy, this.critic.forward(states).squeeze(1)];
   }
 }
 
@@ -110,20 +111,20 @@ async function main(): Promise<void> {
 
   /** What the network says of carts, without gradients. */
   const judge = async (states: readonly (readonly number[])[]): Promise<[logs: number[][], values: number[]]> => {
-    const [logs, value] = noGrad(() => scope(() => model.forward(tensor(states as number[][]))));
-    return Promise.all([logs.toArray() as Promise<number[][]>, value.toArray() as Promise<number[]>]);
+    const [policy, value] = noGrad(() => scope(() => model.forward(tensor(states as number[][]))));
+    return Promise.all([policy.logits.toArray() as Promise<number[][]>, value.toArray() as Promise<number[]>]);
   };
 
   const learn = compile(
-    (states: AnyTensor, actions: Tensor<Shape, 'int32'>, before: AnyTensor, gains: AnyTensor, aims: AnyTensor) => {
+    (states: AnyTensor, actions: AnyTensor, before: AnyTensor, gains: AnyTensor, aims: AnyTensor) => {
       optimizer.zeroGrad();
-      const [logs, value] = model.forward(states);
-      const ratio = logs.gather(1, actions.unsqueeze(1)).squeeze(1).sub(before).exp();
+      const [policy, value] = model.forward(states);
+      const ratio = policy.logProb(actions).sub(before).exp();
       const clipped = ratio.clamp(1 - CLIP, 1 + CLIP);
       const advantage = gains.sub(gains.mean()).div(gains.std().add(1e-8));
-      const policy = ratio.mul(advantage).minimum(clipped.mul(advantage)).mean().neg();
-      const entropy = logs.exp().mul(logs).sum(1).mean().neg();
-      const loss = policy.add(nn.functional.mseLoss(value, aims).mul(VALUE_WEIGHT)).sub(entropy.mul(ENTROPY_WEIGHT));
+      const gain = ratio.mul(advantage).minimum(clipped.mul(advantage)).mean();
+      const error = nn.functional.mseLoss(value, aims).mul(VALUE_WEIGHT);
+      const loss = error.sub(gain).sub(policy.entropy().mean().mul(ENTROPY_WEIGHT));
       loss.backward();
       optim.clipGradNorm(model.parameters(), 0.5);
       optimizer.step();

@@ -11,7 +11,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { cat, data, io, manualSeed, nn, noGrad, optim, randn, randnLike, scope, tensor, train } from 'hadal';
+import { cat, data, distributions, io, manualSeed, nn, noGrad, optim, randn, scope, tensor, train } from 'hadal';
 import type { AnyTensor } from 'hadal';
 
 const usage = `Options:
@@ -55,17 +55,17 @@ class VAE extends nn.Module {
     this.decoder = new nn.Sequential(new nn.Linear(latent, hidden), new nn.ReLU(), new nn.Linear(hidden, PIXELS));
   }
 
-  /** Images [n, pixels] to the distribution of their latent numbers: mean and logarithm of the variance, [n, latent] each. */
-  encode(x: AnyTensor): [mean: AnyTensor, logVariance: AnyTensor] {
-    return this.encoder.forward(x).split(this.latent, 1) as [AnyTensor, AnyTensor];
+  /** Images [n, pixels] to the distribution of their latent numbers [n, latent]. */
+  encode(x: AnyTensor): distributions.Normal {
+    const [mean, logVariance] = this.encoder.forward(x).split(this.latent, 1) as [AnyTensor, AnyTensor];
+    return new distributions.Normal(mean, logVariance.div(2).exp());
   }
 
   /** The negative evidence lower bound in nats per image: what the pixels cost, and what the latent numbers cost beyond the prior. */
   forward(x: AnyTensor): { pixels: AnyTensor; divergence: AnyTensor } {
-    const [mean, logVariance] = this.encode(x);
-    const z = mean.add((randnLike(mean) as AnyTensor).mul(logVariance.div(2).exp()));
-    const pixels = nn.functional.bceWithLogits(this.decoder.forward(z), x, { reduction: 'sum' });
-    const divergence = mean.square().add(logVariance.exp()).sub(logVariance).sub(1).sum().div(2);
+    const posterior = this.encode(x);
+    const pixels = nn.functional.bceWithLogits(this.decoder.forward(posterior.rsample()), x, { reduction: 'sum' });
+    const divergence = distributions.klDivergence(posterior, new distributions.Normal(0, 1)).sum();
     return { pixels: pixels.div(x.shape[0]!), divergence: divergence.div(x.shape[0]!) };
   }
 }
@@ -148,7 +148,7 @@ async function main(): Promise<void> {
   const draw = (z: AnyTensor): AnyTensor => noGrad(() => scope(() => model.decoder.forward(z).sigmoid()));
   await writePicture(join(values.out, 'samples.png'), draw(randn([64, latent])), 8);
   const originals = grey((testSet.getBatch([...Array(32).keys()]) as [AnyTensor])[0]);
-  const rebuilt = draw(noGrad(() => model.encode(originals)[0]));
+  const rebuilt = draw(noGrad(() => model.encode(originals).mean));
   await writePicture(join(values.out, 'rebuilt.png'), cat([originals, rebuilt], 0), 32);
   if (latent === 2) {
     const line = Array.from({ length: 20 }, (_, i) => -2.5 + (5 * i) / 19);

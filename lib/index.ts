@@ -29,5 +29,6 @@ export * as optim from './optim';
 export * as data from './data';
 export * as io from './io';
 export * as distributed from './distributed';
+export * as distributions from './distributions';
 export * as train from './train';
 export * as models from './models';

@@ -10,6 +10,7 @@ const namespaces = [
   ['nn.init', 'lib/nn/init.ts', 'Fills parameters in place.'],
   ['nn.prune', 'lib/nn/prune.ts', 'Takes weights out of a module.'],
   ['optim', 'lib/optim/index.ts', 'Optimizers, schedules and what belongs to them.'],
+  ['distributions', 'lib/distributions/index.ts', 'Random values with densities, moments, samples and divergences.'],
   ['data', 'lib/data/index.ts', 'Data sets, readers, loaders.'],
   ['data.augment', 'lib/data/augment/index.ts', 'Random changes to images.'],
   ['data.audio', 'lib/data/audio/index.ts', 'Sound.'],

@@ -13,7 +13,7 @@ const floors = [
   ['ops'],
   ['autograd'],
   ['io'],
-  ['nn', 'optim', 'data'],
+  ['nn', 'optim', 'data', 'distributions'],
   ['distributed'],
   ['train'],
   ['models'],

@@ -27,6 +27,7 @@ import { describe } from '../tensor/describe';
 import { where } from './pointwise-compare';
 import { common, nary, type Arithmetic, type Fits } from './pointwise-run';
 import { searchSorted } from './searching';
+import { wide } from './wide';
 
 const uniformOp = defineOp('uniform', { dtypes: floats });
 const normalOp = defineOp('normal', { dtypes: floats });
@@ -282,6 +283,34 @@ export function binomial(count: Operand, probability: Operand): AnyTensor {
   return distributed(binomialOp, [count, probability]);
 }
 
+const standardGammaSlopeOp = defineOp('standardGammaSlope', { dtypes: ['float64'], pointwise: true });
+const standardGammaOp: NativeOp = defineOp('standardGamma', {
+  dtypes: ['float64'],
+  pointwise: true,
+  order: 1,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const slope: AnyTensor = nary(standardGammaSlopeOp, [node.input(0), node.output()], false);
+    return [g.mul(slope).sumTo(node.shape(0))];
+  },
+});
+
+/**
+ * Random numbers of the gamma distribution with the given concentrations and rate 1, in their dtype; NaN for a negative concentration. The gradient is that of the number
+ * whose probability to be exceeded stays.
+ *
+ * @throws DTypeError unless the concentrations are floats.
+ * @see Marsaglia and Tsang, 2000, A simple method for generating gamma variables; Figurnov, Mohamed and Mnih, 2018, Implicit reparameterization gradients.
+ * @example
+ * standardGamma(tensor([0.5, 4])).shape; // [2]
+ */
+export function standardGamma<S extends Shape, D extends DType>(concentration: Tensor<S, D>): Tensor<S, D>;
+export function standardGamma(concentration: AnyTensor): AnyTensor {
+  checkTensor('standardGamma', concentration, 'concentration');
+  checkDType('standardGamma', concentration.dtype, floats);
+  return distributed(standardGammaOp, [concentration.cast('float64')]).cast(concentration.dtype) as AnyTensor;
+}
+
 /** Numbers of a distribution with these parameters, from a uniform number each. In float64: 16 or 32 bits of chance would show in the tails. */
 function distributed(op: NativeOp, parameters: readonly Operand[]): AnyTensor {
   const { dtype, shape } = common(op.name, parameters);
@@ -330,10 +359,11 @@ export function multinomial(
     const gumbel = randLike(p).neg().log1p().neg().log().neg();
     return p.log().add(gumbel).topk(count)[1];
   }
-  // The first column whose running sum exceeds a uniform part of the total.
-  const sums = p.cumsum(-1);
+  // The first column whose running sum exceeds a uniform part of the total, which rounding must not make all of it.
+  const sums = wide(p).cumsum(-1);
   const total = sums.narrow(-1, columns - 1, 1);
-  const parts = rand([...shape.slice(0, -1), count], { dtype: p.dtype }).mul(total);
+  const drawn = rand([...shape.slice(0, -1), count], { dtype: sums.dtype as 'float32', device: p.device });
+  const parts = drawn.mul(total).minimum(total.nextAfter(0));
   return searchSorted(sums, parts, { right: true }).clamp(0, columns - 1) as unknown as Tensor<Shape, 'int64'>;
 }
 

@@ -140,6 +140,8 @@ HADAL_CPU_KERNEL(gcd) {
 }
 HADAL_CPU_KERNEL(poisson) { run_distribution<fn::Poisson, 2>(ctx, cmd); }
 HADAL_CPU_KERNEL(binomial) { run_distribution<fn::Binomial, 3>(ctx, cmd); }
+HADAL_CPU_KERNEL(standardGamma) { run_distribution<fn::StandardGamma, 2>(ctx, cmd); }
+HADAL_CPU_KERNEL(standardGammaSlope) { run_distribution<fn::StandardGammaSlope, 2>(ctx, cmd); }
 
 HADAL_CPU_KERNEL(bitwiseAnd) { run_integer_or_bool<fn::BitwiseAnd>(ctx, cmd); }
 HADAL_CPU_KERNEL(bitwiseOr) { run_integer_or_bool<fn::BitwiseOr>(ctx, cmd); }

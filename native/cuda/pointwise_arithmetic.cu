@@ -66,6 +66,8 @@ HADAL_CUDA_KERNEL(nextAfter) {
 HADAL_CUDA_KERNEL(gcd) { run_integer<fn::Gcd, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(poisson) { run_distribution<fn::Poisson, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(binomial) { run_distribution<fn::Binomial, 3>(ctx, cmd); }
+HADAL_CUDA_KERNEL(standardGamma) { run_distribution<fn::StandardGamma, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(standardGammaSlope) { run_distribution<fn::StandardGammaSlope, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseAnd) { run_bitwise<fn::BitwiseAnd>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseOr) { run_bitwise<fn::BitwiseOr>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bitwiseXor) { run_bitwise<fn::BitwiseXor>(ctx, cmd); }

@@ -517,6 +517,16 @@ struct Binomial {
     return math::binomial_scalar(count, probability, uniform);
   }
 };
+struct StandardGamma {
+  HADAL_HD double operator()(double concentration, double uniform) const {
+    return math::gamma_scalar(concentration, uniform);
+  }
+};
+struct StandardGammaSlope {
+  HADAL_HD double operator()(double concentration, double sample) const {
+    return math::gamma_slope_scalar(concentration, sample);
+  }
+};
 // a + w (b - a), from the nearer end so that w = 1 gives b.
 struct Lerp {
   template <class V>

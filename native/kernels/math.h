@@ -19,6 +19,7 @@
 #include <type_traits>
 
 #include "runtime/half.h"
+#include "runtime/philox.h"
 #if !defined(__CUDACC__)
 #include "cpu/simd.h"
 #endif
@@ -1095,6 +1096,68 @@ HADAL_HD inline double binomial_scalar(double count, double p, double u) {
   return walk_from_mode(
       mode, gamma_density(mode, n * p) * gamma_density(n - mode, n * q) / gamma_density(n, n), u,
       [=](double k) { return (n - k) / (k + 1) * (p / q); }, [=](double k) { return k / (n - k + 1) * (q / p); });
+}
+
+// A number of the gamma distribution of the given concentration and rate 1 (Marsaglia and Tsang 2000), by attempts whose numbers are those of
+// a Philox stream that has the bits of a uniform number as its key. Concentrations below 1 are drawn one higher and taken back.
+HADAL_HD inline double gamma_scalar(double concentration, double uniform) {
+  if (!(concentration > 0) || concentration == HUGE_VAL) return concentration == 0 ? 0 : Format<double>::kNaN;
+  const uint64_t bits = static_cast<uint64_t>(uniform * 0x1p53);
+  const PhiloxKey key{static_cast<uint32_t>(bits), static_cast<uint32_t>(bits >> 32)};
+  const bool is_low = concentration < 1;
+  const double d = (is_low ? concentration + 1 : concentration) - 1.0 / 3, c = 1 / ::sqrt(9 * d);
+  uint32_t words[4];
+  double v = 1;
+  for (uint64_t attempt = 1; attempt < 1000; ++attempt) {  // 19 of 20 succeed
+    philox(attempt, key, words);
+    const double radius = ::sqrt(-2 * ::log((words[0] + 0.5) * 0x1p-32));
+    const double normal = radius * ::cos(6.2831853071795865 * (words[1] * 0x1p-32));
+    v = 1 + c * normal;
+    if (v <= 0) continue;
+    v = v * v * v;
+    const double chance = philox_unit_double(words[2], words[3]);
+    if (::log(1 - chance) < normal * normal / 2 + d * (1 - v + ::log(v))) break;
+  }
+  if (!is_low) return d * v;
+  philox(0, key, words);
+  return d * v * ::exp(::log(1 - philox_unit_double(words[0], words[1])) / concentration);
+}
+// How a number x of the gamma distribution of concentration a moves with a when its share of the probability stays: -(dP/da) / (dP/dx)
+// (Figurnov, Mohamed, Mnih 2018). From P by its power series or from 1 - P by its continued fraction, each differentiated, where no digits cancel;
+// for large a by the distribution's expansion around the normal one (Cornish and Fisher 1938).
+HADAL_HD inline double gamma_slope_scalar(double a, double x) {
+  if (!(a > 0 && x >= 0) || a == HUGE_VAL || x == HUGE_VAL) return Format<double>::kNaN;
+  if (x == 0) return 0;
+  if (a > 1e5) {
+    const double root = ::sqrt(a), w = (x - a) / root, z = w - (w * w - 1) / (3 * root);
+    return 1 + z / (2 * root) - (z * z * z - 7 * z) / (72 * a * root);
+  }
+  if (x < a + 1) {
+    double term = 1, sum = 1, inverses = 0, slope = 0;
+    for (double k = a + 1; term > sum * 1e-17; k += 1) {
+      term *= x / k;
+      inverses += 1 / k;
+      sum += term;
+      slope -= term * inverses;
+    }
+    return -x / a * (sum * (::log(x) - digamma_scalar(a + 1)) + slope);
+  }
+  double b = x + 1 - a, c = 1e300, d = 1 / b, fraction = d;
+  double dc = 0, dd = d * d, dfraction = dd;
+  for (int k = 1; k < 10000; ++k) {
+    const double n = k * (a - k);
+    b += 2;
+    dc = (k - n * dc / c) / c - 1;
+    c = b + n / c;
+    const double next = 1 / (b + n * d);
+    dd = next * next * (1 - k * d - n * dd);
+    d = next;
+    const double step = c * d, dstep = dc * d + c * dd;
+    dfraction = dfraction * step + fraction * dstep;
+    fraction *= step;
+    if (::fabs(step - 1) < 1e-16 && ::fabs(dstep) < 1e-16) break;
+  }
+  return x * (fraction * (::log(x) - digamma_scalar(a)) + dfraction);
 }
 
 // f of doubles, lane by lane.

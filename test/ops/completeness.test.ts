@@ -19,6 +19,10 @@ const withoutSamples: Record<string, () => AnyTensor> = {
   randperm: () => hadal.randperm(3),
   poisson: () => hadal.poisson(hadal.ones([3])),
   binomial: () => hadal.binomial(3, hadal.ones([3])),
+  standardGamma: () => {
+    const concentration = hadal.ones([3]).requiresGrad_();
+    return gradients([hadal.standardGamma(concentration).sum()], [concentration])[0]!;
+  },
   allReduce: () => hadal.distributed.allReduce(hadal.ones([3])),
   broadcast: () => hadal.distributed.broadcast(hadal.ones([3])),
   allGather: () => hadal.distributed.allGather(hadal.ones([3])),
@@ -98,6 +102,7 @@ test('every public op has a sample or a test of its own', () => {
       'bernoulli',
       'binomial',
       'poisson',
+      'standardGamma',
       'multinomial',
     ],
     ...['randLike', 'randnLike', 'randintLike'],

@@ -9,7 +9,7 @@ import { expectClose, type Plain } from './sample';
 const lib = join(__dirname, '../../lib');
 /** Those whose examples need no files, but for these. */
 const folders = [
-  ...['ops', 'autograd', 'nn', 'optim', 'models', 'runtime', 'tensor'],
+  ...['ops', 'autograd', 'nn', 'optim', 'distributions', 'models', 'runtime', 'tensor'],
   ...['data/audio', 'data/augment', 'data/text', 'train/metrics'],
 ];
 const needsFiles = /: load(Gpt2)?Tokenizer$/;

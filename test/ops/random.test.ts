@@ -46,6 +46,7 @@ const sources: Record<string, () => AnyTensor> = {
   bernoulli: () => bernoulli(0.3, [1001]),
   poisson: () => hadal.poisson(hadal.full([1001], 9)),
   binomial: () => hadal.binomial(30, hadal.full([1001], 0.4)),
+  standardGamma: () => hadal.standardGamma(hadal.full([1001], 0.4)),
   multinomial: () => multinomial(tensor([1, 2, 3]), 100, { replacement: true }),
   dropout: () => dropout(ones([1001]), 0.5),
   uniform_: () => zeros([1001]).uniform_(-1, 1),
@@ -76,7 +77,8 @@ test('any number of threads draws the same numbers', () => {
   const drawn = [1, 2, 3].map((count) => {
     setNumThreads(count);
     manualSeed(7);
-    return [values(randn([200_000])), values(dropout(ones([200_000]), 0.5)), values(randperm(50_000))];
+    const gammas = hadal.standardGamma(hadal.full([50_000], 0.4));
+    return [values(randn([200_000])), values(dropout(ones([200_000]), 0.5)), values(randperm(50_000)), values(gammas)];
   });
   setNumThreads(threads);
   expect(drawn[1]).toEqual(drawn[0]);
@@ -150,6 +152,22 @@ describe('distributions', () => {
     );
   });
 
+  test.each([0.01, 0.3, 1, 2.5, 1000, 1e9])('gamma numbers of concentration %p', (concentration) => {
+    const numbers = hadal.standardGamma(hadal.full([count], concentration, { dtype: 'float64' }));
+    const spread = Math.sqrt(concentration);
+    expect(Math.abs(mean(values(numbers)) - concentration)).toBeLessThan((5 * spread) / Math.sqrt(count));
+    // The deviation of heavy tails comes slowly.
+    const error = Math.sqrt((2 + 6 / concentration) / count) / 2;
+    expect(Math.abs(deviation(values(numbers)) / spread - 1)).toBeLessThan(5 * error);
+  });
+  test('gamma numbers of no concentration', () => {
+    expect(values(hadal.standardGamma(tensor([0, -1, NaN, Infinity])))).toEqual([0, NaN, NaN, NaN]);
+    expect(hadal.standardGamma(tensor([3], { dtype: 'bfloat16' })).dtype).toBe('bfloat16');
+    expect(() => hadal.standardGamma(tensor([1], { dtype: 'int32' }))).toThrow(
+      'standardGamma: dtype: got int32, expected float64, float32, float16, bfloat16',
+    );
+  });
+
   test('normal numbers lie in the tails as often as they should', () => {
     const numbers = values(randn([count]));
     const beyond = (bound: number): number => numbers.filter((x) => Math.abs(x) > bound).length / count;
@@ -191,6 +209,7 @@ describe('distributions', () => {
     expect(mean(first!.map((i) => (i === 2 ? 1 : 0)))).toBeCloseTo(0.75, 1);
     expect(first!.includes(1)).toBe(false);
     expect(new Set(second)).toEqual(new Set([1]));
+    expect(multinomial(weights.cast('float16'), 5, { replacement: true }).shape).toEqual([2, 5]);
     const once = multinomial(tensor([1, 2, 3, 4]), 4).toArraySync() as number[];
     expect([...once].sort()).toEqual([0, 1, 2, 3]);
     const firsts = multinomial(tensor([1, 0, 3]).expand([20_000, 3]), 1)
