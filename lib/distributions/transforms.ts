@@ -8,7 +8,7 @@ import { broadcastShapes, show } from '../tensor/shapes';
 import type { AnyTensor, Operand } from '../tensor/tensor';
 import { clampProbability, fail, finite, limitsOf, parameters, sumLast } from './distribution';
 
-/** A map x → y, its inverse, and ln |det dy/dx|. */
+/** A map x → y, its inverse, and ln |det dy/dx|. What `forward` has made, `inverse` takes back to the very tensor that it was made of. */
 export abstract class Transform {
   /** How many axes at the end of x and of y belong together. */
   readonly domainDims: number = 0;
@@ -78,14 +78,16 @@ class InverseTransform extends Transform {
   }
 }
 
-/** A map that is flat in places: what it made keeps where it came from, as rounding does not tell. */
-abstract class FlatTransform extends Transform {
+/** A map that knows where what it made came from, as rounding may not tell: tanh is flat. */
+abstract class RememberingTransform extends Transform {
   private readonly sources = new WeakMap<AnyTensor, AnyTensor>();
 
   override forward(x: AnyTensor): AnyTensor {
     checkTensor(`${this.constructor.name}.forward`, x);
     const y = this.image(x);
-    this.sources.set(y, y.requiresGrad ? x : x.detach());
+    // An image without a gradient still has a source that depends on the parameters.
+    const isLearnt = this.parameters.some((p) => typeof p !== 'number' && p.requiresGrad);
+    if (y.requiresGrad || !isLearnt) this.sources.set(y, y.requiresGrad || !x.requiresGrad ? x : x.detach());
     return y;
   }
   override inverse(y: AnyTensor): AnyTensor {
@@ -94,6 +96,9 @@ abstract class FlatTransform extends Transform {
     checkDType(op, y.dtype, floats);
     const source = this.sources.get(y);
     return source === undefined || source.storage.released !== undefined ? this.source(y) : source;
+  }
+  protected get parameters(): readonly Operand[] {
+    return [];
   }
   protected abstract image(x: AnyTensor): AnyTensor;
   protected abstract source(y: AnyTensor): AnyTensor;
@@ -105,13 +110,11 @@ abstract class FlatTransform extends Transform {
  * @example
  * new distributions.ExpTransform().forward(tensor([0, 1])); // [1, 2.7183]
  */
-export class ExpTransform extends Transform {
-  override forward(x: AnyTensor): AnyTensor {
-    checkTensor('ExpTransform.forward', x);
+export class ExpTransform extends RememberingTransform {
+  protected override image(x: AnyTensor): AnyTensor {
     return x.exp();
   }
-  override inverse(y: AnyTensor): AnyTensor {
-    checkTensor('ExpTransform.inverse', y);
+  protected override source(y: AnyTensor): AnyTensor {
     return y.log();
   }
   override logAbsDetJacobian(x: AnyTensor): AnyTensor {
@@ -120,12 +123,12 @@ export class ExpTransform extends Transform {
 }
 
 /**
- * y = 1 / (1 + e⁻ˣ). The inverse of what `forward` made is what it was made of, and else finite.
+ * y = 1 / (1 + e⁻ˣ). The inverse of any other 0 and 1 than what `forward` made is finite.
  *
  * @example
  * new distributions.SigmoidTransform().inverse(tensor([0.5, 0.75])); // [0, 1.0986]
  */
-export class SigmoidTransform extends FlatTransform {
+export class SigmoidTransform extends RememberingTransform {
   protected override image(x: AnyTensor): AnyTensor {
     return clampProbability(x.sigmoid());
   }
@@ -140,13 +143,13 @@ export class SigmoidTransform extends FlatTransform {
 }
 
 /**
- * y = tanh x. The inverse of what `forward` made is what it was made of, also where y is ±1; of another ±1 it is infinite.
+ * y = tanh x. The inverse of what `forward` made is what it was made of, also where that is ±1; of another ±1 it is infinite.
  *
  * @example
  * const squash = new distributions.TanhTransform();
  * squash.inverse(squash.forward(tensor([30]))); // [30]
  */
-export class TanhTransform extends FlatTransform {
+export class TanhTransform extends RememberingTransform {
   protected override image(x: AnyTensor): AnyTensor {
     return x.tanh();
   }
@@ -164,7 +167,7 @@ export class TanhTransform extends FlatTransform {
  * @example
  * new distributions.SoftplusTransform().forward(tensor([0])); // [0.6931]
  */
-export class SoftplusTransform extends FlatTransform {
+export class SoftplusTransform extends RememberingTransform {
   protected override image(x: AnyTensor): AnyTensor {
     return x.neg().logSigmoid().neg();
   }
@@ -183,7 +186,7 @@ export class SoftplusTransform extends FlatTransform {
  * @example
  * new distributions.PowerTransform(2).inverse(tensor([9])); // [3]
  */
-export class PowerTransform extends Transform {
+export class PowerTransform extends RememberingTransform {
   readonly exponent: Operand;
 
   constructor(exponent: Operand) {
@@ -196,12 +199,13 @@ export class PowerTransform extends Transform {
   override get sign(): Operand {
     return signOf(this.exponent);
   }
-  override forward(x: AnyTensor): AnyTensor {
-    checkTensor('PowerTransform.forward', x);
+  protected override get parameters(): readonly Operand[] {
+    return [this.exponent];
+  }
+  protected override image(x: AnyTensor): AnyTensor {
     return x.pow(this.exponent);
   }
-  override inverse(y: AnyTensor): AnyTensor {
-    checkTensor('PowerTransform.inverse', y);
+  protected override source(y: AnyTensor): AnyTensor {
     return y.pow(typeof this.exponent === 'number' ? 1 / this.exponent : this.exponent.reciprocal());
   }
   override logAbsDetJacobian(x: AnyTensor, y: AnyTensor): AnyTensor {
@@ -226,7 +230,7 @@ export interface AffineOptions {
  * @example
  * new distributions.AffineTransform(1, 2).forward(tensor([3])); // [7]
  */
-export class AffineTransform extends Transform {
+export class AffineTransform extends RememberingTransform {
   override readonly domainDims: number;
   override readonly codomainDims: number;
   readonly loc: Operand;
@@ -246,12 +250,13 @@ export class AffineTransform extends Transform {
   override get sign(): Operand {
     return signOf(this.scale);
   }
-  override forward(x: AnyTensor): AnyTensor {
-    checkTensor('AffineTransform.forward', x);
+  protected override get parameters(): readonly Operand[] {
+    return [this.loc, this.scale];
+  }
+  protected override image(x: AnyTensor): AnyTensor {
     return x.mul(this.scale).add(this.loc);
   }
-  override inverse(y: AnyTensor): AnyTensor {
-    checkTensor('AffineTransform.inverse', y);
+  protected override source(y: AnyTensor): AnyTensor {
     return y.sub(this.loc).div(this.scale);
   }
   override logAbsDetJacobian(x: AnyTensor): AnyTensor {
@@ -260,7 +265,7 @@ export class AffineTransform extends Transform {
     return sumLast(x.mul(0).add(stretch), this.domainDims);
   }
   override forwardShape(shape: Shape): Shape {
-    return [this.loc, this.scale].reduce<Shape>(
+    return this.parameters.reduce<Shape>(
       (sum, x) => (typeof x === 'number' ? sum : broadcastShapes('AffineTransform', sum, x.shape)),
       shape,
     );
@@ -276,7 +281,7 @@ export class AffineTransform extends Transform {
  * @example
  * new distributions.StickBreakingTransform().forward(zeros([2])); // [0.3333, 0.3333, 0.3333]
  */
-export class StickBreakingTransform extends FlatTransform {
+export class StickBreakingTransform extends RememberingTransform {
   override readonly domainDims = 1;
   override readonly codomainDims = 1;
   override get sign(): undefined {

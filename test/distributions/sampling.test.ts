@@ -383,6 +383,27 @@ describe('extreme values', () => {
     expect(numbers(policy.logProb(tensor([0.9999999, -0.9999999, 0.5]))).every(Number.isFinite)).toBe(true);
   });
 
+  test('a squashed normal number between bounds', () => {
+    const bounds = tensor([2, 3]);
+    const squash = [new d.TanhTransform(), new d.AffineTransform(1, bounds)];
+    const policy = new d.TransformedDistribution(new d.Normal(tensor([20, -20]), 0.1), squash);
+    const action = policy.sample();
+    expect(numbers(action)).toEqual([3, -2]);
+    expect(numbers(policy.logProb(action)).every(Number.isFinite)).toBe(true);
+  });
+
+  test('learnt bounds have their gradients, of samples without and with one', () => {
+    const scale = f64([2, 3]).requiresGrad_();
+    const made = new d.TransformedDistribution(new d.Normal(f64([0.5, -1]), 0.3), [new d.AffineTransform(0, scale)]);
+    const x = made.sample();
+    const fresh = x.clone();
+    const [got, want] = [x, fresh].map((value) => numbers(gradients([made.logProb(value).sum()], [scale])[0]!));
+    expect(got).toEqual(want);
+    // Along a sample ln p(x) changes with the width alone.
+    const along = numbers(gradients([made.logProb(made.rsample()).sum()], [scale])[0]!);
+    expect(along).toEqual([expect.closeTo(-1 / 2, 12), expect.closeTo(-1 / 3, 12)]);
+  });
+
   test('a remembered source ends with its memory, and passes no gradient that its image has not', () => {
     const tanh = new d.TanhTransform();
     const x = tensor([0.5]).requiresGrad_();
