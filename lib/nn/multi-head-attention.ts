@@ -1,4 +1,5 @@
 /** Multi-head attention, with grouped queries, rotary positions and a cache of keys and values. Batches come first: x [b, t, size]. */
+import { isGradEnabled } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { scaledDotProductAttention } from '../ops/attention';
 import { empty, ones, zeros } from '../ops/creation';
@@ -33,12 +34,49 @@ export interface MultiHeadAttentionOptions {
   readonly addZeroAttention?: boolean;
 }
 
+/** Rows that there is room for at first. */
+const LEAST_ROOM = 16;
+
+/**
+ * Rows along axis 2 that grow in number, with room for more behind them: to add some costs the same however many there are. Where gradients are recorded, for which nobody may
+ * write to what an op has seen, all are copied instead.
+ */
+class GrowingRows {
+  #room: AnyTensor | undefined;
+  rows: AnyTensor | undefined = undefined;
+
+  append(more: AnyTensor): AnyTensor {
+    const { rows } = this;
+    if (isGradEnabled()) {
+      this.#room = undefined;
+      return (this.rows = (rows === undefined ? more.contiguous() : cat([rows, more], 2)).keep());
+    }
+    const [b, heads, count, d] = more.shape as [number, number, number, number];
+    const { dtype, device } = more;
+    const before = rows?.shape[2] ?? 0;
+    const after = before + count;
+    if (this.#room === undefined || this.#room.shape[2]! < after) {
+      this.#room = empty([b, heads, Math.max(after, LEAST_ROOM, 2 * before), d], { dtype, device }).keep();
+      if (rows !== undefined) this.#room.narrow(2, 0, before).copy_(rows);
+    }
+    this.#room.narrow(2, before, count).copy_(more);
+    return (this.rows = this.#room.narrow(2, 0, after));
+  }
+}
+
 /** What a module of self-attention has seen: pass the same cache for each piece of a sequence. */
 export class AttentionCache {
+  #keys = new GrowingRows();
+  #values = new GrowingRows();
+
   /** [b, heads, t, d] */
-  key: AnyTensor | undefined = undefined;
+  get key(): AnyTensor | undefined {
+    return this.#keys.rows;
+  }
   /** [b, heads, t, d] */
-  value: AnyTensor | undefined = undefined;
+  get value(): AnyTensor | undefined {
+    return this.#values.rows;
+  }
 
   /** How many positions are cached. */
   get length(): number {
@@ -47,15 +85,13 @@ export class AttentionCache {
 
   /** Puts keys and values behind those that are there; answers all. The tensors outlive scopes. */
   append(key: AnyTensor, value: AnyTensor): [key: AnyTensor, value: AnyTensor] {
-    this.key = (this.key === undefined ? key.contiguous() : cat([this.key, key], 2)).keep();
-    this.value = (this.value === undefined ? value.contiguous() : cat([this.value, value], 2)).keep();
-    return [this.key, this.value];
+    return [this.#keys.append(key), this.#values.append(value)];
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.key = undefined;
-    this.value = undefined;
+    this.#keys = new GrowingRows();
+    this.#values = new GrowingRows();
   }
 }
 

@@ -75,6 +75,27 @@ test.each([
   expect(cache.length).toBe(0);
 });
 
+test('a cache may be filled with and without gradients, past the room that it has', () => {
+  const layer = new nn.MultiHeadAttention(8, 2);
+  const x = randn([1, 50, 8]);
+  const whole = layer.forward(x, x, x, { causal: true });
+  const cache = new nn.AttentionCache();
+  const step = (i: number): AnyTensor => {
+    const part = x.narrow(1, i, 1) as AnyTensor;
+    return layer.forward(part, part, part, { causal: true, cache });
+  };
+  const parts: AnyTensor[] = [];
+  let recorded: AnyTensor | undefined;
+  for (let i = 0; i < 50; i++) {
+    if (i === 20 || i === 21) recorded = step(i);
+    parts.push(i === 20 || i === 21 ? recorded! : noGrad(() => step(i)));
+  }
+  near(cat(parts, 1), whole);
+  // Nothing has written to what the recorded steps saw.
+  recorded!.sum().backward();
+  expect(layer.inProjWeight!.grad!.abs().sum().itemSync()).toBeGreaterThan(0);
+});
+
 test('keys of grouped queries are shared: as many heads with repeated weights say the same', () => {
   const grouped = new nn.MultiHeadAttention(8, 4, { keyHeads: 2 });
   const full = new nn.MultiHeadAttention(8, 4);
