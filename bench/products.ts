@@ -60,7 +60,10 @@ export const workloads: Workload[] = [
   ...[256, 512, 1024, 2048].map((size) => product(size, size, size, 'float32', 2)),
   linear(4096, 768, 768, 'float32', 2),
   linear(4096, 768, 3072, 'float32', 2),
+  // As when a language model writes, token by token.
+  linear(1, 4096, 4096, 'float32', 1.5),
   smallProducts(32, 5),
   ...[1024, 2048].map((size) => product(size, size, size, 'bfloat16', 1.05)),
   linear(4096, 768, 3072, 'bfloat16', 1.05),
+  linear(1, 4096, 4096, 'bfloat16', 1.5),
 ];
