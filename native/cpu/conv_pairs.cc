@@ -226,6 +226,8 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
   const Folding folding = best_folding(pass, weights);
   const auto channels = static_cast<int64_t>(folding.channels.size());
   const int64_t blocks = folding.blocks(), taps = folding.tap_count(), copies = folding.copy_count();
+  // Of the last block; vectors do without the zeros that fill up a tile of AMX.
+  const int64_t pairs = blocks == 1 && !has_amx() ? ceil_div(channels, 2) : kTile;
   const int64_t strips = ceil_div(pass.channels, kPairRows);
 
   // Weights as tiles of rows: [group][strip][block of channels][tap][32 rows][32 channels].
@@ -315,7 +317,7 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
           }
         }
       };
-      for (int64_t pair = 0; pair < blocks * kTile; ++pair) {
+      for (int64_t pair = 0; pair < (blocks - 1) * kTile + pairs; ++pair) {
         float* to = window + k * copy_size + pair * line;
         fetch_lines(2 * pair + 2, 2 * pair + 4);
         for (int64_t r = 0; r < unit.rows + reach_h; ++r) {
@@ -335,6 +337,7 @@ void run_planes(KernelContext& ctx, const Pass<BFloat16>& pass, const Weights<BF
     PairProduct product;
     alignas(64) float sums[(kPairRows + 1) * kPixels];
     product.steps = 1;
+    product.pairs = pairs;
     product.segments = blocks * taps;
     product.a_offsets = a_offsets.data();
     product.b_offsets = b_offsets.data();

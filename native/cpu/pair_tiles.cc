@@ -45,7 +45,7 @@ void multiply_rows(const PairProduct& product, const BFloat16* a_rows, int64_t f
     }
     for (int64_t step = 0; step < product.steps; ++step, a += a_step, b += b_step) {
       const float* line = b;
-      for (int64_t pair = 0; pair < kPairStep / 2; ++pair, line += product.b_row) {
+      for (int64_t pair = 0; pair < product.pairs; ++pair, line += product.b_row) {
         Vec<float> column[kVectors];
         unroll<kVectors>([&](auto v) __attribute__((always_inline)) { column[v] = load(line + v * product.b_right); });
         unroll<kRows>([&](auto r) __attribute__((always_inline)) {

@@ -37,7 +37,8 @@ struct PairProduct {
   int rows = 0;
   int lower_rows = 0;
   int vectors = 0;
-  int64_t steps = 0;  // of kPairStep, of each segment
+  int64_t steps = 0;              // of kPairStep, of each segment
+  int64_t pairs = kPairStep / 2;  // of a step; those behind them are zero, or not there where AMX is not
   int64_t segments = 1;
   const int64_t* a_offsets = nullptr;  // null: one segment at a and b themselves
   const int64_t* b_offsets = nullptr;
