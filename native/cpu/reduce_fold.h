@@ -76,6 +76,9 @@ struct Lanes {
   }
 };
 
+// Bytes by which a run's lines are asked for in advance: processors do not look beyond the page that they read.
+inline constexpr int64_t kFetchAhead = 4096;
+
 // Folds x[0, n). `map(x, lanes)` makes an Acc (a vector or a struct of vectors) from a vector, neutral in the lanes
 // that do not count; `start` is the result of no elements. kChains hide the latency of the combination; a long map
 // needs fewer.
@@ -89,6 +92,7 @@ inline Acc fold_run(const T* x, int64_t n, Acc start, Map&& map, Combine&& combi
     for (Acc& chain : chains) chain = start;
     for (; i + kChains * kStep <= n; i += kChains * kStep) {
       for (int k = 0; k < kChains; ++k) {
+        __builtin_prefetch(reinterpret_cast<const char*>(x + i + k * kStep) + kFetchAhead);
         chains[k] = combine(chains[k], map(load_as<A>(x + i + k * kStep), Lanes{-1}));
       }
     }
