@@ -60,7 +60,8 @@ class Cudnn {
   bool convolve(CudaContext& ctx, const Command& cmd, const DnnConvolution& convolution);
   bool attend(CudaContext& ctx, const Command& cmd, DnnAttention attention);
   // A kernel of attention is compiled when its shapes are first met, which takes most of a second: for large ones only, and no more than
-  // kMostCompiled of them.
+  // kMostCompiled of them. Gradients pass each score's slope through memory, to be added up in order, and so are left to our own kernels
+  // unless HADAL_CUDNN=all.
   bool is_worthwhile(const DnnAttention& attention) const;
   // Gradients by keys and values that heads share are rounded for each head, then added up and rounded again.
   bool attend_backward(CudaContext& ctx, const Command& cmd, DnnAttention attention);

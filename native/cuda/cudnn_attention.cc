@@ -209,6 +209,7 @@ TensorView as_column(TensorView lse) {
 }  // namespace
 
 bool Cudnn::is_worthwhile(const DnnAttention& a) const {
+  if (a.g.present()) return always_;
   const auto work = 2 * static_cast<double>(a.q.numel()) * static_cast<double>(a.k.shape[2]) *
                     (1 + static_cast<double>(a.v.shape[3]) / static_cast<double>(a.q.shape[3]));
   return always_ || work >= kLeastWork;

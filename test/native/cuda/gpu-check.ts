@@ -67,32 +67,26 @@ function measure(step: () => void, device: Device): number {
   return rounds.sort((a, b) => a - b)[2]!;
 }
 
-const withoutCudnn = ', without cuDNN';
-const benchParts: readonly Part[] = [
-  {
-    name: 'speed',
-    limit: 150,
-    run: async (device, report) => {
-      for (const { name, prepare, flops, bytes } of gpuWorkloads) {
-        await report.check(name, () => {
-          send({ figure: { name, seconds: measure(prepare(), device), flops, bytes } });
-        });
-      }
-    },
-  },
-  {
-    name: `speed${withoutCudnn}`,
-    limit: 60,
-    environment: { HADAL_CUDNN: '0' },
-    run: async (device, report) => {
-      for (const { name, prepare, flops } of gpuWorkloads.filter(({ name }) => /convolution|attention/.test(name))) {
-        await report.check(name, () => {
-          send({ figure: { name: name + withoutCudnn, seconds: measure(prepare(), device), flops } });
-        });
-      }
-    },
-  },
+/** What runs again in another environment, as rows of their own. */
+const variants = [
+  { suffix: ', without cuDNN', rows: /^(convolution|causal attention)/, environment: { HADAL_CUDNN: '0' } },
+  { suffix: ', all by cuDNN', rows: /^causal attention.*with gradient$/, environment: { HADAL_CUDNN: 'all' } },
 ];
+const benchParts: readonly Part[] = [
+  { suffix: '', rows: /./, environment: {}, limit: 150 },
+  ...variants.map((variant) => ({ ...variant, limit: 60 })),
+].map(({ suffix, rows, environment, limit }) => ({
+  name: `speed${suffix}`,
+  limit,
+  environment,
+  run: async (device, report) => {
+    for (const { name, prepare, flops, bytes } of gpuWorkloads.filter(({ name }) => rows.test(name))) {
+      await report.check(name, () => {
+        send({ figure: { name: name + suffix, seconds: measure(prepare(), device), flops, bytes } });
+      });
+    }
+  },
+}));
 
 // --- In the main process -----------------------------------------------------------------------------------------------------
 
@@ -178,7 +172,9 @@ function besidePeer(ours: PartResult, peer: PartResult): PartResult {
   const best = new Map<string, number>();
   for (const { name, seconds } of peer.figures) best.set(name, Math.min(seconds, best.get(name) ?? Infinity));
   const peerOf = ({ name }: Figure): number | undefined =>
-    best.get(name.replace(withoutCudnn, '').replace(compiledToo, ''));
+    best.get(
+      [compiledToo, ...variants.map(({ suffix }) => suffix)].reduce((own, suffix) => own.replace(suffix, ''), name),
+    );
   return { ...ours, figures: ours.figures.map((figure) => ({ ...figure, peer: peerOf(figure) })) };
 }
 
