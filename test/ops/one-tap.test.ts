@@ -64,11 +64,11 @@ test.each(sizes.map((size) => ({ size })))('$size', ({ size }) => {
   }
 });
 
-test('the same bits at any number of threads', () => {
+test.each(['float32', 'bfloat16'] as const)('the same bits at any number of threads, in %s', (dtype) => {
   const before = getNumThreads();
   try {
     for (const size of [...sizes.slice(3, 9), ...sizes.slice(11)]) {
-      const given = inputs(size);
+      const given = inputs(size).map((x): AnyTensor => x.cast(dtype));
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
         return convolved(given, size[5]).map((t) => Buffer.from(t.dataSync().buffer));
