@@ -487,7 +487,8 @@ struct Gammaincc {
 struct NextAfter {
   template <class V>
   HADAL_HD V operator()(V a, V b) const {
-    const auto bits = math::to_bits(a);
+    // Of 0 and NaN, which have results of their own, the step could leave the range of the bits.
+    const auto bits = math::to_bits(select((a < Lane<V>(0)) | (a > Lane<V>(0)), a, splat<V>(Lane<V>(1))));
     const auto outwards = (a < b) ^ (a < Lane<V>(0));
     const V stepped = math::from_bits<V>(select(outwards, math::Bits<V>(bits + 1), math::Bits<V>(bits - 1)));
     const V least = math::with_sign(splat<V>(std::numeric_limits<Lane<V>>::denorm_min()), b);
