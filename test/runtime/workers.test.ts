@@ -1,12 +1,32 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { buildSync } from 'esbuild';
 
 import { prepareTraining } from './training';
 
+const binary = process.env['HADAL_BINARY'] ?? join(__dirname, '../../build/Release/hadal.node');
+let folder: string;
+let script: string;
+
+// One file with the library in it: a hundred workers that each translate the sources take minutes.
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hadal-workers-'));
+  script = join(folder, 'worker.js');
+  buildSync({
+    entryPoints: [join(__dirname, 'worker.ts')],
+    outfile: script,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
 /** Starts a worker that trains; the promise is of the losses of its first five steps. */
 function startTraining(steps: number): { worker: Worker; losses: Promise<number[]>; ended: Promise<number> } {
-  const script = `require('tsx/cjs'); require(${JSON.stringify(join(__dirname, 'worker.ts'))})`;
-  const worker = new Worker(script, { eval: true, workerData: { steps } });
+  const worker = new Worker(script, { workerData: { steps }, env: { ...process.env, HADAL_BINARY: binary } });
   const losses = new Promise<number[]>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

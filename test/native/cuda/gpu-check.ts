@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { devices, setDefaultDevice, synchronize, type Device } from '../../../lib/index';
+import { devices, setDefaultDevice, synchronize, train, type Device } from '../../../lib/index';
 import { compiledToo, gpuWorkloads } from '../../../bench/cuda';
 import { groups, parts, type Part, type Reporter } from './parts';
 import { isGood, markdown, type Figure, type PartResult, type Report, type Status } from './report';
@@ -87,6 +87,24 @@ const benchParts: readonly Part[] = [
     }
   },
 }));
+
+/** Which ops the time of the large training steps goes to; each op is waited for, so that they do not overlap. */
+const profiles: Part = {
+  name: 'profile',
+  limit: 60,
+  run: async (device, report) => {
+    for (const { name, prepare } of gpuWorkloads.filter(({ name }) =>
+      /^(GPT|ResNet).* step, (?!.*compiled)/.test(name),
+    )) {
+      await report.check(name, async () => {
+        const step = prepare();
+        for (let i = 0; i < 3; i++) step();
+        const profile = await train.profile(step, { device });
+        for (const line of String(profile).split('\n')) report.note(`${name}: ${line}`);
+      });
+    }
+  },
+};
 
 // --- In the main process -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +211,7 @@ async function main(): Promise<void> {
   });
   const device = values.device as Device;
   if (values.part !== undefined) {
-    const part = [...parts, ...benchParts].find(({ name }) => name === values.part)!;
+    const part = [...parts, ...benchParts, profiles].find(({ name }) => name === values.part)!;
     setDefaultDevice(device);
     await runPart(part, device, Number(values.every));
     send({ done: true });
@@ -267,6 +285,7 @@ async function main(): Promise<void> {
       ...(theirs.notes.length > 0 || theirs.figures.length === 0 ? [peerPart(theirs)] : []),
     );
   }
+  if (wanted(profiles.name)) save(await runPartIn(profiles));
   const sanitizer = ['/usr/local/cuda/bin/compute-sanitizer', '/usr/bin/compute-sanitizer'].find(existsSync);
   for (const tool of ['memcheck', 'racecheck']) {
     if (!wanted(tool)) continue;
