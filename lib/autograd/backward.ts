@@ -246,19 +246,24 @@ function checkFinite(gradient: AnyTensor, node: Node): void {
   throw new AutogradError(`backward: the gradient of ${node.op.name} has a NaN${made}`);
 }
 
-/** The gradient that a backward pass starts from. Throws when there is none to assume. */
-export function initialGradient(op: string, output: AnyTensor, gradient: AnyTensor | undefined): AnyTensor {
+/** The gradient that a backward pass starts from, given in the option `name`. Throws when there is none to assume. */
+export function initialGradient(
+  op: string,
+  output: AnyTensor,
+  gradient: AnyTensor | undefined,
+  name: string,
+): AnyTensor {
   if (gradient !== undefined) {
-    checkTensor(op, gradient, 'gradient');
+    checkTensor(op, gradient, name);
     if (!sameShape(gradient.shape, output.shape)) {
-      throw new ShapeError(`${op}: gradient: got shape ${show(gradient.shape)}, expected ${show(output.shape)}`);
+      throw new ShapeError(`${op}: ${name}: got shape ${show(gradient.shape)}, expected ${show(output.shape)}`);
     }
     return gradient.dtype === output.dtype ? gradient : gradient.cast(output.dtype);
   }
   if (output.size !== 1) {
     throw new AutogradError(
       `${op}: no gradient given for an output of shape ${show(output.shape)}: got ${output.size} elements, expected one (a loss), or ` +
-        'the option gradient',
+        `the option ${name}`,
     );
   }
   return onesLike(output);
@@ -283,7 +288,7 @@ export function backward(output: AnyTensor, options: BackwardOptions = {}): void
         'recorded ops on a tensor that does',
     );
   }
-  propagate([{ edge, gradient: initialGradient('backward', output, options.gradient) }], options);
+  propagate([{ edge, gradient: initialGradient('backward', output, options.gradient, 'gradient') }], options);
 }
 
 /** Forgets a parameter's gradient; frees it at once if nobody has seen it. */

@@ -10,7 +10,7 @@ import { initialGradient, propagate } from './backward';
 import { enableGrad } from './modes';
 
 export interface GradientsOptions {
-  /** The gradients of the outputs; 1 for outputs of one element. */
+  /** The gradients of the outputs; 1 for outputs of one element, which all must have without it. */
   readonly gradients?: readonly AnyTensor[];
   readonly retainGraph?: boolean;
   readonly createGraph?: boolean;
@@ -36,7 +36,7 @@ export function gradients(
   if (options.gradients !== undefined) checkList('gradients', 'gradients', options.gradients);
   const roots = outputs.map((output, i) => ({
     edge: edgeOf('gradients', output, `outputs[${i}]`),
-    gradient: initialGradient('gradients', output, options.gradients?.[i]),
+    gradient: initialGradient('gradients', output, options.gradients?.[i], 'gradients'),
   }));
   const wanted = inputs.map((input, i) => edgeOf('gradients', input, `inputs[${i}]`));
   return propagate(roots, options, wanted);

@@ -9,7 +9,7 @@ import { isInt, type DType, type IndexDType } from '../tensor/dtype';
 import type { At, Index, Picked, Range } from '../tensor/index-types';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
-import { Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { full, tensor, zeros } from './creation';
 import { checkOptions, checkTensor, defineView, installMethods, recorded } from './define';
 import { describe } from '../tensor/describe';
@@ -18,7 +18,7 @@ import { later, now, type KnownLater } from './known-later';
 import { inOrder, nonzeroPlaces } from './masks';
 import { runOf, viewOfRun } from './movement';
 import { where } from './pointwise-compare';
-import { fitted } from './pointwise-run';
+import { fitted, type Replacement } from './pointwise-run';
 
 type Places = Tensor<Shape, 'int64'>;
 
@@ -299,9 +299,9 @@ export interface SetAtOptions {
 }
 
 /**
- * x with `value`, which broadcasts to what the index picks, in its place. The indices are those of {@link at}, in an array. Without `accumulate` the last of
- * several values for one place stays. For a mask, the value has as many elements as it picks, or broadcasts; a mask beside integer tensors blocks the thread. Gradients go to x, but for what was
- * replaced, and to the value.
+ * x with `value`, which broadcasts to what the index picks, in its place; among bools `true` or `false`. The indices are those of {@link at}, in an
+ * array. Without `accumulate` the last of several values for one place stays. For a mask, the value has as many elements as it picks, or broadcasts; a mask
+ * beside integer tensors blocks the thread. Gradients go to x, but for what was replaced, and to the value.
  *
  * @throws ShapeError, ArgumentError as {@link at}, and when the value does not broadcast; DTypeError when x cannot hold it.
  * @example
@@ -311,10 +311,15 @@ export interface SetAtOptions {
 export function setAt<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   indices: readonly Index[],
-  value: Operand,
+  value: Replacement,
   options?: SetAtOptions,
 ): Tensor<S, D>;
-export function setAt(x: AnyTensor, indices: readonly Index[], value: Operand, options: SetAtOptions = {}): AnyTensor {
+export function setAt(
+  x: AnyTensor,
+  indices: readonly Index[],
+  value: Replacement,
+  options: SetAtOptions = {},
+): AnyTensor {
   checkOptions('setAt', options);
   checkTensor('setAt', x);
   const { accumulate = false } = options;
@@ -337,16 +342,14 @@ export function setAt(x: AnyTensor, indices: readonly Index[], value: Operand, o
 }
 
 /** A value as a tensor of x's dtype. */
-function sourceOf(x: AnyTensor, value: Operand): AnyTensor {
-  if (typeof value !== 'number') checkTensor('setAt', value, 'value');
-  // Of any shape: the dtypes alone are compared.
-  fitted(
-    'setAt',
-    x,
-    typeof value === 'number' ? value : (zeros([], { dtype: value.dtype, device: value.device }) as AnyTensor),
-  );
-  if (typeof value !== 'number') return value.cast(x.dtype);
-  return full([], value, { dtype: x.dtype, device: x.device });
+function sourceOf(x: AnyTensor, value: Replacement): AnyTensor {
+  if (value instanceof Tensor) {
+    // Of any shape: the dtypes alone are compared.
+    fitted('setAt', x, zeros([], { dtype: value.dtype, device: value.device }));
+    return value.cast(x.dtype);
+  }
+  const element = fitted('setAt', x, value, 'value');
+  return typeof element === 'number' ? full([], element, { dtype: x.dtype, device: x.device }) : element;
 }
 
 /** A value that broadcasts to a shape. */
@@ -484,7 +487,7 @@ declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     at<const Ix extends readonly Index[]>(...indices: Ix): Picked<S, D, Ix>;
     atSync<const Ix extends readonly Index[]>(...indices: Ix): Tensor<At<S, Ix>, D>;
-    setAt(indices: readonly Index[], value: Operand, options?: SetAtOptions): Tensor<S, D>;
+    setAt(indices: readonly Index[], value: Replacement, options?: SetAtOptions): Tensor<S, D>;
     take<I extends Shape>(index: Tensor<I, IndexDType>): Tensor<I, D>;
     takeAlongAxis(index: Tensor<Shape, IndexDType>, axis?: number): Tensor<Shape, D>;
     gatherNd(indices: Tensor<Shape, IndexDType>): Tensor<Shape, D>;

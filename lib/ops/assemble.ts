@@ -4,12 +4,12 @@ import { describe, shown } from '../tensor/describe';
 import { isFloat, promote, type DType, type IndexDType, type Promote, type SumDType } from '../tensor/dtype';
 import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
-import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { arange, full, meshgrid } from './creation';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { checkVector } from './index-select';
 import { cat, stack } from './movement';
-import { fitted } from './pointwise-run';
+import { fitted, type Replacement } from './pointwise-run';
 
 function checkList(op: string, tensors: unknown): asserts tensors is readonly AnyTensor[] {
   if (!Array.isArray(tensors) || tensors.length === 0) {
@@ -191,18 +191,17 @@ export function indexFill<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   axis: number,
   index: Tensor<Shape, IndexDType>,
-  value: Operand,
+  value: Replacement,
 ): Tensor<S, D>;
-export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: Operand): AnyTensor {
+export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: Replacement): AnyTensor {
   const op = 'indexFill';
   checkTensor(op, x);
   checkVector(op, index);
   const along = normalizeAxis(op, axis, x.shape);
-  if (typeof value !== 'number') {
-    checkTensor(op, value, 'value');
-    if (value.rank !== 0) throw new ShapeError(`${op}: value: got shape ${show(value.shape)}, expected a scalar`);
+  if (value instanceof Tensor && value.rank !== 0) {
+    throw new ShapeError(`${op}: value: got shape ${show(value.shape)}, expected a scalar`);
   }
-  const filling = fitted(op, x, value);
+  const filling = fitted(op, x, value, 'value');
   const scalar: AnyTensor =
     typeof filling === 'number' ? full([], filling, { dtype: x.dtype, device: x.device }) : filling;
   const slices = scalar.expand(x.shape.map((size, i) => (i === along ? index.size : size))) as AnyTensor;
@@ -216,7 +215,7 @@ declare module '../tensor/tensor' {
       other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
       axis?: number,
     ): Tensor<Broadcast<S, T>, Promote<D, E>>;
-    indexFill(axis: number, index: Tensor<Shape, IndexDType>, value: Operand): Tensor<S, D>;
+    indexFill(axis: number, index: Tensor<Shape, IndexDType>, value: Replacement): Tensor<S, D>;
   }
 }
 installMethods({ trace, cross, indexFill });

@@ -20,7 +20,8 @@ export interface LossOptions<R extends Reduction = Reduction> {
   readonly reduction?: R;
 }
 
-export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = 'mean'): AnyTensor {
+/** A loss of elements reduced. `others` are the reductions that the op has besides, for the message. */
+export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = 'mean', others = ''): AnyTensor {
   switch (reduction) {
     case 'mean':
       return loss.mean();
@@ -29,7 +30,7 @@ export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = '
     case 'none':
       return loss;
     default:
-      throw new ArgumentError(`${op}: reduction: got ${shown(reduction)}, expected mean, sum or none`);
+      throw new ArgumentError(`${op}: reduction: got ${shown(reduction)}, expected mean, sum${others} or none`);
   }
 }
 
@@ -163,7 +164,7 @@ function softCrossEntropy(
 ): AnyTensor {
   if (!sameShape(target.shape, logits.shape)) {
     throw new ShapeError(
-      `crossEntropy: target does not fit: got probabilities ${show(target.shape)}, expected the shape ${show(logits.shape)} of the logits`,
+      `crossEntropy: target does not fit: got ${target.dtype} ${show(target.shape)}, expected probabilities ${show(logits.shape)} as the logits, or classes of int32 or int64`,
     );
   }
   const classes = logits.shape[classAxis]!;

@@ -3,12 +3,12 @@ import { DTypeError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, contiguousStrides, sameShape, show } from '../tensor/shapes';
-import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
 import { later, now, type KnownLater } from './known-later';
 import { stack } from './movement';
 import { where } from './pointwise-compare';
-import { fitted } from './pointwise-run';
+import { fitted, type Replacement } from './pointwise-run';
 
 /** Throws unless `mask` is a bool tensor. */
 export function checkMask(op: string, mask: unknown): asserts mask is Tensor<Shape, 'bool'> {
@@ -100,7 +100,7 @@ function checkFits(op: string, x: AnyTensor, mask: AnyTensor): void {
 }
 
 /**
- * x with `value` where a mask, which broadcasts to its shape, is true. A tensor as value broadcasts too.
+ * x with `value` where a mask, which broadcasts to its shape, is true. A tensor as value broadcasts too; bools may be replaced by `true` or `false`.
  *
  * @throws ShapeError when something does not broadcast; DTypeError unless the mask is bool and x can hold the value.
  * @example
@@ -109,11 +109,11 @@ function checkFits(op: string, x: AnyTensor, mask: AnyTensor): void {
 export function maskedFill<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   mask: Tensor<Shape, 'bool'>,
-  value: Operand,
+  value: Replacement,
 ): Tensor<S, D>;
-export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Operand): AnyTensor {
+export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Replacement): AnyTensor {
   checkFits('maskedFill', x, mask);
-  return where(mask, fitted('maskedFill', x, value), x) as AnyTensor;
+  return where(mask, fitted('maskedFill', x, value, 'value'), x) as AnyTensor;
 }
 
 /**
@@ -156,7 +156,7 @@ declare module '../tensor/tensor' {
     nonzeroSync(): Tensor<[number, number], 'int64'>;
     maskedSelect(mask: Tensor<Shape, 'bool'>): Promise<Tensor<[number], D>>;
     maskedSelectSync(mask: Tensor<Shape, 'bool'>): Tensor<[number], D>;
-    maskedFill(mask: Tensor<Shape, 'bool'>, value: Operand): Tensor<S, D>;
+    maskedFill(mask: Tensor<Shape, 'bool'>, value: Replacement): Tensor<S, D>;
     maskedScatter(mask: Tensor<Shape, 'bool'>, source: Tensor<Shape, D>): Tensor<S, D>;
   }
 }

@@ -10,6 +10,7 @@ import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/sh
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { operand, operandDType, type AutocastPolicy } from './autocast';
+import { full } from './creation';
 import {
   checkDType,
   checkTaken,
@@ -211,10 +212,14 @@ export function inPlace<T extends AnyTensor, C>(
   return x;
 }
 
+/** What may take the place of elements of a tensor: an operand, or `true` and `false` among bools. */
+export type Replacement = Operand | boolean;
+
 /** An operand as one that broadcasts to the shape of `x` and has its dtype, which must be of the operand's kind. */
-export function fitted(name: string, x: AnyTensor, other: Operand): Operand {
+export function fitted(name: string, x: AnyTensor, other: Replacement, argument = 'operand'): Operand {
+  if (typeof other === 'boolean' && x.dtype === 'bool') return full([], other, { dtype: 'bool', device: x.device });
   const isNumber = typeof other === 'number';
-  if (!isNumber) checkTensor(name, other, 'operand');
+  if (!isNumber) checkTensor(name, other, argument);
   const promoted = isNumber ? promoteNumber(x.dtype, other) : promoteOperands(x.dtype, 1, other.dtype, 0);
   if (promoted !== x.dtype) {
     const got = isNumber ? `the number ${other}` : other.dtype;

@@ -155,7 +155,7 @@ export function klDiv(input: AnyTensor, target: AnyTensor, options: KlDivOptions
     const logs: AnyTensor = (where(target.equalTo(0), 1, target) as AnyTensor).log();
     loss = target.mul(logs).sub(target.mul(input));
   }
-  if (reduction !== 'batchmean') return reduceLoss('klDiv', loss, reduction);
+  if (reduction !== 'batchmean') return reduceLoss('klDiv', loss, reduction, ', batchmean');
   return loss.sum().div(input.rank === 0 ? 1 : input.shape[0]!);
 }
 

@@ -29,7 +29,7 @@ export class Adadelta extends FusedOptimizer<AdadeltaSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<AdadeltaSettings>[],
     settings: Partial<AdadeltaSettings> = {},
   ) {
-    super(parameters, { lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0, maximize: false, ...settings });
+    super(parameters, { lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0, maximize: false }, settings);
   }
 
   protected check(s: AdadeltaSettings): void {

@@ -51,15 +51,18 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<AdafactorSettings>[],
     settings: Partial<AdafactorSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-2,
-      beta2Decay: -0.8,
-      epsilon: [undefined, 1e-3],
-      d: 1,
-      weightDecay: 0,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-2,
+        beta2Decay: -0.8,
+        epsilon: [undefined, 1e-3],
+        d: 1,
+        weightDecay: 0,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(s: AdafactorSettings): void {

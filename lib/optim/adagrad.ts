@@ -31,15 +31,18 @@ export class Adagrad extends FusedOptimizer<AdagradSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<AdagradSettings>[],
     settings: Partial<AdagradSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-2,
-      lrDecay: 0,
-      initialAccumulatorValue: 0,
-      epsilon: 1e-10,
-      weightDecay: 0,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-2,
+        lrDecay: 0,
+        initialAccumulatorValue: 0,
+        epsilon: 1e-10,
+        weightDecay: 0,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(s: AdagradSettings): void {

@@ -1,4 +1,5 @@
 /** Adam and AdamW. */
+import { checkOptions } from '../ops/define';
 import { adamStep, type StepTensors } from '../ops/optimizer-steps';
 import type { AnyTensor } from '../tensor/tensor';
 import { FusedOptimizer } from './fused-optimizer';
@@ -48,15 +49,18 @@ export class Adam extends FusedOptimizer<AdamSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[],
     settings: Partial<AdamSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      epsilon: 1e-8,
-      weightDecay: 0,
-      amsgrad: false,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weightDecay: 0,
+        amsgrad: false,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(settings: AdamSettings): void {
@@ -102,6 +106,7 @@ export class AdamW extends Adam {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<AdamSettings>[],
     settings: Partial<AdamSettings> = {},
   ) {
+    checkOptions('AdamW', settings);
     super(parameters, { weightDecay: 0.01, ...settings });
   }
 }

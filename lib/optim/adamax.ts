@@ -31,7 +31,7 @@ export class Adamax extends FusedOptimizer<AdamaxSettings> {
     settings: Partial<AdamaxSettings> = {},
   ) {
     const defaults = { lr: 2e-3, betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0, maximize: false } as const;
-    super(parameters, { ...defaults, ...settings });
+    super(parameters, defaults, settings);
   }
 
   protected check(settings: AdamaxSettings): void {

@@ -35,7 +35,7 @@ export class ASGD extends GradientOptimizer<ASGDSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<ASGDSettings>[],
     settings: Partial<ASGDSettings> = {},
   ) {
-    super(parameters, { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false, ...settings });
+    super(parameters, { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false }, settings);
   }
 
   protected check(s: ASGDSettings): void {

@@ -35,7 +35,7 @@ export class LAMB extends FusedOptimizer<LAMBSettings> {
     settings: Partial<LAMBSettings> = {},
   ) {
     const defaults = { lr: 1e-3, betas: [0.9, 0.999], epsilon: 1e-6, weightDecay: 0, maximize: false } as const;
-    super(parameters, { ...defaults, ...settings });
+    super(parameters, defaults, settings);
   }
 
   protected check(settings: LAMBSettings): void {

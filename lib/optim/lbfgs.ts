@@ -54,16 +54,19 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   constructor(parameters: readonly AnyTensor[], settings: Partial<LBFGSSettings> = {}) {
     checkOptions('LBFGS', settings);
     const { maxIter = 20 } = settings;
-    super(parameters, {
-      lr: 1,
-      maxIter,
-      maxEval: Math.floor((maxIter * 5) / 4),
-      toleranceGrad: 1e-7,
-      toleranceChange: 1e-9,
-      historySize: 100,
-      lineSearchFn: undefined,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1,
+        maxIter,
+        maxEval: Math.floor((maxIter * 5) / 4),
+        toleranceGrad: 1e-7,
+        toleranceChange: 1e-9,
+        historySize: 100,
+        lineSearchFn: undefined,
+      },
+      settings,
+    );
   }
 
   override addParamGroup(group: ParameterGroup<LBFGSSettings>): void {

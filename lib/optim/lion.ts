@@ -29,7 +29,7 @@ export class Lion extends FusedOptimizer<LionSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<LionSettings>[],
     settings: Partial<LionSettings> = {},
   ) {
-    super(parameters, { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0, maximize: false, ...settings });
+    super(parameters, { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0, maximize: false }, settings);
   }
 
   protected check(settings: LionSettings): void {

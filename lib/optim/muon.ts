@@ -54,18 +54,21 @@ export class Muon extends GradientOptimizer<MuonSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<MuonSettings>[],
     settings: Partial<MuonSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-3,
-      weightDecay: 0.1,
-      momentum: 0.95,
-      nesterov: true,
-      nsCoefficients: [3.4445, -4.775, 2.0315],
-      epsilon: 1e-7,
-      nsSteps: 5,
-      adjustLrFn: 'original',
-      precision: 'bfloat16',
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-3,
+        weightDecay: 0.1,
+        momentum: 0.95,
+        nesterov: true,
+        nsCoefficients: [3.4445, -4.775, 2.0315],
+        epsilon: 1e-7,
+        nsSteps: 5,
+        adjustLrFn: 'original',
+        precision: 'bfloat16',
+      },
+      settings,
+    );
   }
 
   override addParamGroup(group: ParameterGroup<MuonSettings>): void {

@@ -37,16 +37,19 @@ export class NAdam extends FusedOptimizer<NAdamSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<NAdamSettings>[],
     settings: Partial<NAdamSettings> = {},
   ) {
-    super(parameters, {
-      lr: 2e-3,
-      betas: [0.9, 0.999],
-      epsilon: 1e-8,
-      weightDecay: 0,
-      momentumDecay: 4e-3,
-      decoupledWeightDecay: false,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 2e-3,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weightDecay: 0,
+        momentumDecay: 4e-3,
+        decoupledWeightDecay: false,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(settings: NAdamSettings): void {

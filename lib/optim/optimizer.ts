@@ -2,7 +2,7 @@
 import { ArgumentError } from '../errors';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
-import { checkObject } from '../ops/define';
+import { checkObject, checkOptions } from '../ops/define';
 import { guard } from '../runtime/tape';
 import { describe, shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
@@ -44,13 +44,18 @@ export abstract class Optimizer<Settings extends object> {
   /** Counts what makes a compiled step stale: other groups, other states. */
   protected revision = 0;
 
-  constructor(parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[], defaults: Settings) {
-    if (!Array.isArray(parameters) || parameters.length === 0) {
-      throw new ArgumentError(
-        `${this.constructor.name}: parameters: got ${Array.isArray(parameters) ? 'none' : describe(parameters)}, expected at least one`,
-      );
+  constructor(
+    parameters: readonly AnyTensor[] | readonly ParameterGroup<Settings>[],
+    defaults: Settings,
+    settings: Partial<Settings> = {},
+  ) {
+    const { name } = this.constructor;
+    if (!Array.isArray(parameters)) {
+      throw new ArgumentError(`${name}: parameters: got ${describe(parameters)}, expected a list of them or of groups`);
     }
-    this.#defaults = defaults;
+    if (parameters.length === 0) throw new ArgumentError(`${name}: parameters: got none, expected at least one`);
+    checkOptions(name, settings);
+    this.#defaults = { ...defaults, ...settings };
     const given = parameters[0] instanceof Tensor ? [{ parameters }] : parameters;
     for (const group of given as readonly ParameterGroup<Settings>[]) this.addParamGroup(group);
   }

@@ -33,15 +33,18 @@ export class RAdam extends FusedOptimizer<RAdamSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<RAdamSettings>[],
     settings: Partial<RAdamSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      epsilon: 1e-8,
-      weightDecay: 0,
-      decoupledWeightDecay: false,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weightDecay: 0,
+        decoupledWeightDecay: false,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(settings: RAdamSettings): void {

@@ -34,16 +34,19 @@ export class RMSprop extends FusedOptimizer<RMSpropSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<RMSpropSettings>[],
     settings: Partial<RMSpropSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-2,
-      alpha: 0.99,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      momentum: 0,
-      centered: false,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-2,
+        alpha: 0.99,
+        epsilon: 1e-8,
+        weightDecay: 0,
+        momentum: 0,
+        centered: false,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(s: RMSpropSettings): void {

@@ -37,7 +37,7 @@ export class Rprop extends GradientOptimizer<RpropSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<RpropSettings>[],
     settings: Partial<RpropSettings> = {},
   ) {
-    super(parameters, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false, ...settings });
+    super(parameters, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false }, settings);
   }
 
   protected check({ lr, etas, stepSizes }: RpropSettings): void {

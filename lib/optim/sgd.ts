@@ -32,15 +32,18 @@ export class SGD extends GradientOptimizer<SGDSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<SGDSettings>[],
     settings: Partial<SGDSettings> = {},
   ) {
-    super(parameters, {
-      lr: 1e-3,
-      momentum: 0,
-      dampening: 0,
-      weightDecay: 0,
-      nesterov: false,
-      maximize: false,
-      ...settings,
-    });
+    super(
+      parameters,
+      {
+        lr: 1e-3,
+        momentum: 0,
+        dampening: 0,
+        weightDecay: 0,
+        nesterov: false,
+        maximize: false,
+      },
+      settings,
+    );
   }
 
   protected check(s: SGDSettings): void {

@@ -30,7 +30,7 @@ export class SparseAdam extends FusedOptimizer<SparseAdamSettings> {
     parameters: readonly AnyTensor[] | readonly ParameterGroup<SparseAdamSettings>[],
     settings: Partial<SparseAdamSettings> = {},
   ) {
-    super(parameters, { lr: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8, maximize: false, ...settings });
+    super(parameters, { lr: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8, maximize: false }, settings);
   }
 
   protected check(settings: SparseAdamSettings): void {

@@ -81,7 +81,7 @@ describe('what losses refuse', () => {
     ],
     [
       () => crossEntropy(logits as AnyTensor, tensor([0.5, 0.5]) as AnyTensor),
-      'crossEntropy: target does not fit: got probabilities [2], expected the shape [2, 3] of the logits',
+      'crossEntropy: target does not fit: got float32 [2], expected probabilities [2, 3] as the logits, or classes of int32 or int64',
     ],
     [
       () => mseLoss(logits as AnyTensor, tensor([1, 2]) as AnyTensor),

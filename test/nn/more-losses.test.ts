@@ -123,7 +123,10 @@ describe('what losses refuse', () => {
       'multiLabelMarginLoss: target does not fit: got shape [2], expected [2, 3]',
     ],
     [() => f.infoNce(x, x, { temperature: 0 }), 'infoNce: temperature: got 0, expected a positive number'],
-    [() => f.klDiv(x, x, { reduction: 'max' as 'sum' }), 'klDiv: reduction: got max, expected mean, sum or none'],
+    [
+      () => f.klDiv(x, x, { reduction: 'max' as 'sum' }),
+      'klDiv: reduction: got max, expected mean, sum, batchmean or none',
+    ],
     [
       () => f.ctcLoss(ones([4, 2, 3]), int([1]), [4], [1, 0]),
       'ctcLoss: inputLengths do not fit: got shape [1], expected [2]',

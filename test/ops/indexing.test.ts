@@ -127,3 +127,24 @@ test('a mask beside integer tensors is written to as it is read', () => {
     [1, 1, 1, 0],
   ]);
 });
+
+test('true and false replace elements of bool tensors, and of no others', () => {
+  const x = tensor([true, false, false, true]);
+  const index = tensor([1, 3], { dtype: 'int64' });
+  const bools = (y: AnyTensor): number[] => {
+    expect(y.dtype).toBe('bool');
+    return y.toArraySync() as number[];
+  };
+  expect(bools(x.setAt([index], true))).toEqual([1, 1, 0, 1]);
+  expect(bools(x.setAt(['1:'], false))).toEqual([1, 0, 0, 0]);
+  expect(bools(x.setAt([x], false))).toEqual([0, 0, 0, 0]);
+  expect(bools(x.maskedFill(x.logicalNot(), true))).toEqual([1, 1, 1, 1]);
+  expect(bools(x.indexFill(0, index, false))).toEqual([1, 0, 0, 0]);
+  const y = tensor([1, 2, 3, 4]);
+  expect(() => y.setAt([index], true)).toThrow('setAt: value: got boolean true, expected a tensor');
+  expect(() => y.maskedFill(x, true)).toThrow('maskedFill: value: got boolean true, expected a tensor');
+  expect(() => y.indexFill(0, index, true)).toThrow('indexFill: value: got boolean true, expected a tensor');
+  expect(() => x.maskedFill(x, 1)).toThrow(
+    'maskedFill: the result does not fit into the tensor: got the number 1, expected what bool holds',
+  );
+});
