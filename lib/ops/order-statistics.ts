@@ -216,18 +216,36 @@ export function quantile(
   const results = shares.map((share) => {
     const place = share * last;
     const below = Math.floor(place);
-    const between = {
-      linear: () => at(below).lerp(at(below + 1), place - below) as AnyTensor,
-      lower: () => at(below),
-      higher: () => at(below + 1),
-      midpoint: () => at(below).lerp(at(below + 1), 0.5) as AnyTensor,
-      nearest: () => at(halfToEven(place)),
-    };
-    const value = place === below ? at(below) : between[interpolation]();
+    const value =
+      place === below
+        ? at(below)
+        : between(interpolation, at, below, below + 1, { nearest: halfToEven(place), weight: place - below });
     const result = where(largest.isNaN(), largest, value) as AnyTensor;
     return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
   });
   return Array.isArray(q) ? stack(results) : results[0]!;
+}
+
+/** What lies between the elements at two neighbouring places. */
+function between<Place>(
+  interpolation: Interpolation,
+  at: (place: Place) => AnyTensor,
+  below: Place,
+  above: Place,
+  { nearest, weight }: { readonly nearest: Place; readonly weight: number | AnyTensor },
+): AnyTensor {
+  switch (interpolation) {
+    case 'linear':
+      return at(below).lerp(at(above), weight) as AnyTensor;
+    case 'midpoint':
+      return at(below).lerp(at(above), 0.5) as AnyTensor;
+    case 'lower':
+      return at(below);
+    case 'higher':
+      return at(above);
+    case 'nearest':
+      return at(nearest);
+  }
 }
 
 /** Throws unless quantiles can be taken; answers their shares. */
@@ -279,14 +297,10 @@ export function nanQuantile(
   const results = shares.map((share) => {
     const place = last.mul(share) as AnyTensor;
     const [below, above] = [place.floor(), place.ceil()] as [AnyTensor, AnyTensor];
-    const between = {
-      linear: () => at(below).lerp(at(above), place.sub(below).cast(sorted.dtype)) as AnyTensor,
-      lower: () => at(below),
-      higher: () => at(above),
-      midpoint: () => at(below).lerp(at(above), 0.5) as AnyTensor,
-      nearest: () => at(place.round()),
-    };
-    const result = between[interpolation]();
+    const weight = place.sub(below).cast(sorted.dtype) as AnyTensor;
+    const value = between(interpolation, at, below, above, { nearest: place.round() as AnyTensor, weight });
+    // Between an infinite element and itself there is none.
+    const result = where(below.equalTo(above), at(below), value) as AnyTensor;
     return keepDims ? withAxes(result, x, axis, keepDims) : result.squeeze(along);
   });
   return Array.isArray(q) ? stack(results) : results[0]!;

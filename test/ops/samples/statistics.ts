@@ -224,6 +224,15 @@ const quantiles: Sample[] = [
     }),
     order: 0,
   })),
+  ...(['quantile', 'nanQuantile'] as const).map((op): Sample => ({
+    op,
+    variant: 'infinite elements',
+    dtypes: ['float64', 'float32'],
+    inputs: (_, dtype) => [hadal.tensor([Infinity, 1, -Infinity, 2, Infinity], { dtype })],
+    call: (x) => hadal[op](x, [0, 0.25, 1]),
+    reference: () => ({ shape: [3], values: [-Infinity, 1, Infinity] }),
+    order: 0,
+  })),
   ...(Object.keys(between) as hadal.Interpolation[]).map((interpolation): Sample => ({
     op: 'quantile',
     variant: `several, ${interpolation}`,
