@@ -115,11 +115,11 @@ async function main(): Promise<void> {
     tensor(images).reshape([count, PIXELS]),
     tensor(Int32Array.from(labels)),
   ];
-  const trainSet = new data.TensorDataset<AnyTensor[]>(...tensorsOf(splits.train));
+  const trainSet = new data.TensorDataset(...tensorsOf(splits.train));
   const labelled = new data.Subset(trainSet, [...Array(Math.min(trainSet.length, Number(values.labels))).keys()]);
   const [testImages, testLabels] = tensorsOf(splits.test);
-  const loaderOf = (set: data.Dataset<AnyTensor[]>): data.DataLoader<AnyTensor[]> =>
-    new data.DataLoader<AnyTensor[]>(set, { batchSize, shuffle: true, seed });
+  const loaderOf = (set: data.Dataset<[AnyTensor, AnyTensor]>) =>
+    new data.DataLoader(set, { batchSize, shuffle: true, seed });
   const [all, some] = [loaderOf(trainSet), loaderOf(labelled)];
 
   const sizes = [PIXELS, ...values.hidden.split(',').map(Number)];
@@ -135,7 +135,7 @@ async function main(): Promise<void> {
       machine.divergence(bernoulli(seenBy(layer, images))).backward();
       optimizer.step();
     });
-    for (let epoch = 0; epoch < epochs; epoch++) for await (const [images] of all) step(images!);
+    for (let epoch = 0; epoch < epochs; epoch++) for await (const [images] of all) step(images);
     const error = noGrad(() => {
       const seen = seenBy(layer, testImages);
       return nn.functional.mseLoss(machine.backwards(machine.forward(seen)), seen);

@@ -195,11 +195,11 @@ async function classify(split: io.DigitSplit, others: AnyTensor): Promise<{ digi
   const model = new models.LeNet5();
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.002 });
   const set = new data.TensorDataset(imagesOf(split), tensor(Int32Array.from(split.labels)));
-  const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize: 100, shuffle: true });
+  const loader = new data.DataLoader(set, { batchSize: 100, shuffle: true });
   for (let epoch = 0; epoch < Math.ceil(120_000 / split.count); epoch++) {
     for await (const [x, y] of loader) {
       optimizer.zeroGrad();
-      scope(() => nn.functional.crossEntropy(model.forward(scaled(x!)), y!).backward());
+      scope(() => nn.functional.crossEntropy(model.forward(scaled(x)), y).backward());
       optimizer.step();
     }
   }
@@ -247,7 +247,7 @@ async function main(): Promise<void> {
     return loss;
   });
   const set = new data.TensorDataset(imagesOf(digits));
-  const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize, shuffle: true, seed, dropLast: true });
+  const loader = new data.DataLoader(set, { batchSize, shuffle: true, seed, dropLast: true });
   const count = parameters.reduce((sum, { size }) => sum + size, 0);
   console.log(`${digits.count.toLocaleString('en')} digits, ${count.toLocaleString('en')} parameters`);
 
@@ -260,7 +260,7 @@ async function main(): Promise<void> {
   for (let step = 0, done = 0; done < 1;) {
     for await (const [images] of loader) {
       optimizer.groups[0]!.lr = peak * Math.min((step + 1) / 200, 0.02 + 0.49 * (1 + Math.cos(Math.PI * done)));
-      const loss = trainStep(images!);
+      const loss = trainStep(images);
       average.update();
       done = elapsed(++step);
       if (step % 20 === 0) {

@@ -81,16 +81,16 @@ async function evaluate(model: DigitNet, set: ReturnType<typeof datasetOf>) {
   const probabilities = new Float32Array(set.length * 10);
   let loss = 0;
   let done = 0;
-  for await (const [images, labels] of new data.DataLoader<AnyTensor[]>(set, { batchSize: 500 })) {
+  for await (const [images, labels] of new data.DataLoader(set, { batchSize: 500 })) {
     const [rows, total] = noGrad(() =>
       scope(() => {
-        const logits = model.forward(normalized(images!));
-        return [logits.softmax(1), nn.functional.crossEntropy(logits, labels!, { reduction: 'sum' })] as const;
+        const logits = model.forward(normalized(images));
+        return [logits.softmax(1), nn.functional.crossEntropy(logits, labels, { reduction: 'sum' })] as const;
       }),
     );
     probabilities.set(await rows.data(), done * 10);
     loss += await total.item();
-    done += labels!.size;
+    done += labels.size;
   }
   model.train();
   return { probabilities, loss: loss / set.length };
@@ -120,7 +120,7 @@ async function main(): Promise<void> {
   const model = new DigitNet();
   const parameters = model.parameters();
   const optimizer = new optim.AdamW(parameters, { lr: peak, weightDecay: 0.05 });
-  const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
+  const loader = new data.DataLoader(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
   const shift = data.augment.randomCrop({ padding: 2 });
   const random = new data.Random(seed);
   const steps = epochs * loader.length;
@@ -143,10 +143,10 @@ async function main(): Promise<void> {
         peak * (done < 0.1 ? (done + 0.01) / 0.11 : 0.5 * (1 + Math.cos((Math.PI * (done - 0.1)) / 0.9)));
       optimizer.zeroGrad();
       const last = scope(() => {
-        const logits = model.forward(normalized(shift(images!, random)));
-        const loss = nn.functional.crossEntropy(logits, labels!);
+        const logits = model.forward(normalized(shift(images, random)));
+        const loss = nn.functional.crossEntropy(logits, labels);
         loss.backward();
-        return [loss.detach(), logits.detach().argmax(1).equalTo(labels!).cast('float32').mean()];
+        return [loss.detach(), logits.detach().argmax(1).equalTo(labels).cast('float32').mean()];
       });
       optimizer.step();
       step++;

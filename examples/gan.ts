@@ -93,11 +93,11 @@ async function classifierOf(split: io.DigitSplit): Promise<models.LeNet5> {
     optimizer.step();
   });
   const set = new data.TensorDataset(imagesOf(split), tensor(Int32Array.from(split.labels)));
-  const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize: 100, shuffle: true });
+  const loader = new data.DataLoader(set, { batchSize: 100, shuffle: true });
   const epochs = Math.ceil(120_000 / split.count);
   for (let epoch = 0; epoch < epochs; epoch++) {
     optimizer.groups[0]!.lr = 0.003 * (1 - epoch / epochs);
-    for await (const [x, y] of loader) step(x!, y!);
+    for await (const [x, y] of loader) step(x, y);
   }
   return model;
 }
@@ -172,13 +172,13 @@ async function main(): Promise<void> {
   const before = draw(many);
 
   const set = new data.TensorDataset(imagesOf(splits.train));
-  const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize, shuffle: true, seed, dropLast: true });
+  const loader = new data.DataLoader(set, { batchSize, shuffle: true, seed, dropLast: true });
   using progress = new train.ProgressBar({ total: epochs * loader.length * batchSize, unit: 'images' });
   let steps = 0;
   for (let epoch = 1; epoch <= epochs; epoch++) {
     let losses: readonly AnyTensor[] = [];
     for await (const [images] of loader) {
-      losses = step(images!);
+      losses = step(images);
       average.update();
       if (++steps % 20 === 0) {
         const [telling, fooling] = await Promise.all(losses.map((loss) => loss.item()));

@@ -111,11 +111,13 @@ async function main(): Promise<void> {
     training!.map(({ words }) => words),
     { specials: ['<pad>', '<unknown>'], unknown: '<unknown>', minFrequency: 2 },
   );
-  const loaderOf = (sentences: readonly Sentence[], shuffle: boolean): data.DataLoader<unknown, AnyTensor[]> => {
-    const items = sentences.map(({ words, label }) => [Int32Array.from(vocabulary.encode(words)), words.length, label]);
-    return new data.DataLoader<unknown, AnyTensor[]>(
-      { length: items.length, get: (i) => items[i] },
-      { batchSize: Number(values.batch), shuffle, seed, collate: data.padCollate() as never },
+  const loaderOf = (sentences: readonly Sentence[], shuffle: boolean) => {
+    const items = sentences.map(
+      ({ words, label }) => [Int32Array.from(vocabulary.encode(words)), words.length, label] as const,
+    );
+    return new data.DataLoader(
+      { length: items.length, get: (i) => items[i]! },
+      { batchSize: Number(values.batch), shuffle, seed, collate: data.padCollate() },
     );
   };
   const [trainLoader, validationLoader, testLoader] = [
@@ -133,9 +135,9 @@ async function main(): Promise<void> {
   const trainer = new train.Trainer({
     model,
     optimizer,
-    step: ([words, lengths, targets]: AnyTensor[]) => {
-      const predictions = model.forward(words!, lengths!);
-      return { loss: nn.functional.crossEntropy(predictions, targets!), predictions, targets: targets! };
+    step: ([words, lengths, targets]: [AnyTensor, AnyTensor, AnyTensor]) => {
+      const predictions = model.forward(words, lengths);
+      return { loss: nn.functional.crossEntropy(predictions, targets), predictions, targets };
     },
     metrics: () => ({ accuracy: new train.Accuracy() }),
     schedule: new optim.PolynomialLR(optimizer, { totalIters: epochs * trainLoader.length }),

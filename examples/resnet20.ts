@@ -77,7 +77,7 @@ function colouredDigits(count: number, seed: number): Split {
   return { images, labels, count };
 }
 
-const datasetOf = ({ images, labels, count }: Split): data.TensorDataset<AnyTensor[]> =>
+const datasetOf = ({ images, labels, count }: Split): data.TensorDataset<[AnyTensor, AnyTensor]> =>
   new data.TensorDataset(tensor(images).reshape([count, 3, 32, 32]), tensor(Int32Array.from(labels)));
 
 /** As the published weights want it: by the means and deviations of ImageNet. */
@@ -106,15 +106,15 @@ async function main(): Promise<void> {
     values.data === undefined
       ? [colouredDigits(Number(values.train), 2 * seed + 1), colouredDigits(Number(values.test), 2 * seed + 2)]
       : await Promise.all([readSplit(values.data, /^(data_batch|train)/), readSplit(values.data, /^test/)])
-  ).map(datasetOf) as [data.TensorDataset<AnyTensor[]>, data.TensorDataset<AnyTensor[]>];
+  ).map(datasetOf) as [data.TensorDataset<[AnyTensor, AnyTensor]>, data.TensorDataset<[AnyTensor, AnyTensor]>];
 
   const model = new models.CifarResNet(20);
   // Files from before PyTorch 0.4 lack the counts of batches.
   if (values.weights !== undefined) model.loadStateDict(await readWeights(values.weights), { strict: false });
   const parameters = model.parameters();
   const optimizer = new optim.SGD(parameters, { lr: peak, momentum: 0.9, nesterov: true, weightDecay: 5e-4 });
-  const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
-  const testLoader = new data.DataLoader<AnyTensor[]>(testSet, { batchSize: 250 });
+  const loader = new data.DataLoader(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
+  const testLoader = new data.DataLoader(testSet, { batchSize: 250 });
   const crop = data.augment.randomCrop({ padding: 4 });
   // A digit's mirror image is none.
   const augment = values.data === undefined ? crop : data.augment.compose(crop, data.augment.horizontalFlip());
@@ -129,11 +129,11 @@ async function main(): Promise<void> {
   const trainer = new train.Trainer({
     model,
     optimizer,
-    step: ([images, targets]: AnyTensor[]) => {
+    step: ([images, targets]: [AnyTensor, AnyTensor]) => {
       // Drawn by the step's number: a run that goes on sees what it would have seen.
       const random = new data.Random(seed, trainer.step);
-      const predictions = model.forward(normalize(model.training ? augment(images!, random) : images!, random));
-      return { loss: nn.functional.crossEntropy(predictions, targets!), predictions, targets: targets! };
+      const predictions = model.forward(normalize(model.training ? augment(images, random) : images, random));
+      return { loss: nn.functional.crossEntropy(predictions, targets), predictions, targets };
     },
     metrics: () => ({ accuracy: new train.Accuracy() }),
     schedule: new optim.WarmupLR(optimizer, {

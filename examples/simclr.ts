@@ -153,8 +153,8 @@ async function featuresOf(encoder: nn.Sequential, images: AnyTensor): Promise<An
   encoder.eval();
   const random = new data.Random(0);
   const parts: AnyTensor[] = [];
-  for await (const [x] of new data.DataLoader<AnyTensor[]>(new data.TensorDataset(images), { batchSize: 250 }))
-    parts.push(noGrad(() => scope(() => encoder.forward(prepare(x!, random)))));
+  for await (const [x] of new data.DataLoader(new data.TensorDataset(images), { batchSize: 250 }))
+    parts.push(noGrad(() => scope(() => encoder.forward(prepare(x, random)))));
   encoder.train();
   return cat(parts);
 }
@@ -243,8 +243,8 @@ async function main(): Promise<void> {
     return loss;
   });
 
-  const set = new data.TensorDataset<AnyTensor[]>(trainSplit.images);
-  const loader = new data.DataLoader<AnyTensor[]>(set, { batchSize, shuffle: true, seed, dropLast: true });
+  const set = new data.TensorDataset(trainSplit.images);
+  const loader = new data.DataLoader(set, { batchSize, shuffle: true, seed, dropLast: true });
   console.log(`${set.length} images without labels, ${some.labels.size} with; ${testSplit.labels.size} test images`);
   const views = viewsOf(isDigits);
   const random = new data.Random(seed);
@@ -256,7 +256,7 @@ async function main(): Promise<void> {
     for await (const [images] of loader) {
       optimizer.groups[0]!.lr =
         peak * Math.min((done + 1) / (0.05 * steps), 0.5 * (1 + Math.cos((Math.PI * done) / steps)));
-      loss = step(views(cat([images!, images!]), random));
+      loss = step(views(cat([images, images]), random));
       progress.update(++done * batchSize, { epoch: `${epoch}/${epochs}` });
     }
     progress.log(`epoch ${epoch}: loss ${(await loss!.item()).toFixed(3)}`);

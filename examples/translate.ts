@@ -176,16 +176,16 @@ async function main(): Promise<void> {
     training!.map(({ target }) => target),
     SPECIALS,
   );
-  const loaderOf = (pairs: readonly Pair[], shuffle: boolean): data.DataLoader<unknown, AnyTensor[]> => {
-    const items = pairs.map(({ source, target }) => [
-      Int32Array.from(sources.encode(source)),
-      Int32Array.from([BEGIN, ...targets.encode(target), END]),
-    ]);
+  const loaderOf = (pairs: readonly Pair[], shuffle: boolean) => {
+    const items = pairs.map(
+      ({ source, target }) =>
+        [Int32Array.from(sources.encode(source)), Int32Array.from([BEGIN, ...targets.encode(target), END])] as const,
+    );
     const lengths = pairs.map(({ source, target }) => source.length + target.length);
-    return new data.DataLoader<unknown, AnyTensor[]>(
-      { length: items.length, get: (i) => items[i] },
+    return new data.DataLoader(
+      { length: items.length, get: (i) => items[i]! },
       {
-        collate: data.padCollate({ value: PAD }) as never,
+        collate: data.padCollate({ value: PAD }),
         ...(shuffle ? { batchSampler: new data.BucketSampler(lengths, batchSize, { seed }) } : { batchSize }),
       },
     );
@@ -202,9 +202,9 @@ async function main(): Promise<void> {
   const trainer = new train.Trainer({
     model,
     optimizer,
-    step: ([source, target]: AnyTensor[]) => {
-      const scores = model.forward(source!, target!.slice(1, 0, -1));
-      return nn.functional.crossEntropy(scores.reshape([-1, targets.size]), target!.slice(1, 1).reshape([-1]), {
+    step: ([source, target]: [AnyTensor, AnyTensor]) => {
+      const scores = model.forward(source, target.slice(1, 0, -1));
+      return nn.functional.crossEntropy(scores.reshape([-1, targets.size]), target.slice(1, 1).reshape([-1]), {
         ignoreIndex: PAD,
         labelSmoothing: 0.1,
       });

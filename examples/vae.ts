@@ -98,21 +98,21 @@ async function main(): Promise<void> {
     values.data === undefined
       ? { train: data.renderDigits(Number(values.train), { seed: 1 }), test: data.renderDigits(2000, { seed: 2 }) }
       : await io.readMnist(values.data);
-  const setOf = ({ images, count }: io.DigitSplit): data.TensorDataset<AnyTensor[]> =>
+  const setOf = ({ images, count }: io.DigitSplit): data.TensorDataset<[AnyTensor]> =>
     new data.TensorDataset(tensor(images).reshape([count, PIXELS]));
   const [trainSet, testSet] = [setOf(splits.train), setOf(splits.test)];
 
   const model = new VAE(Number(values.hidden), latent);
   const optimizer = new optim.Adam(model.parameters(), { lr: Number(values.lr) });
-  const loader = new data.DataLoader<AnyTensor[]>(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
+  const loader = new data.DataLoader(trainSet, { batchSize, shuffle: true, seed, dropLast: true });
   console.log(model.toString());
 
   /** Mean over the test images. */
   async function evaluate(): Promise<{ pixels: number; divergence: number }> {
     const sum = { pixels: 0, divergence: 0 };
-    for await (const [images] of new data.DataLoader<AnyTensor[]>(testSet, { batchSize: 500 })) {
-      const cost = noGrad(() => scope(() => model.forward(grey(images!))));
-      const share = images!.shape[0]! / testSet.length;
+    for await (const [images] of new data.DataLoader(testSet, { batchSize: 500 })) {
+      const cost = noGrad(() => scope(() => model.forward(grey(images))));
+      const share = images.shape[0]! / testSet.length;
       sum.pixels += share * Number(await cost.pixels.item());
       sum.divergence += share * Number(await cost.divergence.item());
     }
@@ -127,7 +127,7 @@ async function main(): Promise<void> {
     for await (const [images] of loader) {
       optimizer.zeroGrad();
       const loss = scope(() => {
-        const { pixels, divergence } = model.forward(grey(images!));
+        const { pixels, divergence } = model.forward(grey(images));
         const bound = pixels.add(divergence);
         bound.backward();
         return bound.detach();

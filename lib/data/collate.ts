@@ -5,6 +5,8 @@ import { checkOptions } from '../ops/define';
 import { pad, stack } from '../ops/movement';
 import { checkCount, checkFinite, checkList } from '../tensor/checks';
 import { arrays, encode, isDType, type ArrayOf, type DType } from '../tensor/dtype';
+import type { NestedDType } from '../tensor/operand-types';
+import type { Shape } from '../tensor/shape-types';
 import { contiguousStrides, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 
@@ -19,6 +21,23 @@ export const isArrayItem = (value: unknown): value is ArrayItem => {
   const { dtype, shape, data } = (value ?? {}) as Partial<ArrayItem>;
   return isDType(dtype) && Array.isArray(shape) && ArrayBuffer.isView(data);
 };
+
+/** What {@link collate} makes of several items. */
+export type Collated<Item> = unknown extends Item
+  ? Item
+  : [Item] extends [AnyTensor]
+    ? Tensor<Shape, Item['dtype']>
+    : [Item] extends [number]
+      ? Tensor<Shape, 'int32' | 'float32'>
+      : [Item] extends [boolean]
+        ? Tensor<Shape, 'bool'>
+        : [Item] extends [ArrayBufferView]
+          ? Tensor<Shape, NestedDType<Item>>
+          : [Item] extends [Omit<ArrayItem, 'dtype'> & { readonly dtype: string }]
+            ? Tensor<Shape, DType & Item['dtype']>
+            : [Item] extends [object]
+              ? { -readonly [Key in keyof Item]: Collated<Item[Key]> }
+              : Item[];
 
 /** How arrays and tensors are joined; numbers and booleans come as arrays. */
 export interface Joiner {
@@ -36,9 +55,9 @@ const asTensor = ({ dtype, shape, data }: ArrayItem): AnyTensor => tensor(data, 
  * @example
  * data.collate([{ x: Float32Array.of(1, 2), y: 0 }, { x: Float32Array.of(3, 4), y: 1 }]); // { x: [[1, 2], [3, 4]], y: [0, 1] }
  */
-export function collate(items: readonly unknown[]): unknown {
+export function collate<Item>(items: readonly Item[]): Collated<Item> {
   checkList('collate', 'items', items);
-  return joinItems(items, tensorJoiner);
+  return joinItems(items, tensorJoiner) as Collated<Item>;
 }
 
 /** Joins items as {@link collate} does, by other means of joining arrays. */
@@ -86,7 +105,7 @@ export interface PadCollateOptions {
  * const join = data.padCollate({ value: -1 });
  * join([Int32Array.of(1, 2, 3), Int32Array.of(4)]); // [[1, 2, 3], [4, -1, -1]]
  */
-export function padCollate(options: PadCollateOptions = {}): (items: readonly unknown[]) => unknown {
+export function padCollate(options: PadCollateOptions = {}): <Item>(items: readonly Item[]) => Collated<Item> {
   checkOptions('padCollate', options);
   const { value = 0, multipleOf = 1 } = options;
   checkFinite('padCollate', 'value', value);
@@ -107,9 +126,9 @@ export function padCollate(options: PadCollateOptions = {}): (items: readonly un
       return stack(padded);
     },
   };
-  return (items) => {
+  return <Item>(items: readonly Item[]) => {
     checkList('padCollate', 'items', items);
-    return joinItems(items, joiner);
+    return joinItems(items, joiner) as Collated<Item>;
   };
 }
 

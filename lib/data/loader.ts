@@ -3,7 +3,7 @@ import { ArgumentError } from '../errors';
 import { checkSignal } from '../io/paths';
 import { checkObject, checkOptions } from '../ops/define';
 import { checkCount, checkFinite, checkFunction, checkMethods } from '../tensor/checks';
-import { collate } from './collate';
+import { collate, type Collated } from './collate';
 import { checkDataset, type Dataset, type IterableDataset, type Pass } from './dataset';
 import { Draw } from './draw';
 import { GroupSampler, RandomSampler, SequentialSampler, type BatchSampler, type Sampler } from './samplers';
@@ -46,7 +46,7 @@ export interface LoaderState {
  * const loader = new DataLoader(set, { batchSize: 32, shuffle: true });
  * for await (const [x, y] of loader) console.log(x.shape, y.shape);
  */
-export class DataLoader<Item, Batch = Item> implements AsyncIterable<Batch> {
+export class DataLoader<Item, Batch = Collated<Item>> implements AsyncIterable<Batch> {
   /** The number of the next epoch, counted from 0; decides the order. */
   epoch = 0;
   readonly batchSize: number;
