@@ -472,7 +472,11 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
     outputs: ['y', 'index'],
     attributes: ['kernelH', 'kernelW', 'strideH', 'strideW', 'padH', 'padW', 'dilationH', 'dilationW'],
   },
-  maxPool2dBackward: { inputs: ['g', 'index'], outputs: ['gx'], attributes: [] },
+  maxPool2dBackward: {
+    inputs: ['g', 'index'],
+    outputs: ['gx'],
+    attributes: ['kernelH', 'kernelW', 'strideH', 'strideW', 'padH', 'padW', 'dilationH', 'dilationW'],
+  },
   avgPool2d: {
     inputs: ['x'],
     outputs: ['y'],
@@ -603,4 +607,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0xad74c02a;
+export const opsFingerprint = 0xcd43e86e;

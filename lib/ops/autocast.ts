@@ -5,6 +5,7 @@
 import { isFloat, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { AnyTensor } from '../tensor/tensor';
+import { cast, castForImages } from './copy';
 
 /** `lower`: in the 16-bit dtype of the region. `float32`: in float32, because rounding or range would hurt. */
 export type AutocastPolicy = 'lower' | 'float32';
@@ -24,10 +25,12 @@ export const autocasting = {
 
 /** Policies of functions that are composed of ops. */
 export const lowerPrecision = { autocast: 'lower' } as const;
+export const lowerPrecisionOfImages = { autocast: 'lower', channels: 'last' } as const;
 export const fullPrecision = { autocast: 'float32' } as const;
 
 interface Declared {
   readonly autocast?: AutocastPolicy | undefined;
+  readonly channels?: 'last' | 'kept' | undefined;
 }
 
 /** `x` in the dtype that the op's policy asks for. float64 and integers stay as they are. */
@@ -37,7 +40,7 @@ export function operand<T extends AnyTensor | undefined>(op: Declared, x: T): T 
   if (x.dtype === dtype || x.dtype === 'float64' || !isFloat(x.dtype)) return x;
   // Weights are used again and again within a region.
   const isWeight = op.autocast === 'lower' && x.edge !== undefined && x.isLeaf;
-  return (isWeight ? castOnce(x, dtype) : x.cast(dtype)) as T;
+  return (isWeight ? castOnce(op, x, dtype) : castFor(op, x, dtype)) as T;
 }
 
 /** The common dtype of an op's operands as its policy asks for. */
@@ -48,7 +51,11 @@ export function operandDType(op: Declared, dtype: DType): DType {
   return op.autocast === 'lower' ? autocasting.dtype : 'float32';
 }
 
-function castOnce(x: AnyTensor, dtype: DType): AnyTensor {
+function castFor({ channels }: Declared, x: AnyTensor, dtype: DType): AnyTensor {
+  return channels === 'last' ? castForImages(x, dtype) : cast(x, dtype);
+}
+
+function castOnce(op: Declared, x: AnyTensor, dtype: DType): AnyTensor {
   const known = autocasting.casts.get(x);
   const isUsable =
     known !== undefined &&
@@ -57,7 +64,7 @@ function castOnce(x: AnyTensor, dtype: DType): AnyTensor {
     known.cast.storage.released === undefined &&
     (known.cast.edge !== undefined || !recording.enabled);
   if (isUsable) return known.cast;
-  const cast = x.cast(dtype);
-  autocasting.casts.set(x, { version: x.storage.version, cast });
-  return cast;
+  const made = castFor(op, x, dtype);
+  autocasting.casts.set(x, { version: x.storage.version, cast: made });
+  return made;
 }

@@ -5,7 +5,7 @@ import type { ConvCheck, ConvTranspose } from '../tensor/layer-shape-types';
 import type { Ok, Shape, SizeAt } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { lowerPrecision, operand } from './autocast';
+import { lowerPrecision, lowerPrecisionOfImages, operand } from './autocast';
 import { checkBias, checkConvolution, kernelsOf } from './convolution';
 import { batched, perAxis, type Pair, type Single, type SpatialRank, type Triple } from './window';
 import { checkOptions } from './define';
@@ -31,7 +31,8 @@ function transposed(
   bias: AnyTensor | undefined,
   options: ConvTransposeOptions<number | readonly number[]>,
 ): AnyTensor {
-  [x, weight, bias] = [operand(lowerPrecision, x), operand(lowerPrecision, weight), operand(lowerPrecision, bias)];
+  [x, weight] = [operand(lowerPrecisionOfImages, x), operand(lowerPrecisionOfImages, weight)];
+  bias = operand(lowerPrecision, bias);
   checkConvolution(op, rank, x, weight, bias, 'c, o / groups');
   const input = batched(op, x, rank);
   const stride = perAxis(op, 'stride', options.stride, 1, 1, rank);

@@ -6,7 +6,7 @@ import type { Ok, Resize, Shape, SizeAt } from '../tensor/shape-types';
 import type { Multiply } from '../tensor/size-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { lowerPrecision, operand } from './autocast';
+import { lowerPrecision, lowerPrecisionOfImages, operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, run } from './define';
 import { batched, perAxis, windowCount, type Pair, type Single, type SpatialRank, type Triple } from './window';
 
@@ -79,7 +79,7 @@ function defineFamily(name: 'conv2d' | 'conv3d'): Family {
     run(inputGradOp, [g, weight], shape, g.dtype, how.attributes, how);
   const weightGradient = (g: AnyTensor, x: AnyTensor, shape: Shape, how: Geometry): AnyTensor =>
     run(weightGradOp, [g, x], shape, g.dtype, how.attributes, how);
-  const spec = { dtypes: floats, saves: { inputs: true } } as const;
+  const spec = { dtypes: floats, saves: { inputs: true }, channels: 'last' } as const;
   const forwardOp: NativeOp<Geometry> = defineOp<Geometry>(name, {
     ...spec,
     gradient: (g, node) => [
@@ -171,7 +171,8 @@ function convolve(
   bias: AnyTensor | undefined,
   options: ConvOptions<number | readonly number[], number | readonly number[] | Mode, number | readonly number[]>,
 ): AnyTensor {
-  [x, weight, bias] = [operand(lowerPrecision, x), operand(lowerPrecision, weight), operand(lowerPrecision, bias)];
+  [x, weight] = [operand(lowerPrecisionOfImages, x), operand(lowerPrecisionOfImages, weight)];
+  bias = operand(lowerPrecision, bias);
   checkConvolution(op, rank, x, weight, bias, 'o, c / groups');
   let input = batched(op, x, rank);
   const stride = perAxis(op, 'stride', options.stride, 1, 1, rank);

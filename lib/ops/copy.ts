@@ -7,9 +7,19 @@ import { refuseInTrace } from '../runtime/tape';
 import { shown } from '../tensor/describe';
 import { bytesOf, isDType, type DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import { broadcastShapes, sameShape, show } from '../tensor/shapes';
+import { broadcastShapes, isChannelsLast, sameShape, show } from '../tensor/shapes';
 import { compacted, contiguousTensor, type Tensor, type AnyTensor, type Operand } from '../tensor/tensor';
-import { allDTypes, checkTensor, defineOp, installMethods, recorded, run, runInto, type ViewOp } from './define';
+import {
+  allDTypes,
+  checkTensor,
+  defineOp,
+  installMethods,
+  recorded,
+  run,
+  runInto,
+  type NativeOp,
+  type ViewOp,
+} from './define';
 
 const copyOp = defineOp<DType>('copy', {
   dtypes: allDTypes,
@@ -17,6 +27,16 @@ const copyOp = defineOp<DType>('copy', {
   // The context is the dtype of the input: the gradient goes back in it.
   gradient: (g, { context }) => [g.cast(context)],
 });
+
+// A clone is row-major.
+const cloneOp: NativeOp<DType> = { ...copyOp, channels: undefined };
+
+// What is cast for images was row-major, and so is its gradient.
+const imageCastOp: NativeOp<DType> = {
+  ...copyOp,
+  channels: 'last',
+  gradient: (g, { context }) => [run(cloneOp, [g], g.shape, context, [], g.dtype)],
+};
 
 /** `x` with its elements in row-major order: `x` itself if they are already. */
 export function contiguous<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
@@ -27,7 +47,13 @@ export function contiguous<S extends Shape, D extends DType>(x: Tensor<S, D>): T
 /** A copy of `x`, row-major. Gradients pass through. */
 export function clone<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
   checkTensor('clone', x);
-  return run(copyOp, [x], x.shape, x.dtype, [], x.dtype) as unknown as Tensor<S, D>;
+  return run(cloneOp, [x], x.shape, x.dtype, [], x.dtype) as unknown as Tensor<S, D>;
+}
+
+/** `x` [n, c, …] in another dtype as convolutions in it want it: with the channels of a position side by side where the device prefers that. */
+export function castForImages<T extends AnyTensor>(x: T, dtype: DType): T {
+  const op = isChannelsLast(x.shape, x.strides) ? copyOp : imageCastOp;
+  return run(op, [x], x.shape, dtype, [], x.dtype) as T;
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 import { ArgumentError, DeviceError, DTypeError } from '../errors';
 import { Op, type OpName } from '../native/opcodes';
-import { deviceName } from '../runtime/device';
+import { deviceName, prefersChannelsLast } from '../runtime/device';
 import {
   beginRecord,
   claimOutput,
@@ -19,13 +19,21 @@ import {
   submitFresh,
   submitRecord,
 } from '../runtime/recorder';
-import { allocateStorage, Storage } from '../runtime/storage';
+import { Storage } from '../runtime/storage';
 import { tape, type LiveAttributes } from '../runtime/tape';
 import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
 import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
-import { contiguousStrides, isContiguous, sameShape, show, sizeOf } from '../tensor/shapes';
+import {
+  channelsLastStrides,
+  contiguousStrides,
+  isChannelsLast,
+  isContiguous,
+  sameShape,
+  show,
+  sizeOf,
+} from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
 
@@ -41,6 +49,11 @@ export interface OpSpec<Context> {
   readonly saves?: { readonly inputs?: boolean; readonly outputs?: boolean };
   /** Inputs are seen broadcast to the shape of the output, and may be numbers. */
   readonly pointwise?: boolean;
+  /**
+   * Whether fresh outputs [n, c, …] have the channels of a position side by side, on a device that prefers that: `last`, if they have 16 bits; `kept`,
+   * if an input of their rank has. Pointwise ops keep; other outputs are row-major.
+   */
+  readonly channels?: 'last' | 'kept' | undefined;
   /** The highest order of gradient that the tests check; 2 unless given. 1 for rules over kernels without a gradient of their own. */
   readonly order?: 1 | 2;
   /** How many outputs take part in gradients; the first one of a native op unless given, all of a view. */
@@ -72,6 +85,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
     gradient: spec.gradient,
     saves: spec.saves ?? nothing,
     pointwise: spec.pointwise ?? false,
+    channels: spec.channels ?? (spec.pointwise === true ? 'kept' : undefined),
     order: spec.order ?? 2,
     differentiableOutputs: spec.differentiableOutputs ?? 1,
     autocast: spec.autocast,
@@ -133,8 +147,29 @@ export function withGradient<Context>(
 export interface OutputSpec {
   readonly shape: Shape;
   readonly dtype: DType;
-  /** The strides, of a dense tensor; row-major ones unless given. */
+  /** The strides, of a dense tensor; those that the op asks for by `channels` unless given. */
   readonly layout?: readonly number[];
+}
+
+/** The strides of a fresh output that is not row-major. */
+function layoutOf(
+  op: NativeOp,
+  inputs: readonly Argument[],
+  shape: Shape,
+  dtype: DType,
+  device: number,
+): readonly number[] | undefined {
+  if (op.channels === undefined || shape.length < 3 || !prefersChannelsLast(device)) return undefined;
+  const areLast =
+    op.channels === 'last'
+      ? bytesOf(dtype) === 2
+      : inputs.some((x) => typeof x === 'object' && x.rank === shape.length && isChannelsLast(x.shape, x.strides));
+  return areLast ? arranged(shape, channelsLastStrides(shape)) : undefined;
+}
+
+/** The strides, unless they are row-major ones. */
+function arranged(shape: Shape, strides: readonly number[] | undefined): readonly number[] | undefined {
+  return strides === undefined || isContiguous(shape, strides) ? undefined : strides;
 }
 
 function encodeInputs(op: NativeOp, inputs: readonly Argument[], shape: Shape, dtype: DType, device: number): void {
@@ -226,14 +261,15 @@ export function run<Context>(
   }
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
   encodeInputs(op, inputs, nativeShape, operandDType, device);
-  const position = recordFresh(codeOf(dtype), nativeShape);
+  const layout = layoutOf(op, inputs, shape, dtype, device);
+  const position = recordFresh(codeOf(dtype), nativeShape, layout);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
   submitFresh(storage, position);
   const first = inputs[0];
-  const strides =
-    typeof first === 'object' && first.shape === shape && first.isContiguous ? first.strides : contiguousStrides(shape);
-  const output = new Tensor(storage, dtype, shape, strides, 0, true) as AnyTensor;
+  const sharesStrides = typeof first === 'object' && first.shape === shape && first.isContiguous;
+  const strides = layout ?? (sharesStrides ? first.strides : contiguousStrides(shape));
+  const output = new Tensor(storage, dtype, shape, strides, 0, layout === undefined) as AnyTensor;
   tape?.take(op.name, inputs, [output]);
   if (op.gradient !== undefined && leavesNode(inputs)) recordNode(op, inputs, output, undefined, context);
   return output;
@@ -251,27 +287,20 @@ export function runMany<Context>(
   if (device !== 0 && op.onHost === true) {
     return runOnHost(op, inputs, (there) => runMany(op, there, outputs, attributes, context));
   }
-  // A fresh output of a record is row-major: one that is not gets its memory before.
-  const strided = outputs.map(({ shape, dtype, layout }) => {
-    if (layout === undefined || isContiguous(shape, layout)) return undefined;
-    const storage = allocateStorage(device, sizeOf(shape) * bytesOf(dtype), op.name);
-    return new Tensor(storage, dtype, shape, layout, 0, false) as AnyTensor;
-  });
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
   encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype, device);
-  const positions = outputs.map(({ shape, dtype }, i) => {
-    if (strided[i] === undefined) return recordFresh(codeOf(dtype), shape);
-    recordTensor(strided[i]);
-    return -1;
-  });
+  const layouts = outputs.map(({ shape, dtype, layout }) =>
+    layout === undefined ? layoutOf(op, inputs, shape, dtype, device) : arranged(shape, layout),
+  );
+  const positions = outputs.map(({ shape, dtype }, i) => recordFresh(codeOf(dtype), shape, layouts[i]));
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
   // The words of all outputs are read before anything else is recorded.
   const results = outputs.map(({ shape, dtype }, i) => {
-    if (strided[i] !== undefined) return strided[i];
     const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
     claimOutput(storage, positions[i]!);
-    return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, true) as AnyTensor;
+    const layout = layouts[i];
+    return new Tensor(storage, dtype, shape, layout ?? contiguousStrides(shape), 0, layout === undefined) as AnyTensor;
   });
   tape?.take(op.name, inputs, results);
   if (op.gradient !== undefined && leavesNode(inputs)) recordNode(op, inputs, results[0]!, results, context);

@@ -40,10 +40,12 @@ interface Resampling {
 
 const resampleOp: NativeOp<Resampling> = defineOp<Resampling>('resample', {
   dtypes: floats,
+  channels: 'kept',
   gradient: (g, node) => [run(backwardOp, [g], node.shape(0), g.dtype, node.context.attributes, node.context)],
 });
 const backwardOp = defineOp<Resampling>('resampleBackward', {
   dtypes: floats,
+  channels: 'kept',
   gradient: (gg, node) => [run(resampleOp, [gg], node.shape(0), gg.dtype, node.context.attributes, node.context)],
 });
 

@@ -453,6 +453,7 @@ interface CatContext {
 
 const catOp = defineOp<CatContext>('cat', {
   dtypes: allDTypes,
+  channels: 'kept',
   gradient: (g, node) => {
     const { axis, sizes } = node.context;
     let start = 0;
@@ -552,6 +553,7 @@ export type PadMode = keyof typeof padModes;
 
 const padOp = defineOp<PadContext>('pad', {
   dtypes: allDTypes,
+  channels: 'kept',
   gradient: (g, node) => {
     let inner = g;
     const { before } = node.context;

@@ -227,6 +227,7 @@ export function layerNorm(
 
 const batchNormOp = defineOp<NormContext>('batchNorm', {
   dtypes: floats,
+  channels: 'kept',
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const x = node.input(0);
@@ -239,11 +240,12 @@ const batchNormOp = defineOp<NormContext>('batchNorm', {
     }
     const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [channels] };
     const inputs = [g, x, weight, node.output(1), node.output(2)];
-    const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [x, parameter, parameter]);
+    const input = { dtype: x.dtype, shape: x.shape };
+    const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [input, parameter, parameter]);
     return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
   },
 });
-const batchNormBackwardOp = defineOp('batchNormBackward', { dtypes: floats });
+const batchNormBackwardOp = defineOp('batchNormBackward', { dtypes: floats, channels: 'kept' });
 
 /** A vector of one value per channel, seen so that it broadcasts against x [n, c, …]. */
 export const perChannel = (vector: AnyTensor, x: AnyTensor): AnyTensor =>

@@ -105,19 +105,21 @@ function prepare(op: string, rank: SpatialRank, x: AnyTensor): AnyTensor {
 
 const maxPool2dOp = defineOp('maxPool2d', {
   dtypes: floats,
+  channels: 'kept',
   saves: { outputs: true },
   gradient: (g, node) => {
     const index = node.output(1);
-    return [run(maxPool2dBackwardOp, [g, index], node.shape(0), g.dtype, undefined, { index })];
+    return [run(maxPool2dBackwardOp, [g, index], node.shape(0), g.dtype, node.context, { index })];
   },
 });
 const maxPool2dBackwardOp = defineOp<{ readonly index: AnyTensor }>('maxPool2dBackward', {
   dtypes: floats,
+  channels: 'kept',
   // The adjoint of scattering to the maxima is gathering from them.
   gradient: (gg, { context: { index } }) => {
     const [n, c] = gg.shape as [number, number];
     const plane = gg.reshape([n, c, sizeOf(gg.shape.slice(2))]);
-    const places = index.reshape([n, c, sizeOf(index.shape.slice(2))]) as Tensor<Shape, 'int64'>;
+    const places = index.reshape([n, c, sizeOf(index.shape.slice(2))]) as Tensor<Shape, 'int32'>;
     return [plane.gather(2, places).reshape(index.shape)];
   },
 });
@@ -128,7 +130,7 @@ function maxOfPlanes(x: AnyTensor, windows: Windows): [AnyTensor, AnyTensor] {
   const shape = [x.shape[0]!, x.shape[1]!, space[0]!, space[1]!];
   const outputs = [
     { shape, dtype: x.dtype },
-    { shape, dtype: 'int64' as const },
+    { shape, dtype: 'int32' as const },
   ];
   return runMany(maxPool2dOp, [x], outputs, [...kernel, ...stride, ...padding, ...dilation]) as [AnyTensor, AnyTensor];
 }
@@ -158,11 +160,11 @@ export function maxPool(
   const lowered = (y: AnyTensor): AnyTensor => (x.rank === input.rank ? y : y.squeeze(0));
   if (rank === 1) {
     const [values, index] = maxOfPlanes(input.unsqueeze(2), inRow(windows));
-    return { values: lowered(values.squeeze(2)), index: () => lowered(index.squeeze(2)) };
+    return { values: lowered(values.squeeze(2)), index: () => lowered(index.squeeze(2).cast('int64') as AnyTensor) };
   }
   if (rank === 2) {
     const [values, index] = maxOfPlanes(input, windows);
-    return { values: lowered(values), index: () => lowered(index) };
+    return { values: lowered(values), index: () => lowered(index.cast('int64') as AnyTensor) };
   }
   const [depth, height, width] = input.shape.slice(2) as [number, number, number];
   const [, rows, columns] = windows.space as [number, number, number];
@@ -172,7 +174,7 @@ export function maxPool(
   const [values, along] = maxOfPlanes(columnsOf(inner), alongDepth(windows));
   const shape = [input.shape[0]!, input.shape[1]!, ...windows.space];
   const index = (): AnyTensor => {
-    const flat = along.reshape([stacked[0]!, sizeOf(windows.space)]) as Tensor<Shape, 'int64'>;
+    const flat = along.reshape([stacked[0]!, sizeOf(windows.space)]).cast('int64');
     const within = place.reshape([stacked[0]!, depth * rows * columns]).gather(1, flat);
     const slice = flat.floorDivide(rows * columns);
     return lowered(
@@ -191,10 +193,12 @@ interface AvgContext {
 
 const avgPool2dOp: NativeOp<AvgContext> = defineOp<AvgContext>('avgPool2d', {
   dtypes: floats,
+  channels: 'kept',
   gradient: (g, node) => [run(avgPool2dBackwardOp, [g], node.shape(0), g.dtype, node.context.attributes, node.context)],
 });
 const avgPool2dBackwardOp = defineOp<AvgContext>('avgPool2dBackward', {
   dtypes: floats,
+  channels: 'kept',
   gradient: (gg, node) => [run(avgPool2dOp, [gg], node.shape(0), gg.dtype, node.context.attributes, node.context)],
 });
 

@@ -25,6 +25,7 @@ const enum Kind {
   Fresh,
   Immediate,
   Absent,
+  Arranged,
 }
 
 let at = 0;
@@ -106,12 +107,16 @@ export function recordAbsent(): void {
   buffer[at++] = Kind.Absent;
 }
 
-/** Writes an output that gets new memory; {@link claimOutput} makes its storage after {@link submitRecord}. Answers where it stands. */
-export function recordFresh(dtypeCode: number, shape: readonly number[]): number {
+/**
+ * Writes an output that gets new memory, row-major unless strides are given; {@link claimOutput} makes its storage after {@link submitRecord}.
+ * Answers where it stands.
+ */
+export function recordFresh(dtypeCode: number, shape: readonly number[], strides?: readonly number[]): number {
   const position = at;
-  buffer[position] = Kind.Fresh + 16 * dtypeCode + 256 * shape.length;
+  buffer[position] = (strides === undefined ? Kind.Fresh : Kind.Arranged) + 16 * dtypeCode + 256 * shape.length;
   at = position + 3;
   recordSizes(shape);
+  if (strides !== undefined) recordSizes(strides);
   return position;
 }
 

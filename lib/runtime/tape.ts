@@ -36,10 +36,12 @@ export interface Upload {
 }
 
 // TensorKind of native/binding/decode.h.
+const stored = 0;
 const contiguous = 1;
 const fresh = 2;
 const immediate = 3;
 const absent = 4;
+const arranged = 5;
 
 /** Whether the shape at `at` is followed by its row-major strides: one tensor is then recorded in one way. */
 function isRowMajor(words: Float64Array, at: number, rank: number): boolean {
@@ -90,12 +92,13 @@ export class Tape {
       else {
         const { storage } = tensor as Stored;
         tensors.push(taken.length);
-        if (kind === fresh) this.#made.add(storage);
+        const isNew = kind === fresh || kind === arranged;
+        if (isNew) this.#made.add(storage);
         const number = this.#number(storage);
-        if (kind === fresh) {
-          taken.push(header - fresh + contiguous, number, 0, 0);
+        if (isNew) {
+          taken.push(header - kind + (kind === fresh ? contiguous : stored), number, 0, 0);
           at += 3;
-          copy(rank);
+          copy(kind === fresh ? rank : 2 * rank);
         } else {
           const isDense = kind === contiguous || isRowMajor(words, at + 4, rank);
           taken.push(isDense ? header - kind + contiguous : header, number, 0, words[at + 3]!);

@@ -38,6 +38,21 @@ export function stridesInOrderOf(strides: readonly number[], shape: Shape): numb
   return result;
 }
 
+/** What is told of each axis of [n, c, …], of [n, …, c]. */
+const withChannelsLast = (axes: readonly number[]): number[] => [axes[0]!, ...axes.slice(2), axes[1]!];
+
+/** The strides of a dense tensor [n, c, …] in the order of [n, …, c]: the channels of a position side by side. */
+export function channelsLastStrides(shape: Shape): number[] {
+  const [n, ...rest] = contiguousStrides(withChannelsLast(shape));
+  return [n!, rest.at(-1)!, ...rest.slice(0, -1)];
+}
+
+/** Whether a tensor [n, c, …] lies so, and not in row-major order as well. */
+export function isChannelsLast(shape: Shape, strides: readonly number[]): boolean {
+  if (shape.length < 3 || strides[1] !== 1 || isContiguous(shape, strides)) return false;
+  return isContiguous(withChannelsLast(shape), withChannelsLast(strides));
+}
+
 /** Whether elements with these strides lie in row-major order without gaps. */
 export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
   let expected = 1;

@@ -120,11 +120,14 @@ int64_t extent(const TensorView& view, int64_t offset) {
 
 TensorKind kind_of(int64_t header) { return static_cast<TensorKind>(header & 15); }
 
+bool is_new(TensorKind kind) { return kind == TensorKind::kFresh || kind == TensorKind::kArranged; }
+
 int words_after_header(TensorKind kind, int rank) {
   switch (kind) {
     case TensorKind::kStored: return 3 + 2 * rank;
     case TensorKind::kContiguous: return 3 + rank;
     case TensorKind::kFresh: return 2 + rank;
+    case TensorKind::kArranged: return 2 + 2 * rank;
     case TensorKind::kImmediate: return 1 + rank;
     default: return 0;
   }
@@ -138,7 +141,7 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
     for (int i = 0; i < command.output_count; ++i) {
       TensorView& view = command.tensors[command.input_count + i];
       const TensorKind kind = kind_of(static_cast<int64_t>(*word));
-      if (kind == TensorKind::kFresh) {
+      if (is_new(kind)) {
         const size_t bytes = static_cast<size_t>(view.numel()) * size_of(view.dtype);
         const Block block = environment.allocate(backend, bytes);
         const auto name = storages.insert(&backend, block, bytes);
@@ -152,7 +155,7 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
     double* undo = words;
     for (int i = 0; undo != word; ++i) {
       const TensorKind kind = kind_of(static_cast<int64_t>(*undo));
-      if (kind == TensorKind::kFresh) storages.erase(static_cast<uint32_t>(undo[1]));
+      if (is_new(kind)) storages.erase(static_cast<uint32_t>(undo[1]));
       undo += 1 + words_after_header(kind, command.output(i).rank);
     }
     throw Error(error.code(), std::string(command.name()) + ": " + error.what());
@@ -236,7 +239,8 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         view.data = memory.data + (inside ? offset : 0) * static_cast<int64_t>(element);
         break;
       }
-      case TensorKind::kFresh: {
+      case TensorKind::kFresh:
+      case TensorKind::kArranged: {
         if (i < inputs) throw Error(ErrorCode::kInternal, "record: a fresh input");
         any_fresh = true;
         reader.skip(2);
@@ -245,6 +249,10 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         if (set_contiguous(view) > kMaxSize) {
           throw Error(ErrorCode::kOutOfMemory, std::string(info.name) + ": too many elements: got shape " +
                                                    shape_text(view) + ", expected at most 2^53 elements");
+        }
+        if (kind == TensorKind::kArranged) {
+          for (int axis = 0; axis < rank; ++axis) view.strides[axis] = reader.integer(kMaxSize);
+          if (extent(view, 0) > view.numel()) throw Error(ErrorCode::kInternal, "record: a new tensor with gaps");
         }
         break;
       }

@@ -7,6 +7,7 @@
 //     stored     slot, generation, offset, shape[rank], strides[rank]     (offset and strides in elements)
 //     contiguous slot, generation, offset, shape[rank]                    (the same, with row-major strides)
 //     fresh      slot, generation (both written back), shape[rank]        (outputs only: a new contiguous storage)
+//     arranged   slot, generation (both written back), shape[rank], strides[rank]  (the same, in another order)
 //     immediate  value, shape[rank]                                       (inputs only: a number, broadcast)
 //     absent     nothing                                                  (an optional input)
 //   attributes
@@ -19,7 +20,7 @@
 
 namespace hadal {
 
-enum class TensorKind : int { kStored, kContiguous, kFresh, kImmediate, kAbsent };
+enum class TensorKind : int { kStored, kContiguous, kFresh, kImmediate, kAbsent, kArranged };
 
 // Decodes the record at the start of the environment's words, allocates its fresh outputs and submits the command. Throws
 // Error and leaves everything as it was when something is wrong. Answers where the outputs begin in the record when any of them is fresh, else null.

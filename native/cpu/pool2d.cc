@@ -56,13 +56,13 @@ Span touched(const WindowAxis& axis, int64_t row, int64_t rows) {
   return {first, last};
 }
 
-template <class E, class I>
+template <class E>
 void max_pool(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   using Position = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
   constexpr int kWidth = kLanes<T>;
   Images<E> x(cmd.input(0)), y(cmd.output(0));
-  Images<I> index(cmd.output(1));
+  Images<int32_t> index(cmd.output(1));
   const WindowAxis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)};
   const WindowAxis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7)};
   if (index.image_stride == index.channels * index.channel_stride) merge_images(x, y);
@@ -113,22 +113,22 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
 }
 
 // sums[i · step + index_i · position_step] += g_i, i < count.
-template <class E, class I, class T>
-void scatter(const E* g, int64_t g_step, const I* index, int64_t index_step, int64_t count, T* sums, int64_t step,
+template <class E, class T>
+void scatter(const E* g, int64_t g_step, const int32_t* index, int64_t index_step, int64_t count, T* sums, int64_t step,
              int64_t position_step, int64_t plane_size) {
   for (int64_t i = 0; i < count; ++i) {
-    const auto position = static_cast<int64_t>(index[i * index_step]);
+    const int64_t position = index[i * index_step];
     if (static_cast<uint64_t>(position) >= static_cast<uint64_t>(plane_size)) refuse_index(position, plane_size);
     sums[i * step + position * position_step] += static_cast<T>(g[i * g_step]);
   }
 }
 
 // gx = 0, then gx[index] += g in the order of the windows. Sums in T.
-template <class E, class I>
+template <class E>
 void max_pool_backward(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   const Images<E> g(cmd.input(0)), gx(cmd.output(0));
-  const Images<I> index(cmd.input(1));
+  const Images<int32_t> index(cmd.input(1));
   const int64_t plane_size = gx.height * gx.width;
   const bool in_place = std::is_same_v<E, T> && (gx.row_stride == gx.width * gx.pixel_stride || gx.height == 1);
   // Channels inside pixels where they are adjacent; blocks of them share cache lines.
@@ -260,26 +260,16 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
                 });
 }
 
-// Calls body.operator()<element, index>() with the types of the two tensors.
-template <class F>
-void visit_pool(const char* op, DType dtype, DType index, F&& body) {
-  visit_floating(op, dtype,
-                 [&]<class E>() { visit_index(op, index, [&]<class I>() { body.template operator()<E, I>(); }); });
-}
-
 }  // namespace
 
 HADAL_CPU_KERNEL(maxPool2d) {
-  const TensorView &y = cmd.output(0), &index = cmd.output(1);
-  if (y.numel() == 0) return;
-  visit_pool("maxPool2d", y.dtype, index.dtype, [&]<class E, class I>() { max_pool<E, I>(ctx, cmd); });
+  if (cmd.output(0).numel() == 0) return;
+  visit_floating("maxPool2d", cmd.output(0).dtype, [&]<class E>() { max_pool<E>(ctx, cmd); });
 }
 
 HADAL_CPU_KERNEL(maxPool2dBackward) {
-  const TensorView &gx = cmd.output(0), &index = cmd.input(1);
-  if (gx.numel() == 0) return;
-  visit_pool("maxPool2dBackward", gx.dtype, index.dtype,
-             [&]<class E, class I>() { max_pool_backward<E, I>(ctx, cmd); });
+  if (cmd.output(0).numel() == 0) return;
+  visit_floating("maxPool2dBackward", cmd.output(0).dtype, [&]<class E>() { max_pool_backward<E>(ctx, cmd); });
 }
 
 HADAL_CPU_KERNEL(avgPool2d) {

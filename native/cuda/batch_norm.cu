@@ -2,6 +2,7 @@
 // what each channel needs, then a pass over the elements. 16-bit floats compute in float, sums over blocks are taken in double; mean
 // and rstd are kept in the compute type. All write with `=`.
 #include <cmath>
+#include <numeric>
 
 #include "cuda/device/floating.cuh"
 #include "cuda/device/moments.cuh"
@@ -111,25 +112,32 @@ struct GradientReducer {
 
 // --- Elements --------------------------------------------------------------------------------------------------------------
 
-// The axes are those of the output, the inputs and the channels' numbers. A unit is kPack neighbours, of one channel or
-// (`across`) of neighbouring ones.
-template <int kInputs, class T, int kPack, class F>
-__global__ void __launch_bounds__(kBlock) apply_kernel(F f, Axes<kInputs + 2> axes, bool across, T* y, const T* first,
+// The axes are those of the output, the inputs and the channels' numbers. A unit is kPack neighbours, of one channel or (kAcross) of
+// neighbouring ones. A thread takes units that are `step` apart, all of the same channels, whose numbers it reads once.
+template <int kInputs, class T, int kPack, bool kAcross, class F>
+__global__ void __launch_bounds__(kBlock) apply_kernel(F f, Axes<kInputs + 2> axes, int64_t step, T* y, const T* first,
                                                        const T* second, const Channel<Compute<T>>* channels) {
-  const int64_t unit = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  int64_t unit = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (unit >= axes.count) return;
   int64_t at[kInputs + 2];
   axes.offsets(unit, at);
-  Pack<T, kPack> packs[kInputs], result;
-  packs[0] = *reinterpret_cast<const Pack<T, kPack>*>(first + at[1]);
-  if constexpr (kInputs == 2) packs[1] = *reinterpret_cast<const Pack<T, kPack>*>(second + at[2]);
-  const Channel<Compute<T>>* channel = channels + at[kInputs + 1];
+  Channel<Compute<T>> own[kAcross ? kPack : 1];
 #pragma unroll
-  for (int i = 0; i < kPack; ++i) {
-    const Compute<T> last = kInputs == 2 ? load_element(packs[kInputs - 1].at[i]) : Compute<T>(0);
-    result.at[i] = to_element<T>(f(channel[across ? i : 0], load_element(packs[0].at[i]), last));
+  for (int i = 0; i < (kAcross ? kPack : 1); ++i) own[i] = channels[at[kInputs + 1] + i];
+  while (true) {
+    Pack<T, kPack> packs[kInputs], result;
+    packs[0] = *reinterpret_cast<const Pack<T, kPack>*>(first + at[1]);
+    if constexpr (kInputs == 2) packs[1] = *reinterpret_cast<const Pack<T, kPack>*>(second + at[2]);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      const Compute<T> last = kInputs == 2 ? load_element(packs[kInputs - 1].at[i]) : Compute<T>(0);
+      result.at[i] = to_element<T>(f(own[kAcross ? i : 0], load_element(packs[0].at[i]), last));
+    }
+    *reinterpret_cast<Pack<T, kPack>*>(y + at[0]) = result;
+    unit += step;
+    if (unit >= axes.count) return;
+    axes.offsets(unit, at);
   }
-  *reinterpret_cast<Pack<T, kPack>*>(y + at[0]) = result;
 }
 
 template <int kInputs, class T, class F>
@@ -142,18 +150,31 @@ void apply(CudaContext& ctx, const Command& cmd, const F& f, const TensorView& y
   for (int k = 0; k < kInputs; ++k) views[1 + k] = inputs[k];
   views[kInputs + 1] = &numbers;
   Axes<kInputs + 2> axes = axes_of(views, all_axes(y), true);
-  const bool across = axes.inner_stride(kInputs + 1) != 0;
+  const bool across = axes.count > 0 && axes.inner_stride(kInputs + 1) != 0;
   bool packs = axes.rank > 0 && axes.shape[0] % kPack == 0;
   for (int k = 0; k <= kInputs; ++k) {
     packs =
         packs && axes.strides[k][0] == 1 && is_aligned<T>(views[k]->data, kPack) && axes.keeps_alignment(k, kPack, 1);
   }
   if (packs) axes.step_inner(kPack);
-  const unsigned grid = blocks_for(axes.count, kBlock);
+  unsigned grid = blocks_for(axes.count, kBlock);
+  int64_t step = axes.count;
+  if (across) {
+    // As many blocks as run at once, and whole rows of channels.
+    const auto rows = static_cast<unsigned>(axes.inner_size() / std::gcd(axes.inner_size(), int64_t{kBlock}));
+    const unsigned wanted = std::min(grid, static_cast<unsigned>(ctx.device().multiprocessors * (2048 / kBlock)));
+    grid = (wanted + rows - 1) / rows * rows;
+    step = int64_t{grid} * kBlock;
+  }
   const T* second = kInputs == 2 ? inputs[kInputs - 1]->template as<const T>() : nullptr;
-  const auto kernel = packs ? apply_kernel<kInputs, T, kPack, F> : apply_kernel<kInputs, T, 1, F>;
-  ctx.launch(cmd, kernel, grid, kBlock, 0, f, axes, across, y.as<T>(), inputs[0]->template as<const T>(), second,
-             channels);
+  const auto launch = [&](auto kernel) {
+    ctx.launch(cmd, kernel, grid, kBlock, 0, f, axes, step, y.as<T>(), inputs[0]->template as<const T>(), second,
+               channels);
+  };
+  if (packs && across) launch(apply_kernel<kInputs, T, kPack, true, F>);
+  else if (packs) launch(apply_kernel<kInputs, T, kPack, false, F>);
+  else if (across) launch(apply_kernel<kInputs, T, 1, true, F>);
+  else launch(apply_kernel<kInputs, T, 1, false, F>);
 }
 
 template <class C>

@@ -219,10 +219,26 @@ void run_make_columns(CudaContext& ctx, const Command& cmd, const ConvGeometry& 
              x.strides[1], x.strides[2], x.strides[3], x.strides[4], g, places, columns, strides);
 }
 
-// Whether a convolution is a product of the tensors as they are, with lines that cuBLASLt reads at full speed: 16 aligned bytes.
+// Whether a volume is matrices, with lines that cuBLASLt reads at full speed: 16 aligned bytes.
 template <class T>
-bool is_product(const ConvGeometry& g) {
-  return g.is_pointwise() && g.positions % kPackSize<T> == 0;
+bool has_whole_lines(const TensorView& volume) {
+  int64_t position;
+  return find_position_stride(volume, position) && (position == 1 ? volume.strides[1] : position) % kPackSize<T> == 0;
+}
+// Whether a convolution is a product of the tensors as they are.
+template <class T>
+bool is_product(const ConvGeometry& g, const TensorView& x, const TensorView& y) {
+  return g.is_pointwise() && has_whole_lines<T>(x) && has_whole_lines<T>(y);
+}
+// The same product where y has its columns side by side, yᵀ = bᵀ · aᵀ, since cuBLASLt writes rows.
+void multiply_by_lines(CudaContext& ctx, const Command& cmd, TensorView a, TensorView b, TensorView y,
+                       bool accumulate = false) {
+  if (y.stride(-1) == 1) return multiply(ctx, cmd, a, b, y, accumulate);
+  for (TensorView* view : {&a, &b, &y}) {
+    std::swap(view->shape[view->rank - 2], view->shape[view->rank - 1]);
+    std::swap(view->strides[view->rank - 2], view->strides[view->rank - 1]);
+  }
+  multiply(ctx, cmd, b, a, y, accumulate);
 }
 
 // What sums of elements of T are kept in.
@@ -244,9 +260,11 @@ TensorView with_dense_strides(TensorView view, bool inside) {
   add(0);
   return view;
 }
-// Whether a view lies so; then the strides of its axes of one are what the others' order makes them.
+// Whether a view lies as cuDNN is to see it; then the strides of its axes of one are what the others' order makes them. 16-bit floats
+// have their channels inside: engines for others turn all that they read and write.
 bool find_dense_strides(TensorView& view) {
   for (const bool inside : {false, true}) {
+    if (!inside && size_of(view.dtype) == 2) continue;
     const TensorView dense = with_dense_strides(view, inside);
     bool same = true;
     for (int axis = 0; axis < view.rank; ++axis) {
@@ -270,14 +288,11 @@ bool convolve_by_cudnn(CudaContext& ctx, const Command& cmd, DnnConvolution conv
   const TensorView wanted = result;
   for (TensorView* tensor : tensors) {
     if (tensor->numel() == 0) return false;
-    if (!find_dense_strides(*tensor)) {
-      *tensor = tensor == &result ? packed_room(ctx, result) : packed(ctx, cmd, *tensor, 0);
-    }
-  }
-  // Where cuDNN turns its result, that has been rounded before anything is added to it.
-  if (sizeof(T) == 2 && bias.present() && result.strides[1] != 1) {
-    result = with_dense_strides(result, true);
-    result.data = reinterpret_cast<std::byte*>(ctx.scratch<T>(result.numel()));
+    if (find_dense_strides(*tensor)) continue;
+    const TensorView given = *tensor;
+    *tensor = with_dense_strides(given, sizeof(T) == 2);
+    tensor->data = reinterpret_cast<std::byte*>(ctx.scratch<T>(given.numel()));
+    if (tensor != &result) copy_any(ctx, cmd, *tensor, given);
   }
   const int axes = result.rank - 2;
   for (int axis = 0; axis < axes; ++axis) {
@@ -288,15 +303,7 @@ bool convolve_by_cudnn(CudaContext& ctx, const Command& cmd, DnnConvolution conv
   convolution.accumulate = bias.present();
   if (bias.present()) fill_channels(ctx, cmd, result, bias);
   if (!cudnn->convolve(ctx, cmd, convolution)) return false;
-  if (result.data == wanted.data) return true;
-  const int64_t channels = result.shape[1], positions = result.numel() / (result.shape[0] * channels);
-  if constexpr (sizeof(T) == 2) {
-    if (result.strides[1] == 1 && wanted.is_contiguous() && positions % 8 == 0) {
-      turn_positions_inside(ctx, cmd, result.as<const T>(), result.shape[0], positions, channels, wanted.as<T>());
-      return true;
-    }
-  }
-  copy_any(ctx, cmd, wanted, result);
+  if (result.data != wanted.data) copy_any(ctx, cmd, wanted, result);
   return true;
 }
 
@@ -308,12 +315,13 @@ void convolve(CudaContext& ctx, const Command& cmd) {
   const TensorView& bias = cmd.input(2);
   if (result.numel() == 0) return;
   const ConvGeometry g(cmd, x, weight, result);
-  if (!is_product<T>(g) &&
+  const bool is_matrices = is_product<T>(g, x, result);
+  if (!is_matrices &&
       convolve_by_cudnn<T>(ctx, cmd, {DnnConvolution::kY, cmd.input(0), cmd.input(1), cmd.output(0)}, bias)) {
     return;
   }
   if constexpr (sizeof(T) == 2) {
-    if (!is_product<T>(g) && convolve_on_tensor_cores<T>(ctx, cmd, g, x, weight, bias, result)) return;
+    if (!is_matrices && convolve_on_tensor_cores<T>(ctx, cmd, g, x, weight, bias, result)) return;
   }
   const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
   int64_t y_position = 1, x_position = 1;
@@ -337,38 +345,38 @@ void convolve(CudaContext& ctx, const Command& cmd) {
       b = matrix_view(x.dtype, reinterpret_cast<std::byte*>(columns), {count, groups, k, g.positions},
                       {strides.image, strides.group, strides.row, 1});
     }
-    multiply(ctx, cmd, a, b,
-             matrix_view(y.dtype, to.data, {count, groups, group_outputs, g.positions},
-                         {y.strides[0], group_outputs * y.strides[1], y.strides[1], y_position}),
-             bias.present());
+    multiply_by_lines(ctx, cmd, a, b,
+                      matrix_view(y.dtype, to.data, {count, groups, group_outputs, g.positions},
+                                  {y.strides[0], group_outputs * y.strides[1], y.strides[1], y_position}),
+                      bias.present());
   }
   if (!in_place) copy_any(ctx, cmd, result, y);
 }
 
 template <class T>
 void convolve_input_grad(CudaContext& ctx, const Command& cmd) {
-  const TensorView weight = with_depth(cmd.input(1)), gx = with_depth(cmd.output(0));
+  const TensorView y = with_depth(cmd.input(0)), weight = with_depth(cmd.input(1)), gx = with_depth(cmd.output(0));
   if (gx.numel() == 0) return;
-  const ConvGeometry g(cmd, gx, weight, with_depth(cmd.input(0)));
-  if (!is_product<T>(g) &&
+  const ConvGeometry g(cmd, gx, weight, y);
+  const bool is_matrices = is_product<T>(g, gx, y);
+  if (!is_matrices &&
       convolve_by_cudnn<T>(ctx, cmd, {DnnConvolution::kGradX, cmd.output(0), cmd.input(1), cmd.input(0)})) {
     return;
   }
   if constexpr (sizeof(T) == 2) {
-    if (!is_product<T>(g) && input_grad_on_tensor_cores<T>(ctx, cmd, g, with_depth(cmd.input(0)), weight, gx)) {
-      return;
-    }
+    if (!is_matrices && input_grad_on_tensor_cores<T>(ctx, cmd, g, y, weight, gx)) return;
   }
   int64_t g_position, x_position;
-  const TensorView gradient = with_one_stride(ctx, cmd, with_depth(cmd.input(0)), g_position);
+  const TensorView gradient = with_one_stride(ctx, cmd, y, g_position);
   const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
   const TensorView w = weight.is_contiguous() ? weight : packed(ctx, cmd, weight, 0);
   const auto multiply_to = [&](const TensorView& from, const TensorView& columns) {
-    multiply(ctx, cmd,
-             matrix_view(w.dtype, w.data, {columns.shape[0], groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
-             matrix_view(gradient.dtype, from.data, {columns.shape[0], groups, group_outputs, g.positions},
-                         {gradient.strides[0], group_outputs * gradient.strides[1], gradient.strides[1], g_position}),
-             columns);
+    multiply_by_lines(
+        ctx, cmd,
+        matrix_view(w.dtype, w.data, {columns.shape[0], groups, k, group_outputs}, {0, group_outputs * k, 1, k}),
+        matrix_view(gradient.dtype, from.data, {columns.shape[0], groups, group_outputs, g.positions},
+                    {gradient.strides[0], group_outputs * gradient.strides[1], gradient.strides[1], g_position}),
+        columns);
   };
   if (g.is_pointwise() && find_position_stride(gx, x_position)) {
     return multiply_to(gradient, matrix_view(gx.dtype, gx.data, {images, groups, k, g.positions},
@@ -400,14 +408,11 @@ void convolve_weight_grad(CudaContext& ctx, const Command& cmd) {
   }
   const ConvGeometry g(cmd, x, result, gradient);
   const int64_t images = g.images, groups = g.groups, group_outputs = g.group_outputs, k = g.group_channels * g.taps;
+  if constexpr (sizeof(T) == 2) {
+    if (weight_grad_on_tensor_cores<T>(ctx, cmd, g, gradient, x, result)) return;
+  }
   const bool in_place = result.is_contiguous();
   const TensorView gw = in_place ? result : packed_room(ctx, result);
-  if constexpr (sizeof(T) == 2) {
-    if (weight_grad_on_tensor_cores<T>(ctx, cmd, g, gradient, x, gw)) {
-      if (!in_place) copy_any(ctx, cmd, result, gw);
-      return;
-    }
-  }
   const int64_t size = g.outputs * k;
   const int64_t at_once = images_at_once<T>(g, images);
   const int64_t chunks = std::max<int64_t>((images + at_once - 1) / at_once, 1);

@@ -20,13 +20,7 @@ struct ConvGeometry {
 // The distance between neighbouring positions, where one number tells it.
 bool find_position_stride(const TensorView& volume, int64_t& stride);
 
-// x [images, positions, channels] as y [images, channels, positions], the positions a multiple of eight.
-template <class T>
-void turn_positions_inside(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int64_t positions,
-                           int64_t channels, T* y);
-
-// Serve 16-bit floats by tensor cores; false where the shapes are not for them. `gw` is contiguous. Nothing is
-// empty but the images.
+// Serve 16-bit floats by tensor cores; false where the shapes, or the strides of `gw`, are not for them. Nothing is empty but the images.
 template <class T>
 bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& geometry, const TensorView& x,
                               const TensorView& weight, const TensorView& bias, const TensorView& y);

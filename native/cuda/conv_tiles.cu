@@ -62,27 +62,28 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-// weight, in any order of its three axes group, row and channel, as y [groups, rows, padded / block, taps, block].
+// weight, in any order of its axes group, row, channel and tap, as y [groups, rows, padded / block, taps, block].
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    order_weights(const T* weight, int64_t group_stride, int64_t row_stride, int64_t channel_stride, uint32_t rows,
-                  uint32_t channels, Divider block, Divider taps, Divider blocks, T* y, uint32_t count) {
+    order_weights(const T* weight, int64_t group_stride, int64_t row_stride, int64_t channel_stride, int64_t tap_stride,
+                  uint32_t rows, uint32_t channels, Divider block, Divider taps, Divider blocks, T* y, uint32_t count) {
   const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
   if (i >= count) return;
   uint32_t rest = i;
   const uint32_t in_block = block.pop(rest), tap = taps.pop(rest);
   const uint32_t channel = blocks.pop(rest) * block.divisor + in_block;
-  y[i] = channel < channels
-             ? weight[rest / rows * group_stride + rest % rows * row_stride + channel * channel_stride + tap]
-             : T{};
+  y[i] =
+      channel < channels
+          ? weight[rest / rows * group_stride + rest % rows * row_stride + channel * channel_stride + tap * tap_stride]
+          : T{};
 }
 
-// gw [groups, outputs, channels, taps] = the sum of the parts [parts, groups, columns, outputs], in their order, whose columns are in the
+// gw [groups, outputs, channels, taps], in any order, = the sum of the parts [parts, groups, columns, outputs], in their order, whose columns are in the
 // order of the weights above. Tiles of 32 × 32 go through shared memory, so that both sides are met in lines.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     add_weight_parts(const float* parts, int count, int64_t part, int columns, int outputs, int channels, Divider block,
-                     Divider taps, T* gw) {
+                     Divider taps, T* gw, int64_t output_stride, int64_t channel_stride, int64_t tap_stride) {
   __shared__ float tile[kWarp][kWarp + 1];
   const int x = static_cast<int>(threadIdx.x) % kWarp, y = static_cast<int>(threadIdx.x) / kWarp;
   const int first_output = static_cast<int>(blockIdx.x) * kWarp, first_column = static_cast<int>(blockIdx.y) * kWarp;
@@ -103,7 +104,7 @@ __global__ void __launch_bounds__(kBlock)
   const int channel = static_cast<int>(rest * block.divisor + in_block);
   if (channel >= channels) return;
   for (int line = y; line < kWarp && first_output + line < outputs; line += kBlock / kWarp) {
-    gw[((group * outputs + first_output + line) * channels + channel) * taps.divisor + tap] =
+    gw[(group * outputs + first_output + line) * output_stride + channel * channel_stride + tap * tap_stride] =
         to_element<T>(tile[x][line]);
   }
 }
@@ -134,16 +135,25 @@ bool tiles_serve(const ConvGeometry& g, bool by_elements) {
   return std::max({x, y, weights}) < kMost && (!by_elements || phases <= kMostPhases);
 }
 
-// How many neighbouring positions of an image, whose stride is 1, are always moved together: 8, 4 or 1.
+// How many of `count` neighbours, whose stride is 1, are always moved together: 8, 4 or 1. `axes` are those around them.
 template <class T>
-int find_pieces(const TensorView& volume, int64_t positions) {
+int find_pieces(const TensorView& volume, int64_t count, std::initializer_list<int> axes) {
   for (const int pieces : {8, 4}) {
-    if (positions % pieces == 0 && volume.strides[0] % pieces == 0 && volume.strides[1] % pieces == 0 &&
-        is_aligned<T>(volume.data, pieces)) {
-      return pieces;
-    }
+    bool together = count % pieces == 0 && is_aligned<T>(volume.data, pieces);
+    for (const int axis : axes) together = together && volume.strides[axis] % pieces == 0;
+    if (together) return pieces;
   }
   return 1;
+}
+
+// Whether [n, c, d, h, w] lies as [n, d, h, w, groups, padded].
+template <class T>
+bool lies_inside(const TensorView& volume, int64_t groups) {
+  int64_t position;
+  const int64_t channels = volume.shape[1], positions = volume.shape[2] * volume.shape[3] * volume.shape[4];
+  return channels / groups % 8 == 0 && is_aligned<T>(volume.data, 8) && volume.strides[1] == 1 &&
+         find_position_stride(volume, position) && (positions == 1 || position == channels) &&
+         (volume.shape[0] == 1 || volume.strides[0] == positions * channels);
 }
 
 // `position` is the distance of neighbouring positions, of which `pieces` are read together.
@@ -163,9 +173,10 @@ void turn(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int6
   else launch.template operator()<64>();
 }
 
-// [n, c, d, h, w] as [n, d, h, w, groups, padded].
+// [n, c, d, h, w] as [n, d, h, w, groups, padded]; a copy, where the volume does not lie so.
 template <class T>
 const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
+  if (lies_inside<T>(volume, groups)) return volume.as<const T>();
   int64_t position;
   const bool plain = find_position_stride(volume, position);
   const TensorView x = plain ? volume : packed(ctx, cmd, volume, 0);
@@ -173,7 +184,7 @@ const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const Tensor
   const int64_t channels = x.shape[1] / groups, positions = x.shape[2] * x.shape[3] * x.shape[4];
   T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded_channels(channels));
   turn(ctx, cmd, x.as<const T>(), x.shape[0], x.strides[0], groups, channels, x.strides[1], positions, position,
-       position == 1 ? find_pieces<T>(x, positions) : 1, y);
+       position == 1 ? find_pieces<T>(x, positions, {0, 1}) : 1, y);
   return y;
 }
 
@@ -233,7 +244,10 @@ void run_convolution(CudaContext& ctx, const Command& cmd, const ConvGeometry& g
     every = every && walk[i].step == 1;
     positions *= walk[i].count;
   }
-  product.pieces = every ? find_pieces<T>(y, positions) : 1;
+  product.channels_last = y.strides[1] == 1;
+  product.pieces = product.channels_last ? find_pieces<T>(y, outputs, {0, 2, 3, 4})
+                   : every               ? find_pieces<T>(y, positions, {0, 1})
+                                         : 1;
   product.kernel_taps = static_cast<uint32_t>(g.taps);
   product.outputs = static_cast<uint32_t>(outputs);
   const int64_t row_tiles = (int64_t{product.x.rows} + kConvRows - 1) / kConvRows;
@@ -245,18 +259,22 @@ void run_convolution(CudaContext& ctx, const Command& cmd, const ConvGeometry& g
   });
 }
 
-// Of `rows` and `channels` in a group, whose distances in `weight` are given.
+// Rows are the outputs of a group (axis 0) or its channels (axis 1), and what is summed over the other.
 template <class T>
 const T* ordered_weights(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& weight,
-                         int64_t rows, int64_t row_stride, int64_t channels, int64_t channel_stride) {
-  const TensorView from = weight.is_contiguous() ? weight : packed(ctx, cmd, weight, 0);
+                         int row_axis) {
+  int64_t tap;
+  const bool plain = find_position_stride(weight, tap);
+  const TensorView from = plain ? weight : packed(ctx, cmd, weight, 0);
+  const int64_t rows = row_axis == 0 ? g.group_outputs : g.group_channels;
+  const int64_t channels = row_axis == 0 ? g.group_channels : g.group_outputs;
   const int64_t padded = padded_channels(channels), block = channel_block(padded);
   const int64_t count = g.groups * rows * padded * g.taps;
   T* y = ctx.scratch<T>(count);
   ctx.launch(cmd, order_weights<T>, blocks_for(count, kBlock), kBlock, 0, from.as<const T>(),
-             g.group_outputs * g.group_channels * g.taps, row_stride, channel_stride, static_cast<uint32_t>(rows),
-             static_cast<uint32_t>(channels), divider(block), divider(g.taps), divider(padded / block), y,
-             static_cast<uint32_t>(count));
+             g.group_outputs * from.strides[0], from.strides[row_axis], from.strides[1 - row_axis], plain ? tap : 1,
+             static_cast<uint32_t>(rows), static_cast<uint32_t>(channels), divider(block), divider(g.taps),
+             divider(padded / block), y, static_cast<uint32_t>(count));
   return y;
 }
 
@@ -268,22 +286,11 @@ AxisWalk windows_of(const ConvGeometry& g, int i) {
 }  // namespace
 
 template <class T>
-void turn_positions_inside(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int64_t positions,
-                           int64_t channels, T* y) {
-  turn(ctx, cmd, x, images, positions * channels, 1, positions, channels, channels, 1,
-       channels % 8 == 0   ? 8
-       : channels % 4 == 0 ? 4
-                           : 1,
-       y);
-}
-
-template <class T>
 bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& x,
                               const TensorView& weight, const TensorView& bias, const TensorView& y) {
   if (!tiles_serve(g, false)) return false;
   const T* from = with_channels_inside<T>(ctx, cmd, x, g.groups);
-  const T* ordered =
-      ordered_weights<T>(ctx, cmd, g, weight, g.group_outputs, g.group_channels * g.taps, g.group_channels, g.taps);
+  const T* ordered = ordered_weights<T>(ctx, cmd, g, weight, 0);
   const float* shift = bias.present() ? packed_vector<float>(ctx, cmd, bias, g.outputs, 0) : nullptr;
   run_convolution<T>(ctx, cmd, g, from, g.group_channels, ordered, g.group_outputs, shift, y,
                      {windows_of(g, 0), windows_of(g, 1), windows_of(g, 2)});
@@ -295,8 +302,7 @@ bool input_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const Conv
                                 const TensorView& weight, const TensorView& gx) {
   if (!tiles_serve(g, true)) return false;
   const T* from = with_channels_inside<T>(ctx, cmd, gradient, g.groups);
-  const T* ordered =
-      ordered_weights<T>(ctx, cmd, g, weight, g.group_channels, g.taps, g.group_outputs, g.group_channels * g.taps);
+  const T* ordered = ordered_weights<T>(ctx, cmd, g, weight, 1);
   const auto walk = [&](int i, int phase) {
     return walk_elements(g.in[i], g.out[i], g.kernel[i], static_cast<int>(g.stride[i]), static_cast<int>(g.pad[i]),
                          static_cast<int>(g.dilation[i]), phase);
@@ -315,7 +321,8 @@ bool input_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const Conv
 template <class T>
 bool weight_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g,
                                  const TensorView& gradient, const TensorView& x, const TensorView& gw) {
-  if (!tiles_serve(g, false)) return false;
+  int64_t tap;
+  if (!tiles_serve(g, false) || !find_position_stride(gw, tap)) return false;
   TilesWeightGrad<T> product;
   product.gradient = with_channels_inside<T>(ctx, cmd, gradient, g.groups);
   product.width = static_cast<uint32_t>(padded_channels(g.group_outputs));
@@ -343,13 +350,11 @@ bool weight_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const Con
   const dim3 grid(blocks_for(g.group_outputs, kWarp), blocks_for(columns, kWarp), static_cast<unsigned>(g.groups));
   ctx.launch(cmd, add_weight_parts<T>, grid, kBlock, 0, product.parts, parts.parts, size, static_cast<int>(columns),
              static_cast<int>(g.group_outputs), static_cast<int>(g.group_channels), product.x.block, product.x.taps,
-             gw.as<T>());
+             gw.as<T>(), gw.strides[0], gw.strides[1], tap);
   return true;
 }
 
 #define HADAL_CONV_TILES(T)                                                                                          \
-  template void turn_positions_inside<T>(CudaContext&, const Command&, const T*, int64_t, int64_t, int64_t, T*);     \
-                                                                                                                     \
   template bool convolve_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,    \
                                             const TensorView&, const TensorView&, const TensorView&);                \
   template bool input_grad_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,  \

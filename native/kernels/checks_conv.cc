@@ -90,7 +90,7 @@ void check_max_pool2d(const Command& cmd) {
   require_same_images(cmd, y, index, "y and index need one shape");
   require_shape(static_cast<double>(x.shape[2]) * static_cast<double>(x.shape[3]) < 0x1p31, cmd,
                 "the plane is too large");
-  require_dtype(is_index(index.dtype), cmd, "the index output needs dtype int64 or int32");
+  require_dtype(index.dtype == DType::kInt32, cmd, "the index output needs dtype int32");
   require_kernel(cmd, y, true);
 }
 
@@ -98,7 +98,8 @@ void check_max_pool2d_backward(const Command& cmd) {
   const TensorView &g = cmd.input(0), &index = cmd.input(1);
   require_planes(cmd, cmd.output(0), g);
   require_same_images(cmd, g, index, "g and index need one shape");
-  require_dtype(is_index(index.dtype), cmd, "the index input needs dtype int64 or int32");
+  require_dtype(index.dtype == DType::kInt32, cmd, "the index input needs dtype int32");
+  require_kernel(cmd, g, true);
 }
 
 void check_avg_pool2d(const Command& cmd) {

@@ -29,13 +29,13 @@ struct WindowAxis {
     const int64_t end = start(window) + kernel, limit = size + pad, here = (end < limit ? end : limit) - start(window);
     return here > 1 ? here : 1;
   }
-  // The windows [first, last) of `windows` that hold a position, without dilation.
+  // The windows [first, last) of `windows` that begin at a position or before, and end there or behind.
   struct Range {
     int64_t first, last;
   };
   HADAL_HD Range holding(int64_t windows, int64_t position) const {
-    const int64_t from = position + pad, after = from / stride + 1;
-    const int64_t first = from < kernel ? 0 : (from - kernel) / stride + 1, last = after < windows ? after : windows;
+    const int64_t from = position + pad, after = from / stride + 1, extent = (kernel - 1) * dilation + 1;
+    const int64_t first = from < extent ? 0 : (from - extent) / stride + 1, last = after < windows ? after : windows;
     return {first < last ? first : last, last};
   }
 };

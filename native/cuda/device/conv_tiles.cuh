@@ -120,9 +120,9 @@ struct ConvConfig {
   static constexpr uint32_t kLeftBytes = kConvRows * kConvDepth * 2;
   static constexpr uint32_t kStageBytes = kLeftBytes + kColumns * kConvDepth * 2;
   static constexpr uint32_t kStagesBytes = kStages * kStageBytes;
-  // Where a finished tile is turned, a column for each 128 rows; the padding spreads columns over the banks.
-  static constexpr uint32_t kColumnPitch = (kConvRows + 8) * 2;
-  static_assert(kColumns * kColumnPitch <= kStagesBytes);
+  // Where a finished tile is arranged as y lies, by columns or by rows; the padding spreads them over the banks.
+  static constexpr uint32_t kColumnPitch = (kConvRows + 8) * 2, kRowPitch = (kColumns + 8) * 2;
+  static_assert(kColumns * kColumnPitch <= kStagesBytes && kConvRows * kRowPitch <= kStagesBytes);
 };
 
 // The sum over all steps. `copy(step, left, right)` starts the copies of a step's tiles. `after(step)` runs behind the copies that are
@@ -236,7 +236,8 @@ struct TilesConvolution {
   const float* bias;                      // [groups · outputs], or null
   T* y;                                   // at the first of its rows' places
   int64_t y_image, y_channel, y_axis[3];  // of rows' places
-  int pieces;                             // rows of y that are written together: 8, 4 or 1
+  bool channels_last;                     // y_channel is 1
+  int pieces;                             // channels or rows of y that are written together: 8, 4 or 1
   int kernel[3];
   uint32_t kernel_taps, outputs;  // of a group
   int column_tiles;
@@ -290,13 +291,13 @@ __global__ void __launch_bounds__(kConvBlock, 2)
     const int steps = static_cast<int>((gathered.columns + kConvDepth - 1) / kConvDepth);
     sum_steps<Config, false>(sum, stages, steps, copy, [](int) {});
 
-    // Turned, since y has its rows side by side.
     __syncthreads();
     extern __shared__ uint4 hadal_dynamic_shared[];
-    std::byte* const turned = reinterpret_cast<std::byte*>(hadal_dynamic_shared) +
-                              (stages - static_cast<uint32_t>(__cvta_generic_to_shared(hadal_dynamic_shared)));
+    std::byte* const tile = reinterpret_cast<std::byte*>(hadal_dynamic_shared) +
+                            (stages - static_cast<uint32_t>(__cvta_generic_to_shared(hadal_dynamic_shared)));
     const auto at = [&](int row, int column) {
-      return turned + static_cast<uint32_t>(column) * Config::kColumnPitch + row * 2;
+      return tile + (g.channels_last ? static_cast<uint32_t>(row) * Config::kRowPitch + column * 2
+                                     : static_cast<uint32_t>(column) * Config::kColumnPitch + row * 2);
     };
     const uint32_t outputs = min(g.outputs - first_column, static_cast<uint32_t>(kColumns));
     const uint32_t first_output = blockIdx.y * g.outputs + first_column;
@@ -311,22 +312,38 @@ __global__ void __launch_bounds__(kConvBlock, 2)
       }
     }
     __syncthreads();
-    // A thread writes the same rows of columns that are `beside` apart.
-    const int groups = kConvRows / g.pieces, own = thread % groups * g.pieces, beside = kConvBlock / groups;
-    uint32_t rest = first_row + static_cast<uint32_t>(own);
-    if (rest >= gathered.rows) return;
-    int64_t offset = first_output * g.y_channel;
-#pragma unroll
-    for (int i = 2; i >= 0; --i) offset += gathered.row_dividers[i].pop(rest) * g.y_axis[i];
-    T* y = g.y + offset + rest * g.y_image;
-    for (int column = thread / groups; column < static_cast<int>(outputs); column += beside) {
-      const auto write = [&]<int kPieces>() {
+    const auto write = [&](T* y, int row, int column) {
+      const auto move = [&]<int kPieces>() {
         using Piece = Pack<T, kPieces>;
-        *reinterpret_cast<Piece*>(y + column * g.y_channel) = *reinterpret_cast<const Piece*>(at(own, column));
+        *reinterpret_cast<Piece*>(y + column * g.y_channel) = *reinterpret_cast<const Piece*>(at(row, column));
       };
-      if (g.pieces == 8) write.template operator()<8>();
-      else if (g.pieces == 4) write.template operator()<4>();
-      else write.template operator()<1>();
+      if (g.pieces == 8) move.template operator()<8>();
+      else if (g.pieces == 4) move.template operator()<4>();
+      else move.template operator()<1>();
+    };
+    // Where the first output of a row is; null behind the last row.
+    const auto find_row = [&](int row) -> T* {
+      uint32_t rest = first_row + static_cast<uint32_t>(row);
+      if (rest >= gathered.rows) return nullptr;
+      int64_t offset = first_output * g.y_channel;
+#pragma unroll
+      for (int i = 2; i >= 0; --i) offset += gathered.row_dividers[i].pop(rest) * g.y_axis[i];
+      return g.y + offset + rest * g.y_image;
+    };
+    // A thread writes the same pieces of lines that are `beside` apart: of rows, or of columns.
+    const int pieces = (g.channels_last ? kColumns : kConvRows) / g.pieces, beside = kConvBlock / pieces;
+    const int own = thread % pieces * g.pieces, first = thread / pieces;
+    if (g.channels_last) {
+      if (own >= static_cast<int>(outputs)) return;
+      for (int row = first; row < kConvRows; row += beside) {
+        T* const y = find_row(row);
+        if (y == nullptr) return;
+        write(y, row, own);
+      }
+    } else {
+      T* const y = find_row(own);
+      if (y == nullptr) return;
+      for (int column = first; column < static_cast<int>(outputs); column += beside) write(y, own, column);
     }
   }
 }

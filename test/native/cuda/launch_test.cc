@@ -87,6 +87,17 @@ void test_axes() {
       expect(offset == offset_of(view, i), "Coordinates", i, offset, offset_of(view, i));
     }
   }
+  // Channels side by side are numbered as they lie.
+  for (const TensorView& view : {view_of({2, 3, 4, 5}, {60, 1, 15, 3}), view_of({3, 4, 2}, {8, 1, 4}),
+                                 view_of({2, 3, 2, 1, 4}, {24, 1, 12, 12, 3})}) {
+    const Coordinates coordinates(view);
+    for (int64_t i = 0; i < view.numel(); ++i) {
+      int64_t place[kMaxRank], offset = 0;
+      coordinates.find(i, place);
+      for (int axis = 0; axis < view.rank; ++axis) offset += place[axis] * view.strides[view.rank - 1 - axis];
+      expect(offset == i, "Coordinates of channels side by side", i, offset);
+    }
+  }
   const TensorView packed = view_of({8, 3, 16}, {48, 16, 1});
   expect(axes_of<1>({&packed}, all_axes(packed)).rank == 1, "merged axes", 1);
   Axes<1> stepped = axes_of<1>({&packed}, 0b101);

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 
 import * as hadal from '../../../lib/index';
 import { nn, optim, scope, tensor, type AnyTensor, type Device } from '../../../lib/index';
+import { observeSubmissions } from '../../../lib/runtime/recorder';
 import { isFloat } from '../../../lib/tensor/dtype';
+import { channelsLastStrides } from '../../../lib/tensor/shapes';
 import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
 import { titleOf, type Sample } from '../../ops/sample';
 import { samples } from '../../ops/samples';
@@ -200,6 +202,95 @@ function checkLayer({ x, weight, bias, options }: Layer, dtype: keyof typeof lay
   }
 }
 
+/** Ops of images that lie as their input does. */
+const imageOps: Readonly<Record<string, (x: AnyTensor) => AnyTensor>> = {
+  'batch norm': (x) => {
+    const [weight, bias] = [1, 2].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i));
+    return nn.functional.batchNorm(x, undefined, undefined, weight, bias, { training: true }) as AnyTensor;
+  },
+  'batch norm by running statistics': (x) => {
+    const [mean, variance] = [0, 1].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i));
+    return nn.functional.batchNorm(x, mean, variance, variance, mean) as AnyTensor;
+  },
+  'max pooling': (x) => nn.functional.maxPool2d(x, 3, { stride: 2, padding: 1 }) as AnyTensor,
+  'dilated max pooling': (x) => nn.functional.maxPool2d(x, 2, { stride: 1, dilation: 3 }) as AnyTensor,
+  'average pooling': (x) =>
+    nn.functional.avgPool2d(x, 3, { stride: 2, padding: 1, countIncludePad: false }) as AnyTensor,
+  'adaptive pooling': (x) => nn.functional.adaptiveAvgPool2d(x, [3, 4]) as AnyTensor,
+  interpolation: (x) => nn.functional.interpolate(x, { size: [9, 5], mode: 'bilinear' }) as AnyTensor,
+  padding: (x) =>
+    x.pad(
+      [
+        [1, 0],
+        [2, 1],
+      ],
+      { mode: 'reflect' },
+    ) as AnyTensor,
+  'concatenation of channels': (x) => hadal.cat([x, x.tanh()], 1) as AnyTensor,
+  'arithmetic with a vector of channels': (x) =>
+    x
+      .mul(hadal.arange(x.shape[1]!).cast(x.dtype).reshape([-1, 1, 1]))
+      .relu()
+      .add(x) as AnyTensor,
+  dropout: (x) => {
+    hadal.manualSeed(5);
+    return nn.functional.dropout(x, 0.5);
+  },
+};
+
+/** That an op gives the same values and gradients for images with their channels side by side, and leaves them so. */
+function checkImageOp(
+  f: (x: AnyTensor) => AnyTensor,
+  dtype: keyof typeof layerTolerances,
+  channels: number,
+  device: Device,
+): void {
+  hadal.manualSeed(3);
+  const x = hadal.randn([2, channels, 8, 7]).cast(dtype) as AnyTensor;
+  const inside = withChannelsInside(x);
+  expectClose(withGradients(f, [inside]), withGradients(f, [x]), dtype, `of ${channels} channels`);
+  const { shape, strides } = f(inside);
+  if (device !== 'cpu') expectEqual(strides, channelsLastStrides(shape), 'strides');
+}
+
+/** A bottleneck of a residual network behind its stem: two convolutions with a batch norm each, pooling, and a way around. */
+class Residual extends nn.Module {
+  readonly stem = new nn.Conv2d(3, 16, 5, { stride: 2, padding: 2, bias: false });
+  readonly bn1 = new nn.BatchNorm2d(16);
+  readonly conv1 = new nn.Conv2d(16, 16, 3, { padding: 1, bias: false });
+  readonly bn2 = new nn.BatchNorm2d(16);
+  readonly conv2 = new nn.Conv2d(16, 16, 1);
+  readonly images: AnyTensor[] = [];
+
+  forward(x: AnyTensor): AnyTensor {
+    const first = nn.functional.maxPool2d(this.bn1.forward(this.stem.forward(x)).relu(), 3, { stride: 2, padding: 1 });
+    const inner = this.bn2.forward(this.conv1.forward(first)).relu() as AnyTensor;
+    const y = this.conv2.forward(inner).add(first).relu() as AnyTensor;
+    this.images.splice(0, Infinity, first as AnyTensor, inner, y);
+    return nn.functional.adaptiveAvgPool2d(y, 1).flatten(1) as AnyTensor;
+  }
+}
+
+/** That a step of training in mixed precision has images with their channels side by side from the first one on, and no other copies than casts. */
+function checkMixedPrecision(): void {
+  hadal.manualSeed(3);
+  const model = new Residual();
+  const x = hadal.randn([4, 3, 17, 16]);
+  const copied: string[] = [];
+  observeSubmissions((op) => copied.push(op));
+  try {
+    const y = hadal.autocast('bfloat16', () => model.forward(x as AnyTensor));
+    y.cast('float32').square().mean().backward();
+  } finally {
+    observeSubmissions(undefined);
+  }
+  // To 16 bits the images, three weights and a bias, back the gradients of the latter four; the result and its gradient.
+  expectEqual(copied.filter((op) => op === 'copy').length, 1 + 4 + 4 + 2, 'copies');
+  for (const { shape, strides } of model.images) expectEqual(strides, channelsLastStrides(shape), 'strides of images');
+  for (const parameter of model.parameters())
+    expectEqual(parameter.grad!.isContiguous, true, 'a gradient in the order of its parameter');
+}
+
 /** Convolutions by cuDNN, or by kernels of our own: all samples, some layers, and in CUDA graphs. */
 const convolutions = (name: string, environment: Record<string, string>): Part => ({
   name,
@@ -219,6 +310,18 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
       for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
         await report.check(`${layer.what} in ${dtype}`, () => checkLayer(layer, dtype));
       }
+    }
+    for (const [what, f] of Object.entries(imageOps)) {
+      for (const dtype of every === 1 ? (['float32', 'float16', 'bfloat16'] as const) : (['bfloat16'] as const)) {
+        for (const channels of [16, 5]) {
+          await report.check(`${what} of ${channels} channels side by side in ${dtype}`, () =>
+            checkImageOp(f, dtype, channels, device),
+          );
+        }
+      }
+    }
+    if (device !== 'cpu') {
+      await report.check('a network in mixed precision keeps channels side by side', checkMixedPrecision);
     }
     await report.check('a compiled training step gives the losses of the plain one', () => {
       const losses = (wrap: (step: Step) => Step): number[] => {
