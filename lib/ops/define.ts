@@ -261,7 +261,7 @@ export function run<Context>(
   }
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
   encodeInputs(op, inputs, nativeShape, operandDType, device);
-  const layout = layoutOf(op, inputs, shape, dtype, device);
+  const layout = shape.length < 3 ? undefined : layoutOf(op, inputs, shape, dtype, device);
   const position = recordFresh(codeOf(dtype), nativeShape, layout);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);

@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, 
 // Block (lanes, groups): a unit of kPack neighbouring outputs for each lane, whose elements the groups share; a chunk for each
 // blockIdx.y.
 template <int kPack, class Reducer>
-__global__ void __launch_bounds__(kReductionBlock) reduce_columns(Reducer reducer, ReductionArguments<Reducer> args) {
+__global__ void __launch_bounds__(kReductionBlock, 2)
+    reduce_columns(Reducer reducer, ReductionArguments<Reducer> args) {
   using T = typename Reducer::Element;
   constexpr int kInputs = Reducer::kInputs, kUnroll = kReductionUnroll<kPack>;
   __shared__ typename Reducer::State shared[kReductionBlock];

@@ -57,7 +57,7 @@ describe('it makes plans for an H100 of what is described to it', () => {
   });
 
   planned('of convolutions', () => {
-    expect(plans('convolutions')).toBe('192 plans\n');
+    expect(plans('convolutions')).toBe('192 plans, 0 with copies\n');
     // All that were proposed are run, and the best once more.
     const tuned = plans('convolutions', { HADAL_CUDA_TUNE: '1', HADAL_TF32: '1' });
     expect(Number.parseInt(tuned, 10)).toBeGreaterThan(2 * 192);

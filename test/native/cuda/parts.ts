@@ -323,32 +323,34 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
     if (device !== 'cpu') {
       await report.check('a network in mixed precision keeps channels side by side', checkMixedPrecision);
     }
-    await report.check('a compiled training step gives the losses of the plain one', () => {
-      const losses = (wrap: (step: Step) => Step): number[] => {
-        hadal.manualSeed(3);
-        const model = new nn.Sequential(
-          new nn.Conv2d(4, 8, 3, { padding: 1 }),
-          new nn.ReLU(),
-          new nn.Conv2d(8, 8, 3, { stride: 2, bias: false }),
+    for (const precision of [false, 'bfloat16'] as const) {
+      const title = `a compiled training step gives the losses of the plain one, autocast ${precision}`;
+      await report.check(title, () => {
+        const losses = (wrap: (step: Step) => Step): number[] => {
+          hadal.manualSeed(3);
+          const model = new Residual();
+          const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
+          const inputs = [1, 2].map(() => hadal.randn([2, 3, 17, 16]) as AnyTensor);
+          const step = wrap((x) => {
+            optimizer.zeroGrad();
+            const loss = hadal
+              .autocast(precision, () => model.forward(x))
+              .square()
+              .mean() as AnyTensor;
+            loss.backward();
+            optimizer.step();
+            return loss;
+          });
+          return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
+        };
+        const plain = losses((step) => (x) => scope(() => step(x)));
+        expectEqual(
+          losses((step) => hadal.compile(step)),
+          plain,
+          'losses',
         );
-        const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
-        const inputs = [1, 2].map(() => hadal.randn([2, 4, 9, 9]));
-        const step = wrap((x) => {
-          optimizer.zeroGrad();
-          const loss = model.forward(x).square().mean() as AnyTensor;
-          loss.backward();
-          optimizer.step();
-          return loss;
-        });
-        return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
-      };
-      const plain = losses((step) => (x) => scope(() => step(x)));
-      expectEqual(
-        losses((step) => hadal.compile(step)),
-        plain,
-        'losses',
-      );
-    });
+      });
+    }
   },
 });
 
