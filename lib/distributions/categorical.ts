@@ -79,7 +79,7 @@ export class Categorical extends Distribution {
   }
   protected override logDensity(value: AnyTensor): AnyTensor {
     const shape = broadcastShapes('Categorical.logProb', value.shape, this.batchShape);
-    const index = value.expand(shape).unsqueeze(-1) as Tensor<Shape, IndexDType>;
+    const index = value.expand(shape).unsqueeze(-1);
     return this.logits
       .expand([...shape, this.count])
       .gather(-1, index)

@@ -6,7 +6,6 @@ import { cat } from '../ops/movement';
 import { logSoftmax } from '../ops/normalization';
 import { where } from '../ops/pointwise-compare';
 import { shown } from '../tensor/describe';
-import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ModuleList, Sequential } from './container';
@@ -82,12 +81,12 @@ export class AdaptiveLogSoftmaxWithLoss extends Module {
    *
    * @throws ShapeError, DTypeError; IndexError at the next read when a target is no class.
    */
-  forward(x: AnyTensor, target: Tensor<Shape, IndexDType>): { output: AnyTensor; loss: AnyTensor } {
+  forward(x: AnyTensor, target: AnyTensor): { output: AnyTensor; loss: AnyTensor } {
     checkTensor('AdaptiveLogSoftmaxWithLoss', x, 'x');
     checkTensor('AdaptiveLogSoftmaxWithLoss', target, 'target');
     const options = { reduction: 'none', ignoreIndex: none } as const;
     const losses = (logits: AnyTensor, classes: AnyTensor): AnyTensor =>
-      crossEntropy(logits, classes as Tensor<Shape, IndexDType>, options) as AnyTensor;
+      crossEntropy(logits, classes, options) as AnyTensor;
     let first: AnyTensor = target;
     const rest = [...this.tail].map((layer, i) => {
       const [from, end] = [this.cutoffs[i]!, this.cutoffs[i + 1]!];

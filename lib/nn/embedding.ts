@@ -3,9 +3,7 @@ import { embeddingBag, type EmbeddingBagOptions } from '../ops/embedding-bag';
 import { embedding, paddingRow, type EmbeddingOptions } from '../ops/indexing';
 import { empty } from '../ops/creation';
 import { checkOptions } from '../ops/define';
-import type { IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
 import { normal_ } from './init';
 import { Module, Parameter } from './module';
 import { checkSizes } from './options';
@@ -49,7 +47,7 @@ export class Embedding extends Module {
   }
 
   forward(index: AnyTensor): AnyTensor {
-    return embedding(this.weight, index as Tensor<Shape, IndexDType>, this.options);
+    return embedding(this.weight, index, this.options);
   }
 
   protected override describe(): string {

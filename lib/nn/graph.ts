@@ -8,10 +8,8 @@ import { where } from '../ops/pointwise-compare';
 import { dropout } from '../ops/random';
 import { segmentMax, segmentMean, segmentSoftmax, segmentSum } from '../ops/segments';
 import { shown } from '../tensor/describe';
-import type { IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
 import { xavierUniform_ } from './init';
 import { Linear } from './linear';
 import { Module, Parameter } from './module';
@@ -59,7 +57,7 @@ function graphOf(
   };
 }
 
-const rowsAt = (x: AnyTensor, index: AnyTensor): AnyTensor => x.indexSelect(0, index as Tensor<Shape, IndexDType>);
+const rowsAt = (x: AnyTensor, index: AnyTensor): AnyTensor => x.indexSelect(0, index);
 
 export interface GCNConvOptions {
   /** Whether every node has an edge to itself added; true unless given. */

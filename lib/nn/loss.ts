@@ -44,12 +44,8 @@ import {
   type PoissonNllOptions,
   type SmoothL1Options,
 } from '../ops/regression-losses';
-import type { IndexDType } from '../tensor/dtype';
-import type { Shape } from '../tensor/shape-types';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
-
-type Index = Tensor<Shape, IndexDType>;
 
 /** A loss with its options; weights among them are part of the state, under PyTorch's names (`weight`, `pos_weight`). */
 abstract class LossModule<O extends object> extends Module {
@@ -102,7 +98,7 @@ export class CrossEntropyLoss extends LossModule<CrossEntropyOptions> {
 /** −input[target] of log-probabilities; see `nn.functional.nllLoss`. */
 export class NLLLoss extends LossModule<NllOptions> {
   forward(input: AnyTensor, target: AnyTensor): AnyTensor {
-    return nllLoss(input, target as Index, this.options);
+    return nllLoss(input, target, this.options);
   }
 }
 

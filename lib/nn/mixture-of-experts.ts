@@ -5,7 +5,6 @@ import { checkObject, checkTensor } from '../ops/define';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
 import { randnLike } from '../ops/random';
-import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -136,4 +135,4 @@ export class MixtureOfExperts extends Module {
   }
 }
 
-const rowsAt = (x: AnyTensor, index: AnyTensor): AnyTensor => x.indexSelect(0, index as Tensor<Shape, IndexDType>);
+const rowsAt = (x: AnyTensor, index: AnyTensor): AnyTensor => x.indexSelect(0, index);

@@ -36,9 +36,8 @@ import {
 import { mean } from '../ops/reduce';
 import { maxUnpool1d, maxUnpool2d, maxUnpool3d, type MaxUnpoolOptions } from '../ops/unpooling';
 import type { Pair, Single, Triple } from '../ops/window';
-import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
 
 /** What all windows have: a size and options. */
@@ -119,7 +118,7 @@ export class FractionalMaxPool3d extends Pool<Triple, FractionalPoolOptions<Trip
 export class MaxUnpool1d extends Pool<Single, Omit<MaxUnpoolOptions<Single>, 'outputSize'>> {
   forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
     const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
-    return maxUnpool1d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
+    return maxUnpool1d(x, indices, this.kernelSize, options);
   }
 }
 
@@ -127,7 +126,7 @@ export class MaxUnpool1d extends Pool<Single, Omit<MaxUnpoolOptions<Single>, 'ou
 export class MaxUnpool2d extends Pool<Pair, Omit<MaxUnpoolOptions<Pair>, 'outputSize'>> {
   forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
     const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
-    return maxUnpool2d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
+    return maxUnpool2d(x, indices, this.kernelSize, options);
   }
 }
 
@@ -135,7 +134,7 @@ export class MaxUnpool2d extends Pool<Pair, Omit<MaxUnpoolOptions<Pair>, 'output
 export class MaxUnpool3d extends Pool<Triple, Omit<MaxUnpoolOptions<Triple>, 'outputSize'>> {
   forward(x: AnyTensor, indices: AnyTensor, outputSize?: Shape): AnyTensor {
     const options = outputSize === undefined ? this.options : { ...this.options, outputSize };
-    return maxUnpool3d(x, indices as Tensor<Shape, IndexDType>, this.kernelSize, options);
+    return maxUnpool3d(x, indices, this.kernelSize, options);
   }
 }
 

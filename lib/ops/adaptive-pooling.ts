@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
 import type { ImageCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { show, sizeOf } from '../tensor/shapes';
@@ -115,9 +115,7 @@ function adaptiveMaxPool(
     ? input
     : windows.reduce<AnyTensor>(
         (y, { places }, i) =>
-          places.length === space[i]!
-            ? y
-            : y.indexSelect(2 + i, tensor(places, { dtype: 'int32' }) as Tensor<Shape, IndexDType>),
+          places.length === space[i]! ? y : y.indexSelect(2 + i, tensor(places, { dtype: 'int32' })),
         input,
       );
   const { values, index } = maxPool(op, rank, laidOut, kernel, {});

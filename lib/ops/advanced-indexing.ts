@@ -5,9 +5,9 @@
  */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import { isInt, type DType, type IndexDType } from '../tensor/dtype';
-import type { At, Index, Picked, Range } from '../tensor/index-types';
-import type { Shape } from '../tensor/shape-types';
+import { isInt, type DType } from '../tensor/dtype';
+import type { At, Index, IndexTensor, IndicesCheck, Picked, Range } from '../tensor/index-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { full, tensor, zeros } from './creation';
@@ -258,7 +258,7 @@ function unmasked(
  */
 export function at<S extends Shape, D extends DType, const Ix extends readonly Index[]>(
   x: Tensor<S, D>,
-  ...indices: Ix
+  ...indices: Ix & Ok<IndicesCheck<Ix, 'at'>>
 ): Picked<S, D, Ix>;
 export function at(x: AnyTensor, ...indices: readonly Index[]): AnyTensor | Promise<AnyTensor> {
   const result = read('at', x, indices);
@@ -274,7 +274,7 @@ export function at(x: AnyTensor, ...indices: readonly Index[]): AnyTensor | Prom
  */
 export function atSync<S extends Shape, D extends DType, const Ix extends readonly Index[]>(
   x: Tensor<S, D>,
-  ...indices: Ix
+  ...indices: Ix & Ok<IndicesCheck<Ix, 'atSync'>>
 ): Tensor<At<S, Ix>, D>;
 export function atSync(x: AnyTensor, ...indices: readonly Index[]): AnyTensor {
   const result = read('atSync', x, indices);
@@ -397,7 +397,10 @@ function masked(
  * @example
  * take(tensor([[1, 2], [3, 4]]), tensor([3, 0], { dtype: 'int32' })); // [4, 1]
  */
-export function take<D extends DType, I extends Shape>(x: Tensor<Shape, D>, index: Tensor<I, IndexDType>): Tensor<I, D>;
+export function take<D extends DType, I extends Shape, E extends DType>(
+  x: Tensor<Shape, D>,
+  index: IndexTensor<I, E, 'take'>,
+): Tensor<I, D>;
 export function take(x: AnyTensor, index: AnyTensor): AnyTensor {
   checkTensor('take', x);
   checkIndex('take', index);
@@ -413,9 +416,9 @@ export function take(x: AnyTensor, index: AnyTensor): AnyTensor {
  * const x = tensor([[3, 1], [2, 4]]);
  * takeAlongAxis(x, x.argsort(), -1); // [[1, 3], [2, 4]]
  */
-export function takeAlongAxis<D extends DType>(
+export function takeAlongAxis<D extends DType, E extends DType>(
   x: Tensor<Shape, D>,
-  index: Tensor<Shape, IndexDType>,
+  index: IndexTensor<Shape, E, 'takeAlongAxis'>,
   axis?: number,
 ): Tensor<Shape, D>;
 export function takeAlongAxis(x: AnyTensor, index: AnyTensor, axis?: number): AnyTensor {
@@ -449,7 +452,10 @@ function named(op: string, shape: Shape, indices: AnyTensor): AnyTensor[] {
  * @example
  * gatherNd(tensor([[1, 2], [3, 4]]), tensor([[1, 0], [0, 1]], { dtype: 'int32' })); // [3, 2]
  */
-export function gatherNd<D extends DType>(x: Tensor<Shape, D>, indices: Tensor<Shape, IndexDType>): Tensor<Shape, D>;
+export function gatherNd<D extends DType, E extends DType>(
+  x: Tensor<Shape, D>,
+  indices: IndexTensor<Shape, E, 'gatherNd'>,
+): Tensor<Shape, D>;
 export function gatherNd(x: AnyTensor, indices: AnyTensor): AnyTensor {
   checkTensor('gatherNd', x);
   return pick(
@@ -466,8 +472,8 @@ export function gatherNd(x: AnyTensor, indices: AnyTensor): AnyTensor {
  * @example
  * scatterNd(tensor([[1], [1]], { dtype: 'int32' }), tensor([2, 3]), [3]); // [0, 5, 0]
  */
-export function scatterNd<D extends DType, const S extends Shape>(
-  indices: Tensor<Shape, IndexDType>,
+export function scatterNd<D extends DType, E extends DType, const S extends Shape>(
+  indices: IndexTensor<Shape, E, 'scatterNd'>,
   updates: Tensor<Shape, D>,
   shape: S,
 ): Tensor<S, D>;
@@ -485,12 +491,12 @@ export function scatterNd(indices: AnyTensor, updates: AnyTensor, shape: Shape):
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    at<const Ix extends readonly Index[]>(...indices: Ix): Picked<S, D, Ix>;
-    atSync<const Ix extends readonly Index[]>(...indices: Ix): Tensor<At<S, Ix>, D>;
+    at<const Ix extends readonly Index[]>(...indices: Ix & Ok<IndicesCheck<Ix, 'at'>>): Picked<S, D, Ix>;
+    atSync<const Ix extends readonly Index[]>(...indices: Ix & Ok<IndicesCheck<Ix, 'atSync'>>): Tensor<At<S, Ix>, D>;
     setAt(indices: readonly Index[], value: Replacement, options?: SetAtOptions): Tensor<S, D>;
-    take<I extends Shape>(index: Tensor<I, IndexDType>): Tensor<I, D>;
-    takeAlongAxis(index: Tensor<Shape, IndexDType>, axis?: number): Tensor<Shape, D>;
-    gatherNd(indices: Tensor<Shape, IndexDType>): Tensor<Shape, D>;
+    take<I extends Shape, E extends DType>(index: IndexTensor<I, E, 'take'>): Tensor<I, D>;
+    takeAlongAxis<E extends DType>(index: IndexTensor<Shape, E, 'takeAlongAxis'>, axis?: number): Tensor<Shape, D>;
+    gatherNd<E extends DType>(indices: IndexTensor<Shape, E, 'gatherNd'>): Tensor<Shape, D>;
   }
 }
 installMethods({ at, atSync, setAt, take, takeAlongAxis, gatherNd });

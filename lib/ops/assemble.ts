@@ -1,7 +1,8 @@
 /** Matrices and rows put together from vectors and blocks, products of their elements, and sums along diagonals. */
 import { ArgumentError, ShapeError } from '../errors';
 import { describe, shown } from '../tensor/describe';
-import { isFloat, promote, type DType, type IndexDType, type Promote, type SumDType } from '../tensor/dtype';
+import { isFloat, promote, type DType, type Promote, type SumDType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -187,10 +188,10 @@ export function cross(a: AnyTensor, b: AnyTensor, axis = -1): AnyTensor {
  * @example
  * indexFill(zeros([3]), 0, tensor([0, 2], { dtype: 'int32' }), 7); // [7, 0, 7]
  */
-export function indexFill<S extends Shape, D extends DType>(
+export function indexFill<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Tensor<Shape, IndexDType>,
+  index: IndexTensor<Shape, E, 'indexFill'>,
   value: Replacement,
 ): Tensor<S, D>;
 export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: Replacement): AnyTensor {
@@ -215,7 +216,11 @@ declare module '../tensor/tensor' {
       other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
       axis?: number,
     ): Tensor<Broadcast<S, T>, Promote<D, E>>;
-    indexFill(axis: number, index: Tensor<Shape, IndexDType>, value: Replacement): Tensor<S, D>;
+    indexFill<E extends DType>(
+      axis: number,
+      index: IndexTensor<Shape, E, 'indexFill'>,
+      value: Replacement,
+    ): Tensor<S, D>;
   }
 }
 installMethods({ trace, cross, indexFill });

@@ -1,7 +1,7 @@
 /** Operations of detectors on boxes (x1, y1, x2, y2): features of regions, overlaps, and the best of boxes that overlap. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import { promote, type DType, type IndexDType, type Promote } from '../tensor/dtype';
+import { promote, type DType, type Promote } from '../tensor/dtype';
 import type { Ok, Shape, SizeAt } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -160,7 +160,7 @@ export interface NonMaxSuppressionOptions {
   /** The most boxes that are kept; all unless given. */
   readonly maxCount?: number;
   /** The class [k] of each box: only boxes of one class drop each other. */
-  readonly classes?: Tensor<Shape, IndexDType>;
+  readonly classes?: AnyTensor;
 }
 
 function best(

@@ -2,7 +2,8 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { allocateStorage, writeStorage } from '../runtime/storage';
 import { shown } from '../tensor/describe';
-import { arrays, encode, isDType, isFloat, sizes, type ArrayOf, type DType, type IndexDType } from '../tensor/dtype';
+import { arrays, encode, isDType, isFloat, sizes, type ArrayOf, type DType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import type { OneHot } from '../tensor/layer-shape-types';
 import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tensor/operand-types';
 import type { Ok, Shape, Sized } from '../tensor/shape-types';
@@ -345,8 +346,8 @@ const oneHotOp = defineOp('oneHot', { dtypes: ['int64', 'int32'] });
  * @example
  * oneHot(tensor([1, 0], { dtype: 'int32' }), 3); // [[0, 1, 0], [1, 0, 0]]
  */
-export function oneHot<S extends Shape, const N extends number, D extends DType = 'float32'>(
-  index: Tensor<S, IndexDType>,
+export function oneHot<S extends Shape, E extends DType, const N extends number, D extends DType = 'float32'>(
+  index: IndexTensor<S, E, 'oneHot'>,
   classes: N,
   options: { readonly dtype?: D } = {},
 ): Tensor<OneHot<S, N>, NoInfer<D>> {

@@ -1,7 +1,6 @@
 /** Connectionist temporal classification: labels for a sequence whose alignment with them is not known. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { IndexDType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -95,7 +94,7 @@ function composedGradient(
           .narrow(1, -by, positions);
   const joined = (a: AnyTensor, b: AnyTensor, c: AnyTensor): AnyTensor => stack([a, b, c], 0).logSumExp(0) as AnyTensor;
   const emissions = Array.from({ length: steps }, (_, t) => {
-    const picked: AnyTensor = logProbs.select(0, t).gather(1, classes as Tensor<Shape, IndexDType>);
+    const picked: AnyTensor = logProbs.select(0, t).gather(1, classes);
     return picked.clamp(nothing);
   });
   const runs = (t: number): Tensor<Shape, 'bool'> => inputLengths.greater(t).unsqueeze(1) as Tensor<Shape, 'bool'>;
@@ -122,7 +121,7 @@ function composedGradient(
     const share = alphas[t]!.add(beta).sub(totals).exp();
     const own = where(runs(t), share, 0) as AnyTensor;
     const empty = zeros(logProbs.shape.slice(1), { dtype: logProbs.dtype, device: logProbs.device });
-    shares.unshift(empty.scatterAdd(1, classes as Tensor<Shape, IndexDType>, own));
+    shares.unshift(empty.scatterAdd(1, classes, own));
     if (t === 0) break;
     const through = beta.add(emissions[t]!);
     const skipped = moved(where(skips, through, nothing) as AnyTensor, -2);
@@ -139,7 +138,7 @@ function padded(targets: AnyTensor, lengths: AnyTensor): AnyTensor {
     .unsqueeze(1)
     .add(arange(size, { dtype: 'int64', device: targets.device }))
     .clamp(0, Math.max(size - 1, 0));
-  return targets.gather(0, places.flatten() as Tensor<Shape, IndexDType>).reshape(places.shape);
+  return targets.gather(0, places.flatten()).reshape(places.shape);
 }
 
 export interface CtcOptions extends LossOptions {

@@ -1,7 +1,6 @@
 /** Sums, means and maxima of bags of rows of a table. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -11,8 +10,6 @@ import { checkIndex, embedding, paddingRow } from './indexing';
 import { where } from './pointwise-compare';
 import { segmentMax, segmentMean, segmentSum } from './segments';
 import { wide } from './wide';
-
-type Index = Tensor<Shape, IndexDType>;
 
 export interface EmbeddingBagOptions {
   /** Where each bag begins in a vector of indices, [bags], int32 or int64, the first at 0. */
@@ -66,7 +63,7 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   if (paddingIndex !== undefined) bag = where(flat.equalTo(paddingIndex), bags, bag) as AnyTensor;
   const segments = bags + (paddingIndex === undefined ? 0 : 1);
   const padding = paddingIndex === undefined ? {} : { paddingIndex };
-  let rows: AnyTensor = embedding(weight as Tensor<Shape, 'float32'>, flat as Index, padding);
+  let rows: AnyTensor = embedding(weight as Tensor<Shape, 'float32'>, flat, padding);
   if (perSampleWeights !== undefined) {
     rows = wide(rows);
     rows = rows.mul(perSampleWeights.cast(rows.dtype).reshape([flat.size, 1]));
@@ -94,7 +91,7 @@ function bagsOf(op: string, offsets: AnyTensor, index: AnyTensor): AnyTensor {
   // One place more, for bags that begin at the end.
   const begins: AnyTensor = zeros([index.size + 1], { dtype: 'int64', device }).indexAdd(
     0,
-    offsets as Index,
+    offsets,
     ones([offsets.size], { dtype: 'int64', device }),
   );
   return begins.cumsum(0).sub(1).narrow(0, 0, index.size);

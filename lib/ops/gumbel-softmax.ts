@@ -1,7 +1,7 @@
 /** Samples of categories that gradients pass through. */
 import { ArgumentError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -50,7 +50,7 @@ export function gumbelSoftmax(x: AnyTensor, options: GumbelSoftmaxOptions = {}):
     .cast(x.dtype);
   const soft = x.add(noise).div(temperature).softmax(along) as AnyTensor;
   if (!hard) return soft;
-  const place = soft.argmax(along, { keepDims: true }) as Tensor<Shape, IndexDType>;
+  const place = soft.argmax(along, { keepDims: true });
   const one: AnyTensor = ones(place.shape, { dtype: x.dtype, device: x.device });
   const chosen = (zeros(x.shape, { dtype: x.dtype, device: x.device }) as AnyTensor).scatterAdd(along, place, one);
   return chosen.sub(soft.detach()).add(soft);

@@ -1,6 +1,7 @@
 /** Whole slices addressed by a vector of indices. One out of range is an `IndexError` at the next read. */
 import { ShapeError } from '../errors';
 import type { DType, IndexDType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import type { AxisCheck, Ok, Resize, Shape, SizeAt } from '../tensor/shape-types';
 import { normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -15,17 +16,13 @@ const indexSelectOp = defineOp<number>('indexSelect', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const nothing: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
-    return [nothing.indexAdd(node.context, node.input(1) as Index, g), undefined];
+    return [nothing.indexAdd(node.context, node.input(1), g), undefined];
   },
 });
 const indexAddOp = defineOp<number>('indexAdd', {
   dtypes: numbers,
   saves: { inputs: true },
-  gradient: (g, node) => [
-    g,
-    undefined,
-    node.needs(2) ? g.indexSelect(node.context, node.input(1) as Index) : undefined,
-  ],
+  gradient: (g, node) => [g, undefined, node.needs(2) ? g.indexSelect(node.context, node.input(1)) : undefined],
 });
 
 /** For scatter.ts too: throws unless `index` is a vector of int32 or int64. */
@@ -52,10 +49,10 @@ export function checkSlices(op: string, x: AnyTensor, axis: number, index: AnyTe
  * @example
  * indexSelect(tensor([[1, 2], [3, 4]]), 0, tensor([1, 1], { dtype: 'int32' })); // [[3, 4], [3, 4]]
  */
-export function indexSelect<S extends Shape, D extends DType, const A extends number, I extends Shape>(
+export function indexSelect<S extends Shape, D extends DType, const A extends number, I extends Shape, E extends DType>(
   x: Tensor<S, D>,
   axis: A & Ok<AxisCheck<S, A, 'indexSelect'>>,
-  index: Tensor<I, IndexDType>,
+  index: IndexTensor<I, E, 'indexSelect'>,
 ): Tensor<Resize<S, A, SizeAt<I, 0>>, D>;
 export function indexSelect(x: AnyTensor, axis: number, index: AnyTensor): AnyTensor {
   checkTensor('indexSelect', x);
@@ -72,11 +69,11 @@ export function indexSelect(x: AnyTensor, axis: number, index: AnyTensor): AnyTe
  * @example
  * indexAdd(zeros([2]), 0, tensor([1, 1], { dtype: 'int32' }), tensor([3, 4])); // [0, 7]
  */
-export function indexAdd<S extends Shape, D extends DType>(
+export function indexAdd<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Index,
-  source: Tensor<Shape, D>,
+  index: IndexTensor<Shape, E, 'indexAdd'>,
+  source: AnyTensor,
 ): Tensor<S, D>;
 export function indexAdd(x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): AnyTensor {
   checkTensor('indexAdd', x);
@@ -89,8 +86,8 @@ export function indexAdd(x: AnyTensor, axis: number, index: AnyTensor, source: A
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    indexSelect(axis: number, index: Tensor<Shape, IndexDType>): Tensor<Shape, D>;
-    indexAdd(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D>): Tensor<S, D>;
+    indexSelect<E extends DType>(axis: number, index: IndexTensor<Shape, E, 'indexSelect'>): Tensor<Shape, D>;
+    indexAdd<E extends DType>(axis: number, index: IndexTensor<Shape, E, 'indexAdd'>, source: AnyTensor): Tensor<S, D>;
   }
 }
 installMethods({ indexSelect, indexAdd });

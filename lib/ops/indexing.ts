@@ -2,6 +2,7 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isIndex, type DType, type IndexDType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import type { Embedding } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
@@ -73,9 +74,9 @@ type Rows<W extends Shape, I extends Shape> = W extends readonly [number, number
  * @example
  * embedding(eye(3), tensor([2, 0], { dtype: 'int32' })); // [[0, 0, 1], [1, 0, 0]]
  */
-export function embedding<W extends Shape, D extends DType, I extends Shape>(
+export function embedding<W extends Shape, D extends DType, I extends Shape, E extends DType>(
   weight: Tensor<W, D>,
-  index: Tensor<I, IndexDType>,
+  index: IndexTensor<I, E, 'embedding'>,
   options?: EmbeddingOptions,
 ): Tensor<Rows<W, I>, D>;
 export function embedding(weight: AnyTensor, index: AnyTensor, options: EmbeddingOptions = {}): AnyTensor {
@@ -109,7 +110,7 @@ const gatherOp = defineOp<AxisContext>('gather', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const zero: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
-    return [zero.scatterAdd(node.context.axis, node.input(1) as Tensor<Shape, IndexDType>, g), undefined];
+    return [zero.scatterAdd(node.context.axis, node.input(1), g), undefined];
   },
 });
 
@@ -120,10 +121,10 @@ const gatherOp = defineOp<AxisContext>('gather', {
  * @example
  * tensor([[1, 2], [3, 4]]).gather(1, tensor([[1], [0]], { dtype: 'int32' })); // [[2], [3]]
  */
-export function gather<S extends Shape, D extends DType, const A extends number, I extends Shape>(
+export function gather<S extends Shape, D extends DType, const A extends number, I extends Shape, E extends DType>(
   x: Tensor<S, D>,
   axis: A & Ok<AxisCheck<S, A, 'gather'>>,
-  index: Tensor<I, IndexDType>,
+  index: IndexTensor<I, E, 'gather'>,
 ): Tensor<I, D>;
 export function gather(x: AnyTensor, axis: number, index: AnyTensor): AnyTensor {
   checkTensor('gather', x);
@@ -158,7 +159,7 @@ export const scatterOp = defineOp<AxisContext>('scatter', {
 
 /** The gradient of what was scattered: picked from where it went. */
 export function takeBack(g: AnyTensor, index: AnyTensor, source: AnyTensor, axis: number): AnyTensor {
-  const picked = g.gather(axis, index as Tensor<Shape, IndexDType>);
+  const picked = g.gather(axis, index);
   if (sameShape(index.shape, source.shape)) return picked;
   return picked.pad(source.shape.map((size, i) => [0, size - index.shape[i]!]));
 }
@@ -171,18 +172,18 @@ export function takeBack(g: AnyTensor, index: AnyTensor, source: AnyTensor, axis
  * @example
  * zeros([3]).scatterAdd(0, tensor([0, 0, 2], { dtype: 'int32' }), ones([3])); // [2, 0, 1]
  */
-export function scatterAdd<S extends Shape, D extends DType>(
+export function scatterAdd<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Tensor<Shape, IndexDType>,
-  source: Tensor<Shape, D>,
+  index: IndexTensor<Shape, E, 'scatterAdd'>,
+  source: AnyTensor,
 ): Tensor<S, D> {
   checkTensor('scatterAdd', x);
   checkIndex('scatterAdd', index);
   const along = normalizeAxis('scatterAdd', axis, x.shape);
   checkGather('scatterAdd', x.shape, index, along);
   checkSource('scatterAdd', index, source);
-  const inputs = [x, index, (source as AnyTensor).cast(x.dtype)];
+  const inputs = [x, index, source.cast(x.dtype)];
   return run(scatterOp, inputs, x.shape, x.dtype, [along, combinations.sum], { axis: along }) as unknown as Tensor<
     S,
     D
@@ -196,8 +197,8 @@ export function scatterAdd<S extends Shape, D extends DType>(
  * @example
  * unravelIndex(tensor([5], { dtype: 'int32' }), [2, 3]); // [[1], [2]]
  */
-export function unravelIndex<I extends Shape, const S extends Shape>(
-  index: Tensor<I, IndexDType>,
+export function unravelIndex<I extends Shape, E extends DType, const S extends Shape>(
+  index: IndexTensor<I, E, 'unravelIndex'>,
   shape: S,
 ): { -readonly [A in keyof S]: Tensor<I, 'int64'> };
 export function unravelIndex(index: AnyTensor, shape: Shape): AnyTensor[] {
@@ -212,11 +213,15 @@ export function unravelIndex(index: AnyTensor, shape: Shape): AnyTensor[] {
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    gather<const A extends number, I extends Shape>(
+    gather<const A extends number, I extends Shape, E extends DType>(
       axis: A & Ok<AxisCheck<S, A, 'gather'>>,
-      index: Tensor<I, IndexDType>,
+      index: IndexTensor<I, E, 'gather'>,
     ): Tensor<I, D>;
-    scatterAdd(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D>): Tensor<S, D>;
+    scatterAdd<E extends DType>(
+      axis: number,
+      index: IndexTensor<Shape, E, 'scatterAdd'>,
+      source: AnyTensor,
+    ): Tensor<S, D>;
   }
 }
 installMethods({ gather, scatterAdd });

@@ -1,7 +1,7 @@
 /** Losses: how far predictions are from targets, as one number, or one per element or row. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
+import { isFloat, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -63,7 +63,7 @@ function composedGradient(
   const [ignoreIndex, smoothing] = attributes as [number, number];
   const classes = logits.shape[1]!;
   const counted = target.notEqual(ignoreIndex);
-  const safe = where(counted, target, 0) as Tensor<Shape, IndexDType>;
+  const safe = where(counted, target, 0);
   let targets: AnyTensor = oneHot(safe, classes, { dtype: logits.dtype }).mul(1 - smoothing);
   if (weight === undefined) targets = targets.add(smoothing / classes);
   else targets = targets.add(smoothing / classes).mul(weight);
@@ -146,9 +146,7 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   const total =
     weight === undefined
       ? counted.sum()
-      : counted
-          .mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1) as Tensor<Shape, IndexDType>))
-          .sum();
+      : counted.mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1))).sum();
   return loss.sum().div(total).cast(logits.dtype);
 }
 

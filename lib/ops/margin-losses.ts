@@ -1,7 +1,7 @@
 /** Losses that want scores and distances apart by a margin, and contrastive losses. */
 import { ArgumentError, ShapeError } from '../errors';
 import { describe, shown } from '../tensor/describe';
-import { isFloat, type DType, type IndexDType } from '../tensor/dtype';
+import { isFloat, type DType } from '../tensor/dtype';
 import type { Loss, Reduction } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -253,7 +253,7 @@ export function multiLabelMarginLoss(input: AnyTensor, target: AnyTensor, option
   const classes = x.shape[1]!;
   const labels: AnyTensor = target.reshape(x.shape);
   const listed: AnyTensor = labels.greaterEqual(0).cast(x.dtype).cumprod(1);
-  const safe = where(listed.equalTo(1), labels, 0) as Tensor<Shape, IndexDType>;
+  const safe = where(listed.equalTo(1), labels, 0);
   const isTarget = zeros(x.shape, { dtype: x.dtype, device: x.device }).scatterAdd(1, safe, listed).clamp(0, 1);
   const gaps = x.unsqueeze(1).sub(x.gather(1, safe).unsqueeze(2)).add(1);
   const pairs = listed.unsqueeze(2).mul(isTarget.neg().add(1).unsqueeze(1));
@@ -318,7 +318,7 @@ export function multiMarginLoss(input: AnyTensor, target: AnyTensor, options: Mu
   const { margin = 1, p = 1, weight, reduction } = options;
   if (p !== 1 && p !== 2) throw new ArgumentError(`${op}: p: got ${shown(p)}, expected 1 or 2`);
   const [n, classes] = x.shape as [number, number];
-  const index = target.reshape([n, 1]) as Tensor<Shape, IndexDType>;
+  const index = target.reshape([n, 1]);
   const gaps = (x.sub(x.gather(1, index)).add(margin) as AnyTensor).relu();
   const terms = p === 1 ? gaps : gaps.square();
   const own = arange(classes, { dtype: index.dtype, device: x.device }).equalTo(index);
@@ -328,7 +328,7 @@ export function multiMarginLoss(input: AnyTensor, target: AnyTensor, options: Mu
     if (!sameShape(weight.shape, [classes])) {
       throw new ShapeError(`${op}: weight does not fit: got shape ${show(weight.shape)}, expected [${classes}]`);
     }
-    loss = loss.mul(weight.cast(x.dtype).gather(0, index.squeeze(1) as typeof index));
+    loss = loss.mul(weight.cast(x.dtype).gather(0, index.squeeze(1)));
   }
   return reduceLoss(op, input.rank === 1 ? loss.squeeze(0) : loss, reduction);
 }

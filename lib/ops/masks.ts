@@ -1,6 +1,7 @@
 /** Elements chosen by a mask: where they are, what they are, and what takes their place. */
 import { DTypeError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
+import type { MaskTensor } from '../tensor/index-types';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, contiguousStrides, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -57,7 +58,7 @@ export function nonzeroSync(x: AnyTensor): Tensor<[number, number], 'int64'> {
   return now(positions(x));
 }
 
-function selected<D extends DType>(x: Tensor<Shape, D>, mask: Tensor<Shape, 'bool'>): KnownLater<Tensor<[number], D>> {
+function selected<D extends DType>(x: Tensor<Shape, D>, mask: AnyTensor): KnownLater<Tensor<[number], D>> {
   checkTensor('maskedSelect', x);
   checkMask('maskedSelect', mask);
   const shape = broadcastShapes('maskedSelect', x.shape, mask.shape);
@@ -73,17 +74,17 @@ function selected<D extends DType>(x: Tensor<Shape, D>, mask: Tensor<Shape, 'boo
  * @example
  * await maskedSelect(tensor([1, 2, 3]), tensor([true, false, true])); // [1, 3]
  */
-export async function maskedSelect<D extends DType>(
+export async function maskedSelect<D extends DType, E extends DType>(
   x: Tensor<Shape, D>,
-  mask: Tensor<Shape, 'bool'>,
+  mask: MaskTensor<E, 'maskedSelect'>,
 ): Promise<Tensor<[number], D>> {
   return later(selected(x, mask));
 }
 
 /** The same as {@link maskedSelect}, but blocks the thread. */
-export function maskedSelectSync<D extends DType>(
+export function maskedSelectSync<D extends DType, E extends DType>(
   x: Tensor<Shape, D>,
-  mask: Tensor<Shape, 'bool'>,
+  mask: MaskTensor<E, 'maskedSelectSync'>,
 ): Tensor<[number], D> {
   return now(selected(x, mask));
 }
@@ -106,9 +107,9 @@ function checkFits(op: string, x: AnyTensor, mask: AnyTensor): void {
  * @example
  * maskedFill(tensor([1, 2, 3]), tensor([true, false, true]), 0); // [0, 2, 0]
  */
-export function maskedFill<S extends Shape, D extends DType>(
+export function maskedFill<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
-  mask: Tensor<Shape, 'bool'>,
+  mask: MaskTensor<E, 'maskedFill'>,
   value: Replacement,
 ): Tensor<S, D>;
 export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Replacement): AnyTensor {
@@ -123,9 +124,9 @@ export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Rep
  * @example
  * maskedScatter(zeros([4]), tensor([true, false, true, true]), tensor([7, 8, 9])); // [7, 0, 8, 9]
  */
-export function maskedScatter<S extends Shape, D extends DType>(
+export function maskedScatter<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
-  mask: Tensor<Shape, 'bool'>,
+  mask: MaskTensor<E, 'maskedScatter'>,
   source: Tensor<Shape, D>,
 ): Tensor<S, D>;
 export function maskedScatter(x: AnyTensor, mask: Tensor<Shape, 'bool'>, source: AnyTensor): AnyTensor {
@@ -154,10 +155,10 @@ declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     nonzero(): Promise<Tensor<[number, number], 'int64'>>;
     nonzeroSync(): Tensor<[number, number], 'int64'>;
-    maskedSelect(mask: Tensor<Shape, 'bool'>): Promise<Tensor<[number], D>>;
-    maskedSelectSync(mask: Tensor<Shape, 'bool'>): Tensor<[number], D>;
-    maskedFill(mask: Tensor<Shape, 'bool'>, value: Replacement): Tensor<S, D>;
-    maskedScatter(mask: Tensor<Shape, 'bool'>, source: Tensor<Shape, D>): Tensor<S, D>;
+    maskedSelect<E extends DType>(mask: MaskTensor<E, 'maskedSelect'>): Promise<Tensor<[number], D>>;
+    maskedSelectSync<E extends DType>(mask: MaskTensor<E, 'maskedSelectSync'>): Tensor<[number], D>;
+    maskedFill<E extends DType>(mask: MaskTensor<E, 'maskedFill'>, value: Replacement): Tensor<S, D>;
+    maskedScatter<E extends DType>(mask: MaskTensor<E, 'maskedScatter'>, source: AnyTensor): Tensor<S, D>;
   }
 }
 installMethods({ nonzero, nonzeroSync, maskedSelect, maskedSelectSync, maskedFill, maskedScatter });

@@ -1,7 +1,8 @@
 /** Losses of values, rates and probabilities against targets of the same shape, and of log-probabilities against classes. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
+import type { IndexCheck } from '../tensor/index-types';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { BroadcastCheck, Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
@@ -174,9 +175,15 @@ export interface NllOptions<R extends Reduction = Reduction> extends LossOptions
  * @example
  * nllLoss(tensor([[-0.5, -1]]), tensor([1], { dtype: 'int32' })); // 1
  */
-export function nllLoss<S extends Shape, D extends DType, T extends Shape, const R extends Reduction = 'mean'>(
+export function nllLoss<
+  S extends Shape,
+  D extends DType,
+  T extends Shape,
+  E extends DType,
+  const R extends Reduction = 'mean',
+>(
   input: Tensor<S, D>,
-  target: Tensor<T, IndexDType> & Ok<CrossEntropyCheck<S, T, 'nllLoss'>>,
+  target: Tensor<T, E> & Ok<IndexCheck<E, 'nllLoss', 'target'>> & Ok<CrossEntropyCheck<S, T, 'nllLoss'>>,
   options?: NllOptions<R>,
 ): Tensor<Loss<Targets<S>, R>, D>;
 export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions = {}): AnyTensor {
@@ -202,7 +209,7 @@ export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions
   }
   const index: AnyTensor = target;
   const counted = index.notEqual(ignoreIndex);
-  const safe = where(counted, index, 0) as Tensor<Shape, IndexDType>;
+  const safe = where(counted, index, 0);
   const picked = input.gather(classAxis, safe.unsqueeze(classAxis) as typeof safe).squeeze(classAxis);
   const weights: AnyTensor = where(
     counted,

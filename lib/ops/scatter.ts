@@ -1,6 +1,7 @@
 /** Writing to places that a tensor of indices names along one axis. Indices are checked by the kernel. */
 import { ArgumentError } from '../errors';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import { isFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis } from '../tensor/shapes';
@@ -22,14 +23,12 @@ import { checkGather, checkIndex, checkSource, combinations, scatterOp, takeBack
 import { where } from './pointwise-compare';
 import { fitted } from './pointwise-run';
 
-type Index = Tensor<Shape, IndexDType>;
-
 // What is overwritten gets no gradient. Where two elements fall on one place, both get that of the place.
 const assignOp = withGradient<AxisContext>(
   scatterOp as NativeOp,
   (g, node) => {
     const { axis } = node.context;
-    const index = node.input(1) as Index;
+    const index = node.input(1);
     return [
       node.needs(0) ? (g.scatter(axis, index, 0) as AnyTensor) : undefined,
       undefined,
@@ -44,7 +43,7 @@ const extremeOp = withGradient<AxisContext>(
   scatterOp as NativeOp,
   (g, node) => {
     const { axis } = node.context;
-    const [x, index, source] = [node.input(0), node.input(1) as Index, firstOf(node.input(2), node.input(1))];
+    const [x, index, source] = [node.input(0), node.input(1), firstOf(node.input(2), node.input(1))];
     const y = node.output();
     const isOld = x.equalTo(y).cast(g.dtype) as AnyTensor;
     const isNew = source.equalTo(y.gather(axis, index)).cast(g.dtype) as AnyTensor;
@@ -59,7 +58,7 @@ const productOp = withGradient<AxisContext>(
   scatterOp as NativeOp,
   (g, node) => {
     const { axis } = node.context;
-    const [x, index, source] = [node.input(0), node.input(1) as Index, firstOf(node.input(2), node.input(1))];
+    const [x, index, source] = [node.input(0), node.input(1), firstOf(node.input(2), node.input(1))];
     const without = (v: AnyTensor): AnyTensor => where(v.equalTo(0), 1, v) as AnyTensor;
     const zeroes = (v: AnyTensor): AnyTensor => v.equalTo(0).cast('int64') as AnyTensor;
     const count = zeroes(x).scatterAdd(axis, index, zeroes(source)) as AnyTensor;
@@ -113,11 +112,11 @@ function sourceOf(op: string, x: AnyTensor, index: AnyTensor, source: AnyTensor 
  * @example
  * scatter(zeros([3]), 0, tensor([2, 0], { dtype: 'int32' }), tensor([5, 7])); // [7, 0, 5]
  */
-export function scatter<S extends Shape, D extends DType>(
+export function scatter<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Index,
-  source: Tensor<Shape, D> | number,
+  index: IndexTensor<Shape, E, 'scatter'>,
+  source: AnyTensor | number,
 ): Tensor<S, D>;
 export function scatter(x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor | number): AnyTensor {
   checkTensor('scatter', x);
@@ -142,11 +141,11 @@ export interface ScatterReduceOptions {
  * @example
  * scatterReduce(zeros([2]), 0, tensor([0, 0, 1], { dtype: 'int32' }), tensor([2, 4, 5]), 'mean', { includeSelf: false }); // [3, 5]
  */
-export function scatterReduce<S extends Shape, D extends DType>(
+export function scatterReduce<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Index,
-  source: Tensor<Shape, D>,
+  index: IndexTensor<Shape, E, 'scatterReduce'>,
+  source: AnyTensor,
   reduction: ScatterReduction,
   options?: ScatterReduceOptions,
 ): Tensor<S, D>;
@@ -167,7 +166,7 @@ export function scatterReduce(
   checkGather('scatterReduce', x.shape, index, along);
   const values = source.cast(x.dtype) as AnyTensor;
   const { includeSelf = true } = options;
-  const start = (value: number): AnyTensor => (includeSelf ? x : x.scatter(along, index as Index, value)) as AnyTensor;
+  const start = (value: number): AnyTensor => (includeSelf ? x : x.scatter(along, index, value)) as AnyTensor;
   switch (reduction) {
     case 'sum':
       return scattered(scatterOp, start(0), along, index, values, 'sum');
@@ -196,10 +195,7 @@ function meanOf(sums: AnyTensor, axis: number, index: AnyTensor, includeSelf: bo
   const one: AnyTensor = ones([1], { dtype: 'int64', device });
   const first = includeSelf ? ones(shape, { dtype: 'int64', device }) : zeros(shape, { dtype: 'int64', device });
   const whole = one.expand(index.shape) as AnyTensor;
-  const count = (first as AnyTensor)
-    .scatterAdd(axis, index as Index, whole)
-    .maximum(1)
-    .cast(sums.dtype) as AnyTensor;
+  const count = (first as AnyTensor).scatterAdd(axis, index, whole).maximum(1).cast(sums.dtype) as AnyTensor;
   return (isFloat(sums.dtype) ? sums.div(count) : sums.floorDivide(count)) as AnyTensor;
 }
 
@@ -210,11 +206,11 @@ function meanOf(sums: AnyTensor, axis: number, index: AnyTensor, includeSelf: bo
  * @example
  * indexCopy(zeros([3]), 0, tensor([2, 0], { dtype: 'int32' }), tensor([5, 7])); // [7, 0, 5]
  */
-export function indexCopy<S extends Shape, D extends DType>(
+export function indexCopy<S extends Shape, D extends DType, E extends DType>(
   x: Tensor<S, D>,
   axis: number,
-  index: Index,
-  source: Tensor<Shape, D>,
+  index: IndexTensor<Shape, E, 'indexCopy'>,
+  source: AnyTensor,
 ): Tensor<S, D>;
 export function indexCopy(x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): AnyTensor {
   checkTensor('indexCopy', x);
@@ -227,15 +223,23 @@ export function indexCopy(x: AnyTensor, axis: number, index: AnyTensor, source: 
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
-    scatter(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D> | number): Tensor<S, D>;
-    scatterReduce(
+    scatter<E extends DType>(
       axis: number,
-      index: Tensor<Shape, IndexDType>,
-      source: Tensor<Shape, D>,
+      index: IndexTensor<Shape, E, 'scatter'>,
+      source: AnyTensor | number,
+    ): Tensor<S, D>;
+    scatterReduce<E extends DType>(
+      axis: number,
+      index: IndexTensor<Shape, E, 'scatterReduce'>,
+      source: AnyTensor,
       reduction: ScatterReduction,
       options?: ScatterReduceOptions,
     ): Tensor<S, D>;
-    indexCopy(axis: number, index: Tensor<Shape, IndexDType>, source: Tensor<Shape, D>): Tensor<S, D>;
+    indexCopy<E extends DType>(
+      axis: number,
+      index: IndexTensor<Shape, E, 'indexCopy'>,
+      source: AnyTensor,
+    ): Tensor<S, D>;
   }
 }
 installMethods({ scatter, scatterReduce, indexCopy });

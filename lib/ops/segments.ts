@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -13,8 +13,6 @@ import { full, ones, zeros } from './creation';
 import { checkDType, checkTensor, floats, numbers } from './define';
 import { checkIndex } from './indexing';
 import { where } from './pointwise-compare';
-
-type Index = Tensor<Shape, IndexDType>;
 
 function checkSegments(op: string, x: AnyTensor, index: AnyTensor, segments: number, allowed: readonly DType[]): void {
   checkTensor(op, x);
@@ -40,7 +38,7 @@ const perRow = (vector: AnyTensor, x: AnyTensor): AnyTensor =>
 /** How many rows each segment has, as `dtype`. */
 function sizesOf(index: AnyTensor, segments: number, dtype: DType): AnyTensor {
   const one: AnyTensor = ones(index.shape, { dtype, device: index.device });
-  return (zeros([segments], { dtype, device: index.device }) as AnyTensor).indexAdd(0, index as Index, one);
+  return (zeros([segments], { dtype, device: index.device }) as AnyTensor).indexAdd(0, index, one);
 }
 
 /**
@@ -57,7 +55,7 @@ export function segmentSum<S extends Shape, D extends DType, I extends Shape, co
 ): Tensor<Segments<S, N>, D>;
 export function segmentSum(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentSum', x, index, segments, numbers);
-  return emptyOf(x, segments).indexAdd(0, index as Index, x);
+  return emptyOf(x, segments).indexAdd(0, index, x);
 }
 
 /**
@@ -95,7 +93,7 @@ export function segmentMax<S extends Shape, D extends DType, I extends Shape, co
 export function segmentMax(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentMax', x, index, segments, floats);
   const lowest: AnyTensor = full([segments, ...x.shape.slice(1)], -Infinity, { dtype: x.dtype, device: x.device });
-  const places = perRow(index, x).expand(x.shape) as Index;
+  const places = perRow(index, x).expand(x.shape);
   const found = lowest.scatterReduce(0, places, x, 'amax') as AnyTensor;
   const empty = perRow(sizesOf(index, segments, 'float32').equalTo(0), x);
   return where(empty, 0, found) as AnyTensor;
@@ -115,7 +113,7 @@ export function segmentSoftmax<S extends Shape, D extends DType, I extends Shape
 ): Tensor<S, D>;
 export function segmentSoftmax(x: AnyTensor, index: AnyTensor, segments: number): AnyTensor {
   checkSegments('segmentSoftmax', x, index, segments, floats);
-  const rows = index as Index;
+  const rows = index;
   // The shift changes nothing, so no gradient passes through it.
   const top: AnyTensor = segmentMax(x.detach(), index, segments).indexSelect(0, rows);
   const powers: AnyTensor = x.sub(top).exp();

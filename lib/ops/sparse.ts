@@ -56,10 +56,10 @@ function patternOf(
   shape: readonly [rows: number, columns: number],
 ): { pattern: Pattern; order: Index } {
   const { device } = rows;
-  const order = rows.argsort({ axis: 0 }) as Index;
+  const order = rows.argsort({ axis: 0 });
   const one: AnyTensor = ones([rows.size], { dtype: 'int64', device });
   const nothing: AnyTensor = zeros([shape[0]], { dtype: 'int64', device });
-  const counts: AnyTensor = nothing.indexAdd(0, rows as Index, one);
+  const counts: AnyTensor = nothing.indexAdd(0, rows, one);
   const pointers = cat([zeros([1], { dtype: 'int64', device }) as AnyTensor, counts.cumsum(0)], 0);
   return { pattern: new Pattern(shape, pointers, rows.indexSelect(0, order), columns.indexSelect(0, order)), order };
 }

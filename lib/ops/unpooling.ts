@@ -1,7 +1,8 @@
 /** Maxima put back where maximum pooling found them; what was not the largest of its window becomes 0. */
 import { ArgumentError, ShapeError } from '../errors';
 import { describe } from '../tensor/describe';
-import type { DType, IndexDType } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
+import type { IndexTensor } from '../tensor/index-types';
 import type { ImageCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { sameShape, show, sizeOf } from '../tensor/shapes';
@@ -48,7 +49,7 @@ function maxUnpool(
   const [n, c] = input.shape as [number, number];
   const flat = (y: AnyTensor): AnyTensor => y.reshape([n, c, sizeOf(input.shape.slice(2))]) as AnyTensor;
   const nothing = zeros([n, c, sizeOf(space)], { dtype: x.dtype, device: x.device }) as AnyTensor;
-  const y = nothing.scatter(2, flat(indices) as Tensor<Shape, IndexDType>, flat(input));
+  const y = nothing.scatter(2, flat(indices), flat(input));
   return y.reshape([...x.shape.slice(0, -rank), ...space]);
 }
 
@@ -85,13 +86,14 @@ function sizesOf(
 export function maxUnpool1d<
   S extends Shape,
   D extends DType,
+  E extends DType,
   const K extends Single,
   const Stride extends Single = K,
   const Padding extends Single = 0,
   Size extends Shape | undefined = undefined,
 >(
   x: Tensor<S, D> & Ok<ImageCheck<S, 'maxUnpool1d', 1>>,
-  indices: Tensor<Shape, IndexDType>,
+  indices: IndexTensor<Shape, E, 'maxUnpool1d'>,
   kernelSize: K,
   options?: MaxUnpoolOptions<Stride, Padding, Size>,
 ): Tensor<MaxUnpool<S, 1, K, Stride, Padding, Size>, D>;
@@ -117,13 +119,14 @@ export function maxUnpool1d(
 export function maxUnpool2d<
   S extends Shape,
   D extends DType,
+  E extends DType,
   const K extends Pair,
   const Stride extends Pair = K,
   const Padding extends Pair = 0,
   Size extends Shape | undefined = undefined,
 >(
   x: Tensor<S, D> & Ok<ImageCheck<S, 'maxUnpool2d', 2>>,
-  indices: Tensor<Shape, IndexDType>,
+  indices: IndexTensor<Shape, E, 'maxUnpool2d'>,
   kernelSize: K,
   options?: MaxUnpoolOptions<Stride, Padding, Size>,
 ): Tensor<MaxUnpool<S, 2, K, Stride, Padding, Size>, D>;
@@ -149,13 +152,14 @@ export function maxUnpool2d(
 export function maxUnpool3d<
   S extends Shape,
   D extends DType,
+  E extends DType,
   const K extends Triple,
   const Stride extends Triple = K,
   const Padding extends Triple = 0,
   Size extends Shape | undefined = undefined,
 >(
   x: Tensor<S, D> & Ok<ImageCheck<S, 'maxUnpool3d', 3>>,
-  indices: Tensor<Shape, IndexDType>,
+  indices: IndexTensor<Shape, E, 'maxUnpool3d'>,
   kernelSize: K,
   options?: MaxUnpoolOptions<Stride, Padding, Size>,
 ): Tensor<MaxUnpool<S, 3, K, Stride, Padding, Size>, D>;
@@ -172,12 +176,13 @@ export function maxUnpool3d(
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     maxUnpool2d<
+      E extends DType,
       const K extends Pair,
       const Stride extends Pair = K,
       const Padding extends Pair = 0,
       Size extends Shape | undefined = undefined,
     >(
-      indices: Tensor<Shape, IndexDType> & Ok<ImageCheck<S, 'maxUnpool2d', 2>>,
+      indices: IndexTensor<Shape, E, 'maxUnpool2d'> & Ok<ImageCheck<S, 'maxUnpool2d', 2>>,
       kernelSize: K,
       options?: MaxUnpoolOptions<Stride, Padding, Size>,
     ): Tensor<MaxUnpool<S, 2, K, Stride, Padding, Size>, D>;

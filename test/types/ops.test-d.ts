@@ -118,8 +118,9 @@ expectType<Tensor<[2, 5, 16]>>().of(layerNorm(zeros([2, 5, 16]), 16));
 expectType<Tensor<[2, 5, 16]>>().of(layerNorm(zeros([2, 5, 16]), [5, 16]));
 layerNorm(zeros([2, 5, 16]), 15); // error: "layerNorm: shape is not the end of the input's: got [15], expected the last axes of [2, 5, 16]"
 expectType<Tensor<[2, 7, 64]>>().of(embedding(zeros([100, 64]), zeros([2, 7], { dtype: 'int32' })));
-embedding(zeros([100, 64]), zeros([2, 7])); // error: not assignable
+embedding(zeros([100, 64]), zeros([2, 7])); // error: "embedding: index: got dtype float32, expected int32 or int64"
 expectType<Tensor<[2, 1]>>().of(zeros([2, 5]).gather(1, zeros([2, 1], { dtype: 'int64' })));
+zeros([2, 5]).gather(1, zeros([2, 1])); // error: "gather: index: got dtype float32, expected int32 or int64"
 zeros([2, 5]).gather(2, zeros([2, 1], { dtype: 'int64' })); // error: "gather: axis 2 out of range for shape [2, 5]"
 const queries = zeros([2, 8, 16, 64]);
 expectType<Tensor<[2, 8, 16, 32]>>().of(scaledDotProductAttention(queries, queries, zeros([2, 8, 16, 32])));
@@ -138,6 +139,14 @@ crossEntropy(logits, zeros([31], { dtype: 'int32' })); // error: "crossEntropy: 
 expectType<Tensor<[]>>().of(mseLoss(zeros([3, 2]), zeros([3, 2])));
 expectType<Tensor<[3, 2]>>().of(bceWithLogits(zeros([3, 2]), zeros([3, 2]), { reduction: 'none' }));
 mseLoss(zeros([3, 2]), zeros([3, 1])); // error: "mseLoss: shapes differ: got input [3, 2] and target [3, 1], expected one shape"
+
+// Nothing is rejected where the dtypes are not known.
+expectType<Tensor<Shape>>().of(zeros([2, 5]).gather(1, anything));
+expectType<Tensor<[2, 1]>>().of(zeros([2, 5]).gather(1, zeros([2, 1]) as Tensor<[2, 1], 'int32' | 'float32'>));
+expectType<Tensor<Shape>>().of(embedding(zeros([100, 64]), anything));
+expectType<Tensor<[2, 5]>>().of(zeros([2, 5]).scatterAdd(1, anything, anything).indexAdd(0, anything, anything));
+expectType<Tensor<[2, 5]>>().of(zeros([2, 5]).maskedFill(anything, 0).setAt([anything], 1));
+zeros([2, 5]).maskedFill(zeros([2, 5]), 0); // error: "maskedFill: mask: got dtype float32, expected bool"
 
 // Nothing is rejected where the shapes are not known.
 export function classify(x: Tensor<Shape>, w: Tensor<Shape>, target: Tensor<Shape, 'int64'>): Tensor {
