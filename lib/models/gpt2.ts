@@ -71,14 +71,20 @@ export class GPT2 extends Module implements LanguageModel {
     checkOptions('GPT2', options);
     const { vocabulary = 50257, context = 1024, width = 768, layers = 12, heads = 12, dropout = 0.1 } = options;
     const { hidden = 4 * width, epsilon = 1e-5 } = options;
-    const activation = (x: AnyTensor): AnyTensor => x.gelu({ approximate: 'tanh' });
     this.context = context;
     this.tokens = new Embedding(vocabulary, width);
     this.positions = new Embedding(context, width);
     this.drop = new Dropout(dropout);
     this.blocks = Array.from(
       { length: layers },
-      () => new TransformerEncoderLayer(width, heads, { hidden, dropout, activation, normFirst: true, epsilon }),
+      () =>
+        new TransformerEncoderLayer(width, heads, {
+          hidden,
+          dropout,
+          activation: 'geluTanh',
+          normFirst: true,
+          epsilon,
+        }),
     );
     this.norm = new LayerNorm(width, { epsilon });
     for (const [name, parameter] of this.namedParameters()) {

@@ -40,6 +40,7 @@ export {
   tripletMarginWithDistanceLoss,
 } from '../ops/margin-losses';
 export { linear } from '../ops/matmul';
+export { feedForward } from '../ops/feed-forward';
 export { pad } from '../ops/movement';
 export { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold } from '../ops/patches';
 export { batchNorm, layerNorm, logSoftmax, softmax } from '../ops/normalization';

@@ -1,6 +1,7 @@
 /** The Transformer: its encoder and decoder layers, stacks of them, and the whole. Batches come first: x [b, t, size]. Vaswani et al., 2017. */
 import { ArgumentError } from '../errors';
 import { checkOptions, checkTensor } from '../ops/define';
+import { feedForward, writtenActivations, type FeedForwardActivation } from '../ops/feed-forward';
 import { checkCount, checkFunction, maxEntries } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
@@ -18,8 +19,8 @@ export interface TransformerLayerOptions {
   readonly hidden?: number;
   /** 0.1 unless given. */
   readonly dropout?: number;
-  /** `'relu'` unless given. */
-  readonly activation?: 'relu' | 'gelu' | ((x: AnyTensor) => AnyTensor);
+  /** `'relu'` unless given. By name it is part of {@link feedForward} where there is no dropout. */
+  readonly activation?: FeedForwardActivation | ((x: AnyTensor) => AnyTensor);
   /** Normalise before attention and feed-forward instead of after; false unless given. */
   readonly normFirst?: boolean;
   /** Whether projections and norms add biases; true unless given. */
@@ -48,9 +49,10 @@ abstract class TransformerLayer extends Module {
     checkOptions(new.target.name, options);
     const { hidden = 4 * size, dropout = 0.1, activation = 'relu', normFirst = false, bias = true } = options;
     checkSizes(this.constructor.name, { size, heads, hidden });
-    if (activation !== 'relu' && activation !== 'gelu' && typeof activation !== 'function') {
+    if (typeof activation !== 'function' && !Object.hasOwn(writtenActivations, activation)) {
+      const known = Object.keys(writtenActivations).join(', ');
       throw new ArgumentError(
-        `${this.constructor.name}: activation: got ${shown(activation)}, expected relu, gelu or a function`,
+        `${this.constructor.name}: activation: got ${shown(activation)}, expected ${known} or a function`,
       );
     }
     this.selfAttn = new MultiHeadAttention(size, heads, { dropout, bias });
@@ -71,12 +73,21 @@ abstract class TransformerLayer extends Module {
   }
 
   protected feedForward(x: AnyTensor): AnyTensor {
-    const { activation } = this;
-    const hidden = this.linear1.forward(x);
-    const active = typeof activation === 'function' ? activation(hidden) : hidden[activation]();
-    return this.linear2.forward(this.dropoutLayer.forward(active));
+    const { activation, linear1, linear2, dropoutLayer } = this;
+    const isPlain = linear1.forward === plainLinear && linear2.forward === plainLinear;
+    const drops = dropoutLayer.forward !== plainDropout || (dropoutLayer.training && dropoutLayer.probability > 0);
+    if (typeof activation === 'string' && isPlain && !drops) {
+      return feedForward(x, linear1.weight, linear1.bias, linear2.weight, linear2.bias, { activation });
+    }
+    const hidden = linear1.forward(x);
+    const active = typeof activation === 'string' ? writtenActivations[activation].of(hidden) : activation(hidden);
+    return linear2.forward(dropoutLayer.forward(active));
   }
 }
+
+// Layers with hooks, or put in the place of these, have a `forward` of their own, which is to be called.
+const { forward: plainLinear } = Linear.prototype;
+const { forward: plainDropout } = Dropout.prototype;
 
 const normOf = (size: number, { bias = true, epsilon = 1e-5 }: TransformerLayerOptions): LayerNorm =>
   new LayerNorm(size, { bias, epsilon });

@@ -208,7 +208,7 @@ function throwDevices(op: NativeOp, inputs: readonly Argument[], device: number)
 }
 
 /** Whether an op with these inputs leaves a node. */
-function leavesNode(inputs: readonly Argument[]): boolean {
+export function leavesNode(inputs: readonly Argument[]): boolean {
   if (!recording.enabled) return false;
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
@@ -390,16 +390,20 @@ function recordNode<Context>(
   }
 }
 
-/** An op that only looks at its input's memory differently. */
-export interface ViewOp<Context> extends Differentiable<Context> {
+/** An op that only looks at its input's memory differently, or several commands that are differentiated as one. */
+export interface ViewOp<Context> extends Differentiable<Context>, Pick<OpSpec<Context>, 'saves'> {
   readonly gradient: GradientRule<Context>;
 }
 
 /** Every view op that has been defined, for the completeness test. */
 export const viewOps = new Map<string, ViewOp<unknown>>();
 
-export function defineView<Context>(name: string, gradient: GradientRule<Context>): ViewOp<Context> {
-  const op: ViewOp<Context> = { name, gradient };
+export function defineView<Context>(
+  name: string,
+  gradient: GradientRule<Context>,
+  saves: ViewOp<Context>['saves'] = nothing,
+): ViewOp<Context> {
+  const op: ViewOp<Context> = { name, gradient, saves };
   viewOps.set(name, op);
   return op;
 }
@@ -425,7 +429,7 @@ export function view<Context>(
  */
 export function recorded<Context>(
   op: ViewOp<Context>,
-  inputs: readonly AnyTensor[],
+  inputs: readonly Argument[],
   output: AnyTensor,
   context: Context,
 ): AnyTensor {

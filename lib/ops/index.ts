@@ -67,6 +67,7 @@ export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type Lo
 export * from './margin-losses';
 export { einsum, tensordot } from './einsum';
 export { linear, matmul } from './matmul';
+export { feedForward, type FeedForwardActivation, type FeedForwardOptions } from './feed-forward';
 export { addmm, baddbmm, bmm, dot, kron, multiDot, mv, outer, type AddedProductOptions } from './matrix-products';
 export { maskedFill, maskedScatter, maskedSelect, maskedSelectSync, nonzero, nonzeroSync } from './masks';
 export {

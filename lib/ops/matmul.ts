@@ -4,13 +4,25 @@ import { promote, type DType, type Promote } from '../tensor/dtype';
 import type { Linear, LinearCheck, MatMul, MatMulCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape, SizeAt } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show, sizeOf } from '../tensor/shapes';
+import { recording } from '../tensor/node';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
-import { checkDType, checkTensor, defineOp, installMethods, numbers, run, withGradient } from './define';
+import {
+  checkDType,
+  checkTensor,
+  defineOp,
+  floats,
+  installMethods,
+  numbers,
+  run,
+  runMany,
+  withGradient,
+} from './define';
 
-const noActivation: readonly number[] = [0];
+/** The attributes of a product alone. */
+export const noActivation: readonly number[] = [0];
 
-const matmulOp = defineOp('matmul', {
+export const matmulOp = defineOp('matmul', {
   dtypes: numbers,
   autocast: 'lower',
   saves: { inputs: true },
@@ -82,17 +94,73 @@ export function broadcastBatch(x: AnyTensor, batch: Shape): AnyTensor {
   return sameShape(x.shape.slice(0, -2), batch) ? x : x.expand([...batch, ...x.shape.slice(-2)]);
 }
 
+const matmulRowSumsOp = defineOp('matmulRowSums', { dtypes: floats });
+
+/**
+ * The gradients of a linear layer's weight and bias, where they are wanted, from rows x [n, in] and g [n, out]: wᵀ and b, as the kernel was given them. gᵀ·x comes
+ * out in the layout of w [out, in].
+ */
+export function parameterGradients(
+  g: AnyTensor,
+  x: AnyTensor,
+  ofWeight: boolean,
+  ofBias: boolean,
+): readonly [AnyTensor | undefined, AnyTensor | undefined] {
+  if (ofWeight && ofBias && !recording.enabled) {
+    const [out, dtype] = [g.shape[1]!, g.dtype];
+    const [gw, sums] = runMany(
+      matmulRowSumsOp,
+      [g.transpose(), x],
+      [
+        { shape: [out, x.shape[1]!], dtype },
+        { shape: [out, 1], dtype },
+      ],
+    );
+    return [gw!.transpose(), sums!.reshape([out])];
+  }
+  return [ofWeight ? g.transpose().matmul(x).transpose() : undefined, ofBias ? g.sum(0) : undefined];
+}
+
 const linearOp = withGradient(
   matmulOp,
-  // The kernel is given x [rows, in] and the view wᵀ, but the graph's inputs are x, w [out, in] and the bias: gw = gᵀ·x comes out in
-  // the layout of w.
+  // The kernel is given x [rows, in] and the view wᵀ, which are the graph's inputs, with the bias.
   (g, node) => [
     node.needs(0) ? g.matmul(node.input(1).transpose()) : undefined,
-    node.needs(1) ? g.transpose().matmul(node.input(0)).transpose() : undefined,
-    node.needs(2) ? g.sum(0) : undefined,
+    ...parameterGradients(g, node.input(0), node.needs(1), node.needs(2)),
   ],
   { inputs: true },
 );
+
+/** Throws unless a layer of `weight` and `bias` takes rows of x. */
+export function checkLayer(
+  op: string,
+  x: Shape,
+  weight: AnyTensor,
+  bias: AnyTensor | undefined,
+  names: readonly [string, string, string] = ['x', 'weight', 'bias'],
+): void {
+  const [rows, matrix, shift] = names;
+  checkTensor(op, weight, matrix);
+  if (x.length === 0 || weight.rank !== 2) {
+    throw new ShapeError(
+      `${op}: wrong rank: got ${rows} ${show(x)} and ${matrix} ${show(weight.shape)}, expected [..., in] and [out, in]`,
+      { [rows]: x, [matrix]: weight.shape },
+    );
+  }
+  const features = x[x.length - 1]!;
+  const [out, width] = weight.shape as [number, number];
+  if (features !== width) {
+    throw new ShapeError(
+      `${op}: inner sizes differ: ${rows} ${show(x)} · ${matrix} ${show(weight.shape)}ᵀ (${features} vs ${width})`,
+      { [rows]: x, [matrix]: weight.shape },
+    );
+  }
+  if (bias === undefined) return;
+  checkTensor(op, bias, shift);
+  if (bias.rank !== 1 || bias.shape[0] !== out) {
+    throw new ShapeError(`${op}: ${shift} does not fit: got shape ${show(bias.shape)}, expected [${out}]`);
+  }
+}
 
 /**
  * y = x·wᵀ + bias, for x [..., in], weight [out, in] and bias [out].
@@ -108,37 +176,21 @@ export function linear<S extends Shape, D extends DType, W extends Shape, E exte
 ): Tensor<Linear<S, SizeAt<W, 0>>, Promote<D, E>>;
 export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTensor {
   checkTensor('linear', x);
-  checkTensor('linear', weight, 'weight');
-  if (x.rank === 0 || weight.rank !== 2) {
-    throw new ShapeError(
-      `linear: wrong rank: got x ${show(x.shape)} and weight ${show(weight.shape)}, expected [..., in] and [out, in]`,
-      { x: x.shape, weight: weight.shape },
-    );
-  }
-  const features = x.shape[x.rank - 1]!;
-  if (features !== weight.shape[1]) {
-    throw new ShapeError(
-      `linear: inner sizes differ: x ${show(x.shape)} · weight ${show(weight.shape)}ᵀ (${features} vs ${weight.shape[1]})`,
-      { x: x.shape, weight: weight.shape },
-    );
-  }
-  const out = weight.shape[0]!;
-  if (bias !== undefined) {
-    checkTensor('linear', bias, 'bias');
-    if (bias.rank !== 1 || bias.shape[0] !== out) {
-      throw new ShapeError(`linear: bias does not fit: got shape ${show(bias.shape)}, expected [${out}]`);
-    }
-  }
+  checkLayer('linear', x.shape, weight, bias);
   x = operand(matmulOp, x);
   weight = operand(matmulOp, weight);
   const dtype = promote(x.dtype, weight.dtype);
   checkDType('linear', dtype, numbers);
-  const count = sizeOf(x.shape.slice(0, -1));
-  const rows = x.rank === 2 ? x : x.reshape([count, features]);
+  const rows = rowsOf(x);
+  const [count, out] = [rows.shape[0]!, weight.shape[0]!];
   const inputs = [rows.cast(dtype), weight.cast(dtype).transpose(), operand(matmulOp, bias)?.cast(dtype)];
   const y = run(linearOp, inputs, [count, out], dtype, noActivation);
   return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), out]);
 }
+
+/** x [..., features] as a matrix. */
+export const rowsOf = (x: AnyTensor): AnyTensor =>
+  x.rank === 2 ? x : x.reshape([sizeOf(x.shape.slice(0, -1)), x.shape[x.rank - 1]!]);
 
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {

@@ -7,90 +7,24 @@ import { toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
-import { lowerPrecision, operand } from './autocast';
 import {
-  checkOptions,
-  checkTensor,
-  defineOp,
-  floats,
-  installMethods,
-  type NativeOp,
-  numbers,
-  run,
-  withGradient,
-} from './define';
+  backward,
+  clampBackwardOp,
+  eluBackwardOp,
+  geluBackwardOp,
+  geluTanhBackwardOp,
+  leakyReluBackwardOp,
+  reluBackwardOp,
+  sigmoidBackwardOp,
+  siluBackwardOp,
+  tanhBackwardOp,
+  type Attributed,
+} from './activation-slopes';
+import { lowerPrecision, operand } from './autocast';
+import { checkOptions, checkTensor, defineOp, floats, installMethods, numbers, withGradient } from './define';
 import { describe } from '../tensor/describe';
 import { fitted, floating, ofInput, unary } from './pointwise-run';
 import { where } from './pointwise-compare';
-
-// ------------------------------------------------------------------------------------------------------ gradients as kernels
-
-type Attributed = NativeOp<readonly number[]>;
-
-/**
- * Defines an op `(g, x) → g · f'(x)`. In g it is its own gradient; `second` answers `f''(x)`, nothing where that is zero almost
- * everywhere.
- */
-function backwardOp(name: OpName, second?: (x: AnyTensor, attributes: readonly number[]) => AnyTensor): Attributed {
-  const op: Attributed = defineOp<readonly number[]>(name, {
-    dtypes: floats,
-    pointwise: true,
-    saves: { inputs: true },
-    gradient: (gg, node) => {
-      const x = node.input(1);
-      return [
-        node.needs(0) ? backward(op, gg, x, node.context) : undefined,
-        node.needs(1) && second ? gg.mul(node.input(0)).mul(second(x, node.context)) : undefined,
-      ];
-    },
-  });
-  return op;
-}
-
-function backward(op: Attributed, g: AnyTensor, x: AnyTensor, attributes?: readonly number[]): AnyTensor {
-  return run(op, [g, x], g.shape, g.dtype, attributes);
-}
-
-const rootTwoOverPi = Math.sqrt(2 / Math.PI);
-/** The cubic coefficient of the tanh form of gelu. */
-const geluCubic = 0.044715;
-
-// Written from the output: f' is 1 - y² for tanh and y (1 - y) for sigmoid, and these are their derivatives in y.
-const tanhBackwardOp = backwardOp('tanhBackward', (y) => y.mul(-2));
-const sigmoidBackwardOp = backwardOp('sigmoidBackward', (y) => y.mul(-2).add(1));
-const reluBackwardOp = backwardOp('reluBackward');
-const leakyReluBackwardOp = backwardOp('leakyReluBackward');
-const clampBackwardOp = backwardOp('clampBackward');
-const eluBackwardOp = backwardOp('eluBackward', (x, [alpha, scale]) =>
-  where(x.lessEqual(0), x.exp().mul(alpha! * scale!), 0),
-);
-const geluBackwardOp = backwardOp('geluBackward', (x) => {
-  const square = x.square();
-  return square
-    .mul(-0.5)
-    .exp()
-    .mul(square.neg().add(2))
-    .mul(rootTwoOverPi / 2);
-});
-const geluTanhBackwardOp = backwardOp('geluTanhBackward', (x) => {
-  const square = x.square();
-  const t = x.mul(square.mul(geluCubic).add(1)).mul(rootTwoOverPi).tanh();
-  const du = square
-    .mul(3 * geluCubic)
-    .add(1)
-    .mul(rootTwoOverPi);
-  const ddu = x.mul(6 * geluCubic * rootTwoOverPi);
-  return t
-    .square()
-    .neg()
-    .add(1)
-    .mul(du.add(x.mul(ddu.mul(0.5).sub(t.mul(du.square())))));
-});
-const siluBackwardOp = backwardOp('siluBackward', (x) => {
-  const s = x.sigmoid();
-  const slope = s.mul(s.neg().add(1));
-  return slope.mul(x.mul(s.mul(-2).add(1)).add(2));
-});
 
 /** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
 function activation(name: OpName, of: Attributed, saved: 'input' | 'output', dtypes = floats): Attributed {

@@ -10,7 +10,6 @@
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_split.h"
 #include "cpu/pair_tiles.h"
-#include "kernels/math.h"
 
 namespace hadal::cpu {
 namespace {
@@ -59,35 +58,6 @@ inline constexpr int64_t kDotRows = 4;
 inline constexpr int64_t kDotDepth = 128;
 // Elements of a that tiles read where they lie without falling out of the L1 cache.
 inline constexpr int64_t kDirectElements = 8192;
-
-// Applies the activation in place, as the pointwise kernels compute it.
-template <class T>
-[[gnu::noinline]] void activate(Activation activation, T* values, int64_t count) {
-  constexpr int kWidth = kLanes<T>;
-  const auto map = [&](auto&& f) {
-    int64_t i = 0;
-    for (; i + kWidth <= count; i += kWidth) store(values + i, f(load(values + i)));
-    if (i < count) {
-      const int rest = static_cast<int>(count - i);
-      store_columns(values + i, f(load_columns(values + i, rest)), rest);
-    }
-  };
-  using V = Vec<T>;
-  const V zero{};
-  switch (activation) {
-    case Activation::kNone: return;
-    case Activation::kRelu: return map([&](V x) { return x < zero ? zero : x; });
-    case Activation::kGelu:
-      return map([](V x) { return T(0.5) * x * (T(1) + math::erf(x * T(0.70710678118654752440))); });
-    case Activation::kGeluTanh:
-      return map([](V x) {
-        return T(0.5) * x * (T(1) + math::tanh(x * (T(0.79788456080286535588) + T(0.035677408136300125) * x * x)));
-      });
-    case Activation::kSilu: return map([](V x) { return x * math::sigmoid(x); });
-    case Activation::kSigmoid: return map([](V x) { return math::sigmoid(x); });
-    case Activation::kTanh: return map([](V x) { return math::tanh(x); });
-  }
-}
 
 // The same product with c transposed: cᵀ = bᵀ · aᵀ.
 template <class E>
@@ -138,7 +108,7 @@ class Product {
     }
     widest_ = panel_vectors();
     panels_ = ceil_div(vectors_, widest_);
-    direct_ = !kConverts && !amx_ && g_.c_column == 1 && g_.activation == Activation::kNone;
+    direct_ = !kConverts && !amx_ && g_.c_column == 1;
     // AMX writes whole vectors.
     passes_in_c_ = direct_ || (!kConverts && g_.c_column == 1 && g_.n % kWidth == 0);
     steps_ = amx_ ? ceil_div(g_.k, kPairStep) * (kPairStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
@@ -158,7 +128,7 @@ class Product {
     pass_depth_ = part_depth(steps_, amx_ && parts_ == 1 ? kAmxPassDepth : most);
     block_depth_ = part_depth(pass_depth_, most);
     // Tiles of multiply-adds ask L1 for lines in advance, which writes past the caches hold up (3 % of a layer's product).
-    streams_ = amx_ && g_.c_column == 1 && steps_ <= pass_depth_ &&
+    streams_ = amx_ && g_.c_column == 1 && g_.activation == Activation::kNone && steps_ <= pass_depth_ &&
                g_.m * g_.n * int64_t{sizeof(E)} >= kStreamedBytes && reinterpret_cast<uintptr_t>(g_.c) % 64 == 0 &&
                g_.c_row * sizeof(E) % 64 == 0;
     const int most_rows = !amx_ && !packs_a_ && aliases ? std::min(8, strip_rows()) : strip_rows();
@@ -563,7 +533,7 @@ class Product {
       tile.c = panel.to.at(row);
       kernel(tile);
       tile.fetch += 64 * panel.lines_per_strip;
-      if (is_last && !direct_) finish(block, panel, row, rows);
+      if (is_last) finish(block, panel, row, rows);
     }
   }
 
@@ -653,14 +623,30 @@ class Product {
   }
   bool bias_per_row() const { return g_.bias_column == 0 && g_.bias_row != 0; }
 
-  // What is left to do with the sums of a tile before they go to c: AMX's lack the bias.
   void finish(const Block& block, const Panel& panel, int64_t row, int64_t rows) const {
+    if (!direct_) write(block, panel, row, rows);
+    activate(row, rows, panel.column, panel.columns);
+  }
+  // Of a piece of c that is written and still in a cache, as pointwise kernels compute it.
+  void activate(int64_t row, int64_t rows, int64_t column, int64_t columns) const {
+    const bool by_rows = g_.c_column == 1;
+    const int64_t lines = by_rows ? rows : columns, length = by_rows ? columns : rows;
+    const int64_t distance = by_rows ? g_.c_row : g_.c_column;
+    visit_activation(g_.activation, [&](auto function, auto) {
+      E* line = g_.c + row * g_.c_row + column * g_.c_column;
+      for (int64_t l = 0; l < lines; ++l, line += distance) {
+        for (int64_t i = 0; i < length; i += kWidth) {
+          const int count = static_cast<int>(std::min<int64_t>(kWidth, length - i));
+          store_columns(line + i, function(load_columns(line + i, count)), count);
+        }
+      }
+    });
+  }
+  // What is left to do with the sums of a tile before they go to c: AMX's lack the bias.
+  void write(const Block& block, const Panel& panel, int64_t row, int64_t rows) const {
     T* const sums = panel.to.at(row);
     const int64_t stride = panel.to.stride;
     if (amx_ && block.bias != nullptr) add_bias(block.bias, sums, stride, row, rows, panel.column, panel.columns);
-    if (g_.activation != Activation::kNone) {
-      for (int64_t r = 0; r < rows; ++r) activate(g_.activation, sums + r * stride, panel.columns);
-    }
     E* const c = g_.c + row * g_.c_row + panel.column * g_.c_column;
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (amx_ && panel.columns == kPairVectors * kWidth && g_.c_column == 1) {
@@ -720,11 +706,12 @@ class Product {
   template <class A>
   void dot_range(const T* bias, const A* a, int64_t begin, int64_t end) const {
     switch (g_.m) {
-      case 1: return dot_columns<1>(bias, a, begin, end);
-      case 2: return dot_columns<2>(bias, a, begin, end);
-      case 3: return dot_columns<3>(bias, a, begin, end);
-      default: return dot_columns<4>(bias, a, begin, end);
+      case 1: dot_columns<1>(bias, a, begin, end); break;
+      case 2: dot_columns<2>(bias, a, begin, end); break;
+      case 3: dot_columns<3>(bias, a, begin, end); break;
+      default: dot_columns<4>(bias, a, begin, end);
     }
+    activate(0, g_.m, begin, end - begin);
   }
   // c[0 … kRows, j] = a · b[:, j]: b is read once, along k; four columns at a time keep enough sums in flight.
   template <int kRows, class A>
@@ -776,7 +763,6 @@ class Product {
       for (int j = 0; j < kColumns; ++j) {
         T sum = horizontal_sum(sums[i][j]);
         if (bias != nullptr) sum += bias[bias_per_row() ? i : column + j];
-        if (g_.activation != Activation::kNone) activate(g_.activation, &sum, 1);
         g_.c[i * g_.c_row + (column + j) * g_.c_column] = static_cast<E>(sum);
       }
     }
@@ -795,7 +781,7 @@ class Product {
   int64_t strip_height_ = 0;
   int64_t strips_ = 0;
   bool passes_in_c_ = false;  // sums go to c between passes
-  bool direct_ = false;       // tiles write c itself: same type, adjacent columns, nothing left to do
+  bool direct_ = false;       // tiles write c itself: same type, adjacent columns
   bool streams_ = false;      // c is written past the caches
   bool is_dot_ = false, dots_in_pairs_ = false;
   bool packs_a_ = false;

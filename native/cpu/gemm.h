@@ -2,12 +2,13 @@
 // the inner loops are gemm_tile.h. Called by matmul.cc and, for 1 × 1 kernels, by conv.cc.
 #pragma once
 
+#include "kernels/activation.h"
 #include "kernels/matrix_product.h"
 #include "runtime/kernel_context.h"
 
 namespace hadal::cpu {
 
-// a [m, k], b [k, n], c [m, n]; strides in elements. c is written, never read. bias, when there, has strides along both axes
+// a [m, k], b [k, n], c [m, n]; strides in elements. bias, when there, has strides along both axes
 // of c: (0, s) for one value per column, (s, 0) for one per row. 16-bit floats are summed in float and rounded once.
 template <class E>
 struct Gemm {
@@ -26,6 +27,7 @@ struct Gemm {
   const E* bias = nullptr;
   int64_t bias_row = 0;
   int64_t bias_column = 0;
+  // Of c as it is rounded, which must be adjacent along an axis for it.
   Activation activation = Activation::kNone;
 };
 

@@ -1,7 +1,10 @@
-// The kernel of matmul: hands the product to gemm.cc. Integer products, which nothing trains with, are a plain blocked loop here.
+// The kernels of matrix products: they hand them to gemm.cc. Integer products, which nothing trains with, are a plain blocked loop
+// here.
 #include <type_traits>
 
 #include "cpu/gemm.h"
+#include "cpu/pointwise.h"
+#include "cpu/reduce.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -13,23 +16,22 @@ struct Operands {
   Gemm<E> product;
   GemmBatch batch;
 
-  explicit Operands(const Command& cmd) {
-    const MatrixProduct shape(cmd);
+  Operands(const TensorView& a, const TensorView& b, const TensorView& bias, const TensorView& c) {
+    const MatrixProduct shape(a, b, c);
     product = {.m = shape.m,
                .n = shape.n,
                .k = shape.k,
-               .a = cmd.input(0).as<E>(),
+               .a = a.as<E>(),
                .a_row = shape.a_row,
                .a_column = shape.a_column,
-               .b = cmd.input(1).as<E>(),
+               .b = b.as<E>(),
                .b_row = shape.b_row,
                .b_column = shape.b_column,
-               .c = cmd.output(0).as<E>(),
+               .c = c.as<E>(),
                .c_row = shape.c_row,
                .c_column = shape.c_column,
-               .bias = cmd.input(2).as<E>(),
-               .bias_column = shape.bias_column,
-               .activation = shape.activation};
+               .bias = bias.as<E>(),
+               .bias_column = bias.present() ? bias.stride(0) : 0};
     batch = shape.batch;
   }
 };
@@ -60,9 +62,7 @@ void integer_product(const Gemm<E>& g) {
         }
       }
       for (int64_t j = 0; j < count; ++j) {
-        auto value = static_cast<E>(sums[j]);
-        if (g.activation == Activation::kRelu && value < E(0)) value = 0;
-        g.c[i * g.c_row + (begin + j) * g.c_column] = value;
+        g.c[i * g.c_row + (begin + j) * g.c_column] = static_cast<E>(sums[j]);
       }
     }
   }
@@ -94,18 +94,57 @@ void integer_matmul(KernelContext& ctx, const Operands<E>& operands) {
   });
 }
 
+Activation activation_of(const Command& cmd) { return static_cast<Activation>(cmd.integer(0)); }
+
+// c = a · b + bias of matrices, where a and b are the command's first inputs.
+template <class E>
+void multiply(KernelContext& ctx, const Command& cmd, const TensorView& bias, const TensorView& c) {
+  if (c.numel() > 0) gemm(ctx, Operands<E>(cmd.input(0), cmd.input(1), bias, c).product);
+}
+
 }  // namespace
 
 HADAL_CPU_KERNEL(matmul) {
-  visit_number("matmul", cmd.output(0).dtype, [&]<class E>() {
-    if (cmd.output(0).numel() == 0) return;
-    const Operands<E> operands(cmd);
+  const TensorView& y = cmd.output(0);
+  if (y.numel() == 0) return;
+  visit_number(cmd.name(), y.dtype, [&]<class E>() {
+    Operands<E> operands(cmd.input(0), cmd.input(1), cmd.input(2), y);
     if constexpr (std::is_integral_v<E>) {
       integer_matmul(ctx, operands);
     } else {
+      operands.product.activation = activation_of(cmd);
       gemm_batch(ctx, operands.product, operands.batch);
     }
   });
+}
+
+// What follows is products and then what the ops alone do, with the same bits. Tile by tile a second tensor is written no sooner, and
+// read later: its lines do not follow each other.
+HADAL_CPU_KERNEL(matmulActivation) {
+  const TensorView &y = cmd.output(0), &pre = cmd.output(1);
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() {
+    multiply<E>(ctx, cmd, cmd.input(2), pre);
+    visit_activation(activation_of(cmd), [&]<class F>(F function, auto) {
+      run_pointwise(ctx, {vector_block<F, E, 1>, &function, Cost::kTranscendental}, y, &pre, 1);
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(matmulActivationBackward) {
+  const TensorView& y = cmd.output(0);
+  const TensorView inputs[] = {y, cmd.input(2)};
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() {
+    multiply<E>(ctx, cmd, {}, y);
+    visit_activation(activation_of(cmd), [&]<class S>(auto, S slope) {
+      run_pointwise(ctx, {vector_block<S, E, 2>, &slope, Cost::kTranscendental}, y, inputs, 2);
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(matmulRowSums) {
+  const TensorView& y = cmd.output(0);
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() { multiply<E>(ctx, cmd, {}, y); });
+  sum(ctx, cmd.name(), cmd.input(0), cmd.output(1));
 }
 
 }  // namespace hadal::cpu

@@ -2,6 +2,8 @@
 // has size 1 are reduced. The walk over the input and the cutting into tasks are reduce_plan.h's, the vector loops
 // reduce_fold.h's; here is what each op computes in a block, how two partial results join, and what is written (always
 // with `=`).
+#include "cpu/reduce.h"
+
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -233,19 +235,23 @@ class FinishedFold final : public FoldReducer<T, A, Fold> {
 };
 
 template <class T, class A, class Y, class Fold, Finish kFinish = Finish::kTotal>
+void run_fold(KernelContext& ctx, const TensorView& x, const TensorView& y) {
+  const FinishedFold<T, A, Y, Fold, kFinish> reducer(y);
+  Reduction(x, y, reducer, false).run(ctx);
+}
+template <class T, class A, class Y, class Fold, Finish kFinish = Finish::kTotal>
 void run_fold(KernelContext& ctx, const Command& cmd) {
-  const FinishedFold<T, A, Y, Fold, kFinish> reducer(cmd.output(0));
-  Reduction(cmd.input(0), cmd.output(0), reducer, false).run(ctx);
+  run_fold<T, A, Y, Fold, kFinish>(ctx, cmd.input(0), cmd.output(0));
 }
 
 // Integers into the same type or int64.
 template <class Fold>
-void total(KernelContext& ctx, const Command& cmd) {
-  visit_any(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+void total(KernelContext& ctx, const char* op, const TensorView& x, const TensorView& y) {
+  visit_any(op, x.dtype, [&]<class T>() {
     if constexpr (std::is_integral_v<T>) {
-      if (cmd.output(0).dtype == DType::kInt64) return run_fold<T, uint64_t, int64_t, Fold>(ctx, cmd);
+      if (y.dtype == DType::kInt64) return run_fold<T, uint64_t, int64_t, Fold>(ctx, x, y);
     }
-    run_fold<T, TotalOf<T>, T, Fold>(ctx, cmd);
+    run_fold<T, TotalOf<T>, T, Fold>(ctx, x, y);
   });
 }
 
@@ -521,8 +527,8 @@ void arg_extremum(KernelContext& ctx, const Command& cmd) {
   });
 }
 
-HADAL_CPU_KERNEL(sum) { total<SumFold>(ctx, cmd); }
-HADAL_CPU_KERNEL(prod) { total<ProdFold>(ctx, cmd); }
+HADAL_CPU_KERNEL(sum) { sum(ctx, cmd.name(), cmd.input(0), cmd.output(0)); }
+HADAL_CPU_KERNEL(prod) { total<ProdFold>(ctx, cmd.name(), cmd.input(0), cmd.output(0)); }
 HADAL_CPU_KERNEL(amax) { extremum<MaxFold>(ctx, cmd); }
 HADAL_CPU_KERNEL(amin) { extremum<MinFold>(ctx, cmd); }
 HADAL_CPU_KERNEL(any) { predicate<AnyFold>(ctx, cmd); }
@@ -564,4 +570,9 @@ HADAL_CPU_KERNEL(logSumExp) {
 }
 
 }  // namespace
+
+void sum(KernelContext& ctx, const char* op, const TensorView& x, const TensorView& y) {
+  total<SumFold>(ctx, op, x, y);
+}
+
 }  // namespace hadal::cpu

@@ -18,7 +18,15 @@ enum Status : int { kSuccess = 0, kInvalidValue = 7, kNotSupported = 15 };
 enum DataType : int { kReal32 = 0, kReal64 = 1, kReal16 = 2, kRealB16 = 14 };
 enum ComputeType : int { kCompute32 = 68, kCompute64 = 70, kCompute32Tf32 = 77 };
 enum Transpose : int32_t { kAsItIs = 0, kTransposed = 1 };
-enum DescAttribute : int { kTransA = 3, kTransB = 4, kEpilogue = 7, kBiasPointer = 8, kBiasDataType = 26 };
+enum DescAttribute : int {
+  kTransA = 3,
+  kTransB = 4,
+  kEpilogue = 7,
+  kBiasPointer = 8,
+  kAuxPointer = 11,
+  kAuxLine = 12,
+  kBiasDataType = 26,
+};
 enum LayoutAttribute : int { kBatchCount = 5, kStridedBatchOffset = 6 };
 enum PreferenceAttribute : int {
   kMaxWorkspaceBytes = 1,
@@ -29,7 +37,15 @@ enum PreferenceAttribute : int {
   kMinAlignmentD = 8,
 };
 enum ReductionScheme : uint32_t { kInPlace = 1, kInComputeType = 2 };
-enum Epilogue : uint32_t { kDefault = 1, kRelu = 2, kBias = 4, kGelu = 32 };
+enum Epilogue : uint32_t {
+  kDefault = 1,
+  kRelu = 2,
+  kBias = 4,
+  kGelu = 32,
+  kGeluSlope = 64,
+  kAux = 128,
+  kSumsOfB = 512,
+};
 
 struct Algorithm {
   uint64_t data[8];
@@ -98,9 +114,15 @@ DataType type_of(DType dtype) {
   }
 }
 
-// What cuBLASLt can do as it writes: bias, then ReLU or the tanh form of GELU. 0 for an activation that it does not know.
+// What cuBLASLt can do as it writes: bias, then ReLU or the tanh form of GELU, of which it also writes what it is applied to, or
+// multiplies by its slope there; or the sums of a, which is its B. 0 for what it does not know.
 uint32_t epilogue_of(const BlasProduct& product) {
+  if (product.row_sums != nullptr) return kSumsOfB;
   const uint32_t bias = product.bias == nullptr ? 0u : uint32_t{kBias};
+  if (product.pre != nullptr) {
+    if (product.activation != Activation::kGeluTanh || product.c_layout.line % 8 != 0) return 0;
+    return (product.is_slope ? kGeluSlope : kGelu | bias) | kAux;
+  }
   switch (product.activation) {
     case Activation::kNone: return bias == 0 ? kDefault : kBias;
     case Activation::kRelu: return kRelu | bias;
@@ -128,6 +150,18 @@ template <class Attribute, class T>
 void set(int (*setter)(Descriptor, Attribute, const void*, size_t), Descriptor descriptor, Attribute attribute, T value,
          int& status) {
   if (status == kSuccess) status = setter(descriptor, attribute, &value, sizeof value);
+}
+
+// The bias or the sums, which take its place.
+const void* vector_of(const BlasProduct& product) {
+  return product.row_sums != nullptr ? product.row_sums : product.bias;
+}
+
+// The addresses that are part of a description.
+void set_pointers(Descriptor desc, const BlasProduct& product, int& status) {
+  const auto setter = Library::get()->desc_set;
+  if (vector_of(product) != nullptr) set(setter, desc, kBiasPointer, vector_of(product), status);
+  if (product.pre != nullptr) set(setter, desc, kAuxPointer, product.pre, status);
 }
 
 // Plans are kept for so many products; a program that meets more, with sizes that never repeat, starts over.
@@ -207,11 +241,12 @@ BlasLt::Plan& BlasLt::plan_for(CudaContext& ctx, const Command& cmd, const BlasP
                 {p.a_batch, p.b_batch, p.c_batch},
                 // 256 does not fit a byte; half of each does.
                 {static_cast<uint8_t>(alignment_of(p.a) / 2), static_cast<uint8_t>(alignment_of(p.b) / 2),
-                 static_cast<uint8_t>(alignment_of(p.c) / 2), static_cast<uint8_t>(alignment_of(p.bias) / 2)},
+                 static_cast<uint8_t>(alignment_of(p.c) / 2), static_cast<uint8_t>(alignment_of(vector_of(p)) / 2),
+                 static_cast<uint8_t>(alignment_of(p.pre) / 2)},
                 static_cast<uint8_t>(static_cast<int>(p.dtype) << 4 | static_cast<int>(p.c_dtype)),
                 static_cast<uint8_t>(p.a_layout.by_columns + 2 * p.b_layout.by_columns),
-                static_cast<uint8_t>(epilogue),
-                static_cast<uint8_t>(tf32_)};
+                static_cast<uint8_t>(tf32_),
+                epilogue};
   if (const auto known = plans_.find(key); known != plans_.end()) return *known->second;
   if (plans_.size() >= kMaxPlans) plans_.clear();
   return *(plans_[key] = make_plan(ctx, cmd, p, key, epilogue));
@@ -235,10 +270,9 @@ std::unique_ptr<BlasLt::Plan> BlasLt::make_plan(CudaContext& ctx, const Command&
   set(library.desc_set, plan->desc, kTransA, p.b_layout.by_columns ? kTransposed : kAsItIs, status);
   set(library.desc_set, plan->desc, kTransB, p.a_layout.by_columns ? kTransposed : kAsItIs, status);
   set(library.desc_set, plan->desc, kEpilogue, epilogue, status);
-  if ((epilogue & kBias) != 0) {
-    set(library.desc_set, plan->desc, kBiasPointer, p.bias, status);
-    set(library.desc_set, plan->desc, kBiasDataType, static_cast<int32_t>(c_type), status);
-  }
+  if (vector_of(p) != nullptr) set(library.desc_set, plan->desc, kBiasDataType, static_cast<int32_t>(c_type), status);
+  if (p.pre != nullptr) set(library.desc_set, plan->desc, kAuxLine, p.c_layout.line, status);
+  set_pointers(plan->desc, p, status);
   require(status);
 
   const auto make_layout = [&](Descriptor& layout, DataType of, int64_t rows, int64_t columns, const BlasLayout& lies,
@@ -301,11 +335,9 @@ int BlasLt::run(CudaContext& ctx, const Plan& plan, const BlasProduct& p, const 
   const float one = 1, beta = p.accumulate ? 1 : 0;
   const double double_one = 1, double_beta = beta;
   const bool is_double = p.dtype == DType::kFloat64;
-  if (p.bias != nullptr) {
-    int status = kSuccess;
-    set(library.desc_set, plan.desc, kBiasPointer, p.bias, status);
-    if (status != kSuccess) return status;
-  }
+  int status = kSuccess;
+  set_pointers(plan.desc, p, status);
+  if (status != kSuccess) return status;
   return library.matmul(handle_, plan.desc, is_double ? static_cast<const void*>(&double_one) : &one, p.b, plan.a, p.a,
                         plan.b, is_double ? static_cast<const void*>(&double_beta) : &beta, p.c, plan.c, p.c, plan.c,
                         static_cast<const Algorithm*>(algorithm), workspace, workspace_bytes, ctx.stream());

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "cuda/cuda_context.h"
+#include "kernels/activation.h"
 #include "kernels/matrix_product.h"
 
 namespace hadal::cuda {
@@ -35,7 +36,7 @@ struct BlasLayout {
 };
 
 // c [m, n] = activation(a [m, k] · b [k, n] + bias [n]), `batch` times at the given distances in elements (0: the same matrix).
-// No size is 0; c lies by rows; the bias, where there is one, lies side by side.
+// No size is 0; c lies by rows; the bias, where there is one, lies side by side. What has `pre` or `row_sums` is one product.
 struct BlasProduct {
   DType dtype = DType::kFloat32;    // of a and b
   DType c_dtype = DType::kFloat32;  // of c and the bias: the same, or float32 where those have 16 bits
@@ -45,7 +46,10 @@ struct BlasProduct {
   BlasLayout a_layout, b_layout, c_layout;
   int64_t a_batch = 0, b_batch = 0, c_batch = 0;
   Activation activation = Activation::kNone;
-  bool accumulate = false;  // adds to c
+  bool accumulate = false;   // adds to c
+  void* pre = nullptr;       // what the activation is applied to, written as c lies
+  bool is_slope = false;     // c = (a · b) ⊙ activation'(pre) instead
+  void* row_sums = nullptr;  // [m] sums of a, side by side, of c's dtype; without a bias and an activation
 };
 
 class BlasLt {
@@ -65,7 +69,7 @@ class BlasLt {
   // Launches the product; writes =. 16-bit floats are summed in float. The same sizes, strides and alignments give the same
   // algorithm, and so the same bits; with HADAL_CUDA_TUNE=1 it is the quickest one of those proposed, measured when a product
   // is first met, which waits for the stream and may choose otherwise in another run. False where cuBLASLt has no algorithm
-  // for it, with this dtype, these layouts or this activation: then nothing is done.
+  // for it, with this dtype, these layouts or this epilogue: then nothing is done.
   bool multiply(CudaContext& ctx, const Command& cmd, const BlasProduct& product);
 
  private:
@@ -75,12 +79,13 @@ class BlasLt {
     int64_t sizes[4];       // m, n, k, batch
     int64_t lines[3];       // of a, b, c
     int64_t distances[3];   // of a, b, c
-    uint8_t alignments[4];  // of a, b, c, bias; powers of two
-    uint8_t dtypes, layouts, epilogue, tf32;
+    uint8_t alignments[5];  // of a, b, c, bias or sums, pre; powers of two
+    uint8_t dtypes, layouts, tf32;
+    uint64_t epilogue;
 
     bool operator==(const Key& other) const { return std::memcmp(this, &other, sizeof(Key)) == 0; }
   };
-  static_assert(sizeof(Key) == 11 * sizeof(int64_t));
+  static_assert(sizeof(Key) == 12 * sizeof(int64_t));
   struct Hash {
     size_t operator()(const Key& key) const;
   };

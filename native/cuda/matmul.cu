@@ -1,4 +1,4 @@
-// The kernel of matmul. Three ways: a matrix whose rows lie side by side times a vector, which is a matter of memory, by a
+// The kernels of matrix products. Three ways: a matrix whose rows lie side by side times a vector, which is a matter of memory, by a
 // kernel here; other products of floats by cuBLASLt (cuda/blas_lt.h); integers, and whatever cuBLASLt is not there for or does
 // not know, by a tiled kernel here. Every way sums in an order that depends on sizes, strides and alignment alone.
 #include "cuda/blas_lt.h"
@@ -6,23 +6,29 @@
 #include "cuda/device/reduce.cuh"
 #include "cuda/device/slice.cuh"
 #include "cuda/matmul.h"
+#include "cuda/reduce.h"
 #include "cuda/registry.h"
+#include "kernels/activation.h"
 #include "kernels/matrix_product.h"
 
 namespace hadal::cuda {
 namespace {
 
+// y = activation(a · b + bias). With `pre` what the activation is applied to is written as well, or with `is_slope`
+// y = (a · b) ⊙ activation'(pre); with `row_sums` the sums of a's rows are written: those are of matrices.
+struct Operands {
+  TensorView a, b, bias, y;
+  Activation activation = Activation::kNone;
+  bool accumulate = false;  // to what y holds, before it is rounded
+  TensorView pre = {};
+  bool is_slope = false;
+  TensorView row_sums = {};
+};
+
 template <class C>
 __device__ __forceinline__ C activate(Activation activation, C x) {
-  switch (activation) {
-    case Activation::kRelu: return x < C(0) ? C(0) : x;
-    case Activation::kGelu: return functors::Gelu()(x);
-    case Activation::kGeluTanh: return functors::GeluTanh()(x);
-    case Activation::kSilu: return functors::Silu()(x);
-    case Activation::kSigmoid: return math::sigmoid(x);
-    case Activation::kTanh: return math::tanh(x);
-    default: return x;
-  }
+  visit_activation(activation, [&](auto function, auto) { x = function(x); });
+  return x;
 }
 
 // What is left to do to a finished sum, and where it goes.
@@ -32,15 +38,14 @@ struct Finish {
   const E* bias;  // or null
   int64_t bias_column;
   Activation activation;
-  bool accumulate = false;  // to what c holds
+  bool accumulate;  // to what c holds
 
   // `column` chooses the bias.
   template <class Sum>
   __device__ __forceinline__ void write(int64_t offset, Sum sum, int64_t column) const {
     if constexpr (std::is_integral_v<E>) {
       if (bias != nullptr) sum += static_cast<Sum>(bias[column * bias_column]);
-      const E value = static_cast<E>(sum);
-      c[offset] = activation == Activation::kRelu ? functors::Relu()(value) : value;
+      c[offset] = static_cast<E>(sum);
     } else {
       if (bias != nullptr) sum += load_element(bias[column * bias_column]);
       if (accumulate) sum += load_element(c[offset]);
@@ -48,6 +53,11 @@ struct Finish {
     }
   }
 };
+
+template <class E>
+Finish<E> finish_of(const Operands& o) {
+  return {o.y.as<E>(), o.bias.as<const E>(), o.bias.present() ? o.bias.stride(0) : 0, o.activation, o.accumulate};
+}
 
 // --- Tiles -------------------------------------------------------------------------------------------------------------
 
@@ -95,21 +105,11 @@ __global__ void __launch_bounds__(kTileBlock) tiled_product(TiledProduct<E, Out>
 }
 
 template <class E, class Out>
-void run_tiled(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
-  const TiledProduct<E, Out> product{cmd.input(0).as<const E>(),
-                                     cmd.input(1).as<const E>(),
-                                     p.m,
-                                     p.n,
-                                     p.k,
-                                     p.a_row,
-                                     p.a_column,
-                                     p.b_row,
-                                     p.b_column,
-                                     p.c_row,
-                                     p.c_column,
-                                     p.batch,
-                                     p.batch.count(),
-                                     finish};
+void run_tiled(CudaContext& ctx, const Command& cmd, const Operands& o, const MatrixProduct& p,
+               const Finish<Out>& finish) {
+  const TiledProduct<E, Out> product{
+      o.a.as<const E>(), o.b.as<const E>(), p.m,     p.n,        p.k,     p.a_row,         p.a_column,
+      p.b_row,           p.b_column,        p.c_row, p.c_column, p.batch, p.batch.count(), finish};
   const int64_t tiles = ((p.m + kTile - 1) / kTile) * ((p.n + kTile - 1) / kTile);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(std::min<int64_t>(product.batches, 65535)));
   ctx.launch(cmd, tiled_product<E, Out>, grid, kTileBlock, 0, product);
@@ -169,11 +169,12 @@ __global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVecto
 
 // False where the product is not one of a matrix with rows side by side and a vector, or has too few rows to fill the device.
 template <class E, class Out>
-bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
+bool run_rows_times_vector(CudaContext& ctx, const Command& cmd, const Operands& o, const MatrixProduct& p,
+                           const Finish<Out>& finish) {
   if ((p.m != 1 && p.n != 1) || p.batch.rank > 1 || p.batch.count() > 65535 || p.k > INT32_MAX) return false;
   // m = 1: y = bᵀ · a. n = 1: y = a · b.
   const bool left = p.m == 1;
-  const E *a = cmd.input(0).as<const E>(), *b = cmd.input(1).as<const E>();
+  const E *a = o.a.as<const E>(), *b = o.b.as<const E>();
   const int64_t w_column = left ? p.b_row : p.a_column, x_step = left ? p.a_column : p.b_row;
   RowsTimesVector<E, Out> g{left ? b : a,
                             left ? a : b,
@@ -217,16 +218,18 @@ struct ActivationAlone {
   __device__ E operator()(const Compute<E>& y) const { return to_element<E>(activate(activation, y)); }
 };
 template <class E>
-void finish_in_place(CudaContext& ctx, const Command& cmd, Activation activation) {
-  const TensorView &y = cmd.output(0), &bias = cmd.input(2);
-  if (!bias.present()) {
-    run_pointwise_views<false, E, E>(ctx, cmd, ActivationAlone<E>{activation}, y, std::index_sequence<0>(), &y);
-    return;
-  }
+void run_activation(CudaContext& ctx, const Command& cmd, Activation activation, const TensorView& x,
+                    const TensorView& y) {
+  run_pointwise_views<false, E, E>(ctx, cmd, ActivationAlone<E>{activation}, y, std::index_sequence<0>(), &x);
+}
+template <class E>
+void finish_in_place(CudaContext& ctx, const Command& cmd, const Operands& o) {
+  const TensorView &y = o.y, &bias = o.bias;
+  if (!bias.present()) return run_activation<E>(ctx, cmd, o.activation, y, y);
   TensorView inputs[] = {y, y};
   inputs[1].data = bias.data;
   for (int axis = 0; axis < y.rank; ++axis) inputs[1].strides[axis] = axis == y.rank - 1 ? bias.stride(0) : 0;
-  run_pointwise_views<false, E, E, E>(ctx, cmd, BiasAndActivation<E>{activation}, y, std::index_sequence<0, 1>(),
+  run_pointwise_views<false, E, E, E>(ctx, cmd, BiasAndActivation<E>{o.activation}, y, std::index_sequence<0, 1>(),
                                       inputs);
 }
 
@@ -263,15 +266,16 @@ struct Factor {
 constexpr int64_t kMaxBatch = 65535;
 
 template <class E, class Out>
-bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, const Finish<Out>& finish) {
+bool run_blas(CudaContext& ctx, const Command& cmd, const Operands& o, const MatrixProduct& p,
+              const Finish<Out>& finish) {
   BlasLt* blas = p.k == 0 ? nullptr : ctx.blas();
   BlasProduct product;
   if (blas == nullptr || !BlasLayout::of(p.m, p.n, p.c_row, p.c_column, product.c_layout) ||
       product.c_layout.by_columns) {
     return false;
   }
-  Factor a(cmd.input(0), p.batch, p.batch.a, p.m, p.k, p.a_row, p.a_column);
-  Factor b(cmd.input(1), p.batch, p.batch.b, p.k, p.n, p.b_row, p.b_column);
+  Factor a(o.a, p.batch, p.batch.a, p.m, p.k, p.a_row, p.a_column);
+  Factor b(o.b, p.batch, p.batch.b, p.k, p.n, p.b_row, p.b_column);
   a.make_readable(ctx, cmd);
   b.make_readable(ctx, cmd);
   // The longest axis of the batch goes to cuBLASLt, the others are a loop.
@@ -280,8 +284,8 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
     if (p.batch.shape[axis] > p.batch.shape[inner]) inner = axis;
   }
   const int64_t inner_count = p.batch.rank == 0 ? 1 : p.batch.shape[inner];
-  product.dtype = cmd.input(0).dtype;
-  product.c_dtype = cmd.output(0).dtype;
+  product.dtype = o.a.dtype;
+  product.c_dtype = o.y.dtype;
   product.m = p.m;
   product.n = p.n;
   product.k = p.k;
@@ -318,55 +322,103 @@ bool run_blas(CudaContext& ctx, const Command& cmd, const MatrixProduct& p, cons
     product.bias = finish.bias;
     product.activation = finish.activation;
     product.accumulate = finish.accumulate;
+    product.pre = o.pre.data;
+    product.is_slope = o.is_slope;
+    product.row_sums = o.row_sums.data;
     if (multiply()) return true;
   }
+  if (o.pre.present() || o.row_sums.present()) return false;
   product.bias = nullptr;
   product.activation = Activation::kNone;
   if (!multiply()) return false;
-  finish_in_place<Out>(ctx, cmd, finish.activation);
+  finish_in_place<Out>(ctx, cmd, o);
   return true;
 }
 
 template <class E, class Out>
-void run_product_of(CudaContext& ctx, const Command& cmd, bool accumulate) {
-  const MatrixProduct product(cmd);
-  const Finish<Out> finish{cmd.output(0).as<Out>(), cmd.input(2).as<const Out>(), product.bias_column,
-                           product.activation, accumulate};
+void run_product_of(CudaContext& ctx, const Command& cmd, const Operands& o) {
+  const MatrixProduct product(o.a, o.b, o.y);
+  const Finish<Out> finish = finish_of<Out>(o);
   if constexpr (!std::is_integral_v<E>) {
-    if (run_rows_times_vector<E>(ctx, cmd, product, finish) || run_blas<E>(ctx, cmd, product, finish)) return;
+    if (run_rows_times_vector<E>(ctx, cmd, o, product, finish) || run_blas<E>(ctx, cmd, o, product, finish)) return;
   }
-  run_tiled<E>(ctx, cmd, product, finish);
+  run_tiled<E>(ctx, cmd, o, product, finish);
 }
 
-// `cmd` has the tensors and attributes of matmul; a product of 16-bit floats may also go to float32.
-void run_product(CudaContext& ctx, const Command& cmd, bool accumulate = false) {
-  const TensorView& y = cmd.output(0);
-  if (y.numel() == 0) return;
-  visit_number(cmd.name(), cmd.input(0).dtype, [&]<class E>() {
+// A product of 16-bit floats may also go to float32.
+void run_product(CudaContext& ctx, const Command& cmd, const Operands& o) {
+  if (o.y.numel() == 0) return;
+  visit_number(cmd.name(), o.a.dtype, [&]<class E>() {
     if constexpr (sizeof(E) == 2 && !std::is_integral_v<E>) {
-      if (y.dtype == DType::kFloat32) return run_product_of<E, float>(ctx, cmd, accumulate);
+      if (o.y.dtype == DType::kFloat32) return run_product_of<E, float>(ctx, cmd, o);
     }
-    run_product_of<E, E>(ctx, cmd, accumulate);
+    run_product_of<E, E>(ctx, cmd, o);
   });
 }
+
+// A product with `pre` or `row_sums`, where cuBLASLt writes or reads them itself.
+template <class E>
+bool run_at_once(CudaContext& ctx, const Command& cmd, const Operands& o) {
+  return o.y.numel() > 0 && run_blas<E>(ctx, cmd, o, MatrixProduct(o.a, o.b, o.y), finish_of<E>(o));
+}
+
+template <class E>
+struct TimesSlope {
+  Activation activation;
+  __device__ E operator()(const Compute<E>& g, const Compute<E>& pre) const {
+    Compute<E> product = g;
+    visit_activation(activation, [&](auto, auto slope) { product = slope(g, pre); });
+    return to_element<E>(product);
+  }
+};
+
+Activation activation_of(const Command& cmd) { return static_cast<Activation>(cmd.integer(0)); }
 
 }  // namespace
 
 void multiply(CudaContext& ctx, const Command& cmd, const TensorView& a, const TensorView& b, const TensorView& y,
               bool accumulate) {
-  Command product;
-  product.op = cmd.op;
-  product.input_count = 3;
-  product.output_count = product.attribute_count = 1;
-  product.reserve(4, 1);
-  product.tensors[0] = a;
-  product.tensors[1] = b;
-  product.tensors[2] = TensorView();
-  product.tensors[3] = y;
-  product.attributes[0] = static_cast<double>(Activation::kNone);
-  run_product(ctx, product, accumulate);
+  run_product(ctx, cmd, {a, b, {}, y, Activation::kNone, accumulate});
 }
 
-HADAL_CUDA_KERNEL(matmul) { run_product(ctx, cmd); }
+HADAL_CUDA_KERNEL(matmul) {
+  run_product(ctx, cmd, {cmd.input(0), cmd.input(1), cmd.input(2), cmd.output(0), activation_of(cmd)});
+}
+
+// cuBLASLt applies the activation before it rounds `pre`, a second kernel after.
+HADAL_CUDA_KERNEL(matmulActivation) {
+  const TensorView &y = cmd.output(0), &pre = cmd.output(1);
+  Operands o{cmd.input(0), cmd.input(1), cmd.input(2), y, activation_of(cmd)};
+  o.pre = pre;
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() {
+    if (run_at_once<E>(ctx, cmd, o)) return;
+    run_product(ctx, cmd, {o.a, o.b, o.bias, pre});
+    run_activation<E>(ctx, cmd, o.activation, pre, y);
+  });
+}
+
+HADAL_CUDA_KERNEL(matmulActivationBackward) {
+  const TensorView& y = cmd.output(0);
+  Operands o{cmd.input(0), cmd.input(1), {}, y, activation_of(cmd)};
+  o.pre = cmd.input(2);
+  o.is_slope = true;
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() {
+    if (run_at_once<E>(ctx, cmd, o)) return;
+    run_product(ctx, cmd, {o.a, o.b, {}, y});
+    const TensorView inputs[] = {y, o.pre};
+    run_pointwise_views<false, E, E, E>(ctx, cmd, TimesSlope<E>{o.activation}, y, std::index_sequence<0, 1>(), inputs);
+  });
+}
+
+HADAL_CUDA_KERNEL(matmulRowSums) {
+  const TensorView& y = cmd.output(0);
+  Operands o{cmd.input(0), cmd.input(1), {}, y};
+  o.row_sums = cmd.output(1);
+  visit_floating(cmd.name(), y.dtype, [&]<class E>() {
+    if (run_at_once<E>(ctx, cmd, o)) return;
+    run_product(ctx, cmd, {o.a, o.b, {}, y});
+    sum(ctx, cmd, o.a, o.row_sums);
+  });
+}
 
 }  // namespace hadal::cuda

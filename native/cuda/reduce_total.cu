@@ -1,5 +1,6 @@
 // sum, mean and prod. Floats accumulate in float (or double), integers in 64 bits that wrap. Written with `=`.
 #include "cuda/device/reduction.cuh"
+#include "cuda/reduce.h"
 #include "cuda/registry.h"
 
 namespace hadal::cuda {
@@ -39,9 +40,7 @@ struct TotalReducer {
 };
 
 template <bool kProduct>
-void total(CudaContext& ctx, const Command& cmd, bool is_mean) {
-  const TensorView& x = cmd.input(0);
-  const TensorView& y = cmd.output(0);
+void total(CudaContext& ctx, const Command& cmd, const TensorView& x, const TensorView& y, bool is_mean = false) {
   const uint32_t axes = reduced_axes(x, y);
   int64_t count = 1;
   for (int axis = 0; axis < x.rank; ++axis) count *= (axes >> axis & 1u) != 0 ? x.shape[axis] : 1;
@@ -55,9 +54,14 @@ void total(CudaContext& ctx, const Command& cmd, bool is_mean) {
   else visit_number(cmd.name(), x.dtype, run);
 }
 
-HADAL_CUDA_KERNEL(sum) { total<false>(ctx, cmd, false); }
-HADAL_CUDA_KERNEL(mean) { total<false>(ctx, cmd, true); }
-HADAL_CUDA_KERNEL(prod) { total<true>(ctx, cmd, false); }
+HADAL_CUDA_KERNEL(sum) { total<false>(ctx, cmd, cmd.input(0), cmd.output(0)); }
+HADAL_CUDA_KERNEL(mean) { total<false>(ctx, cmd, cmd.input(0), cmd.output(0), true); }
+HADAL_CUDA_KERNEL(prod) { total<true>(ctx, cmd, cmd.input(0), cmd.output(0)); }
 
 }  // namespace
+
+void sum(CudaContext& ctx, const Command& cmd, const TensorView& x, const TensorView& y) {
+  total<false>(ctx, cmd, x, y);
+}
+
 }  // namespace hadal::cuda

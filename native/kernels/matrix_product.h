@@ -1,15 +1,12 @@
-// What matmul computes, read from a command's views for both devices: sizes, strides, and a batch of as few axes as they allow.
-// It reads and writes no elements. Called by cpu/matmul.cc and cuda/matmul.cu.
+// What a product's views say, for both devices: sizes, strides, and a batch of as few axes as they allow. It reads and writes no
+// elements. Called by cpu/matmul.cc and cuda/matmul.cu.
 #pragma once
 
 #include <cstdint>
 
-#include "runtime/command.h"
+#include "runtime/tensor_view.h"
 
 namespace hadal {
-
-// The codes of matmul's `activation` attribute.
-enum class Activation : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kSilu, kSigmoid, kTanh };
 
 // Many products of one shape: the axes of the batch with the distance from one matrix to the next (0: the same matrix).
 struct GemmBatch {
@@ -26,19 +23,16 @@ struct GemmBatch {
   }
 };
 
-// c [m, n] = activation(a [m, k] · b [k, n] + bias [n]) for every matrix of the batch, whose axes come innermost first. Strides
-// are in elements. The output must not be empty.
+// c [m, n] = a [m, k] · b [k, n] for every matrix of the batch, whose axes come innermost first. Strides are in elements. c must
+// not be empty.
 struct MatrixProduct {
   int64_t m, n, k;
   int64_t a_row, a_column;
   int64_t b_row, b_column;
   int64_t c_row, c_column;
-  int64_t bias_column;
-  Activation activation;
   GemmBatch batch;
 
-  explicit MatrixProduct(const Command& cmd) {
-    const TensorView &a = cmd.input(0), &b = cmd.input(1), &bias = cmd.input(2), &y = cmd.output(0);
+  MatrixProduct(const TensorView& a, const TensorView& b, const TensorView& y) {
     m = y.size(-2);
     n = y.size(-1);
     k = a.size(-1);
@@ -48,8 +42,6 @@ struct MatrixProduct {
     b_column = b.stride(-1);
     c_row = y.stride(-2);
     c_column = y.stride(-1);
-    bias_column = bias.present() ? bias.stride(0) : 0;
-    activation = static_cast<Activation>(cmd.integer(0));
     // From the innermost batch axis out: axes of one are nothing; an axis that continues the one inside it joins it; and the
     // innermost, where all its matrices a meet the same b, is just more rows.
     for (int axis = y.rank - 3; axis >= 0; --axis) {

@@ -57,7 +57,7 @@ double bytes_of(const Command& command) {
 
 double flops_of(const Command& command) {
   const std::string_view name = command.name();
-  if (name == "matmul") return 2 * numel(command.output(0)) * static_cast<double>(command.input(0).size(-1));
+  if (name.starts_with("matmul")) return 2 * numel(command.output(0)) * static_cast<double>(command.input(0).size(-1));
   if (name.starts_with("conv")) {
     // Each element of the side that has the output channels meets one filter.
     const bool to_weight = name.ends_with("WeightGrad");

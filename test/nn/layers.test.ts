@@ -152,7 +152,7 @@ describe('what layers refuse', () => {
     [() => new nn.MultiHeadAttention(8, 3), 'MultiHeadAttention: heads: got 3, expected a divisor of the size 8'],
     [
       () => new nn.TransformerEncoderLayer(8, 2, { activation: 'selu' as 'gelu' }),
-      'TransformerEncoderLayer: activation: got selu, expected relu, gelu or a function',
+      'TransformerEncoderLayer: activation: got selu, expected relu, gelu, geluTanh, silu or a function',
     ],
     [() => new nn.Linear(4, 2).forward(ones([3, 5])), 'linear: inner sizes differ: x [3, 5] · weight [2, 4]ᵀ (5 vs 4)'],
     [

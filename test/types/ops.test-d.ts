@@ -5,6 +5,7 @@ import {
   conv2d,
   crossEntropy,
   embedding,
+  feedForward,
   layerNorm,
   linear,
   maxPool2d,
@@ -114,6 +115,11 @@ expectType<Tensor<[2, 3, 4], 'int64'>>().of(cube.bucketize(zeros([3])));
 expectType<Tensor<[32, 10]>>().of(linear(zeros([32, 784]), zeros([10, 784]), zeros([10])));
 expectType<Tensor<[2, 5, 10]>>().of(linear(zeros([2, 5, 784]), zeros([10, 784])));
 linear(zeros([32, 784]), zeros([10, 700])); // error: "linear: inner sizes differ: 784 vs 700"
+expectType<Tensor<[2, 5, 8]>>().of(
+  feedForward(zeros([2, 5, 4]), zeros([16, 4]), zeros([16]), zeros([8, 16]), undefined),
+);
+feedForward(zeros([5, 4]), zeros([16, 3]), undefined, zeros([8, 16]), undefined); // error: "feedForward: inner sizes differ: 4 vs 3"
+feedForward(zeros([5, 4]), zeros([16, 4]), undefined, zeros([8, 15]), undefined); // error: "feedForward: inner sizes differ: 16 vs 15"
 expectType<Tensor<[2, 5, 16]>>().of(layerNorm(zeros([2, 5, 16]), 16));
 expectType<Tensor<[2, 5, 16]>>().of(layerNorm(zeros([2, 5, 16]), [5, 16]));
 layerNorm(zeros([2, 5, 16]), 15); // error: "layerNorm: shape is not the end of the input's: got [15], expected the last axes of [2, 5, 16]"

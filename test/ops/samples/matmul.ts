@@ -1,7 +1,9 @@
 // Samples of matrix products and linear layers.
 import * as hadal from '../../../lib/index';
 import type { AnyTensor, DType, Shape } from '../../../lib/index';
+import type { FeedForwardActivation } from '../../../lib/ops/feed-forward';
 import { generated, ravel, type Plain, type Sample } from '../sample';
+import { erfc } from '../special-functions';
 
 const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
 const numbers: readonly DType[] = [...floats, 'int64', 'int32', 'int16', 'int8', 'uint8'];
@@ -122,17 +124,72 @@ const layers: Sample[] = (
     ...(bias ? [draw.tensor([out], dtype)] : []),
   ],
   call: (x, weight, shift) => linear(x, weight, shift),
-  reference: (x, weight, shift) =>
-    generated([...shape.slice(0, -1), out], (position) => {
-      const to = position[position.length - 1]!;
-      let sum = shift?.values[to] ?? 0;
-      const size = shape[shape.length - 1]!;
-      for (let k = 0; k < size; k++) {
-        sum += x.values[ravel([...position.slice(0, -1), k], shape)]! * weight.values[to * size + k]!;
-      }
-      return sum;
-    }),
+  reference: layer,
   order: 2,
 }));
 
-export const samples: Sample[] = [...products, ...larger, promoted, ...layers];
+/** x·weightᵀ + shift by the definition. */
+function layer(x: Plain, weight: Plain, shift?: Plain): Plain {
+  const [out, size] = weight.shape as [number, number];
+  return generated([...x.shape.slice(0, -1), out], (position) => {
+    const to = position[position.length - 1]!;
+    let sum = shift?.values[to] ?? 0;
+    for (let k = 0; k < size; k++) {
+      sum += x.values[ravel([...position.slice(0, -1), k], x.shape)]! * weight.values[to * size + k]!;
+    }
+    return sum;
+  });
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+const activations: Record<FeedForwardActivation, (x: number) => number> = {
+  relu: (x) => Math.max(x, 0),
+  gelu: (x) => (x * erfc(-x / Math.SQRT2)) / 2,
+  geluTanh: (x) => x * sigmoid(2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)),
+  silu: (x) => x * sigmoid(x),
+};
+const feedForward = hadal.feedForward as (
+  x: AnyTensor,
+  weight1: AnyTensor,
+  bias1: AnyTensor | undefined,
+  weight2: AnyTensor,
+  bias2: AnyTensor | undefined,
+  options: hadal.FeedForwardOptions,
+) => AnyTensor;
+
+// Of one sign in each unit, away from relu's kink. The hidden layer is rounded to 16 bits between the two sums.
+const networks: Sample[] = (
+  [
+    ['rows', [3, 4], 5, 2, 'geluTanh', true],
+    ['rows without biases', [3, 4], 5, 2, 'geluTanh', false],
+    ['widths of eight', [5, 8], 16, 8, 'geluTanh', true],
+    ['widths of eight without biases', [5, 8], 16, 8, 'geluTanh', false],
+    ['relu', [3, 8], 8, 16, 'relu', true],
+    ['gelu', [3, 4], 5, 2, 'gelu', true],
+    ['silu', [3, 4], 5, 2, 'silu', true],
+    ['one row', [4], 3, 4, 'relu', true],
+    ['a batch', [2, 2, 3], 4, 3, 'gelu', true],
+    ['no rows', [0, 3], 4, 3, 'geluTanh', true],
+    ['no features', [2, 0], 3, 2, 'geluTanh', true],
+    ['no units', [2, 3], 0, 2, 'geluTanh', true],
+  ] as const
+).map(([variant, shape, hidden, out, activation, bias]) => ({
+  op: 'feedForward',
+  variant,
+  dtypes: floats,
+  inputs: (draw, dtype) => {
+    const signs = hadal.arange(hidden).remainder(2).mul(2).sub(1).reshape([hidden, 1]).cast(dtype) as AnyTensor;
+    const weight1 = draw.tensor([hidden, shape[shape.length - 1]!], dtype, 0.25, 1).mul(signs) as AnyTensor;
+    const biases = bias ? [draw.tensor([hidden], dtype, -0.25, 0.25, [0]), draw.tensor([out], dtype)] : [];
+    return [draw.tensor(shape, dtype, 0.5, 1), weight1, draw.tensor([out, hidden], dtype), ...biases];
+  },
+  call: (x, weight1, weight2, bias1, bias2) => feedForward(x, weight1, bias1, weight2, bias2, { activation }),
+  reference: (x, weight1, weight2, bias1, bias2) => {
+    const pre = layer(x, weight1, bias1);
+    return layer({ shape: pre.shape, values: pre.values.map(activations[activation]) }, weight2, bias2);
+  },
+  order: 2,
+  tolerance: { float16: { rtol: 2e-3, atol: 1e-2 }, bfloat16: { rtol: 1.6e-2, atol: 8e-2 } },
+}));
+
+export const samples: Sample[] = [...products, ...larger, promoted, ...layers, ...networks];

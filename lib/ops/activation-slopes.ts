@@ -1,0 +1,73 @@
+/** The fused kernels that multiply a gradient by the slope of an activation. Called by pointwise-activation.ts and feed-forward.ts. */
+import type { OpName } from '../native/opcodes';
+import type { AnyTensor } from '../tensor/tensor';
+import { defineOp, floats, run, type NativeOp } from './define';
+import { where } from './pointwise-compare';
+
+export type Attributed = NativeOp<readonly number[]>;
+
+/**
+ * Defines an op `(g, x) → g · f'(x)`. In g it is its own gradient; `second` answers `f''(x)`, nothing where that is zero almost
+ * everywhere.
+ */
+function backwardOp(name: OpName, second?: (x: AnyTensor, attributes: readonly number[]) => AnyTensor): Attributed {
+  const op: Attributed = defineOp<readonly number[]>(name, {
+    dtypes: floats,
+    pointwise: true,
+    saves: { inputs: true },
+    gradient: (gg, node) => {
+      const x = node.input(1);
+      return [
+        node.needs(0) ? backward(op, gg, x, node.context) : undefined,
+        node.needs(1) && second ? gg.mul(node.input(0)).mul(second(x, node.context)) : undefined,
+      ];
+    },
+  });
+  return op;
+}
+
+/** g times the slope that `op` stands for. */
+export function backward(op: Attributed, g: AnyTensor, x: AnyTensor, attributes?: readonly number[]): AnyTensor {
+  return run(op, [g, x], g.shape, g.dtype, attributes);
+}
+
+const rootTwoOverPi = Math.sqrt(2 / Math.PI);
+/** The cubic coefficient of the tanh form of gelu. */
+const geluCubic = 0.044715;
+
+// Written from the output: f' is 1 - y² for tanh and y (1 - y) for sigmoid, and these are their derivatives in y.
+export const tanhBackwardOp = backwardOp('tanhBackward', (y) => y.mul(-2));
+export const sigmoidBackwardOp = backwardOp('sigmoidBackward', (y) => y.mul(-2).add(1));
+export const reluBackwardOp = backwardOp('reluBackward');
+export const leakyReluBackwardOp = backwardOp('leakyReluBackward');
+export const clampBackwardOp = backwardOp('clampBackward');
+export const eluBackwardOp = backwardOp('eluBackward', (x, [alpha, scale]) =>
+  where(x.lessEqual(0), x.exp().mul(alpha! * scale!), 0),
+);
+export const geluBackwardOp = backwardOp('geluBackward', (x) => {
+  const square = x.square();
+  return square
+    .mul(-0.5)
+    .exp()
+    .mul(square.neg().add(2))
+    .mul(rootTwoOverPi / 2);
+});
+export const geluTanhBackwardOp = backwardOp('geluTanhBackward', (x) => {
+  const square = x.square();
+  const t = x.mul(square.mul(geluCubic).add(1)).mul(rootTwoOverPi).tanh();
+  const du = square
+    .mul(3 * geluCubic)
+    .add(1)
+    .mul(rootTwoOverPi);
+  const ddu = x.mul(6 * geluCubic * rootTwoOverPi);
+  return t
+    .square()
+    .neg()
+    .add(1)
+    .mul(du.add(x.mul(ddu.mul(0.5).sub(t.mul(du.square())))));
+});
+export const siluBackwardOp = backwardOp('siluBackward', (x) => {
+  const s = x.sigmoid();
+  const slope = s.mul(s.neg().add(1));
+  return slope.mul(x.mul(s.mul(-2).add(1)).add(2));
+});
