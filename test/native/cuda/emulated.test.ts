@@ -61,6 +61,34 @@ served('compiled functions run as CUDA graphs', () => {
   );
 });
 
+describe('products by a stand-in for cuBLASLt', () => {
+  const run = (environment: Record<string, string>, every = 3): { stdout: string; stderr: string } =>
+    runPart('products', every, { HADAL_EMULATED_CUBLASLT: 'log', HADAL_CUDA_GRAPHS: 'log', ...environment });
+
+  served('apply and sum what is described, in CUDA graphs too', () => {
+    const { stdout, stderr } = run({});
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(stdout).toContain('"done":true');
+    expect(stderr).toMatch(/compile: captured \d+ commands as a CUDA graph/);
+    const epilogues = [...stderr.matchAll(/^cuBLASLt: runs (?!float64)\w+ with epilogue (\d+)$/gm)].map(([, each]) =>
+      Number(each),
+    );
+    // Plain, with ReLU or GELU, with a bias; GELU beside what it is applied to; its slope; sums.
+    expect([...new Set(epilogues)].sort((a, b) => a - b)).toEqual([1, 2, 4, 6, 32, 36, 160, 164, 192, 512]);
+  });
+
+  served('are measured, where that is wanted', () => {
+    const { stdout } = run({ HADAL_CUDA_TUNE: '1' }, 10);
+    expect(stdout.match(/"failure":.*/g)).toBeNull();
+    expect(stdout).toContain('"done":true');
+  });
+
+  served('say what is wrong with a library that does not start', () => {
+    const { stdout } = run({ HADAL_EMULATED_CUBLASLT: 'broken' }, 100);
+    expect(stdout).toContain('cuBLASLt did not start: got CUBLAS_STATUS_NOT_INITIALIZED');
+  });
+});
+
 /** Convolutions or attention by a stand-in for cuDNN: what gpu-check and compile say, and which engines were planned and run. */
 function runCudnn(
   what: string,

@@ -354,6 +354,79 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
   },
 });
 
+/** Rows, and widths: of the input, inside and of the output. Others than multiples of eight are not for cuBLASLt's epilogues with a second matrix. */
+const networks: readonly (readonly [number, number, number, number])[] = [
+  [33, 24, 40, 16],
+  [70, 64, 136, 8],
+  [9, 10, 12, 7],
+];
+
+/** A feed-forward network and its gradients, with and without biases, against the CPU's in float64, twice. */
+function checkNetwork(
+  [rows, size, hidden, out]: (typeof networks)[number],
+  activation: hadal.FeedForwardActivation,
+  dtype: keyof typeof layerTolerances,
+): void {
+  hadal.manualSeed(3);
+  const draw = (...shape: number[]): AnyTensor => hadal.randn(shape).mul(0.25).cast(dtype) as AnyTensor;
+  const inputs = [draw(rows, size), draw(hidden, size), draw(out, hidden), draw(hidden), draw(out)];
+  const network = hadal.feedForward as (...args: unknown[]) => AnyTensor;
+  const run = (given: readonly AnyTensor[]): number[][] =>
+    withGradients((x, w1, w2, b1, b2) => network(x, w1, b1, w2, b2, { activation }), given);
+  for (const given of [inputs, inputs.slice(0, 3)]) {
+    const expected = run(given.map((input) => input.to('cpu').cast('float64') as AnyTensor));
+    const results = run(given);
+    expectClose(results, expected, dtype, `of ${given.length} inputs`);
+    expectEqual(run(given), results, 'a second run');
+    const turned = given.map(
+      (input) => (input.rank === 2 ? input.transpose().contiguous().transpose() : input) as AnyTensor,
+    );
+    expectClose(run(turned), expected, dtype, `of ${given.length} inputs, by columns`);
+  }
+}
+
+/** Products by cuBLASLt where it is there: all samples, what is written with them, and in CUDA graphs. */
+async function products(_: Device, report: Reporter, every: number): Promise<void> {
+  const some = samples.filter(({ op }) => ['matmul', 'linear', 'feedForward', 'bmm', 'baddbmm'].includes(op));
+  for (const [place, sample] of shard(some, 0, 1, every)) {
+    for (const dtype of every === 1 ? sample.dtypes : [sample.dtypes[place % sample.dtypes.length]!]) {
+      await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+      if (!differentiable(sample) || !isFloat(dtype)) continue;
+      await report.check(`${titleOf(sample)}, gradients in ${dtype}`, () => compareWithCpu(sample, dtype));
+    }
+  }
+  for (const sizes of networks) {
+    for (const activation of ['relu', 'gelu', 'geluTanh', 'silu'] as const) {
+      for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
+        const what = `a network of ${sizes.join(', ')} with ${activation} in ${dtype}`;
+        await report.check(what, () => checkNetwork(sizes, activation, dtype));
+      }
+    }
+  }
+  await report.check('a compiled step gives the losses of the plain one', () => {
+    const losses = (wrap: (step: Step) => Step): number[] => {
+      hadal.manualSeed(3);
+      const model = new nn.TransformerEncoderLayer(16, 2, { activation: 'geluTanh', dropout: 0 });
+      const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
+      const inputs = [1, 2].map(() => hadal.randn([2, 4, 16]));
+      const step = wrap((x) => {
+        optimizer.zeroGrad();
+        const loss = model.forward(x).square().mean() as AnyTensor;
+        loss.backward();
+        optimizer.step();
+        return loss;
+      });
+      return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
+    };
+    const plain = losses((step) => (x) => scope(() => step(x)));
+    expectEqual(
+      losses((step) => hadal.compile(step)),
+      plain,
+      'losses',
+    );
+  });
+}
+
 interface Attending {
   readonly what: string;
   /** Batch, query heads, key heads, queries, keys, width of keys and of values. */
@@ -615,6 +688,7 @@ export const groups: readonly (readonly Part[])[] = [
   [{ name: 'basics', limit: 60, run: basics }],
   many(forward),
   many(gradients),
+  [{ name: 'products', limit: 60, run: products }],
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
   [attention('attention by cuDNN', { HADAL_CUDNN: 'all' }), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
