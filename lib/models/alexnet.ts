@@ -41,7 +41,7 @@ export class AlexNet extends Module {
     new MaxPool2d(3, { stride: 2 }),
   );
   readonly avgpool = new AdaptiveAvgPool2d(6);
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor({ numClasses = 1000, dropout = 0.5, hidden = 4096 }: AlexNetOptions = {}) {
     super();

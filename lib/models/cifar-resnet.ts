@@ -66,7 +66,7 @@ export class CifarResNet extends Module {
   readonly layer1: Sequential;
   readonly layer2: Sequential;
   readonly layer3: Sequential;
-  readonly linear: Linear;
+  linear: Linear;
 
   constructor(depth: keyof typeof depths, { numClasses = 10 }: CifarResNetOptions = {}) {
     super();

@@ -112,7 +112,7 @@ export interface DenseNetOptions {
  */
 export class DenseNet extends Module {
   readonly features: Module & Layer;
-  readonly classifier: Linear;
+  classifier: Linear;
 
   constructor(depth: keyof typeof depths, { numClasses = 1000, dropout = 0 }: DenseNetOptions = {}) {
     super();

@@ -114,7 +114,7 @@ export class GoogLeNet extends Module {
   readonly inception5b = new Inception(832, [384, 192, 384, 48, 128, 128]);
   readonly aux1: Auxiliary | undefined;
   readonly aux2: Auxiliary | undefined;
-  readonly fc: Linear;
+  fc: Linear;
   readonly dropout: Dropout;
   readonly pool3 = new MaxPool2d(3, { stride: 2, ceilMode: true });
   readonly pool2 = new MaxPool2d(2, { stride: 2, ceilMode: true });

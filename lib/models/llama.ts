@@ -104,7 +104,7 @@ export class Llama extends Module implements LanguageModel {
   readonly tokens: Embedding;
   readonly blocks: readonly LlamaBlock[];
   readonly norm: RMSNorm;
-  readonly head: Linear | undefined;
+  head: Linear | undefined;
 
   constructor(options: LlamaOptions = {}) {
     super();

@@ -99,7 +99,7 @@ export class ResNet extends Module {
   readonly layer3: Sequential;
   readonly layer4: Sequential;
   readonly avgpool = new AdaptiveAvgPool2d(1);
-  readonly fc: Linear;
+  fc: Linear;
 
   constructor(depth: keyof typeof depths, { numClasses = 1000 }: ResNetOptions = {}) {
     super();

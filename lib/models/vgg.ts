@@ -36,7 +36,7 @@ export interface VGGOptions {
 export class VGG extends Module {
   readonly features: Sequential;
   readonly avgpool = new AdaptiveAvgPool2d(7);
-  readonly classifier: Sequential;
+  classifier: Sequential;
 
   constructor(depth: keyof typeof stages, options: VGGOptions = {}) {
     super();

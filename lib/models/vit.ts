@@ -89,7 +89,7 @@ export class ViT extends Module {
   readonly patches: Conv2d;
   readonly drop: Dropout;
   readonly encoder: TransformerEncoder;
-  readonly head: Linear;
+  head: Linear;
 
   constructor(options: ViTOptions = {}) {
     super();

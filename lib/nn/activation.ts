@@ -281,7 +281,7 @@ export class Softmax2d extends Module {
 /** x for x > 0, else a trained slope times x: one for all, or one per channel of x [n, c, …]. He et al., 2015. */
 export class PReLU extends Module {
   /** [slopes] */
-  readonly weight: Parameter;
+  weight: Parameter;
 
   constructor(slopes = 1, initial = 0.25) {
     super();

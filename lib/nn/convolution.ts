@@ -43,9 +43,9 @@ export interface ConvTransposeLayerOptions<Sizes = number | readonly number[]> {
 
 /** Weight and bias, uniform on ±1/√fanIn as in PyTorch, and what the layer says of itself. */
 abstract class ConvolutionLayer<Options extends { readonly groups?: number; readonly bias?: boolean }> extends Module {
-  readonly weight: Parameter;
+  weight: Parameter;
   /** [outChannels] */
-  readonly bias: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly inChannels: number,

@@ -35,7 +35,7 @@ function tableOf(
  */
 export class Embedding extends Module {
   /** [count, size] */
-  readonly weight: Parameter;
+  weight: Parameter;
 
   constructor(
     readonly count: number,
@@ -63,7 +63,7 @@ export class Embedding extends Module {
  */
 export class EmbeddingBag extends Module {
   /** [count, size] */
-  readonly weight: Parameter;
+  weight: Parameter;
 
   constructor(
     readonly count: number,

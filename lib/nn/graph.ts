@@ -78,7 +78,7 @@ export interface GCNConvOptions {
 export class GCNConv extends Module {
   readonly lin: Linear;
   /** [outFeatures] */
-  readonly bias: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly inFeatures: number,
@@ -143,7 +143,7 @@ export class GATConv extends Module {
   readonly attSrc: Parameter;
   readonly attDst: Parameter;
   /** [heads · outFeatures], or [outFeatures] where heads are averaged. */
-  readonly bias: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly inFeatures: number,

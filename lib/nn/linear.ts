@@ -21,9 +21,9 @@ export interface LinearOptions {
  */
 export class Linear extends Module {
   /** [outFeatures, inFeatures] */
-  readonly weight: Parameter;
+  weight: Parameter;
   /** [outFeatures] */
-  readonly bias: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly inFeatures: number,
@@ -59,9 +59,9 @@ export class Linear extends Module {
  */
 export class Bilinear extends Module {
   /** [outFeatures, first, second] */
-  readonly weight: Parameter;
+  weight: Parameter;
   /** [outFeatures] */
-  readonly bias: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly first: number,

@@ -34,8 +34,8 @@ export interface LayerNormOptions {
 export class LayerNorm extends Module {
   readonly shape: Shape;
   readonly epsilon: number;
-  readonly weight: Parameter | undefined;
-  readonly bias: Parameter | undefined;
+  weight: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(shape: number | Shape, options: LayerNormOptions = {}) {
     super();
@@ -99,8 +99,8 @@ export abstract class BatchNorm extends Module {
     bias: AnyTensor | undefined,
     options: BatchNormOptions,
   ) => AnyTensor = batchNorm;
-  readonly weight: Parameter | undefined;
-  readonly bias: Parameter | undefined;
+  weight: Parameter | undefined;
+  bias: Parameter | undefined;
   readonly runningMean: AnyTensor | undefined;
   readonly runningVar: AnyTensor | undefined;
   readonly numBatchesTracked: AnyTensor | undefined;
@@ -191,7 +191,7 @@ export interface RMSNormOptions {
  */
 export class RMSNorm extends Module {
   readonly shape: Shape;
-  readonly weight: Parameter | undefined;
+  weight: Parameter | undefined;
 
   constructor(
     shape: number | Shape,
@@ -228,8 +228,8 @@ export interface GroupNormOptions {
  * new nn.GroupNorm(2, 6).forward(randn([4, 6, 8])).shape; // [4, 6, 8]
  */
 export class GroupNorm extends Module {
-  readonly weight: Parameter | undefined;
-  readonly bias: Parameter | undefined;
+  weight: Parameter | undefined;
+  bias: Parameter | undefined;
 
   constructor(
     readonly groups: number,
@@ -266,8 +266,8 @@ export interface InstanceNormLayerOptions {
 
 /** Normalisation per channel and instance; see `nn.functional.instanceNorm`. */
 abstract class InstanceNorm extends Module {
-  readonly weight: Parameter | undefined;
-  readonly bias: Parameter | undefined;
+  weight: Parameter | undefined;
+  bias: Parameter | undefined;
   readonly runningMean: AnyTensor | undefined;
   readonly runningVar: AnyTensor | undefined;
   readonly numBatchesTracked: AnyTensor | undefined;

@@ -125,6 +125,16 @@ test.each([
   if (depth === 20) expect(learns(model, randn([2, 3, 32, 32])).shape).toEqual([2, 10]);
 });
 
+test('the head is replaced to train it alone', () => {
+  const model = new models.CifarResNet(20).requiresGrad_(false);
+  model.linear = new nn.Linear(model.linear.inFeatures, 3);
+  expect(model.forward(randn([2, 3, 32, 32])).shape).toEqual([2, 3]);
+  expect(model.parameters().filter(({ requiresGrad }) => requiresGrad)).toEqual([
+    model.linear.weight,
+    model.linear.bias,
+  ]);
+});
+
 test('a depth that there is not', () => {
   expect(() => new models.ResNet(19 as 18)).toThrow(new Error('ResNet: depth: got 19, expected 18, 34, 50, 101, 152'));
 });

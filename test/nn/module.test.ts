@@ -62,7 +62,7 @@ describe('tied weights', () => {
     readonly head = new nn.Linear(4, 5, { bias: false });
     constructor() {
       super();
-      Object.assign(this.head, { weight: this.embedding.weight });
+      this.head.weight = this.embedding.weight;
     }
     forward(index: AnyTensor): AnyTensor {
       return this.head.forward(this.embedding.forward(index));
