@@ -97,8 +97,8 @@ export function broadcastBatch(x: AnyTensor, batch: Shape): AnyTensor {
 const matmulRowSumsOp = defineOp('matmulRowSums', { dtypes: floats });
 
 /**
- * The gradients of a linear layer's weight and bias, where they are wanted, from rows x [n, in] and g [n, out]: wᵀ and b, as the kernel was given them. gᵀ·x comes
- * out in the layout of w [out, in].
+ * The gradients of wᵀ and the bias of a linear layer, those that are wanted, from its rows x [n, in] and g [n, out]. gᵀ·x comes out in the layout of
+ * w [out, in].
  */
 export function parameterGradients(
   g: AnyTensor,
