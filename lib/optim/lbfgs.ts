@@ -8,7 +8,14 @@ import { decode } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkSetting, Optimizer, type Group, type ParameterGroup, type ParameterState } from './optimizer';
+import {
+  checkChoice,
+  checkSetting,
+  Optimizer,
+  type Group,
+  type ParameterGroup,
+  type ParameterState,
+} from './optimizer';
 import { strongWolfe, type Point, type Reading } from './strong-wolfe';
 
 export interface LBFGSSettings {
@@ -78,6 +85,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
     checkSetting('LBFGS', 'lr', s.lr);
     checkSetting('LBFGS', 'maxIter', s.maxIter, 1);
     checkSetting('LBFGS', 'historySize', s.historySize, 1);
+    if (s.lineSearchFn !== undefined) checkChoice('LBFGS', 'lineSearchFn', s.lineSearchFn, ['strong_wolfe']);
   }
 
   protected requiredState(): readonly string[] {

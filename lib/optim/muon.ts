@@ -9,6 +9,7 @@ import type { AnyTensor } from '../tensor/tensor';
 import {
   checkNumbers,
   checkParameters,
+  checkChoice,
   checkSetting,
   GradientOptimizer,
   stateDType,
@@ -87,6 +88,7 @@ export class Muon extends GradientOptimizer<MuonSettings> {
     checkSetting('Muon', 'epsilon', s.epsilon);
     checkSetting('Muon', 'nsSteps', s.nsSteps, 0, 100);
     checkNumbers('Muon', 'nsCoefficients', s.nsCoefficients, 3);
+    checkChoice('Muon', 'adjustLrFn', s.adjustLrFn, ['original', 'match_rms_adamw']);
   }
 
   protected requiredState(): readonly string[] {

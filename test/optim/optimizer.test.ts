@@ -239,6 +239,14 @@ describe('what optimizers refuse', () => {
       'Adam: state: exp_avg of parameter 0: got shape [3], expected [2]',
     ],
     [() => new optim.Muon([p]), 'Muon: parameters: got shape [2], expected matrices'],
+    [
+      () => new optim.Muon([ones([2, 2])], { adjustLrFn: 'rms' as 'original' }),
+      'Muon: adjustLrFn: got rms, expected original or match_rms_adamw',
+    ],
+    [
+      () => new optim.LBFGS([p], { lineSearchFn: 'strongWolfe' as 'strong_wolfe' }),
+      'LBFGS: lineSearchFn: got strongWolfe, expected strong_wolfe',
+    ],
     [() => new optim.LBFGS([p]).addParamGroup({ parameters: [q] }), 'LBFGS: groups: got a second one, expected one'],
     [
       () => new optim.LBFGS([p]).stepSync(undefined as never),
