@@ -40,8 +40,8 @@ struct StatisticsReducer {
   static constexpr int kInputs = 1;
   using Element = T;
   using C = Compute<T>;
-  using State = Moments;
-  using Running = RunningMoments<C>;
+  using State = Moments<double>;
+  using Running = RunningMoments<C, std::conditional_t<sizeof(T) == 2, float, double>>;
 
   C* mean;
   C* rstd;
@@ -51,12 +51,15 @@ struct StatisticsReducer {
   Channel<C>* channels;
 
   __device__ Running running() const { return Running::none(); }
-  __device__ State state(const Running& running) const { return running.all(); }
+  __device__ State state(const Running& running) const {
+    const auto all = running.all();
+    return {all.count, all.mean, all.squares};
+  }
   template <int n>
   __device__ void add(Running& running, const C (&x)[1][n], int64_t, int64_t) const {
     running.add(x[0]);
   }
-  __device__ State combine(const State& a, const State& b) const { return Moments::join(a, b); }
+  __device__ State combine(const State& a, const State& b) const { return State::join(a, b); }
   __device__ void finish(const State& total, int64_t channel, int64_t) const {
     const C r = static_cast<C>(1 / ::sqrt(total.squares / max(total.count, 1.0) + epsilon));
     const C m = static_cast<C>(total.mean);

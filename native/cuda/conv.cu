@@ -291,6 +291,13 @@ bool convolve_by_cudnn(CudaContext& ctx, const Command& cmd, DnnConvolution conv
     if (find_dense_strides(*tensor)) continue;
     const TensorView given = *tensor;
     *tensor = with_dense_strides(given, sizeof(T) == 2);
+    if constexpr (sizeof(T) == 2) {
+      if (tensor != &result && given.shape[1] % 8 == 0) {
+        tensor->data =
+            reinterpret_cast<std::byte*>(const_cast<T*>(with_channels_inside<T>(ctx, cmd, with_depth(given), 1)));
+        continue;
+      }
+    }
     tensor->data = reinterpret_cast<std::byte*>(ctx.scratch<T>(given.numel()));
     if (tensor != &result) copy_any(ctx, cmd, *tensor, given);
   }

@@ -20,6 +20,11 @@ struct ConvGeometry {
 // The distance between neighbouring positions, where one number tells it.
 bool find_position_stride(const TensorView& volume, int64_t& stride);
 
+// [n, c, d, h, w] as [n, d, h, w, groups, c / groups], with the channels of a group padded to a multiple of eight; a copy, where the volume
+// does not lie so.
+template <class T>
+const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups);
+
 // Serve 16-bit floats by tensor cores; false where the shapes, or the strides of `gw`, are not for them. Nothing is empty but the images.
 template <class T>
 bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& geometry, const TensorView& x,

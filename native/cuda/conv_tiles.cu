@@ -173,21 +173,6 @@ void turn(CudaContext& ctx, const Command& cmd, const T* x, int64_t images, int6
   else launch.template operator()<64>();
 }
 
-// [n, c, d, h, w] as [n, d, h, w, groups, padded]; a copy, where the volume does not lie so.
-template <class T>
-const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
-  if (lies_inside<T>(volume, groups)) return volume.as<const T>();
-  int64_t position;
-  const bool plain = find_position_stride(volume, position);
-  const TensorView x = plain ? volume : packed(ctx, cmd, volume, 0);
-  if (!plain) position = 1;
-  const int64_t channels = x.shape[1] / groups, positions = x.shape[2] * x.shape[3] * x.shape[4];
-  T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded_channels(channels));
-  turn(ctx, cmd, x.as<const T>(), x.shape[0], x.strides[0], groups, channels, x.strides[1], positions, position,
-       position == 1 ? find_pieces<T>(x, positions, {0, 1}) : 1, y);
-  return y;
-}
-
 template <class T>
 Gathered<T> gathered(const ConvGeometry& g, const T* x, int64_t channels, const AxisWalk (&walk)[3]) {
   Gathered<T> from;
@@ -286,6 +271,20 @@ AxisWalk windows_of(const ConvGeometry& g, int i) {
 }  // namespace
 
 template <class T>
+const T* with_channels_inside(CudaContext& ctx, const Command& cmd, const TensorView& volume, int64_t groups) {
+  if (lies_inside<T>(volume, groups)) return volume.as<const T>();
+  int64_t position;
+  const bool plain = find_position_stride(volume, position);
+  const TensorView x = plain ? volume : packed(ctx, cmd, volume, 0);
+  if (!plain) position = 1;
+  const int64_t channels = x.shape[1] / groups, positions = x.shape[2] * x.shape[3] * x.shape[4];
+  T* y = ctx.scratch<T>(x.shape[0] * positions * groups * padded_channels(channels));
+  turn(ctx, cmd, x.as<const T>(), x.shape[0], x.strides[0], groups, channels, x.strides[1], positions, position,
+       position == 1 ? find_pieces<T>(x, positions, {0, 1}) : 1, y);
+  return y;
+}
+
+template <class T>
 bool convolve_on_tensor_cores(CudaContext& ctx, const Command& cmd, const ConvGeometry& g, const TensorView& x,
                               const TensorView& weight, const TensorView& bias, const TensorView& y) {
   if (!tiles_serve(g, false)) return false;
@@ -355,6 +354,8 @@ bool weight_grad_on_tensor_cores(CudaContext& ctx, const Command& cmd, const Con
 }
 
 #define HADAL_CONV_TILES(T)                                                                                          \
+  template const T* with_channels_inside<T>(CudaContext&, const Command&, const TensorView&, int64_t);               \
+                                                                                                                     \
   template bool convolve_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,    \
                                             const TensorView&, const TensorView&, const TensorView&);                \
   template bool input_grad_on_tensor_cores<T>(CudaContext&, const Command&, const ConvGeometry&, const TensorView&,  \

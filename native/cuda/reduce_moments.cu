@@ -12,7 +12,7 @@ struct VarianceReducer {
   static constexpr int kInputs = 1;
   using Element = T;
   using A = Compute<T>;
-  using State = Moments;
+  using State = Moments<double>;
   using Running = RunningMoments<A>;
 
   T* variance;
@@ -25,7 +25,7 @@ struct VarianceReducer {
   __device__ void add(Running& running, const A (&x)[1][n], int64_t, int64_t) const {
     running.add(x[0]);
   }
-  __device__ State combine(const State& a, const State& b) const { return Moments::join(a, b); }
+  __device__ State combine(const State& a, const State& b) const { return State::join(a, b); }
   __device__ void finish(const State& total, int64_t, int64_t offset) const {
     const double divisor = max(0.0, total.count - correction);
     const double none = std::numeric_limits<double>::quiet_NaN();
