@@ -5,7 +5,7 @@ import { tensor } from '../ops/creation';
 import { eye } from '../ops/diagonal';
 import { qr } from '../ops/linalg-spectral';
 import { rand, randn } from '../ops/random';
-import { checkNumber } from '../tensor/checks';
+import { checkChoice, checkNumber } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import { show, sizeOf } from '../tensor/shapes';
@@ -113,19 +113,24 @@ export interface HeOptions {
   readonly slope?: number;
 }
 
-function heDeviation(x: AnyTensor, { mode = 'fanIn', nonlinearity = 'leakyRelu', slope = 0 }: HeOptions): number {
+function heDeviation(
+  op: string,
+  x: AnyTensor,
+  { mode = 'fanIn', nonlinearity = 'leakyRelu', slope = 0 }: HeOptions,
+): number {
+  checkChoice(op, 'mode', mode, ['fanIn', 'fanOut']);
   return calculateGain(nonlinearity, slope) / Math.sqrt(calculateFans(x)[mode]);
 }
 
 /** Uniform with deviation gain / √fan; Kaiming's in PyTorch. He et al., 2015. */
 export function heUniform_<T extends AnyTensor>(x: T, options: HeOptions = {}): T {
-  const bound = Math.sqrt(3) * heDeviation(x, options);
+  const bound = Math.sqrt(3) * heDeviation('heUniform_', x, options);
   return uniform_(x, -bound, bound);
 }
 
 /** Normal with deviation gain / √fan. He et al., 2015. */
 export function heNormal_<T extends AnyTensor>(x: T, options: HeOptions = {}): T {
-  return normal_(x, 0, heDeviation(x, options));
+  return normal_(x, 0, heDeviation('heNormal_', x, options));
 }
 
 /**

@@ -4,18 +4,12 @@ import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
 import { checkOptions } from '../ops/define';
 import { cat, stack } from '../ops/movement';
+import { checkChoice } from '../tensor/checks';
 import { decode } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor } from '../tensor/tensor';
-import {
-  checkChoice,
-  checkSetting,
-  Optimizer,
-  type Group,
-  type ParameterGroup,
-  type ParameterState,
-} from './optimizer';
+import { checkSetting, Optimizer, type Group, type ParameterGroup, type ParameterState } from './optimizer';
 import { strongWolfe, type Point, type Reading } from './strong-wolfe';
 
 export interface LBFGSSettings {
@@ -85,7 +79,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
     checkSetting('LBFGS', 'lr', s.lr);
     checkSetting('LBFGS', 'maxIter', s.maxIter, 1);
     checkSetting('LBFGS', 'historySize', s.historySize, 1);
-    if (s.lineSearchFn !== undefined) checkChoice('LBFGS', 'lineSearchFn', s.lineSearchFn, ['strong_wolfe']);
+    checkChoice('LBFGS', 'lineSearchFn', s.lineSearchFn, ['strong_wolfe', undefined]);
   }
 
   protected requiredState(): readonly string[] {

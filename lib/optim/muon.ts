@@ -2,6 +2,7 @@
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
 import { totalNorm } from '../ops/optimizer-steps';
+import { checkChoice } from '../tensor/checks';
 import type { FloatDType } from '../tensor/dtype';
 import { show } from '../tensor/shapes';
 import { refuseInTrace } from '../runtime/tape';
@@ -9,7 +10,6 @@ import type { AnyTensor } from '../tensor/tensor';
 import {
   checkNumbers,
   checkParameters,
-  checkChoice,
   checkSetting,
   GradientOptimizer,
   stateDType,

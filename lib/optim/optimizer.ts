@@ -286,12 +286,6 @@ function stateCopy(value: AnyTensor, parameter: AnyTensor): AnyTensor {
   return (moved === value ? value.clone() : moved).keep();
 }
 
-/** Throws unless `value` is one of `choices`. */
-export function checkChoice(optimizer: string, name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  throw new ArgumentError(`${optimizer}: ${name}: got ${shown(value)}, expected ${choices.join(' or ')}`);
-}
-
 /** Throws unless `value` is a number in [least, most). */
 export function checkSetting(optimizer: string, name: string, value: number, least = 0, most = Infinity): void {
   if (!(typeof value === 'number' && value >= least && (value < most || most === Infinity))) {

@@ -61,3 +61,9 @@ export function checkFinite(owner: string, name: string, value: unknown): void {
 function fail(owner: string, name: string, got: string, expected: string): never {
   throw new ArgumentError(`${owner}: ${name}: got ${got}, expected ${expected}`, { op: owner });
 }
+
+/** Throws unless `value` is one of `choices`. */
+export function checkChoice(owner: string, name: string, value: unknown, choices: readonly unknown[]): void {
+  if (choices.includes(value)) return;
+  fail(owner, name, shown(value), `${choices.slice(0, -1).join(', ')} or ${String(choices.at(-1))}`);
+}

@@ -376,6 +376,9 @@ describe('initialisers', () => {
     expect(() => init.calculateGain('gelu' as 'relu')).toThrow(
       new Error('calculateGain: nonlinearity: got gelu, expected linear, conv, sigmoid, tanh, relu, leakyRelu, selu'),
     );
+    expect(() => init.heNormal_(zeros([2, 2]), { mode: 'fan_out' as 'fanOut' })).toThrow(
+      new Error('heNormal_: mode: got fan_out, expected fanIn or fanOut'),
+    );
   });
 });
 

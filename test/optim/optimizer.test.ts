@@ -245,7 +245,7 @@ describe('what optimizers refuse', () => {
     ],
     [
       () => new optim.LBFGS([p], { lineSearchFn: 'strongWolfe' as 'strong_wolfe' }),
-      'LBFGS: lineSearchFn: got strongWolfe, expected strong_wolfe',
+      'LBFGS: lineSearchFn: got strongWolfe, expected strong_wolfe or undefined',
     ],
     [() => new optim.LBFGS([p]).addParamGroup({ parameters: [q] }), 'LBFGS: groups: got a second one, expected one'],
     [

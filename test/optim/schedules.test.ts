@@ -149,6 +149,34 @@ test('what they refuse', () => {
       () => new optim.StepLR(optimizerFor(), { stepSize: 1, lastEpoch: 3 }),
       'StepLR: lastEpoch: got 3 for groups without initialLr, expected an optimizer whose state was loaded',
     ],
+    [
+      () => new optim.OneCycleLR(optimizer, { maxLr: 1, totalSteps: 2, annealStrategy: 'cosine' as 'cos' }),
+      'OneCycleLR: annealStrategy: got cosine, expected cos or linear',
+    ],
+    [
+      () => new optim.CyclicLR(optimizer, { baseLr: 0.1, maxLr: 1, mode: 'exp' as 'exp_range' }),
+      'CyclicLR: mode: got exp, expected triangular, triangular2 or exp_range',
+    ],
+    [
+      () => new optim.CyclicLR(optimizer, { baseLr: 0.1, maxLr: 1, scaleMode: 'step' as 'cycle' }),
+      'CyclicLR: scaleMode: got step, expected cycle or iterations',
+    ],
+    [
+      () => new optim.WarmupLR(optimizer, { warmupSteps: 1, totalSteps: 5, decay: 'cos' as 'cosine' }),
+      'WarmupLR: decay: got cos, expected constant, linear or cosine',
+    ],
+    [
+      () => new optim.SWALR(optimizer, { swaLr: 0.1, annealStrategy: 'poly' as 'cos' }),
+      'SWALR: annealStrategy: got poly, expected cos or linear',
+    ],
+    [
+      () => new optim.ReduceLROnPlateau(optimizer, { mode: 'lower' as 'min' }),
+      'ReduceLROnPlateau: mode: got lower, expected min or max',
+    ],
+    [
+      () => new optim.ReduceLROnPlateau(optimizer, { thresholdMode: 'relative' as 'rel' }),
+      'ReduceLROnPlateau: thresholdMode: got relative, expected rel or abs',
+    ],
     [() => new optim.ChainedScheduler([]), 'ChainedScheduler: schedules: got none, expected at least one'],
     [
       () => new optim.ChainedScheduler([plateau as never]),

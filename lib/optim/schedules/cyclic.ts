@@ -1,4 +1,5 @@
 /** Schedules that cycle the rate, and the momentum against it: one cycle for a whole training, or cycle after cycle. */
+import { checkChoice } from '../../tensor/checks';
 import { checkCount, checkMomentum, expect, perGroup, Schedule, setMomentum, type ScheduleOptions } from './schedule';
 
 type PerGroup = number | readonly number[];
@@ -51,6 +52,7 @@ export class OneCycleLR extends Schedule<OneCycleLROptions> {
 
   protected override prepare(isFresh: boolean): void {
     const { pctStart = 0.3, maxLr, divFactor = 25, cycleMomentum = true, maxMomentum = 0.95 } = this.options;
+    checkChoice('OneCycleLR', 'annealStrategy', this.options.annealStrategy ?? 'cos', ['cos', 'linear']);
     checkCount(this, 'totalSteps', this.totalSteps);
     expect(this, 'pctStart', pctStart, pctStart >= 0 && pctStart <= 1, 'a number from 0 to 1');
     if (cycleMomentum) checkMomentum(this);
@@ -132,7 +134,9 @@ export interface CyclicLROptions extends ScheduleOptions {
 export class CyclicLR extends Schedule<CyclicLROptions> {
   protected override prepare(isFresh: boolean): void {
     const { baseLr, maxLr, stepSizeUp = 2000, stepSizeDown = stepSizeUp } = this.options;
-    const { cycleMomentum = true, maxMomentum = 0.9 } = this.options;
+    const { cycleMomentum = true, maxMomentum = 0.9, mode = 'triangular', scaleMode = 'cycle' } = this.options;
+    checkChoice('CyclicLR', 'mode', mode, ['triangular', 'triangular2', 'exp_range']);
+    checkChoice('CyclicLR', 'scaleMode', scaleMode, ['cycle', 'iterations']);
     checkCount(this, 'stepSizeUp', stepSizeUp);
     checkCount(this, 'stepSizeDown', stepSizeDown);
     perGroup(this, 'maxLr', maxLr);

@@ -1,4 +1,5 @@
 /** Schedules by a function of the epoch, and the usual warm-up. */
+import { checkChoice } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
 import { checkCount, expect, perGroup, Schedule, type ScheduleOptions, type Stepping } from './schedule';
 
@@ -59,6 +60,7 @@ export class WarmupLR extends Schedule<WarmupLROptions> {
   protected override prepare(): void {
     const { warmupSteps, totalSteps, decay = 'constant' } = this.options;
     checkCount(this, 'warmupSteps', warmupSteps, 0);
+    checkChoice('WarmupLR', 'decay', decay, ['constant', 'linear', 'cosine']);
     if (decay !== 'constant') checkCount(this, 'totalSteps', totalSteps!);
   }
 

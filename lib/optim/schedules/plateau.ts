@@ -2,6 +2,7 @@
 import { ArgumentError } from '../../errors';
 import { checkObject, checkOptions } from '../../ops/define';
 import { refuseInTrace } from '../../runtime/tape';
+import { checkChoice } from '../../tensor/checks';
 import { describe, shown } from '../../tensor/describe';
 import { checkOptimizer, type ScheduledOptimizer, type ScheduleState } from './schedule';
 
@@ -41,7 +42,9 @@ export class ReduceLROnPlateau {
   ) {
     checkOptimizer('ReduceLROnPlateau', optimizer);
     checkOptions('ReduceLROnPlateau', options);
-    const { factor = 0.1, minLr = 0 } = options;
+    const { factor = 0.1, minLr = 0, mode = 'min', thresholdMode = 'rel' } = options;
+    checkChoice('ReduceLROnPlateau', 'mode', mode, ['min', 'max']);
+    checkChoice('ReduceLROnPlateau', 'thresholdMode', thresholdMode, ['rel', 'abs']);
     if (!(factor < 1)) {
       throw new ArgumentError(`ReduceLROnPlateau: factor: got ${shown(factor)}, expected a number below 1`);
     }

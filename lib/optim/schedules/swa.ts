@@ -1,4 +1,5 @@
 /** The schedule of stochastic weight averaging. */
+import { checkChoice } from '../../tensor/checks';
 import { checkCount, perGroup, Schedule, type ScheduleOptions } from './schedule';
 
 export interface SWALROptions extends ScheduleOptions {
@@ -19,7 +20,9 @@ export interface SWALROptions extends ScheduleOptions {
  */
 export class SWALR extends Schedule<SWALROptions> {
   protected override prepare(): void {
-    checkCount(this, 'annealEpochs', this.options.annealEpochs ?? 10, 0);
+    const { annealEpochs = 10, annealStrategy = 'cos' } = this.options;
+    checkCount(this, 'annealEpochs', annealEpochs, 0);
+    checkChoice('SWALR', 'annealStrategy', annealStrategy, ['cos', 'linear']);
   }
 
   protected rates(): readonly number[] {
