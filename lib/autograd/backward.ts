@@ -7,7 +7,7 @@ import { closeScope, detachFromScopes, openScope, promote, type Scope } from '..
 import { sizes, type DType } from '../tensor/dtype';
 import { gradientChanges, recording, type Edge, type Node } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
-import { sameShape, show } from '../tensor/shapes';
+import { isChannelsLast, sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { autocasting } from '../ops/autocast';
 import { onesLike, zeros } from '../ops/creation';
@@ -22,6 +22,10 @@ export interface BackwardOptions {
   readonly createGraph?: boolean;
 }
 
+/** Whether no two elements share their memory: a gradient may also be an expanded one. */
+const isDense = ({ isContiguous, shape, strides }: AnyTensor): boolean =>
+  isContiguous || isChannelsLast(shape, strides);
+
 /** Gradients in flight, one per edge, with the ownership of their memory. */
 class Flight {
   readonly gradients = new Map<Edge, AnyTensor>();
@@ -34,7 +38,7 @@ class Flight {
     const before = this.gradients.get(edge);
     if (before === undefined) {
       this.hold(edge, gradient);
-    } else if (this.owns(before) && before.isContiguous && before.storage.pendingUses === 1) {
+    } else if (this.owns(before) && isDense(before) && before.storage.pendingUses === 1) {
       before.add_(gradient);
     } else {
       this.gradients.delete(edge);

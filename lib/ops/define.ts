@@ -160,11 +160,16 @@ function layoutOf(
   device: number,
 ): readonly number[] | undefined {
   if (op.channels === undefined || shape.length < 3 || !prefersChannelsLast(device)) return undefined;
-  const areLast =
-    op.channels === 'last'
-      ? bytesOf(dtype) === 2
-      : inputs.some((x) => typeof x === 'object' && x.rank === shape.length && isChannelsLast(x.shape, x.strides));
-  return areLast ? arranged(shape, channelsLastStrides(shape)) : undefined;
+  if (op.channels === 'last') {
+    return bytesOf(dtype) === 2 ? arranged(shape, channelsLastStrides(shape)) : undefined;
+  }
+  for (let i = 0; i < inputs.length; i++) {
+    const x = inputs[i];
+    if (typeof x !== 'object' || x.isContiguous || x.shape.length !== shape.length) continue;
+    if (!isChannelsLast(x.shape, x.strides)) continue;
+    return sameShape(x.shape, shape) ? x.strides : arranged(shape, channelsLastStrides(shape));
+  }
+  return undefined;
 }
 
 /** The strides, unless they are row-major ones. */

@@ -38,19 +38,22 @@ export function stridesInOrderOf(strides: readonly number[], shape: Shape): numb
   return result;
 }
 
-/** What is told of each axis of [n, c, …], of [n, …, c]. */
-const withChannelsLast = (axes: readonly number[]): number[] => [axes[0]!, ...axes.slice(2), axes[1]!];
-
 /** The strides of a dense tensor [n, c, …] in the order of [n, …, c]: the channels of a position side by side. */
 export function channelsLastStrides(shape: Shape): number[] {
-  const [n, ...rest] = contiguousStrides(withChannelsLast(shape));
+  const [n, ...rest] = contiguousStrides([shape[0]!, ...shape.slice(2), shape[1]!]);
   return [n!, rest.at(-1)!, ...rest.slice(0, -1)];
 }
 
 /** Whether a tensor [n, c, …] lies so, and not in row-major order as well. */
 export function isChannelsLast(shape: Shape, strides: readonly number[]): boolean {
   if (shape.length < 3 || strides[1] !== 1 || isContiguous(shape, strides)) return false;
-  return isContiguous(withChannelsLast(shape), withChannelsLast(strides));
+  let expected = shape[1]!;
+  for (let i = shape.length - 1; i >= 1; i--) {
+    const axis = i === 1 ? 0 : i; // the positions, then the images around them
+    if (shape[axis] !== 1 && strides[axis] !== expected) return false;
+    expected *= shape[axis]!;
+  }
+  return true;
 }
 
 /** Whether elements with these strides lie in row-major order without gaps. */
