@@ -76,6 +76,12 @@ const attention = (d: number, t: number): GpuWorkload[] =>
     return { leaves: [q, k, v], f, g };
   });
 
+const convolution = (layout: string, make: (shape: readonly number[]) => AnyTensor): GpuWorkload[] =>
+  both(`convolution 3×3, 256 channels, 64 × 28 × 28${layout}`, { flops: 2 * 64 * 28 * 28 * 256 * 256 * 9 }, 3, () => {
+    const [x, weight, g] = [make([64, 256, 28, 28]), make([256, 256, 3, 3]), make([64, 256, 28, 28])];
+    return { leaves: [x, weight], f: () => nn.functional.conv2d(x, weight, undefined, { padding: 1 }), g };
+  });
+
 /** What {@link compile} makes of a workload's iteration is a row of its own. */
 export const compiledToo = ', compiled';
 
@@ -165,10 +171,8 @@ export const gpuWorkloads: readonly GpuWorkload[] = [
     const lossOf = (): AnyTensor => autocast('bfloat16', () => nn.functional.crossEntropy(model.forward(x), y));
     return { model, optimizer: new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 }), lossOf };
   }),
-  ...both('convolution 3×3, 256 channels, 64 × 28 × 28', { flops: 2 * 64 * 28 * 28 * 256 * 256 * 9 }, 3, () => {
-    const [x, weight, g] = [cast([64, 256, 28, 28]), cast([256, 256, 3, 3]), cast([64, 256, 28, 28])];
-    return { leaves: [x, weight], f: () => nn.functional.conv2d(x, weight, undefined, { padding: 1 }), g };
-  }),
+  ...convolution('', cast),
+  ...convolution(', channels last', ([n, c, h, w]) => cast([n!, h!, w!, c!]).permute([0, 3, 1, 2])),
   {
     name: 'sort, 2²⁴ float32',
     prepare: () => {

@@ -57,8 +57,9 @@ def attention(d, t):
     return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True), g, q, k, v
 
 
-def convolution():
-    x, w, g = cast(64, 256, 28, 28), cast(256, 256, 3, 3), cast(64, 256, 28, 28)
+def convolution(layout=torch.contiguous_format):
+    shapes = [(64, 256, 28, 28), (256, 256, 3, 3), (64, 256, 28, 28)]
+    x, w, g = (cast(*shape).to(memory_format=layout) for shape in shapes)
     return lambda: F.conv2d(x, w, padding=1), g, x, w
 
 
@@ -135,6 +136,7 @@ BOTH = {
     "causal attention d64 t4096": lambda: attention(64, 4096),
     "causal attention d128 t4096": lambda: attention(128, 4096),
     "convolution 3×3, 256 channels, 64 × 28 × 28": convolution,
+    "convolution 3×3, 256 channels, 64 × 28 × 28, channels last": lambda: convolution(torch.channels_last),
 }
 
 
