@@ -1,7 +1,7 @@
 // Builds the CUDA backend for an emulated device, into a folder with a copy of the addon: with HADAL_BINARY naming that addon and the
 // folder in LD_LIBRARY_PATH, a process has a GPU that runs on the CPU.
 //
-//   node test/native/cuda/emulator/build.mjs [--capability 90] [--sanitize address,undefined]
+//   node test/native/cuda/emulator/build.mjs [--capability 90] [--sanitize address,alignment]
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -102,12 +102,12 @@ export function build({ capability = '80', sanitize = 'OFF' } = {}) {
   const environment = { HADAL_BINARY: join(out, 'hadal.node'), LD_LIBRARY_PATH: out };
   if (sanitize === 'OFF') return environment;
   // Node is built without sanitizers, so what they run on is loaded before it; libstdc++ too, whose functions they look up.
-  const libraries = { address: 'libasan.so', undefined: 'libubsan.so' };
+  const libraries = sanitize.split(',').map((name) => (name === 'address' ? 'libasan.so' : 'libubsan.so'));
   const pathOf = (library) =>
     spawnSync(process.env['CXX'] ?? 'c++', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim();
   return {
     ...environment,
-    LD_PRELOAD: [...sanitize.split(',').map((name) => libraries[name]), 'libstdc++.so.6'].map(pathOf).join(':'),
+    LD_PRELOAD: [...libraries, 'libstdc++.so.6'].map(pathOf).join(':'),
     // Node frees little at its end.
     ASAN_OPTIONS: 'detect_leaks=0:detect_stack_use_after_return=0',
     UBSAN_OPTIONS: 'print_stacktrace=1',
