@@ -2,14 +2,12 @@
 #include <cublasLt.h>
 
 #include <cstddef>
-#include <type_traits>
 
 #include "cuda/blas_lt.cc"
+#include "same_interface.h"
 
 namespace hadal::cuda {
 namespace {
-
-#define SAME(ours, theirs) static_assert(static_cast<int>(ours) == static_cast<int>(theirs))
 
 SAME(kSuccess, CUBLAS_STATUS_SUCCESS);
 SAME(kInvalidValue, CUBLAS_STATUS_INVALID_VALUE);
@@ -57,20 +55,6 @@ static_assert(sizeof(Algorithm) == sizeof(cublasLtMatmulAlgo_t));
 static_assert(sizeof(HeuristicResult) == sizeof(cublasLtMatmulHeuristicResult_t));
 SAME(offsetof(HeuristicResult, workspace_bytes), offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
 SAME(offsetof(HeuristicResult, state), offsetof(cublasLtMatmulHeuristicResult_t, state));
-
-// Enumerations and pointers pass alike, whatever their names.
-template <class T>
-struct AsPassed {
-  using type = std::conditional_t<std::is_enum_v<T>, int, std::conditional_t<std::is_pointer_v<T>, void*, T>>;
-};
-template <class Ours, class Theirs>
-struct Alike : std::false_type {};
-template <class R, class... P, class S, class... Q>
-struct Alike<R (*)(P...), S (*)(Q...)> {
-  static constexpr bool value = std::is_same_v<void(typename AsPassed<R>::type, typename AsPassed<P>::type...),
-                                               void(typename AsPassed<S>::type, typename AsPassed<Q>::type...)>;
-};
-#define ALIKE(ours, theirs) static_assert(Alike<decltype(Library::ours), decltype(&theirs)>::value)
 
 ALIKE(create, cublasLtCreate);
 ALIKE(destroy, cublasLtDestroy);

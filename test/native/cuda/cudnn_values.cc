@@ -1,13 +1,10 @@
 // That cuda/cudnn_api.h has the values and the functions of cuDNN's header. Compiled, no more, by cudnn.test.ts.
 #include <cudnn_graph.h>
 
-#include <type_traits>
-
 #include "cuda/cudnn_api.h"
+#include "same_interface.h"
 
 using namespace hadal::cuda::dnn;
-
-#define SAME(ours, theirs) static_assert(static_cast<int>(ours) == static_cast<int>(theirs))
 
 SAME(kSuccess, CUDNN_STATUS_SUCCESS);
 SAME(kBadParameter, CUDNN_STATUS_BAD_PARAM);
@@ -144,20 +141,6 @@ SAME(kReductionX, CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
 SAME(kReductionY, CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
 SAME(kReshapeX, CUDNN_ATTR_OPERATION_RESHAPE_XDESC);
 SAME(kReshapeY, CUDNN_ATTR_OPERATION_RESHAPE_YDESC);
-
-// Enumerations and pointers pass alike, whatever their names.
-template <class T>
-struct AsPassed {
-  using type = std::conditional_t<std::is_enum_v<T>, int, std::conditional_t<std::is_pointer_v<T>, void*, T>>;
-};
-template <class Ours, class Theirs>
-struct Alike : std::false_type {};
-template <class R, class... P, class S, class... Q>
-struct Alike<R (*)(P...), S (*)(Q...)> {
-  static constexpr bool value = std::is_same_v<void(typename AsPassed<R>::type, typename AsPassed<P>::type...),
-                                               void(typename AsPassed<S>::type, typename AsPassed<Q>::type...)>;
-};
-#define ALIKE(ours, theirs) static_assert(Alike<decltype(Library::ours), decltype(&theirs)>::value)
 
 ALIKE(version, cudnnGetVersion);
 ALIKE(create, cudnnCreate);

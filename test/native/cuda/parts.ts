@@ -49,6 +49,30 @@ function expectEqual(got: unknown, expected: unknown, what: string): void {
   if (a !== b) throw new Error(`${what}: got ${a}, expected ${b}`);
 }
 
+/** That training compiled gives the losses of training as it stands, from the same seed on two inputs in turn. */
+function checkCompiled(
+  shape: readonly number[],
+  make: () => { model: nn.Module; lossOf: (x: AnyTensor) => AnyTensor },
+): void {
+  const losses = (wrap: (step: Step) => Step): number[] => {
+    hadal.manualSeed(3);
+    const { model, lossOf } = make();
+    const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
+    const inputs = [1, 2].map(() => hadal.randn(shape) as AnyTensor);
+    const step = wrap((x) => {
+      optimizer.zeroGrad();
+      const loss = lossOf(x);
+      loss.backward();
+      optimizer.step();
+      return loss;
+    });
+    return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
+  };
+  const plain = losses((step) => (x) => scope(() => step(x)));
+  const compiled = losses((step) => hadal.compile(step));
+  expectEqual(compiled, plain, 'losses');
+}
+
 const valuesOf = (x: AnyTensor): number[] => Array.from(x.dataSync() as Float32Array);
 
 /** That a device computes at all, reports what kernels find, and goes on. */
@@ -325,31 +349,17 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
     }
     for (const precision of [false, 'bfloat16'] as const) {
       const title = `a compiled training step gives the losses of the plain one, autocast ${precision}`;
-      await report.check(title, () => {
-        const losses = (wrap: (step: Step) => Step): number[] => {
-          hadal.manualSeed(3);
+      await report.check(title, () =>
+        checkCompiled([2, 3, 17, 16], () => {
           const model = new Residual();
-          const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
-          const inputs = [1, 2].map(() => hadal.randn([2, 3, 17, 16]) as AnyTensor);
-          const step = wrap((x) => {
-            optimizer.zeroGrad();
-            const loss = hadal
+          const lossOf = (x: AnyTensor): AnyTensor =>
+            hadal
               .autocast(precision, () => model.forward(x))
               .square()
-              .mean() as AnyTensor;
-            loss.backward();
-            optimizer.step();
-            return loss;
-          });
-          return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
-        };
-        const plain = losses((step) => (x) => scope(() => step(x)));
-        expectEqual(
-          losses((step) => hadal.compile(step)),
-          plain,
-          'losses',
-        );
-      });
+              .mean();
+          return { model, lossOf };
+        }),
+      );
     }
   },
 });
@@ -403,28 +413,12 @@ async function products(_: Device, report: Reporter, every: number): Promise<voi
       }
     }
   }
-  await report.check('a compiled step gives the losses of the plain one', () => {
-    const losses = (wrap: (step: Step) => Step): number[] => {
-      hadal.manualSeed(3);
+  await report.check('a compiled step gives the losses of the plain one', () =>
+    checkCompiled([2, 4, 16], () => {
       const model = new nn.TransformerEncoderLayer(16, 2, { activation: 'geluTanh', dropout: 0 });
-      const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
-      const inputs = [1, 2].map(() => hadal.randn([2, 4, 16]));
-      const step = wrap((x) => {
-        optimizer.zeroGrad();
-        const loss = model.forward(x).square().mean() as AnyTensor;
-        loss.backward();
-        optimizer.step();
-        return loss;
-      });
-      return Array.from({ length: 8 }, (_, i) => step(inputs[i % 2]!).itemSync());
-    };
-    const plain = losses((step) => (x) => scope(() => step(x)));
-    expectEqual(
-      losses((step) => hadal.compile(step)),
-      plain,
-      'losses',
-    );
-  });
+      return { model, lossOf: (x: AnyTensor): AnyTensor => model.forward(x).square().mean() };
+    }),
+  );
 }
 
 interface Attending {
