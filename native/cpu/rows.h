@@ -67,25 +67,11 @@ inline void store(T* to, Vec<Compute<T>> v, Full) {
 }
 template <class T>
 inline Vec<Compute<T>> load(const T* from, Tail tail, Compute<T> fill = {}) {
-  if constexpr (sizeof(T) == 2) {
-    T padded[kLanes<float>] = {};
-    std::memcpy(static_cast<void*>(padded), from, static_cast<size_t>(tail.count) * sizeof(T));
-    Vec<int32_t> index;
-    for (int i = 0; i < kLanes<float>; ++i) index[i] = i;
-    return index < tail.count ? load(padded) : broadcast(fill);  // not by padding: `fill` need not be a 16-bit float
-  } else {
-    return load_partial(from, tail.count, fill);
-  }
+  return load_partial(from, tail.count, fill);
 }
 template <class T>
 inline void store(T* to, Vec<Compute<T>> v, Tail tail) {
-  if constexpr (sizeof(T) == 2) {
-    T padded[kLanes<float>];
-    store(padded, v);
-    std::memcpy(static_cast<void*>(to), padded, static_cast<size_t>(tail.count) * sizeof(T));
-  } else {
-    store_partial(to, v, tail.count);
-  }
+  store_partial(to, v, tail.count);
 }
 
 // What the processors share, or as much as a desktop's has where the system does not say.

@@ -149,16 +149,28 @@ inline void store(Float16* to, Vec<float> v) {
 template <class Half>
   requires(sizeof(Half) == 2 && !std::is_integral_v<Half>)
 inline Vec<float> load_partial(const Half* from, int count, float fill = 0) {
-  Half padded[kLanes<float>];
-  for (int i = 0; i < kLanes<float>; ++i) padded[i] = i < count ? from[i] : Half(fill);
-  return load(padded);
+  Half padded[kLanes<float>] = {};
+#if defined(__AVX512F__)
+  const auto lanes = static_cast<__mmask16>((1u << count) - 1);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(padded), _mm256_maskz_loadu_epi16(lanes, from));
+#else
+  std::memcpy(static_cast<void*>(padded), from, static_cast<size_t>(count) * sizeof(Half));
+#endif
+  Vec<int32_t> index;
+  for (int i = 0; i < kLanes<float>; ++i) index[i] = i;
+  return index < count ? load(padded) : broadcast(fill);  // not by padding: `fill` need not be a 16-bit float
 }
 template <class Half>
   requires(sizeof(Half) == 2 && !std::is_integral_v<Half>)
 inline void store_partial(Half* to, Vec<float> v, int count) {
   Half padded[kLanes<float>];
   store(padded, v);
+#if defined(__AVX512F__)
+  const auto lanes = static_cast<__mmask16>((1u << count) - 1);
+  _mm256_mask_storeu_epi16(to, lanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(padded)));
+#else
   std::memcpy(static_cast<void*>(to), padded, static_cast<size_t>(count) * sizeof(Half));
+#endif
 }
 
 // Square root and the four roundings of every lane, one instruction each where there is one. kMode counts as the
