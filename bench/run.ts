@@ -1,7 +1,7 @@
 /**
  * Runs benches and prints a table, JSON with --json:   npm run bench -- [name …] [--json FILE]
  *
- * Names are those of the files here (products, convolutions, ops, overhead, training, event-loop, trainer-loop, leak) or of single workloads; all without one. With
+ * Names are those of the files here (products, convolutions, ops, overhead, training, inference, event-loop, trainer-loop, leak) or of single workloads; all without one. With
  * --eager the peer is not compiled. Exits with 1 when results disagree with the peer's.
  */
 import { writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { devices } from 'hadal';
 import { measureEventLoop, measureTrainerLoop } from './event-loop';
 import { workloads as convolutions } from './convolutions';
 import { duration, measure, Peer, type Result, type Workload } from './harness';
+import { workloads as inference } from './inference';
 import { measureLeak } from './leak';
 import { measurePeaks, type Peaks } from './peak';
 import { workloads as ops } from './ops';
@@ -20,7 +21,7 @@ import { workloads as overhead } from './overhead';
 import { workloads as products } from './products';
 import { workloads as training } from './training';
 
-const groups: Readonly<Record<string, Workload[]>> = { products, convolutions, ops, overhead, training };
+const groups: Readonly<Record<string, Workload[]>> = { products, convolutions, ops, overhead, training, inference };
 const checks: Readonly<Record<string, () => Promise<string>>> = {
   'event-loop': measureEventLoop,
   'trainer-loop': measureTrainerLoop,

@@ -305,6 +305,89 @@ def resnet(make_model, batch, size, number, dtype):
     )
 
 
+def answers(make_model, *given):
+    """A network in evaluation mode."""
+
+    def build(wrap):
+        model = make_model().eval()
+        run = wrap(model)
+
+        def step():
+            with torch.no_grad():
+                return run(*given)
+
+        return Workload(step, summary(step()))
+
+    workload = build(lambda model: model)
+    workload.fresh = build
+    return workload
+
+
+def resnet50_answers(dtype):
+    layout = {"memory_format": torch.channels_last}
+    x = wave([1, 3, 224, 224], 1).to(DTYPES[dtype], **layout)
+    return answers(lambda: filled(ResNet([3, 4, 6, 3]), DTYPES[dtype], **layout), x)
+
+
+def encoder_answers(dtype):
+    layer = lambda: nn.TransformerEncoderLayer(768, 12, 3072, activation="gelu", batch_first=True)
+    x = wave([1, 128, 768], 1).to(DTYPES[dtype])
+    return answers(lambda: filled(nn.Sequential(*(layer() for _ in range(12))), DTYPES[dtype]), x)
+
+
+class CachingBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+
+    def forward(self, x, cache):
+        b, t, c = x.shape
+        q, k, v = (z.reshape(b, t, self.heads, -1).transpose(1, 2) for z in self.qkv(self.norm1(x)).split(c, -1))
+        if cache:
+            k, v = torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2)
+        cache[:] = [k, v]
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1).transpose(1, 2).reshape(b, t, c)
+        x = x + self.out(y)
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+class CachingGPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(50257, 768)
+        self.positions = nn.Embedding(1024, 768)
+        self.blocks = nn.ModuleList(CachingBlock(768, 12) for _ in range(12))
+        self.norm = nn.LayerNorm(768)
+
+    def forward(self, index, caches):
+        past = caches[0][0].shape[2] if caches[0] else 0
+        x = self.tokens(index) + self.positions(torch.arange(past, past + index.shape[1]))
+        for block, cache in zip(self.blocks, caches):
+            x = block(x, cache)
+        return F.linear(self.norm(x), self.tokens.weight)
+
+
+def gpt2_continuation(prompt, made, dtype):
+    model = filled(CachingGPT(), DTYPES[dtype])
+    tokens = classes(prompt + made, 50257).reshape(1, -1)
+
+    def step():
+        with torch.no_grad():
+            caches = [[] for _ in model.blocks]
+            logits = model(tokens[:, :prompt], caches)
+            for i in range(prompt, prompt + made):
+                logits = model(tokens[:, i : i + 1], caches)
+            return logits
+
+    return Workload(step, summary(step()))
+
+
 def convolution(batch, channels, out, size, window, stride, padding, dtype, backward):
     return kernel(
         lambda x, weight: F.conv2d(x, weight, None, stride, padding),
@@ -391,6 +474,9 @@ WORKLOADS = {
     "lstm": lstm,
     "gpt": gpt,
     "resnet20": lambda dtype: resnet(lambda: CifarResNet(3), 128, 32, 10, dtype),
+    "resnet50_answers": resnet50_answers,
+    "encoder_answers": encoder_answers,
+    "gpt2_continuation": gpt2_continuation,
     "resnet50": lambda dtype: resnet(lambda: ResNet([3, 4, 6, 3]), 16, 224, 1000, dtype),
 }
 
