@@ -16,6 +16,8 @@ export interface LanguageModelCall {
   readonly caches?: readonly AttentionCache[];
   /** Which tokens are seen, [b, s]: bool (true: attend) or added to the scores. */
   readonly keyMask?: AnyTensor;
+  /** Gives the logits of the last token alone, [b, 1, vocabulary]. */
+  readonly lastOnly?: boolean;
 }
 
 /** A module that gives the logits [b, t, vocabulary] of what follows each token of [b, t]. */
@@ -82,7 +84,7 @@ export async function* generate(
   for (let made = 0; made < maxTokens; made++) {
     const choice = noGrad(() =>
       scope(() => {
-        const logits = model.forward(tensor([unread], { dtype: 'int32' }), { caches });
+        const logits = model.forward(tensor([unread], { dtype: 'int32' }), { caches, lastOnly: true });
         return chosen(logits.select(1, -1).cast('float32'), temperature, topK, topP);
       }),
     );

@@ -129,7 +129,7 @@ export class GPT2 extends Module implements LanguageModel {
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
     checkOptions('GPT2', call);
-    const { caches, keyMask } = call;
+    const { caches, keyMask, lastOnly = false } = call;
     const past = caches?.[0]?.length ?? 0;
     const length = checkTokens('GPT2', tokens, past, this.context);
     const places = arange(past, past + length, { dtype: 'int32', device: tokens.device });
@@ -137,6 +137,7 @@ export class GPT2 extends Module implements LanguageModel {
     this.blocks.forEach((block, i) => {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });
+    if (lastOnly) x = x.narrow(1, -1, 1);
     return linear(this.norm.forward(x), this.tokens.weight);
   }
 }

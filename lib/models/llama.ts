@@ -171,12 +171,13 @@ export class Llama extends Module implements LanguageModel {
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
     checkOptions('Llama', call);
-    const { caches, keyMask } = call;
+    const { caches, keyMask, lastOnly = false } = call;
     checkTokens('Llama', tokens, caches?.[0]?.length ?? 0, this.context);
     let x: AnyTensor = this.tokens.forward(tokens);
     this.blocks.forEach((block, i) => {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });
+    if (lastOnly) x = x.narrow(1, -1, 1);
     const y = this.norm.forward(x);
     return this.head === undefined ? linear(y, this.tokens.weight) : this.head.forward(y);
   }

@@ -41,6 +41,11 @@ describe.each([
     }
   });
 
+  test('of the last token alone they are the last', async () => {
+    const [model, { tokens, logits }] = [await load(folderOf(name)), await referenceOf(name)];
+    expect(difference(model.forward(tokens!, { lastOnly: true }), logits!.narrow(1, -1, 1))).toBeLessThan(1e-5);
+  });
+
   test('the likeliest tokens follow one another as in the reference', async () => {
     const [model, { greedy }] = [await load(folderOf(name)), await referenceOf(name)];
     const expected = Array.from(greedy!.dataSync(), Number);
