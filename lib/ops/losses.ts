@@ -7,7 +7,7 @@ import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/laye
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { fullPrecision, operand } from './autocast';
+import { fullPrecision, operand, operandDType } from './autocast';
 import { oneHot } from './creation';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, run, runMany } from './define';
 import { checkIndex } from './indexing';
@@ -40,6 +40,7 @@ interface CrossEntropyContext {
   readonly attributes: readonly number[];
 }
 
+// Mixed precision gets the loss in float32; logits of 16 bits stay so, since the kernels compute in float32 whatever they read.
 const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
   dtypes: floats,
   autocast: 'float32',
@@ -52,7 +53,7 @@ const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
     return [run(crossEntropyBackwardOp, inputs, logits.shape, logits.dtype, attributes)];
   },
 });
-const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats });
+const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats, rows: 'aligned' });
 
 /** The gradient by the logits over ops: each row is softmax · Σ targets − targets, for the weighted and smoothed targets. */
 function composedGradient(
@@ -61,18 +62,20 @@ function composedGradient(
   { target, weight, attributes }: CrossEntropyContext,
 ): AnyTensor {
   const [ignoreIndex, smoothing] = attributes as [number, number];
+  const { dtype } = g;
   const classes = logits.shape[1]!;
   const counted = target.notEqual(ignoreIndex);
   const safe = where(counted, target, 0);
-  let targets: AnyTensor = oneHot(safe, classes, { dtype: logits.dtype }).mul(1 - smoothing);
+  let targets: AnyTensor = oneHot(safe, classes, { dtype }).mul(1 - smoothing);
   if (weight === undefined) targets = targets.add(smoothing / classes);
   else targets = targets.add(smoothing / classes).mul(weight);
-  const rows = g.mul(counted.cast(g.dtype)).cast(logits.dtype).unsqueeze(1);
   return logits
+    .cast(dtype)
     .softmax(1)
     .mul(targets.sum(1, { keepDims: true }))
     .sub(targets)
-    .mul(rows);
+    .mul(g.mul(counted.cast(dtype)).unsqueeze(1))
+    .cast(logits.dtype);
 }
 
 export interface CrossEntropyOptions<R extends Reduction = Reduction> extends LossOptions<R> {
@@ -103,7 +106,6 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   checkTensor(op, logits, 'logits');
   checkTensor(op, target, 'target');
   checkDType(op, logits.dtype, floats);
-  logits = operand(crossEntropyOp, logits);
   const { weight, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
@@ -118,7 +120,7 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
       throw new ShapeError(`${op}: weight does not fit: got shape ${show(weight.shape)}, expected [${classes}]`);
     }
   }
-  if (isFloat(target.dtype)) return softCrossEntropy(logits, target, classAxis, options);
+  if (isFloat(target.dtype)) return softCrossEntropy(operand(crossEntropyOp, logits), target, classAxis, options);
   const expected = logits.shape.filter((_, axis) => axis !== classAxis);
   if (!sameShape(target.shape, expected)) {
     throw new ShapeError(
@@ -128,26 +130,27 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   }
   checkIndex(op, target, 'target');
   const rows = logits.rank === 2 ? logits : movedToLast(logits, classAxis).reshape([target.size, classes]);
+  const dtype = logits.dtype === 'float64' ? 'float64' : 'float32';
+  const resultDType = operandDType(crossEntropyOp, logits.dtype);
   const context: CrossEntropyContext = {
     target: (target as AnyTensor).reshape([target.size]),
-    weight: weight?.cast(logits.dtype),
+    weight: weight?.cast(dtype),
     attributes: [ignoreIndex, labelSmoothing],
   };
-  const dtype = logits.dtype === 'float64' ? 'float64' : 'float32';
   const output = { shape: [target.size], dtype } as const;
   const inputs = [rows, context.target, context.weight];
   const loss = runMany(crossEntropyOp, inputs, [output, output], context.attributes, context)[0]!;
   if (reduction !== 'mean') {
     const result = reduceLoss(op, loss, reduction);
-    return (reduction === 'none' ? result.reshape(target.shape) : result).cast(logits.dtype);
+    return (reduction === 'none' ? result.reshape(target.shape) : result).cast(resultDType);
   }
   // The mean is over the rows that count, by their weights.
   const counted = context.target.notEqual(ignoreIndex).cast(dtype);
   const total =
     weight === undefined
       ? counted.sum()
-      : counted.mul(context.weight!.cast(dtype).gather(0, context.target.clamp(0, classes - 1))).sum();
-  return loss.sum().div(total).cast(logits.dtype);
+      : counted.mul(context.weight!.gather(0, context.target.clamp(0, classes - 1))).sum();
+  return loss.sum().div(total).cast(resultDType);
 }
 
 /** x with `axis` as its last axis, the others in order. */

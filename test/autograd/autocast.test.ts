@@ -5,6 +5,7 @@ import {
   autocastDType,
   checkpoint,
   exp,
+  gradients,
   manualSeed,
   nn,
   noGrad,
@@ -66,6 +67,20 @@ describe.each(['bfloat16', 'float16'] as const)('%s', (dtype) => {
   ])('%s of it comes out in float32', (_, call) => {
     const h = half(dtype).abs().clamp(0.1, 0.9) as AnyTensor;
     expect(autocast(dtype, () => call(h)).dtype).toBe('float32');
+  });
+
+  test.each<[string, () => object]>([
+    ['alone', () => ({})],
+    ['weighted and smoothed', () => ({ weight: tensor([1, 0.3, 2, 0.7]), labelSmoothing: 0.1 })],
+    ['row by row', () => ({ reduction: 'none' })],
+  ])('crossEntropy reads logits of 16 bits as if they were float32, %s', (_, options) => {
+    const logits = half(dtype).requiresGrad_();
+    const lossAndGradient = (g: (h: AnyTensor) => AnyTensor): [number[], number[]] => {
+      const loss = autocast(dtype, () => f.crossEntropy(g(logits), classes, options())) as AnyTensor;
+      const [gradient] = gradients([loss.sum()], [logits]);
+      return [loss, gradient!].map((y) => [...(y.cast('float64').flatten().toArraySync() as number[])]) as never;
+    };
+    expect(lossAndGradient((h) => h)).toEqual(lossAndGradient((h) => h.cast('float32')));
   });
 
   test('other ops take what they get, and mixed operands are promoted', () => {
