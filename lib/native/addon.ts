@@ -54,7 +54,7 @@ export interface NativeAddon {
   /** Waits for the device's stream and throws the error it kept, if any. */
   synchronize(device: number): void;
   /** Whether kernels of images of 16-bit floats [n, c, …] are faster where the channels of a position lie side by side. */
-  prefersChannelsLast(device: number): boolean;
+  hasTensorCores(device: number): boolean;
 
   memory(device: number): NativeMemory;
   resetPeak(device: number): void;

@@ -6,7 +6,7 @@
  */
 import { ArgumentError, DeviceError, DTypeError } from '../errors';
 import { Op, type OpName } from '../native/opcodes';
-import { deviceName, prefersChannelsLast } from '../runtime/device';
+import { deviceName, hasTensorCores } from '../runtime/device';
 import {
   beginRecord,
   claimOutput,
@@ -26,13 +26,14 @@ import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import {
+  alignedRowStrides,
   channelsLastStrides,
   contiguousStrides,
+  extentOf,
   isChannelsLast,
   isContiguous,
   sameShape,
   show,
-  sizeOf,
 } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
@@ -50,10 +51,12 @@ export interface OpSpec<Context> {
   /** Inputs are seen broadcast to the shape of the output, and may be numbers. */
   readonly pointwise?: boolean;
   /**
-   * Whether fresh outputs [n, c, …] have the channels of a position side by side, on a device that prefers that: `last`, if they have 16 bits; `kept`,
+   * Whether fresh outputs [n, c, …] have the channels of a position side by side, on a device with tensor cores: `last`, if they have 16 bits; `kept`,
    * if an input of their rank has. Pointwise ops keep; other outputs are row-major.
    */
   readonly channels?: 'last' | 'kept' | undefined;
+  /** Whether long rows of fresh outputs of 16 bits begin at multiples of 16 bytes, on a device with tensor cores, with gaps between them. */
+  readonly rows?: 'aligned' | undefined;
   /** The highest order of gradient that the tests check; 2 unless given. 1 for rules over kernels without a gradient of their own. */
   readonly order?: 1 | 2;
   /** How many outputs take part in gradients; the first one of a native op unless given, all of a view. */
@@ -86,6 +89,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
     saves: spec.saves ?? nothing,
     pointwise: spec.pointwise ?? false,
     channels: spec.channels ?? (spec.pointwise === true ? 'kept' : undefined),
+    rows: spec.rows,
     order: spec.order ?? 2,
     differentiableOutputs: spec.differentiableOutputs ?? 1,
     autocast: spec.autocast,
@@ -139,15 +143,16 @@ export function withGradient<Context>(
   op: NativeOp,
   gradient: GradientRule<Context>,
   saves: OpSpec<Context>['saves'] = nothing,
+  rows?: OpSpec<Context>['rows'],
 ): NativeOp<Context> {
-  return { ...(op as NativeOp<Context>), gradient, saves };
+  return { ...(op as NativeOp<Context>), gradient, saves, rows };
 }
 
 /** What an output is to be. */
 export interface OutputSpec {
   readonly shape: Shape;
   readonly dtype: DType;
-  /** The strides, of a dense tensor; those that the op asks for by `channels` unless given. */
+  /** The strides; those that the op asks for by `channels` and `rows` unless given. */
   readonly layout?: readonly number[];
 }
 
@@ -159,7 +164,9 @@ function layoutOf(
   dtype: DType,
   device: number,
 ): readonly number[] | undefined {
-  if (op.channels === undefined || shape.length < 3 || !prefersChannelsLast(device)) return undefined;
+  if (!hasTensorCores(device)) return undefined;
+  if (op.rows === 'aligned') return bytesOf(dtype) === 2 ? alignedRowStrides(shape) : undefined;
+  if (op.channels === undefined || shape.length < 3) return undefined;
   if (op.channels === 'last') {
     return bytesOf(dtype) === 2 ? arranged(shape, channelsLastStrides(shape)) : undefined;
   }
@@ -266,10 +273,10 @@ export function run<Context>(
   }
   beginRecord(op.name, op.opcode, device, inputs.length, 1, attributes.length);
   encodeInputs(op, inputs, nativeShape, operandDType, device);
-  const layout = shape.length < 3 ? undefined : layoutOf(op, inputs, shape, dtype, device);
+  const layout = layoutOf(op, inputs, shape, dtype, device);
   const position = recordFresh(codeOf(dtype), nativeShape, layout);
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
-  const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
+  const storage = new Storage(device, extentOf(shape, layout) * bytesOf(dtype), op.name);
   submitFresh(storage, position);
   const first = inputs[0];
   const sharesStrides = typeof first === 'object' && first.shape === shape && first.isContiguous;
@@ -302,9 +309,9 @@ export function runMany<Context>(
   submitRecord();
   // The words of all outputs are read before anything else is recorded.
   const results = outputs.map(({ shape, dtype }, i) => {
-    const storage = new Storage(device, sizeOf(shape) * bytesOf(dtype), op.name);
-    claimOutput(storage, positions[i]!);
     const layout = layouts[i];
+    const storage = new Storage(device, extentOf(shape, layout) * bytesOf(dtype), op.name);
+    claimOutput(storage, positions[i]!);
     return new Tensor(storage, dtype, shape, layout ?? contiguousStrides(shape), 0, layout === undefined) as AnyTensor;
   });
   tape?.take(op.name, inputs, results);

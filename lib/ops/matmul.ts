@@ -129,6 +129,7 @@ const linearOp = withGradient(
     ...parameterGradients(g, node.input(0), node.needs(1), node.needs(2)),
   ],
   { inputs: true },
+  'aligned',
 );
 
 /** Throws unless a layer of `weight` and `bias` takes rows of x. */

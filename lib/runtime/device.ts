@@ -19,11 +19,14 @@ export function deviceName(device: number): Device {
   return device === 0 ? 'cpu' : `cuda:${device - 1}`;
 }
 
-const channelsLast: (boolean | undefined)[] = [];
+const tensorCores: (boolean | undefined)[] = [];
 
-/** Whether a device, by its number, is faster on images of 16-bit floats [n, c, …] whose channels lie side by side. */
-export function prefersChannelsLast(device: number): boolean {
-  return (channelsLast[device] ??= native.prefersChannelsLast(device));
+/**
+ * Whether a device, by its number, multiplies 16-bit floats by tensor cores, which want images [n, c, …] with the channels of a position side by side
+ * and rows of matrices that begin at multiples of 16 bytes.
+ */
+export function hasTensorCores(device: number): boolean {
+  return (tensorCores[device] ??= native.hasTensorCores(device));
 }
 
 /** What `devices()` tells of a device. */

@@ -56,6 +56,22 @@ export function isChannelsLast(shape: Shape, strides: readonly number[]): boolea
   return true;
 }
 
+/** Row-major strides with gaps, so that rows of 16-bit elements begin at multiples of 16 bytes; undefined where there need be none, or rows are short. */
+export function alignedRowStrides(shape: Shape): number[] | undefined {
+  const width = shape.at(-1) ?? 0;
+  if (width % 8 === 0 || width < 1024) return undefined;
+  return contiguousStrides([...shape.slice(0, -1), width + 8 - (width % 8)]);
+}
+
+/** How many elements a fresh tensor with these strides, row-major ones unless given, takes in memory. */
+export function extentOf(shape: Shape, strides?: readonly number[]): number {
+  const size = sizeOf(shape);
+  if (strides === undefined || size === 0) return size;
+  let last = 0;
+  for (let axis = 0; axis < shape.length; axis++) last += (shape[axis]! - 1) * strides[axis]!;
+  return last + 1;
+}
+
 /** Whether elements with these strides lie in row-major order without gaps. */
 export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
   let expected = 1;

@@ -208,9 +208,9 @@ void synchronize(const Napi::CallbackInfo& info) {
   synchronize_with(environment, environment.backend(info[0].As<Napi::Number>().Int32Value()));
 }
 
-Napi::Value prefers_channels_last(const Napi::CallbackInfo& info) {
+Napi::Value has_tensor_cores(const Napi::CallbackInfo& info) {
   const int device = info[0].As<Napi::Number>().Int32Value();
-  return Napi::Boolean::New(info.Env(), environment_of(info).backend(device).prefers_channels_last());
+  return Napi::Boolean::New(info.Env(), environment_of(info).backend(device).has_tensor_cores());
 }
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -335,7 +335,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("read", guarded<read>);
   add("readSync", guarded<read_sync>);
   add("synchronize", guarded<synchronize>);
-  add("prefersChannelsLast", guarded<prefers_channels_last>);
+  add("hasTensorCores", guarded<has_tensor_cores>);
   add("memory", guarded<memory>);
   add("resetPeak", guarded<reset_peak>);
   add("releaseCache", guarded<release_cache>);

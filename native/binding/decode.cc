@@ -142,7 +142,7 @@ void allocate_outputs(Environment& environment, Backend& backend, Command& comma
       TensorView& view = command.tensors[command.input_count + i];
       const TensorKind kind = kind_of(static_cast<int64_t>(*word));
       if (is_new(kind)) {
-        const size_t bytes = static_cast<size_t>(view.numel()) * size_of(view.dtype);
+        const size_t bytes = static_cast<size_t>(extent(view, 0)) * size_of(view.dtype);
         const Block block = environment.allocate(backend, bytes);
         const auto name = storages.insert(&backend, block, bytes);
         view.data = block.data;
@@ -252,7 +252,7 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         }
         if (kind == TensorKind::kArranged) {
           for (int axis = 0; axis < rank; ++axis) view.strides[axis] = reader.integer(kMaxSize);
-          if (extent(view, 0) > view.numel()) throw Error(ErrorCode::kInternal, "record: a new tensor with gaps");
+          if (extent(view, 0) > kMaxSize) throw Error(ErrorCode::kInternal, "record: strides too large");
         }
         break;
       }

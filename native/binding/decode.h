@@ -7,7 +7,7 @@
 //     stored     slot, generation, offset, shape[rank], strides[rank]     (offset and strides in elements)
 //     contiguous slot, generation, offset, shape[rank]                    (the same, with row-major strides)
 //     fresh      slot, generation (both written back), shape[rank]        (outputs only: a new contiguous storage)
-//     arranged   slot, generation (both written back), shape[rank], strides[rank]  (the same, in another order)
+//     arranged   slot, generation (both written back), shape[rank], strides[rank]  (the same, in another order or with gaps)
 //     immediate  value, shape[rank]                                       (inputs only: a number, broadcast)
 //     absent     nothing                                                  (an optional input)
 //   attributes

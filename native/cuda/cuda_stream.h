@@ -25,7 +25,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   ~CudaStream() override;
 
   bool supports(Op op) const override { return kernels_.find(op) != nullptr; }
-  bool prefers_channels_last() const override { return true; }
+  bool has_tensor_cores() const override { return true; }
   Block allocate(size_t bytes) override;
   void free(Block block) override { allocator_.free(block, submitted()); }
   void release_cache() override;

@@ -26,8 +26,9 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual bool supports(Op op) const = 0;
-  // Whether kernels of images of 16-bit floats [n, c, …] are faster where the channels of a position lie side by side.
-  virtual bool prefers_channels_last() const { return false; }
+  // Whether 16-bit floats are multiplied by tensor cores, which want images [n, c, …] with the channels of a position side by side and rows of
+  // matrices that begin at multiples of 16 bytes.
+  virtual bool has_tensor_cores() const { return false; }
 
   // Memory, ordered by the stream. `allocate` answers with an empty block when there is none.
   virtual Block allocate(size_t bytes) = 0;

@@ -395,8 +395,29 @@ function checkNetwork(
   }
 }
 
+/** Logits of so many classes that their rows lie apart, and the loss with all gradients, against the CPU's in float64, twice. */
+function checkClasses(dtype: 'float16' | 'bfloat16', device: Device): void {
+  hadal.manualSeed(3);
+  const [rows, size, classes] = [6, 16, 1029];
+  const inputs = [[2, rows / 2, size], [classes, size], [classes]].map((shape) => hadal.randn(shape).cast(dtype));
+  const targets = hadal.randint(0, classes, [rows]);
+  let strides: readonly number[] = [];
+  const run = (given: readonly AnyTensor[]): number[][] =>
+    withGradients((x, weight, bias) => {
+      const logits = hadal.linear(x!, weight!, bias) as AnyTensor;
+      strides = logits.strides;
+      const loss = nn.functional.crossEntropy(logits.reshape([rows, classes]), targets.to(x!.device));
+      return hadal.cat([loss.reshape([1]), logits.logSumExp(-1).reshape([rows]).cast(loss.dtype)]);
+    }, given);
+  const results = run(inputs as AnyTensor[]);
+  const line = device === 'cpu' ? classes : 1032;
+  expectEqual(strides, [(rows / 2) * line, line, 1], 'strides of logits');
+  expectClose(results, run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor)), dtype, 'classes');
+  expectEqual(run(inputs as AnyTensor[]), results, 'a second run');
+}
+
 /** Products by cuBLASLt where it is there: all samples, what is written with them, and in CUDA graphs. */
-async function products(_: Device, report: Reporter, every: number): Promise<void> {
+async function products(device: Device, report: Reporter, every: number): Promise<void> {
   const some = samples.filter(({ op }) => ['matmul', 'linear', 'feedForward', 'bmm', 'baddbmm'].includes(op));
   for (const [place, sample] of shard(some, 0, 1, every)) {
     for (const dtype of every === 1 ? sample.dtypes : [sample.dtypes[place % sample.dtypes.length]!]) {
@@ -412,6 +433,9 @@ async function products(_: Device, report: Reporter, every: number): Promise<voi
         await report.check(what, () => checkNetwork(sizes, activation, dtype));
       }
     }
+  }
+  for (const dtype of ['float16', 'bfloat16'] as const) {
+    await report.check(`many classes in ${dtype}`, () => checkClasses(dtype, device));
   }
   await report.check('a compiled step gives the losses of the plain one', () =>
     checkCompiled([2, 4, 16], () => {
