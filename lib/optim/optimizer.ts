@@ -55,6 +55,7 @@ export abstract class Optimizer<Settings extends object> {
     }
     if (parameters.length === 0) throw new ArgumentError(`${name}: parameters: got none, expected at least one`);
     checkOptions(name, settings);
+    checkNames(name, 'settings', settings, defaults);
     this.#defaults = { ...defaults, ...settings };
     const given = parameters[0] instanceof Tensor ? [{ parameters }] : parameters;
     for (const group of given as readonly ParameterGroup<Settings>[]) this.addParamGroup(group);
@@ -73,6 +74,7 @@ export abstract class Optimizer<Settings extends object> {
       if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
       seen.add(parameter);
     }
+    checkNames(name, 'group', group, { parameters: [], initialLr: 0, ...this.#defaults });
     const added: Group<Settings> = { ...this.#defaults, ...group, parameters: [...group.parameters] };
     this.check(added);
     this.groups.push(added);
@@ -226,6 +228,15 @@ export function checkParameters(name: string, group: unknown): asserts group is 
       `${name}: parameters: got ${parameter instanceof Tensor ? 'the result of an op' : describe(parameter)}, expected leaf tensors`,
     );
   }
+}
+
+/** Throws unless the names of `given` are among those of `known`. */
+function checkNames(name: string, argument: string, given: object, known: object): void {
+  const unknown = Object.keys(given).filter((key) => !Object.hasOwn(known, key));
+  if (unknown.length === 0) return;
+  throw new ArgumentError(
+    `${name}: ${argument}: got ${unknown.join(', ')}, expected names among ${Object.keys(known).join(', ')}`,
+  );
 }
 
 /** Throws unless `dict` has the form of a state dict. */

@@ -223,6 +223,14 @@ describe('what optimizers refuse', () => {
   test.each<[() => unknown, string]>([
     [() => new SGD([]), 'SGD: parameters: got none, expected at least one'],
     [() => new SGD(p as never), 'SGD: parameters: got a Tensor, expected a list of them or of groups'],
+    [
+      () => new SGD([p], { learningRate: 0.1 } as never),
+      'SGD: settings: got learningRate, expected names among lr, momentum, dampening, weightDecay, nesterov, maximize',
+    ],
+    [
+      () => new SGD([{ parameters: [p], learningRate: 0.1 } as never]),
+      'SGD: group: got learningRate, expected names among parameters, initialLr, lr, momentum, dampening, weightDecay, nesterov, maximize',
+    ],
     [() => new SGD([p], 0.1 as never), 'SGD: options: got number 0.1, expected an object'],
     [() => new AdamW([p], 0.1 as never), 'AdamW: options: got number 0.1, expected an object'],
     [() => new SGD([p.mul(2)]), 'SGD: parameters: got the result of an op, expected leaf tensors'],
