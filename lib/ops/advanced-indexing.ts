@@ -7,6 +7,7 @@ import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isInt, type DType } from '../tensor/dtype';
 import type { At, Index, IndexTensor, IndicesCheck, Picked, Range } from '../tensor/index-types';
+import type { ReplacementCheck } from '../tensor/operand-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -308,10 +309,10 @@ export interface SetAtOptions {
  * setAt(zeros([2, 3]), ['...', '1:'], 7); // [[0, 7, 7], [0, 7, 7]]
  * setAt(zeros([3]), [tensor([0, 0], { dtype: 'int32' })], 1, { accumulate: true }); // [2, 0, 0]
  */
-export function setAt<S extends Shape, D extends DType>(
+export function setAt<S extends Shape, D extends DType, V extends Replacement>(
   x: Tensor<S, D>,
   indices: readonly Index[],
-  value: Replacement,
+  value: V & Ok<ReplacementCheck<V, D, 'setAt'>>,
   options?: SetAtOptions,
 ): Tensor<S, D>;
 export function setAt(
@@ -493,7 +494,11 @@ declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     at<const Ix extends readonly Index[]>(...indices: Ix & Ok<IndicesCheck<Ix, 'at'>>): Picked<S, D, Ix>;
     atSync<const Ix extends readonly Index[]>(...indices: Ix & Ok<IndicesCheck<Ix, 'atSync'>>): Tensor<At<S, Ix>, D>;
-    setAt(indices: readonly Index[], value: Replacement, options?: SetAtOptions): Tensor<S, D>;
+    setAt<V extends Replacement>(
+      indices: readonly Index[],
+      value: V & Ok<ReplacementCheck<V, D, 'setAt'>>,
+      options?: SetAtOptions,
+    ): Tensor<S, D>;
     take<I extends Shape, E extends DType>(index: IndexTensor<I, E, 'take'>): Tensor<I, D>;
     takeAlongAxis<E extends DType>(index: IndexTensor<Shape, E, 'takeAlongAxis'>, axis?: number): Tensor<Shape, D>;
     gatherNd<E extends DType>(indices: IndexTensor<Shape, E, 'gatherNd'>): Tensor<Shape, D>;

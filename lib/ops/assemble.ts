@@ -3,6 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { describe, shown } from '../tensor/describe';
 import { isFloat, promote, type DType, type Promote, type SumDType } from '../tensor/dtype';
 import type { IndexTensor } from '../tensor/index-types';
+import type { ReplacementCheck } from '../tensor/operand-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -188,11 +189,11 @@ export function cross(a: AnyTensor, b: AnyTensor, axis = -1): AnyTensor {
  * @example
  * indexFill(zeros([3]), 0, tensor([0, 2], { dtype: 'int32' }), 7); // [7, 0, 7]
  */
-export function indexFill<S extends Shape, D extends DType, E extends DType>(
+export function indexFill<S extends Shape, D extends DType, E extends DType, V extends Replacement>(
   x: Tensor<S, D>,
   axis: number,
   index: IndexTensor<Shape, E, 'indexFill'>,
-  value: Replacement,
+  value: V & Ok<ReplacementCheck<V, D, 'indexFill'>>,
 ): Tensor<S, D>;
 export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: Replacement): AnyTensor {
   const op = 'indexFill';
@@ -216,10 +217,10 @@ declare module '../tensor/tensor' {
       other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'cross'>>,
       axis?: number,
     ): Tensor<Broadcast<S, T>, Promote<D, E>>;
-    indexFill<E extends DType>(
+    indexFill<E extends DType, V extends Replacement>(
       axis: number,
       index: IndexTensor<Shape, E, 'indexFill'>,
-      value: Replacement,
+      value: V & Ok<ReplacementCheck<V, D, 'indexFill'>>,
     ): Tensor<S, D>;
   }
 }

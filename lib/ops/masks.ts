@@ -2,7 +2,8 @@
 import { DTypeError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
 import type { MaskTensor } from '../tensor/index-types';
-import type { Shape } from '../tensor/shape-types';
+import type { ReplacementCheck } from '../tensor/operand-types';
+import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, contiguousStrides, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { allDTypes, checkTensor, defineOp, installMethods, run } from './define';
@@ -107,10 +108,10 @@ function checkFits(op: string, x: AnyTensor, mask: AnyTensor): void {
  * @example
  * maskedFill(tensor([1, 2, 3]), tensor([true, false, true]), 0); // [0, 2, 0]
  */
-export function maskedFill<S extends Shape, D extends DType, E extends DType>(
+export function maskedFill<S extends Shape, D extends DType, E extends DType, V extends Replacement>(
   x: Tensor<S, D>,
   mask: MaskTensor<E, 'maskedFill'>,
-  value: Replacement,
+  value: V & Ok<ReplacementCheck<V, D, 'maskedFill'>>,
 ): Tensor<S, D>;
 export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Replacement): AnyTensor {
   checkFits('maskedFill', x, mask);
@@ -157,7 +158,10 @@ declare module '../tensor/tensor' {
     nonzeroSync(): Tensor<[number, number], 'int64'>;
     maskedSelect<E extends DType>(mask: MaskTensor<E, 'maskedSelect'>): Promise<Tensor<[number], D>>;
     maskedSelectSync<E extends DType>(mask: MaskTensor<E, 'maskedSelectSync'>): Tensor<[number], D>;
-    maskedFill<E extends DType>(mask: MaskTensor<E, 'maskedFill'>, value: Replacement): Tensor<S, D>;
+    maskedFill<E extends DType, V extends Replacement>(
+      mask: MaskTensor<E, 'maskedFill'>,
+      value: V & Ok<ReplacementCheck<V, D, 'maskedFill'>>,
+    ): Tensor<S, D>;
     maskedScatter<E extends DType>(mask: MaskTensor<E, 'maskedScatter'>, source: AnyTensor): Tensor<S, D>;
   }
 }

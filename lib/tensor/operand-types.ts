@@ -59,6 +59,13 @@ export type PromoteOperands<A, B> = A extends TensorLike
     ? PromoteOperand<B['shape'], B['dtype'], A>
     : 'float32';
 
+/** Verdict: V is no boolean, or D is, or may be, bool. */
+export type ReplacementCheck<V, D extends DType, Op extends string> = V extends boolean
+  ? 'bool' extends D
+    ? Good
+    : Bad<`${Op}: value: got boolean, expected what ${D} holds`>
+  : Good;
+
 // ------------------------------------------------------------------------------------------------------------ nested arrays
 
 type Element = number | bigint | boolean;

@@ -141,9 +141,9 @@ test('true and false replace elements of bool tensors, and of no others', () => 
   expect(bools(x.maskedFill(x.logicalNot(), true))).toEqual([1, 1, 1, 1]);
   expect(bools(x.indexFill(0, index, false))).toEqual([1, 0, 0, 0]);
   const y = tensor([1, 2, 3, 4]);
-  expect(() => y.setAt([index], true)).toThrow('setAt: value: got boolean true, expected a tensor');
-  expect(() => y.maskedFill(x, true)).toThrow('maskedFill: value: got boolean true, expected a tensor');
-  expect(() => y.indexFill(0, index, true)).toThrow('indexFill: value: got boolean true, expected a tensor');
+  expect(() => y.setAt([index], true as never)).toThrow('setAt: value: got boolean true, expected a tensor');
+  expect(() => y.maskedFill(x, true as never)).toThrow('maskedFill: value: got boolean true, expected a tensor');
+  expect(() => y.indexFill(0, index, true as never)).toThrow('indexFill: value: got boolean true, expected a tensor');
   expect(() => x.maskedFill(x, 1)).toThrow(
     'maskedFill: the result does not fit into the tensor: got the number 1, expected what bool holds',
   );

@@ -99,6 +99,9 @@ expectType<Tensor>().of(cube.at(zeros([2], { dtype: 'int64' })));
 expectType<Promise<Tensor>>().of(cube.at(zeros([2], { dtype: 'bool' })));
 expectType<Tensor>().of(cube.atSync(zeros([2], { dtype: 'bool' })));
 expectType<Tensor<[2, 3, 4]>>().of(cube.setAt([0], 1));
+cube.setAt([0], true); // error: "setAt: value: got boolean, expected what float32 holds"
+expectType<Tensor<[3, 4], 'bool'>>().of(cube.at(0).greater(0).setAt([0], true).maskedFill(cube.at(0).less(0), false));
+expectType<AnyTensor>().of(anything.setAt([0], true).maskedFill(anything, false).indexFill(0, anything, true));
 cube.at(zeros([2])); // error: not assignable
 expectType<Tensor<[2, 4]>>().of(cube.norm(1));
 expectType<Tensor<[1, 1, 1]>>().of(cube.norm(undefined, { p: 1, keepDims: true }));
