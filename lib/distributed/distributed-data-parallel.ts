@@ -5,10 +5,10 @@
 import { currentPass, type Pass } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, AutogradError } from '../errors';
-import { Module, type LoadResult, type Parameter, type StateDict } from '../nn/module';
+import { checkForward } from '../nn/container';
+import { Module, type ForwardModule, type LoadResult, type Parameter, type StateDict } from '../nn/module';
 import { zerosLike } from '../ops/creation';
 import { guard } from '../runtime/tape';
-import { describe } from '../tensor/describe';
 import { bytesOf } from '../tensor/dtype';
 import { allReduceTensors, broadcastTensors } from './collectives';
 
@@ -45,7 +45,7 @@ interface Bucket {
  * model.forward(randn([8, 4])).square().mean().backward(); // gradients are averaged
  * optimizer.step();
  */
-export class DistributedDataParallel<M extends Module = Module> extends Module {
+export class DistributedDataParallel<M extends ForwardModule = ForwardModule> extends Module {
   readonly #options: Required<DistributedDataParallelOptions>;
   readonly #buckets: readonly Bucket[];
   readonly #bucketOf = new Map<Parameter, Bucket>();
@@ -63,9 +63,7 @@ export class DistributedDataParallel<M extends Module = Module> extends Module {
     }: DistributedDataParallelOptions = {},
   ) {
     super();
-    if (!((module as unknown) instanceof Module)) {
-      throw new ArgumentError(`DistributedDataParallel: module: got ${describe(module)}, expected a module`);
-    }
+    checkForward('DistributedDataParallel', 'module', module);
     if (!(bucketBytes > 0)) {
       throw new ArgumentError(`DistributedDataParallel: bucketBytes: got ${bucketBytes}, expected a positive number`);
     }
@@ -84,7 +82,7 @@ export class DistributedDataParallel<M extends Module = Module> extends Module {
   }
 
   /** What the wrapped model computes. A field, so that it has the type of the model's own. */
-  override readonly forward = ((...inputs: never[]): unknown => {
+  readonly forward = ((...inputs: never[]): unknown => {
     if (this.#options.broadcastBuffers && this.training && this.#isSyncing()) {
       const buffers = this.module.namedBuffers().map(([, buffer]) => buffer);
       noGrad(() => broadcastTensors(buffers, 0));

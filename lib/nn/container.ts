@@ -26,6 +26,17 @@ export function checkModule(owner: string, name: string, value: unknown): void {
     throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a module`);
 }
 
+/**
+ * Throws unless `value` is a module with `forward`.
+ *
+ * @internal
+ */
+export function checkForward(owner: string, name: string, value: unknown): void {
+  checkModule(owner, name, value);
+  if (typeof (value as { forward?: unknown }).forward !== 'function')
+    throw new ArgumentError(`${owner}: ${name}: got ${describe(value)}, expected a module with forward`);
+}
+
 function checkKey(owner: string, key: string): void {
   if (key !== '' && !key.includes('.')) return;
   throw new ArgumentError(`${owner}: key: got ${shown(key)}, expected a name without dots`);
@@ -43,7 +54,7 @@ export class Sequential extends Module {
   constructor(...layers: Layer[]) {
     super();
     layers.forEach((layer, i) => {
-      checkModule('Sequential', `layers[${i}]`, layer);
+      checkForward('Sequential', `layers[${i}]`, layer);
     });
     this.layers = layers;
   }
@@ -71,8 +82,8 @@ export class Residual extends Module {
     readonly shortcut?: Layer,
   ) {
     super();
-    checkModule('Residual', 'block', block);
-    if (shortcut !== undefined) checkModule('Residual', 'shortcut', shortcut);
+    checkForward('Residual', 'block', block);
+    if (shortcut !== undefined) checkForward('Residual', 'shortcut', shortcut);
   }
 
   forward(x: AnyTensor): AnyTensor {
@@ -154,10 +165,6 @@ export class ModuleList<M extends Module = Layer> extends Module implements Iter
   protected override fields(): Iterable<[string, unknown]> {
     return Object.entries(this.#modules);
   }
-
-  forward(): never {
-    throw new ArgumentError('ModuleList: got a call of forward, expected one of its modules’');
-  }
 }
 
 /**
@@ -204,10 +211,6 @@ export class ModuleDict<M extends Module = Layer> extends Module implements Iter
 
   protected override fields(): Iterable<[string, unknown]> {
     return this.#modules;
-  }
-
-  forward(): never {
-    throw new ArgumentError('ModuleDict: got a call of forward, expected one of its modules’');
   }
 }
 
@@ -303,10 +306,6 @@ export class ParameterList extends Module implements Iterable<Parameter> {
   protected override slot(name: string): [holder: object, key: string] {
     return [this.list, name];
   }
-
-  forward(): never {
-    throw new ArgumentError('ParameterList: got a call of forward, expected a use of its parameters');
-  }
 }
 
 /**
@@ -357,9 +356,5 @@ export class ParameterDict extends Module implements Iterable<[string, Parameter
 
   protected override slot(name: string): [holder: object, key: string] {
     return [this.named, name];
-  }
-
-  forward(): never {
-    throw new ArgumentError('ParameterDict: got a call of forward, expected a use of its parameters');
   }
 }

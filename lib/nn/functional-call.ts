@@ -4,8 +4,8 @@ import { checkTensor } from '../ops/define';
 import { describe } from '../tensor/describe';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkModule } from './container';
-import { Module, type StateDict } from './module';
+import { checkForward } from './container';
+import { Module, type ForwardModule, type StateDict } from './module';
 
 /**
  * What `module.forward(...inputs)` gives where `tensors` stand in the place of its parameters and buffers of these names; those that are not named stay. The
@@ -18,12 +18,12 @@ import { Module, type StateDict } from './module';
  * const model = new nn.Linear(2, 1);
  * nn.functionalCall(model, { weight: ones([1, 2]), bias: zeros([1]) }, ones([3, 2])).shape; // [3, 1]
  */
-export function functionalCall<M extends Module>(
+export function functionalCall<M extends ForwardModule>(
   module: M,
   tensors: Readonly<StateDict>,
   ...inputs: Parameters<M['forward']>
 ): ReturnType<M['forward']> {
-  checkModule('functionalCall', 'module', module);
+  checkForward('functionalCall', 'module', module);
   if (typeof tensors !== 'object' || tensors === null) {
     throw new ArgumentError(`functionalCall: tensors: got ${describe(tensors)}, expected tensors by name`);
   }

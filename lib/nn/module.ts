@@ -49,6 +49,11 @@ export interface LoadResult {
   readonly unexpected: readonly string[];
 }
 
+/** A module that computes something: all but those that only hold others, or whose methods have other names. */
+export interface ForwardModule extends Module {
+  forward(...inputs: never[]): unknown;
+}
+
 export abstract class Module {
   #training = true;
   /** Once there is one, `forward` is a field of the instance that calls them. */
@@ -61,9 +66,6 @@ export abstract class Module {
   set training(value: boolean) {
     this.#training = value;
   }
-
-  /** What the module computes. Implementations narrow the types. */
-  abstract forward(...inputs: never[]): unknown;
 
   /** The fields that are searched for parameters, buffers and children, with their names. Containers override it. */
   protected fields(): Iterable<[string, unknown]> {
@@ -223,13 +225,15 @@ export abstract class Module {
     checkFunction('registerForwardHook', 'hook', hook);
     if (this.#hooks === undefined) {
       this.#hooks = new Set();
-      const inner = this.forward.bind(this) as (...inputs: unknown[]) => unknown;
+      const { forward } = this as { forward?: (...inputs: unknown[]) => unknown };
       const hooked = (...inputs: unknown[]): unknown => {
-        let output = inner(...inputs);
+        let output = forward!.apply(this, inputs);
         for (const each of this.#hooks!) output = each.hook(this, inputs, output) ?? output;
         return output;
       };
-      Object.defineProperty(this, 'forward', { value: hooked, configurable: true, writable: true });
+      if (forward !== undefined) {
+        Object.defineProperty(this, 'forward', { value: hooked, configurable: true, writable: true });
+      }
     }
     const hooks = this.#hooks;
     const entry = { hook };

@@ -17,7 +17,7 @@ import { checkSizes } from './options';
 /** How a parameter is computed, and what it is computed from. */
 export abstract class Parametrization extends Module {
   /** The parameter. The first of a chain gets the originals, each other one what the one before made. */
-  abstract override forward(...originals: AnyTensor[]): AnyTensor;
+  abstract forward(...originals: AnyTensor[]): AnyTensor;
 
   /** What `forward` is to get so that it gives `value`; `value` itself unless overridden. */
   rightInverse(value: AnyTensor): readonly AnyTensor[] {

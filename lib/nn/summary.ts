@@ -7,7 +7,8 @@ import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
-import type { Module } from './module';
+import { checkForward } from './container';
+import type { ForwardModule, Module } from './module';
 
 export interface SummaryOptions {
   /** Of the inputs; float32 unless given. */
@@ -113,6 +114,7 @@ export function summary(
   inputShape: Shape | readonly Shape[],
   options: SummaryOptions = {},
 ): ModelSummary {
+  checkForward('summary', 'model', model);
   const shapes = (typeof inputShape[0] === 'number' ? [inputShape] : inputShape) as readonly Shape[];
   if (shapes.length === 0) throw new ArgumentError('summary: inputShape: got none, expected the shape of an input');
   const modules = model.namedModules();
@@ -135,7 +137,7 @@ export function summary(
       scope(() => {
         const inputs = shapes.map((shape) => zeros(shape, { dtype: (options.dtype ?? 'float32') as 'float32' }));
         inputBytes = memoryOf(inputs);
-        (model.forward as (...inputs: AnyTensor[]) => unknown)(...inputs);
+        (model as ForwardModule).forward(...(inputs as never[]));
       }),
     );
   } finally {

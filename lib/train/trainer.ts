@@ -9,7 +9,7 @@ import { DistributedDataParallel } from '../distributed/distributed-data-paralle
 import { rank, worldSize } from '../distributed/process-group';
 import { ArgumentError, HadalError } from '../errors';
 import { checkSignal } from '../io/paths';
-import { Module } from '../nn/module';
+import { Module, type ForwardModule } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
 import { clipGradNorm, clipGradValue } from '../optim/clip';
 import { tensor } from '../ops/creation';
@@ -517,7 +517,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    */
   async *predict<Output = unknown>(
     loader: BatchSource<Batch>,
-    f: (batch: Batch) => Output = (batch) => this.model.forward(batch as never) as Output,
+    f: (batch: Batch) => Output = (batch) => (this.model as ForwardModule).forward(batch as never) as Output,
   ): AsyncGenerator<Output, void, undefined> {
     checkLoader('predict', 'loader', loader);
     checkFunction('predict', 'f', f);

@@ -183,6 +183,40 @@ test('apply, zeroGrad and requiresGrad_', () => {
   expect(model.forward(ones([1, 2])).requiresGrad).toBe(true);
 });
 
+describe('a module without forward', () => {
+  class ActorCritic extends nn.Module {
+    readonly actor = new nn.Linear(4, 2);
+    readonly critic = new nn.Linear(4, 1);
+    act(x: AnyTensor): AnyTensor {
+      return this.actor.forward(x).argmax(-1);
+    }
+  }
+  class Agent extends nn.Module {
+    readonly parts = new ActorCritic();
+    forward(x: AnyTensor): AnyTensor {
+      return this.parts.critic.forward(x);
+    }
+  }
+
+  test('has parameters, a state, and a place in others and in their summary', () => {
+    const agent = new Agent();
+    expect(agent.parts.act(ones([3, 4])).shape).toEqual([3]);
+    expect(Object.keys(agent.stateDict())[0]).toBe('parts.actor.weight');
+    expect(agent.parts.registerForwardHook(() => 0)()).toBeUndefined();
+    expect(nn.summary(agent, [3, 4]).parameters).toBe(15);
+  });
+
+  test('is refused where it would be called', () => {
+    const message = (owner: string, name: string): string =>
+      `${owner}: ${name}: got an ActorCritic, expected a module with forward`;
+    const module = new ActorCritic() as unknown as nn.Linear;
+    expect(() => new nn.Sequential(module)).toThrow(message('Sequential', 'layers[0]'));
+    expect(() => new nn.Residual(module)).toThrow(message('Residual', 'block'));
+    expect(() => nn.functionalCall(module, {}, ones([3, 4]))).toThrow(message('functionalCall', 'module'));
+    expect(() => nn.summary(module, [3, 4])).toThrow(message('summary', 'model'));
+  });
+});
+
 describe('forward hooks', () => {
   test('see inputs and output, in order, and replace the output', () => {
     const layer = new nn.ReLU();
