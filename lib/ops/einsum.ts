@@ -123,7 +123,7 @@ function summed(x: Labelled, kept: ReadonlySet<string>): Labelled {
   return reduced(
     x,
     (label) => kept.has(label),
-    (y, ones) => y.sumTo(ones),
+    (y, ones) => y.sumTo(ones).cast(y.dtype),
   );
 }
 

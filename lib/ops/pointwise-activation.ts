@@ -21,10 +21,21 @@ import {
   type Attributed,
 } from './activation-slopes';
 import { lowerPrecision, operand } from './autocast';
-import { checkOptions, checkTensor, defineOp, floats, installMethods, numbers, withGradient } from './define';
+import {
+  checkOptions,
+  checkTensor,
+  defineOp,
+  floats,
+  installMethods,
+  nativeOps,
+  numbers,
+  withGradient,
+  type NativeOp,
+} from './define';
 import { describe } from '../tensor/describe';
-import { fitted, floating, ofInput, unary } from './pointwise-run';
-import { where } from './pointwise-compare';
+import { binary, fitted, floating, ofInput, unary } from './pointwise-run';
+import { greaterEqual, lessEqual, where } from './pointwise-compare';
+import './pointwise-binary';
 
 /** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
 function activation(name: OpName, of: Attributed, saved: 'input' | 'output', dtypes = floats): Attributed {
@@ -310,9 +321,26 @@ export function hardswish(x: AnyTensor): AnyTensor {
 
 const clampOp = activation('clamp', clampBackwardOp, 'input', numbers);
 
+/** The larger or smaller of x and a bound, which takes the gradient only where it takes the place of x. */
+function bound(name: OpName, within: (x: Operand, bound: Operand) => AnyTensor): NativeOp {
+  return withGradient(
+    nativeOps.get(name)!,
+    (g, node) => {
+      const kept = within(node.operand(0)!, node.operand(1)!);
+      return [
+        node.needs(0) ? where(kept, g, 0) : undefined,
+        node.needs(1) ? where(kept, 0, g).sumTo(node.shape(1)) : undefined,
+      ];
+    },
+    { inputs: true },
+  );
+}
+const atLeastOp = bound('maximum', greaterEqual);
+const atMostOp = bound('minimum', lessEqual);
+
 /**
  * `min(max(x, min), max)`; NaN stays NaN. The bounds are numbers, or tensors of the kind of x that broadcast to its shape; one may be left
- * out. The gradient passes where x lies within the bounds, ends included. All dtypes but bool; a fractional bound makes integers float32.
+ * out. The gradient passes where x lies within the bounds, ends included, and else to a bound that is a tensor. All dtypes but bool; a fractional bound makes integers float32.
  *
  * @throws ArgumentError when both bounds are missing.
  * @example
@@ -329,8 +357,8 @@ export function clamp(x: AnyTensor, min?: Operand, max?: Operand): AnyTensor {
     throw new ArgumentError('clamp: got neither min nor max, expected at least one');
   }
   if (typeof min === 'object' || typeof max === 'object') {
-    const raised = min === undefined ? x : x.maximum(fitted('clamp', x, min));
-    return max === undefined ? raised : raised.minimum(fitted('clamp', x, max));
+    const raised = min === undefined ? x : binary<AnyTensor, unknown>(atLeastOp, x, fitted('clamp', x, min));
+    return max === undefined ? raised : binary(atMostOp, raised, fitted('clamp', x, max));
   }
   return clampTo('clamp', clampOp, x, min ?? -Infinity, max ?? Infinity);
 }

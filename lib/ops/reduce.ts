@@ -59,16 +59,17 @@ export function sum(x: AnyTensor, axes?: Axes, options?: ReduceOptions): AnyTens
 }
 
 /**
- * `x` summed down to `shape`, which must broadcast to its own: the inverse of `expand`, and so its gradient.
+ * `x` summed down to `shape`, which must broadcast to its own: the inverse of `expand`, and so its gradient. Integers and bool are summed in int64.
  *
  * @example
  * ones([4, 3]).sumTo([3]); // [4, 4, 4]
  */
-export function sumTo<const T extends Shape, D extends DType>(x: Tensor<Shape, D>, shape: T): Tensor<T, D>;
+export function sumTo<const T extends Shape, D extends DType>(x: Tensor<Shape, D>, shape: T): Tensor<T, SumDType<D>>;
 export function sumTo(x: AnyTensor, shape: Shape): AnyTensor {
   checkTensor('sumTo', x);
   checkShape('sumTo', shape);
-  if (sameShape(x.shape, shape)) return x;
+  const dtype = sumDType(x.dtype);
+  if (sameShape(x.shape, shape)) return x.cast(dtype);
   const missing = x.rank - shape.length;
   const axes: number[] = [];
   for (let axis = 0; axis < x.rank; axis++) {
@@ -82,7 +83,7 @@ export function sumTo(x: AnyTensor, shape: Shape): AnyTensor {
     axes.push(axis);
   }
   const kept = x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
-  return run(sumOp, [x], shape, x.dtype, undefined, { axes, kept, shape }, x.dtype, kept);
+  return run(sumOp, [x], shape, dtype, undefined, { axes, kept, shape }, dtype, kept);
 }
 
 const meanOp = defineOp<Reduction>('mean', {
@@ -414,7 +415,7 @@ declare module '../tensor/tensor' {
       axes?: A & Ok<AxisCheck<S, A, 'sum'>>,
       options?: ReduceOptions<K>,
     ): Tensor<Reduce<S, A, K>, SumDType<D>>;
-    sumTo<const T extends Shape>(shape: T): Tensor<T, D>;
+    sumTo<const T extends Shape>(shape: T): Tensor<T, SumDType<D>>;
     mean<const A extends Axes = undefined, const K extends boolean = false>(
       axes?: A & Ok<AxisCheck<S, A, 'mean'>>,
       options?: ReduceOptions<K>,

@@ -263,6 +263,16 @@ describe('in place', () => {
   });
 });
 
+test('a bound of clamp takes the gradient only where it takes the place of x', () => {
+  const x = tensor([1, 2, 3, 5], { requiresGrad: true });
+  const min = tensor([1, 3, 0, 0], { requiresGrad: true });
+  const max = tensor([4], { requiresGrad: true });
+  const y = x.clamp(min, max);
+  y.sum().backward();
+  expect(values(y)).toEqual([1, 3, 3, 4]);
+  expect([x.grad!, min.grad!, max.grad!].map(values)).toEqual([[1, 0, 1, 0], [0, 1, 0, 0], [1]]);
+});
+
 test('allClose and equal answer for whole tensors', async () => {
   const a = tensor([1, 2]);
   expect(await allClose(a, tensor([1.000001, 2]))).toBe(true);

@@ -185,7 +185,8 @@ const sumTo: Sample[] = (
 ).map(([from, to]): Sample => ({
   op: 'sumTo',
   variant: `[${from.join(', ')}] to [${to.join(', ')}]`,
-  dtypes: floats,
+  dtypes: everyDType,
+  result: sumDType,
   inputs: (draw, dtype) => [draw.tensor(from, dtype)],
   call: (x) => hadal.sumTo(x, to),
   reference: (x) => {
