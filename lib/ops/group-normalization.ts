@@ -20,6 +20,7 @@ import {
   type NormContext,
   type NormOptions,
 } from './normalization';
+import { wide } from './wide';
 
 /**
  * Normalisation of x [n, c, …] over each of `groups` groups of channels: y = (x − mean) / √(var + ε) · weight + bias, with weight and bias [c].
@@ -130,16 +131,17 @@ const rmsNormOp = defineOp<NormContext>('rmsNorm', {
   gradient: (g, node) => {
     const x = node.input(0);
     const weight = node.operand(1) as AnyTensor | undefined;
-    const size = x.shape[x.rank - 1]!;
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [x.shape[x.rank - 1]!] };
     if (recording.enabled) {
       const average = (t: AnyTensor): AnyTensor => t.mean(-1, { keepDims: true });
-      const rstd = average(x.square()).add(node.context.epsilon).rsqrt();
-      const unit = x.mul(rstd);
-      const inner = weight === undefined ? g : g.mul(weight);
+      const [outer, input] = [wide(g), wide(x)];
+      const rstd = average(input.square()).add(node.context.epsilon).rsqrt();
+      const unit = input.mul(rstd);
+      const inner = weight === undefined ? outer : outer.mul(wide(weight));
       const gx = inner.sub(unit.mul(average(inner.mul(unit)))).mul(rstd);
-      return [gx, node.needs(1) ? g.mul(unit).sumTo([size]) : undefined];
+      const gw = node.needs(1) ? outer.mul(unit).sumTo(parameter.shape).cast(parameter.dtype) : undefined;
+      return [gx.cast(x.dtype), gw];
     }
-    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [size] };
     const [gx, gw] = runMany(rmsNormBackwardOp, [g, x, weight, node.output(1)], [x, parameter]);
     return [gx, node.needs(1) ? gw : undefined];
   },

@@ -8,6 +8,7 @@ import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/sh
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { operand, operandDType } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
+import { wide } from './wide';
 
 interface AxisContext {
   readonly axis: number;
@@ -107,26 +108,27 @@ export function logSoftmax(x: AnyTensor, axis: number): AnyTensor {
 export const statisticsDType = (dtype: DType): DType => (dtype === 'float64' ? 'float64' : 'float32');
 
 /**
- * The gradients (gx, gw, gb) of y = x̂·weight + bias, x̂ = (x − mean)·rstd with statistics over `axes`, written over ops. Used in place of the
- * fused kernel when the backward pass is itself recorded. `weight` broadcasts against x.
+ * The gradients (gx, gw, gb) of y = x̂·weight + bias, x̂ = (x − mean)·rstd with statistics over `axes`, written over ops; gx in the dtype of x, the
+ * others wide and of its shape. Used in place of the fused kernel when the backward pass is itself recorded. `weight` broadcasts against x.
  */
 function composedGradients(
-  g: AnyTensor,
-  x: AnyTensor,
+  gradient: AnyTensor,
+  input: AnyTensor,
   weight: AnyTensor | undefined,
   axes: readonly number[],
   epsilon: number,
-): AnyTensor[] {
+): [gx: AnyTensor, gw: AnyTensor, gb: AnyTensor] {
+  const [g, x] = [wide(gradient), wide(input)];
   const average = (t: AnyTensor): AnyTensor => t.mean(axes, { keepDims: true });
   const centred = x.sub(average(x));
   const rstd = average(centred.square()).add(epsilon).rsqrt();
   const normalized = centred.mul(rstd);
-  const inner = weight === undefined ? g : g.mul(weight);
+  const inner = weight === undefined ? g : g.mul(wide(weight));
   const gx = inner
     .sub(average(inner))
     .sub(normalized.mul(average(inner.mul(normalized))))
     .mul(rstd);
-  return [gx, g.mul(normalized), g];
+  return [gx.cast(input.dtype), g.mul(normalized), g];
 }
 
 export interface NormContext {
@@ -141,11 +143,12 @@ const layerNormOp = defineOp<NormContext>('layerNorm', {
     const x = node.input(0);
     const weight = node.operand(1) as AnyTensor | undefined;
     const size = x.shape[x.rank - 1]!;
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [size] };
     if (recording.enabled) {
       const [gx, gw, gb] = composedGradients(g, x, weight, [-1], node.context.epsilon);
-      return [gx, node.needs(1) ? gw!.sumTo([size]) : undefined, node.needs(2) ? gb!.sumTo([size]) : undefined];
+      const own = (t: AnyTensor): AnyTensor => t.sumTo([size]).cast(parameter.dtype);
+      return [gx, node.needs(1) ? own(gw) : undefined, node.needs(2) ? own(gb) : undefined];
     }
-    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [size] };
     const inputs = [g, x, weight, node.output(1), node.output(2)];
     const [gx, gw, gb] = runMany(layerNormBackwardOp, inputs, [x, parameter, parameter]);
     return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
@@ -232,13 +235,13 @@ const batchNormOp = defineOp<NormContext>('batchNorm', {
   gradient: (g, node) => {
     const x = node.input(0);
     const weight = node.operand(1) as AnyTensor | undefined;
-    const channels = x.shape[1]!;
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [x.shape[1]!] };
     if (recording.enabled) {
       const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
       const [gx, gw, gb] = composedGradients(g, x, weight && perChannel(weight, x), axes, node.context.epsilon);
-      return [gx, node.needs(1) ? gw!.sum(axes) : undefined, node.needs(2) ? gb!.sum(axes) : undefined];
+      const own = (t: AnyTensor): AnyTensor => t.sum(axes).cast(parameter.dtype);
+      return [gx, node.needs(1) ? own(gw) : undefined, node.needs(2) ? own(gb) : undefined];
     }
-    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [channels] };
     const inputs = [g, x, weight, node.output(1), node.output(2)];
     const input = { dtype: x.dtype, shape: x.shape };
     const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [input, parameter, parameter]);
@@ -318,6 +321,7 @@ export function batchNorm(
     AnyTensor,
     AnyTensor,
   ];
+  if (count === 0) return y;
   if (runningMean !== undefined) runningMean.lerp_(mean, momentum);
   if (runningVar !== undefined) {
     const biased = rstd.square().reciprocal().sub(epsilon);

@@ -1,5 +1,18 @@
 // Every layer against PyTorch: outputs and gradients from the same weights and inputs, and the names of its state.
-import { compile, manualSeed, nn, ones, randn, stack, tensor, variance, type AnyTensor } from '../../lib/index';
+import {
+  allCloseSync,
+  compile,
+  gradients,
+  manualSeed,
+  nn,
+  ones,
+  randn,
+  stack,
+  tensor,
+  variance,
+  zeros,
+  type AnyTensor,
+} from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const attend = (causal: boolean) => (module: nn.MultiHeadAttention, inputs: readonly AnyTensor[]) =>
@@ -113,6 +126,40 @@ test('without momentum, running statistics are the means over all batches; eager
       near(layer.runningVar!, mean(inputs.map((x) => variance(x, 0) as AnyTensor)));
     }
   }
+});
+
+test('an empty batch leaves running statistics as they are', () => {
+  const layer = new nn.BatchNorm1d(2);
+  expect(layer.forward(zeros([0, 2, 3])).shape).toEqual([0, 2, 3]);
+  expect([layer.runningMean!, layer.runningVar!].map((x) => x.toArraySync())).toEqual([
+    [0, 0],
+    [1, 1],
+  ]);
+});
+
+test.each<[string, nn.Layer]>([
+  ['LayerNorm', new nn.LayerNorm(4)],
+  ['RMSNorm', new nn.RMSNorm(4)],
+  ['BatchNorm1d', new nn.BatchNorm1d(4)],
+])('%s: recorded gradients of float16 hold squares that float16 does not', (_, layer) => {
+  layer.to('float16');
+  const x = tensor(
+    [
+      [300, -500, 900, 40],
+      [-700, 20, 400, 640],
+    ],
+    { dtype: 'float16', requiresGrad: true },
+  );
+  const inputs = [x, ...layer.parameters()];
+  const loss = layer
+    .forward(x)
+    .mul(tensor([1, 2, -1, 3], { dtype: 'float16' }))
+    .square()
+    .sum();
+  const [fused, recorded] = [false, true].map((createGraph) =>
+    gradients([loss], inputs, { createGraph, retainGraph: true }).map((g) => g!.cast('float32') as AnyTensor),
+  );
+  for (const [i, g] of fused!.entries()) expect(allCloseSync(recorded![i]!, g, { rtol: 1e-2, atol: 1e-3 })).toBe(true);
 });
 
 test('norms without a shift or running statistics', () => {
