@@ -81,13 +81,14 @@ let pass: Pass | undefined;
 export const currentPass = (): Pass | undefined => pass;
 
 /**
- * Sends gradients from `roots` through the graph. Leaves collect them in `grad`, unless `wanted` lists the edges whose gradients are asked
- * for: then those are returned, and no leaf changes. A leaf collects as soon as all of its gradient has arrived.
+ * Sends gradients from `roots` through the graph. Answers those of the edges `wanted`; other leaves collect theirs in `grad`, as soon as all of it has
+ * arrived, unless `collects` is false.
  */
 export function propagate(
   roots: readonly { readonly edge: Edge; readonly gradient: AnyTensor }[],
   options: { readonly retainGraph?: boolean | undefined; readonly createGraph?: boolean | undefined },
-  wanted?: readonly Edge[],
+  wanted: readonly Edge[] = [],
+  collects = true,
 ): (AnyTensor | undefined)[] {
   const createGraph = options.createGraph ?? false;
   const retainGraph = options.retainGraph ?? createGraph;
@@ -105,8 +106,8 @@ export function propagate(
     const arrived = flight.take(edge);
     if (arrived === undefined) return;
     const gradient = hooked(edge, arrived);
-    if (wanted === undefined) collect(edge, gradient, flight);
-    else if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
+    if (isWanted.has(edge)) found.set(edge, outliving(taken(gradient, flight), flight));
+    else if (collects) collect(edge, gradient, flight);
   };
   try {
     for (const { edge, gradient } of roots) flight.arrive(edge, gradient);
@@ -126,7 +127,7 @@ export function propagate(
     if (flight.scope !== undefined) closeScope(flight.scope);
   }
   if (outer === undefined) for (const finish of own.atEnd) finish();
-  return (wanted ?? []).map((edge) => found.get(edge));
+  return wanted.map((edge) => found.get(edge));
 }
 
 /** The nodes behind `edges`, latest first: every node comes after all that use its results. */
@@ -164,9 +165,9 @@ function visit(node: Node, flight: Flight, found: Map<Edge, AnyTensor>, isWanted
   node.outputEdges.forEach((edge, i) => {
     const gradient = arrived[i];
     if (gradient === undefined) return;
-    if (isWanted.has(edge)) found.set(edge, owned(gradient, flight));
+    if (isWanted.has(edge)) found.set(edge, outliving(copied(gradient, flight), flight));
     if (edge.retainsGrad) {
-      edge.grad = owned(gradient, flight);
+      edge.grad = copied(gradient, flight).keep();
       edge.gradSeen = true;
     }
   });
@@ -211,10 +212,30 @@ function hooked(edge: Edge, gradient: AnyTensor): AnyTensor {
   return result;
 }
 
-/** `gradient` as a tensor that outlives the pass. */
-function owned(gradient: AnyTensor, flight: Flight): AnyTensor {
+/** `gradient`, made in the pass, as a tensor of what is around the pass. */
+function outliving(gradient: AnyTensor, flight: Flight): AnyTensor {
+  if (flight.scope !== undefined) promote(gradient.storage, flight.scope);
+  return gradient;
+}
+
+/** A gradient that the pass still needs, for others. */
+function copied(gradient: AnyTensor, flight: Flight): AnyTensor {
+  return flight.scope === undefined ? gradient : gradient.clone();
+}
+
+/** A gradient that the pass needs no more, as one that nobody else has: itself or a copy. */
+function taken(gradient: AnyTensor, flight: Flight): AnyTensor {
   if (flight.scope === undefined) return gradient;
-  return gradient.clone().keep();
+  const exclusive =
+    flight.owns(gradient) &&
+    gradient.storage.pendingUses === 1 &&
+    gradient.isContiguous &&
+    gradient.offset === 0 &&
+    gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
+  const own = exclusive ? gradient : gradient.clone();
+  if (exclusive) gradient.storage.pendingUses--;
+  else flight.release(gradient);
+  return own;
 }
 
 /** Adds an arrived gradient to a leaf's `grad`. */
@@ -228,17 +249,8 @@ function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
     grad.add_(gradient);
     flight.release(gradient);
   } else {
-    const exclusive =
-      flight.owns(gradient) &&
-      gradient.storage.pendingUses === 1 &&
-      gradient.isContiguous &&
-      gradient.offset === 0 &&
-      gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
-    const kept = exclusive ? gradient : gradient.clone();
-    if (exclusive) gradient.storage.pendingUses--;
-    else flight.release(gradient);
-    detachFromScopes(kept.storage);
-    edge.grad = kept;
+    edge.grad = taken(gradient, flight);
+    detachFromScopes(edge.grad.storage);
     edge.gradSeen = false;
   }
   for (const hook of edge.collected ?? []) hook();

@@ -235,7 +235,9 @@ function checkReplayable(trace: Trace): void {
   }
   for (const storage of tape.storages) {
     if (storage === undefined || !tape.made(storage) || storage.released !== undefined) continue;
-    if (!leftBehind.has(storage) && !constants.has(storage)) {
+    if (leftBehind.has(storage) || constants.has(storage)) continue;
+    if (tape.droppedGradients.has(storage)) storage.release('when its step ended');
+    else {
       refuse(storage.madeBy, `makes a tensor of ${storage.bytes} bytes that outlives the step without being returned`);
     }
   }

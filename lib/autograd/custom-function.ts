@@ -99,13 +99,15 @@ export function checkpoint<Inputs extends readonly AnyTensor[]>(
     const now = getRandomState();
     setRandomState(random);
     const leaves = inputs.map((input) => (input.requiresGrad ? input.detach().requiresGrad_() : input));
+    const wanted = inputs.flatMap((input, i) => (input.requiresGrad ? leaves[i]!.edge! : []));
     try {
       const again = autocastAs(dtype, () => enableGrad(() => f(...(leaves as unknown as Inputs))));
-      if (again.edge !== undefined) propagate([{ edge: again.edge, gradient: g }], {});
+      const roots = again.edge === undefined ? [] : [{ edge: again.edge, gradient: g }];
+      const found = propagate(roots, {}, wanted);
+      return inputs.map((input) => (input.requiresGrad ? found.shift() : undefined));
     } finally {
       setRandomState(now);
     }
-    return leaves.map((leaf, i) => (inputs[i]!.requiresGrad ? leaf.edge!.grad : undefined));
   };
   attach(output, { name: 'checkpoint', gradient }, inputs);
   return output;

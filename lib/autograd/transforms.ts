@@ -39,7 +39,7 @@ export function gradients(
     gradient: initialGradient('gradients', output, options.gradients?.[i], 'gradients'),
   }));
   const wanted = inputs.map((input, i) => edgeOf('gradients', input, `inputs[${i}]`));
-  return propagate(roots, options, wanted);
+  return propagate(roots, options, wanted, false);
 }
 
 function edgeOf(op: string, tensor: AnyTensor, name: string): Edge {

@@ -58,6 +58,8 @@ export class Tape {
   /** By number. */
   readonly storages: Storage[] = [];
   readonly uploads: Upload[] = [];
+  /** Gradients that a leaf has no more, and which user code has seen. */
+  readonly droppedGradients = new Set<Storage>();
   /** What must hold for a replay to be right; see {@link guard}. */
   readonly guards: (() => boolean)[] = [];
   /** What JavaScript does at each replay, before the commands run. */

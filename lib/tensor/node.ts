@@ -3,6 +3,7 @@
  * lib/ops/define.ts when it records, walked by lib/autograd/backward.ts.
  */
 import { AutogradError, DisposedError } from '../errors';
+import { tape } from '../runtime/tape';
 import type { DType } from './dtype';
 import type { Shape } from './shape-types';
 import type { AnyTensor } from './tensor';
@@ -60,6 +61,7 @@ export class Edge {
   /** Forgets `grad`; frees it at once if user code has not seen it. */
   dropGrad(by: string): void {
     if (!this.gradSeen) this.grad?.storage.release(by);
+    else if (this.grad !== undefined) tape?.droppedGradients.add(this.grad.storage);
     this.grad = undefined;
   }
 }

@@ -2,6 +2,7 @@
 import {
   backward,
   cat,
+  checkpoint,
   detectAnomaly,
   enableGrad,
   gradients,
@@ -110,6 +111,24 @@ describe('what is freed', () => {
     const before = memory().liveBytes;
     for (let i = 0; i < 20; i++) pass();
     expect(memory().liveBytes).toBeLessThanOrEqual(before);
+  });
+
+  test.each<[string, (x: AnyTensor) => unknown]>([
+    ['gradients()', (x) => gradients([x.exp().sum()], [x])],
+    [
+      'a checkpoint',
+      (x) =>
+        checkpoint((y: AnyTensor) => y.exp(), x.mul(2))
+          .sum()
+          .backward(),
+    ],
+  ])('what %s found is freed with the scope around', (_, find) => {
+    const x = randn([64, 64]).requiresGrad_();
+    const pass = (): void => scope(() => void find(x));
+    pass();
+    const before = memory().tensors;
+    for (let i = 0; i < 20; i++) pass();
+    expect(memory().tensors).toBeLessThanOrEqual(before);
   });
 
   test('a gradient that nobody has seen is freed when it is set to undefined', () => {

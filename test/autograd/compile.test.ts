@@ -9,6 +9,7 @@ import {
   compile,
   CompileError,
   DisposedError,
+  gradients,
   IndexError,
   manualSeed,
   memory,
@@ -128,6 +129,45 @@ describe('replays give the bits of eager steps', () => {
         };
       },
       batches([4, 5, 6], 3),
+    ],
+    'sharpness-aware minimization, which looks at gradients and drops them': [
+      () => {
+        const model = new nn.Sequential(new nn.Linear(20, 16), new nn.Tanh(), new nn.Linear(16, 5));
+        const optimizer = adam(model);
+        return (x, y) => {
+          const lossOf = (): AnyTensor => nn.functional.crossEntropy(model.forward(x!), y!);
+          optimizer.zeroGrad();
+          const loss = lossOf();
+          loss.backward();
+          const moves = model.parameters().map((parameter) => [parameter, parameter.grad!.mul(0.05)] as const);
+          noGrad(() => moves.forEach(([parameter, move]) => parameter.add_(move)));
+          optimizer.zeroGrad();
+          lossOf().backward();
+          noGrad(() => moves.forEach(([parameter, move]) => parameter.sub_(move)));
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([8, 20], 5),
+    ],
+    'contrastive divergence by gradients of inputs': [
+      () => {
+        const model = new nn.Sequential(new nn.Linear(20, 16), new nn.SiLU(), new nn.Linear(16, 1));
+        const optimizer = adam(model);
+        return (x) => {
+          const start = x!.neg().requiresGrad_();
+          const [slope] = gradients([model.forward(start).sum()], [start]);
+          optimizer.zeroGrad();
+          const loss = model
+            .forward(x!)
+            .sub(model.forward(start.detach().sub(slope!)))
+            .mean();
+          loss.backward();
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([8, 20], 5),
     ],
     'checkpointed dropout': [
       () => {
