@@ -17,6 +17,7 @@
 #include "cpu/conv_one_tap.h"
 #include "cpu/conv_pairs.h"
 #include "cpu/conv_pass.h"
+#include "cpu/conv_unfolded.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/gemm.h"
 #include "cpu/pair_tiles.h"
@@ -322,6 +323,7 @@ template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
+  if (suits_unfolded(pass, weights)) return convolve_unfolded(ctx, pass, weights);
   if constexpr (std::is_same_v<Compute<E>, float>) {
     if (prefers_winograd(pass)) return convolve_winograd(ctx, pass, weights);
   }
