@@ -8,7 +8,7 @@ import { sizes, type DType } from '../tensor/dtype';
 import { gradientChanges, recording, type Edge, type Node } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
 import { isChannelsLast, sameShape, show } from '../tensor/shapes';
-import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { leafEdge, Tensor, type AnyTensor } from '../tensor/tensor';
 import { autocasting } from '../ops/autocast';
 import { onesLike, zeros } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
@@ -309,7 +309,7 @@ export function backward(output: AnyTensor, options: BackwardOptions = {}): void
 
 /** Forgets a parameter's gradient; frees it at once if nobody has seen it. */
 export function clearGradient(parameter: AnyTensor): void {
-  const { edge } = parameter;
+  const edge = leafEdge(parameter);
   if (edge !== undefined) gradientChanges(edge, false);
   edge?.dropGrad('by zeroGrad()');
 }

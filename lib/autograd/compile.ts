@@ -182,8 +182,13 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
   const randomStart = getRandomState();
   autocasting.casts.clear(); // what was cast before is no part of the step
   traced.gradients = gradientsBefore;
+  traced.leaves = new Set();
   try {
-    const { result, tape } = taped(() => scope(() => f(...seen)));
+    const { result, tape } = taped(() => {
+      const value = scope(() => f(...seen));
+      for (const leaf of traced.leaves!) leaf.dropGrad('when its step ended');
+      return value;
+    });
     const randomEnd = getRandomState();
     if (randomEnd.seed.some((word, i) => word !== randomStart.seed[i]))
       refuse('manualSeed', 'starts the random stream anew');
@@ -201,7 +206,7 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
     checkReplayable(trace);
     return trace;
   } finally {
-    traced.gradients = undefined;
+    traced.gradients = traced.leaves = undefined;
   }
 }
 

@@ -166,13 +166,22 @@ export interface GradientBefore {
   readonly used: boolean;
 }
 
-/** While a step is traced: the leaves whose gradient it changed. Set by lib/autograd/compile.ts. */
-export const traced: { gradients: Map<Edge, GradientBefore> | undefined } = { gradients: undefined };
+/** While a step is traced: the leaves whose gradient it changed, and those that it made. Set by lib/autograd/compile.ts. */
+export const traced: { gradients: Map<Edge, GradientBefore> | undefined; leaves: Set<Edge> | undefined } = {
+  gradients: undefined,
+  leaves: undefined,
+};
 
 /** To be called before the gradient of a leaf changes; `used` says whether it is added to. */
 export function gradientChanges(edge: Edge, used: boolean): void {
-  const { gradients } = traced;
-  if (gradients?.has(edge) === false) gradients.set(edge, { grad: edge.grad, used });
+  const { gradients, leaves } = traced;
+  if (gradients?.has(edge) === false && !leaves!.has(edge)) gradients.set(edge, { grad: edge.grad, used });
+}
+
+export function newLeaf(shape: Shape, dtype: DType): Edge {
+  const edge = new Edge(undefined, 0, shape, dtype);
+  traced.leaves?.add(edge);
+  return edge;
 }
 
 /** Whether ops record themselves; changed by lib/autograd/modes.ts. */

@@ -11,9 +11,18 @@ import { refuseInTrace } from '../runtime/tape';
 import { describe } from './describe';
 import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
-import { Edge, gradientChanges, type GradientHook } from './node';
+import { gradientChanges, newLeaf, type Edge, type GradientHook } from './node';
 import type { Shape } from './shape-types';
 import { contiguousStrides, sameShape, show, sizeOf } from './shapes';
+
+/** Of leaves that have stopped collecting gradients. */
+const frozen = new WeakMap<AnyTensor, Edge>();
+
+/**
+ * Where a tensor's gradient is, also while it requires none.
+ * @internal
+ */
+export const leafEdge = (tensor: AnyTensor): Edge | undefined => tensor.edge ?? frozen.get(tensor);
 
 /**
  * An n-dimensional array of one dtype on one device. Made by creation functions and ops, never by `new`.
@@ -75,7 +84,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
 
   /** The gradient that `backward` has collected in this leaf. */
   get grad(): Tensor<S, D> | undefined {
-    const { edge } = this;
+    const edge = leafEdge(this as AnyTensor);
     if (edge?.grad === undefined) return undefined;
     edge.gradSeen = true;
     return edge.grad as unknown as Tensor<S, D>;
@@ -89,15 +98,19 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     edge.gradSeen = value !== undefined;
   }
 
-  /** Makes this leaf collect gradients, or stop doing so. Floating dtypes only. */
+  /** Makes this leaf collect gradients, or stop doing so: what it has collected and its hooks stay. Floating dtypes only. */
   requiresGrad_(value = true): this {
     if (!this.isLeaf)
       throw new ArgumentError('requiresGrad_: only a leaf can be changed: got the result of a recorded op');
     if (value && !isFloat(this.dtype)) {
       throw new ArgumentError(`requiresGrad_: dtype: got ${this.dtype}, expected a floating dtype`);
     }
-    if (!value) this.edge = undefined;
-    else this.edge ??= new Edge(undefined, 0, this.shape, this.dtype);
+    if (value) {
+      this.edge ??= frozen.get(this as AnyTensor) ?? newLeaf(this.shape, this.dtype);
+    } else if (this.edge !== undefined) {
+      frozen.set(this as AnyTensor, this.edge);
+      this.edge = undefined;
+    }
     return this;
   }
 

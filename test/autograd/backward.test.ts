@@ -11,6 +11,7 @@ import {
   memory,
   noGrad,
   ones,
+  optim,
   randn,
   scope,
   tensor,
@@ -144,6 +145,22 @@ describe('what is freed', () => {
     const seen = w.grad!;
     forget();
     expect(seen.sub(w.detach().mul(2)).abs().max().itemSync()).toBe(0);
+  });
+
+  test('a leaf that requires no gradient for a while keeps its gradient and its hooks', () => {
+    const x = leaf([1, 2]);
+    const hook = jest.fn();
+    x.registerHook(hook);
+    x.sum().backward();
+    x.requiresGrad_(false);
+    expect(x.mul(2).requiresGrad).toBe(false);
+    expect(values(x.grad)).toEqual([1, 1]);
+    x.requiresGrad_().sum().backward();
+    expect(values(x.grad)).toEqual([2, 2]);
+    expect(hook).toHaveBeenCalledTimes(2);
+    const optimizer = new optim.SGD([x.requiresGrad_(false)], { lr: 1 });
+    optimizer.zeroGrad();
+    expect(x.requiresGrad_().grad).toBeUndefined();
   });
 
   test('a gradient that is part of a graph, or was the start of the pass, is not freed with the leaf’s', () => {

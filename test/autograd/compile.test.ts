@@ -29,21 +29,26 @@ const digest = (x: AnyTensor): string => createHash('sha1').update(Buffer.from(x
 
 type Step = (...args: AnyTensor[]) => AnyTensor;
 
-/** The losses of eager steps and of compiled ones from the same start. */
-function losses(make: () => Step, batches: AnyTensor[][]): { eager: number[]; compiled: number[] } {
+/** The losses of eager steps and of compiled ones from the same start, and how often the latter called the step. */
+function losses(make: () => Step, batches: AnyTensor[][]): { eager: number[]; compiled: number[]; calls: number } {
   const run = (wrap: (step: Step) => Step): number[] => {
     manualSeed(3);
     const step = wrap(make());
     return batches.map((batch) => step(...batch).itemSync());
   };
-  return {
-    eager: run(
-      (step) =>
-        (...args) =>
-          scope(() => step(...args)),
-    ),
-    compiled: run((step) => compile(step)),
-  };
+  let calls = 0;
+  const eager = run(
+    (step) =>
+      (...args) =>
+        scope(() => step(...args)),
+  );
+  const compiled = run((step) =>
+    compile((...args: AnyTensor[]) => {
+      calls++;
+      return step(...args);
+    }),
+  );
+  return { eager, compiled, calls };
 }
 
 function training(model: nn.Module & { forward(x: AnyTensor): AnyTensor }, optimizer: optim.SGD | optim.Adam): Step {
@@ -150,6 +155,23 @@ describe('replays give the bits of eager steps', () => {
       },
       batches([8, 20], 5),
     ],
+    'a gradient penalty, whose inputs collect gradients': [
+      () => {
+        const model = new nn.Sequential(new nn.Linear(20, 16), new nn.SiLU(), new nn.Linear(16, 1));
+        const optimizer = adam(model);
+        return (x) => {
+          const input = x!.detach().requiresGrad_();
+          optimizer.zeroGrad();
+          const score = model.forward(input).sum();
+          const [slope] = gradients([score], [input], { createGraph: true });
+          const loss = slope!.square().sum().sub(score.mul(0.1));
+          loss.backward();
+          optimizer.step();
+          return loss;
+        };
+      },
+      batches([8, 20], 5),
+    ],
     'contrastive divergence by gradients of inputs': [
       () => {
         const model = new nn.Sequential(new nn.Linear(20, 16), new nn.SiLU(), new nn.Linear(16, 1));
@@ -185,9 +207,10 @@ describe('replays give the bits of eager steps', () => {
     ],
   };
   test.each(Object.entries(cases))('%s', (_, [make, data]) => {
-    const { eager, compiled } = losses(make, data);
+    const { eager, compiled, calls } = losses(make, data);
     expect(compiled).toEqual(eager);
     expect(new Set(eager).size).toBe(eager.length);
+    expect(calls).toBe(3);
   });
 
   test.each(['inside', 'outside'])('mixed precision %s', (where) => {
