@@ -80,7 +80,7 @@ export function full<
 function elementOf(op: string, value: number | boolean, dtype: DType): number {
   // What is no dtype is refused where the tensor is made.
   if (!isDType(dtype)) return 0;
-  if (typeof value === 'number' && isFloat(dtype)) return value;
+  if (isFloat(dtype) && (typeof value === 'number' || typeof value === 'boolean')) return Number(value);
   return Number(encode(dtype, [value], op)[0]);
 }
 

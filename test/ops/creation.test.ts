@@ -235,6 +235,7 @@ describe('filled and counted', () => {
     ['full', full([2], 2.5, { dtype: 'float64' }), 'float64', [2], [2.5, 2.5]],
     ['full of a fraction in integers', full([1], 2.5, { dtype: 'int32' }), 'int32', [1], [2]],
     ['full of true', full([1], true), 'bool', [1], [1]],
+    ['full of true in 16 bits', full([1], true, { dtype: 'float16' }), 'float16', [1], [1]],
     ['zerosLike', zerosLike(tensor([1n])), 'int64', [1], [0]],
     ['onesLike in another dtype', onesLike(tensor([1n]), { dtype: 'bool' }), 'bool', [1], [1]],
     ['fullLike', hadal.fullLike(tensor([1.5, 2]), 7), 'float32', [2], [7, 7]],
