@@ -37,9 +37,12 @@ const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<
 function logOfSum(op: string, a: Operand, b: Operand, unit: number): AnyTensor {
   const [p, q] = operands(op, a, b, toFloat);
   const [x, y] = [wide(p), wide(q)];
-  const larger: AnyTensor = x.maximum(y);
+  // Chosen, as the maximum and the minimum have no slope of a slope where both are equal.
+  const isSwapped = x.less(y) as Tensor<Shape, 'bool'>;
+  const [larger, smaller] = [where(isSwapped, y, x) as AnyTensor, where(isSwapped, x, y) as AnyTensor];
   // Two equal infinities have no difference.
-  const distance = where(isInfinite(larger), 0, larger.sub(x.minimum(y))) as AnyTensor;
+  const alike = isInfinite(larger).logicalAnd(larger.equalTo(smaller)) as Tensor<Shape, 'bool'>;
+  const distance = where(alike, 0, larger.sub(smaller)) as AnyTensor;
   const above = unit === 1 ? distance.logSigmoid() : distance.mul(unit).logSigmoid().div(unit);
   return larger.sub(above).cast(p.dtype) as AnyTensor;
 }

@@ -78,7 +78,10 @@ export function logNdtr(x: AnyTensor): AnyTensor {
 // --------------------------------------------------------------------------------------------------------- Bessel functions
 
 /** f(x) / x, and the limit 1/2 of I₁ at 0. */
-const overX = (y: AnyTensor, x: AnyTensor): AnyTensor => where(x.equalTo(0), 0.5, y.div(x)) as AnyTensor;
+function overX(y: AnyTensor, x: AnyTensor): AnyTensor {
+  const isZero = x.equalTo(0);
+  return where(isZero, 0.5, y.div(where(isZero, 1, x)));
+}
 
 const i0Op: NativeOp = ofInput('i0', (g, x) => g.mul(i1(x)), 'float32');
 const i1Op: NativeOp = ofInput('i1', (g, x) => g.mul(i0(x).sub(overX(i1(x), x))), 'float32');

@@ -5,6 +5,7 @@ import { normalizeAxis } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { checkTensor, defineOp, floats, installMethods, numbers, run, runMany, type NativeOp } from './define';
+import { where } from './pointwise-compare';
 import { ofOrdered } from './sorting';
 
 function extremeOp(name: 'cummax' | 'cummin'): NativeOp<number> {
@@ -64,16 +65,18 @@ export function cummin<S extends Shape, D extends DType>(
 const logCumSumExpOp = defineOp<number>('logCumSumExp', {
   dtypes: floats,
   saves: { inputs: true, outputs: true },
-  // The parts of g of either sign go through a logarithm, which has no slope at 0.
-  order: 1,
   gradient: (g, node) => {
     const axis = node.context;
     const x = node.input(0);
     const y = node.output();
-    // gxⱼ = Σ_{i ≥ j} gᵢ e^(xⱼ - yᵢ), with the sum from the end formed in logarithms: no factor overflows.
-    const part = (positive: AnyTensor): AnyTensor =>
-      positive.log().sub(y).flip(axis).logCumSumExp(axis).flip(axis).add(x).exp();
-    return [part(g.clamp(0)).sub(part(g.neg().clamp(0)))];
+    // gxⱼ = Σ_{i ≥ j} gᵢ e^(xⱼ - yᵢ), with the sum from the end formed in logarithms: no factor overflows. Of g the parts of either sign; a y of
+    // -∞ depends on nothing.
+    const part = (share: AnyTensor): AnyTensor => {
+      const none = share.lessEqual(0).logicalOr(y.equalTo(-Infinity)) as Tensor<Shape, 'bool'>;
+      const logs: AnyTensor = where(none, -Infinity, (where(none, 1, share) as AnyTensor).log().sub(y));
+      return logs.flip(axis).logCumSumExp(axis).flip(axis).add(x).exp();
+    };
+    return [part(g).sub(part(g.neg()))];
   },
 });
 

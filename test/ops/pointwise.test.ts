@@ -13,8 +13,14 @@ import {
   equalSync,
   gammainc,
   gammaincc,
+  gradients,
   greater,
+  i1,
+  i1e,
   less,
+  logAddExp,
+  logAddExp2,
+  logCumSumExp,
   noGrad,
   ones,
   pow,
@@ -271,6 +277,25 @@ test('a bound of clamp takes the gradient only where it takes the place of x', (
   y.sum().backward();
   expect(values(y)).toEqual([1, 3, 3, 4]);
   expect([x.grad!, min.grad!, max.grad!].map(values)).toEqual([[1, 0, 1, 0], [0, 1, 0, 0], [1]]);
+});
+
+test.each<[string, (x: AnyTensor) => AnyTensor, number, number]>([
+  ['logAddExp of equal operands', (x) => logAddExp(x, 3), 3, 1 / 4],
+  ['logAddExp2 of equal operands', (x) => logAddExp2(x, 3), 3, Math.LN2 / 4],
+  ['i1 at 0', (x) => i1(x), 0, 0],
+  ['i1e at 0', (x) => i1e(x), 0, 0],
+])('the second derivative of %s', (_, f, at, expected) => {
+  const x = tensor([at], { dtype: 'float64', requiresGrad: true });
+  const [slope] = gradients([f(x)], [x], { createGraph: true });
+  expect(gradients([slope!], [x])[0]!.itemSync()).toBeCloseTo(expected, 12);
+});
+
+test('logCumSumExp of nothing has no gradient', () => {
+  const x = tensor([-Infinity, -Infinity, 0, 0], { requiresGrad: true });
+  const y = logCumSumExp(x, 0);
+  expect(values(y)).toEqual([-Infinity, -Infinity, 0, Math.fround(Math.LN2)]);
+  y.sum().backward();
+  expect(values(x.grad!)).toEqual([0, 0, 1.5, 0.5]);
 });
 
 test('allClose and equal answer for whole tensors', async () => {

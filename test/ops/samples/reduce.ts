@@ -279,7 +279,7 @@ const scans: readonly (readonly [op: string, name: string, scan: Scan])[] = [
       call: (x, axis) => hadal.logCumSumExp(x, axis),
       lines: [(line) => line.map((_, i) => logSumExp(line.slice(0, i + 1)))],
       dtypes: floats,
-      order: 1,
+      order: 2,
     },
   ],
   [
