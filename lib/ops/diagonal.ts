@@ -138,13 +138,19 @@ export function diag(x: AnyTensor, offset = 0): AnyTensor {
  * @throws ShapeError when a size is none.
  * @example
  * eye(2); // [[1, 0], [0, 1]]
+ * eye(2, { dtype: 'bool' }); // [[true, false], [false, true]]
  */
 export function eye<const N extends number, const M extends number = N, D extends DType = 'float32'>(
   rows: N,
   columns?: M,
   options?: CreationOptions<D>,
 ): Tensor<[N, M], D>;
-export function eye(rows: number, columns: number = rows, options: CreationOptions = {}): AnyTensor {
+export function eye<const N extends number, D extends DType = 'float32'>(
+  rows: N,
+  options: CreationOptions<D>,
+): Tensor<[N, N], D>;
+export function eye(rows: number, second: number | CreationOptions = rows, third: CreationOptions = {}): AnyTensor {
+  const [columns, options] = typeof second === 'number' ? [second, third] : [rows, second];
   checkOptions('eye', options);
   const { requiresGrad = false, ...rest } = options;
   checkShape('eye', [rows, columns]);

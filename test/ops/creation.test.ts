@@ -259,7 +259,7 @@ describe('filled and counted', () => {
     ],
     [
       'eye of bool',
-      eye(2, 2, { dtype: 'bool' }),
+      eye(2, { dtype: 'bool' }),
       'bool',
       [2, 2],
       [

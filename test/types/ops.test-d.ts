@@ -5,6 +5,7 @@ import {
   conv2d,
   crossEntropy,
   embedding,
+  eye,
   feedForward,
   layerNorm,
   linear,
@@ -87,6 +88,9 @@ expectType<Tensor<[8, 3, number, number]>>().of(images.avgPool2d(3, { stride: 2,
 expectType<[Tensor<[8, 3, 16, 16]>, Tensor<[8, 3, 16, 16], 'int64'>]>().of(maxPool2dWithIndices(images, 2));
 maxPool2d(zeros([4, 4]), 2); // error: "maxPool2d: wrong rank: got shape [4, 4], expected [n, c, h, w] or [c, h, w]"
 zeros([4, 4]).avgPool2d(2); // error: "avgPool2d: wrong rank: got shape [4, 4], expected [n, c, h, w] or [c, h, w]"
+
+expectType<Tensor<[2, 2], 'bool'>>().of(eye(2, { dtype: 'bool' }));
+expectType<Tensor<[2, 3]>>().of(eye(2, 3));
 
 // Indexing and statistics.
 const cube = zeros([2, 3, 4]);
