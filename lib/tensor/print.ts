@@ -4,9 +4,10 @@
  */
 import { inspect } from 'node:util';
 
+import { ArgumentError } from '../errors';
 import { decode, isFloat, type DType } from './dtype';
 import type { Shape } from './shape-types';
-import { isContiguous } from './shapes';
+import { isContiguous, show } from './shapes';
 import { Tensor, type AnyTensor } from './tensor';
 
 /** Tensors with more elements than this are shortened. */
@@ -138,6 +139,11 @@ declare module './tensor' {
     /** The tensor as text, like PyTorch's: aligned, shortened in the middle beyond 1000 elements. Waits for the device. */
     toString(): string;
     [inspect.custom](): string;
+    /**
+     * @internal
+     * @throws ArgumentError where a number is wanted, as in `x * 2` and `x > y`, which JavaScript would answer with NaN and false.
+     */
+    [Symbol.toPrimitive](hint: string): string;
   }
 }
 
@@ -150,3 +156,14 @@ for (const name of ['toString', inspect.custom]) {
     configurable: true,
   });
 }
+
+Object.defineProperty(Tensor.prototype, Symbol.toPrimitive, {
+  value(this: AnyTensor, hint: string) {
+    if (hint !== 'number') return this.toString();
+    throw new ArgumentError(
+      `number: got a tensor of ${this.dtype} ${show(this.shape)}, expected a method such as x.mul(y) or x.greater(y), or what was read by await x.item()`,
+    );
+  },
+  writable: true,
+  configurable: true,
+});

@@ -74,6 +74,14 @@ test('a released tensor says so', () => {
   expect(text(inside!)).toMatch(/^tensor\(<released when its scope ended/);
 });
 
+test('a tensor is text in templates and sums of text, and no number', () => {
+  const x = tensor([1, 2]) as AnyTensor & number;
+  expect(`${x} ${'' + x}`).toBe('tensor([1., 2.]) tensor([1., 2.])');
+  const message =
+    'number: got a tensor of float32 [2], expected a method such as x.mul(y) or x.greater(y), or what was';
+  for (const f of [() => x * 2, () => x > 2, () => Math.max(x, 0)]) expect(f).toThrow(message);
+});
+
 test('inspect indents a tensor inside an object', () => {
   const x = noGrad(() =>
     tensor([
