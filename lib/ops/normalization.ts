@@ -8,6 +8,7 @@ import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/sh
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { operand, operandDType } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
+import { addcmul } from './pointwise-binary';
 import { wide } from './wide';
 
 interface AxisContext {
@@ -306,7 +307,7 @@ export function batchNorm(
     const rstd = runningVar.add(epsilon).rsqrt();
     const scale = weight === undefined ? rstd : rstd.mul(weight);
     const shift = bias === undefined ? runningMean.mul(scale).neg() : bias.sub(runningMean.mul(scale));
-    return x.mul(perChannel(scale, x).cast(x.dtype)).add(perChannel(shift, x).cast(x.dtype));
+    return addcmul(perChannel(shift, x).cast(x.dtype), x, perChannel(scale, x).cast(x.dtype));
   }
   const count = x.size / Math.max(channels, 1);
   if (count === 1) {
