@@ -3,7 +3,6 @@
  * [⌊i·in/out⌋, ⌈(i+1)·in/out⌉). Means are resampling; maxima are pooled from the windows laid out one after the other.
  */
 import { ArgumentError, ShapeError } from '../errors';
-import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { ImageCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
@@ -14,7 +13,7 @@ import { tensor } from './creation';
 import { checkDType, checkTensor, floats } from './define';
 import { resample } from './interpolate';
 import { avgPool, maxPool } from './pool-planes';
-import { batched, type SpatialRank } from './window';
+import { batched, perAxis, type SpatialRank } from './window';
 
 /** The size of an axis of the output; null for that of the input. */
 export type AdaptiveSize = number | null;
@@ -33,16 +32,11 @@ function prepare(op: string, rank: SpatialRank, x: AnyTensor): AnyTensor {
 }
 
 function sizesOf(op: string, outputSize: AdaptiveSize | readonly AdaptiveSize[], space: readonly number[]): number[] {
+  const chosen = (size: AdaptiveSize, i: number): number => (size === null ? space[i]! : size);
   const given = Array.isArray(outputSize)
-    ? (outputSize as readonly AdaptiveSize[])
-    : space.map(() => outputSize as AdaptiveSize);
-  const sizes = space.map((size, i) => (given[i] === null ? size : given[i]));
-  if (given.length !== space.length || !sizes.every((size) => Number.isSafeInteger(size) && size! > 0)) {
-    throw new ArgumentError(
-      `${op}: outputSize: got ${shown(outputSize)}, expected one or ${space.length} positive integers or null`,
-    );
-  }
-  return sizes as number[];
+    ? (outputSize as readonly AdaptiveSize[]).map(chosen)
+    : (outputSize as AdaptiveSize);
+  return perAxis(op, 'outputSize', given === null ? space : given, [], 1, space.length as SpatialRank);
 }
 
 function adaptiveAvgPool(

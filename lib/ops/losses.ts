@@ -193,12 +193,12 @@ export function checkPrediction(op: string, input: AnyTensor, target: AnyTensor)
 }
 
 /** A target seen in the shape of the input, which it broadcasts to. */
-export function broadcastTarget(op: string, input: AnyTensor, target: AnyTensor): AnyTensor {
+export function broadcastTarget(op: string, input: AnyTensor, target: AnyTensor, name = 'target'): AnyTensor {
   checkTensor(op, input);
-  checkTensor(op, target, 'target');
+  checkTensor(op, target, name);
   if (sameShape(broadcastShapes(op, input.shape, target.shape), input.shape)) return target.expand(input.shape);
   throw new ShapeError(
-    `${op}: target does not fit: got shape ${show(target.shape)}, expected one that broadcasts to ${show(input.shape)}`,
+    `${op}: ${name} does not fit: got shape ${show(target.shape)}, expected one that broadcasts to ${show(input.shape)}`,
   );
 }
 

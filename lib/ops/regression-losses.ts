@@ -300,6 +300,7 @@ export function gaussianNllLoss(
   [input, target] = checkPrediction('gaussianNllLoss', input, broadcastTarget('gaussianNllLoss', input, target));
   checkTensor('gaussianNllLoss', variance, 'variance');
   if (input.rank > 0 && sameShape(variance.shape, input.shape.slice(0, -1))) variance = variance.unsqueeze(-1);
+  variance = broadcastTarget('gaussianNllLoss', input, variance, 'variance');
   const { full = false, epsilon = 1e-6, reduction } = options;
   // The gradient passes the bound, as in PyTorch, so that training can leave it.
   const v = where(variance.less(epsilon), variance.sub(variance.detach()).add(epsilon), variance) as AnyTensor;

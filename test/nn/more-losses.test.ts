@@ -128,6 +128,10 @@ describe('what losses refuse', () => {
       'klDiv: reduction: got max, expected mean, sum, batchmean or none',
     ],
     [
+      () => f.gaussianNllLoss(x, x, ones([4, 2, 3])),
+      'gaussianNllLoss: variance does not fit: got shape [4, 2, 3], expected one that broadcasts to [2, 3]',
+    ],
+    [
       () => f.ctcLoss(ones([4, 2, 3]), int([1]), [4], [1, 0]),
       'ctcLoss: inputLengths do not fit: got shape [1], expected [2]',
     ],

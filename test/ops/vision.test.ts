@@ -53,6 +53,15 @@ test('unpooling refuses places and sizes that are none', () => {
   expect(back.shape).toEqual([1, 1, 5, 4]);
 });
 
+test('adaptive pooling says which sizes it does not take', () => {
+  expect(() => hadal.adaptiveAvgPool2d(ones([1, 1, 4, 4]), [2, -1])).toThrow(
+    'adaptiveAvgPool2d: outputSize: got [2, -1], expected one or two integers of at least 1',
+  );
+  expect(() => hadal.adaptiveMaxPool1d(ones([1, 1, 4]), 0)).toThrow(
+    'adaptiveMaxPool1d: outputSize: got 0, expected one integer of at least 1',
+  );
+});
+
 test('boxes that are none are refused', () => {
   expect(() => hadal.roiAlign(image, zeros([2, 4]) as never)).toThrow(
     'roiAlign: boxes: got shape [2, 4], expected [k, 5]',
