@@ -231,9 +231,10 @@ export class StudentT extends Distribution {
   /** Infinite up to two degrees of freedom, NaN up to one. */
   override get variance(): AnyTensor {
     const { df } = this;
-    const above = this.scale.square().mul(df).div(df.sub(2));
-    const few = where(df.greater(1), Infinity, df.mul(NaN)) as AnyTensor;
-    return where(df.greater(2), above, few) as AnyTensor;
+    const isFinite = df.greater(2);
+    const many = where(isFinite, df, 3) as AnyTensor;
+    const some = where(isFinite, this.scale.square().mul(many).div(many.sub(2)), Infinity) as AnyTensor;
+    return where(df.greater(1), some, NaN) as AnyTensor;
   }
   override entropy(): AnyTensor {
     const half = this.df.div(2);
