@@ -6,9 +6,9 @@ import { Categorical, finiteLogs, OneHotCategorical } from './categorical';
 import { Bernoulli, Binomial, Geometric, Poisson } from './discrete';
 import { checkDistribution, type Distribution, sumLast } from './distribution';
 import { Beta, Dirichlet, Gamma } from './gamma';
-import { Exponential } from './half-line';
+import { Exponential, Pareto } from './half-line';
 import { Independent } from './independent';
-import { euler, Gumbel, Laplace, Uniform } from './location-scale';
+import { Cauchy, euler, Gumbel, Laplace, Uniform } from './location-scale';
 import { inverseTriangle, mahalanobis, MultivariateNormal } from './multivariate-normal';
 import { HalfNormal, Normal } from './normal';
 import { TransformedDistribution } from './transformed';
@@ -85,7 +85,6 @@ const rules: readonly Rule[] = [
   within(Categorical, ofCategories),
   within(OneHotCategorical, ofCategories),
   within(Gamma, (p, q) => crossGamma(p.mean, meanLog(p), q).sub(p.entropy())),
-  rule(Gamma, Exponential, (p, q) => q.rate.mul(p.mean).sub(q.rate.log()).sub(p.entropy())),
   rule(Exponential, Gamma, (p, q) => crossGamma(p.mean, p.rate.log().add(euler).neg(), q).sub(p.entropy())),
   within(Beta, (p, q) => {
     const [a, b] = [p, q].map(({ concentration1: one, concentration0: zero }) => ({ one, zero, sum: one.add(zero) }));
@@ -100,18 +99,15 @@ const rules: readonly Rule[] = [
     return parts.add(a.sum(-1).lgamma()).sub(b.sum(-1).lgamma());
   }),
   within(Exponential, (p, q) => excess(q.rate.div(p.rate))),
-  rule(Exponential, Normal, (p, q) => crossNormal(p.mean, p.variance, q).sub(p.entropy())),
   within(Laplace, (p, q) => {
     const apart = p.loc.sub(q.loc).abs();
     const overlap = p.scale.mul(apart.div(p.scale).neg().exp()).add(apart).div(q.scale);
     return overlap.sub(1).sub(p.scale.div(q.scale).log());
   }),
-  rule(Laplace, Normal, (p, q) => crossNormal(p.loc, p.variance, q).sub(p.entropy())),
   within(Uniform, (p, q) => {
     const inside = q.low.lessEqual(p.low).logicalAnd(q.high.greaterEqual(p.high));
     return where(inside, q.entropy().sub(p.entropy()), Infinity) as AnyTensor;
   }),
-  rule(Uniform, Normal, (p, q) => crossNormal(p.mean, p.variance, q).sub(p.entropy())),
   within(Gumbel, (p, q) => {
     const ratio = p.scale.div(q.scale);
     const apart = p.loc.sub(q.loc).div(q.scale);
@@ -122,6 +118,23 @@ const rules: readonly Rule[] = [
       .sub(ratio.log())
       .sub(1 + euler);
   }),
+  within(Cauchy, (p, q) => {
+    const apart = p.scale.add(q.scale).square().add(p.loc.sub(q.loc).square());
+    return apart.log().sub(p.scale.log()).sub(q.scale.log()).sub(Math.log(4));
+  }),
+  within(Pareto, (p, q) => {
+    const ratio = q.alpha.div(p.alpha);
+    const inside = q.alpha.mul(p.scale.log().sub(q.scale.log())).add(excess(ratio));
+    return where(p.scale.less(q.scale), Infinity, inside) as AnyTensor;
+  }),
+  ...[Gamma, Beta, Pareto].map((other) =>
+    rule<Distribution, Exponential>(other, Exponential, (p, q) =>
+      q.rate.mul(p.mean).sub(q.rate.log()).sub(p.entropy()),
+    ),
+  ),
+  ...[Exponential, Gamma, Beta, Pareto, Laplace, Uniform, Gumbel].map((other) =>
+    rule<Distribution, Normal>(other, Normal, (p, q) => crossNormal(p.mean, p.variance, q).sub(p.entropy())),
+  ),
   within(Independent, (p, q) => (p.dims === q.dims ? sumLast(klDivergence(p.base, q.base), p.dims) : undefined)),
   within<TransformedDistribution>(TransformedDistribution, (p, q) => {
     if (!p.transform.equals(q.transform)) return undefined;
@@ -132,8 +145,9 @@ const rules: readonly Rule[] = [
 
 /**
  * The Kullback-Leibler divergence `KL(p ‖ q) = E_p[ln p(x) - ln q(x)]` in nats, of the batch shape of both, which broadcast. In closed form between distributions of one
- * family (normal ones of numbers and vectors, half-normal, Bernoulli, binomial, geometric, Poisson, categorical, gamma, beta, Dirichlet, exponential, Laplace, uniform, Gumbel; `Independent`
- * ones and those with the same transforms of such), from an exponential, a Laplace or a uniform to a normal one, and between gamma and exponential ones.
+ * family (normal ones of numbers and vectors, half-normal, Bernoulli, binomial, geometric, Poisson, categorical, gamma, beta, Dirichlet, exponential, Laplace, uniform, Gumbel, Cauchy, Pareto;
+ * `Independent` ones and those with the same transforms of such), from an exponential, gamma, beta, Pareto, Laplace, uniform or Gumbel one to a normal one, from a gamma, beta or Pareto one to
+ * an exponential one, and from an exponential one to a gamma one.
  *
  * @throws ArgumentError where there is no closed form here; ShapeError when the batches do not broadcast.
  * @see Kullback and Leibler, 1951, On information and sufficiency.

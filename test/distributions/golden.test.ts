@@ -151,6 +151,8 @@ const divergences = [
   ...['Normal', 'Laplace', 'Gumbel', 'LogNormal', 'HalfNormal', 'Geometric', 'Binomial', 'Categorical'],
   ...['Bernoulli', 'OneHotCategorical', 'Gamma', 'Gamma.Exponential', 'Exponential.Gamma', 'Beta', 'Dirichlet'],
   ...['Exponential', 'Exponential.Normal', 'Laplace.Normal', 'Uniform', 'Uniform.Normal', 'Poisson'],
+  ...['Cauchy', 'Pareto', 'Gamma.Normal', 'Beta.Normal', 'Pareto.Normal', 'Gumbel.Normal'],
+  ...['Beta.Exponential', 'Pareto.Exponential'],
   ...['MultivariateNormal', 'Independent', 'squashed'],
 ];
 

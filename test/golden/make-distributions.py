@@ -147,6 +147,14 @@ divergence("Exponential.Normal", D.Exponential, dict(rate=[3.0, 2.0, 0.1]), D.No
 divergence("Laplace.Normal", D.Laplace, normals[0], D.Normal, normals[1])
 divergence("Uniform", D.Uniform, dict(low=[0.0, 1.0], high=[2.0, 9.0]), D.Uniform, dict(low=[-1.0, 0.5], high=[3.0, 5.0]))
 divergence("Uniform.Normal", D.Uniform, dict(low=[0.0, 1.0, 2.0], high=[2.0, 9.0, 4.0]), D.Normal, normals[1])
+divergence("Cauchy", D.Cauchy, normals[0], D.Cauchy, normals[1])
+tails = dict(scale=[0.5, 1.0, 2.0], alpha=[2.5, 4.0, 3.0])
+divergence("Pareto", D.Pareto, tails, D.Pareto, dict(scale=[0.4, 1.5, 2.0], alpha=[1.0, 2.0, 5.0]))
+shares = dict(concentration1=[0.3, 2.0, 40.0], concentration0=[0.5, 3.0, 2.0])
+for name, p in {"Gamma": gammas[0], "Beta": shares, "Pareto": tails, "Gumbel": normals[0]}.items():
+    divergence(f"{name}.Normal", getattr(D, name), p, D.Normal, normals[1])
+for name, p in {"Beta": shares, "Pareto": tails}.items():
+    divergence(f"{name}.Exponential", getattr(D, name), p, D.Exponential, dict(rate=[3.0, 2.0, 0.1]))
 divergence("Poisson", D.Poisson, dict(rate=[3.0, 2.0, 0.1]), D.Poisson, dict(rate=[[0.5], [3.0]]))
 vectors = lambda loc, matrix: D.MultivariateNormal(loc, covariance_matrix=(matrix + matrix.mT) / 2)
 divergence("MultivariateNormal", vectors, dict(loc=loc, matrix=covariances), vectors, dict(loc=[0.0, 1.0, 2.0], matrix=torch.eye(3).tolist()))
