@@ -28,6 +28,8 @@ export abstract class OfTrials extends Distribution {
   readonly probs: AnyTensor;
   /** The logarithm of the odds of success. */
   readonly logits: AnyTensor;
+  /** The probability of failure, exact where it is small. */
+  protected readonly misses: AnyTensor;
   /** Parameters beside the probability, by name. */
   protected readonly others: Readonly<Record<string, AnyTensor>>;
 
@@ -43,12 +45,9 @@ export abstract class OfTrials extends Distribution {
     this.others = p;
     this.probs = given === 'probs' ? x : x.sigmoid();
     this.logits = given === 'logits' ? x : logitOf(x);
+    this.misses = given === 'logits' ? x.neg().sigmoid() : x.neg().add(1);
   }
 
-  /** The probability of failure, exact where it is small. */
-  protected get misses(): AnyTensor {
-    return this.logits.neg().sigmoid();
-  }
   /** ln of the probability of so many successes and failures in one order. */
   protected logOfTrials(successes: AnyTensor, failures: AnyTensor): AnyTensor {
     return this.logits.logSigmoid().mul(successes).add(this.logits.neg().logSigmoid().mul(failures));
@@ -112,12 +111,15 @@ export class Bernoulli extends OfTrials {
  * new distributions.Geometric({ probs: 0.25 }).mean; // 3
  */
 export class Geometric extends OfTrials {
+  private readonly isOfProbs: boolean;
+
   constructor(options: ProbsOrLogits) {
     super('Geometric', options);
+    this.isOfProbs = options.probs !== undefined;
   }
 
   override get mean(): AnyTensor {
-    return this.logits.neg().exp();
+    return this.isOfProbs ? this.misses.div(this.probs) : this.logits.neg().exp();
   }
   override get mode(): AnyTensor {
     return this.probs.mul(0);
@@ -130,11 +132,17 @@ export class Geometric extends OfTrials {
   }
 
   protected override draw(shape: Shape): AnyTensor {
-    const trials = openUniform(shape, this.like).log().div(this.logits.neg().logSigmoid());
+    const logOfMiss = this.isOfProbs ? this.probs.neg().log1p() : this.logits.neg().logSigmoid();
+    const trials = openUniform(shape, this.like).log().div(logOfMiss);
     return trials.floor().cast(this.like.dtype);
   }
   protected override logDensity(value: AnyTensor): AnyTensor {
-    return this.logOfTrials(value.mul(0).add(1), value);
+    const { probs } = this;
+    if (!this.isOfProbs) return this.logOfTrials(value.mul(0).add(1), value);
+    // Certain success leaves nothing to count.
+    const isCertain = value.equalTo(0).logicalAnd(probs.equalTo(1));
+    const chance = where(isCertain, 0, probs) as AnyTensor;
+    return value.mul(chance.neg().log1p()).add(probs.log());
   }
 }
 

@@ -356,6 +356,26 @@ describe('extreme values', () => {
     expect(numbers(d.klDivergence(new d.Categorical({ probs: ones([3]) }), masked))).toEqual([Infinity]);
   });
 
+  test('certain and hardly possible successes', () => {
+    const never = new d.Geometric({ probs: tensor([1e-10, 1]) });
+    expect(numbers(never.mean)).toEqual([expect.closeTo(1e10, -4), 0]);
+    expect(numbers(never.logProb(tensor([0, 0])))).toEqual([expect.closeTo(Math.log(1e-10), 5), 0]);
+    expect(numbers(never.logProb(tensor([1e10, 1])))).toEqual([expect.closeTo(Math.log(1e-10) - 1, 5), -Infinity]);
+    const probs = f64([1, 0.25]).requiresGrad_();
+    const certain = new d.Bernoulli({ probs });
+    expect(numbers(certain.stddev)).toEqual([0, Math.sqrt(0.1875)]);
+    expect(numbers(gradients([certain.variance.sum()], [probs])[0]!)).toEqual([-1, 0.5]);
+    const density = new d.Geometric({ probs }).logProb(f64([0, 2]));
+    expect(numbers(gradients([density.sum()], [probs])[0]!)).toEqual([1, 4 - 2 / 0.75]);
+  });
+
+  test('few degrees of freedom', () => {
+    const df = f64([0.5, 1, 1.5, 2, 4]).requiresGrad_();
+    const { variance } = new d.StudentT(df);
+    expect(numbers(variance)).toEqual([NaN, NaN, Infinity, Infinity, 2]);
+    expect(numbers(gradients([variance.sum()], [df])[0]!)).toEqual([0, 0, 0, 0, -0.5]);
+  });
+
   test('small and large concentrations', () => {
     for (const concentration of [1e-6, 1e-3, 0.05, 1e6]) {
       const made = new d.Beta(concentration, concentration);
