@@ -60,7 +60,7 @@ class Inception extends Module {
 class Auxiliary extends Module {
   readonly conv: BasicConv;
   readonly fc1 = new Linear(2048, 1024);
-  readonly fc2: Linear;
+  fc2: Linear;
   readonly dropout = new Dropout(0.7);
   readonly pool = new AdaptiveAvgPool2d(4);
 

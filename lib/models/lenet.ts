@@ -26,7 +26,7 @@ export class LeNet5 extends Module {
   readonly conv2 = new Conv2d(6, 16, 5);
   readonly fc1 = new Linear(16 * 5 * 5, 120);
   readonly fc2 = new Linear(120, 84);
-  readonly fc3: Linear;
+  fc3: Linear;
   readonly pool = new AvgPool2d(2);
 
   constructor(options: LeNet5Options = {}) {

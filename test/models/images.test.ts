@@ -135,6 +135,21 @@ test('the head is replaced to train it alone', () => {
   ]);
 });
 
+test('other heads', () => {
+  const lenet = new models.LeNet5();
+  lenet.fc3 = new nn.Linear(84, 3);
+  expect(lenet.forward(randn([2, 1, 28, 28])).shape).toEqual([2, 3]);
+  const googlenet = new models.GoogLeNet();
+  for (const auxiliary of [googlenet.aux1!, googlenet.aux2!]) auxiliary.fc2 = new nn.Linear(1024, 3);
+  googlenet.fc = new nn.Linear(1024, 3);
+  const scores = googlenet.forwardWithAux(randn([1, 3, 64, 64]));
+  expect(Object.values(scores).map((each: AnyTensor) => each.shape)).toEqual([
+    [1, 3],
+    [1, 3],
+    [1, 3],
+  ]);
+});
+
 test('a depth that there is not', () => {
   expect(() => new models.ResNet(19 as 18)).toThrow(new Error('ResNet: depth: got 19, expected 18, 34, 50, 101, 152'));
 });
