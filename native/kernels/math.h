@@ -1024,7 +1024,8 @@ HADAL_HD inline double incomplete_gamma_scalar(bool upper, double a, double x) {
                              1.0 / 2835, -139.0 / 777600, 1.0 / 25515, -571.0 / 261273600};
     double c = 0;
     for (int i = 7; i >= 0; --i) c = c * eta + series[i];
-    const double rest = ::exp(-a * half) / ::sqrt(6.2831853071795865 * a) * (c - 1 / (540 * a));
+    const double decay = ::exp(-a * half);  // 0 where x / a is less than a rounding error, and η infinite
+    const double rest = decay == 0 ? 0 : decay / ::sqrt(6.2831853071795865 * a) * (c - 1 / (540 * a));
     const double side = upper ? 1 : -1;
     return 0.5 * ::erfc(side * eta * ::sqrt(a / 2)) + side * rest;
   }

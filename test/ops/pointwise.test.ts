@@ -350,6 +350,13 @@ test('zeta of an infinite or very large s ends', () => {
   expect(zeta(s, q).toArraySync()).toEqual([Infinity, 1, 0, 0, 0]);
 });
 
+test('incomplete gamma functions of an x far below a are 0 and 1', () => {
+  const a = tensor([1e20, 1e6, 2e5], { dtype: 'float64' });
+  const x = tensor([501, 1e-300, 1e-15], { dtype: 'float64' });
+  expect(gammainc(a, x).toArraySync()).toEqual([0, 0, 0]);
+  expect(gammaincc(a, x).toArraySync()).toEqual([1, 1, 1]);
+});
+
 test.each([
   ['gammainc', 'a', gammainc],
   ['gammaincc', 'a', gammaincc],
