@@ -1,6 +1,6 @@
 /** Modules made of modules. */
 import { ArgumentError } from '../errors';
-import { checkOptions } from '../ops/define';
+import { checkObject } from '../ops/define';
 import { flatten } from '../ops/movement';
 import { unflatten } from '../ops/rearrange';
 import { checkFunction } from '../tensor/checks';
@@ -179,7 +179,7 @@ export class ModuleDict<M extends Module = Layer> extends Module implements Iter
 
   constructor(modules: Readonly<Record<string, M>> = {}) {
     super();
-    checkOptions('ModuleDict', modules);
+    checkObject('ModuleDict', modules, 'modules');
     for (const [key, module] of Object.entries(modules)) this.set(key, module);
   }
 
@@ -321,7 +321,7 @@ export class ParameterDict extends Module implements Iterable<[string, Parameter
 
   constructor(parameters: Readonly<Record<string, AnyTensor>> = {}) {
     super();
-    checkOptions('ParameterDict', parameters);
+    checkObject('ParameterDict', parameters, 'parameters');
     for (const [key, parameter] of Object.entries(parameters)) this.set(key, parameter);
   }
 

@@ -127,13 +127,30 @@ export function checkTensor(name: string, value: unknown, argument = 'input'): a
   throw new ArgumentError(`${name}: ${argument}: got ${got}, expected ${expected}`, { op: name });
 }
 
-/** Throws `ArgumentError` unless `options` is left out or an object: null, or a value in the place of its name. */
+/** What PyTorch's options are called here, beside those of several words. */
+const ownNames = new Map([
+  ['dim', 'axis'],
+  ['keepdim', 'keepDims'],
+  ['eps', 'epsilon'],
+]);
+
+/**
+ * Throws `ArgumentError` unless `options` is left out or an object: for null, or a value in the place of its name. Neither may a name be PyTorch's,
+ * which plain JavaScript would pass over.
+ */
 export function checkOptions(name: string, options: unknown): void {
-  if (options !== undefined) checkObject(name, options, 'options');
+  if (options === undefined) return;
+  checkObject(name, options, 'options');
+  for (const given of Object.keys(options)) {
+    const own = given.includes('_')
+      ? given.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase())
+      : ownNames.get(given);
+    if (own !== undefined) throw new ArgumentError(`${name}: options: got ${given}, expected ${own}`, { op: name });
+  }
 }
 
 /** Throws `ArgumentError` unless `value` is an object. */
-export function checkObject(name: string, value: unknown, argument: string): void {
+export function checkObject(name: string, value: unknown, argument: string): asserts value is object {
   if (typeof value === 'object' && value !== null) return;
   throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected an object`, { op: name });
 }

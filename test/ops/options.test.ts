@@ -49,3 +49,16 @@ test('a value in the place of an option, or null, is an error that says so', () 
   expect(() => hadal.normalize(x, null as never)).toThrow(hadal.ArgumentError);
   expect(x.sum(0, undefined).toArraySync()).toEqual([4, 6]);
 });
+
+test("names of PyTorch's options are refused", () => {
+  const calls: [() => unknown, string][] = [
+    [() => hadal.sum(x, 0, { keepdim: true } as never), 'sum: options: got keepdim, expected keepDims'],
+    [() => hadal.argsort(x, { dim: 0 } as never), 'argsort: options: got dim, expected axis'],
+    [() => new hadal.nn.BatchNorm2d(2, { eps: 1e-3 } as never), 'BatchNorm2d: options: got eps, expected epsilon'],
+    [
+      () => hadal.nn.functional.crossEntropy(x, tensor([0, 1], { dtype: 'int64' }), { label_smoothing: 0.1 } as never),
+      'crossEntropy: options: got label_smoothing, expected labelSmoothing',
+    ],
+  ];
+  for (const [call, message] of calls) expect(call).toThrow(new Error(message));
+});
