@@ -181,7 +181,7 @@ function visit(node: Node, flight: Flight, found: Map<Edge, AnyTensor>, isWanted
       const edge = node.edges[i];
       const result = results[i];
       if (edge === undefined || result === undefined) continue;
-      const gradient = fitting(result, edge, node);
+      const gradient = fitting(result, edge, `the gradient rule of ${node.op.name}`);
       if (recording.anomaly) checkFinite(gradient, node);
       flight.arrive(edge, gradient);
       if (inner !== undefined) promote(flight.gradients.get(edge)!.storage, inner);
@@ -192,11 +192,11 @@ function visit(node: Node, flight: Flight, found: Map<Edge, AnyTensor>, isWanted
   for (const gradient of arrived) if (gradient !== undefined) flight.release(gradient);
 }
 
-/** `gradient` in the shape and dtype of the edge. */
-function fitting(gradient: AnyTensor, edge: Edge, node: Node): AnyTensor {
+/** `gradient`, which `maker` made, in the dtype of the edge. */
+function fitting(gradient: AnyTensor, edge: Edge, maker: string): AnyTensor {
   if (!sameShape(gradient.shape, edge.shape)) {
     throw new AutogradError(
-      `backward: the gradient rule of ${node.op.name} gave the wrong shape: got ${show(gradient.shape)}, expected ${show(edge.shape)}`,
+      `backward: ${maker} gave the wrong shape: got ${show(gradient.shape)}, expected ${show(edge.shape)}`,
     );
   }
   return gradient.dtype === edge.dtype ? gradient : gradient.cast(edge.dtype);
@@ -204,7 +204,11 @@ function fitting(gradient: AnyTensor, edge: Edge, node: Node): AnyTensor {
 
 function hooked(edge: Edge, gradient: AnyTensor): AnyTensor {
   let result = gradient;
-  for (const hook of edge.hooks ?? []) result = hook(result) ?? result;
+  for (const hook of edge.hooks ?? []) {
+    const replaced: unknown = hook(result) ?? result;
+    checkTensor('backward', replaced, 'hook');
+    result = fitting(replaced, edge, 'a hook');
+  }
   if (result !== gradient) {
     result.storage.pendingUses++;
     gradient.storage.pendingUses--;

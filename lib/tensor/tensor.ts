@@ -8,6 +8,7 @@ import { deviceName, type Device } from '../runtime/device';
 import { detachFromScopes, disposedError } from '../runtime/storage';
 import type { Storage } from '../runtime/storage';
 import { refuseInTrace } from '../runtime/tape';
+import { checkFunction } from './checks';
 import { describe } from './describe';
 import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
@@ -128,9 +129,11 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
   registerHook(hook: GradientHook): () => void {
     const { edge } = this;
     if (edge === undefined) throw new ArgumentError('registerHook: the tensor does not require a gradient');
-    (edge.hooks ??= []).push(hook);
+    checkFunction('registerHook', 'hook', hook);
+    const own: GradientHook = (gradient) => hook(gradient);
+    (edge.hooks ??= []).push(own);
     return () => {
-      edge.hooks = edge.hooks?.filter((other) => other !== hook);
+      edge.hooks = edge.hooks?.filter((other) => other !== own);
     };
   }
 
@@ -141,9 +144,11 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
       const got = edge === undefined ? 'a tensor that requires no gradient' : 'the result of a recorded op';
       throw new ArgumentError(`registerPostAccumulateGradHook: got ${got}, expected a leaf that requires one`);
     }
-    (edge.collected ??= []).push(hook);
+    checkFunction('registerPostAccumulateGradHook', 'hook', hook);
+    const own = (): void => hook();
+    (edge.collected ??= []).push(own);
     return () => {
-      edge.collected = edge.collected?.filter((other) => other !== hook);
+      edge.collected = edge.collected?.filter((other) => other !== own);
     };
   }
 

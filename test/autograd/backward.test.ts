@@ -1,5 +1,7 @@
 // The backward pass: accumulation, what is freed and kept, hooks, modes, and what it refuses.
 import {
+  ArgumentError,
+  AutogradError,
   backward,
   cat,
   checkpoint,
@@ -19,6 +21,7 @@ import {
   type AnyTensor,
 } from '../../lib/index';
 
+const f64 = (data: number[]): AnyTensor => tensor(data, { dtype: 'float64' }) as AnyTensor;
 const leaf = (data: number | number[]): AnyTensor => (tensor(data) as AnyTensor).requiresGrad_();
 const values = (x: AnyTensor | undefined): unknown => x?.toArraySync();
 
@@ -286,6 +289,39 @@ describe('hooks', () => {
     z.backward();
     expect(seen).toHaveLength(1);
     expect(values(x.grad)).toEqual([26, 26]);
+  });
+
+  test('registered twice run twice, and are removed one by one', () => {
+    const x = leaf([1]);
+    const twice = (g: AnyTensor): AnyTensor => g.mul(2);
+    const count = jest.fn();
+    const [remove, removeCount] = [x.registerHook(twice), x.registerPostAccumulateGradHook(count)];
+    x.registerHook(twice);
+    x.registerPostAccumulateGradHook(count);
+    x.sum().backward();
+    expect(values(x.grad)).toEqual([4]);
+    remove();
+    removeCount();
+    x.sum().backward();
+    expect(values(x.grad)).toEqual([6]);
+    expect(count).toHaveBeenCalledTimes(3);
+  });
+
+  test('may give another dtype, but no other shape, and nothing but tensors', () => {
+    const x = leaf([1, 2]);
+    let replaced: unknown = f64([3, 4]);
+    x.registerHook(() => replaced as AnyTensor);
+    x.sum().backward();
+    expect([x.grad!.dtype, values(x.grad)]).toEqual(['float32', [3, 4]]);
+    replaced = ones([3]);
+    expect(() => x.sum().backward()).toThrow(
+      new AutogradError('backward: a hook gave the wrong shape: got [3], expected [2]'),
+    );
+    replaced = 3;
+    expect(() => x.sum().backward()).toThrow(new ArgumentError('backward: hook: got number 3, expected a tensor'));
+    expect(() => x.registerHook(3 as never)).toThrow(
+      new ArgumentError('registerHook: hook: got number 3, expected a function'),
+    );
   });
 
   test('that throws ends the pass, and the next one is as if it had not been', () => {
