@@ -16,5 +16,7 @@ function byTable(bytes: Uint8Array, value: number): number {
 }
 
 /** The CRC-32 of `bytes`, behind those whose CRC-32 is `value`. */
-export const crc32: (bytes: Uint8Array, value?: number) => number =
-  builtIn ?? ((bytes, value = 0) => byTable(bytes, value));
+export function crc32(bytes: Uint8Array, value = 0): number {
+  // zlib takes memory without an address, as that of no bytes may be, for the start of a new sum.
+  return bytes.length === 0 ? value : (builtIn ?? byTable)(bytes, value);
+}

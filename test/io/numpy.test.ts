@@ -87,6 +87,7 @@ test.each([false, true])('an archive comes back as it was written (compressed: %
     x: tensor(rows).transpose(),
     'a/b': zeros([300, 200], { dtype: 'int64' }),
     é: tensor([true, false]),
+    empty: zeros([0, 2]),
   };
   await io.writeNpz(path, written, { compress });
   if (compress) expect(readFileSync(path).length).toBeLessThan(5_000);
