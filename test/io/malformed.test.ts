@@ -401,6 +401,7 @@ count += refuses('pt', 'x.pt', (path) => io.readPyTorch(path), [
     asTorch('ccollections\nOrderedDict\n](K\x01K\x02e\x85R'),
     /OrderedDict at byte \d+: got an entry that is no pair/,
   ],
+  ['a counter of nothing', asTorch('ccollections\nCounter\nN\x85R'), /Counter at byte \d+: got no dictionary/],
   [
     'an encoding',
     asTorch(`c_codecs\nencode\n${text('a')}${text('rot13')}\x86R`),

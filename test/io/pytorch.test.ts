@@ -157,6 +157,15 @@ describe('hostile pickles', () => {
     expect(own[0]).toBe(own);
   });
 
+  test('a counter, as schedules with milestones keep one, is a dictionary', async () => {
+    expect(await read(legacy('ccollections\nCounter\n}(K\x03K\x02K\x09K\x01u\x85R'))).toEqual(
+      new Map([
+        [3, 2],
+        [9, 1],
+      ]),
+    );
+  });
+
   test('a key named __proto__ is a key', async () => {
     const value = (await read(legacy('}X\x09\0\0\0__proto__}X\x01\0\0\0aK\x01ss'))) as Record<string, unknown>;
     expect(Object.keys(value)).toEqual(['__proto__']);

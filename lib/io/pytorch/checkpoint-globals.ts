@@ -123,6 +123,7 @@ function encode([text, encoding]: readonly unknown[], fail: Fail): Uint8Array {
 
 const calls: Readonly<Record<string, NonNullable<PickleGlobal['call']>>> = {
   'collections.OrderedDict': orderedDict,
+  'collections.Counter': ([counts = new Map()], fail) => (counts instanceof Map ? counts : fail('no dictionary')),
   'torch._utils._rebuild_tensor': (args, fail) => rebuild(args, undefined, false, fail),
   'torch._utils._rebuild_tensor_v2': (args, fail) => rebuild(args, undefined, args[4], fail),
   'torch._utils._rebuild_tensor_v3': (args, fail) => {
