@@ -19,7 +19,7 @@ import { later, now, type KnownLater } from './known-later';
 import { inOrder, nonzeroPlaces } from './masks';
 import { runOf, viewOfRun } from './movement';
 import { where } from './pointwise-compare';
-import { fitted, type Replacement } from './pointwise-run';
+import { fitted, replacing, type Replacement } from './pointwise-run';
 
 type Places = Tensor<Shape, 'int64'>;
 
@@ -300,7 +300,7 @@ export interface SetAtOptions {
 }
 
 /**
- * x with `value`, which broadcasts to what the index picks, in its place; among bools `true` or `false`. The indices are those of {@link at}, in an
+ * x with `value`, which broadcasts to what the index picks, in its place; among bools `true` or `false`, or 1 or 0. The indices are those of {@link at}, in an
  * array. Without `accumulate` the last of several values for one place stays. For a mask, the value has as many elements as it picks, or broadcasts; a mask
  * beside integer tensors blocks the thread. Gradients go to x, but for what was replaced, and to the value.
  *
@@ -349,7 +349,7 @@ function sourceOf(x: AnyTensor, value: Replacement): AnyTensor {
     fitted('setAt', x, zeros([], { dtype: value.dtype, device: value.device }));
     return value.cast(x.dtype);
   }
-  const element = fitted('setAt', x, value, 'value');
+  const element = replacing('setAt', x, value);
   return typeof element === 'number' ? full([], element, { dtype: x.dtype, device: x.device }) : element;
 }
 

@@ -11,7 +11,7 @@ import { arange, full, meshgrid } from './creation';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { checkVector } from './index-select';
 import { cat, stack } from './movement';
-import { fitted, type Replacement } from './pointwise-run';
+import { replacing, type Replacement } from './pointwise-run';
 
 function checkList(op: string, tensors: unknown): asserts tensors is readonly AnyTensor[] {
   if (!Array.isArray(tensors) || tensors.length === 0) {
@@ -183,7 +183,7 @@ export function cross(a: AnyTensor, b: AnyTensor, axis = -1): AnyTensor {
 }
 
 /**
- * x with `value` in the slices at `index` along an axis.
+ * x with `value` in the slices at `index` along an axis; among bools `true` or `false`, or 1 or 0.
  *
  * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the axis.
  * @example
@@ -203,7 +203,7 @@ export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: R
   if (value instanceof Tensor && value.rank !== 0) {
     throw new ShapeError(`${op}: value: got shape ${show(value.shape)}, expected a scalar`);
   }
-  const filling = fitted(op, x, value, 'value');
+  const filling = replacing(op, x, value);
   const scalar: AnyTensor =
     typeof filling === 'number' ? full([], filling, { dtype: x.dtype, device: x.device }) : filling;
   const slices = scalar.expand(x.shape.map((size, i) => (i === along ? index.size : size))) as AnyTensor;

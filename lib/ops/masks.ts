@@ -10,7 +10,7 @@ import { allDTypes, checkTensor, defineOp, installMethods, run } from './define'
 import { later, now, type KnownLater } from './known-later';
 import { stack } from './movement';
 import { where } from './pointwise-compare';
-import { fitted, type Replacement } from './pointwise-run';
+import { replacing, type Replacement } from './pointwise-run';
 
 /** Throws unless `mask` is a bool tensor. */
 export function checkMask(op: string, mask: unknown): asserts mask is Tensor<Shape, 'bool'> {
@@ -102,7 +102,7 @@ function checkFits(op: string, x: AnyTensor, mask: AnyTensor): void {
 }
 
 /**
- * x with `value` where a mask, which broadcasts to its shape, is true. A tensor as value broadcasts too; bools may be replaced by `true` or `false`.
+ * x with `value` where a mask, which broadcasts to its shape, is true. A tensor as value broadcasts too; bools may be replaced by `true` or `false`, or 1 or 0.
  *
  * @throws ShapeError when something does not broadcast; DTypeError unless the mask is bool and x can hold the value.
  * @example
@@ -115,7 +115,7 @@ export function maskedFill<S extends Shape, D extends DType, E extends DType, V 
 ): Tensor<S, D>;
 export function maskedFill(x: AnyTensor, mask: Tensor<Shape, 'bool'>, value: Replacement): AnyTensor {
   checkFits('maskedFill', x, mask);
-  return where(mask, fitted('maskedFill', x, value, 'value'), x) as AnyTensor;
+  return where(mask, replacing('maskedFill', x, value), x) as AnyTensor;
 }
 
 /**

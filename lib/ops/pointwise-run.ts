@@ -215,17 +215,24 @@ export function inPlace<T extends AnyTensor, C>(
 /** What may take the place of elements of a tensor: an operand, or `true` and `false` among bools. */
 export type Replacement = Operand | boolean;
 
+/** A replacement as {@link fitted} has it; among bools 1 and 0 are `true` and `false`. */
+export function replacing(name: string, x: AnyTensor, value: Replacement, argument = 'value'): Operand {
+  if (x.dtype === 'bool' && (typeof value === 'boolean' || value === 1 || value === 0)) {
+    return full([], value, { dtype: 'bool', device: x.device });
+  }
+  if (typeof value !== 'boolean') return fitted(name, x, value, argument);
+  throw new ArgumentError(`${name}: ${argument}: got boolean ${value}, expected a number or a tensor`);
+}
+
 /** An operand as one that broadcasts to the shape of `x` and has its dtype, which must be of the operand's kind. */
-export function fitted(name: string, x: AnyTensor, other: Replacement, argument = 'operand'): Operand {
-  if (typeof other === 'boolean' && x.dtype === 'bool') return full([], other, { dtype: 'bool', device: x.device });
+export function fitted(name: string, x: AnyTensor, other: Operand, argument = 'operand'): Operand {
   const isNumber = typeof other === 'number';
   if (!isNumber) checkTensor(name, other, argument);
   const promoted = isNumber ? promoteNumber(x.dtype, other) : promoteOperands(x.dtype, 1, other.dtype, 0);
   if (promoted !== x.dtype) {
     const got = isNumber ? `the number ${other}` : other.dtype;
-    throw new DTypeError(
-      `${name}: the result does not fit into the tensor: got ${got}, expected what ${x.dtype} holds`,
-    );
+    const held = x.dtype === 'bool' ? 'bool holds: true or false' : `${x.dtype} holds`;
+    throw new DTypeError(`${name}: the result does not fit into the tensor: got ${got}, expected what ${held}`);
   }
   if (isNumber) return other;
   if (!sameShape(broadcastShapes(name, x.shape, other.shape), x.shape)) {

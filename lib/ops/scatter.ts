@@ -21,7 +21,7 @@ import { describe } from '../tensor/describe';
 import { checkSlices, checkVector } from './index-select';
 import { checkGather, checkIndex, checkSource, combinations, scatterOp, takeBack, type AxisContext } from './indexing';
 import { where } from './pointwise-compare';
-import { fitted } from './pointwise-run';
+import { replacing } from './pointwise-run';
 
 // What is overwritten gets no gradient. Where two elements fall on one place, both get that of the place.
 const assignOp = withGradient<AxisContext>(
@@ -100,7 +100,7 @@ function sourceOf(op: string, x: AnyTensor, index: AnyTensor, source: AnyTensor 
     checkSource(op, index, source);
     return source.cast(x.dtype);
   }
-  fitted(op, x, source);
+  replacing(op, x, source, 'source');
   return full([], source, { dtype: x.dtype, device: x.device }).expand(index.shape) as AnyTensor;
 }
 

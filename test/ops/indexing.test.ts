@@ -141,10 +141,31 @@ test('true and false replace elements of bool tensors, and of no others', () => 
   expect(bools(x.maskedFill(x.logicalNot(), true))).toEqual([1, 1, 1, 1]);
   expect(bools(x.indexFill(0, index, false))).toEqual([1, 0, 0, 0]);
   const y = tensor([1, 2, 3, 4]);
-  expect(() => y.setAt([index], true as never)).toThrow('setAt: value: got boolean true, expected a tensor');
-  expect(() => y.maskedFill(x, true as never)).toThrow('maskedFill: value: got boolean true, expected a tensor');
-  expect(() => y.indexFill(0, index, true as never)).toThrow('indexFill: value: got boolean true, expected a tensor');
-  expect(() => x.maskedFill(x, 1)).toThrow(
-    'maskedFill: the result does not fit into the tensor: got the number 1, expected what bool holds',
+  expect(() => y.setAt([index], true as never)).toThrow(
+    'setAt: value: got boolean true, expected a number or a tensor',
   );
+  expect(() => y.maskedFill(x, true as never)).toThrow(
+    'maskedFill: value: got boolean true, expected a number or a tensor',
+  );
+  expect(() => y.indexFill(0, index, true as never)).toThrow(
+    'indexFill: value: got boolean true, expected a number or a tensor',
+  );
+});
+
+test('1 and 0 replace elements of bools, and no other number does', () => {
+  const x = tensor([true, false, false]);
+  const index = tensor([0, 2], { dtype: 'int32' });
+  for (const [y, expected] of [
+    [x.setAt([index], 0), [0, 0, 0]],
+    [x.setAt([1], 1), [1, 1, 0]],
+    [x.maskedFill(x, 0), [0, 0, 0]],
+    [x.indexFill(0, index, 1), [1, 0, 1]],
+    [x.scatter(0, index, 1), [1, 0, 1]],
+  ] as const) {
+    expect(y.dtype).toBe('bool');
+    expect(y.toArraySync()).toEqual(expected);
+  }
+  const held = 'expected what bool holds: true or false';
+  expect(() => x.setAt([0], 2)).toThrow(`setAt: the result does not fit into the tensor: got the number 2, ${held}`);
+  expect(() => x.setAt([0], tensor(1))).toThrow(`setAt: the result does not fit into the tensor: got float32, ${held}`);
 });
