@@ -153,6 +153,12 @@ test('a module without a data set, one that is not there, and the other kind', a
   await expect(open(0)).rejects.toThrow('openWorkers: workers: got 0, expected an integer from 1 to 256');
 });
 
+test('closing ends, also where nothing else keeps the process alive', async () => {
+  const script = join(__dirname, 'workers/close.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script]);
+  expect(stdout).toBe('closed\n');
+});
+
 test('threads that decode heavily leave the event loop free', async () => {
   const script = join(__dirname, 'workers/measure-delay.ts');
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script]);

@@ -84,7 +84,7 @@ class Thread {
   }
 
   private restWhenIdle(): void {
-    if (this.#waiting.size === 0) this.#worker.unref();
+    if (this.#waiting.size === 0 && this.#ended === undefined) this.#worker.unref();
   }
 
   /** The first reason counts. */
