@@ -177,6 +177,10 @@ test('what they refuse', () => {
       () => new optim.ReduceLROnPlateau(optimizer, { thresholdMode: 'relative' as 'rel' }),
       'ReduceLROnPlateau: thresholdMode: got relative, expected rel or abs',
     ],
+    [
+      () => plateau.step(undefined as never),
+      'ReduceLROnPlateau: step: got undefined, expected the measured number; a trainer gives the one that scheduleMonitor names',
+    ],
     [() => new optim.ChainedScheduler([]), 'ChainedScheduler: schedules: got none, expected at least one'],
     [
       () => new optim.ChainedScheduler([plateau as never]),

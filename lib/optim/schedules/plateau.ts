@@ -57,6 +57,11 @@ export class ReduceLROnPlateau {
   /** Takes the value of an epoch. */
   step(metric: number): void {
     refuseInTrace(`${this.constructor.name}.step`, 'changes learning rates from JavaScript');
+    if (typeof (metric as unknown) !== 'number') {
+      throw new ArgumentError(
+        `ReduceLROnPlateau: step: got ${describe(metric)}, expected the measured number; a trainer gives the one that scheduleMonitor names`,
+      );
+    }
     const { patience = 10, cooldown = 0 } = this.options;
     const { state } = this;
     state.lastEpoch++;
