@@ -295,7 +295,10 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       const ended = handledLater(Promise.resolve(batches.return?.()));
       if (signal?.aborted !== true) await ended; // one that is stuck never ends
     }
-    if (this.#batch === 0) throw new ArgumentError('fit: loader: got no batches, expected at least one');
+    if (this.#batch === 0) {
+      const which = this.#epoch === 0 ? '' : ` in epoch ${this.#epoch + 1}; a generator can be iterated once`;
+      throw new ArgumentError(`fit: loader: got no batches, expected at least one${which}`);
+    }
     if (this.#gathered > 0) {
       if (this.model instanceof DistributedDataParallel) this.model.averageGradients();
       await this.#optimize();
@@ -346,7 +349,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     const parts = (isTensor(output) ? { loss: output } : output) as StepOutput;
     const loss: unknown = parts?.loss;
     if (!isTensor(loss) || loss.size !== 1) {
-      const got = isTensor(loss) ? `shape ${show(loss.shape)}` : describe(loss);
+      const got = isTensor(loss) ? `shape ${show(loss.shape)}` : describe(loss ?? output);
       throw new ArgumentError(`Trainer: step: loss: got ${got}, expected a tensor of one element`);
     }
     const { predictions, targets } = parts;

@@ -309,8 +309,9 @@ describe('fit', () => {
   test('step functions that answer no loss, or metrics without predictions', async () => {
     const wrong = (step: () => unknown): Promise<unknown> =>
       setup({ step: step as never }).trainer.fit(loaderOf(), { epochs: 1 });
-    await expect(wrong(() => 3)).rejects.toThrow(
-      'Trainer: step: loss: got undefined, expected a tensor of one element',
+    await expect(wrong(() => 3)).rejects.toThrow('Trainer: step: loss: got number 3, expected a tensor of one element');
+    await expect(wrong(async () => tensor(1))).rejects.toThrow(
+      'Trainer: step: loss: got a Promise, expected a tensor of one element',
     );
     await expect(wrong(() => tensor([1, 2]))).rejects.toThrow(
       'Trainer: step: loss: got shape [2], expected a tensor of one element',
@@ -320,6 +321,16 @@ describe('fit', () => {
     );
     await expect(setup().trainer.fit([], { epochs: 1 })).rejects.toThrow(
       'fit: loader: got no batches, expected at least one',
+    );
+    const once = (function* (batch: Pair) {
+      yield batch;
+    })([tensor([[1, 2]]), tensor([0], { dtype: 'int32' })] as never);
+    await expect(
+      setup({ step: () => tensor(1).requiresGrad_().mul(1), metrics: undefined as never }).trainer.fit(once, {
+        epochs: 2,
+      }),
+    ).rejects.toThrow(
+      'fit: loader: got no batches, expected at least one in epoch 2; a generator can be iterated once',
     );
   });
 
