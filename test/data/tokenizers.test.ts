@@ -1,5 +1,5 @@
 // Tokenizers give what Hugging Face's library gives (golden/make-tokenizers.py), GPT-2's among them; training gives the same merges.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -40,6 +40,44 @@ describe.each(['wordpiece', 'llama', 'unigram', 'words', 'suffix', 'modern'])('t
     const again = await loadTokenizer(path);
     for (const { text, ids } of cases) expect(again.encode(text)).toEqual(ids);
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(read(`${name}.json`));
+  });
+});
+
+describe('letters beyond the usual', () => {
+  const made = async (normalizer: unknown, words: string[], added: unknown[] = []): Promise<data.text.Tokenizer> => {
+    const vocab = Object.fromEntries(['?', ...words].map((word, i) => [word, i]));
+    const path = join(folder, 'small.json');
+    const model = { type: 'WordLevel', vocab, unk_token: '?' };
+    writeFileSync(
+      path,
+      JSON.stringify({ normalizer, pre_tokenizer: { type: 'Whitespace' }, model, added_tokens: added }),
+    );
+    return loadTokenizer(path);
+  };
+
+  test('all kinds of marks are accents, to BERT those that take no room', async () => {
+    const [plain, bert] = ['हनद', 'हिनदी'];
+    const strip = await made({ type: 'StripAccents' }, [plain, bert]);
+    expect(strip.encode('हिन्दी')).toEqual([1]);
+    const bertStrip = await made({ type: 'BertNormalizer', lowercase: true }, [plain, bert]);
+    expect(bertStrip.encode('हिन्दी')).toEqual([2]);
+  });
+
+  test('characters that nobody has assigned are no control characters', async () => {
+    const bert = await made({ type: 'BertNormalizer' }, ['\u{10FFFF}']);
+    expect(bert.encode('\u{E000}\u{10FFFF}\0')).toEqual([1]);
+  });
+
+  test.each(['Lowercase', 'BertNormalizer'])('%s makes one letter of every capital sigma', async (type) => {
+    const lower = await made({ type }, ['οδοσ']);
+    expect(lower.encode('ΟΔΟΣ ΟΔΟΣ')).toEqual([1, 1]);
+  });
+
+  test('a mark, a letter beyond 16 bits and a joiner belong to the word', async () => {
+    const token = { id: 9, content: 'word', single_word: true, lstrip: false, rstrip: false, normalized: false, special: false }; // prettier-ignore
+    const single = await made(null, [], [token]);
+    expect(single.encode('word!')).toEqual([9, 0]);
+    for (const text of ['word\u0301', '𠀀word', 'word\u200d', 'word𠀀']) expect(single.encode(text)).toEqual([0]);
   });
 });
 

@@ -25,9 +25,9 @@ function changeOf(json: JsonText): Change {
       return (text) => text.normalize(form);
     }
     case 'Lowercase':
-      return (text) => text.toLowerCase();
+      return lowered;
     case 'StripAccents':
-      return stripAccents;
+      return (text) => text.replace(/\p{M}/gu, '');
     case 'Strip': {
       const left = fields.optional('strip_left')?.boolean() ?? true;
       const right = fields.optional('strip_right')?.boolean() ?? true;
@@ -53,8 +53,8 @@ function changeOf(json: JsonText): Change {
       return (text) => {
         let result = cleans ? cleaned(text) : text;
         if (spaces) result = result.replace(cjk, ' $& ');
-        if (strips) result = stripAccents(result.normalize('NFD'));
-        return lowercase ? result.toLowerCase() : result;
+        if (strips) result = result.normalize('NFD').replace(/\p{Mn}/gu, '');
+        return lowercase ? lowered(result) : result;
       };
     }
     default:
@@ -64,7 +64,8 @@ function changeOf(json: JsonText): Change {
   }
 }
 
-const stripAccents = (text: string): string => text.replace(/\p{Mn}/gu, '');
+/** Letter by letter: JavaScript alone gives a sigma at the end of a word another form. */
+const lowered = (text: string): string => text.replaceAll('Σ', 'σ').toLowerCase();
 
 // The ideographs that BERT takes as words of their own.
 const cjk =
@@ -72,5 +73,5 @@ const cjk =
 
 /** Without control characters, and every kind of white space a plain space. */
 function cleaned(text: string): string {
-  return text.replace(/[\0\uFFFD]|(?![\t\n\r])\p{C}/gu, '').replace(/\p{White_Space}/gu, ' ');
+  return text.replace(/[\0\uFFFD]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu, '').replace(/\p{White_Space}/gu, ' ');
 }

@@ -2,7 +2,7 @@
 import type { JsonText } from '../../io/json-text';
 import { gpt2Pattern, toByteCharacters } from './byte-level';
 import { patternOf } from './patterns';
-import { splitAt, splitBehaviors, type PreTokenizer } from './stages';
+import { splitAt, splitBehaviors, whiteSpace, wordCharacters, type PreTokenizer } from './stages';
 
 type Cut = PreTokenizer['apply'];
 
@@ -10,6 +10,7 @@ export function parsePreTokenizer(json: JsonText): PreTokenizer {
   return { json: json.value, apply: cutOf(json) };
 }
 
+const wordsAndSigns = new RegExp(`[${wordCharacters}]+|[^${wordCharacters}${whiteSpace}]+`, 'gu');
 const punctuation = /[!-/:-@[-`{-~]|\p{P}/gu;
 
 function cutOf(json: JsonText): Cut {
@@ -29,10 +30,7 @@ function cutOf(json: JsonText): Cut {
     case 'BertPreTokenizer':
       return (text) => words(text).flatMap((word) => splitAt(word, punctuation, 'Isolated'));
     case 'Whitespace':
-      return (text) =>
-        text.match(
-          /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_C}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_C}\p{White_Space}]+/gu,
-        ) ?? [];
+      return (text) => text.match(wordsAndSigns) ?? [];
     case 'WhitespaceSplit':
       return words;
     case 'Punctuation': {

@@ -28,6 +28,9 @@ export interface Model {
 /** Whether a character is white space; JavaScript's \s has one more and the other languages' tokenizers do not. */
 export const whiteSpace = '\\p{White_Space}';
 
+/** What \w stands for in the other languages' patterns. */
+export const wordCharacters = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_C}';
+
 /** How the parts that match go with those that do not. */
 export type SplitBehavior = 'Removed' | 'Isolated' | 'MergedWithPrevious' | 'MergedWithNext' | 'Contiguous';
 export const splitBehaviors: readonly SplitBehavior[] = [

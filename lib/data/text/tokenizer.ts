@@ -6,7 +6,15 @@ import { checkOptions } from '../../ops/define';
 import { checkIterable, checkString } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
 import { isWellFormed } from '../../io/safetensors-format';
-import { whiteSpace, type Decoder, type Model, type Normalizer, type PostProcessor, type PreTokenizer } from './stages';
+import {
+  whiteSpace,
+  wordCharacters,
+  type Decoder,
+  type Model,
+  type Normalizer,
+  type PostProcessor,
+  type PreTokenizer,
+} from './stages';
 
 /** A token beside the model's, found in the text before anything else happens to it. */
 export interface AddedToken {
@@ -172,7 +180,8 @@ interface Finder {
   readonly tokens: ReadonlyMap<string, AddedToken>;
 }
 
-const isWordCharacter = /[\p{L}\p{N}_]/u;
+const wordBefore = new RegExp(`[${wordCharacters}]$`, 'u');
+const wordBehind = new RegExp(`^[${wordCharacters}]`, 'u');
 
 function finder(tokens: readonly AddedToken[]): Finder | undefined {
   const real = tokens.filter(({ content }) => content !== '');
@@ -203,7 +212,8 @@ function inPieces(
       if (match.index < at) continue; // within the space that the token before took
       if (
         found.singleWord &&
-        (isWordCharacter.test(text[match.index - 1] ?? '') || isWordCharacter.test(text[end] ?? ''))
+        (wordBefore.test(text.slice(Math.max(0, match.index - 2), match.index)) ||
+          wordBehind.test(text.slice(end, end + 2)))
       ) {
         continue;
       }
