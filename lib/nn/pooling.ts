@@ -33,6 +33,7 @@ import {
   maxPool3d,
   maxPool3dWithIndices,
 } from '../ops/pooling';
+import { checkOptions } from '../ops/define';
 import { mean } from '../ops/reduce';
 import { maxUnpool1d, maxUnpool2d, maxUnpool3d, type MaxUnpoolOptions } from '../ops/unpooling';
 import type { Pair, Single, Triple } from '../ops/window';
@@ -90,27 +91,44 @@ export class MaxPool3d extends Pool<Triple, MaxPoolOptions<Triple>> {
   }
 }
 
+/** Windows at places that are drawn, or at given ones, which are a buffer. */
+abstract class FractionalPool<Size> extends Pool<Size, FractionalPoolOptions<Size>> {
+  private readonly _randomSamples: AnyTensor | undefined;
+
+  constructor(kernelSize: Size, options: FractionalPoolOptions<Size> = {}) {
+    checkOptions('FractionalMaxPool', options);
+    const { samples, ...others } = options;
+    super(kernelSize, others);
+    this._randomSamples = samples;
+  }
+
+  protected get placed(): FractionalPoolOptions<Size> {
+    const { _randomSamples: samples } = this;
+    return samples === undefined ? this.options : { ...this.options, samples };
+  }
+}
+
 /** The largest elements of windows whose places are drawn; see `nn.functional.fractionalMaxPool2d`. */
-export class FractionalMaxPool2d extends Pool<Pair, FractionalPoolOptions<Pair>> {
+export class FractionalMaxPool2d extends FractionalPool<Pair> {
   forward(x: AnyTensor): AnyTensor {
-    return fractionalMaxPool2d(x, this.kernelSize, this.options);
+    return fractionalMaxPool2d(x, this.kernelSize, this.placed);
   }
 
   /** The maxima and their places. */
   forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
-    return fractionalMaxPool2dWithIndices(x, this.kernelSize, this.options);
+    return fractionalMaxPool2dWithIndices(x, this.kernelSize, this.placed);
   }
 }
 
 /** The largest elements of windows whose places are drawn; see `nn.functional.fractionalMaxPool3d`. */
-export class FractionalMaxPool3d extends Pool<Triple, FractionalPoolOptions<Triple>> {
+export class FractionalMaxPool3d extends FractionalPool<Triple> {
   forward(x: AnyTensor): AnyTensor {
-    return fractionalMaxPool3d(x, this.kernelSize, this.options);
+    return fractionalMaxPool3d(x, this.kernelSize, this.placed);
   }
 
   /** The maxima and their places. */
   forwardWithIndices(x: AnyTensor): [AnyTensor, AnyTensor] {
-    return fractionalMaxPool3dWithIndices(x, this.kernelSize, this.options);
+    return fractionalMaxPool3dWithIndices(x, this.kernelSize, this.placed);
   }
 }
 

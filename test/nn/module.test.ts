@@ -416,6 +416,19 @@ describe('initialisers', () => {
   });
 });
 
+test('places given to fractional pooling are a buffer under PyTorch’s name', () => {
+  const x = randn([1, 1, 6, 6]);
+  const make = (first: number): nn.FractionalMaxPool2d =>
+    new nn.FractionalMaxPool2d(2, { outputSize: 3, samples: tensor([[[first, 0.9]]]) });
+  const [pool, other] = [make(0.1), make(0.8)];
+  const y = pool.forward(x).dataSync();
+  expect(pool.forward(x).dataSync()).toEqual(y);
+  expect(Object.keys(pool.stateDict())).toEqual(['_random_samples']);
+  other.loadStateDict(pool.stateDict());
+  expect(other.forwardWithIndices(x)[0].dataSync()).toEqual(y);
+  expect(new nn.FractionalMaxPool3d(2, { outputSize: 3 }).stateDict()).toEqual({});
+});
+
 test('dropout in attention acts in training only', () => {
   manualSeed(9);
   const layer = new nn.MultiHeadAttention(8, 2, { dropout: 0.5 });
