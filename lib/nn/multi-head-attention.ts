@@ -1,4 +1,4 @@
-/** Multi-head attention, with grouped queries, rotary positions and a cache of keys and values. Batches come first: x [b, t, size]. */
+/** Multi-head attention, with grouped queries, rotary positions and a cache of keys and values. Batches come first: x [b, t, size], or [t, size] without one. */
 import { isGradEnabled } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { scaledDotProductAttention } from '../ops/attention';
@@ -183,7 +183,10 @@ export class MultiHeadAttention extends Module {
     if (this.outProj.bias !== undefined) this.outProj.bias.detach().copy_(0);
   }
 
-  /** query [b, t, size], key [b, s, keySize] and value [b, s, valueSize]: [b, t, size]. Key and value are the query unless given. */
+  /**
+   * query [b, t, size], key [b, s, keySize] and value [b, s, valueSize]: [b, t, size]. Key and value are the query unless given. All three and `keyMask` may be
+   * without the batch.
+   */
   forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
     const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
     const y = scaledDotProductAttention(q as never, k, v as never, {
@@ -199,8 +202,7 @@ export class MultiHeadAttention extends Module {
     const [query, key = query, value = key] = inputs;
     const { size } = this;
     const width = (this.keyHeads * size) / this.heads;
-    const [b, t, s] = [query.shape[0]!, query.shape[1]!, key.shape[1]!];
-    return query.size * size + key.size * width + value.size * width + 2 * b * t * s * size;
+    return query.size * size + key.size * width + value.size * width + 2 * query.size * key.shape.at(-2)!;
   }
 
   /** The same with the attention weights, averaged over the heads: [b, t, s]. They are stored, so memory grows with t · s. */
@@ -221,7 +223,7 @@ export class MultiHeadAttention extends Module {
     const weights: AnyTensor = scores.softmax(-1);
     const dropped: AnyTensor = weights.dropout(this.dropout, { training: this.training });
     const y = dropped.matmul(shared(v)).transpose(1, 2).reshape(query.shape);
-    return { output: this.outProj.forward(y), weights: weights.mean(1) };
+    return { output: this.outProj.forward(y), weights: weights.mean(1).reshape([...query.shape.slice(0, -1), -1]) };
   }
 
   /** Queries, keys and values per head, and what hides them. */
@@ -236,10 +238,15 @@ export class MultiHeadAttention extends Module {
     const sizes = [this.size, this.keySize, this.valueSize];
     [query, key, value].forEach((x, i) => {
       checkTensor('MultiHeadAttention', x);
-      if (x.rank !== 3 || x.shape[2] !== sizes[i]) {
-        throw new ShapeError(`MultiHeadAttention: input: got shape ${show(x.shape)}, expected [b, t, ${sizes[i]}]`);
+      if (x.rank !== query.rank || (x.rank !== 2 && x.rank !== 3) || x.shape.at(-1) !== sizes[i]) {
+        const expected = x !== query && query.rank === 2 ? `[t, ${sizes[i]}]` : `[b, t, ${sizes[i]}]`;
+        throw new ShapeError(`MultiHeadAttention: input: got shape ${show(x.shape)}, expected ${expected}`);
       }
     });
+    if (query.rank === 2) {
+      const alone = { ...options, keyMask: keyMask?.unsqueeze(0) as AnyTensor | undefined };
+      return this.prepare(query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), alone);
+    }
     const past = cache?.length ?? 0;
     let [q, k, v] = this.project(query, key, value).map((x) => this.perHead(x)) as [AnyTensor, AnyTensor, AnyTensor];
     if (this.#rotary !== undefined) {

@@ -95,7 +95,7 @@ function composedGradients(
 
 /**
  * softmax(q·kᵀ·scale + mask)·v for q [b, h, t, d], k [b, h', s, d] and v [b, h', s, e] with h' dividing h (grouped queries): y [b, h, t, e]. Inputs of
- * rank 3 are [h, t, d]. A query that may attend to nothing gives zeros. Memory grows with t + s, not t · s.
+ * rank 3 are [h, t, d], those of rank 2 one head. A query that may attend to nothing gives zeros. Memory grows with t + s, not t · s.
  *
  * @throws ShapeError, DTypeError.
  * @see Vaswani et al., 2017, Attention is all you need; Dao et al., 2022, FlashAttention.
@@ -123,13 +123,13 @@ export function scaledDotProductAttention(
     checkTensor(op, x, name);
     checkDType(op, x.dtype, floats);
     if (x.dtype !== q.dtype) throw new DTypeError(`${op}: ${name}: got dtype ${x.dtype}, expected ${q.dtype} as q`);
-    if (x.rank !== q.rank || (x.rank !== 3 && x.rank !== 4)) {
+    if (x.rank !== q.rank || x.rank < 2 || x.rank > 4) {
       throw new ShapeError(
-        `${op}: ${name}: got shape ${show(x.shape)}, expected [b, h, t, d] or [h, t, d] for all of q, k and v`,
+        `${op}: ${name}: got shape ${show(x.shape)}, expected [b, h, t, d], [h, t, d] or [t, d] for all of q, k and v`,
       );
     }
   }
-  if (q.rank === 3) {
+  if (q.rank < 4) {
     return scaledDotProductAttention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options).squeeze(0);
   }
   const [b, h, t, d] = q.shape as [number, number, number, number];

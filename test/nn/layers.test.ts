@@ -219,8 +219,12 @@ describe('what layers refuse', () => {
       "layerNorm: shape is not the end of the input's: got [4], expected the last axes of [2, 5]",
     ],
     [
-      () => new nn.MultiHeadAttention(8, 2).forward(ones([2, 8])),
-      'MultiHeadAttention: input: got shape [2, 8], expected [b, t, 8]',
+      () => new nn.MultiHeadAttention(8, 2).forward(ones([8])),
+      'MultiHeadAttention: input: got shape [8], expected [b, t, 8]',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2).forward(ones([2, 8]), ones([1, 2, 8])),
+      'MultiHeadAttention: input: got shape [1, 2, 8], expected [t, 8]',
     ],
     [() => new nn.Sequential('relu' as never), 'Sequential: layers[0]: got string relu, expected a module'],
   ])('%#: %s', (act, message) => {

@@ -155,6 +155,30 @@ test('the recorded gradient of attention agrees with the kernel', () => {
   near(recorded!.detach(), fused!);
 });
 
+test('attention without a batch is that of a batch of one', () => {
+  const layer = new nn.MultiHeadAttention(8, 2, { keySize: 6, addZeroAttention: true });
+  const [x, y, z] = [randn([3, 8]), randn([4, 6]), randn([4, 8])];
+  const [keyMask, mask] = [tensor([true, false, true, true]), randn([2, 3, 4])];
+  const batch: [AnyTensor, AnyTensor, AnyTensor] = [x.unsqueeze(0), y.unsqueeze(0), z.unsqueeze(0)];
+  const many = layer.forwardWithWeights(...batch, { keyMask: keyMask.unsqueeze(0) as AnyTensor, mask });
+  const one = layer.forwardWithWeights(x, y, z, { keyMask, mask });
+  expect([one.output.shape, one.weights.shape]).toEqual([
+    [3, 8],
+    [3, 5],
+  ]);
+  near(one.output, many.output.squeeze(0));
+  near(one.weights, many.weights.squeeze(0));
+  near(layer.forward(x, y, z, { keyMask, mask }), one.output);
+  expect(layer.multiplyAdds([x, y, z])).toBe(layer.multiplyAdds(batch));
+  const whole = new nn.Transformer(8, 2, { ...options, encoderLayers: 1, decoderLayers: 1 });
+  const masks = { sourceKeyMask: keyMask, keyMask: keyMask.narrow(0, 0, 3) as AnyTensor };
+  const batchMasks = { sourceKeyMask: keyMask.unsqueeze(0), keyMask: masks.keyMask.unsqueeze(0) as AnyTensor };
+  near(whole.forward(z, x, masks), whole.forward(batch[2], batch[0], batchMasks).squeeze(0));
+  const [q, k, v] = [randn([3, 4]), randn([5, 4]), randn([5, 2])];
+  const heads = nn.functional.scaledDotProductAttention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0));
+  near(nn.functional.scaledDotProductAttention(q, k, v), heads.squeeze(0) as AnyTensor);
+});
+
 describe('what attention layers refuse', () => {
   test.each<[() => unknown, string]>([
     [
