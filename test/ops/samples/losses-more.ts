@@ -191,7 +191,7 @@ const power = (p: number): ((values: readonly number[]) => number) =>
     : (values) => values.reduce((sum, v) => sum + Math.abs(v) ** p, 0) ** (1 / p);
 const row = (x: Plain, i: number): number[] => x.values.slice(i * x.shape.at(-1)!, (i + 1) * x.shape.at(-1)!);
 
-const distances: Sample[] = [1, 2, 3, Infinity].flatMap((p) => [
+const distances: Sample[] = [1, 2, 3, Infinity, -1.5].flatMap((p) => [
   sample('normalize', `p = ${p}`, vectors([3, 2]), (x) => hadal.normalize(x!, { p }), {
     reference: (x) => generated([3, 2], ([i, j]) => x.values[2 * i! + j!]! / power(p)(row(x, i!))),
   }),
@@ -204,9 +204,13 @@ const distances: Sample[] = [1, 2, 3, Infinity].flatMap((p) => [
       reference: (a, b) => generated([3], ([i]) => power(p)(row(a, i!).map((v, k) => v - b.values[k]!))),
     },
   ),
-  sample('cdist', `p = ${p}`, vectors([3, 2], [2, 2]), (a, b) => hadal.cdist(a!, b!, { p }), {
-    reference: (a, b) => generated([3, 2], ([i, j]) => power(p)(row(a, i!).map((v, k) => v - row(b, j!)[k]!))),
-  }),
+  ...(p < 0
+    ? []
+    : [
+        sample('cdist', `p = ${p}`, vectors([3, 2], [2, 2]), (a, b) => hadal.cdist(a!, b!, { p }), {
+          reference: (a, b) => generated([3, 2], ([i, j]) => power(p)(row(a, i!).map((v, k) => v - row(b, j!)[k]!))),
+        }),
+      ]),
 ]);
 const similar: Sample[] = [
   sample(
