@@ -149,8 +149,8 @@ export function eye<const N extends number, D extends DType = 'float32'>(
   rows: N,
   options: CreationOptions<D>,
 ): Tensor<[N, N], D>;
-export function eye(rows: number, second: number | CreationOptions = rows, third: CreationOptions = {}): AnyTensor {
-  const [columns, options] = typeof second === 'number' ? [second, third] : [rows, second];
+export function eye(rows: number, second?: number | CreationOptions, third?: CreationOptions): AnyTensor {
+  const [columns = rows, options = {}] = typeof second === 'object' ? [undefined, second] : [second, third];
   checkOptions('eye', options);
   const { requiresGrad = false, ...rest } = options;
   checkShape('eye', [rows, columns]);

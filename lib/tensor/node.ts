@@ -178,6 +178,7 @@ export function gradientChanges(edge: Edge, used: boolean): void {
   if (gradients?.has(edge) === false && !leaves!.has(edge)) gradients.set(edge, { grad: edge.grad, used });
 }
 
+/** Where a leaf collects its gradient. */
 export function newLeaf(shape: Shape, dtype: DType): Edge {
   const edge = new Edge(undefined, 0, shape, dtype);
   traced.leaves?.add(edge);

@@ -30,6 +30,10 @@ test('an error names the op that was called', () => {
       () => hadal.mode(hadal.ones([0])),
       'mode: nothing to reduce: got size 0 at axis 0 of shape [0], expected at least 1',
     ],
+    [
+      () => (hadal.eye as () => unknown)(),
+      'eye: not a size: got undefined in shape [undefined, undefined], expected a non-negative integer',
+    ],
     [() => hadal.trilIndices(2, 2, { offset: 0.5 }), 'trilIndices: offset: got 0.5, expected an integer'],
     [
       () => hadal.logdet(hadal.ones([2, 3]) as never),
