@@ -10,11 +10,11 @@ function answers(f: () => AnyTensor): Prepared {
 }
 
 /** The answers of a network in evaluation mode to x. */
-function predictor<M extends nn.Module>(model: M, x: AnyTensor, dtype: Float = 'float32'): Prepared {
+function predictor(model: nn.Module & { forward(x: AnyTensor): AnyTensor }, x: AnyTensor, dtype: Float): Prepared {
   fill(model);
   model.to(dtype).eval();
   const input = x.cast(dtype as 'float32');
-  return answers(() => (model as unknown as { forward(x: AnyTensor): AnyTensor }).forward(input));
+  return answers(() => model.forward(input));
 }
 
 function resnet50(dtype: Float): Workload {
