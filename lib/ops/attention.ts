@@ -1,16 +1,16 @@
 /** Scaled dot-product attention, computed in tiles: the matrix of scores is never stored. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
-import { nextRandom } from '../runtime/random';
+import { nextRandom, noRandom } from '../runtime/random';
 import { isFloat, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { Attention, AttentionCheck } from '../tensor/layer-shape-types';
 import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show, stridesInOrderOf } from '../tensor/shapes';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { lowerPrecision, operand } from './autocast';
-import { ones } from './creation';
+import { empty, ones } from './creation';
 import { where } from './pointwise-compare';
-import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany, type OutputSpec } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, runInto, runMany, type OutputSpec } from './define';
 
 export interface AttentionOptions {
   /** Broadcasts to [b, h, t, s]: bool (true: attend) or floating (added to the scores). */
@@ -38,12 +38,18 @@ const attentionOp = defineOp<AttentionContext>('attention', {
     const mask = node.operand(3) as AnyTensor | undefined;
     if (recording.enabled || node.needs(3)) return composedGradients(g, q, k, v, mask, node.context);
     const inputs = [g, q, k, v, mask, node.output(0), node.output(1)];
-    return runMany(
-      attentionBackwardOp,
-      inputs,
-      [q, k, v].map((x) => alike(x)),
-      node.context.attributes,
-    );
+    const { attributes } = node.context;
+    const parts = emptyParts([q, k, v]);
+    if (parts === undefined) {
+      return runMany(
+        attentionBackwardOp,
+        inputs,
+        [q, k, v].map((x) => alike(x)),
+        attributes,
+      );
+    }
+    runInto(attentionBackwardOp, inputs, parts, attributes);
+    return parts;
   },
 });
 const attentionBackwardOp = defineOp('attentionBackward', { dtypes: floats });
@@ -53,6 +59,26 @@ const alike = ({ shape, dtype, strides }: AnyTensor, size = shape[3]!): OutputSp
   const own = [...shape.slice(0, 3), size];
   return { shape: own, dtype, layout: stridesInOrderOf(strides, own) };
 };
+
+/** Where `xs` are all parts of one tensor, such parts of a fresh one: gradients in them come together again without a copy. */
+function emptyParts(xs: readonly [AnyTensor, ...AnyTensor[]]): AnyTensor[] | undefined {
+  const [{ storage, dtype, shape, strides, device, size }] = xs;
+  const offsets = xs.map(({ offset }) => offset).sort((a, b) => a - b);
+  const [first, second] = offsets as [number, number];
+  const [wholeShape, wholeStrides] = [
+    [xs.length, ...shape],
+    [second - first, ...strides],
+  ];
+  const isWhole =
+    offsets.every((offset, i) => offset === first + i * (second - first)) &&
+    sameShape(stridesInOrderOf(wholeStrides, wholeShape), wholeStrides) &&
+    xs.every((x) => x.storage === storage && sameShape(x.shape, shape) && sameShape(x.strides, strides));
+  if (!isWhole) return undefined;
+  const whole = empty([xs.length * size], { dtype, device });
+  return xs.map(
+    ({ offset, isContiguous }) => new Tensor(whole.storage, dtype, shape, strides, offset - first, isContiguous),
+  );
+}
 
 /** The gradients of q, k, v and an added mask over ops, with the scores stored: for gradients of gradients and learned masks. */
 function composedGradients(
@@ -159,7 +185,7 @@ export function scaledDotProductAttention(
     }
     mask = (mask.dtype === 'bool' ? mask : mask.cast(q.dtype)).expand(full);
   }
-  const random = dropout > 0 ? nextRandom(b * h * t * s) : [0, 0, 0];
+  const random = dropout > 0 ? nextRandom(b * h * t * s) : noRandom;
   const attributes = [scale, Number(causal), dropout, ...random];
   const outputs = [
     alike(q, v.shape[3]),

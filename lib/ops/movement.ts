@@ -29,7 +29,8 @@ import type {
   Transpose,
 } from '../tensor/shape-types';
 import { checkShape, contiguousStrides, normalizeAxes, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
-import type { Tensor, AnyTensor } from '../tensor/tensor';
+import { recording } from '../tensor/node';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import {
   allDTypes,
@@ -684,14 +685,26 @@ export function flip<S extends Shape, D extends DType>(
   return run(flipOp, [x], x.shape, x.dtype, [mask], along) as unknown as Tensor<S, D>;
 }
 
-const splitView = defineView<number>('split', (g, { context: axis, outputEdges }, rest) => [
-  cat(
-    [g, ...rest].map(
-      (piece, i) => piece ?? (zeros(outputEdges[i]!.shape, { dtype: g.dtype, device: g.device }) as AnyTensor),
-    ),
-    axis,
-  ),
-]);
+const splitView = defineView<number>('split', (g, { context: axis, outputEdges }, rest) => {
+  const pieces = [g, ...rest].map(
+    (piece, i) => piece ?? (zeros(outputEdges[i]!.shape, { dtype: g.dtype, device: g.device }) as AnyTensor),
+  );
+  return [(recording.enabled ? undefined : joined(pieces, axis)) ?? cat(pieces, axis)];
+});
+
+/** The row-major tensor that `pieces` are, one behind the other along an axis, where they lie in memory as its pieces do. */
+function joined(pieces: readonly AnyTensor[], axis: number): AnyTensor | undefined {
+  const [{ storage, dtype, shape, offset }] = pieces as [AnyTensor];
+  const total = pieces.reduce((sum, piece) => sum + piece.shape[axis]!, 0);
+  const whole = shape.map((size, i) => (i === axis ? total : size));
+  const strides = contiguousStrides(whole);
+  let start = offset;
+  for (const piece of pieces) {
+    if (piece.storage !== storage || piece.offset !== start || !sameShape(piece.strides, strides)) return undefined;
+    start += piece.shape[axis]! * strides[axis]!;
+  }
+  return new Tensor(storage, dtype, whole, strides, offset, true);
+}
 
 /** Tensors that differ in the size of axis A: one for each of the sizes N, or any number of at most N. */
 type Pieces<

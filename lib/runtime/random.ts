@@ -72,6 +72,9 @@ export function nextRandom(elements: number, wordsPerElement: 1 | 2 = 1): Random
   return nextRandomBlocks(Math.ceil((elements * wordsPerElement) / 4));
 }
 
+/** What an op that may draw gets instead when it does not. */
+export const noRandom: RandomStream = [0, 0, -1];
+
 /** Takes `blocks` of four words each from the stream. */
 export function nextRandomBlocks(blocks: number): RandomStream {
   const stream: RandomStream = [low, high, offset];

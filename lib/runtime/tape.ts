@@ -114,7 +114,8 @@ export class Tape {
     const attributes = taken.length;
     copy(words[4]!);
     const random = opSignatures[op].attributes.indexOf('offset');
-    const randomOffset = random === -1 ? undefined : attributes + random;
+    const draws = random !== -1 && taken[attributes + random]! >= 0;
+    const randomOffset = draws ? attributes + random : undefined;
     const numbers = new Set(outputs.map(({ storage }) => this.#number(storage)));
     this.records.push({ op, words: taken, tensors, outputs: numbers, randomOffset, live: undefined });
   }

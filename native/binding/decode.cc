@@ -293,7 +293,8 @@ Op op_of(WordReader& reader) {
   return static_cast<Op>(reader.integer(op_count() - 1));
 }
 
-// Where the attributes (seedLow, seedHigh, offset) of an op begin; -1 when it draws no random numbers.
+// Where the attributes (seedLow, seedHigh, offset) of an op begin; -1 when it draws no random numbers. One that may draw some has a negative
+// offset when it does not.
 int random_attributes(const OpInfo& info) {
   const std::string_view names = info.attributes;
   const size_t at = names.find("seedLow");
@@ -370,7 +371,7 @@ std::shared_ptr<Program> decode_program(Environment& environment, std::span<doub
     temporaries.resize(addresses.size(), FusionFinder::kNone);
     fusion.add(command, start, temporaries);
     const size_t attributes = program->words.size() - static_cast<size_t>(command.attribute_count);
-    if (const int random = random_attributes(op_info(op)); random >= 0) {
+    if (const int random = random_attributes(op_info(op)); random >= 0 && command.attributes[random + 2] >= 0) {
       program->random_streams.push_back(attributes + static_cast<size_t>(random));
       program->random_offsets.push_back(command.attributes[random + 2]);
     }

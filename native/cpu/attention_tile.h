@@ -282,7 +282,7 @@ class Dropout {
       : threshold_(static_cast<uint64_t>(cmd.attribute(first) * 4294967296.0)),
         scale_(1 / (1 - cmd.attribute(first))),
         key_{static_cast<uint32_t>(cmd.attribute(first + 1)), static_cast<uint32_t>(cmd.attribute(first + 2))},
-        offset_(static_cast<uint64_t>(cmd.attribute(first + 3))) {}
+        offset_(static_cast<uint64_t>(static_cast<int64_t>(cmd.attribute(first + 3)))) {}
   bool active() const { return threshold_ != 0; }
 
   // factors[i][j], kKeyTile apart: what the probability of element (first_row + i) · s + key + j is multiplied with.

@@ -1,7 +1,9 @@
 // Attention of bfloat16 and float32 and its gradients at the sizes that kernels cut into tiles: as exact as rounding the operands of its
 // products allows, whatever the number of threads.
 import {
+  compile,
   getNumThreads,
+  gradients,
   manualSeed,
   randn,
   scaledDotProductAttention,
@@ -113,6 +115,62 @@ test('heads that were split off come together again without a copy, forward and 
   );
   expect(ops.map(({ name }) => name)).toEqual(expect.arrayContaining(['attention', 'attentionBackward']));
   expect(ops.find(({ name }) => name === 'copy')).toBeUndefined();
+});
+
+describe('queries, keys and values that are parts of one tensor', () => {
+  const [b, t, heads, d] = [2, 5, 4, 6];
+  const perHead = (x: AnyTensor): AnyTensor => x.reshape([b, t, heads, d]).transpose(1, 2);
+  const inOrder = (parts: readonly AnyTensor[]): AnyTensor =>
+    scaledDotProductAttention(perHead(parts[0]!), perHead(parts[1]!), perHead(parts[2]!), { causal: true });
+  const uses: Record<string, (parts: readonly AnyTensor[]) => AnyTensor> = {
+    'in order': inOrder,
+    'in another order': ([k, v, q]) => inOrder([q!, k!, v!]),
+    'used elsewhere too': (parts) => inOrder(parts).add(perHead(parts[1]!.exp().add(parts[2]!))),
+    'used twice': (parts) => inOrder(parts).add(inOrder([...parts].reverse())),
+    'one of them twice': ([q, k]) => inOrder([q!, k!, k!]),
+    'one of them not at all': ([q, , v]) => inOrder([q!, v!, v!]),
+    'with a hook that replaces a gradient': ([q, k, v]) => {
+      if (k!.edge !== undefined) k!.registerHook((g) => g.mul(2));
+      return inOrder([q!, k!, v!]);
+    },
+  };
+  const gradientsOf = (use: (parts: readonly AnyTensor[]) => AnyTensor, apart: boolean, batch = randn): AnyTensor => {
+    manualSeed(5);
+    const x = batch([b, t, 3 * heads * d]).requiresGrad_() as AnyTensor;
+    const parts = x.split(heads * d, -1).map((part): AnyTensor => (apart ? part.clone() : part));
+    use(parts).square().sum().backward();
+    return x.grad!;
+  };
+
+  test.each(Object.entries(uses))('%s', (_, use) => {
+    expect(gradientsOf(use, false).dataSync()).toEqual(gradientsOf(use, true).dataSync());
+  });
+
+  test('have gradients that are joined without a copy', async () => {
+    const { ops } = await train.profile(() => gradientsOf(inOrder, false), { peaks: false });
+    const names = ops.map(({ name }) => name);
+    expect(names).toContain('attentionBackward');
+    expect(names.filter((name) => name === 'cat' || name === 'copy')).toEqual([]);
+  });
+
+  test('in a compiled step', () => {
+    const step = (x: AnyTensor): AnyTensor => {
+      const leaf = x.detach().requiresGrad_() as AnyTensor;
+      return gradients(
+        [
+          inOrder(leaf.split(heads * d, -1))
+            .square()
+            .sum(),
+        ],
+        [leaf],
+      )[0]!;
+    };
+    const compiled = compile(step);
+    for (let i = 0; i < 4; i++) {
+      const x: AnyTensor = randn([b, t, 3 * heads * d]);
+      expect(compiled(x).dataSync()).toEqual(step(x).dataSync());
+    }
+  });
 });
 
 test('beside shared or row-major queries the result is row-major', () => {

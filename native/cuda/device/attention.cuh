@@ -62,7 +62,7 @@ struct ScoreRules {
         threshold(static_cast<uint64_t>(cmd.attribute(2) * 4294967296.0)),
         kept_scale(1 / (1 - cmd.attribute(2))),
         key{static_cast<uint32_t>(cmd.attribute(3)), static_cast<uint32_t>(cmd.attribute(4))},
-        offset(static_cast<uint64_t>(cmd.attribute(5))) {}
+        offset(static_cast<uint64_t>(static_cast<int64_t>(cmd.attribute(5)))) {}
 
   bool drops() const { return threshold != 0; }
 };

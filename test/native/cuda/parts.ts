@@ -495,6 +495,14 @@ function checkAttending(
   }
 }
 
+/** Attention with two heads, whose queries, keys and values are parts of x [b, t, 3 · c]. */
+function attendingParts(x: AnyTensor): AnyTensor {
+  const [b, t, width] = x.shape as [number, number, number];
+  const heads = (part: AnyTensor): AnyTensor => part.reshape([b, t, 2, width / 6]).transpose(1, 2);
+  const [q, k, v] = x.split(width / 3, -1).map(heads) as [AnyTensor, AnyTensor, AnyTensor];
+  return nn.functional.scaledDotProductAttention(q, k, v, { causal: true });
+}
+
 /** Attention of 16-bit floats by cuDNN, or by kernels of our own: all samples, some sizes, and in CUDA graphs. */
 const attention = (name: string, environment: Record<string, string>): Part => ({
   name,
@@ -517,15 +525,22 @@ const attention = (name: string, environment: Record<string, string>): Part => (
         await report.check(`${attending.what} in ${dtype}`, () => checkAttending(attending, dtype, layouts));
       }
     }
+    for (const dtype of ['float16', 'bfloat16'] as const) {
+      await report.check(`queries, keys and values in one tensor in ${dtype}`, () => {
+        hadal.manualSeed(3);
+        const x = hadal.randn([2, 21, 3 * 2 * 32]).cast(dtype) as AnyTensor;
+        const run = (given: AnyTensor): number[][] => withGradients((part) => attendingParts(part!), [given]);
+        expectClose(run(x), run(x.to('cpu').cast('float64') as AnyTensor), dtype, 'of parts');
+      });
+    }
     await report.check('a compiled step gives the gradients of the plain one', () => {
       const gradients = (wrap: (step: Step) => Step): number[][] => {
         hadal.manualSeed(3);
         const step = wrap((x) => {
           const leaf = x.detach().requiresGrad_() as AnyTensor;
-          const y = nn.functional.scaledDotProductAttention(leaf, leaf, leaf, { causal: true });
-          return hadal.gradients([y.square().sum()], [leaf])[0]!;
+          return hadal.gradients([attendingParts(leaf).square().sum()], [leaf])[0]!;
         });
-        const inputs = [1, 2].map(() => hadal.randn([2, 2, 16, 32]).cast('bfloat16') as AnyTensor);
+        const inputs = [1, 2].map(() => hadal.randn([2, 16, 3 * 2 * 32]).cast('bfloat16') as AnyTensor);
         return Array.from({ length: 8 }, (_, i) => valuesOf(step(inputs[i % 2]!).cast('float32')));
       };
       const plain = gradients((step) => (x) => scope(() => step(x)));
