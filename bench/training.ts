@@ -57,7 +57,10 @@ class Block extends nn.Module {
     const [q, k, v] = parts.map(perHead) as [AnyTensor, AnyTensor, AnyTensor];
     const y = nn.functional.scaledDotProductAttention(q, k, v, { causal: true }).transpose(1, 2).reshape([b, t, c]);
     const attended = x.add(this.out.forward(y));
-    return attended.add(this.down.forward(this.up.forward(this.norm2.forward(attended)).gelu({ approximate: 'tanh' })));
+    const { up, down } = this;
+    const activation = 'geluTanh';
+    const normed = this.norm2.forward(attended);
+    return attended.add(nn.functional.feedForward(normed, up.weight, up.bias, down.weight, down.bias, { activation }));
   }
 }
 
