@@ -7,5 +7,5 @@ export default {
   moduleNameMapper: { '^hadal$': '<rootDir>/lib/index.ts' },
   // Kernels use every core themselves.
   maxWorkers: 2,
-  testTimeout: 60_000,
+  testTimeout: 180_000,
 };

@@ -86,10 +86,10 @@ function main() {
   }
   const out = resolve(root, values.out);
   const built = hash();
-  // Libraries of levels that are not built now would be of other sources.
+  // Libraries that are not built now would be of other sources.
   if (existsSync(out)) {
     for (const name of readdirSync(out)) {
-      if (name === stampName || name.startsWith('libhadal-cpu-')) rmSync(join(out, name));
+      if (name === stampName || name.startsWith('libhadal-')) rmSync(join(out, name));
     }
   }
   // Configured anew each time: it takes half a second, and the options are always those asked for.

@@ -68,6 +68,8 @@ export interface NativeAddon {
   threadCount(): number;
   /** Collectives on the device are from now on those of `size` processes, this one as `rank`, which map lane `lane` of the file; `timeout` in milliseconds. */
   joinGroup(device: number, path: string, lane: number, rank: number, size: number, timeout: number): void;
+  /** Tells where the CUDA backend is if not beside the addon ('' for nowhere), and what helps where it is in neither place. */
+  locateCuda(path: string, remedy: string): void;
   /** What CUDA devices there are; when there are none, `remedy` says why. */
   cudaDevices(): { readonly devices: readonly string[]; readonly remedy: string };
 }

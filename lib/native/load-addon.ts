@@ -17,8 +17,8 @@ export class NativeLoadError extends HadalError {
   }
 }
 
-// lib/native in a checkout, dist/native in the package: both two below the package's root.
-const packageRoot = join(__dirname, '..', '..');
+/** lib/native in a checkout, dist/native in the package: both two below the package's root. */
+export const packageRoot = join(__dirname, '..', '..');
 
 /**
  * Loads the addon: the file that `HADAL_BINARY` names; else the build of this checkout (build/Release); else the prebuilt
@@ -91,7 +91,7 @@ function rebuildRemedy(root: string): string {
   return isCheckout(root) ? 'Build it again: npm run build:native' : 'Install the package again: npm install hadal';
 }
 
-const isCheckout = (root: string): boolean => existsSync(join(root, 'CMakeLists.txt'));
+export const isCheckout = (root: string): boolean => existsSync(join(root, 'CMakeLists.txt'));
 
 function prebuiltPlatforms(root: string): string[] {
   try {

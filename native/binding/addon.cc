@@ -253,6 +253,11 @@ void transfer(const Napi::CallbackInfo& info) {
   to->backend->receive(to->block, 0, transfer);
 }
 
+// locateCuda(path, remedy): see locate_cuda_library.
+void locate_cuda(const Napi::CallbackInfo& info) {
+  locate_cuda_library(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
+}
+
 // What devices() tells: the names of the CUDA devices, or why there are none.
 Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
   const CudaLibrary& cuda = cuda_library();
@@ -346,6 +351,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   add("threadCount", guarded<thread_count>);
   add("transfer", guarded<transfer>);
   add("joinGroup", guarded<join_group>);
+  add("locateCuda", guarded<locate_cuda>);
   add("cudaDevices", guarded<cuda_devices>);
   exports.Set("words", environment->words_array());
   exports.Set("cpuLevel", cpu_level().name);

@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 
 #include <filesystem>
+#include <mutex>
+#include <utility>
 
 #include "runtime/addon_folder.h"
 
@@ -10,13 +12,22 @@ namespace hadal {
 
 namespace {
 
+struct Location {
+  std::string path;
+  std::string remedy;
+};
+std::mutex location_mutex;
+Location location;
+
 CudaLibrary load() {
   CudaLibrary none;
-  const std::string path = addon_folder() + "/libhadal-cuda.so";
+  std::string path = addon_folder() + "/libhadal-cuda.so";
   if (!std::filesystem::exists(path)) {
-    none.remedy = "this build has no CUDA backend: build it with `npm run build:cuda`";
-    return none;
+    const std::lock_guard lock(location_mutex);
+    path = location.path;
+    none.remedy = location.remedy;
   }
+  if (path.empty()) return none;
   // The driver first: without one nothing else has to be touched.
   void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
   if (driver == nullptr) {
@@ -40,6 +51,11 @@ CudaLibrary load() {
 }
 
 }  // namespace
+
+void locate_cuda_library(std::string path, std::string remedy) {
+  const std::lock_guard lock(location_mutex);
+  location = {std::move(path), std::move(remedy)};
+}
 
 const CudaLibrary& cuda_library() {
   static const CudaLibrary library = load();

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HadalError } from '../../lib/errors';
+import { findCuda } from '../../lib/native/find-cuda';
 import { loadAddon, NativeLoadError } from '../../lib/native/load-addon';
 import { opsFingerprint } from '../../lib/native/opcodes';
 
@@ -127,5 +128,37 @@ onGlibc('loadAddon', () => {
     expect(loadAddon(root).cpuLevel).toBe('chosen');
     process.env['HADAL_BINARY'] = join(root, 'absent.node');
     expect(failure().split('\n').at(-1)).toBe('HADAL_BINARY names this file: correct or unset it');
+  });
+});
+
+describe('findCuda', () => {
+  const putPackage = (path: string, version: string): string =>
+    put(join(path, 'package.json'), `{ "version": "${version}" }`);
+
+  test('a checkout without the package hadal-cuda', () => {
+    put('CMakeLists.txt', '');
+    putPackage('.', '1.2.3');
+    const remedy = 'the CUDA backend is not here: build it with `npm run build:cuda`';
+    expect(findCuda(root)).toEqual({ path: '', remedy });
+  });
+
+  test('hadal without the package hadal-cuda', () => {
+    putPackage('.', '1.2.3');
+    const remedy = 'the CUDA backend is not here: install it: npm install hadal-cuda@1.2.3';
+    expect(findCuda(root)).toEqual({ path: '', remedy });
+  });
+
+  test('hadal-cuda of the same version, in a folder further out', () => {
+    putPackage('node_modules/other/node_modules/hadal', '1.2.3');
+    putPackage('node_modules/hadal-cuda', '1.2.3');
+    const path = join(root, 'node_modules/hadal-cuda/libhadal-cuda.so');
+    expect(findCuda(join(root, 'node_modules/other/node_modules/hadal'))).toEqual({ path, remedy: '' });
+  });
+
+  test('hadal-cuda of another version', () => {
+    putPackage('node_modules/hadal', '1.2.3');
+    putPackage('node_modules/hadal-cuda', '1.2.2');
+    const remedy = 'hadal-cuda has another version: got 1.2.2, expected 1.2.3: npm install hadal-cuda@1.2.3';
+    expect(findCuda(join(root, 'node_modules/hadal'))).toEqual({ path: '', remedy });
   });
 });

@@ -50,7 +50,7 @@ withShippableBuild('the package', () => {
     mkdirSync(prebuilds, { recursive: true });
     for (const name of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'])
       cpSync(join(root, name), join(stage, name));
-    for (const name of readdirSync(release).filter((name) => /\.(node|so)$/.test(name))) {
+    for (const name of readdirSync(release).filter((name) => /^(hadal\.node|libhadal-cpu-.*\.so)$/.test(name))) {
       cpSync(join(release, name), join(prebuilds, name.replace('hadal.node', 'hadal.glibc.node')));
     }
     symlinkSync(join(root, 'node_modules'), join(stage, 'node_modules'));
@@ -86,7 +86,6 @@ withShippableBuild('the package', () => {
       'package.json',
       `prebuilds/${platform}/hadal.glibc.node`,
       ...levels.map((level) => `prebuilds/${platform}/libhadal-cpu-${level}.so`),
-      ...(existsSync(join(release, 'libhadal-cuda.so')) ? [`prebuilds/${platform}/libhadal-cuda.so`] : []),
     ]);
     expect(packed).toEqual(
       expect.arrayContaining(['dist/index.js', 'dist/index.mjs', 'dist/index.d.ts', 'dist/index.d.mts']),
@@ -136,6 +135,30 @@ withShippableBuild('the package', () => {
     };
     expect(different).toEqual([]);
     expect(count).toBeGreaterThan(10);
+  });
+
+  test('finds the CUDA backend in a package of its own', () => {
+    const cuda = (): string => node('-p', "require('hadal').devices().at(-1).description").trim();
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(cuda()).toBe(`the CUDA backend is not here: install it: npm install hadal-cuda@${version}`);
+
+    const built = join(release, 'libhadal-cuda.so');
+    const library = existsSync(built)
+      ? built
+      : join(
+          release,
+          readdirSync(release).find((name) => name.endsWith('.so'))!,
+        );
+    const out = join(folder, 'hadal-cuda');
+    run(root, process.execPath, 'scripts/pack-cuda.mjs', '--library', library, '--out', out);
+    const [{ filename, files }] = JSON.parse(run(out, 'npm', 'pack', '--json', '--pack-destination', folder)) as [
+      { filename: string; files: { path: string }[] },
+    ];
+    expect(files.map(({ path }) => path).sort()).toEqual(['LICENSE', 'README.md', 'libhadal-cuda.so', 'package.json']);
+    run(user, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, filename));
+    expect(cuda()).toMatch(
+      /^(no NVIDIA driver was found|the NVIDIA driver|.*is not hadal's CUDA backend$|.*compute capability)/,
+    );
   });
 
   test('brings the program hadal, which starts several processes', () => {
