@@ -66,6 +66,45 @@ function parameterOf(parameter, type = checker.getTypeAtLocation(parameter)) {
   return `{ ${fields.join(', ')} }${isOptional ? '?' : ''}`;
 }
 
+/** Who takes an object of options, and the names in it: exported functions and classes of all namespaces, and their methods as `Class.method`. */
+export function optionNames() {
+  const found = new Map();
+  const add = (taker, signatures) => {
+    const parameters = signatures.flatMap((signature) => signature.parameters);
+    for (const parameter of parameters.filter(({ name }) => /^(options|call)$/.test(name))) {
+      const type = checker.getNonNullableType(checker.getTypeOfSymbol(parameter));
+      const types = type.isUnion() ? type.types : [type];
+      const names = types.flatMap((one) => checker.getPropertiesOfType(one).map(({ name }) => name));
+      found.set(taker, [...new Set([...(found.get(taker) ?? []), ...names])]);
+    }
+  };
+  const visit = (module) => {
+    for (const exported of checker.getExportsOfModule(module)) {
+      const { name } = exported;
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      if (symbol.flags & ts.SymbolFlags.Module) visit(symbol);
+      if (!(symbol.flags & (ts.SymbolFlags.Function | ts.SymbolFlags.Class))) continue;
+      const type = checker.getTypeOfSymbol(symbol);
+      const made = type.getConstructSignatures().filter(({ declaration }) => isPublic(declaration));
+      add(name, [...type.getCallSignatures(), ...made]);
+      for (const member of symbol.declarations.find(ts.isClassDeclaration)?.members ?? []) {
+        if (!ts.isMethodDeclaration(member) || !isPublic(member)) continue;
+        add(`${name}.${member.name.getText()}`, [checker.getSignatureFromDeclaration(member)]);
+      }
+    }
+  };
+  visit(checker.getSymbolAtLocation(program.getSourceFile(join(root, 'lib/index.ts'))));
+  return found;
+}
+
+/** Whether users may call a member; a constructor that is not written is undefined. */
+function isPublic(member) {
+  const hidden = ts.ModifierFlags.Private | ts.ModifierFlags.Protected;
+  return (
+    !member || !((member.name && ts.isPrivateIdentifier(member.name)) || ts.getCombinedModifierFlags(member) & hidden)
+  );
+}
+
 function firstSentence(text) {
   const links = text.replace(/\{@link (\w+)\}/g, '`$1`');
   const ends = [...links.matchAll(/[.:;](?= [A-Z`{]|$)/g)].map(({ index }) => links.slice(0, index));

@@ -1,6 +1,6 @@
 /** Samplers: in which order, and how often, the items of a data set come. An epoch's order follows from the seed and the epoch alone. */
 import { ArgumentError } from '../errors';
-import { checkObject, checkOptions } from '../ops/define';
+import { checkGivenOptions, checkOptions } from '../ops/define';
 import { checkCount, checkFinite, checkMethods, maxEntries } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import { Random, shuffled } from './random';
@@ -206,7 +206,7 @@ export class DistributedSampler implements Sampler {
     readonly size: number,
     readonly options: DistributedSamplerOptions,
   ) {
-    checkObject('DistributedSampler', options, 'options');
+    checkGivenOptions('DistributedSampler', options);
     const { world, rank, dropLast = false, seed = 0 } = options;
     checkFinite('DistributedSampler', 'seed', seed);
     checkCount('DistributedSampler', 'size', size, 0);

@@ -4,7 +4,7 @@
  * the ranks.
  */
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../errors';
-import { allDTypes, checkTensor, defineOp, run, runInto, type NativeOp } from '../ops/define';
+import { allDTypes, checkOptions, checkTensor, defineOp, type NativeOp, run, runInto } from '../ops/define';
 import { deviceNumber, getDefaultDevice } from '../runtime/device';
 import { shown } from '../tensor/describe';
 import { isFloat, type DType } from '../tensor/dtype';
@@ -42,8 +42,10 @@ const tensorsPerCommand = 1024;
  */
 export function allReduce<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
-  { reduction = 'sum' }: { readonly reduction?: Reduction } = {},
+  options: { readonly reduction?: Reduction } = {},
 ): Tensor<S, D> {
+  checkOptions('allReduce', options);
+  const { reduction = 'sum' } = options;
   const code = codeOf('allReduce', x, reduction);
   const differentiable = reduction === 'sum' || reduction === 'mean';
   return collective(allReduceOp, x, x.shape, [code], differentiable) as unknown as Tensor<S, D>;
@@ -58,8 +60,10 @@ export function allReduce<S extends Shape, D extends DType>(
  */
 export function broadcast<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
-  { root = 0 }: { readonly root?: number } = {},
+  options: { readonly root?: number } = {},
 ): Tensor<S, D> {
+  checkOptions('broadcast', options);
+  const { root = 0 } = options;
   checkRoot('broadcast', root);
   return collective(broadcastOp, x, x.shape, [root]) as unknown as Tensor<S, D>;
 }
@@ -86,8 +90,10 @@ export function allGather<S extends Shape, D extends DType>(x: Tensor<S, D>): Te
  */
 export function reduceScatter<S extends Shape, D extends DType>(
   x: Tensor<readonly [number, ...S], D>,
-  { reduction = 'sum' }: { readonly reduction?: Reduction } = {},
+  options: { readonly reduction?: Reduction } = {},
 ): Tensor<S, D> {
+  checkOptions('reduceScatter', options);
+  const { reduction = 'sum' } = options;
   const code = codeOf('reduceScatter', x as unknown as AnyTensor, reduction);
   if (x.shape[0] !== worldSize()) {
     throw new ShapeError(

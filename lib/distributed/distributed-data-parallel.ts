@@ -8,6 +8,7 @@ import { ArgumentError, AutogradError } from '../errors';
 import { checkForward } from '../nn/container';
 import { Module, type ForwardModule, type LoadResult, type Parameter, type StateDict } from '../nn/module';
 import { zerosLike } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { guard } from '../runtime/tape';
 import { bytesOf } from '../tensor/dtype';
 import { allReduceTensors, broadcastTensors } from './collectives';
@@ -56,13 +57,11 @@ export class DistributedDataParallel<M extends ForwardModule = ForwardModule> ex
 
   constructor(
     readonly module: M,
-    {
-      bucketBytes = 25 * 2 ** 20,
-      broadcastBuffers = true,
-      findUnusedParameters = false,
-    }: DistributedDataParallelOptions = {},
+    options: DistributedDataParallelOptions = {},
   ) {
     super();
+    checkOptions('DistributedDataParallel', options);
+    const { bucketBytes = 25 * 2 ** 20, broadcastBuffers = true, findUnusedParameters = false } = options;
     checkForward('DistributedDataParallel', 'module', module);
     if (!(bucketBytes > 0)) {
       throw new ArgumentError(`DistributedDataParallel: bucketBytes: got ${bucketBytes}, expected a positive number`);
@@ -94,6 +93,7 @@ export class DistributedDataParallel<M extends ForwardModule = ForwardModule> ex
     return this.module.stateDict();
   }
   override loadStateDict(dict: Readonly<StateDict>, options: { readonly strict?: boolean } = {}): LoadResult {
+    checkOptions('loadStateDict', options, 'DistributedDataParallel.loadStateDict');
     return this.module.loadStateDict(dict, options);
   }
 

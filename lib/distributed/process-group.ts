@@ -3,6 +3,7 @@
  * that was started by itself is a world of one.
  */
 import { ArgumentError, DistributedError } from '../errors';
+import { checkOptions } from '../ops/define';
 import { deviceNumber, setDefaultDevice, type Device } from '../runtime/device';
 import { callNative, native } from '../runtime/native';
 import { shown } from '../tensor/describe';
@@ -36,7 +37,9 @@ const lanes = { cpu: 0, cuda: 1 };
  * distributed.init();
  * console.log(`process ${distributed.rank()} of ${distributed.worldSize()}`);
  */
-export function init({ device = 'cpu', timeout = 600_000 }: InitOptions = {}): void {
+export function init(options: InitOptions = {}): void {
+  checkOptions('init', options);
+  const { device = 'cpu', timeout = 600_000 } = options;
   if (world !== undefined) throw new DistributedError('init: got a second call, expected one in a process');
   if (device !== 'cpu' && device !== 'cuda') {
     throw new ArgumentError(`init: device: got ${shown(device)}, expected cpu or cuda`);

@@ -6,7 +6,7 @@ import { noGrad } from '../autograd/modes';
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { full } from '../ops/creation';
 import { ownShape } from '../ops/creation-options';
-import { checkDType, checkObject, floats } from '../ops/define';
+import { checkDType, checkGivenOptions, floats } from '../ops/define';
 import { common } from '../ops/pointwise-run';
 import { rand } from '../ops/random';
 import { describe } from '../tensor/describe';
@@ -215,7 +215,7 @@ export type ProbsOrLogits =
 
 /** Which of the two was given. */
 export function oneOf<K extends string>(owner: string, given: Partial<Record<K, unknown>>, names: readonly K[]): K {
-  checkObject(owner, given, 'options');
+  checkGivenOptions(owner, given);
   const there = names.filter((name) => given[name] !== undefined);
   if (there.length === 1) return there[0]!;
   const got = there.length === 0 ? 'none of them' : there.join(' and ');

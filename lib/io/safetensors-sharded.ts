@@ -131,8 +131,8 @@ export async function writeShardedSafetensors(
   const op = 'writeShardedSafetensors';
   checkPath(op, folder, 'folder');
   checkObject(op, tensors, 'tensors');
-  for (const [key, x] of Object.entries(tensors)) checkTensor(op, x, JSON.stringify(key));
   checkWriteOptions(op, options);
+  for (const [key, x] of Object.entries(tensors)) checkTensor(op, x, JSON.stringify(key));
   const { maxShardBytes = 5e9, name = 'model', ...rest } = options;
   if (!(typeof maxShardBytes === 'number' && maxShardBytes > 0)) {
     throw new ArgumentError(`${op}: maxShardBytes: got ${shown(maxShardBytes)}, expected a positive number`);

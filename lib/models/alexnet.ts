@@ -6,6 +6,7 @@ import { Linear } from '../nn/linear';
 import { Module } from '../nn/module';
 import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pooling';
 import { Dropout } from '../nn/regularization';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 
 export interface AlexNetOptions {
@@ -43,8 +44,10 @@ export class AlexNet extends Module {
   readonly avgpool = new AdaptiveAvgPool2d(6);
   classifier: Sequential;
 
-  constructor({ numClasses = 1000, dropout = 0.5, hidden = 4096 }: AlexNetOptions = {}) {
+  constructor(options: AlexNetOptions = {}) {
     super();
+    checkOptions('AlexNet', options);
+    const { numClasses = 1000, dropout = 0.5, hidden = 4096 } = options;
     this.classifier = new Sequential(
       new Dropout(dropout),
       new Linear(256 * 6 * 6, hidden),

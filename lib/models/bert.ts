@@ -169,7 +169,7 @@ export class Bert extends Module {
   }
 
   forward(tokens: AnyTensor, call: BertCall = {}): BertResult {
-    checkOptions('Bert', call);
+    checkOptions('Bert', call, 'Bert.forward');
     const length = checkTokens('Bert', tokens, 0, this.context);
     const { types = zerosLike(tokens), keyMask } = call;
     const places = arange(length, { dtype: 'int32', device: tokens.device });
@@ -221,6 +221,7 @@ export class BertMaskedLM extends Module {
   }
 
   forward(tokens: AnyTensor, call: BertCall = {}): AnyTensor {
+    checkOptions('BertMaskedLM', call, 'BertMaskedLM.forward');
     const { hidden } = this.bert.forward(tokens, call);
     const y = this.norm.forward(this.transform.forward(hidden).gelu());
     return linear(y, this.bert.tokens.weight, this.bias);

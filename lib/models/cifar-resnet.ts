@@ -5,6 +5,7 @@ import { heNormal_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module } from '../nn/module';
 import { BatchNorm2d } from '../nn/normalization';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 import { ofDepth } from './depth';
 
@@ -68,8 +69,10 @@ export class CifarResNet extends Module {
   readonly layer3: Sequential;
   linear: Linear;
 
-  constructor(depth: keyof typeof depths, { numClasses = 10 }: CifarResNetOptions = {}) {
+  constructor(depth: keyof typeof depths, options: CifarResNetOptions = {}) {
     super();
+    checkOptions('CifarResNet', options);
+    const { numClasses = 10 } = options;
     const count = ofDepth('CifarResNet', depths, depth);
     const stage = (channels: number, width: number): Sequential =>
       new Sequential(

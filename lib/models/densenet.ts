@@ -8,6 +8,7 @@ import { Module } from '../nn/module';
 import { BatchNorm2d } from '../nn/normalization';
 import { AvgPool2d, MaxPool2d } from '../nn/pooling';
 import { Dropout } from '../nn/regularization';
+import { checkOptions } from '../ops/define';
 import { cat } from '../ops/movement';
 import type { AnyTensor } from '../tensor/tensor';
 import { ofDepth } from './depth';
@@ -114,8 +115,10 @@ export class DenseNet extends Module {
   readonly features: Module & Layer;
   classifier: Linear;
 
-  constructor(depth: keyof typeof depths, { numClasses = 1000, dropout = 0 }: DenseNetOptions = {}) {
+  constructor(depth: keyof typeof depths, options: DenseNetOptions = {}) {
     super();
+    checkOptions('DenseNet', options);
+    const { numClasses = 1000, dropout = 0 } = options;
     const { growth, first, blocks } = ofDepth('DenseNet', depths, depth);
     const layers: Record<string, Layer> = {
       conv0: new Conv2d(3, first, 7, { stride: 2, padding: 3, bias: false }),

@@ -8,6 +8,7 @@ import { Module } from '../nn/module';
 import { BatchNorm2d } from '../nn/normalization';
 import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pooling';
 import { Dropout } from '../nn/regularization';
+import { checkOptions } from '../ops/define';
 import { cat } from '../ops/movement';
 import type { Pair } from '../ops/window';
 import type { AnyTensor } from '../tensor/tensor';
@@ -119,8 +120,10 @@ export class GoogLeNet extends Module {
   readonly pool3 = new MaxPool2d(3, { stride: 2, ceilMode: true });
   readonly pool2 = new MaxPool2d(2, { stride: 2, ceilMode: true });
 
-  constructor({ numClasses = 1000, auxLogits = true, dropout = 0.2 }: GoogLeNetOptions = {}) {
+  constructor(options: GoogLeNetOptions = {}) {
     super();
+    checkOptions('GoogLeNet', options);
+    const { numClasses = 1000, auxLogits = true, dropout = 0.2 } = options;
     if (auxLogits) {
       this.aux1 = new Auxiliary(512, numClasses);
       this.aux2 = new Auxiliary(528, numClasses);

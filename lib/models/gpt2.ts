@@ -128,7 +128,7 @@ export class GPT2 extends Module implements LanguageModel {
   }
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
-    checkOptions('GPT2', call);
+    checkOptions('GPT2', call, 'GPT2.forward');
     const { caches, keyMask, lastOnly = false } = call;
     const past = caches?.[0]?.length ?? 0;
     const length = checkTokens('GPT2', tokens, past, this.context);

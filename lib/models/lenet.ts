@@ -3,6 +3,7 @@ import { AvgPool2d } from '../nn/pooling';
 import { Conv2d } from '../nn/convolution';
 import { Linear } from '../nn/linear';
 import { Module } from '../nn/module';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 
 export interface LeNet5Options {
@@ -31,6 +32,7 @@ export class LeNet5 extends Module {
 
   constructor(options: LeNet5Options = {}) {
     super();
+    checkOptions('LeNet5', options);
     this.conv1 = new Conv2d(options.channels ?? 1, 6, 5, { padding: (options.imageSize ?? 28) === 28 ? 2 : 0 });
     this.fc3 = new Linear(84, options.numClasses ?? 10);
   }

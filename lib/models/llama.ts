@@ -170,7 +170,7 @@ export class Llama extends Module implements LanguageModel {
   }
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
-    checkOptions('Llama', call);
+    checkOptions('Llama', call, 'Llama.forward');
     const { caches, keyMask, lastOnly = false } = call;
     checkTokens('Llama', tokens, caches?.[0]?.length ?? 0, this.context);
     let x: AnyTensor = this.tokens.forward(tokens);

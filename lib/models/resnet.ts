@@ -6,6 +6,7 @@ import { Linear } from '../nn/linear';
 import { Module } from '../nn/module';
 import { BatchNorm2d } from '../nn/normalization';
 import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pooling';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 import { ofDepth } from './depth';
 
@@ -101,8 +102,10 @@ export class ResNet extends Module {
   readonly avgpool = new AdaptiveAvgPool2d(1);
   fc: Linear;
 
-  constructor(depth: keyof typeof depths, { numClasses = 1000 }: ResNetOptions = {}) {
+  constructor(depth: keyof typeof depths, options: ResNetOptions = {}) {
     super();
+    checkOptions('ResNet', options);
+    const { numClasses = 1000 } = options;
     const { block: Block, counts } = ofDepth('ResNet', depths, depth);
     let channels = 64;
     const stage = (index: number): Sequential => {

@@ -8,6 +8,7 @@ import { Module } from '../nn/module';
 import { BatchNorm2d } from '../nn/normalization';
 import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pooling';
 import { Dropout } from '../nn/regularization';
+import { checkOptions } from '../ops/define';
 import type { AnyTensor } from '../tensor/tensor';
 import { ofDepth } from './depth';
 
@@ -40,6 +41,7 @@ export class VGG extends Module {
 
   constructor(depth: keyof typeof stages, options: VGGOptions = {}) {
     super();
+    checkOptions('VGG', options);
     const { batchNorm = false, numClasses = 1000, dropout = 0.5, hidden = 4096 } = options;
     const layers: Layer[] = [];
     let channels = 3;

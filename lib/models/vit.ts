@@ -127,7 +127,7 @@ export class ViT extends Module {
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of a vision Transformer that classifies.
    */
   static async load(folder: string, options: Pick<ViTOptions, 'imageSize'> = {}): Promise<ViT> {
-    checkOptions('ViT', options);
+    checkOptions('ViT', options, 'ViT.load');
     const { config, weights } = await readPublished('ViT', folder);
     checkActivation('ViT', config, 'hidden_act', ['gelu']);
     const number = (name: string, fallback?: number): number => configured('ViT', config, name, fallback);

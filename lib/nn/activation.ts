@@ -1,5 +1,6 @@
 /** Activations as layers. Each applies the function of its name. */
 import { full } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { logSoftmax, softmax } from '../ops/normalization';
 import {
   celu,
@@ -69,6 +70,7 @@ export interface GELUOptions {
 export class GELU extends Module {
   constructor(readonly options: GELUOptions = {}) {
     super();
+    checkOptions('GELU', options);
   }
   forward(x: AnyTensor): AnyTensor {
     return gelu(x, this.options);
@@ -107,6 +109,7 @@ export class Tanh extends Module {
 export class Softplus extends Module {
   constructor(readonly options: SoftplusOptions = {}) {
     super();
+    checkOptions('Softplus', options);
   }
   forward(x: AnyTensor): AnyTensor {
     return softplus(x, this.options);

@@ -88,6 +88,7 @@ const paddingModes = ['zeros', 'reflect', 'replicate', 'circular'];
 abstract class Convolution extends ConvolutionLayer<ConvLayerOptions> {
   readonly #rank: SpatialRank;
   readonly #convolve: Convolve;
+  readonly #window: object;
 
   constructor(
     inChannels: number,
@@ -98,7 +99,7 @@ abstract class Convolution extends ConvolutionLayer<ConvLayerOptions> {
     convolve: unknown,
   ) {
     super(inChannels, outChannels, kernelSize, options, rank, false);
-    const { paddingMode = 'zeros' } = options;
+    const { stride, padding, dilation, groups, paddingMode = 'zeros' } = options;
     if (!paddingModes.includes(paddingMode)) {
       throw new ArgumentError(
         `${new.target.name}: paddingMode: got ${String(paddingMode)}, expected ${paddingModes.join(', ')}`,
@@ -106,13 +107,13 @@ abstract class Convolution extends ConvolutionLayer<ConvLayerOptions> {
     }
     this.#rank = rank;
     this.#convolve = convolve as Convolve;
+    this.#window = { stride, padding: paddingMode === 'zeros' ? padding : 0, dilation, groups };
   }
 
   forward(x: AnyTensor): AnyTensor {
     const { paddingMode = 'zeros' } = this.options;
-    if (paddingMode === 'zeros') return this.#convolve(x, this.weight, this.bias, this.options);
-    const padded = pad(x, this.#amounts(), { mode: paddingMode });
-    return this.#convolve(padded, this.weight, this.bias, { ...this.options, padding: 0 });
+    const padded = paddingMode === 'zeros' ? x : (pad(x, this.#amounts(), { mode: paddingMode }) as AnyTensor);
+    return this.#convolve(padded, this.weight, this.bias, this.#window);
   }
 
   override multiplyAdds(_: readonly unknown[], output: AnyTensor): number {
@@ -178,6 +179,7 @@ type Transpose = (x: AnyTensor, weight: AnyTensor, bias: AnyTensor | undefined, 
 abstract class TransposedConvolution extends ConvolutionLayer<ConvTransposeLayerOptions> {
   readonly #rank: SpatialRank;
   readonly #transpose: Transpose;
+  readonly #window: object;
 
   constructor(
     inChannels: number,
@@ -190,11 +192,13 @@ abstract class TransposedConvolution extends ConvolutionLayer<ConvTransposeLayer
     super(inChannels, outChannels, kernelSize, options, rank, true);
     this.#rank = rank;
     this.#transpose = transpose as Transpose;
+    const { stride, padding, outputPadding, dilation, groups } = options;
+    this.#window = { stride, padding, outputPadding, dilation, groups };
   }
 
   /** `outputSize`, one size per spatial axis, stands in for the option `outputPadding`. */
   forward(x: AnyTensor, outputSize?: readonly number[]): AnyTensor {
-    if (outputSize === undefined) return this.#transpose(x, this.weight, this.bias, this.options);
+    if (outputSize === undefined) return this.#transpose(x, this.weight, this.bias, this.#window);
     const name = this.constructor.name;
     const sizes = perAxis(name, 'outputSize', outputSize, outputSize, 1, this.#rank);
     const [stride, padding, dilation] = (['stride', 'padding', 'dilation'] as const).map((option) =>
@@ -218,7 +222,7 @@ abstract class TransposedConvolution extends ConvolutionLayer<ConvTransposeLayer
       }
       return size - least;
     });
-    return this.#transpose(x, this.weight, this.bias, { ...this.options, outputPadding });
+    return this.#transpose(x, this.weight, this.bias, { ...this.#window, outputPadding });
   }
 
   override multiplyAdds([x]: readonly [AnyTensor]): number {

@@ -1,4 +1,5 @@
 /** Distances and similarities as layers. */
+import { checkOptions } from '../ops/define';
 import {
   cosineSimilarity,
   pairwiseDistance,
@@ -12,6 +13,7 @@ import { Module } from './module';
 export class CosineSimilarity extends Module {
   constructor(readonly options: CosineSimilarityOptions = {}) {
     super();
+    checkOptions('CosineSimilarity', options);
   }
 
   forward(a: AnyTensor, b: AnyTensor): AnyTensor {
@@ -23,6 +25,7 @@ export class CosineSimilarity extends Module {
 export class PairwiseDistance extends Module {
   constructor(readonly options: PairwiseDistanceOptions = {}) {
     super();
+    checkOptions('PairwiseDistance', options);
   }
 
   forward(a: AnyTensor, b: AnyTensor): AnyTensor {

@@ -2,6 +2,7 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { tensor } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { eye } from '../ops/diagonal';
 import { qr } from '../ops/linalg-spectral';
 import { rand, randn } from '../ops/random';
@@ -124,12 +125,14 @@ function heDeviation(
 
 /** Uniform with deviation gain / √fan; Kaiming's in PyTorch. He et al., 2015. */
 export function heUniform_<T extends AnyTensor>(x: T, options: HeOptions = {}): T {
+  checkOptions('heUniform_', options);
   const bound = Math.sqrt(3) * heDeviation('heUniform_', x, options);
   return uniform_(x, -bound, bound);
 }
 
 /** Normal with deviation gain / √fan. He et al., 2015. */
 export function heNormal_<T extends AnyTensor>(x: T, options: HeOptions = {}): T {
+  checkOptions('heNormal_', options);
   return normal_(x, 0, heDeviation('heNormal_', x, options));
 }
 

@@ -1,6 +1,7 @@
 /** Low-rank adapters: large matrices stay as they are, and what is trained is a small correction to them. */
 import { ArgumentError } from '../errors';
 import { empty, zeros } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { heUniform_ } from './init';
@@ -106,7 +107,9 @@ const isAdapter = (name: string): boolean => /\.lora_[AB]$/.test(name);
  * const adapters = nn.lora(model, { rank: 2, match: /self_attn|linear/ });
  * const optimizer = new optim.AdamW(adapters.parameters(), { lr: 1e-3 });
  */
-export function lora(model: Module, { rank = 8, alpha = rank, match = /^/ }: LoraOptions = {}): LoraAdapters {
+export function lora(model: Module, options: LoraOptions = {}): LoraAdapters {
+  checkOptions('lora', options);
+  const { rank = 8, alpha = rank, match = /^/ } = options;
   checkSizes('lora', { rank });
   const adapted = model.namedModules().flatMap(([prefix, module]) =>
     [...Module.tensorsOf(module)].flatMap(([own, value]) => {

@@ -1,7 +1,7 @@
 /** Mixtures of experts: layers that send each row to a few of many networks. */
 import { ArgumentError, ShapeError } from '../errors';
 import { arange, full, oneHot, zeros } from '../ops/creation';
-import { checkObject, checkTensor } from '../ops/define';
+import { checkGivenOptions, checkTensor } from '../ops/define';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
 import { randnLike } from '../ops/random';
@@ -63,7 +63,7 @@ export class MixtureOfExperts extends Module {
     options: MixtureOfExpertsOptions,
   ) {
     super();
-    checkObject('MixtureOfExperts', options, 'options');
+    checkGivenOptions('MixtureOfExperts', options);
     const { experts, topK = 2, hidden = 4 * size, capacityFactor = 1.25, noise = false } = options;
     checkSizes('MixtureOfExperts', { size, experts, topK, hidden });
     if (topK > experts) {

@@ -3,7 +3,7 @@
  * registered. Names in state dicts are PyTorch's: the path of fields in snake_case, such as `layers.0.running_mean`.
  */
 import { ArgumentError, ShapeError } from '../errors';
-import { checkTensor } from '../ops/define';
+import { checkOptions, checkTensor } from '../ops/define';
 import type { Device } from '../runtime/device';
 import { guard, tape } from '../runtime/tape';
 import { checkFunction } from '../tensor/checks';
@@ -29,6 +29,7 @@ import { snakeCase } from './names';
  */
 export class Parameter<out S extends Shape = Shape, out D extends DType = DType> extends Tensor<S, D> {
   constructor(data: Tensor<S, D>, options: { readonly requiresGrad?: boolean } = {}) {
+    checkOptions('Parameter', options);
     const value = data.contiguous();
     super(value.storage, value.dtype, value.shape, value.strides, value.offset, true);
     this.keep();
@@ -139,6 +140,7 @@ export abstract class Module {
    * shape.
    */
   loadStateDict(dict: Readonly<StateDict>, options: { readonly strict?: boolean } = {}): LoadResult {
+    checkOptions('loadStateDict', options, 'Module.loadStateDict');
     if (!isContainer(dict) || Array.isArray(dict)) {
       throw new ArgumentError(`loadStateDict: dict: got ${describe(dict)}, expected tensors by name`);
     }

@@ -233,7 +233,7 @@ export class MultiHeadAttention extends Module {
     value: AnyTensor,
     options: AttentionCall,
   ): { q: AnyTensor; k: AnyTensor; v: AnyTensor; mask: AnyTensor | undefined; causal: boolean } {
-    checkOptions('MultiHeadAttention', options);
+    checkOptions('MultiHeadAttention', options, 'MultiHeadAttention.forward');
     const { mask, keyMask, causal = false, cache } = options;
     const sizes = [this.size, this.keySize, this.valueSize];
     [query, key, value].forEach((x, i) => {

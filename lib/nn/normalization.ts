@@ -70,6 +70,10 @@ export interface BatchNormLayerOptions {
   readonly trackRunningStats?: boolean;
 }
 
+/** What the ops take of a layer's options. */
+const epsilonOf = ({ epsilon }: { readonly epsilon?: number }): { readonly epsilon?: number } =>
+  epsilon === undefined ? {} : { epsilon };
+
 /** The trained parameters per channel, those that there are. */
 function scaleAndShift(
   channels: number,
@@ -133,13 +137,12 @@ export abstract class BatchNorm extends Module {
       );
     }
     if (this.training) this.numBatchesTracked?.add_(1);
-    const { epsilon } = this.options;
     const { runningMean } = this;
     const momentum = this.momentum ?? (runningMean && this.numBatchesTracked?.cast(runningMean.dtype).reciprocal());
     return this.normalize(x, runningMean, this.runningVar, this.weight, this.bias, {
       training: this.training || runningMean === undefined,
       ...(momentum !== undefined && { momentum }),
-      ...(epsilon !== undefined && { epsilon }),
+      ...epsilonOf(this.options),
     });
   }
 
@@ -204,7 +207,7 @@ export class RMSNorm extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return rmsNorm(x, this.shape, this.weight, this.options);
+    return rmsNorm(x, this.shape, this.weight, epsilonOf(this.options));
   }
 
   protected override describe(): string {
@@ -243,7 +246,7 @@ export class GroupNorm extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return groupNorm(x, this.groups, this.weight, this.bias, this.options);
+    return groupNorm(x, this.groups, this.weight, this.bias, epsilonOf(this.options));
   }
 
   protected override describe(): string {
@@ -293,8 +296,10 @@ abstract class InstanceNorm extends Module {
     if (x.rank !== axes + 2) {
       throw new ShapeError(`${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected ${text}`);
     }
+    const { momentum } = this.options;
     return instanceNorm(x, this.runningMean, this.runningVar, this.weight, this.bias, {
-      ...this.options,
+      ...(momentum !== undefined && { momentum }),
+      ...epsilonOf(this.options),
       useInputStatistics: this.training || this.runningMean === undefined,
     });
   }
@@ -332,6 +337,7 @@ export class LocalResponseNorm extends Module {
     readonly options: LocalResponseNormOptions = {},
   ) {
     super();
+    checkOptions('LocalResponseNorm', options);
     checkSizes('LocalResponseNorm', { size });
   }
 

@@ -4,6 +4,7 @@
  */
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
+import { checkOptions } from '../ops/define';
 import { randn } from '../ops/random';
 import { shown } from '../tensor/describe';
 import type { Shape } from '../tensor/shape-types';
@@ -168,7 +169,9 @@ export interface WeightNormOptions {
  * const layer = nn.weightNorm(new nn.Linear(3, 2));
  * Object.keys(layer.stateDict()); // ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
  */
-export function weightNorm<M extends Module>(module: M, name = 'weight', { axis = 0 }: WeightNormOptions = {}): M {
+export function weightNorm<M extends Module>(module: M, name = 'weight', options: WeightNormOptions = {}): M {
+  checkOptions('weightNorm', options);
+  const { axis = 0 } = options;
   const { shape } = parameterOf('weightNorm', module, name);
   return parametrize(module, name, new WeightNorm(normalizeAxis('weightNorm', axis, shape)));
 }
@@ -244,6 +247,7 @@ export interface SpectralNormOptions {
  * const critic = nn.spectralNorm(new nn.Linear(3, 2));
  */
 export function spectralNorm<M extends Module>(module: M, name = 'weight', options: SpectralNormOptions = {}): M {
+  checkOptions('spectralNorm', options);
   const weight = parameterOf('spectralNorm', module, name);
   if (weight.rank < 2) {
     throw new ArgumentError(`spectralNorm: name: got ${shown(name)} of shape ${show(weight.shape)}, expected a matrix`);

@@ -48,6 +48,7 @@ abstract class Pool<Size, Options> extends Module {
     readonly options: Options = {} as Options,
   ) {
     super();
+    checkOptions(new.target.name, options);
   }
 
   protected override describe(): string {
@@ -96,7 +97,7 @@ abstract class FractionalPool<Size> extends Pool<Size, FractionalPoolOptions<Siz
   private readonly _randomSamples: AnyTensor | undefined;
 
   constructor(kernelSize: Size, options: FractionalPoolOptions<Size> = {}) {
-    checkOptions('FractionalMaxPool', options);
+    checkOptions(new.target.name, options);
     const { samples, ...others } = options;
     super(kernelSize, others);
     this._randomSamples = samples;
@@ -184,6 +185,7 @@ abstract class LPPool<Size> extends Module {
     readonly options: LpPoolOptions<Size> = {},
   ) {
     super();
+    checkOptions(new.target.name, options);
   }
 
   protected override describe(): string {

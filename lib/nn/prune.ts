@@ -2,6 +2,7 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { zerosLike } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { shown } from '../tensor/describe';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -67,9 +68,11 @@ export interface ChannelOptions {
 export function channels<M extends Module>(
   module: M,
   amount: number,
-  { axis = 0, order = 2 }: ChannelOptions = {},
+  options: ChannelOptions = {},
   name = 'weight',
 ): M {
+  checkOptions('channels', options);
+  const { axis = 0, order = 2 } = options;
   return mask('channels', module, name, (value) => {
     const along = normalizeAxis('channels', axis, value.shape);
     const count = value.shape[along]!;

@@ -157,6 +157,7 @@ export class RNN extends Recurrent {
   }
 
   forward(x: AnyTensor, call: RecurrentCall = {}): RecurrentResult {
+    checkOptions('RNN', call, 'RNN.forward');
     return rnn(x, this.weights, { nonlinearity: this.nonlinearity, ...this.settings(call) });
   }
 }
@@ -173,6 +174,7 @@ export class GRU extends Recurrent {
   }
 
   forward(x: AnyTensor, call: RecurrentCall = {}): RecurrentResult {
+    checkOptions('GRU', call, 'GRU.forward');
     return gru(x, this.weights, this.settings(call));
   }
 }
@@ -201,6 +203,7 @@ export class LSTM extends Recurrent {
   }
 
   forward(x: AnyTensor, call: Pick<LstmOptions, 'hidden' | 'cell' | 'lengths'> = {}): LstmResult {
+    checkOptions('LSTM', call, 'LSTM.forward');
     return lstm(x, this.weights, this.settings(call));
   }
 }

@@ -1,5 +1,5 @@
 /** Layers that change the spatial size of images, or lay it out as channels, and back. */
-import { checkObject } from '../ops/define';
+import { checkGivenOptions, checkOptions } from '../ops/define';
 import { interpolate, type InterpolateOptions } from '../ops/interpolate';
 import { channelShuffle, fold, pixelShuffle, pixelUnshuffle, unfold, type PatchOptions } from '../ops/patches';
 import type { Pair } from '../ops/window';
@@ -16,7 +16,7 @@ import { checkSizes } from './options';
 export class Upsample extends Module {
   constructor(readonly options: InterpolateOptions) {
     super();
-    checkObject('Upsample', options, 'options');
+    checkGivenOptions('Upsample', options);
   }
 
   forward(x: AnyTensor): AnyTensor {
@@ -82,6 +82,7 @@ export class Unfold extends Module {
     readonly options: PatchOptions = {},
   ) {
     super();
+    checkOptions('Unfold', options);
   }
 
   forward(x: AnyTensor): AnyTensor {
@@ -101,6 +102,7 @@ export class Fold extends Module {
     readonly options: PatchOptions = {},
   ) {
     super();
+    checkOptions('Fold', options);
   }
 
   forward(x: AnyTensor): AnyTensor {

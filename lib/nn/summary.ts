@@ -2,6 +2,7 @@
 import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
+import { checkOptions } from '../ops/define';
 import { bytesOf, type DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
@@ -114,6 +115,7 @@ export function summary(
   inputShape: Shape | readonly Shape[],
   options: SummaryOptions = {},
 ): ModelSummary {
+  checkOptions('summary', options);
   checkForward('summary', 'model', model);
   const shapes = (typeof inputShape[0] === 'number' ? [inputShape] : inputShape) as readonly Shape[];
   if (shapes.length === 0) throw new ArgumentError('summary: inputShape: got none, expected the shape of an input');

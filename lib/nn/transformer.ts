@@ -104,6 +104,7 @@ export class TransformerEncoderLayer extends TransformerLayer {
   }
 
   forward(x: AnyTensor, options: AttentionCall = {}): AnyTensor {
+    checkOptions('TransformerEncoderLayer', options, 'TransformerEncoderLayer.forward');
     const attended = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, options));
     return this.sublayer(attended, this.norm2, (y) => this.feedForward(y));
   }
@@ -140,7 +141,7 @@ export class TransformerDecoderLayer extends TransformerLayer {
   }
 
   forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
-    checkOptions('TransformerDecoderLayer', options);
+    checkOptions('TransformerDecoderLayer', options, 'TransformerDecoderLayer.forward');
     const { causal = true, mask, keyMask, memoryMask, memoryKeyMask } = options;
     const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask, keyMask }));
     const crossed = this.sublayer(own, this.norm2, (y) =>
@@ -187,6 +188,7 @@ abstract class Stack<L extends TransformerLayer> extends Module {
  */
 export class TransformerEncoder extends Stack<TransformerEncoderLayer> {
   forward(x: AnyTensor, options: AttentionCall = {}): AnyTensor {
+    checkOptions('TransformerEncoder', options, 'TransformerEncoder.forward');
     return this.run(x, (layer, y) => layer.forward(y, options));
   }
 }
@@ -200,6 +202,7 @@ export class TransformerEncoder extends Stack<TransformerEncoderLayer> {
  */
 export class TransformerDecoder extends Stack<TransformerDecoderLayer> {
   forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
+    checkOptions('TransformerDecoder', options, 'TransformerDecoder.forward');
     return this.run(x, (layer, y) => layer.forward(y, memory, options));
   }
 }
@@ -247,7 +250,7 @@ export class Transformer extends Module {
 
   /** source [b, s, size] and target [b, t, size]: [b, t, size]. The decoder sees the encoder's output and, unless `causal` is false, earlier targets only. */
   forward(source: AnyTensor, target: AnyTensor, options: TransformerCall = {}): AnyTensor {
-    checkOptions('Transformer', options);
+    checkOptions('Transformer', options, 'Transformer.forward');
     const { sourceMask, sourceKeyMask, ...own } = options;
     const memory = this.encoder.forward(source, { mask: sourceMask, keyMask: sourceKeyMask });
     return this.decoder.forward(target, memory, own);

@@ -37,6 +37,7 @@ import {
 } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { AutocastPolicy } from './autocast';
+import { optionNames } from './option-names';
 
 /** An argument of an op: a tensor, a number (an immediate operand of a pointwise op), or an optional tensor left out. */
 export type Argument = AnyTensor | number | undefined;
@@ -135,18 +136,29 @@ const ownNames = new Map([
 ]);
 
 /**
- * Throws `ArgumentError` unless `options` is left out or an object: for null, or a value in the place of its name. Neither may a name be PyTorch's,
- * which plain JavaScript would pass over.
+ * Throws `ArgumentError` unless `options` is left out or an object whose names are those that `taker` has. Of a taker that is not in the list, such as
+ * a class of a user over one of ours, PyTorch's names alone are refused.
  */
-export function checkOptions(name: string, options: unknown): void {
+export function checkOptions(name: string, options: unknown, taker = name): void {
   if (options === undefined) return;
   checkObject(name, options, 'options');
-  for (const given of Object.keys(options)) {
-    const own = given.includes('_')
-      ? given.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase())
-      : ownNames.get(given);
-    if (own !== undefined) throw new ArgumentError(`${name}: options: got ${given}, expected ${own}`, { op: name });
-  }
+  const known = optionNames.get(taker);
+  for (const given of Object.keys(options)) if (known?.has(given) !== true) checkName(name, given, known);
+}
+
+/** The same for options that may not be left out. */
+export function checkGivenOptions(name: string, options: unknown, taker = name): asserts options is object {
+  checkObject(name, options, 'options');
+  checkOptions(name, options, taker);
+}
+
+function checkName(name: string, given: string, known: ReadonlySet<string> | undefined): void {
+  const own = given.includes('_')
+    ? given.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase())
+    : ownNames.get(given);
+  const expected = own === undefined || known?.has(own) === false ? known && [...known].join(', ') : own;
+  if (expected === undefined) return;
+  throw new ArgumentError(`${name}: options: got ${given}, expected ${expected}`, { op: name });
 }
 
 /** Throws `ArgumentError` unless `value` is an object. */

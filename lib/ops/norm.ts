@@ -81,7 +81,7 @@ export function norm<
 export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}): AnyTensor {
   checkOptions('norm', options);
   checkTensor('norm', x);
-  const { p = 2 } = options;
+  const { p = 2, ...kept } = options;
   if (typeof p !== 'number' || Number.isNaN(p)) {
     throw new ArgumentError(`norm: p: got ${shown(p)}, expected a number`);
   }
@@ -91,7 +91,7 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
   if (op !== undefined) return reduce(op, floating, axes, options, floating.dtype, [p]);
   const size = wide(floating).abs() as AnyTensor;
   const along = normalizeAxes('norm', axes, x.shape);
-  const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(along, options) as AnyTensor;
+  const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(along, kept) as AnyTensor;
   return power(total, 1 / p).cast(floating.dtype) as AnyTensor;
 }
 

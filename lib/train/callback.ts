@@ -22,6 +22,8 @@ export interface Run {
   readonly totalSteps: number;
   /** Whether the run has come to its end, rather than failed or been aborted. */
   readonly finished: boolean;
+  /** Whether `fit` was given a validation. */
+  readonly validates: boolean;
   /** The latest of each value that was measured. */
   readonly values: Values;
   /** Hands values to the loggers. */

@@ -130,11 +130,11 @@ export async function loadCheckpoint(
   parts: Readonly<Record<string, CheckpointPart>> = {},
   options: LoadCheckpointOptions = {},
 ): Promise<Record<string, unknown>> {
+  checkOptions('loadCheckpoint', options);
   checkObject('loadCheckpoint', parts, 'parts');
   for (const [name, part] of Object.entries(parts)) {
     if (!isStateful(part)) checkMethods('loadCheckpoint', name, part, ['restore']);
   }
-  checkOptions('loadCheckpoint', options);
   const { device = 'cpu', random = true } = options;
   await using file = await SafetensorsFile.open(path);
   const text = file.metadata[KEY];

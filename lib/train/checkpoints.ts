@@ -6,7 +6,7 @@ import { checkPath } from '../io/paths';
 import { checkOptions } from '../ops/define';
 import { checkCount, checkFunction, checkString } from '../tensor/checks';
 import { checkMode, isBetter, modeOf, worstOf, type Callback, type Mode, type Run, type Values } from './callback';
-import { monitored } from './early-stopping';
+import { checkValidates, monitored } from './early-stopping';
 
 export interface CheckpointsOptions {
   /** How often one is saved, in optimizer steps; never between epochs' ends unless given. */
@@ -53,8 +53,9 @@ export class Checkpoints implements Callback {
     this.best = worstOf(this.#mode);
   }
 
-  /** @throws ArgumentError when the folder holds another run and this one is not to go on with it. */
+  /** @throws ArgumentError when the folder holds another run and this one is not to go on with it, or nothing would be measured. */
   async onFitStart(run: Run): Promise<void> {
+    if (this.options.monitor !== undefined) checkValidates('Checkpoints', run);
     const latest = await this.folder.latest();
     if (latest === undefined) return;
     if (this.options.resume === true && run.step === 0) {

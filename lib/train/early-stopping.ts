@@ -61,6 +61,11 @@ export class EarlyStopping implements Callback {
     return this.waited >= this.patience;
   }
 
+  /** @throws ArgumentError when nothing would be measured. */
+  onFitStart(run: Run): void {
+    checkValidates('EarlyStopping', run);
+  }
+
   onValidationEnd(run: Run, values: Values): void {
     const stops = this.update(monitored('EarlyStopping', this.monitor, values));
     if (this.restoreBest && this.waited === 0) {
@@ -88,11 +93,16 @@ export class EarlyStopping implements Callback {
 const copyOf = (state: StateDict): StateDict =>
   noGrad(() => Object.fromEntries(Object.entries(state).map(([name, x]) => [name, x.clone().keep()])));
 
-/** The value that a callback watches. */
-export function monitored(owner: string, name: string, values: Values): number {
+/** Throws unless the run measures what a callback watches. */
+export function checkValidates(owner: string, run: Run): void {
+  if (!run.validates) throw new ArgumentError(`${owner}: validation: got none, expected one in the options of fit`);
+}
+
+/** The value that is watched. */
+export function monitored(owner: string, name: string, values: Values, option = 'monitor'): number {
   const value = values[name];
   if (value !== undefined) return value;
   throw new ArgumentError(
-    `${owner}: monitor: got ${JSON.stringify(name)}, expected one of ${Object.keys(values).join(', ')}`,
+    `${owner}: ${option}: got ${JSON.stringify(name)}, expected one of ${Object.keys(values).join(', ')}`,
   );
 }

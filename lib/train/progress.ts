@@ -4,7 +4,7 @@
  * to be restored, however the process ends.
  */
 import { ArgumentError } from '../errors';
-import { checkObject } from '../ops/define';
+import { checkGivenOptions } from '../ops/define';
 import { checkFinite, checkFunction, checkMethods, checkNumber } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 
@@ -148,7 +148,7 @@ export class ProgressBar implements Disposable {
 
 /** Throws unless stream, interval and clock are such where they are given. */
 export function checkProgress(owner: string, options: Partial<ProgressOptions>): void {
-  checkObject(owner, options, 'options');
+  checkGivenOptions(owner, options);
   const { stream, plainInterval, now } = options;
   if (stream !== undefined) checkMethods(owner, 'stream', stream, ['write']);
   if (plainInterval !== undefined) checkNumber(owner, 'plainInterval', plainInterval, 0);

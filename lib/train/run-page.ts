@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 
 import { checkPath } from '../io/paths';
-import { checkObject } from '../ops/define';
+import { checkGivenOptions, checkOptions } from '../ops/define';
 import type { Values } from './callback';
 import type { Logger, Picture } from './logger';
 import {
@@ -64,7 +64,7 @@ export class RunPage implements Logger {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(readonly options: RunPageOptions) {
-    checkObject('RunPage', options, 'options');
+    checkGivenOptions('RunPage', options);
     checkLabels('RunPage', options);
     if (options.report !== undefined) checkPath('RunPage', options.report, 'report');
   }
@@ -134,7 +134,9 @@ export class RunPage implements Logger {
    *
    * @throws an error of the system, such as `EADDRINUSE`.
    */
-  async serve({ port = 0 }: { readonly port?: number } = {}): Promise<LivePage> {
+  async serve(options: { readonly port?: number } = {}): Promise<LivePage> {
+    checkOptions('RunPage', options, 'RunPage.serve');
+    const { port = 0 } = options;
     const server = createServer((request, response) => this.#answer(request, response));
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
     server.unref();

@@ -13,7 +13,7 @@ import { Module, type ForwardModule } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
 import { clipGradNorm, clipGradValue } from '../optim/clip';
 import { tensor } from '../ops/creation';
-import { checkObject, checkOptions, checkTensor } from '../ops/define';
+import { checkGivenOptions, checkObject, checkOptions, checkTensor } from '../ops/define';
 import { memory } from '../runtime/device';
 import { getRandomState, setRandomState, type RandomState } from '../runtime/random';
 import {
@@ -32,6 +32,7 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 import type { Callback, Run, Values } from './callback';
 import { loadCheckpoint, saveCheckpoint, type CheckpointPart, type Positioned, type Stateful } from './checkpoint';
 import { Checkpoints } from './checkpoints';
+import { monitored } from './early-stopping';
 import type { Logger } from './logger';
 import { Mean, type Metric } from './metrics';
 
@@ -215,6 +216,9 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   get finished(): boolean {
     return this.#finished;
   }
+  get validates(): boolean {
+    return this.#validation !== undefined;
+  }
   get values(): Values {
     return this.#values;
   }
@@ -231,7 +235,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    */
   async fit(loader: BatchSource<Batch>, options: FitOptions<Batch>): Promise<Values> {
     checkLoader('fit', 'loader', loader);
-    checkObject('fit', options, 'options');
+    checkGivenOptions('fit', options, 'Trainer.fit');
     const { epochs = Infinity, maxSteps = Infinity, validation, validateEvery = Infinity } = options;
     if (validation !== undefined) checkLoader('fit', 'validation', validation);
     checkSignal('fit', options.signal);
@@ -262,6 +266,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       const goesOn = (): boolean => this.#step < maxSteps || this.#batch === lengthOf(loader);
       while (this.#epoch < epochs && goesOn() && !this.#stopped) await this.#trainEpoch(loader, options);
       await this.#settle(0);
+      if (this.#values['loss'] === undefined) await this.#takeLoss();
       if (validation !== undefined && this.#validatedAt !== this.#step) await this.#validate(validation, options);
       this.#finished = true;
     } catch (error) {
@@ -310,6 +315,16 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#batch = 0;
     if (this.#options.scheduleEvery === 'epoch') this.#advanceSchedule();
     await this.#call((callback) => callback.onEpochEnd?.(this));
+    this.#checkMonitor();
+  }
+
+  /** Throws when the schedule waits for a value that neither an epoch nor what is logged and validated in it has measured. */
+  #checkMonitor(): void {
+    const { scheduleMonitor } = this.#options;
+    const isMeasured = this.#step >= this.#logEvery && (!this.validates || this.#validatedAt >= 0);
+    if (scheduleMonitor !== undefined && isMeasured) {
+      monitored('Trainer', scheduleMonitor, this.#values, 'scheduleMonitor');
+    }
   }
 
   /** Begins behind the batches of this epoch that are done. */
@@ -431,6 +446,12 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     }
   }
 
+  /** The loss of a run too short to be logged. */
+  async #takeLoss(): Promise<void> {
+    const { loss, batches } = this.#window;
+    if (batches > 0) Object.assign(this.#values, await meansOf({ loss: loss / batches }));
+  }
+
   /** Steps and samples per second since the last call, and the memory in use. */
   #takeSpeed(step: number): Values {
     const now = performance.now();
@@ -488,7 +509,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    */
   async evaluate(loader: BatchSource<Batch>, options: { readonly signal?: AbortSignal } = {}): Promise<Measured<M>> {
     checkLoader('evaluate', 'loader', loader);
-    checkOptions('evaluate', options);
+    checkOptions('evaluate', options, 'Trainer.evaluate');
     const { signal } = options;
     checkSignal('evaluate', signal);
     const metrics = this.#newMetrics();
@@ -705,7 +726,7 @@ const metricMethods = ['update', 'compute', 'reset', ...statefulMethods];
 /** Throws unless the options are those of a trainer. */
 function checkTrainerOptions(options: TrainerOptions<never, Metrics>): void {
   const owner = 'Trainer';
-  checkObject(owner, options, 'options');
+  checkGivenOptions(owner, options);
   const { model, optimizer, average, scheduleEvery, scheduleMonitor, accumulate = 1, logEvery = 20 } = options;
   if (!((model as unknown) instanceof Module)) {
     throw new ArgumentError(`${owner}: model: got ${describe(model)}, expected a Module`);

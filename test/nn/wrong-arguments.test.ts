@@ -99,7 +99,7 @@ const cases: Record<string, Case> = {
   NLLLoss: { args: [{ reduction: 'mean', weight: ones([3]), ignoreIndex: 0 }], inputs: [x(4, 3), index([4], 3)] },
   BCELoss: { args: [{ reduction: 'mean', weight: ones([3]) }], inputs: [chance(4, 3), chance(4, 3)] },
   BCEWithLogitsLoss: {
-    args: [{ weight: ones([3]), positiveWeight: ones([3]) }],
+    args: [{ weight: ones([3]), posWeight: ones([3]) }],
     inputs: [x(4, 3), chance(4, 3)],
   },
   KLDivLoss: two([4, 3], { reduction: 'sum', logTarget: true }),

@@ -54,6 +54,25 @@ test('a value in the place of an option, or null, is an error that says so', () 
   expect(x.sum(0, undefined).toArraySync()).toEqual([4, 6]);
 });
 
+test('names that an op or a class does not have are refused', () => {
+  const calls: [() => unknown, string][] = [
+    [() => hadal.sum(x, 0, { keepDim: true } as never), 'sum: options: got keepDim, expected keepDims'],
+    [() => x.sum(0, { dim: 0 } as never), 'sum: options: got dim, expected keepDims'],
+    [() => new hadal.nn.Linear(3, 4, { bais: false } as never), 'Linear: options: got bais, expected bias'],
+    [() => hadal.randn([2], { dtpye: 1 } as never), 'randn: options: got dtpye, expected dtype, device, requiresGrad'],
+  ];
+  for (const [call, message] of calls) expect(call).toThrow(new Error(message));
+  class Wide extends hadal.nn.Conv2d {
+    constructor(options: object) {
+      super(1, 1, 1, { ...options });
+    }
+  }
+  expect(() => new Wide({ own: 1 })).not.toThrow();
+  expect(() => new Wide({ padding_mode: 'zeros' })).toThrow(
+    new Error('Wide: options: got padding_mode, expected paddingMode'),
+  );
+});
+
 test("names of PyTorch's options are refused", () => {
   const calls: [() => unknown, string][] = [
     [() => hadal.sum(x, 0, { keepdim: true } as never), 'sum: options: got keepdim, expected keepDims'],

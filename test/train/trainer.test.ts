@@ -194,6 +194,21 @@ describe('fit', () => {
     expect(calls).toEqual([expect.any(Number), values['valLoss']]);
   });
 
+  test('a schedule that waits for a value that is not measured is refused after an epoch', async () => {
+    const schedule = { step: () => {}, stateDict: () => ({}), loadStateDict: () => {} };
+    const { trainer } = setup({ schedule, scheduleEvery: 'epoch', scheduleMonitor: 'valloss', logEvery: 1 });
+    await expect(trainer.fit(loaderOf(), { epochs: 3, validation: loaderOf() })).rejects.toThrow(
+      /^Trainer: scheduleMonitor: got "valloss", expected one of epoch, learningRate, loss, accuracy, .*, valLoss, valAccuracy$/,
+    );
+    expect(trainer.epoch).toBe(1);
+  });
+
+  test('a run too short to be logged answers its loss', async () => {
+    const { loss } = await setup().trainer.fit(loaderOf(), { maxSteps: 2 });
+    const logged = await setup({ logEvery: 2 }).trainer.fit(loaderOf(), { maxSteps: 2 });
+    expect(loss).toBe(logged['loss']);
+  });
+
   test('mixed precision: what a plain loop with autocast and a scaler does', async () => {
     // The first scale overflows float16 and is halved until it does not.
     const settings = { initScale: 2 ** 22, growthInterval: 4 };
@@ -421,6 +436,17 @@ describe('early stopping', () => {
     expect((await trainer.evaluate(loaderOf(60))).loss).toBeCloseTo(best, 6);
   });
 
+  test('is refused where nothing is validated, as the best of checkpoints is', async () => {
+    const watching = [new train.EarlyStopping(), new train.Checkpoints(join(tmpdir(), 'none'), { monitor: 'valLoss' })];
+    for (const callback of watching) {
+      const { trainer } = setup({ callbacks: [callback] });
+      await expect(trainer.fit(loaderOf(), { epochs: 1 })).rejects.toThrow(
+        new Error(`${callback.constructor.name}: validation: got none, expected one in the options of fit`),
+      );
+      expect(trainer.step).toBe(0);
+    }
+  });
+
   test('of a value that is not measured', async () => {
     const { trainer } = setup({ callbacks: [new train.EarlyStopping({ monitor: 'valF1' })] });
     await expect(trainer.fit(loaderOf(), { epochs: 1, validation: loaderOf() })).rejects.toThrow(
@@ -514,19 +540,19 @@ describe('checkpoints', () => {
 
   test('the end of a run is saved, wherever it is', async () => {
     const { trainer, checkpoints } = withCheckpoints({ everySteps: 100 });
-    await trainer.fit(loaderOf(), { maxSteps: 5 });
+    await trainer.fit(loaderOf(), { maxSteps: 5, validation: loaderOf(60) });
     expect(await checkpoints.folder.steps()).toEqual([5]);
     const more = withCheckpoints({ everySteps: 100 });
-    await more.trainer.fit(loaderOf(), { maxSteps: 7 });
+    await more.trainer.fit(loaderOf(), { maxSteps: 7, validation: loaderOf(60) });
     const whole = setup();
     await whole.trainer.fit(loaderOf(), { maxSteps: 7 });
     expect(bits(more.model)).toEqual(bits(whole.model));
   });
 
   test('a folder of another run is not written to', async () => {
-    await withCheckpoints().trainer.fit(loaderOf(), { epochs: 1 });
+    await withCheckpoints().trainer.fit(loaderOf(), { epochs: 1, validation: loaderOf(60) });
     const { trainer } = withCheckpoints({ resume: false });
-    await expect(trainer.fit(loaderOf(), { epochs: 1 })).rejects.toThrow(
+    await expect(trainer.fit(loaderOf(), { epochs: 1, validation: loaderOf(60) })).rejects.toThrow(
       `Checkpoints: ${folder}: got checkpoints of another run, expected none; resume it, or give another folder`,
     );
   });

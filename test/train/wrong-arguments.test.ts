@@ -68,13 +68,13 @@ describe('Trainer', () => {
     everyWrong([trainerOptions()], ([options]) => trainer(options as never).fit(batches, fitOptions)));
   test('a step function that answers nonsense', () =>
     everyWrong([{ loss: ones([]), predictions: ones([2]), targets: ones([2]) }], ([answer]) =>
-      trainer({ ...trainerOptions(), step: () => answer as unknown, autocast: undefined })
+      trainer({ ...trainerOptions(), step: () => answer as unknown, autocast: undefined, callbacks: [] })
         .fit(batches, { maxSteps: 1 })
         .catch(unlessNoGraph),
     ));
   test('metrics that are none', () =>
     everyWrong([{ error: new train.MeanSquaredError() }], ([metrics]) =>
-      trainer({ ...trainerOptions(), metrics: () => metrics as unknown }).fit(batches, { maxSteps: 1 }),
+      trainer({ ...trainerOptions(), metrics: () => metrics as unknown, callbacks: [] }).fit(batches, { maxSteps: 1 }),
     ));
   test('fit', () =>
     everyWrong([batches, fitOptions], ([loader, options]) => trainer().fit(loader as never, options as never)));
@@ -83,6 +83,7 @@ describe('Trainer', () => {
       trainer({
         ...trainerOptions(),
         metrics: undefined,
+        callbacks: [],
         step: (given: unknown) =>
           nn.functional.mseLoss(model().forward((given as AnyTensor[])?.[0] as never), ones([4, 2])),
       }).fit([batch], { maxSteps: 1 }),

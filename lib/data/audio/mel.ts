@@ -2,7 +2,7 @@
 import { ArgumentError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { tensor } from '../../ops/creation';
-import { checkObject, checkOptions } from '../../ops/define';
+import { checkGivenOptions, checkOptions } from '../../ops/define';
 import { matmul } from '../../ops/matmul';
 import { maximum } from '../../ops/pointwise';
 import { checkCount, checkNumber } from '../../tensor/checks';
@@ -53,7 +53,7 @@ const toHertz = (mel: number, scale: MelScale): number => {
  */
 export function melFilterBank(frequencies: number, options: FilterBankOptions): AnyTensor {
   const op = 'melFilterBank';
-  checkObject(op, options, 'options');
+  checkGivenOptions(op, options);
   const { sampleRate, mels = 128, lowest = 0, highest = sampleRate / 2, scale = 'htk', normalize = false } = options;
   checkCount(op, 'frequencies', frequencies, 2);
   checkCount(op, 'mels', mels);
@@ -103,8 +103,8 @@ export type MelOptions = SpectrogramOptions & FilterBankOptions;
 export function melSpectrogram(waveform: AnyTensor, options: MelOptions): AnyTensor {
   const op = 'melSpectrogram';
   checkSound(op, waveform);
-  checkObject(op, options, 'options');
-  const { frame = 400, hop = Math.floor(frame / 2) } = options;
+  checkGivenOptions(op, options);
+  const { frame = 400, hop = Math.floor(frame / 2), ...bands } = options;
   checkCount(op, 'frame', frame, 2);
   checkCount(op, 'hop', hop);
   if (waveform.shape.at(-1)! <= Math.floor(frame / 2)) {
@@ -115,7 +115,7 @@ export function melSpectrogram(waveform: AnyTensor, options: MelOptions): AnyTen
   return scope(() =>
     noGrad(() => {
       const power = powerSpectrogram(waveform, frame, hop);
-      const bank = melFilterBank(Math.floor(frame / 2) + 1, options).to(power.dtype) as AnyTensor;
+      const bank = melFilterBank(Math.floor(frame / 2) + 1, bands).to(power.dtype) as AnyTensor;
       return matmul(bank, power) as AnyTensor;
     }),
   );
@@ -158,15 +158,16 @@ export interface MfccOptions extends MelOptions {
  * const features = data.audio.mfcc(waveform, { sampleRate: 16000, coefficients: 13 });
  */
 export function mfcc(waveform: AnyTensor, options: MfccOptions): AnyTensor {
-  checkObject('mfcc', options, 'options');
-  const { coefficients = 40, mels = 128 } = options;
+  checkGivenOptions('mfcc', options);
+  const { coefficients = 40, ...spectrum } = options;
+  const { mels = 128 } = spectrum;
   checkCount('mfcc', 'coefficients', coefficients);
   if (coefficients > mels) {
     throw new ArgumentError(`mfcc: coefficients: got ${coefficients}, expected at most ${mels}, one for each mel band`);
   }
   return scope(() =>
     noGrad(() => {
-      const decibels = toDecibels(melSpectrogram(waveform, options), { range: 80 });
+      const decibels = toDecibels(melSpectrogram(waveform, spectrum), { range: 80 });
       const transform = Float32Array.from({ length: coefficients * mels }, (_, at) => {
         const [k, n] = [Math.floor(at / mels), at % mels];
         return Math.cos((Math.PI / mels) * (n + 0.5) * k) * Math.sqrt((k === 0 ? 1 : 2) / mels);

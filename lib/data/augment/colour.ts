@@ -1,7 +1,7 @@
 /** Augmentations that change values in place: scale, normalize, colour jitter, erasing. */
 import { ArgumentError, ShapeError } from '../../errors';
 import { tensor } from '../../ops/creation';
-import { checkObject, checkOptions } from '../../ops/define';
+import { checkGivenOptions, checkOptions } from '../../ops/define';
 import { cat } from '../../ops/movement';
 import { maximum, where } from '../../ops/pointwise';
 import { checkCount, checkFinite, checkList, checkNumber } from '../../tensor/checks';
@@ -108,7 +108,7 @@ export interface ColorJitterOptions {
  */
 export function colorJitter(options: ColorJitterOptions): Augmentation {
   const op = 'colorJitter';
-  checkObject(op, options, 'options');
+  checkGivenOptions(op, options);
   const changes = (['brightness', 'contrast', 'saturation', 'hue'] as const).flatMap((name) => {
     const given = options[name];
     if (given === undefined || given === 0) return [];

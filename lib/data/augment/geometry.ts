@@ -1,7 +1,7 @@
 /** Augmentations that move pixels: crop, flip, resize, rotate, shear. */
 import { ArgumentError, ShapeError } from '../../errors';
 import { arange, tensor } from '../../ops/creation';
-import { checkObject, checkOptions } from '../../ops/define';
+import { checkGivenOptions, checkOptions } from '../../ops/define';
 import { gather } from '../../ops/indexing';
 import { interpolate } from '../../ops/interpolate';
 import { cat, flip, pad, type PadMode } from '../../ops/movement';
@@ -177,7 +177,7 @@ export interface RandomAffineOptions {
  */
 export function randomAffine(options: RandomAffineOptions): Augmentation {
   const op = 'randomAffine';
-  checkObject(op, options, 'options');
+  checkGivenOptions(op, options);
   const { scale = [1, 1], mode = 'bilinear', fill = 0 } = options;
   const translate = checkPair(op, 'translate', options.translate ?? [0, 0]);
   const degrees = rangeOf(op, 'degrees', options.degrees ?? 0, 0);

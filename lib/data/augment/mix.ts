@@ -2,7 +2,7 @@
 import { ArgumentError, ShapeError } from '../../errors';
 import { noGrad } from '../../autograd/modes';
 import { oneHot, tensor } from '../../ops/creation';
-import { checkObject, checkTensor } from '../../ops/define';
+import { checkGivenOptions, checkTensor } from '../../ops/define';
 import { indexSelect } from '../../ops/index-select';
 import { where } from '../../ops/pointwise';
 import { checkCount } from '../../tensor/checks';
@@ -80,7 +80,7 @@ type Blend = (
 ) => { images: AnyTensor; share: number };
 
 function mixing(op: string, options: MixOptions, blend: Blend): Mix {
-  checkObject(op, options, 'options');
+  checkGivenOptions(op, options);
   const { classes, alpha = 1 } = options;
   checkCount(op, 'classes', classes);
   if (!Number.isFinite(alpha) || alpha <= 0) {

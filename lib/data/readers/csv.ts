@@ -53,7 +53,7 @@ export class CsvTable {
    */
   numbers(names: readonly string[] = this.columns, options: { readonly missing?: number } = {}): ArrayItem {
     checkList('CsvTable', 'names', names);
-    checkOptions('CsvTable', options);
+    checkOptions('CsvTable', options, 'CsvTable.numbers');
     const { missing } = options;
     const data = new Float32Array(this.rows.length * names.length);
     const places = names.map((name) => this.place(name));

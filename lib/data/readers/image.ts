@@ -64,8 +64,8 @@ export async function decodeImage(source: string | Uint8Array, options: ImageOpt
   return { dtype: 'uint8', shape: [channels, info.height, info.width], data: planes(data, channels, info.channels) };
 }
 
-function checkedOptions(op: string, options: ImageOptions): ImageOptions {
-  checkOptions(op, options);
+function checkedOptions(op: string, options: ImageOptions, taker = op): ImageOptions {
+  checkOptions(op, options, taker);
   const { size, channels = 3 } = options;
   if (size !== undefined) {
     checkList(op, 'size', size);
@@ -114,7 +114,7 @@ export class ImageFolder implements Dataset<LabelledImage> {
   /** Lists the folder; throws `FormatError` when it has no folders with pictures. */
   static async open(folder: string, options: ImageOptions = {}): Promise<ImageFolder> {
     checkPath('ImageFolder', folder, 'folder');
-    checkedOptions('ImageFolder', options);
+    checkedOptions('ImageFolder', options, 'ImageFolder.open');
     const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
       throw refusal('ImageFolder', folder, error);
     });

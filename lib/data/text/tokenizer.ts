@@ -93,7 +93,7 @@ export class Tokenizer {
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
     checkString('encode', 'text', text);
-    checkOptions('encode', options);
+    checkOptions('encode', options, 'Tokenizer.encode');
     const { addSpecialTokens = true } = options;
     const ids: number[] = [];
     const { normalizer, preTokenizer, model, postProcessor } = this.stages;
@@ -130,7 +130,7 @@ export class Tokenizer {
    */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     checkIterable('decode', 'ids', ids);
-    checkOptions('decode', options);
+    checkOptions('decode', options, 'Tokenizer.decode');
     const { skipSpecialTokens = true } = options;
     const tokens: string[] = [];
     for (const id of ids) {

@@ -1,6 +1,6 @@
 /** Training a byte-pair tokenizer: which pairs of symbols are joined, the most frequent first. */
 import { ArgumentError } from '../../errors';
-import { checkObject } from '../../ops/define';
+import { checkGivenOptions } from '../../ops/define';
 import { checkIterable, checkList, checkNumber, checkString } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
 import { byteCharacters } from './byte-level';
@@ -28,7 +28,7 @@ export interface TrainBpeOptions {
  */
 export function trainBpe(texts: Iterable<string>, options: TrainBpeOptions): Tokenizer {
   checkIterable('trainBpe', 'texts', texts);
-  checkObject('trainBpe', options, 'options');
+  checkGivenOptions('trainBpe', options);
   const { vocabSize, minFrequency = 2, specials = ['<|endoftext|>'] } = options;
   checkNumber('trainBpe', 'minFrequency', minFrequency, 0);
   checkList('trainBpe', 'specials', specials);

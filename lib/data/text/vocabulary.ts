@@ -62,7 +62,7 @@ export class Vocabulary {
   /** Counts the tokens of texts: the most frequent first, equally frequent ones by their letters. */
   static build(texts: Iterable<Iterable<string>>, options: VocabularyOptions = {}): Vocabulary {
     checkIterable(OP, 'texts', texts);
-    checkOptions(OP, options);
+    checkOptions(OP, options, 'Vocabulary.build');
     const { specials = [], unknown, minFrequency = 1, maxSize = Infinity } = options;
     checkList(OP, 'specials', specials);
     checkNumber(OP, 'minFrequency', minFrequency, 0);

@@ -81,7 +81,7 @@ export class NpzFile implements AsyncDisposable {
 
   /** Reads one array. */
   async read(name: string, options: NpyReadOptions = {}): Promise<AnyTensor> {
-    checkOptions('readNpz', options);
+    checkOptions('readNpz', options, 'NpzFile.read');
     const entry = this.entries.get(name);
     if (entry === undefined) throw new ArgumentError(`readNpz: ${this.path}: no array named ${JSON.stringify(name)}`);
     return toTensor(
@@ -110,7 +110,8 @@ export async function readNpz(path: string, options: ReadOptions = {}): Promise<
   checkReadOptions('readNpz', options);
   await using file = await NpzFile.open(path);
   const found: [string, AnyTensor][] = [];
-  for (const name of options.names ?? file.names) found.push([name, await file.read(name, options)]);
+  const { names = file.names, ...place } = options;
+  for (const name of names) found.push([name, await file.read(name, place)]);
   return Object.fromEntries(found);
 }
 

@@ -3,7 +3,7 @@
  * the next epoch whenever `step()` is called; an epoch may as well be a step of the optimizer.
  */
 import { ArgumentError } from '../../errors';
-import { checkObject } from '../../ops/define';
+import { checkGivenOptions, checkObject } from '../../ops/define';
 import { refuseInTrace } from '../../runtime/tape';
 import { describe, shown } from '../../tensor/describe';
 
@@ -60,7 +60,7 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
   ) {
     const name = new.target.name;
     checkOptimizer(name, optimizer);
-    checkObject(name, options, 'options');
+    checkGivenOptions(name, options);
     const { lastEpoch = -1 } = options;
     this.state = { lastEpoch, stepCount: 0 };
     this.prepare(lastEpoch === -1);
