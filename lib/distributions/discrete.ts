@@ -138,8 +138,11 @@ export class Geometric extends OfTrials {
   }
   protected override logDensity(value: AnyTensor): AnyTensor {
     const { probs } = this;
-    if (!this.isOfProbs) return this.logOfTrials(value.mul(0).add(1), value);
     // Certain success leaves nothing to count.
+    if (!this.isOfProbs) {
+      const misses = where(value.equalTo(0), 0, this.logits.neg().logSigmoid().mul(value)) as AnyTensor;
+      return this.logits.logSigmoid().add(misses);
+    }
     const isCertain = value.equalTo(0).logicalAnd(probs.equalTo(1));
     const chance = where(isCertain, 0, probs) as AnyTensor;
     return value.mul(chance.neg().log1p()).add(probs.log());

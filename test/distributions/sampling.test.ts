@@ -361,6 +361,8 @@ describe('extreme values', () => {
     expect(numbers(never.mean)).toEqual([expect.closeTo(1e10, -4), 0]);
     expect(numbers(never.logProb(tensor([0, 0])))).toEqual([expect.closeTo(Math.log(1e-10), 5), 0]);
     expect(numbers(never.logProb(tensor([1e10, 1])))).toEqual([expect.closeTo(Math.log(1e-10) - 1, 5), -Infinity]);
+    const certainly = new d.Geometric({ logits: f64(Infinity) });
+    expect(numbers(certainly.logProb(f64([0, 1, 2])))).toEqual([0, -Infinity, -Infinity]);
     const probs = f64([1, 0.25]).requiresGrad_();
     const certain = new d.Bernoulli({ probs });
     expect(numbers(certain.stddev)).toEqual([0, Math.sqrt(0.1875)]);

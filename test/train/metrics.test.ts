@@ -233,6 +233,17 @@ describe('numbers', () => {
     expect(await r2.compute()).toBeCloseTo((score(0) + score(1)) / 2, 6);
   });
 
+  test("R² of targets that are all alike, with scikit-learn's answers", async () => {
+    const score = (guess: number[], truth: number[]): Promise<number> => {
+      const r2 = new train.R2Score();
+      r2.update(tensor(guess), tensor(truth));
+      return r2.compute();
+    };
+    const alike = [0.1, 0.1, 0.1];
+    expect([await score(alike, alike), await score([0.1, 0.2, 0.3], alike)]).toEqual([1, 0]);
+    expect(await score([1], [2])).toBeNaN();
+  });
+
   test('means weighted by batch', async () => {
     const mean = new train.Mean();
     mean.update(tensor(0.5), 32);

@@ -65,9 +65,12 @@ export class MeanSquaredError extends SumMetric<[predictions: AnyTensor, targets
   }
 }
 
+/** Up to which share of a sum of squares what is left of a difference is rounding. */
+const ROUNDING = 2 ** -46;
+
 /**
  * The coefficient of determination: 1 − Σ(t − p)² / Σ(t − mean t)², for numbers [n], or [n, outputs], over which it is averaged. 1 is perfect, 0 as good
- * as the mean.
+ * as the mean. Of targets that are all alike it is 1 for what meets them and otherwise 0, and NaN of a single one, as in scikit-learn.
  *
  * @throws ShapeError when the numbers of a batch are neither.
  * @example
@@ -105,8 +108,10 @@ export class R2Score extends SumMetric<[predictions: AnyTensor, targets: AnyTens
     const part = (i: number): Float64Array => sums.subarray(1 + i * this.#outputs, 1 + (i + 1) * this.#outputs);
     const [total, squares, residual] = [part(0), part(1), part(2)];
     const scores = Array.from(residual, (rest, i) => {
+      if (samples < 2) return NaN;
       const spread = squares[i]! - total[i]! ** 2 / samples;
-      return 1 - rest / spread;
+      const isConstant = spread <= squares[i]! * ROUNDING;
+      return isConstant ? Number(rest === 0) : 1 - rest / spread;
     });
     return scores.reduce((sum, score) => sum + score, 0) / this.#outputs;
   }
