@@ -323,7 +323,6 @@ template <class E>
 void run_any(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   if (pass.planes() * pass.rows * pass.columns * pass.channels * pass.groups == 0) return;
   if (pass.in == 1 && pass.channels == 1 && pass.groups > 1) return run_depthwise(ctx, pass, weights);
-  if (suits_unfolded(pass, weights)) return convolve_unfolded(ctx, pass, weights);
   if constexpr (std::is_same_v<Compute<E>, float>) {
     if (prefers_winograd(pass)) return convolve_winograd(ctx, pass, weights);
   }
@@ -400,6 +399,12 @@ bool run_product(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weig
   g.c = pass.out.data;
   gemm_batch(ctx, g, batch);
   return true;
+}
+
+template <class E>
+void run(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  if (suits_unfolded(pass, weights)) return convolve_unfolded(ctx, pass, weights);
+  if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
 }
 
 // The gradient of the weights for one tap in depth: gw[o, c, kh, kw] = Σ_n Σ_p g[n, o, p] · x[n, c, p · stride + tap], where n
@@ -805,7 +810,7 @@ void convolve(KernelContext& ctx, const Command& cmd) {
   }
   const Weights<E> weights{weight.as<E>(), pass.channels * weight.strides[0], weight.strides[0], weight.strides[1],
                            axes};
-  if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
+  run(ctx, pass, weights);
 }
 
 template <class E>
@@ -868,9 +873,7 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
     if (pass.taps() > 0) passes.push_back(std::move(pass));
   }
   if (static_cast<int64_t>(passes.size()) < phases) fill_zero(ctx, gx);  // some positions are in no window
-  for (const Pass<E>& pass : passes) {
-    if (!run_product(ctx, pass, weights)) run_any(ctx, pass, weights);
-  }
+  for (const Pass<E>& pass : passes) run(ctx, pass, weights);
 }
 
 template <class E>

@@ -8,8 +8,9 @@
 namespace hadal::cpu {
 namespace {
 
-// Pixels of all images together, and least weights of a group.
+// Pixels of all images together, more where there is nothing to unfold and no quicker form, and least weights of a group.
 constexpr int64_t kFewPixels = 128;
+constexpr int64_t kFewPixelsOfOneTap = 256;
 constexpr int64_t kManyWeights = int64_t{1} << 18;
 
 // Whether an output channel's weights are one row, in the order of the pass's taps.
@@ -22,10 +23,31 @@ bool are_rows(const Pass<E>& pass, const Weights<E>& weights) {
          (axes.depth == 1 || axes.slice_stride == axes.height * axes.width) && weights.in_stride == axes.count();
 }
 
+// to[i] = from[i · step] for i < count.
+template <class E>
+void copy_pixels(const E* from, int64_t step, int64_t count, E* to) {
+  using Bits = std::conditional_t<sizeof(E) == 2, uint16_t, std::conditional_t<sizeof(E) == 4, uint32_t, uint64_t>>;
+  constexpr int kWidth = kLanes<Bits>;
+  int64_t i = 0;
+  if (step == 1) {
+    const auto* in = reinterpret_cast<const Bits*>(from);
+    auto* out = reinterpret_cast<Bits*>(to);
+    for (; i + kWidth <= count; i += kWidth) store(out + i, load(in + i));
+    if (const int rest = static_cast<int>(count - i); rest > 0)
+      store_partial(out + i, load_partial(in + i, rest), rest);
+    return;
+  }
+  for (; i < count; ++i) to[i] = from[i * step];
+}
+
 // What one tap reads of a channel for every pixel of the grid, side by side; zero outside of the image.
 template <class E>
 E* unfold_tap(const Pass<E>& pass, const E* channel, int64_t shift_d, int64_t shift_h, int64_t shift_w, E* to) {
   const Images<E>& image = pass.image;
+  // The columns whose pixels are in the image.
+  const int64_t begin = std::clamp<int64_t>(ceil_div(std::max<int64_t>(0, -shift_w), pass.step_w), 0, pass.columns);
+  const int64_t end =
+      std::clamp<int64_t>(ceil_div(std::max<int64_t>(0, image.width - shift_w), pass.step_w), begin, pass.columns);
   for (int64_t slice = 0; slice < pass.slices; ++slice) {
     const int64_t d = slice * pass.step_d + shift_d;
     for (int64_t row = 0; row < pass.rows; ++row, to += pass.columns) {
@@ -34,11 +56,11 @@ E* unfold_tap(const Pass<E>& pass, const E* channel, int64_t shift_d, int64_t sh
         std::fill_n(to, pass.columns, E(0.0f));
         continue;
       }
-      const E* line = channel + d * image.slice_stride + h * image.row_stride;
-      for (int64_t column = 0; column < pass.columns; ++column) {
-        const int64_t w = column * pass.step_w + shift_w;
-        to[column] = w < 0 || w >= image.width ? E(0.0f) : line[w * image.pixel_stride];
-      }
+      std::fill_n(to, begin, E(0.0f));
+      copy_pixels(channel + d * image.slice_stride + h * image.row_stride +
+                      (begin * pass.step_w + shift_w) * image.pixel_stride,
+                  pass.step_w * image.pixel_stride, end - begin, to + begin);
+      std::fill_n(to + end, pass.columns - end, E(0.0f));
     }
   }
   return to;
@@ -51,28 +73,36 @@ bool suits_unfolded(const Pass<E>& pass, const Weights<E>& weights) {
   constexpr bool kPairs = std::is_same_v<E, BFloat16>;
   if (kPairs ? !has_pair_kernels() || has_amx() : !std::is_same_v<E, Compute<E>>) return false;
   const int64_t depth = pass.in * pass.taps();
-  return pass.planes() * pass.rows * pass.columns <= kFewPixels && pass.channels * depth >= kManyWeights &&
+  const int64_t most = pass.taps() == 1 ? kFewPixelsOfOneTap : kFewPixels;
+  return pass.planes() * pass.rows * pass.columns <= most && pass.channels * depth >= kManyWeights &&
          pass.out_step_d == 1 && pass.out_step_h == 1 && pass.out_step_w == 1 && pass.out.joins_pixels() &&
          are_rows(pass, weights) && (!kPairs || (depth % 2 == 0 && weights.out_stride % 2 == 0));
 }
 
 template <class E>
 void convolve_unfolded(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  const int64_t images = pass.image.count, taps = pass.taps(), pixels = pass.slices * pass.rows * pass.columns;
+  const Images<E>& image = pass.image;
+  const int64_t images = image.count, taps = pass.taps(), pixels = pass.slices * pass.rows * pass.columns;
   const int64_t depth = pass.in * taps, channels = pass.groups * pass.in;
-  E* const columns = ctx.scratch<E>(images * channels * taps * pixels);  // [image][group][in][tap][pixel]
-  ctx.parallel_ranges(images * channels, std::max<int64_t>(1, 16384 / (taps * pixels)),
-                      [&](int64_t begin, int64_t end) {
-                        E* to = columns + begin * taps * pixels;
-                        for (int64_t at = begin; at < end; ++at) {
-                          const E* channel = pass.image.at(at / channels, at % channels);
-                          for (const int64_t d : pass.taps_d.shifts) {
-                            for (const int64_t h : pass.taps_h.shifts) {
-                              for (const int64_t w : pass.taps_w.shifts) to = unfold_tap(pass, channel, d, h, w, to);
+  // [image][group][in][tap][pixel]; planes that one tap reads as they are are that already.
+  const bool is_unfolded = taps == 1 && pass.taps_d.first() == 0 && pass.taps_h.first() == 0 &&
+                           pass.taps_w.first() == 0 && pass.slices == image.slices && pass.rows == image.height &&
+                           pass.columns == image.width && image.joins_pixels();
+  E* const unfolded = is_unfolded ? nullptr : ctx.scratch<E>(images * channels * taps * pixels);
+  if (!is_unfolded) {
+    ctx.parallel_ranges(images * channels, std::max<int64_t>(1, 16384 / (taps * pixels)),
+                        [&](int64_t begin, int64_t end) {
+                          E* to = unfolded + begin * taps * pixels;
+                          for (int64_t at = begin; at < end; ++at) {
+                            const E* channel = image.at(at / channels, at % channels);
+                            for (const int64_t d : pass.taps_d.shifts) {
+                              for (const int64_t h : pass.taps_h.shifts) {
+                                for (const int64_t w : pass.taps_w.shifts) to = unfold_tap(pass, channel, d, h, w, to);
+                              }
                             }
                           }
-                        }
-                      });
+                        });
+  }
   for (int64_t group = 0; group < pass.groups; ++group) {
     Gemm<E> g;
     g.m = pass.channels;
@@ -81,9 +111,9 @@ void convolve_unfolded(KernelContext& ctx, const Pass<E>& pass, const Weights<E>
     g.a = weights.data + group * weights.group_stride;
     g.a_row = weights.out_stride;
     g.a_column = 1;
-    g.b = columns + group * depth * pixels;
-    g.b_row = pixels;
-    g.b_column = 1;
+    g.b = is_unfolded ? image.at(0, group * pass.in) : unfolded + group * depth * pixels;
+    g.b_row = is_unfolded ? image.channel_stride : pixels;
+    g.b_column = is_unfolded ? image.pixel_stride : 1;
     g.c = pass.out.at(0, group * pass.channels);
     g.c_row = pass.out.channel_stride;
     g.c_column = pass.out.pixel_stride;
@@ -92,7 +122,7 @@ void convolve_unfolded(KernelContext& ctx, const Pass<E>& pass, const Weights<E>
     GemmBatch batch;
     batch.rank = 1;
     batch.shape[0] = images;
-    batch.b[0] = channels * taps * pixels;
+    batch.b[0] = is_unfolded ? image.image_stride : channels * taps * pixels;
     batch.c[0] = pass.out.image_stride;
     gemm_batch(ctx, g, batch);
   }
