@@ -73,9 +73,9 @@ int64_t piece_of(const std::vector<std::unique_ptr<Command>>& commands, int coun
   return std::max(kPieceBytes / std::max<int64_t>(bytes, 1) / kLeastPiece * kLeastPiece, kLeastPiece);
 }
 
-// Elements [begin, begin + count) of a command over flat tensors. `scratch(tensor)` is where those lie that only the group sees, else null.
+// Elements [begin, begin + rows · length) of a command, whole rows or a part of one. `scratch(tensor)` is where those lie that only the group sees, else null.
 template <class Scratch>
-void cut(const Command& whole, int64_t begin, int64_t count, Command& piece, Scratch&& scratch) {
+void cut(const Command& whole, int64_t begin, int64_t rows, int64_t length, Command& piece, Scratch&& scratch) {
   const int tensors = whole.input_count + whole.output_count;
   piece.op = whole.op;
   piece.input_count = whole.input_count;
@@ -89,16 +89,25 @@ void cut(const Command& whole, int64_t begin, int64_t count, Command& piece, Scr
     to.dtype = from.dtype;
     to.data = from.data;
     if (!from.present()) continue;
-    to.rank = 1;
-    to.shape[0] = count;
-    to.strides[0] = 0;
+    to.rank = 2;
+    to.shape[0] = rows;
+    to.shape[1] = length;
+    to.strides[0] = to.strides[1] = 0;
+    const auto size = static_cast<int64_t>(size_of(from.dtype));
     if (whole.is_immediate(i)) {
       piece.immediates[i] = whole.immediates[i];
       to.data = reinterpret_cast<std::byte*>(&piece.immediates[i]);
-    } else if (!is_uniform(whole, i)) {
-      to.strides[0] = 1;
+    } else if (is_uniform(whole, i)) {
+      continue;
+    } else if (from.is_contiguous()) {
+      to.strides[0] = length;
+      to.strides[1] = 1;
       std::byte* const own = scratch(i);
-      to.data = own != nullptr ? own : from.data + begin * static_cast<int64_t>(size_of(from.dtype));
+      to.data = own != nullptr ? own : from.data + begin * size;
+    } else {
+      const RowValues values = row_values(from);
+      to.strides[0] = values.stride;
+      to.data = from.data + begin / values.row % values.period * values.stride * size;
     }
   }
 }
@@ -108,24 +117,30 @@ void cut(const Command& whole, int64_t begin, int64_t count, Command& piece, Scr
 const uint64_t* CpuStream::run_group(const FusedGroup& group, const uint64_t* word) {
   while (group_.size() < static_cast<size_t>(group.commands)) group_.push_back(std::make_unique<Command>());
   for (int i = 0; i < group.commands; ++i) word = read_command(*group_[static_cast<size_t>(i)], word);
-  const int64_t piece = piece_of(group_, group.commands);
+  int64_t piece = piece_of(group_, group.commands);
+  if (piece > group.row) piece = piece / group.row * group.row;
   const auto scratch_bytes = static_cast<size_t>(piece) * sizeof(double);
   guarded(*group_[0], [&] {
-    parallel_ranges(group.elements, piece, [&](int64_t begin, int64_t end) {
+    parallel_ranges(group.elements, piece, [&](int64_t first, int64_t last) {
       thread_local Command part;
       thread_local ScratchArena<HostScratch> scratch;
       scratch.reset();
       auto* const memory =
           static_cast<std::byte*>(scratch.allocate(scratch_bytes * static_cast<size_t>(group.scratch_count)));
       InsideTask context;
-      const int* place = group.scratch.data();
-      for (int i = 0; i < group.commands; ++i) {
-        const Command& whole = *group_[static_cast<size_t>(i)];
-        cut(whole, begin, end - begin, part, [&](int tensor) {
-          return place[tensor] < 0 ? nullptr : memory + static_cast<size_t>(place[tensor]) * scratch_bytes;
-        });
-        kernels_.find(whole.op)(context, part);
-        place += whole.input_count + whole.output_count;
+      for (int64_t begin = first, rows, length; begin < last; begin += rows * length) {
+        const int64_t row = begin / group.row, left = group.row - begin % group.row;
+        length = std::min(left, last - begin);
+        rows = length < group.row ? 1 : std::min((last - begin) / length, group.period - row % group.period);
+        const int* place = group.scratch.data();
+        for (int i = 0; i < group.commands; ++i) {
+          const Command& whole = *group_[static_cast<size_t>(i)];
+          cut(whole, begin, rows, length, part, [&](int tensor) {
+            return place[tensor] < 0 ? nullptr : memory + static_cast<size_t>(place[tensor]) * scratch_bytes;
+          });
+          kernels_.find(whole.op)(context, part);
+          place += whole.input_count + whole.output_count;
+        }
       }
     });
   });

@@ -20,9 +20,27 @@ bool is_uniform(const Command& command, int tensor) {
   return true;
 }
 
+RowValues row_values(const TensorView& view) {
+  RowValues values;
+  int axis = view.rank;
+  const auto repeats = [&] { return view.shape[axis - 1] == 1 || view.strides[axis - 1] == 0; };
+  int64_t row = 1;
+  for (; axis > 0 && repeats(); --axis) row *= view.shape[axis - 1];
+  if (axis == 0 || row == 1) return {};
+  values.stride = view.strides[axis - 1];
+  for (; axis > 0 && (view.shape[axis - 1] == 1 || view.strides[axis - 1] == values.stride * values.period); --axis) {
+    values.period *= view.shape[axis - 1];
+  }
+  for (; axis > 0; --axis) {
+    if (!repeats()) return {};
+  }
+  if (values.stride > 0) values.row = row;
+  return values;
+}
+
 void FusionFinder::add(const Command& command, size_t word, const std::vector<size_t>& temporaries) {
   const size_t at = entries_.size();
-  Entry entry{word, 0, {}};
+  Entry entry{word, 0, 0, 1, {}};
   const int tensors = command.input_count + command.output_count;
   bool fuses = is_pointwise(command.op) && tensors <= Command::kInlineTensors;
   for (int i = 0; i < tensors; ++i) {
@@ -36,12 +54,19 @@ void FusionFinder::add(const Command& command, size_t word, const std::vector<si
       entry.tensors.push_back({nullptr, nullptr, kNone, true, false});
       continue;
     }
-    const bool uniform = is_uniform(command, i);
-    fuses = fuses && (uniform || view.is_contiguous());
+    const bool repeats = is_uniform(command, i) || !view.is_contiguous();
+    int64_t values = is_uniform(command, i) ? 1 : view.numel();
+    if (repeats && values > 1) {
+      const RowValues rows = row_values(view);
+      fuses = fuses && i < command.input_count && rows.row != 0 && (entry.row == 0 || entry.row == rows.row);
+      entry.period = entry.row == 0 ? rows.period : std::min(entry.period, rows.period);
+      entry.row = rows.row;
+      values = (rows.period - 1) * rows.stride + 1;
+    }
     const bool immediate = command.is_immediate(i);
-    const int64_t bytes = (uniform ? 1 : view.numel()) * static_cast<int64_t>(size_of(view.dtype));
+    const int64_t bytes = values * static_cast<int64_t>(size_of(view.dtype));
     entry.tensors.push_back({immediate ? nullptr : view.data, immediate ? nullptr : view.data + bytes, temporary,
-                             uniform, i >= command.input_count});
+                             repeats, i >= command.input_count});
   }
   if (fuses) {
     const int64_t elements = command.output(0).numel();
@@ -55,7 +80,13 @@ std::vector<FusedGroup> FusionFinder::groups() const {
   for (size_t begin = 0; begin < entries_.size();) {
     size_t end = begin + 1;
     const int64_t elements = entries_[begin].elements;
-    while (elements != 0 && end < entries_.size() && entries_[end].elements == elements) ++end;
+    int64_t row = entries_[begin].row;
+    const auto joins = [&](const Entry& next) {
+      if (next.elements != elements || (row != 0 && next.row != 0 && next.row != row)) return false;
+      row = std::max(row, next.row);
+      return true;
+    };
+    while (elements != 0 && end < entries_.size() && joins(entries_[end])) ++end;
     // The longest part that is safe goes together, then the rest is looked at again.
     FusedGroup fused;
     size_t part = end;
@@ -67,13 +98,24 @@ std::vector<FusedGroup> FusionFinder::groups() const {
 }
 
 FusedGroup FusionFinder::group(size_t begin, size_t end) const {
-  FusedGroup fused{entries_[begin].word, 0, entries_[begin].elements, {}, 0};
-  std::vector<size_t> inner;  // temporaries that only the group sees
+  FusedGroup fused{entries_[begin].word, 0, entries_[begin].elements, entries_[begin].elements, 1, {}, 0};
+  std::vector<size_t> inner;     // temporaries that only the group sees, element by element
+  std::vector<size_t> repeated;  // those that it reads otherwise
   std::vector<const Tensor*> outside;
   for (size_t at = begin; at < end; ++at) {
+    if (const Entry& entry = entries_[at]; entry.row != 0) {
+      fused.period = fused.row == entry.row ? std::min(fused.period, entry.period) : entry.period;
+      fused.row = entry.row;
+    }
     for (const Tensor& tensor : entries_[at].tensors) {
-      const bool seen_inside = tensor.temporary != kNone && !tensor.uniform &&
-                               lives_[tensor.temporary].first >= begin && lives_[tensor.temporary].last < end;
+      if (tensor.repeats) repeated.push_back(tensor.temporary);
+    }
+  }
+  for (size_t at = begin; at < end; ++at) {
+    for (const Tensor& tensor : entries_[at].tensors) {
+      const bool seen_inside = tensor.temporary != kNone && lives_[tensor.temporary].first >= begin &&
+                               lives_[tensor.temporary].last < end &&
+                               std::find(repeated.begin(), repeated.end(), tensor.temporary) == repeated.end();
       if (!seen_inside) {
         fused.scratch.push_back(-1);
         if (tensor.begin != nullptr) outside.push_back(&tensor);

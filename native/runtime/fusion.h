@@ -1,4 +1,5 @@
-// Which commands of a program can run piece by piece: pointwise commands that follow each other over the same number of elements.
+// Which commands of a program can run piece by piece: pointwise commands that follow each other over the same number of elements, whose tensors lie in their
+// order, or have one value for all of them or for each row.
 // A device that runs them so (CpuStream) reads and writes memory once where they would do so one after another, and keeps in its
 // caches what only they see. Used by binding/decode.cc when it makes a program.
 #pragma once
@@ -14,6 +15,9 @@ struct FusedGroup {
   size_t word = 0;  // where its first command starts
   int commands = 0;
   int64_t elements = 0;
+  // Elements of a row, which meet one value of an operand that is broadcast along rows, and rows after which these values repeat at the earliest. All elements are
+  // one row where there is no such operand.
+  int64_t row = 0, period = 1;
   // Of every tensor of every command in order: the number of the piece of scratch memory that holds it, -1 where its own memory does.
   std::vector<int> scratch;
   int scratch_count = 0;
@@ -21,6 +25,13 @@ struct FusedGroup {
 
 // Whether a tensor is one value for all elements.
 bool is_uniform(const Command& command, int tensor);
+
+// A tensor that is broadcast along its last axes, as values for each channel of images: `row` elements have one value, and `period` rows values `stride` apart,
+// before they repeat. A row of 0 where it is none.
+struct RowValues {
+  int64_t row = 0, period = 1, stride = 0;
+};
+RowValues row_values(const TensorView& view);
 
 class FusionFinder {
  public:
@@ -36,13 +47,14 @@ class FusionFinder {
     const std::byte* begin;
     const std::byte* end;
     size_t temporary;
-    bool uniform;
+    bool repeats;  // its values, for more than one element
     bool output;
     bool operator==(const Tensor&) const = default;
   };
   struct Entry {
     size_t word;
-    int64_t elements;  // 0: not to be fused
+    int64_t elements;     // 0: not to be fused
+    int64_t row, period;  // of the values for each row; 0 without any
     std::vector<Tensor> tensors;
   };
   struct Life {

@@ -17,6 +17,7 @@ import {
   noGrad,
   ones,
   optim,
+  rand,
   randn,
   scope,
   tensor,
@@ -322,6 +323,14 @@ describe('pointwise chains run piece by piece', () => {
         .sigmoid()
         .mul(a)
         .silu(),
+    'with values for rows': (a, b) => {
+      const along = { keepDims: true };
+      return a.mul(b.mean(-1, along)).add(a).sub(b.amax(-1, along)).relu();
+    },
+    'with values of their own': (a) => {
+      const x = a.exp();
+      return x.sub(x.narrow(-1, 0, 1)).abs();
+    },
     'with results inside': (a, b) => {
       const sum = a.add(b);
       const both = sum.exp();
@@ -356,6 +365,26 @@ describe('pointwise chains run piece by piece', () => {
       expect(run(compile(chain))).toEqual(run(chain));
     }
   });
+});
+
+test.each([
+  [1, 7, 80, 90],
+  [3, 40, 20, 17],
+  [2, 3, 200, 201],
+  [700, 60],
+])('batch norm, residual sum and ReLU run piece by piece over [%d, %d, …]', (...shape) => {
+  manualSeed(7);
+  const channels = shape[1]!;
+  const [scale, shift, other] = [rand([channels]), randn([channels]), rand([shape[0]!, channels, 1, 1])];
+  const chain = (x: AnyTensor, past: AnyTensor): AnyTensor => {
+    const y = nn.functional.batchNorm(x, shift, scale.add(1), scale, shift).add(past).relu();
+    return x.rank < 4 ? y : y.mul(other).add(x).mul(other.select(0, 0)).neg();
+  };
+  const step = compile(chain);
+  for (let i = 0; i < 5; i++) {
+    const [x, past] = [randn(shape), randn(shape)];
+    expect(digest(step(x, past))).toBe(digest(chain(x, past)));
+  }
 });
 
 describe('arguments and results', () => {
