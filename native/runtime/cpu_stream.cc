@@ -61,13 +61,16 @@ class InsideTask final : public KernelContext {
 constexpr int64_t kPieceBytes = 256 << 10;
 constexpr int64_t kLeastPiece = 2 << 10;
 
-int64_t piece_of(const std::vector<std::unique_ptr<Command>>& commands, int count) {
-  int64_t bytes = 0;
-  for (int i = 0; i < count; ++i) {
+int64_t piece_of(const FusedGroup& group, const std::vector<std::unique_ptr<Command>>& commands) {
+  int64_t bytes = group.scratch_count * static_cast<int64_t>(sizeof(float));
+  const int* place = group.scratch.data();
+  for (int i = 0; i < group.commands; ++i) {
     const Command& command = *commands[static_cast<size_t>(i)];
-    for (int k = 0; k < command.input_count + command.output_count; ++k) {
-      if (command.tensors[k].present() && !is_uniform(command, k))
-        bytes += static_cast<int64_t>(size_of(command.tensors[k].dtype));
+    for (int k = 0; k < command.input_count + command.output_count; ++k, ++place) {
+      const TensorView& view = command.tensors[k];
+      if (*place < 0 && view.present() && !is_uniform(command, k) && view.is_contiguous()) {
+        bytes += static_cast<int64_t>(size_of(view.dtype));
+      }
     }
   }
   return std::max(kPieceBytes / std::max<int64_t>(bytes, 1) / kLeastPiece * kLeastPiece, kLeastPiece);
@@ -117,7 +120,7 @@ void cut(const Command& whole, int64_t begin, int64_t rows, int64_t length, Comm
 const uint64_t* CpuStream::run_group(const FusedGroup& group, const uint64_t* word) {
   while (group_.size() < static_cast<size_t>(group.commands)) group_.push_back(std::make_unique<Command>());
   for (int i = 0; i < group.commands; ++i) word = read_command(*group_[static_cast<size_t>(i)], word);
-  int64_t piece = piece_of(group_, group.commands);
+  int64_t piece = piece_of(group, group_);
   if (piece > group.row) piece = piece / group.row * group.row;
   const auto scratch_bytes = static_cast<size_t>(piece) * sizeof(double);
   guarded(*group_[0], [&] {
