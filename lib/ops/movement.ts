@@ -243,6 +243,11 @@ interface SliceContext {
 const sliceOp = defineView<SliceContext>('slice', (g, node) => {
   const { axis, start, step } = node.context;
   const total = node.shape(0)[axis]!;
+  if (step > 1 && !recording.enabled) {
+    const whole = zeros(node.shape(0), { dtype: g.dtype, device: g.device }) as AnyTensor;
+    whole.slice(axis, start, start + g.shape[axis]! * step, step).copy_(g);
+    return [whole];
+  }
   let spread = g;
   const count = g.shape[axis]!;
   if (step > 1 && count > 0) {

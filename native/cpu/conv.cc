@@ -444,10 +444,10 @@ class WeightGradient {
       const Pass<E> pass = as_pass();
       if (prefers_winograd(pass)) return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
     }
+    if (run_one_tap(ctx)) return;
     if constexpr (std::is_same_v<E, BFloat16>) {
       if (has_pair_tiles()) return weight_gradient_pairs(ctx, tap_);
     }
-    if (run_one_tap(ctx)) return;
     const int widest = panel_width(vectors_);
     panels_ = ceil_div(vectors_, widest);
     const int64_t window_columns = (g_.width - 1) * geometry_.stride_w + taps_w_.reach() + 1;
@@ -562,18 +562,32 @@ class WeightGradient {
     return true;
   }
 
-  // A kernel of one tap without padding: rows of a tile are channels of x, read where they lie, columns output channels.
+  // A kernel of one tap without padding: rows of a tile are channels of x, read where they lie, columns output channels. Of bfloat16 in pairs of
+  // pixels, where those are multiplied and all pixels of g are a line.
   bool run_one_tap(KernelContext& ctx) const {
-    if constexpr (!std::is_same_v<E, T>) {
+    constexpr bool kPairs = std::is_same_v<E, BFloat16>;
+    if constexpr (!kPairs && !std::is_same_v<E, T>) {
       return false;
     } else {
       if (axes_.height * axes_.width != 1 || geometry_.pad_h != 0 || geometry_.pad_w != 0) return false;
+      if (kPairs && (has_amx() || !has_pair_kernels() || !g_.joins_pixels() || x_.slices != 1)) return false;
       // Pixels that the kernel meets, in lines.
-      const bool joins = geometry_.stride_h == 1 && geometry_.stride_w == 1 && g_.joins_pixels() && x_.joins_pixels();
+      Images<E> x = x_;
+      int64_t step_h = geometry_.stride_h, step_w = geometry_.stride_w;
+      bool joins = step_h == 1 && step_w == 1 && g_.joins_pixels() && x.joins_pixels();
+      if constexpr (kPairs) {
+        if (!joins || !holds_pairs(x)) {
+          x = in_lines(ctx);
+          step_h = step_w = 1;
+          joins = true;
+        }
+      }
       const int64_t height = joins ? 1 : g_.height, width = joins ? g_.height * g_.width : g_.width;
+      constexpr int64_t kStep = kPairs ? 2 : 1;  // pixels of an element of a tile
       // Pieces of a line: a panel of so many pixels and a strip of x share the L1 cache.
-      constexpr int64_t kDepth = 1024 / static_cast<int64_t>(sizeof(T));
-      const int64_t piece = ceil_div(width, ceil_div(width, kDepth)), pieces = ceil_div(width, piece);
+      constexpr int64_t kDepth = kStep * 1024 / static_cast<int64_t>(sizeof(T));
+      const int64_t piece = ceil_div(ceil_div(width, ceil_div(width, kDepth)), kStep) * kStep,
+                    pieces = ceil_div(width, piece);
       const int64_t units = g_.count * slices_ * height * pieces;
       const int64_t columns = vectors_ * kWidth, panels = ceil_div(vectors_, panel_width(vectors_));
       const int64_t together = std::max<int64_t>(1, kDepth / piece);
@@ -592,13 +606,13 @@ class WeightGradient {
         const int64_t wide = task / heights % widths, high = task % heights;
         const int64_t row_begin = in_ * high / heights, row_end = in_ * (high + 1) / heights;
         const int64_t panel_begin = panels * wide / widths, panel_end = panels * (wide + 1) / widths;
-        const int64_t panel_size = together * piece * panel_width(vectors_) * kWidth + kPackSlack;
+        const int64_t panel_size = together * piece / kStep * panel_width(vectors_) * kWidth + kPackSlack;
         T* packed = ctx.thread_scratch<T>((panel_end - panel_begin) * panel_size);
         std::vector<int64_t> a_offsets, b_offsets;
         [[maybe_unused]] const FlushSubnormals flush;
         Tile<T> tile;
-        tile.a_row = x_.channel_stride;
-        tile.a_step = geometry_.stride_w * x_.pixel_stride;
+        tile.a_row = x.channel_stride / kStep;
+        tile.a_step = kPairs ? 1 : step_w * x.pixel_stride;
         tile.c_row = columns;
         for (int64_t start = first; start < last;) {
           // As many units as fit, all of one length.
@@ -610,24 +624,31 @@ class WeightGradient {
           for (int64_t unit = start; unit < end; ++unit) {
             const int64_t line = unit / pieces, column = unit % pieces * piece, row = line % height;
             const int64_t n = line / height / slices_, slice = first_slice_ + line / height % slices_;
-            a_offsets.push_back(x_.at(n, group * in_, slice * geometry_.stride_d + tap_.shift) - x_.data +
-                                row * geometry_.stride_h * x_.row_stride + column * tile.a_step);
+            a_offsets.push_back((x.at(n, group * in_, slice * geometry_.stride_d + tap_.shift) - x.data +
+                                 row * step_h * x.row_stride + column * step_w * x.pixel_stride) /
+                                kStep);
             for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
               const int64_t begin = vectors_ * panel / panels * kWidth,
                             lanes = vectors_ * (panel + 1) / panels * kWidth - begin;
-              pack(g_.at(n, group * channels_ + begin, slice) + row * g_.row_stride + column * g_.pixel_stride,
-                   g_.channel_stride, g_.pixel_stride, std::min(lanes, channels_ - begin), lanes, length,
-                   packed + (panel - panel_begin) * panel_size + (unit - start) * length * lanes, lanes);
+              const E* from =
+                  g_.at(n, group * channels_ + begin, slice) + row * g_.row_stride + column * g_.pixel_stride;
+              const int64_t channels = std::min(lanes, channels_ - begin);
+              T* to = packed + (panel - panel_begin) * panel_size + (unit - start) * ceil_div(length, kStep) * lanes;
+              if constexpr (kPairs) {
+                pack_pairs(from, g_.channel_stride, g_.pixel_stride, channels, lanes, length, to, lanes);
+              } else {
+                pack(from, g_.channel_stride, g_.pixel_stride, channels, lanes, length, to, lanes);
+              }
             }
           }
-          tile.k = length;
+          tile.k = ceil_div(length, kStep);
           tile.segments = end - start;
           tile.a_offsets = a_offsets.data();
           tile.start = start == first ? Start::kZero : Start::kAccumulate;
           for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
             const int64_t begin = vectors_ * panel / panels, vectors = vectors_ * (panel + 1) / panels - begin;
             b_offsets.clear();
-            for (int64_t s = 0; s < tile.segments; ++s) b_offsets.push_back(s * length * vectors * kWidth);
+            for (int64_t s = 0; s < tile.segments; ++s) b_offsets.push_back(s * tile.k * vectors * kWidth);
             tile.b = packed + (panel - panel_begin) * panel_size;
             tile.b_offsets = b_offsets.data();
             tile.b_step = tile.columns = static_cast<int>(vectors * kWidth);
@@ -635,9 +656,9 @@ class WeightGradient {
             for (int64_t strip = 0; strip < strips; ++strip) {
               const int64_t row = row_begin + (row_end - row_begin) * strip / strips,
                             rows = row_begin + (row_end - row_begin) * (strip + 1) / strips - row;
-              tile.a = x_.data + row * x_.channel_stride;
+              tile.a = reinterpret_cast<const T*>(x.data + row * x.channel_stride);
               tile.c = sums + share * sums_size + (group * in_ + row) * columns + begin * kWidth;
-              tile_kernel<T>(static_cast<int>(rows), static_cast<int>(vectors), false)(tile);
+              find_kernel<kPairs>(static_cast<int>(rows), static_cast<int>(vectors))(tile);
             }
           }
           start = end;
@@ -646,6 +667,42 @@ class WeightGradient {
       write_out(ctx, sums, shares, in_, columns);
       return true;
     }
+  }
+
+  template <bool kPairs>
+  static TileKernel<T> find_kernel(int rows, int vectors) {
+    if constexpr (kPairs) {
+      return pair_kernel(rows, vectors, false);
+    } else {
+      return tile_kernel<T>(rows, vectors, false);
+    }
+  }
+  // Whether pairs of neighbouring pixels lie where floats may.
+  static bool holds_pairs(const Images<E>& x) {
+    return x.pixel_stride == 1 && x.height * x.width % 2 == 0 && x.channel_stride % 2 == 0 && x.image_stride % 2 == 0 &&
+           reinterpret_cast<uintptr_t>(x.data) % sizeof(float) == 0;
+  }
+  // The pixels that the kernel meets, a line for each channel: of an even number, with a zero behind them where there are an odd one.
+  Images<E> in_lines(KernelContext& ctx) const {
+    const int64_t count = g_.height * g_.width, channels = groups_ * in_;
+    Images<E> lines = x_;
+    lines.height = 1;
+    lines.width = lines.row_stride = lines.channel_stride = ceil_div(count, 2) * 2;
+    lines.pixel_stride = 1;
+    lines.image_stride = channels * lines.channel_stride;
+    lines.data = ctx.scratch<E>(x_.count * lines.image_stride);
+    ctx.parallel_ranges(x_.count * channels, ceil_div(int64_t{1} << 15, count), [&](int64_t begin, int64_t end) {
+      for (int64_t index = begin; index < end; ++index) {
+        const E* from = x_.at(index / channels, index % channels);
+        E* to = lines.at(index / channels, index % channels);
+        to[lines.width - 1] = E(0.0f);
+        const int64_t step = geometry_.stride_w * x_.pixel_stride;
+        for (int64_t row = 0; row < g_.height; ++row, from += geometry_.stride_h * x_.row_stride, to += g_.width) {
+          for (int64_t i = 0; i < g_.width; ++i) to[i] = from[i * step];
+        }
+      }
+    });
+    return lines;
   }
 
   // One channel in, one out per group: lanes are channels, one sum per tap.

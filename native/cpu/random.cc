@@ -285,7 +285,7 @@ HADAL_CPU_KERNEL(randperm) {
   };
   auto* keys = ctx.scratch<uint64_t>(n + kWords);
   ctx.parallel_ranges(n, 1 << 15, [&](int64_t begin, int64_t end) {
-    const BlockArguments block{nullptr, {}, {}, end - begin, begin};
+    const BlockArguments block{nullptr, {}, {}, end - begin, begin, {}};
     for_words<2>(stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
       std::memcpy(keys + begin + at, words, static_cast<size_t>(count) * sizeof(uint64_t));
     });

@@ -1,5 +1,16 @@
 // Kernels of 1 × 1, forward and backward, against products in float64: through every cut into panels, strips and shares.
-import { cat, full, getNumThreads, manualSeed, matmul, nn, randn, setNumThreads, type AnyTensor } from '../../lib';
+import {
+  cat,
+  full,
+  getNumThreads,
+  manualSeed,
+  matmul,
+  nn,
+  randn,
+  setNumThreads,
+  zeros,
+  type AnyTensor,
+} from '../../lib';
 
 // Batch, channels in and out, height, width, stride.
 const sizes = [
@@ -60,6 +71,31 @@ test.each(sizes.map((size) => ({ size })))('$size', ({ size }) => {
     convolved(layout, size[5]).forEach((found, i) => {
       const scale = right[i]!.square().mean().sqrt();
       expect(found.cast('float64').sub(right[i]!).abs().max().div(scale).itemSync()).toBeLessThan(1e-5);
+    });
+  }
+});
+
+// Results are rounded to 8 bits.
+test.each(sizes.map((size) => ({ size })))('$size in bfloat16', ({ size }) => {
+  const given = inputs(size).map((t): AnyTensor => t.cast('bfloat16'));
+  const right = multiplied(given, size[5]);
+  const shifted = given.map((t) => (t.rank < 4 ? t : t.transpose(2, 3).contiguous().transpose(2, 3)));
+  // Pixels that begin at an odd one.
+  const [x, ...others] = given as [AnyTensor, ...AnyTensor[]];
+  const odd = [
+    cat([zeros([1], { dtype: 'bfloat16' }), x.flatten()], 0)
+      .slice(0, 1)
+      .reshape(x.shape),
+    ...others,
+  ];
+  for (const layout of [given, shifted, odd]) {
+    convolved(layout, size[5]).forEach((found, i) => {
+      const wrong = found
+        .cast('float64')
+        .sub(right[i]!)
+        .abs()
+        .sub(right[i]!.abs().mul(2 ** -8));
+      expect(wrong.max().div(right[i]!.square().mean().sqrt()).itemSync()).toBeLessThan(1e-4);
     });
   }
 });
