@@ -1,10 +1,12 @@
 /** Functions with a gradient of the user's own, and checkpoints that trade time for memory. */
 import { ArgumentError } from '../errors';
 import { autocasting } from '../ops/autocast';
+import { zeros } from '../ops/creation';
 import { checkTensor } from '../ops/define';
 import { getRandomState, setRandomState } from '../runtime/random';
 import { checkFunction, checkList, checkMethods, checkString } from '../tensor/checks';
-import { Edge, Node, recording, type Gradients } from '../tensor/node';
+import { Edge, Node, recording, type Differentiable, type Gradients } from '../tensor/node';
+import { isFloat } from '../tensor/dtype';
 import type { AnyTensor } from '../tensor/tensor';
 import { autocastAs } from './autocast';
 import { propagate } from './backward';
@@ -13,28 +15,33 @@ import { enableGrad, noGrad } from './modes';
 /** What `forward` leaves for `backward`. */
 export type Saved = Record<string, unknown>;
 
-export interface FunctionDefinition<Inputs extends readonly AnyTensor[]> {
+type Outputs = AnyTensor | readonly AnyTensor[];
+
+export interface FunctionDefinition<Inputs extends readonly AnyTensor[], O extends Outputs = AnyTensor> {
   /** Shown in errors. */
   readonly name?: string;
-  /** Computes the result, unrecorded; may put what the gradient needs into `saved`. */
-  forward(saved: Saved, ...inputs: Inputs): AnyTensor;
-  /** The gradients of the inputs, undefined where there is none, from that of the result. Write it over ops and it can be differentiated again. */
-  backward(saved: Saved, gradient: AnyTensor): Gradients;
+  /** Computes the result, or several as an array, unrecorded; may put what the gradient needs into `saved`. */
+  forward(saved: Saved, ...inputs: Inputs): O;
+  /**
+   * The gradients of the inputs, undefined where there is none, from those of the results: zeros for one that nothing was made of. Write it over ops and it
+   * can be differentiated again.
+   */
+  backward(saved: Saved, ...gradients: O extends AnyTensor ? [AnyTensor] : { [K in keyof O]: AnyTensor }): Gradients;
 }
 
 /**
- * Makes a function with the given gradient.
+ * Makes a function with the given gradient. Results of integers and bool have none.
  *
- * @throws ArgumentError when `forward` gives no tensor.
+ * @throws ArgumentError when `forward` gives neither a tensor nor an array of tensors.
  * @example
  * const clipped = defineFunction({
  *   forward: (_, x) => x.clone(),
  *   backward: (_, g) => [g.clamp(-1, 1)], // a gradient that never explodes
  * });
  */
-export function defineFunction<Inputs extends readonly AnyTensor[]>(
-  definition: FunctionDefinition<Inputs>,
-): (...inputs: Inputs) => AnyTensor {
+export function defineFunction<Inputs extends readonly AnyTensor[], const O extends Outputs = AnyTensor>(
+  definition: FunctionDefinition<Inputs, O>,
+): (...inputs: Inputs) => O {
   checkMethods('defineFunction', 'definition', definition, ['forward', 'backward']);
   const { name = 'function' } = definition;
   checkString('defineFunction', 'name', name);
@@ -42,35 +49,39 @@ export function defineFunction<Inputs extends readonly AnyTensor[]>(
     inputs.forEach((input, i) => checkTensor(name, input, `inputs[${i}]`));
     const saved: Saved = {};
     const result: unknown = noGrad(() => definition.forward(saved, ...inputs));
-    checkTensor(name, result, 'forward');
+    const results: readonly unknown[] = Array.isArray(result) ? result : [result];
     // The caller may have answered an input or a tensor with a history of its own.
-    const output = result.detach() as AnyTensor;
-    if (recording.enabled && inputs.some((input) => input.requiresGrad)) {
-      const gradient = (g: AnyTensor): Gradients => {
-        const found: unknown = definition.backward(saved, g);
+    const outputs = results.map((each, i): AnyTensor => {
+      checkTensor(name, each, Array.isArray(result) ? `forward[${i}]` : 'forward');
+      return each.detach() as AnyTensor;
+    });
+    const smooth = outputs.filter(({ dtype }) => isFloat(dtype));
+    if (recording.enabled && smooth.length > 0 && inputs.some((input) => input.requiresGrad)) {
+      const kinds = outputs.map(({ shape, dtype, device }) => ({ shape, dtype, device }));
+      const gradient = (first: AnyTensor, _: Node, rest: Gradients): Gradients => {
+        const arrived = [first, ...rest];
+        const all = kinds.map(({ shape, ...kind }) => {
+          return (isFloat(kind.dtype) ? arrived.shift() : undefined) ?? zeros(shape, kind);
+        });
+        const found: unknown = definition.backward(saved, ...(all as never));
         checkList(name, 'backward', found);
         return found as Gradients;
       };
-      attach(output, { name, gradient }, inputs);
+      attach(smooth, { name, gradient }, inputs);
     }
-    return output;
+    return (Array.isArray(result) ? outputs : outputs[0]) as O;
   };
 }
 
-/** Makes `output` the result of a node. */
-function attach(
-  output: AnyTensor,
-  op: { readonly name: string; readonly gradient: (g: AnyTensor) => Gradients },
-  inputs: readonly AnyTensor[],
-): void {
+/** Makes `outputs` the results of a node. */
+function attach(outputs: readonly AnyTensor[], op: Differentiable, inputs: readonly AnyTensor[]): void {
   const node: Node = new Node<unknown>(
     op,
     inputs.map((input) => input.edge),
     undefined,
   );
   if (recording.anomaly) node.trace = new Error(op.name).stack;
-  output.edge = new Edge(node, 0, output.shape, output.dtype);
-  node.outputEdges = [output.edge];
+  node.outputEdges = outputs.map((output, i) => (output.edge = new Edge(node, i, output.shape, output.dtype)));
 }
 
 /**
@@ -109,6 +120,6 @@ export function checkpoint<Inputs extends readonly AnyTensor[]>(
       setRandomState(now);
     }
   };
-  attach(output, { name: 'checkpoint', gradient }, inputs);
+  attach([output], { name: 'checkpoint', gradient }, inputs);
   return output;
 }

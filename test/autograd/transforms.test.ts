@@ -153,6 +153,36 @@ describe('defineFunction', () => {
     expect(noGrad(() => first(x, y)).requiresGrad).toBe(false);
   });
 
+  test('may have several results, some of which nothing is made of', () => {
+    const parts = defineFunction<[AnyTensor, AnyTensor], [AnyTensor, AnyTensor, AnyTensor]>({
+      name: 'parts',
+      forward: (saved, x, y) => {
+        Object.assign(saved, { x, y });
+        return [x.argsort(), x.mul(y), x.square()];
+      },
+      backward: (saved, _, product, square) => {
+        const { x, y } = saved as { x: AnyTensor; y: AnyTensor };
+        return [product.mul(y).add(square.mul(x).mul(2)), product.mul(x)];
+      },
+    });
+    const [x, y] = [leaf([3, 1]), leaf([5, 7])];
+    const [order, product, square] = parts(x, y);
+    expect([order, product, square].map((z) => z.requiresGrad)).toEqual([false, true, true]);
+    expect(values(order)).toEqual([1, 0]);
+    product.add(square).sum().backward();
+    expect([values(x.grad), values(y.grad)]).toEqual([
+      [11, 9],
+      [3, 1],
+    ]);
+    expect(gradients([parts(x, y)[2].sum()], [x, y]).map(values)).toEqual([
+      [6, 2],
+      [0, 0],
+    ]);
+    gradcheck((a, b) => parts(a!, b!)[1].mul(parts(a!, b!)[2]), [x, y], { order: 2 });
+    const none = defineFunction({ forward: () => [3] as never, backward: () => [] });
+    expect(none).toThrow('function: forward[0]: got number 3, expected a tensor');
+  });
+
   test('whose rule is wrong says so', () => {
     const wrong = defineFunction<[AnyTensor]>({
       name: 'halve',
