@@ -1,5 +1,6 @@
 /** Distributions over categories. */
-import { oneHot } from '../ops/creation';
+import { arange, oneHot } from '../ops/creation';
+import { eye } from '../ops/diagonal';
 import { where } from '../ops/pointwise-compare';
 import { multinomial } from '../ops/random';
 import { wide } from '../ops/wide';
@@ -67,6 +68,9 @@ export class Categorical extends Distribution {
     return super.sample(shape) as Tensor<Shape, 'int64'>;
   }
 
+  protected override outcomes(): AnyTensor {
+    return arange(this.count, { dtype: 'int64', device: this.like.device });
+  }
   protected override draw(shape: Shape): AnyTensor {
     const rows = sizeOf(this.batchShape);
     const count = rows === 0 ? 0 : sizeOf(shape) / rows;
@@ -131,6 +135,9 @@ export class OneHotCategorical extends OverCategories {
     return this.categorical.entropy();
   }
 
+  protected override outcomes(): AnyTensor {
+    return eye(this.categorical.count, undefined, { dtype: this.like.dtype, device: this.like.device });
+  }
   protected override draw(shape: Shape): AnyTensor {
     return this.encoded(this.categorical.sample(this.outer(shape)));
   }

@@ -98,6 +98,9 @@ export class Bernoulli extends OfTrials {
   protected override draw(shape: Shape): AnyTensor {
     return bernoulli(wide(this.probs).expand(shape)).cast(this.like.dtype);
   }
+  protected override outcomes(): AnyTensor {
+    return countsTo(1, 0, this.like);
+  }
   protected override logDensity(value: AnyTensor): AnyTensor {
     return this.logOfTrials(value, value.neg().add(1));
   }
@@ -176,10 +179,14 @@ export class Binomial extends OfTrials {
     return this.mean.mul(this.misses);
   }
   override entropy(): AnyTensor {
-    const { given, like } = this;
-    if (typeof given !== 'number') return fail('Binomial.entropy', 'totalCount', given, 'a number');
-    const log = this.logDensity(countsTo(given, this.batchShape.length, like));
+    const log = this.logDensity(countsTo(this.counted('entropy'), this.batchShape.length, this.like));
     return log.exp().mul(log).sum(0).neg();
+  }
+  private counted(method: string): number {
+    return typeof this.given === 'number' ? this.given : fail(this.named(method), 'totalCount', this.given, 'a number');
+  }
+  protected override outcomes(): AnyTensor {
+    return countsTo(this.counted('enumerateSupport'), 0, this.like);
   }
 
   protected override draw(shape: Shape): AnyTensor {

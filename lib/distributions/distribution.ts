@@ -97,6 +97,49 @@ export abstract class Distribution {
     return this.quantile(this.checked('icdf', probability));
   }
 
+  /**
+   * All values that can occur, each for the whole batch: [values, ...batchShape, ...eventShape], or with ones for the batch unless `expand`.
+   *
+   * @throws ArgumentError where there are infinitely many, or another number in each of the batch.
+   */
+  enumerateSupport(expand = true): AnyTensor {
+    const values = this.outcomes();
+    const aligned = values.reshape([values.shape[0]!, ...this.batchShape.map(() => 1), ...this.eventShape]);
+    return expand ? aligned.expand([values.shape[0]!, ...this.batchShape, ...this.eventShape]) : aligned;
+  }
+
+  /**
+   * The same distribution with a batch of another shape, which this one's broadcasts to.
+   *
+   * @throws ShapeError when it does not.
+   */
+  expand(batchShape: Shape): this {
+    const op = this.named('expand');
+    const from = this.batchShape;
+    const to = ownShape(op, batchShape);
+    if (!sameShape(broadcastShapes(op, from, to), to)) {
+      throw new ShapeError(`${op}: got batch shape ${show(to)}, expected one that ${show(from)} broadcasts to`);
+    }
+    const isOver = (shape: Shape): boolean => sameShape(shape.slice(0, from.length), from);
+    const expanded = (value: unknown): unknown => {
+      if (isTensor(value) && isOver(value.shape)) return value.expand([...to, ...value.shape.slice(from.length)]);
+      if (value instanceof Distribution && isOver(value.batchShape)) {
+        return value.expand([...to, ...value.batchShape.slice(from.length)]);
+      }
+      return isRecord(value) ? mapped(value) : value;
+    };
+    const mapped = (fields: object): object =>
+      Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, expanded(value)]));
+    return Object.assign(Object.create(Object.getPrototypeOf(this) as object) as this, mapped(this), {
+      batchShape: to,
+    });
+  }
+
+  /** What {@link enumerateSupport} lists, [values, ...eventShape]. */
+  protected outcomes(): AnyTensor {
+    return this.missing('enumerateSupport');
+  }
+
   /** Values of the whole `shape`, which ends in batchShape and eventShape. By inversion unless overridden, in at least 32 bits. */
   protected draw(shape: Shape): AnyTensor {
     return this.quantile(openUniform(shape, this.like)).cast(this.like.dtype);
@@ -141,6 +184,10 @@ export abstract class Distribution {
     return `${this.constructor.name}.${method}`;
   }
 }
+
+const isTensor = (value: unknown): value is AnyTensor => value instanceof Tensor;
+const isRecord = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 /** Samples with a gradient where there is one. */
 export const drawnFrom = (base: Distribution, shape: Shape): AnyTensor =>

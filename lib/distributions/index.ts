@@ -28,4 +28,4 @@ export {
   Transform,
   type AffineOptions,
 } from './transforms';
-export { klDivergence } from './kl';
+export { klDivergence, registerKl } from './kl';

@@ -1,7 +1,11 @@
 /** How far distributions are from each other. */
 import { ArgumentError } from '../errors';
+import { full } from '../ops/creation';
 import { where } from '../ops/pointwise-compare';
-import type { AnyTensor } from '../tensor/tensor';
+import { checkFunction } from '../tensor/checks';
+import type { Shape } from '../tensor/shape-types';
+import { broadcastShapes } from '../tensor/shapes';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { Categorical, finiteLogs, OneHotCategorical } from './categorical';
 import { Bernoulli, Binomial, Geometric, Poisson } from './discrete';
 import { checkDistribution, type Distribution, sumLast } from './distribution';
@@ -62,6 +66,33 @@ function crossGamma(mean: AnyTensor, meanLog: AnyTensor, q: Gamma): AnyTensor {
   return a.lgamma().sub(a.mul(rate.log())).sub(a.sub(1).mul(meanLog)).add(rate.mul(mean));
 }
 const meanLog = (p: Gamma): AnyTensor => p.concentration.digamma().sub(p.rate.log());
+
+/** Of p to a Gumbel distribution: the cross entropy, from E[x] and E[exp(t·x)] at t = -1 / β. */
+function crossGumbel(mean: AnyTensor, moment: (t: AnyTensor) => AnyTensor, q: Gumbel): AnyTensor {
+  const tail = q.loc.div(q.scale).exp().mul(moment(q.scale.reciprocal().neg()));
+  return mean.sub(q.loc).div(q.scale).add(tail).add(q.scale.log());
+}
+
+/** E[ln x] of a uniform distribution on positive numbers. */
+const meanLogOf = (low: AnyTensor, high: AnyTensor): AnyTensor =>
+  high.xlogy(high).sub(low.xlogy(low)).div(high.sub(low)).sub(1);
+
+const infiniteUnless = (holds: AnyTensor, divergence: AnyTensor): AnyTensor =>
+  where(holds as Tensor<Shape, 'bool'>, divergence, Infinity) as AnyTensor;
+
+/** Between distributions of which the first gives values that the second never gives. */
+const infinite = (ps: readonly Class<Distribution>[], qs: readonly Class<Distribution>[]): Rule[] =>
+  ps.flatMap((P) =>
+    qs.map((Q) =>
+      rule(P, Q, (p, q) => {
+        const { dtype, device } = p.like;
+        return full(broadcastShapes('klDivergence', p.batchShape, q.batchShape), Infinity, { dtype, device });
+      }),
+    ),
+  );
+
+/** Those that users have added, the latest first. */
+const registered: Rule[] = [];
 
 /** Tried in order. */
 const rules: readonly Rule[] = [
@@ -135,6 +166,73 @@ const rules: readonly Rule[] = [
   ...[Exponential, Gamma, Beta, Pareto, Laplace, Uniform, Gumbel].map((other) =>
     rule<Distribution, Normal>(other, Normal, (p, q) => crossNormal(p.mean, p.variance, q).sub(p.entropy())),
   ),
+  rule(Bernoulli, Poisson, (p, q) => q.rate.sub(p.probs.xlogy(q.rate)).sub(p.entropy())),
+  rule(Beta, Gamma, (p, q) => {
+    const { concentration1: a, concentration0: b } = p;
+    return crossGamma(p.mean, a.digamma().sub(a.add(b).digamma()), q).sub(p.entropy());
+  }),
+  rule(Beta, Uniform, (p, q) => {
+    return infiniteUnless(q.low.lessEqual(0).logicalAnd(q.high.greaterEqual(1)), q.entropy().sub(p.entropy()));
+  }),
+  rule(Exponential, Gumbel, (p, q) => {
+    return crossGumbel(p.mean, (t) => p.rate.div(p.rate.sub(t)), q).sub(p.entropy());
+  }),
+  rule(Gamma, Gumbel, (p, q) => {
+    return crossGumbel(p.mean, (t) => p.concentration.neg().mul(t.div(p.rate).neg().log1p()).exp(), q).sub(p.entropy());
+  }),
+  rule(Normal, Gumbel, (p, q) => {
+    return crossGumbel(p.mean, (t) => t.mul(p.loc).add(t.mul(p.scale).square().div(2)).exp(), q).sub(p.entropy());
+  }),
+  rule(Normal, Laplace, (p, q) => {
+    const apart = p.loc.sub(q.loc);
+    const z = apart.div(p.scale).mul(Math.SQRT1_2);
+    const distance = z
+      .square()
+      .neg()
+      .exp()
+      .mul(p.scale)
+      .mul(Math.sqrt(2 / Math.PI))
+      .add(apart.mul(z.erf()));
+    return distance.div(q.scale).add(q.scale.mul(2).log()).sub(p.entropy());
+  }),
+  rule(Pareto, Gamma, (p, q) => {
+    return crossGamma(p.mean, p.scale.log().add(p.alpha.reciprocal()), q).sub(p.entropy());
+  }),
+  rule(Uniform, Beta, (p, q) => {
+    const { concentration1: a, concentration0: b } = q;
+    const logs = a
+      .sub(1)
+      .mul(meanLogOf(p.low, p.high))
+      .add(b.sub(1).mul(meanLogOf(p.high.neg().add(1), p.low.neg().add(1))));
+    const norm = a.lgamma().add(b.lgamma()).sub(a.add(b).lgamma());
+    const inside = p.low.greaterEqual(0).logicalAnd(p.high.lessEqual(1));
+    return infiniteUnless(inside, norm.sub(logs).sub(p.entropy()));
+  }),
+  rule(Uniform, Exponential, (p, q) => {
+    return infiniteUnless(p.low.greaterEqual(0), q.rate.mul(p.mean).sub(q.rate.log()).sub(p.entropy()));
+  }),
+  rule(Uniform, Gamma, (p, q) => {
+    const inside = crossGamma(p.mean, meanLogOf(p.low, p.high), q).sub(p.entropy());
+    return infiniteUnless(p.low.greaterEqual(0), inside);
+  }),
+  rule(Uniform, Gumbel, (p, q) => {
+    const moment = (t: AnyTensor): AnyTensor => {
+      return t
+        .mul(p.high)
+        .exp()
+        .sub(t.mul(p.low).exp())
+        .div(t.mul(p.high.sub(p.low)));
+    };
+    return crossGumbel(p.mean, moment, q).sub(p.entropy());
+  }),
+  rule(Uniform, Pareto, (p, q) => {
+    const logs = q.alpha.add(1).mul(meanLogOf(p.low, p.high)).sub(q.alpha.mul(q.scale.log())).sub(q.alpha.log());
+    return infiniteUnless(p.low.greaterEqual(q.scale), logs.sub(p.entropy()));
+  }),
+  ...infinite([Exponential, Gamma, Pareto, Gumbel, Laplace, Normal], [Beta, Uniform]),
+  ...infinite([Gumbel, Laplace, Normal], [Exponential, Gamma, Pareto]),
+  ...infinite([Beta, Exponential, Gamma], [Pareto]),
+  ...infinite([Poisson], [Bernoulli, Binomial]),
   within(Independent, (p, q) => (p.dims === q.dims ? sumLast(klDivergence(p.base, q.base), p.dims) : undefined)),
   within<TransformedDistribution>(TransformedDistribution, (p, q) => {
     if (!p.transform.equals(q.transform)) return undefined;
@@ -144,10 +242,28 @@ const rules: readonly Rule[] = [
 ];
 
 /**
+ * Adds a divergence that {@link klDivergence} answers from then on between distributions of two classes, those that extend them too. The latest one added
+ * goes first. Where `divergence` answers undefined, others are tried.
+ *
+ * @throws ArgumentError unless the first two are classes and the third is a function.
+ * @example
+ * distributions.registerKl(distributions.Weibull, distributions.Exponential, (p, q) =>
+ *   q.rate.mul(p.mean).sub(q.rate.log()).sub(p.entropy()),
+ * );
+ */
+export function registerKl<P extends Distribution, Q extends Distribution>(
+  p: Class<P>,
+  q: Class<Q>,
+  divergence: (p: P, q: Q) => AnyTensor | undefined,
+): void {
+  for (const [name, value] of Object.entries({ p, q, divergence })) checkFunction('registerKl', name, value);
+  registered.unshift(rule(p, q, divergence));
+}
+
+/**
  * The Kullback-Leibler divergence `KL(p ‖ q) = E_p[ln p(x) - ln q(x)]` in nats, of the batch shape of both, which broadcast. In closed form between distributions of one
  * family (normal ones of numbers and vectors, half-normal, Bernoulli, binomial, geometric, Poisson, categorical, gamma, beta, Dirichlet, exponential, Laplace, uniform, Gumbel, Cauchy, Pareto;
- * `Independent` ones and those with the same transforms of such), from an exponential, gamma, beta, Pareto, Laplace, uniform or Gumbel one to a normal one, from a gamma, beta or Pareto one to
- * an exponential one, and from an exponential one to a gamma one.
+ * `Independent` ones and those with the same transforms of such), and between the others of which PyTorch has it; {@link registerKl} adds more.
  *
  * @throws ArgumentError where there is no closed form here; ShapeError when the batches do not broadcast.
  * @see Kullback and Leibler, 1951, On information and sufficiency.
@@ -158,7 +274,7 @@ const rules: readonly Rule[] = [
 export function klDivergence(p: Distribution, q: Distribution): AnyTensor {
   checkDistribution('klDivergence', 'p', p);
   checkDistribution('klDivergence', 'q', q);
-  for (const rule of rules) {
+  for (const rule of [...registered, ...rules]) {
     if (!(p instanceof rule.p && q instanceof rule.q)) continue;
     const found = rule.divergence(p, q);
     if (found !== undefined) return found;

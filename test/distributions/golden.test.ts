@@ -152,7 +152,9 @@ const divergences = [
   ...['Bernoulli', 'OneHotCategorical', 'Gamma', 'Gamma.Exponential', 'Exponential.Gamma', 'Beta', 'Dirichlet'],
   ...['Exponential', 'Exponential.Normal', 'Laplace.Normal', 'Uniform', 'Uniform.Normal', 'Poisson'],
   ...['Cauchy', 'Pareto', 'Gamma.Normal', 'Beta.Normal', 'Pareto.Normal', 'Gumbel.Normal'],
-  ...['Beta.Exponential', 'Pareto.Exponential'],
+  ...['Beta.Exponential', 'Pareto.Exponential', 'Beta.Gamma', 'Exponential.Gumbel', 'Gamma.Gumbel', 'Normal.Gumbel'],
+  ...['Normal.Laplace', 'Pareto.Gamma', 'Uniform.Beta', 'Uniform.Exponential', 'Uniform.Gamma', 'Uniform.Gumbel'],
+  ...['Bernoulli.Poisson', 'Beta.Uniform', 'Uniform.Pareto'],
   ...['MultivariateNormal', 'Independent', 'squashed'],
 ];
 

@@ -480,3 +480,62 @@ describe('inside', () => {
     expect(new Set(values).size).toBe(4);
   });
 });
+
+test('all outcomes', () => {
+  const probs = f64([0.2, 0.3]);
+  expect(new d.Bernoulli({ probs }).enumerateSupport().toArraySync()).toEqual([
+    [0, 0],
+    [1, 1],
+  ]);
+  expect(new d.Binomial(2, { probs }).enumerateSupport(false).toArraySync()).toEqual([[0], [1], [2]]);
+  expect(new d.Categorical({ probs }).enumerateSupport().toArraySync()).toEqual([0, 1]);
+  const rows = new d.OneHotCategorical({ probs: ones([4, 3]) });
+  expect(rows.enumerateSupport().shape).toEqual([3, 4, 3]);
+  expect(numbers(rows.logProb(rows.enumerateSupport()).exp().sum(0))).toEqual(Array(4).fill(expect.closeTo(1, 6)));
+  expect(() => new d.Poisson(1).enumerateSupport()).toThrow('Poisson.enumerateSupport: there is no closed form');
+  expect(() => new d.Binomial(ones([2]), { probs: 0.5 }).enumerateSupport()).toThrow(
+    'Binomial.enumerateSupport: totalCount: got a Tensor, expected a number',
+  );
+});
+
+test('a larger batch', () => {
+  const rows = f64([
+    [1, 2, 3],
+    [3, 2, 1],
+  ]);
+  const nested = new d.Independent(new d.Normal(rows, 2), 1);
+  const bases = [
+    new d.HalfNormal(f64([1, 2])),
+    new d.LogNormal(f64([1, 2]), 0.5),
+    new d.Binomial(5, { probs: f64([0.2, 0.3]) }),
+    new d.OneHotCategorical({ probs: rows }),
+    new d.Dirichlet(rows),
+    nested,
+    new d.MixtureSameFamily(new d.Categorical({ probs: rows }), new d.Normal(rows, 1)),
+    new d.TransformedDistribution(nested, [new d.StickBreakingTransform()]),
+  ];
+  for (const base of bases) {
+    const larger = base.expand([4, 2]);
+    expect(larger).toBeInstanceOf(base.constructor);
+    const drawn = larger.sample([3]);
+    expect(drawn.shape).toEqual([3, 4, 2, ...base.eventShape]);
+    const [got, want] = [numbers(larger.logProb(drawn)), numbers(base.logProb(drawn))];
+    expect([base.constructor.name, got]).toEqual([
+      base.constructor.name,
+      want.map((x) => expect.closeTo(x, 10) as number),
+    ]);
+  }
+  expect(() => nested.expand([2, 1])).toThrow(
+    'Independent.expand: got batch shape [2, 1], expected one that [2] broadcasts to',
+  );
+});
+
+test('divergences of a user come first', () => {
+  class Near extends d.Normal {}
+  d.registerKl(Near, d.Normal, (p) => p.loc.mul(0).add(7));
+  expect(numbers(d.klDivergence(new Near(0, 1), new d.Normal(0, 1)))).toEqual([7]);
+  expect(numbers(d.klDivergence(new d.Normal(0, 1), new Near(0, 1)))).toEqual([0]);
+  expect(() => d.registerKl(Near, d.Normal, 3 as never)).toThrow(
+    'registerKl: divergence: got number 3, expected a function',
+  );
+});

@@ -155,6 +155,14 @@ for name, p in {"Gamma": gammas[0], "Beta": shares, "Pareto": tails, "Gumbel": n
     divergence(f"{name}.Normal", getattr(D, name), p, D.Normal, normals[1])
 for name, p in {"Beta": shares, "Pareto": tails}.items():
     divergence(f"{name}.Exponential", getattr(D, name), p, D.Exponential, dict(rate=[3.0, 2.0, 0.1]))
+within = dict(low=[0.1, 0.2, 0.6], high=[0.9, 0.7, 0.8])
+families = {"Beta": shares, "Gamma": dict(concentration=[0.3, 2.0, 40.0], rate=[0.5, 3.0, 2.0]), "Exponential": dict(rate=[3.0, 2.0, 0.1]), "Pareto": tails, "Uniform": within} | dict.fromkeys(["Normal", "Gumbel", "Laplace"], normals[0])
+for pair in "Beta.Gamma Exponential.Gumbel Gamma.Gumbel Normal.Gumbel Normal.Laplace Pareto.Gamma Uniform.Beta Uniform.Exponential Uniform.Gamma Uniform.Gumbel".split():
+    first, second = pair.split(".")
+    divergence(pair, getattr(D, first), families[first], getattr(D, second), families[second])
+divergence("Bernoulli.Poisson", D.Bernoulli, dict(probs=[0.2, 0.9]), D.Poisson, dict(rate=[3.0, 0.1]))
+divergence("Beta.Uniform", D.Beta, shares, D.Uniform, dict(low=[0.0, -1.0, 0.1], high=[1.0, 2.0, 3.0]))
+divergence("Uniform.Pareto", D.Uniform, within, D.Pareto, dict(scale=[0.05, 0.3, 0.5], alpha=[2.0, 3.0, 0.5]))
 divergence("Poisson", D.Poisson, dict(rate=[3.0, 2.0, 0.1]), D.Poisson, dict(rate=[[0.5], [3.0]]))
 vectors = lambda loc, matrix: D.MultivariateNormal(loc, covariance_matrix=(matrix + matrix.mT) / 2)
 divergence("MultivariateNormal", vectors, dict(loc=loc, matrix=covariances), vectors, dict(loc=[0.0, 1.0, 2.0], matrix=torch.eye(3).tolist()))
