@@ -6,35 +6,47 @@
 // (device/attention_tiles.cuh); here are the statistics of the queries, for all but cuDNN, and the products in plain arithmetic, for
 // float32 and float64 and for heads of any size.
 #include "cuda/device/attention.cuh"
+#include "cuda/device/row.cuh"
 #include "cuda/device/slice.cuh"
 #include "cuda/registry.h"
 
 namespace hadal::cuda {
 namespace {
 
-// A warp per query, padded ones too. Writes =.
-template <class T>
-__global__ void __launch_bounds__(256)
+constexpr int kQueryThreads = 8;
+constexpr int kStatisticsBlock = kQueryPadding * kQueryThreads / 4;
+
+// kQueryThreads threads per query, padded ones too. kWhole: elements are read 16 bytes at a time. Writes =.
+template <class T, bool kWhole>
+__global__ void __launch_bounds__(kStatisticsBlock)
     query_statistics(Heads<const T> g, Heads<const T> y, Heads<const Compute<T>> lse, int64_t h, int64_t t, int64_t dv,
-                     int64_t queries, QueryStatistics<Compute<T>> to) {
+                     QueryStatistics<Compute<T>> to) {
   using C = Compute<T>;
-  const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
-  if (at >= queries) return;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  constexpr int kPacked = kWhole ? kPackSize<T> : 1;
+  const int64_t at = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kQueryThreads;
+  const int thread = static_cast<int>(threadIdx.x) % kQueryThreads;
   const int64_t query = at % to.padded, head = at / to.padded % h, batch = at / to.padded / h;
   C dot = 0, value = std::numeric_limits<C>::infinity();
   if (query < t) {
     const T *left = g.at(batch, head) + query * g.row, *right = y.at(batch, head) + query * y.row;
-    for (int64_t i = lane; i < dv; i += kWarp)
-      dot += load_element(left[i * g.column]) * load_element(right[i * y.column]);
+    for (int64_t i = thread * kPacked; i < dv; i += kQueryThreads * kPacked) {
+      if constexpr (kWhole) {
+        const auto a = load_pack<kPacked>(left + i), b = load_pack<kPacked>(right + i);
+#pragma unroll
+        for (int e = 0; e < kPacked; ++e) dot += load_element(a.at[e]) * load_element(b.at[e]);
+      } else {
+        dot += load_element(left[i * g.column]) * load_element(right[i * y.column]);
+      }
+    }
     const C sum = lse.at(batch, head)[query * lse.row];
     if (sum != negative_infinity<C>()) value = sum * static_cast<C>(kLog2E);
   }
-  dot = warp_reduce(dot, Plus());
-  if (lane == 0) {
-    to.lse[at] = value;
-    to.dot[at] = dot;
-  }
+  dot = warp_reduce(dot, Plus(), kQueryThreads);
+  if (thread != 0) return;
+  to.lse[at] = value;
+  to.dot[at] = dot;
+  if (at % kQueryTile == 0) to.turns[1 + at / kQueryTile] = 0;
+  if (at == 0) to.turns[0] = 0;
 }
 
 enum class Gradient { kQueries, kKeys, kValues };
@@ -167,17 +179,28 @@ __global__ void __launch_bounds__(kTileBlock) plain_gradient(PlainBackward<T> g)
   }
 }
 
+// Whether rows can be read 16 bytes at a time.
+template <class T>
+bool is_whole(const TensorView& x) {
+  constexpr int kPack = kPackSize<T>;
+  bool whole = is_aligned<T>(x.data, kPack) && x.strides[3] == 1 && x.shape[3] % kPack == 0;
+  for (int axis = 0; axis < 3; ++axis) whole = whole && (x.strides[axis] % kPack == 0 || x.shape[axis] <= 1);
+  return whole;
+}
+
 template <class T>
 QueryStatistics<Compute<T>> statistics_of(CudaContext& ctx, const Command& cmd, const AttentionSizes& sizes) {
   using C = Compute<T>;
   QueryStatistics<C> statistics;
-  statistics.padded = (sizes.t + kQueryPadding - 1) / kQueryPadding * kQueryPadding;
+  statistics.padded = (std::max<int64_t>(sizes.t, 1) + kQueryPadding - 1) / kQueryPadding * kQueryPadding;
   const int64_t queries = sizes.b * sizes.h * statistics.padded;
   statistics.lse = ctx.scratch<C>(queries);
   statistics.dot = ctx.scratch<C>(queries);
-  ctx.launch(cmd, query_statistics<T>, blocks_for(queries, 256 / kWarp), 256, 0, Heads<const T>(cmd.input(0)),
-             Heads<const T>(cmd.input(5)), Heads<const C>(cmd.input(6)), sizes.h, sizes.t, sizes.dv, queries,
-             statistics);
+  statistics.turns = ctx.scratch<unsigned>(1 + queries / kQueryTile);
+  const bool whole = is_whole<T>(cmd.input(0)) && is_whole<T>(cmd.input(5));
+  ctx.launch(cmd, whole ? query_statistics<T, true> : query_statistics<T, false>,
+             blocks_for(queries * kQueryThreads, kStatisticsBlock), kStatisticsBlock, 0, Heads<const T>(cmd.input(0)),
+             Heads<const T>(cmd.input(5)), Heads<const C>(cmd.input(6)), sizes.h, sizes.t, sizes.dv, statistics);
   return statistics;
 }
 

@@ -121,15 +121,20 @@ struct ScoreKernelRules {
   }
 };
 
+inline constexpr int64_t kQueryPadding = 128, kQueryTile = 64;
+
 // Of every query, what the gradient's exponentials and differences need, [b · h, t padded to whole tiles]: the log-sum-exp in
-// units of ln 2, +inf for a query that sees nothing or is padding, so that its probabilities are 0; and D = Σ g·y.
+// units of ln 2, +inf for a query that sees nothing or is padding, so that its probabilities are 0; and D = Σ g·y. And counters, all
+// 0: one of blocks, and after it one of each kQueryTile queries.
 template <class C>
 struct QueryStatistics {
   C* lse;
   C* dot;
+  unsigned* turns;
   int64_t padded;
+
+  __device__ __forceinline__ unsigned* turns_of(int64_t head) const { return turns + 1 + head * (padded / kQueryTile); }
 };
-inline constexpr int64_t kQueryPadding = 128;
 
 // Serve 16-bit floats by cuDNN; false where it is not there, or not for them.
 bool attention_by_cudnn(CudaContext& ctx, const Command& cmd);

@@ -347,7 +347,143 @@ struct TilesBackward {
   int h, hk, t, s, d, dv;
   float scale;
   ScoreKernelRules<float> rules;
+  float* sums;  // of joint_gradient, for the queries
 };
+
+__device__ __forceinline__ float element(const float4& four, int e) {
+  return e == 0 ? four.x : e == 1 ? four.y : e == 2 ? four.z : four.w;
+}
+
+// Starts to copy the statistics of a tile of queries: all lse, then all D. Threads below kTileRows / 2 do something.
+template <int kTileRows, class T>
+__device__ __forceinline__ void copy_statistics(uint32_t to, const TilesBackward<T>& g, int batch, int head, int row,
+                                                int thread) {
+  if (thread >= 2 * kTileRows / 4) return;
+  const int at = thread * 4;
+  const int64_t query = (static_cast<int64_t>(batch) * g.h + head) * g.statistics.padded + row + at % kTileRows;
+  copy_async(to + at * 4, (at < kTileRows ? g.statistics.lse : g.statistics.dot) + query, 16);
+}
+
+// Where a sum of scores lies: queries by keys of a head of queries, or keys by queries (kOfKeys).
+struct ScoreTile {
+  int batch, head;
+  int row, warp_first;  // the first of a thread's two rows, and of its warp's
+  int column_first;
+};
+
+// The statistics of the queries that a thread's elements in block i of a sum are of: of its rows,
+struct RowStatistics {
+  float own_lse[2], own_dot[2];
+  __device__ __forceinline__ float4 lse(int) const { return {own_lse[0], own_lse[0], own_lse[1], own_lse[1]}; }
+  __device__ __forceinline__ float4 dot(int) const { return {own_dot[0], own_dot[0], own_dot[1], own_dot[1]}; }
+};
+// or of its columns, which lie in shared memory.
+template <int kTileRows>
+struct ColumnStatistics {
+  uint32_t tile;
+  __device__ __forceinline__ float4 lse(int i) const { return at(i, 0); }
+  __device__ __forceinline__ float4 dot(int i) const { return at(i, kTileRows); }
+
+ private:
+  __device__ __forceinline__ float4 at(int i, int first) const {
+    const float2 pair = load_shared(tile + (first + Place().column + 8 * i) * 4);
+    return {pair.x, pair.y, pair.x, pair.y};
+  }
+};
+
+// Turns scores into probabilities; negative ones are dropped, but still have a slope.
+template <class Config, bool kOfKeys, class Statistics>
+__device__ __forceinline__ void to_probabilities(Sum<Config::kTileRows>& scores,
+                                                 const TilesBackward<typename Config::T>& g, const ScoreTile& tile,
+                                                 const Statistics& statistics) {
+  constexpr int kTileRows = Config::kTileRows;
+  const Place place;
+  const auto is_hidden = [&](int query, int key) { return key >= g.s || (g.rules.causal && key > query); };
+  const int rows_end = tile.warp_first + 16, columns_end = tile.column_first + kTileRows;
+  const bool edge =
+      (kOfKeys ? rows_end : columns_end) > g.s ||
+      (g.rules.causal && (kOfKeys ? rows_end - 1 > tile.column_first : columns_end - 1 > tile.warp_first));
+#pragma unroll
+  for (int i = 0; i < kTileRows / 8; ++i) {
+    const float4 lse = statistics.lse(i);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      float& weight = scores[i][e];
+      const int row = tile.row + e / 2 * 8, column = tile.column_first + place.column + 8 * i + e % 2;
+      const int query = kOfKeys ? column : row, key = kOfKeys ? row : column;
+      weight *= g.rules.scale;
+      if constexpr (Config::kRuled) {
+        if (g.rules.mask.data != nullptr && query < g.t && key < g.s) {
+          weight = g.rules.masked(weight, g.rules.mask_place(tile.batch, tile.head), query, key);
+        }
+      }
+      weight = exp2_fast(weight - element(lse, e));
+      if constexpr (Config::kRuled) {
+        if (edge && is_hidden(query, key)) weight = 0;
+        if (g.rules.drops) {
+          const int64_t at = ((static_cast<int64_t>(tile.batch) * g.h + tile.head) * g.t + query) * g.s + key;
+          if (g.rules.kept(at) == 0) weight = -weight;
+        }
+      }
+    }
+  }
+  // A branch of its own: the compiler would otherwise wait for the slopes before it takes the exponentials.
+  if (!Config::kRuled && edge) {
+#pragma unroll
+    for (int i = 0; i < kTileRows / 8; ++i) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int row = tile.row + e / 2 * 8, column = tile.column_first + place.column + 8 * i + e % 2;
+        if (is_hidden(kOfKeys ? column : row, kOfKeys ? row : column)) scores[i][e] = 0;
+      }
+    }
+  }
+}
+
+// The weights of values: probabilities that are kept, as a left factor.
+template <class Config>
+__device__ __forceinline__ void to_weights(Left<Config::kTileRows>& weights,
+                                           const Sum<Config::kTileRows>& probabilities,
+                                           const TilesBackward<typename Config::T>& g) {
+  if constexpr (Config::kRuled) {
+    const float kept_scale = g.rules.drops ? g.rules.kept_scale : 1.f;
+    Sum<Config::kTileRows> kept;
+#pragma unroll
+    for (int i = 0; i < Config::kTileRows / 8; ++i) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const float probability = probabilities[i][e];
+        kept[i][e] = signbit(probability) ? 0.f : probability * kept_scale;
+      }
+    }
+    to_left<typename Config::T>(weights, kept);
+  } else {
+    to_left<typename Config::T>(weights, probabilities);
+  }
+}
+
+// The slopes of the scores, dS, as a left factor: `slopes` are those of the weights, g·v.
+template <class Config, class Statistics>
+__device__ __forceinline__ void to_slopes(Left<Config::kTileRows>& left, Sum<Config::kTileRows>& slopes,
+                                          const Sum<Config::kTileRows>& probabilities,
+                                          const TilesBackward<typename Config::T>& g, const Statistics& statistics) {
+  const float kept_scale = Config::kRuled && g.rules.drops ? g.rules.kept_scale : 1.f;
+#pragma unroll
+  for (int i = 0; i < Config::kTileRows / 8; ++i) {
+    const float4 dot = statistics.dot(i);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float probability = probabilities[i][e];
+      float& slope = slopes[i][e];
+      if constexpr (Config::kRuled) {
+        slope = fabsf(probability) * ((signbit(probability) ? 0.f : slope * kept_scale) - element(dot, e));
+      } else {
+        slope = probability * (slope - element(dot, e));
+      }
+    }
+  }
+  to_left<typename Config::T>(left, slopes);
+}
 
 // The gradients of the keys' side (kOfKeys: of keys, values, or both) or of the queries. The block's rows are one pair of tiles
 // (k and v, or q and g), the other side's another; with rows r and columns c of either side,
@@ -363,8 +499,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   // Two tiles, and for queries on the other side their statistics.
   constexpr uint32_t kStatisticsBytes = kOfKeys ? 2 * kTileRows * 4 : 0;
   constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes;
-  // Copies are started behind the products that they run beside, unless rules leave no registers for that.
-  constexpr bool kCopiesBeside = Products::kRunBeside && !Config::kRuled;
   if constexpr (Products::kAvailable) {
     const int own_count = kOfKeys ? g.s : g.t, other_count = kOfKeys ? g.t : g.s;
     const int own_heads = kOfKeys ? g.hk : g.h, sharing = g.h / g.hk;
@@ -380,21 +514,19 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
     // Tiles of the other side: of one head, or of all the heads of queries that share the keys, one after another.
     const int begin = kOfKeys && g.rules.causal ? first / kTileRows : 0;
     const int end_row = !kOfKeys && g.rules.causal ? min(other_count, first + kRows) : other_count;
-    const int turn = max((end_row + kTileRows - 1) / kTileRows - begin, 0);
-    const int steps = kOfKeys ? turn * sharing : turn;
+    const int pass = max((end_row + kTileRows - 1) / kTileRows - begin, 0);
+    const int steps = kOfKeys ? pass * sharing : pass;
     const auto copy_other = [&](int step) {
       const uint32_t stage = stages + step % Config::kStages * kTilesBytes;
-      const int head = kOfKeys ? own_head * sharing + step / turn : own_head / sharing;
-      const int row = (begin + (kOfKeys ? step % turn : step)) * kTileRows;
+      const int head = kOfKeys ? own_head * sharing + step / pass : own_head / sharing;
+      const int row = (begin + (kOfKeys ? step % pass : step)) * kTileRows;
       const Heads<const T>&one = kOfKeys ? g.q : g.k, &two = kOfKeys ? g.g : g.v;
       copy_tile<kTileRows, kDepth, kThreads>(stage, one.at(batch, head), one.row, row, other_count, g.d);
       copy_tile<kTileRows, kDepth, kThreads>(stage + Config::kOtherBytes, two.at(batch, head), two.row, row,
                                              other_count, g.dv);
-      if (kOfKeys && threadIdx.x < 2 * kTileRows / 4) {
-        const int at = static_cast<int>(threadIdx.x) * 4;
-        const int64_t query = (static_cast<int64_t>(batch) * g.h + head) * g.statistics.padded + row + at % kTileRows;
-        copy_async(statistics + step % Config::kStages * kStatisticsBytes + at * 4,
-                   (at < kTileRows ? g.statistics.lse : g.statistics.dot) + query, 16);
+      if constexpr (kOfKeys) {
+        copy_statistics<kTileRows>(statistics + step % Config::kStages * kStatisticsBytes, g, batch, head, row,
+                                   static_cast<int>(threadIdx.x));
       }
       copies_commit();
     };
@@ -406,132 +538,51 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
     }
 
     const Place place;
-    const int own_row = first + place.row;
     const int warp_first = first + static_cast<int>(threadIdx.x) / kWarp * 16;
-    float own_lse[2], own_dot[2];
+    RowStatistics own_statistics;
     if constexpr (!kOfKeys) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int64_t head_first = (static_cast<int64_t>(batch) * g.h + own_head) * g.statistics.padded;
-        const int64_t at = head_first + min(own_row + 8 * half, static_cast<int>(g.statistics.padded) - 1);
-        own_lse[half] = g.statistics.lse[at];
-        own_dot[half] = g.statistics.dot[at];
+        const int64_t at = head_first + min(first + place.row + 8 * half, static_cast<int>(g.statistics.padded) - 1);
+        own_statistics.own_lse[half] = g.statistics.lse[at];
+        own_statistics.own_dot[half] = g.statistics.dot[at];
       }
     }
 
     Sum<kWantsValues ? kDepth : 8> value_result = {};
     Sum<kWantsScores ? kDepth : 8> score_result = {};
-    Left<kTileRows> weights, differences;
     for (int step = 0; step < steps; ++step) {
       if (Config::kStages == 1 && step > 0) {
         __syncthreads();
         copy_other(step);
       }
       copies_wait();
-      Products::make_visible();
       __syncthreads();  // this tile is there, and the last one is done with
-      if (!kCopiesBeside && Config::kStages > 1 && step + 1 < steps) copy_other(step + 1);
+      if (Config::kStages == 2 && step + 1 < steps) copy_other(step + 1);
       const uint32_t other = stages + step % Config::kStages * kTilesBytes, other_second = other + Config::kOtherBytes;
-      const uint32_t other_statistics = statistics + step % Config::kStages * kStatisticsBytes;
+      const ScoreTile tile_of_scores{batch, kOfKeys ? own_head * sharing + step / pass : own_head, first + place.row,
+                                     warp_first, (begin + (kOfKeys ? step % pass : step)) * kTileRows};
+      const auto of_queries = [&] {
+        if constexpr (!kOfKeys) return own_statistics;
+        else return ColumnStatistics<kTileRows>{statistics + step % Config::kStages * kStatisticsBytes};
+      }();
 
-      Sum<kTileRows> scores, slopes;
-      Products::begin();
+      Sum<kTileRows> scores;
       Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, own, other);
-      Products::commit();
-      if constexpr (kWantsScores) {
-        Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, own_second, other_second);
-        Products::commit();
-      }
-      if (kCopiesBeside && step + 1 < steps) copy_other(step + 1);
-      Products::template wait<kWantsScores ? 1 : 0>(scores);
-
-      const int column_first = (begin + (kOfKeys ? step % turn : step)) * kTileRows;
-      const int head = kOfKeys ? own_head * sharing + step / turn : own_head;
-      const bool edge =
-          (!kOfKeys && column_first + kTileRows > g.s) ||
-          (g.rules.causal && (kOfKeys ? warp_first + 15 > column_first : column_first + kTileRows - 1 > warp_first));
-      // Probabilities; negative ones are dropped, but still have a slope.
-#pragma unroll
-      for (int i = 0; i < kTileRows / 8; ++i) {
-        float2 lse;
-        if constexpr (kOfKeys) lse = load_shared(other_statistics + (place.column + 8 * i) * 4);
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          float& weight = scores[i][e];
-          const int row = own_row + e / 2 * 8, column = column_first + place.column + 8 * i + e % 2;
-          const int query = kOfKeys ? column : row, key = kOfKeys ? row : column;
-          weight *= g.rules.scale;
-          if constexpr (Config::kRuled) {
-            if (g.rules.mask.data != nullptr && query < g.t && key < g.s) {
-              weight = g.rules.masked(weight, g.rules.mask_place(batch, head), query, key);
-            }
-          }
-          weight = exp2_fast(weight - (kOfKeys ? (e % 2 == 0 ? lse.x : lse.y) : own_lse[e / 2]));
-          if (Config::kRuled && edge && (key >= g.s || (g.rules.causal && key > query))) weight = 0;
-          if constexpr (Config::kRuled) {
-            if (g.rules.drops) {
-              const int64_t element = ((static_cast<int64_t>(batch) * g.h + head) * g.t + query) * g.s + key;
-              if (g.rules.kept(element) == 0) weight = -weight;
-            }
-          }
-        }
-      }
-      // A branch of its own: the compiler would otherwise wait for the slopes before it takes the exponentials.
-      if (!Config::kRuled && edge) {
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const int row = own_row + e / 2 * 8, column = column_first + place.column + 8 * i + e % 2;
-            const int query = kOfKeys ? column : row, key = kOfKeys ? row : column;
-            if (key >= g.s || (g.rules.causal && key > query)) scores[i][e] = 0;
-          }
-        }
-      }
-      const float kept_scale = Config::kRuled && g.rules.drops ? g.rules.kept_scale : 1.f;
+      to_probabilities<Config, kOfKeys>(scores, g, tile_of_scores, of_queries);
+      Left<kTileRows> left;
       if constexpr (kWantsValues) {
-        if constexpr (Config::kRuled) {
-          Sum<kTileRows> kept;
-#pragma unroll
-          for (int i = 0; i < kTileRows / 8; ++i) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) kept[i][e] = signbit(scores[i][e]) ? 0.f : scores[i][e] * kept_scale;
-          }
-          to_left<T>(weights, kept);
-        } else {
-          to_left<T>(weights, scores);
-        }
-        Products::begin();
-        Products::template multiply<kTileRows, kDepth>(value_result, weights, other_second);
-        Products::commit();
+        to_weights<Config>(left, scores, g);
+        Products::template multiply<kTileRows, kDepth>(value_result, left, other_second);
       }
       if constexpr (kWantsScores) {
-        Products::template wait<kWantsValues ? 1 : 0>(slopes);
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-          float2 dot;
-          if constexpr (kOfKeys) dot = load_shared(other_statistics + (kTileRows + place.column + 8 * i) * 4);
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            const float own = kOfKeys ? (e % 2 == 0 ? dot.x : dot.y) : own_dot[e / 2];
-            if constexpr (Config::kRuled) {
-              const float slope = signbit(scores[i][e]) ? 0.f : slopes[i][e] * kept_scale;
-              slopes[i][e] = fabsf(scores[i][e]) * (slope - own);
-            } else {
-              slopes[i][e] = scores[i][e] * (slopes[i][e] - own);
-            }
-          }
-        }
-        to_left<T>(differences, slopes);
-        Products::begin();
-        Products::template multiply<kTileRows, kDepth>(score_result, differences, other);
-        Products::commit();
+        Sum<kTileRows> slopes;
+        Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, own_second, other_second);
+        to_slopes<Config>(left, slopes, scores, g, of_queries);
+        Products::template multiply<kTileRows, kDepth>(score_result, left, other);
       }
-      if constexpr (kWantsValues) Products::template wait<0>(value_result);
-      // Otherwise the product runs on into the next step.
-      if constexpr (kWantsScores && Config::kStages < 3) Products::template wait<0>(score_result);
     }
-    if constexpr (kWantsScores) Products::template wait<0>(score_result);
 
     if constexpr (kWantsValues) {
       const float one[2] = {1, 1};
@@ -543,6 +594,204 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
       write_sum<T, kDepth>(score_result, scale, to, to.at(batch, own_head), g.pairs, first, own_count, g.d);
     }
   }
+}
+
+// Of a kernel that makes all three gradients, by two warpgroups that multiply and a third whose warps copy and add.
+template <class Config>
+struct JointConfig : Config {
+  static constexpr int kMultipliers = Config::kThreads, kCopiers = 2 * kWarp, kAdders = 2;  // threads, threads, warps
+  static constexpr int kThreads = kMultipliers + kCopiers + kAdders * kWarp;
+  // Registers of a thread: those of the launch, 168, shared out anew.
+  static constexpr int kMultiplierRegisters = Config::kDepth == 64 ? 216 : 240,
+                       kOtherRegisters = Config::kDepth == 64 ? 72 : 24;
+  static constexpr int kSumThreads = kMultipliers / 2;  // of a sum for queries, which one warpgroup makes
+  static constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes, kStatisticsBytes = 2 * Config::kTileRows * 4;
+  static constexpr uint32_t kSlopesBytes = kTileBytes<Config::kRows, Config::kTileRows>;
+  static constexpr int kSumSize = Config::kTileRows * Config::kDepth;
+  static constexpr uint32_t kSumBytes = kSumSize * 4;
+  static constexpr size_t kShared = 2 * Config::kOwnBytes + Config::kStages * (kTilesBytes + kStatisticsBytes) +
+                                    2 * kSlopesBytes + kAdders * kSumBytes + kSharedSlack;
+  static_assert(kMultipliers == 256 && kThreads == 384 && Config::kTileRows == 64 && kAdders == 2);
+};
+
+// The three gradients by five products of warpgroups. A block owns keys and passes over queries, as above; what is new is that dSᵀ of
+// a tile also goes to shared memory, from where both warpgroups together multiply
+//   gq += dS·k
+// each for a part of the tile of queries. These sums of each block are added up in memory (`sums`) by copies that add, in a fixed order:
+// of the blocks of a head that see the same queries, that of the last keys is the first, and a counter says whose turn it is.
+//
+// Nobody waits in vain: a block takes its place among the others as it starts, the last keys of a head first, so that whoever it
+// waits for has started before it and waits itself for those before, if for anybody. Under a causal mask a block is first in order at
+// the queries it begins with, and then follows the block of the next keys at a distance.
+template <class Config>
+__global__ void __launch_bounds__(Config::kThreads, 1)
+    joint_gradient(const __grid_constant__ TilesBackward<typename Config::T> g) {
+  using T = typename Config::T;
+  using Products = typename Config::Products;
+  constexpr int kRows = Config::kRows, kDepth = Config::kDepth, kTileRows = Config::kTileRows;
+  constexpr int kStages = Config::kStages, kAdders = Config::kAdders;
+  if constexpr (Products::kAvailable) {
+    // Barriers, for each stage: that its tiles are there, that they are done with; for each adder: that a sum is there, that it is added.
+    constexpr int kSlopesThere = 1, kThere = 2, kDone = kThere + kStages, kSummed = kDone + kStages,
+                  kAdded = kSummed + kAdders;
+    constexpr int kOfTiles = Config::kMultipliers + Config::kCopiers, kOfSums = Config::kSumThreads + kWarp;
+
+    __shared__ unsigned ticket;
+    if (threadIdx.x == 0) ticket = atomicAdd(g.statistics.turns, 1u);
+    __syncthreads();
+    const int tiles = (g.s + kRows - 1) / kRows, block = static_cast<int>(ticket);
+    const int tile = tiles - 1 - block % tiles, first = tile * kRows;
+    const int own_head = block / tiles % g.hk, batch = block / tiles / g.hk, sharing = g.h / g.hk;
+    const int query_tiles = (g.t + kTileRows - 1) / kTileRows;
+    const int begin = g.rules.causal ? first / kTileRows : 0;
+    const int pass = max(query_tiles - begin, 0), steps = pass * sharing;
+    const auto head_of = [&](int step) { return own_head * sharing + step / pass; };
+    const auto query_tile_of = [&](int step) { return begin + step % pass; };
+
+    const uint32_t keys = aligned_shared(), values = keys + Config::kOwnBytes;
+    const auto queries_of = [&](int step) { return values + Config::kOwnBytes + step % kStages * Config::kTilesBytes; };
+    const auto gradients_of = [&](int step) { return queries_of(step) + Config::kOtherBytes; };
+    const uint32_t all_slopes = values + Config::kOwnBytes + kStages * Config::kTilesBytes;
+    const uint32_t sums = all_slopes + 2 * Config::kSlopesBytes, statistics = sums + kAdders * Config::kSumBytes;
+    const auto sums_of = [&](int step) { return sums + step % kAdders * Config::kSumBytes; };
+    const auto statistics_of = [&](int step) { return statistics + step % kStages * Config::kStatisticsBytes; };
+
+    const int warp = __shfl_sync(kAllThreads, static_cast<int>(threadIdx.x) / kWarp, 0);
+    const int copier = warp - Config::kMultipliers / kWarp, adder = copier - Config::kCopiers / kWarp;
+    if (adder >= 0) {
+      release_registers<Config::kOtherRegisters>();
+      for (int step = adder; step < steps; step += kAdders) {
+        barrier_sync(kSummed + adder, kOfSums);
+        if (threadIdx.x % kWarp == 0) {
+          const int64_t head = static_cast<int64_t>(batch) * g.h + head_of(step);
+          const int query_tile = query_tile_of(step);
+          const int turn = (g.rules.causal ? min(tiles - 1, query_tile * kTileRows / kRows) : tiles - 1) - tile;
+          unsigned* const turns = g.statistics.turns_of(head) + query_tile;
+          float* const to = g.sums + (head * query_tiles + query_tile) * Config::kSumSize;
+          wait_for_turn(turns, turn);
+          if (turn == 0) store_bulk(to, sums_of(step), Config::kSumBytes);
+          else add_bulk(to, sums_of(step), Config::kSumBytes);
+          pass_turn(turns, turn + 1);
+        }
+        __syncwarp();
+        if (step + kAdders < steps) barrier_arrive(kAdded + adder, kOfSums);
+      }
+    } else if (copier >= 0) {
+      release_registers<Config::kOtherRegisters>();
+      const int thread = static_cast<int>(threadIdx.x) - Config::kMultipliers;
+      constexpr int kPiece = 8;  // rows that are copied at once, so that few registers are enough
+      const auto copy = [&]<int kCopied>(uint32_t to, const Heads<const T>& from, int head, int row, int rows,
+                                         int columns) {
+#pragma unroll 1
+        for (int i = 0; i < kCopied / kPiece * (kDepth / kPanel); ++i) {
+          const int down = i % (kCopied / kPiece) * kPiece, column = i / (kCopied / kPiece) * kPanel;
+          copy_tile<kPiece, kPanel, Config::kCopiers>(to + i * kPiece * 128, from.at(batch, head) + column, from.row,
+                                                      row + down, rows, columns - column, thread);
+        }
+      };
+      // The multipliers wait for the tiles of a step before they tell that those of the last are done with.
+      constexpr int kInFlight = kStages - 2;
+      for (int step = 0; step < steps + kInFlight; ++step) {
+        if (step < steps) {
+          if (step == 0) {
+            copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
+            copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
+          }
+          if (step >= kStages) barrier_sync(kDone + step % kStages, kOfTiles);
+          const int head = head_of(step), row = query_tile_of(step) * kTileRows;
+          copy.template operator()<kTileRows>(queries_of(step), g.q, head, row, g.t, g.d);
+          copy.template operator()<kTileRows>(gradients_of(step), g.g, head, row, g.t, g.dv);
+          copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
+        }
+        copies_commit();
+        copies_wait<kInFlight>();
+        Products::make_visible();
+        if (step >= kInFlight) barrier_arrive(kThere + (step - kInFlight) % kStages, kOfTiles);
+      }
+    } else {
+      claim_registers<Config::kMultiplierRegisters>();
+      const Place place;
+      const int warpgroup = warp / 4;
+      Sum<kDepth> value_result = {}, key_result = {};
+      Left<kTileRows> weights, differences;
+      const auto slopes_of = [&](int step) { return all_slopes + step % 2 * Config::kSlopesBytes; };
+      const auto sum_keys = [&](int step) {
+        const ColumnStatistics<kTileRows> of_queries{statistics_of(step)};
+        Sum<kTileRows> scores, slopes;
+        Products::begin();
+        Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, keys, queries_of(step));
+        Products::commit();
+        Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, values, gradients_of(step));
+        Products::commit();
+        Products::template wait<1>(scores);
+        to_probabilities<Config, true>(
+            scores, g, {batch, head_of(step), first + place.row, first + warp * 16, query_tile_of(step) * kTileRows},
+            of_queries);
+        to_weights<Config>(weights, scores, g);
+        Products::begin();
+        Products::template multiply<kTileRows, kDepth>(value_result, weights, gradients_of(step));
+        Products::commit();
+        Products::template wait<1>(slopes);
+        to_slopes<Config>(differences, slopes, scores, g, of_queries);
+        Products::template store_left<kRows, kTileRows>(slopes_of(step), differences);
+        Products::make_visible();
+        Products::begin();
+        Products::template multiply<kTileRows, kDepth>(key_result, differences, queries_of(step));
+        Products::commit();
+      };
+      // Waits for the products of a step, if there is one, and goes on from the slopes that all warps have made. The warpgroups take turns.
+      const auto sum_queries = [&](int step) {
+        Products::template wait<0>(value_result);
+        Products::template wait<0>(key_result);
+        if (step >= 0 && step + kStages < steps) barrier_arrive(kDone + step % kStages, kOfTiles);
+        if (step < 0 || step % kAdders != warpgroup) return;
+        Sum<kDepth> sum;
+        Products::begin();
+        Products::template multiply_rows<kRows, kDepth>(sum, slopes_of(step), keys);
+        Products::commit();
+        Products::template wait<0>(sum);
+        if (step >= kAdders) barrier_sync(kAdded + warpgroup, kOfSums);
+        const uint32_t to = sums_of(step) + threadIdx.x % Config::kSumThreads * 16;
+#pragma unroll
+        for (int i = 0; i < kDepth / 8; ++i) store_shared(to + i * Config::kSumThreads * 16, sum[i]);
+        Products::make_visible();
+        barrier_arrive(kSummed + warpgroup, kOfSums);
+      };
+
+      for (int step = 0; step < steps; ++step) {
+        barrier_sync(kThere + step % kStages, kOfTiles);  // these tiles are there, and the slopes of the last
+        sum_queries(step - 1);
+        sum_keys(step);
+      }
+      if (steps > 0) barrier_sync(kSlopesThere, Config::kMultipliers);
+      sum_queries(steps - 1);
+      const float one[2] = {1, 1}, scale[2] = {g.scale, g.scale};
+      write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.pairs, first, g.s, g.dv);
+      write_sum<T, kDepth>(key_result, scale, g.gk, g.gk.at(batch, own_head), g.pairs, first, g.s, g.d);
+    }
+  }
+}
+
+// Writes the sums for a tile of queries that joint_gradient has made, in the order in which its threads had them.
+template <class Config>
+__global__ void __launch_bounds__(Config::kSumThreads)
+    write_query_sums(const __grid_constant__ TilesBackward<typename Config::T> g) {
+  using T = typename Config::T;
+  constexpr int kDepth = Config::kDepth;
+  const int tiles = (g.t + Config::kTileRows - 1) / Config::kTileRows, block = static_cast<int>(blockIdx.x);
+  const int head = block / tiles % g.h, batch = block / tiles / g.h;
+  const auto* from = reinterpret_cast<const float4*>(g.sums + static_cast<int64_t>(block) * Config::kSumSize);
+  Sum<kDepth> sum = {};
+  if (g.s > 0) {
+#pragma unroll
+    for (int i = 0; i < kDepth / 8; ++i) {
+      const float4 four = from[i * Config::kSumThreads + threadIdx.x];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum[i][e] = element(four, e);
+    }
+  }
+  const float scale[2] = {g.scale, g.scale};
+  write_sum<T, kDepth>(sum, scale, g.gq, g.gq.at(batch, head), g.pairs, block % tiles * Config::kTileRows, g.t, g.d);
 }
 
 // --- Launching -----------------------------------------------------------------------------------------------------------
@@ -590,7 +839,10 @@ template <class Config>
 void launch_forward(CudaContext& ctx, const Command& cmd, const TilesForward<typename Config::T>& g, int64_t heads) {
   const int64_t tiles = (int64_t{g.t} + Config::kRows - 1) / Config::kRows;
   const size_t shared = Config::kOwnBytes + Config::kStages * 2 * Config::kOtherBytes + kSharedSlack;
-  const auto kernel = Config::Products::kRunBeside ? overlapped_attention<Config> : tiles_attention<Config>;
+  const auto kernel = [] {
+    if constexpr (Config::Products::kRunBeside) return overlapped_attention<Config>;
+    else return tiles_attention<Config>;
+  }();
   ctx.launch(cmd, kernel, static_cast<unsigned>(tiles * heads), Config::kThreads, shared, g);
 }
 
@@ -649,18 +901,25 @@ void launch_gradient(CudaContext& ctx, const Command& cmd, const TilesBackward<t
              static_cast<unsigned>(tiles * b * (kOfKeys ? g.hk : g.h)), Config::kThreads, shared, g);
 }
 
+template <class Config>
+void launch_joint_gradient(CudaContext& ctx, const Command& cmd, TilesBackward<typename Config::T> g, int64_t b) {
+  const int64_t blocks = (int64_t{g.s} + Config::kRows - 1) / Config::kRows * b * g.hk;
+  const int64_t query_tiles = (int64_t{g.t} + Config::kTileRows - 1) / Config::kTileRows * b * g.h;
+  g.sums = ctx.scratch<float>(query_tiles * Config::kSumSize);
+  ctx.launch(cmd, joint_gradient<Config>, static_cast<unsigned>(blocks), Config::kThreads, Config::kShared, g);
+  ctx.launch(cmd, write_query_sums<Config>, static_cast<unsigned>(query_tiles), Config::kSumThreads, 0, g);
+}
+
 template <class T, bool kRuled>
 void run_backward(CudaContext& ctx, const Command& cmd, const TilesBackward<T>& g, int64_t b, bool warpgroups) {
   const int64_t depth = std::max(g.d, g.dv);
   if (warpgroups && depth <= 64) {
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 64, 64, 2, 1, kRuled>, true, true, true>(ctx, cmd, g, b);
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 12, 64, 64, 3, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
-    return;
+    using Config = TilesConfig<T, WarpgroupProducts, 8, 64, 64, 4, 1, kRuled>;
+    return launch_joint_gradient<JointConfig<Config>>(ctx, cmd, g, b);
   }
   if (warpgroups && depth <= 128) {
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 128, 64, 2, 1, kRuled>, true, true, true>(ctx, cmd, g, b);
-    launch_gradient<TilesConfig<T, WarpgroupProducts, 8, 128, 64, 3, 1, kRuled>, false, false, true>(ctx, cmd, g, b);
-    return;
+    using Config = TilesConfig<T, WarpgroupProducts, 8, 128, 64, 2, 1, kRuled>;
+    return launch_joint_gradient<JointConfig<Config>>(ctx, cmd, g, b);
   }
   const auto launch = [&]<int kDepth>() {
     if constexpr (kDepth <= 128) {
@@ -703,7 +962,8 @@ bool attention_backward_on_tensor_cores(CudaContext& ctx, const Command& cmd,
                            static_cast<int>(sizes.d),
                            static_cast<int>(sizes.dv),
                            static_cast<float>(rules.scale),
-                           ScoreKernelRules<float>(rules)};
+                           ScoreKernelRules<float>(rules),
+                           nullptr};
   const bool warpgroups = has_warpgroups(ctx, cmd);
   if (rules.mask.present() || rules.drops()) run_backward<T, true>(ctx, cmd, g, sizes.b, warpgroups);
   else run_backward<T, false>(ctx, cmd, g, sizes.b, warpgroups);

@@ -37,6 +37,20 @@ __device__ __forceinline__ float2 load_shared(uint32_t address) {
   return value;
 }
 
+__device__ __forceinline__ void store_shared(uint32_t address, const float (&from)[4]) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(from[0]), "f"(from[1]), "f"(from[2]),
+               "f"(from[3])
+               : "memory");
+}
+
+// Barrier `index` of the block, for `threads` of its threads: whole warps, some of which may only tell that they have arrived.
+__device__ __forceinline__ void barrier_sync(int index, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(index), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void barrier_arrive(int index, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(index), "r"(threads) : "memory");
+}
+
 // Four 8 × 8 matrices; lanes 8 i to 8 i + 7 give the rows of matrix i.
 __device__ __forceinline__ void load_matrices(uint32_t (&to)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"

@@ -35,14 +35,14 @@ __device__ __forceinline__ uint32_t tile_address(uint32_t tile, int row, int col
 }
 
 // Starts to copy rows from `first` on of a matrix of [rows, columns], whose rows begin at multiples of 16 bytes, into a tile;
-// what lies outside becomes 0. All kThreads threads call.
+// what lies outside becomes 0. kThreads threads call, numbered from 0.
 template <int kRows, int kColumns, int kThreads, class T>
 __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row_stride, int first, int rows,
-                                          int columns) {
+                                          int columns, int thread = static_cast<int>(threadIdx.x)) {
   constexpr int kPieces = kColumns / 8, kLines = kThreads / kPieces;
   if constexpr (kThreads % kPieces == 0 && kLines % 8 == 0) {
     // A thread's pieces are below each other.
-    const int line = static_cast<int>(threadIdx.x) / kPieces, column = static_cast<int>(threadIdx.x) % kPieces * 8;
+    const int line = thread / kPieces, column = thread % kPieces * 8;
     const int bytes = min(max(columns - column, 0), 8) * 2, left = rows - first - line;
     const uint32_t to = tile_address<kRows>(tile, line, column);
     const T* from = x + (first + line) * row_stride + column;
@@ -55,7 +55,7 @@ __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row
   } else {
 #pragma unroll
     for (int begin = 0; begin < kRows * kPieces; begin += kThreads) {
-      const int at = begin + static_cast<int>(threadIdx.x);
+      const int at = begin + thread;
       if (kRows * kPieces % kThreads != 0 && at >= kRows * kPieces) break;
       const int row = at / kPieces, column = at % kPieces * 8;
       const int bytes = first + row < rows ? min(max(columns - column, 0), 8) * 2 : 0;
@@ -88,13 +88,6 @@ template <class T>
 struct WarpProducts {
   static constexpr bool kAvailable = true;
   static constexpr bool kRunBeside = false;
-  // What WarpgroupProducts needs: a warp's products are done when they return.
-  __device__ static void make_visible() {}
-  __device__ static void begin() {}
-  __device__ static void commit() {}
-  template <int kPending, int kBlocks>
-  __device__ static void wait(float (&)[kBlocks][4]) {}
-
   // sum = a · bᵀ over kDepth columns, for a tile a of kRows rows and b of kColumns.
   template <int kRows, int kDepth, int kColumns>
   __device__ __forceinline__ static void multiply_transposed(Sum<kColumns>& sum, uint32_t a, uint32_t b) {
@@ -176,6 +169,27 @@ struct WarpgroupProducts {
 #pragma unroll
     for (uint32_t depth = 0; depth < kDepth; depth += 16) {
       warpgroup_multiply<T, kColumns>(sum, left[depth / 16], right + depth * 128 / 16);
+    }
+  }
+
+  // sum = aᵀ · b over kDepth rows of tiles a [kDepth, 64] and b [kDepth, kColumns], all of it by one warpgroup.
+  template <int kDepth, int kColumns>
+  __device__ __forceinline__ static void multiply_rows(Sum<kColumns>& sum, uint32_t a, uint32_t b) {
+    const uint64_t left = describe(a, kDepth * 128), right = describe(b, kDepth * 128);
+#pragma unroll
+    for (uint32_t depth = 0; depth < kDepth; depth += 16) {
+      warpgroup_multiply_transposed<T, kColumns, true>(sum, left + depth * 128 / 16, right + depth * 128 / 16,
+                                                       depth > 0);
+    }
+  }
+
+  // Writes a left factor to rows of a tile of kRows rows, each warp its own.
+  template <int kRows, int kColumns>
+  __device__ __forceinline__ static void store_left(uint32_t tile, const Left<kColumns>& left) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+#pragma unroll
+    for (int column = 0; column < kColumns; column += 16) {
+      store_matrices(tile_address<kRows>(tile, warp * 16 + lane % 16, column + lane / 16 * 8), left[column / 16]);
     }
   }
 };

@@ -1,6 +1,7 @@
 // Products of warpgroups, the 128 threads of four warps, by the instructions that sm_90a has for them: the right factor, and the left
 // one if it likes, lie in shared memory, and the product runs beside the threads until it is waited for. Each warp has 16 of the
 // 64 rows of a sum, in the fragments that device/mma.cuh tells of. Tiles are given by the descriptions that device/tile.cuh makes.
+// And what else such kernels need of sm_90: registers shared out anew, and sums in memory that blocks add to in turn.
 // Tests on an emulated device have a header of their own in this one's place.
 #pragma once
 
@@ -18,7 +19,7 @@ inline constexpr bool kHasWarpgroups = true;
 inline constexpr bool kHasWarpgroups = false;
 #endif
 
-// Makes what this thread's copies have written visible to the products.
+// Makes what this thread and its copies have written to shared memory visible to products and to copies out of it.
 __device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -138,6 +139,53 @@ __device__ __forceinline__ void warpgroup_multiply(float (&sum)[kColumns / 8][4]
 }
 #undef HADAL_BLOCK
 
+// Four 8 × 8 matrices to shared memory; lanes 8 i to 8 i + 7 give the rows of matrix i.
+__device__ __forceinline__ void store_matrices(uint32_t address, const uint32_t (&from)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(from[0]),
+               "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
+}
+
+// All threads of a warpgroup have kCount registers each from now on, fewer than before, or more once others have released them.
+template <int kCount>
+__device__ __forceinline__ void release_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+template <int kCount>
+__device__ __forceinline__ void claim_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
+}
+
+// Writes floats from shared memory to memory, or adds them to what is there, and waits until that is done. Of a multiple of 16 bytes.
+__device__ __forceinline__ void store_bulk(float* to, uint32_t from, uint32_t bytes) {
+  asm volatile(
+      "cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+      "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;" ::"l"(__cvta_generic_to_global(to)),
+      "r"(from), "r"(bytes)
+      : "memory");
+}
+__device__ __forceinline__ void add_bulk(float* to, uint32_t from, uint32_t bytes) {
+  asm volatile(
+      "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;"
+      "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;" ::"l"(__cvta_generic_to_global(to)),
+      "r"(from), "r"(bytes)
+      : "memory");
+}
+
+// Waits until the counter is at `turn`: then what was added before it was passed on is there for the copies above to add to.
+__device__ __forceinline__ void wait_for_turn(const unsigned* counter, unsigned turn) {
+  unsigned now;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(__cvta_generic_to_global(counter)) : "memory");
+  } while (now != turn);
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
+__device__ __forceinline__ void pass_turn(unsigned* counter, unsigned turn) {
+  asm volatile("fence.proxy.async.global; st.release.gpu.global.u32 [%0], %1;" ::"l"(__cvta_generic_to_global(counter)),
+               "r"(turn)
+               : "memory");
+}
+
 #else  // named, never called
 
 __device__ void warpgroup_begin();
@@ -148,6 +196,15 @@ template <class T, int kColumns, bool kByRows = false>
 __device__ void warpgroup_multiply_transposed(float (&)[kColumns / 8][4], uint64_t, uint64_t, int);
 template <class T, int kColumns>
 __device__ void warpgroup_multiply(float (&)[kColumns / 8][4], const uint32_t (&)[4], uint64_t);
+__device__ void store_matrices(uint32_t, const uint32_t (&)[4]);
+template <int kCount>
+__device__ void release_registers();
+template <int kCount>
+__device__ void claim_registers();
+__device__ void store_bulk(float*, uint32_t, uint32_t);
+__device__ void add_bulk(float*, uint32_t, uint32_t);
+__device__ void wait_for_turn(const unsigned*, unsigned);
+__device__ void pass_turn(unsigned*, unsigned);
 
 #endif
 

@@ -188,4 +188,17 @@ describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the or
       expect(status).toBe(2);
     }
   });
+
+  served('ends a kernel whose threads hand over what is not there, out of turn or to nobody', () => {
+    for (const [what, message] of [
+      ['unpublished numbers', 'a thread arrives before what it has written is made visible'],
+      ['early turn', 'a turn that does not come'],
+      ['lonely', 'threads have arrived at a barrier where too few came'],
+    ] as const) {
+      const { stdout, status } = emulate(what);
+      expect(stdout).toMatch(/^lost: .*handing_kernel\(/);
+      expect(stdout).toContain(message);
+      expect(status).toBe(2);
+    }
+  });
 });

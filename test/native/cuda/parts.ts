@@ -450,6 +450,8 @@ interface Attending {
   /** Batch, query heads, key heads, queries, keys, width of keys and of values. */
   readonly sizes: readonly [number, number, number, number, number, number, number];
   readonly options?: hadal.AttentionOptions;
+  /** A mask that hides half of the keys, and from some queries all. */
+  readonly masked?: boolean;
   readonly large?: boolean;
 }
 const attendings: readonly Attending[] = [
@@ -462,6 +464,24 @@ const attendings: readonly Attending[] = [
   ...[8, 12, 16, 24, 40].map((d): Attending => ({ what: `heads of ${d}`, sizes: [1, 2, 2, 10, 10, d, d] })),
   { what: 'one query', sizes: [2, 2, 2, 1, 9, 32, 32] },
   { what: 'dropout', sizes: [1, 2, 2, 9, 9, 32, 32], options: { dropout: 0.2 } },
+  // Several tiles of keys and of queries, to which kernels add in turn.
+  { what: 'more keys, tiles', sizes: [1, 2, 1, 130, 260, 64, 64], options: { causal: true } },
+  { what: 'more queries, tiles', sizes: [1, 4, 2, 200, 140, 24, 40] },
+  { what: 'causal wide tiles', sizes: [1, 2, 1, 270, 270, 80, 128], options: { causal: true }, large: true },
+  { what: 'masked tiles', sizes: [2, 2, 1, 70, 140, 64, 64], masked: true, large: true },
+  {
+    what: 'masked wide tiles',
+    sizes: [1, 2, 2, 140, 150, 128, 72],
+    masked: true,
+    options: { dropout: 0.2 },
+    large: true,
+  },
+  {
+    what: 'causal tiles with dropout',
+    sizes: [1, 2, 2, 150, 140, 64, 64],
+    options: { causal: true, dropout: 0.2 },
+    large: true,
+  },
   { what: 'long causal attention', sizes: [2, 4, 2, 300, 300, 64, 64], options: { causal: true }, large: true },
   { what: 'wide heads', sizes: [1, 2, 2, 260, 140, 128, 128], large: true },
 ];
@@ -474,7 +494,7 @@ function withHeadsInside(x: AnyTensor, parts: number): AnyTensor {
 
 /** Attention and its gradients, with heads inside of so many parts, against the CPU's in float64, twice. */
 function checkAttending(
-  { sizes, options }: Attending,
+  { sizes, options, masked }: Attending,
   dtype: 'float16' | 'bfloat16',
   layouts: readonly number[],
 ): void {
@@ -482,9 +502,12 @@ function checkAttending(
   const [b, h, hk, t, s, d, dv] = sizes;
   const shapes = [[b, h, t, d] as const, [b, hk, s, d] as const, [b, hk, s, dv] as const];
   const inputs = shapes.map((shape) => hadal.randn([...shape]).cast(dtype) as AnyTensor);
+  const half = hadal.rand([t, s]).greater(0.5);
+  const mask = half.logicalAnd(hadal.arange(t).remainder(7).greater(0).reshape([t, 1])) as AnyTensor;
   const run = (given: readonly AnyTensor[]): number[][] => {
     hadal.manualSeed(4);
-    return withGradients((q, k, v) => nn.functional.scaledDotProductAttention(q!, k!, v!, options), given);
+    const all = masked === true ? { ...options, mask: mask.to(given[0]!.device) as AnyTensor } : options;
+    return withGradients((q, k, v) => nn.functional.scaledDotProductAttention(q!, k!, v!, all), given);
   };
   const expected = run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor));
   for (const parts of layouts) {
@@ -540,7 +563,7 @@ const attention = (name: string, environment: Record<string, string>): Part => (
           const leaf = x.detach().requiresGrad_() as AnyTensor;
           return hadal.gradients([attendingParts(leaf).square().sum()], [leaf])[0]!;
         });
-        const inputs = [1, 2].map(() => hadal.randn([2, 16, 3 * 2 * 32]).cast('bfloat16') as AnyTensor);
+        const inputs = [1, 2].map(() => hadal.randn([1, 140, 3 * 2 * 32]).cast('bfloat16') as AnyTensor);
         return Array.from({ length: 8 }, (_, i) => valuesOf(step(inputs[i % 2]!).cast('float32')));
       };
       const plain = gradients((step) => (x) => scope(() => step(x)));

@@ -101,7 +101,7 @@ struct Thread {
   std::vector<std::vector<RunningProduct>> products;  // the same
   std::vector<RunningSum> sums;
   bool copied;     // something, since it last waited for copies
-  bool published;  // what the copies that it waited for have written
+  bool published;  // what it, or the copies that it waited for, have written
   bool begun;      // products, since it last waited for some
 };
 struct Warp {
@@ -307,6 +307,9 @@ void run_block(const Launch& launch) {
       return;
     }
   }
+  if (std::any_of(barriers, barriers + kBarriers, [](const Barrier& barrier) { return barrier.arrived > 0; })) {
+    failure = "threads have arrived at a barrier where too few came";
+  }
 }
 
 std::string place_of(const uint3& index) {
@@ -430,20 +433,28 @@ const uint32_t* meet(Meeting what, unsigned mask, const uint32_t* words, int cou
   return all;
 }
 
-int wait(int index, unsigned count, bool truth) {
+static Barrier& arrive_at(int index, unsigned count) {
   if (index < 0 || index >= kBarriers) fail("there are 16 barriers");
   Barrier& barrier = barriers[index];
   if (barrier.arrived > 0 && barrier.expected != count) fail("threads expect different numbers at a barrier");
   if (count % kWarpSize != 0) fail("a barrier for a number of threads that is no multiple of 32");
   barrier.expected = count;
+  ++barrier.arrived;
+  return barrier;
+}
+int wait(int index, unsigned count, bool truth) {
+  Barrier& barrier = arrive_at(index, count);
   const int phase = barrier.phase & 1;
   barrier.truths[phase] += truth ? 1 : 0;
-  ++barrier.arrived;
   current->state = State::kWaiting;
   current->barrier = index;
   release_if_complete(barrier);
   if (current->state == State::kWaiting) to_scheduler();
   return barrier.truths[phase];
+}
+void arrive(int index, unsigned count) {
+  if (!current->published) fail("a thread arrives before what it has written is made visible");
+  release_if_complete(arrive_at(index, count));
 }
 
 static void finish_copies(int pending) {
@@ -477,6 +488,7 @@ void wait_for_copies(int pending) {
 }
 
 void publish_copies() { current->published = true; }
+void has_written() { current->published = false; }
 void begin_products() { current->begun = true; }
 void multiply_later(Product product) {
   auto& groups = current->products;

@@ -198,6 +198,65 @@ void test_warpgroup_product() {
   expect(multiply_warpgroup(Mistake::kNone) == std::tuple(4096, 0), "a product of a warpgroup");
 }
 
+// y = x [16, 16], by way of fragments.
+__global__ void matrices_kernel(const uint16_t* x, uint16_t* y) {
+  using namespace hadal::cuda;
+  extern __shared__ uint4 room[];
+  const auto from = static_cast<uint32_t>(__cvta_generic_to_shared(room)), to = from + 512;
+  const uint32_t place = threadIdx.x % 16 * 32 + threadIdx.x / 16 * 16;
+  copy_async(from + place, x + place / 2, 16);
+  copies_commit();
+  copies_wait();
+  __syncwarp();
+  uint32_t rows[4];
+  load_matrices(rows, from + place);
+  store_matrices(to + place, rows);
+  __syncwarp();
+  for (uint32_t i = threadIdx.x; i < 128; i += 32) {
+    std::memcpy(y + 2 * i, static_cast<const std::byte*>(::emulator::shared_memory(to + 4 * i, 4, 4)), 4);
+  }
+}
+void test_matrices() {
+  auto *x = device_array<uint16_t>(256), *y = device_array<uint16_t>(256);
+  for (uint16_t i = 0; i < 256; ++i) x[i] = i;
+  launch(matrices_kernel, 1, 32, 1024, x, y);
+  for (uint16_t i = 0; i < 256; ++i) expect(y[i] == i, "matrices that were loaded and stored");
+}
+
+enum class Hand { kNone, kUnpublished, kEarly, kLonely };
+
+// A warp hands numbers over to another, which adds them to y, block by block.
+__global__ void handing_kernel(Hand mistake, unsigned* counter, float* y) {
+  using namespace hadal::cuda;
+  extern __shared__ uint4 room[];
+  const auto from = static_cast<uint32_t>(__cvta_generic_to_shared(room));
+  __shared__ unsigned ticket;
+  if (threadIdx.x == 0) ticket = atomicAdd(counter + 1, 1u);
+  __syncthreads();
+  const unsigned turn = ticket;
+  if (threadIdx.x < 32) {
+    const float four[4] = {1, 2, 3, 4};
+    store_shared(from + threadIdx.x * 16, four);
+    if (mistake != Hand::kUnpublished) publish_copies();
+    barrier_arrive(1, 64);
+  } else if (mistake != Hand::kLonely) {
+    barrier_sync(1, 64);
+    if (threadIdx.x == 32) {
+      wait_for_turn(counter, turn + (mistake == Hand::kEarly ? 1 : 0));
+      if (turn == 0) store_bulk(y, from, 512);
+      else add_bulk(y, from, 512);
+      pass_turn(counter, turn + 1);
+    }
+  }
+}
+void hand_over(Hand mistake) {
+  auto* counter = device_array<unsigned>(2);
+  auto* y = device_array<float>(128);
+  counter[0] = counter[1] = 0;
+  launch(handing_kernel, 5, 64, 512, mistake, counter, y);
+  for (int i = 0; i < 128; ++i) expect(y[i] == 5.f * static_cast<float>(i % 4 + 1), "sums that blocks add to in turn");
+}
+
 void test_rounding() {
   for (uint32_t i = 0; i < 200000; ++i) {
     const float x = __uint_as_float(i * 2654435761u);
@@ -251,6 +310,8 @@ int main(int, char** arguments) {
     test_product<Float16>();
     test_rounding();
     test_warpgroup_product();
+    test_matrices();
+    hand_over(Hand::kNone);
     find_missing_barrier();
     find_missing_wait();
   }
@@ -262,6 +323,9 @@ int main(int, char** arguments) {
   if (what == "written left") multiply_warpgroup(Mistake::kWriteLeft);
   if (what == "running") multiply_warpgroup(Mistake::kRunning);
   if (what == "unwaited") multiply_warpgroup(Mistake::kUnwaited);
+  if (what == "unpublished numbers") hand_over(Hand::kUnpublished);
+  if (what == "early turn") hand_over(Hand::kEarly);
+  if (what == "lonely") hand_over(Hand::kLonely);
   std::printf("%d checks\n", checks);
   std::fflush(stdout);
   std::_Exit(0);

@@ -37,6 +37,9 @@ struct alignas(16) uint4 {
 struct alignas(8) float2 {
   float x, y;
 };
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
 
 enum cudaError_t {
   cudaSuccess,
@@ -202,6 +205,8 @@ int lane();
 int warp();
 // Barrier `index` of the block, for `count` threads (0: all that have not ended). Answers how many of them brought a truth.
 int wait(int index, unsigned count, bool truth);
+// The same for a thread that goes on. What it has written for products and bulk copies must be published.
+void arrive(int index, unsigned count);
 
 // cp.async of 16 bytes to shared memory, of which `bytes` come from memory and the rest is zeros; in groups as products are.
 void copy_later(uint32_t to, const void* from, int bytes);
@@ -217,6 +222,8 @@ struct Product {
   std::function<void(float* sum)> added;  // adds it to the sum
 };
 void publish_copies();
+// To be called by what writes shared memory otherwise than by copies, for products or bulk copies.
+void has_written();
 void begin_products();
 void multiply_later(Product product);
 void commit_products();

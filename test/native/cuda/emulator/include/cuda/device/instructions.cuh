@@ -24,6 +24,14 @@ inline float2 load_shared(uint32_t address) {
   return *static_cast<const float2*>(emulator::shared_memory(address, sizeof(float2), sizeof(float2)));
 }
 
+inline void store_shared(uint32_t address, const float (&from)[4]) {
+  std::memcpy(emulator::shared_memory(address, 16, 16), from, 16);
+  emulator::has_written();
+}
+
+inline void barrier_sync(int index, int threads) { emulator::wait(index, static_cast<unsigned>(threads), false); }
+inline void barrier_arrive(int index, int threads) { emulator::arrive(index, static_cast<unsigned>(threads)); }
+
 // Lanes 8 i to 8 i + 7 bring the addresses of the rows of matrix i.
 inline void load_matrices(uint32_t (&to)[4], uint32_t address) {
   const uint32_t* all = emulator::meet(emulator::Meeting::kLoadMatrices, 0xffffffffu, &address, 1);

@@ -81,4 +81,36 @@ void warpgroup_multiply(float (&sum)[kColumns / 8][4], const uint32_t (&a)[4], u
   emulator::multiply_later({sum[0], kColumns / 2, a, added});
 }
 
+// Lanes 8 i to 8 i + 7 bring the addresses of the rows of matrix i; lane 4 row + j has two elements of a row of each.
+inline void store_matrices(uint32_t address, const uint32_t (&from)[4]) {
+  const uint32_t* all = emulator::meet(emulator::Meeting::kLoadMatrices, 0xffffffffu, &address, 1);
+  const int lane = emulator::lane();
+  for (int i = 0; i < 4; ++i) {
+    auto* row = static_cast<uint32_t*>(emulator::shared_memory(all[(8 * i + lane / 4) * emulator::kMaxWords], 16, 16));
+    row[lane % 4] = from[i];
+  }
+  emulator::has_written();
+}
+
+template <int kCount>
+void release_registers() {}
+template <int kCount>
+void claim_registers() {}
+
+inline void store_bulk(float* to, uint32_t from, uint32_t bytes) {
+  if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || bytes % 16 != 0) emulator::fail("a misaligned bulk copy");
+  std::memcpy(to, emulator::shared_memory(from, bytes, 16), bytes);
+}
+inline void add_bulk(float* to, uint32_t from, uint32_t bytes) {
+  if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || bytes % 16 != 0) emulator::fail("a misaligned bulk copy");
+  const auto* added = static_cast<const float*>(emulator::shared_memory(from, bytes, 16));
+  for (uint32_t i = 0; i < bytes / sizeof(float); ++i) to[i] += added[i];
+}
+
+// Blocks run one after another, so that who has a turn before this one must have had it.
+inline void wait_for_turn(const unsigned* counter, unsigned turn) {
+  if (*counter != turn) emulator::fail("a turn that does not come");
+}
+inline void pass_turn(unsigned* counter, unsigned turn) { *counter = turn; }
+
 }  // namespace hadal::cuda
