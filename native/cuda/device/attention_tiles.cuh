@@ -5,7 +5,7 @@
 // A block owns rows (queries; keys for their gradients), 16 per warp, in shared memory, and passes over tiles of the other side,
 // copied while the last tile is worked on. Products is what multiplies: WarpProducts, or WarpgroupProducts on sm_90a. Heads are
 // padded to kDepth columns with zeros. Sums are in float; probabilities and their gradients are rounded to T for the second
-// product. Everything is summed in the order of the tiles by the block that owns it.
+// product. Everything is summed in the order of the tiles, by the block that owns it or, in joint_gradient, by blocks in turn.
 #pragma once
 
 #include "cuda/device/attention.cuh"
@@ -23,7 +23,7 @@ struct TilesConfig {
   static constexpr int kRows = kWarps_ * 16;    // that a block owns
   static constexpr int kDepth = kDepth_;        // columns of a head
   static constexpr int kTileRows = kTileRows_;  // of the other side
-  static constexpr int kStages = kStages_;      // tiles in shared memory: the one worked on, the next, the last
+  static constexpr int kStages = kStages_;      // tiles in shared memory: the one worked on, and the next
   static constexpr int kBlocks = kBlocks_;      // on a multiprocessor, at least
   static constexpr bool kRuled = kRuled_;
   static constexpr uint32_t kOwnBytes = kTileBytes<kRows, kDepth>;
@@ -485,8 +485,8 @@ __device__ __forceinline__ void to_slopes(Left<Config::kTileRows>& left, Sum<Con
   to_left<typename Config::T>(left, slopes);
 }
 
-// The gradients of the keys' side (kOfKeys: of keys, values, or both) or of the queries. The block's rows are one pair of tiles
-// (k and v, or q and g), the other side's another; with rows r and columns c of either side,
+// By products of warps, seven in two kernels: the gradients of the keys' side (kOfKeys: of keys, values, or both) or of the queries.
+// The block's rows are one pair of tiles (k and v, or q and g), the other side's another; with rows r and columns c of either side,
 //   P[r, c] = exp(score − lse),  dS[r, c] = P · (g·v − D)
 // are sums in registers, and the left factors of gv += P·g, gk += dS·q or gq += dS·k.
 template <class Config, bool kOfKeys, bool kWantsValues, bool kWantsScores>
@@ -596,12 +596,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   }
 }
 
-// Of a kernel that makes all three gradients, by two warpgroups that multiply and a third whose warps copy and add.
+// Of joint_gradient: two warpgroups multiply, and of the warps of a third two copy and two add.
 template <class Config>
 struct JointConfig : Config {
-  static constexpr int kMultipliers = Config::kThreads, kCopiers = 2 * kWarp, kAdders = 2;  // threads, threads, warps
+  static constexpr int kMultipliers = Config::kThreads, kCopiers = 2 * kWarp, kAdders = 2;  // adders are warps
   static constexpr int kThreads = kMultipliers + kCopiers + kAdders * kWarp;
-  // Registers of a thread: those of the launch, 168, shared out anew.
+  // Registers of a thread: the 168 that all have at first are shared out anew.
   static constexpr int kMultiplierRegisters = Config::kDepth == 64 ? 216 : 240,
                        kOtherRegisters = Config::kDepth == 64 ? 72 : 24;
   static constexpr int kSumThreads = kMultipliers / 2;  // of a sum for queries, which one warpgroup makes
@@ -611,18 +611,18 @@ struct JointConfig : Config {
   static constexpr uint32_t kSumBytes = kSumSize * 4;
   static constexpr size_t kShared = 2 * Config::kOwnBytes + Config::kStages * (kTilesBytes + kStatisticsBytes) +
                                     2 * kSlopesBytes + kAdders * kSumBytes + kSharedSlack;
-  static_assert(kMultipliers == 256 && kThreads == 384 && Config::kTileRows == 64 && kAdders == 2);
+  static_assert(kMultipliers == 256 && kThreads == 384 && Config::kTileRows == 64 && kShared <= (227 << 10) - 16);
 };
 
-// The three gradients by five products of warpgroups. A block owns keys and passes over queries, as above; what is new is that dSᵀ of
-// a tile also goes to shared memory, from where both warpgroups together multiply
-//   gq += dS·k
-// each for a part of the tile of queries. These sums of each block are added up in memory (`sums`) by copies that add, in a fixed order:
-// of the blocks of a head that see the same queries, that of the last keys is the first, and a counter says whose turn it is.
+// The three gradients by five products of warpgroups. A block owns keys and passes over queries as above, but dSᵀ of a tile goes to
+// shared memory too, from where one of the two warpgroups in turn multiplies it with all keys of the block, for gq. These sums of
+// tiles of queries are added up in memory (`sums`) by copies that add, in a fixed order: of the blocks that see the same queries, that
+// of the last keys is the first, and a counter says whose turn it is. Other warps wait for turns and for copies, so that
+// multiplying does not.
 //
-// Nobody waits in vain: a block takes its place among the others as it starts, the last keys of a head first, so that whoever it
-// waits for has started before it and waits itself for those before, if for anybody. Under a causal mask a block is first in order at
-// the queries it begins with, and then follows the block of the next keys at a distance.
+// Nobody waits in vain: blocks take their places as they start, the last keys of a head first, so that those whom a block waits for
+// have started, and they wait for none but others before them. Under a causal mask a block comes first at the queries it begins
+// with, and then follows that of the next keys at a distance of two steps.
 template <class Config>
 __global__ void __launch_bounds__(Config::kThreads, 1)
     joint_gradient(const __grid_constant__ TilesBackward<typename Config::T> g) {
@@ -715,7 +715,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
       Sum<kDepth> value_result = {}, key_result = {};
       Left<kTileRows> weights, differences;
       const auto slopes_of = [&](int step) { return all_slopes + step % 2 * Config::kSlopesBytes; };
-      const auto sum_keys = [&](int step) {
+      const auto sum_keys = [&](int step, int head, int query_tile) {
         const ColumnStatistics<kTileRows> of_queries{statistics_of(step)};
         Sum<kTileRows> scores, slopes;
         Products::begin();
@@ -725,8 +725,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         Products::commit();
         Products::template wait<1>(scores);
         to_probabilities<Config, true>(
-            scores, g, {batch, head_of(step), first + place.row, first + warp * 16, query_tile_of(step) * kTileRows},
-            of_queries);
+            scores, g, {batch, head, first + place.row, first + warp * 16, query_tile * kTileRows}, of_queries);
         to_weights<Config>(weights, scores, g);
         Products::begin();
         Products::template multiply<kTileRows, kDepth>(value_result, weights, gradients_of(step));
@@ -758,10 +757,13 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         barrier_arrive(kSummed + warpgroup, kOfSums);
       };
 
-      for (int step = 0; step < steps; ++step) {
+      for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps; ++step) {
         barrier_sync(kThere + step % kStages, kOfTiles);  // these tiles are there, and the slopes of the last
         sum_queries(step - 1);
-        sum_keys(step);
+        sum_keys(step, head, query_tile);
+        if (++query_tile < query_tiles) continue;
+        query_tile = begin;
+        ++head;
       }
       if (steps > 0) barrier_sync(kSlopesThere, Config::kMultipliers);
       sum_queries(steps - 1);
