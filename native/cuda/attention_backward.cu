@@ -1,10 +1,9 @@
 // Gradients of scaled dot-product attention. The probabilities are computed again from the log-sum-exp, tile by tile:
 //   P = exp(q·kᵀ·scale + mask − lse),  D = Σ g·y of a row,  dS = P · (g·vᵀ − D)
 //   gv = Pᵀ·g,  gk = dSᵀ·q · scale,  gq = dS·k · scale
-// Each gradient is summed by the block that owns its rows, in the order of the other side's tiles: nothing is added to
-// concurrently, and results repeat. 16-bit floats go to cuDNN (attention_cudnn.cu) or to tensor cores
+// Nothing is added to in an order that is open, so results repeat. 16-bit floats go to cuDNN (attention_cudnn.cu) or to tensor cores
 // (device/attention_tiles.cuh); here are the statistics of the queries, for all but cuDNN, and the products in plain arithmetic, for
-// float32 and float64 and for heads of any size.
+// float32 and float64 and for heads of any size, where each gradient is summed by the block that owns its rows.
 #include "cuda/device/attention.cuh"
 #include "cuda/device/row.cuh"
 #include "cuda/device/slice.cuh"
@@ -13,8 +12,8 @@
 namespace hadal::cuda {
 namespace {
 
-constexpr int kQueryThreads = 8;
-constexpr int kStatisticsBlock = kQueryPadding * kQueryThreads / 4;
+constexpr int kQueryThreads = 8, kStatisticsBlock = 256;
+static_assert(kQueryPadding * kQueryThreads % kStatisticsBlock == 0);
 
 // kQueryThreads threads per query, padded ones too. kWhole: elements are read 16 bytes at a time. Writes =.
 template <class T, bool kWhole>
