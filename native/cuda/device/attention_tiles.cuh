@@ -568,8 +568,11 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
         else return ColumnStatistics<kTileRows>{statistics + step % Config::kStages * kStatisticsBytes};
       }();
 
-      Sum<kTileRows> scores;
+      Sum<kTileRows> scores, slopes;
       Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, own, other);
+      if constexpr (kWantsScores) {
+        Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, own_second, other_second);
+      }
       to_probabilities<Config, kOfKeys>(scores, g, tile_of_scores, of_queries);
       Left<kTileRows> left;
       if constexpr (kWantsValues) {
@@ -577,8 +580,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
         Products::template multiply<kTileRows, kDepth>(value_result, left, other_second);
       }
       if constexpr (kWantsScores) {
-        Sum<kTileRows> slopes;
-        Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, own_second, other_second);
         to_slopes<Config>(left, slopes, scores, g, of_queries);
         Products::template multiply<kTileRows, kDepth>(score_result, left, other);
       }
