@@ -80,10 +80,17 @@ std::vector<FusedGroup> FusionFinder::groups() const {
   for (size_t begin = 0; begin < entries_.size();) {
     size_t end = begin + 1;
     const int64_t elements = entries_[begin].elements;
-    int64_t row = entries_[begin].row;
+    int64_t row = entries_[begin].row, period = entries_[begin].period;
+    // The shortest period is to divide all others: those of two shapes need not.
     const auto joins = [&](const Entry& next) {
-      if (next.elements != elements || (row != 0 && next.row != 0 && next.row != row)) return false;
-      row = std::max(row, next.row);
+      if (next.elements != elements) return false;
+      if (row != 0 && next.row != 0) {
+        if (next.row != row || std::max(period, next.period) % std::min(period, next.period) != 0) return false;
+        period = std::min(period, next.period);
+      } else if (next.row != 0) {
+        row = next.row;
+        period = next.period;
+      }
       return true;
     };
     while (elements != 0 && end < entries_.size() && joins(entries_[end])) ++end;

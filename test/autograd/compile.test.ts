@@ -327,6 +327,13 @@ describe('pointwise chains run piece by piece', () => {
       const along = { keepDims: true };
       return a.mul(b.mean(-1, along)).add(a).sub(b.amax(-1, along)).relu();
     },
+    'with values for rows in two shapes': (a, b) => {
+      const [rows, others] = [60, 63];
+      const size = Math.floor(a.size / (rows * others));
+      const values = (count: number): AnyTensor => b.flatten().narrow(0, 0, count).reshape([count, 1]);
+      const x = a.flatten().narrow(0, 0, rows * others * size);
+      return x.reshape([rows, others, size]).add(values(others)).reshape([others, rows, size]).mul(values(rows)).relu();
+    },
     'with values of their own': (a) => {
       const x = a.exp();
       return x.sub(x.narrow(-1, 0, 1)).abs();
