@@ -1,5 +1,5 @@
 /** Finds the CUDA backend where it is not beside the addon: in the package hadal-cuda, which only those install who have a GPU. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { isCheckout, packageRoot } from './load-addon';
@@ -14,6 +14,8 @@ export interface CudaLocation {
 /** Where the CUDA backend of the same version as the package in `root` is installed. */
 export function findCuda(root: string = packageRoot): CudaLocation {
   const own = join(root, 'package.json');
+  // A bundle has no package around it.
+  if (!existsSync(own)) return { path: '', remedy: 'the CUDA backend is not here' };
   const version = versionIn(own);
   const install = `npm install hadal-cuda@${version}`;
   let manifest: string;

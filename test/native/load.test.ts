@@ -135,6 +135,10 @@ describe('findCuda', () => {
   const putPackage = (path: string, version: string): string =>
     put(join(path, 'package.json'), `{ "version": "${version}" }`);
 
+  test('a bundle', () => {
+    expect(findCuda(root)).toEqual({ path: '', remedy: 'the CUDA backend is not here' });
+  });
+
   test('a checkout without the package hadal-cuda', () => {
     put('CMakeLists.txt', '');
     putPackage('.', '1.2.3');
