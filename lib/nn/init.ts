@@ -152,7 +152,7 @@ export function orthogonal_<T extends AnyTensor>(x: T, gain = 1): T {
     const [q, r] = qr(randn([Math.max(rows, columns), Math.min(rows, columns)], { dtype: 'float64' }));
     // With r's diagonal positive q is unique, and so uniform.
     const vectors: AnyTensor = q.mul(r.diagonal().sign()).mul(gain) as AnyTensor;
-    return rows < columns ? vectors.transpose() : vectors;
+    return (rows < columns ? vectors.transpose() : vectors).reshape(x.shape);
   });
 }
 

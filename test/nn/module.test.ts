@@ -357,11 +357,14 @@ describe('initialisers', () => {
   });
 
   test.each([
-    [3, 5],
-    [5, 3],
-    [4, 4],
-  ])('orthogonal_ of %i × %i', (rows, columns) => {
-    const q = init.orthogonal_(zeros([rows, columns]), 2) as AnyTensor;
+    [[3, 5]],
+    [[5, 3]],
+    [[4, 4]],
+    [[4, 2, 3, 3]],
+    [[9, 2, 3]],
+  ])('orthogonal_ of %j', (shape) => {
+    const q = init.orthogonal_(zeros(shape), 2).flatten(1) as AnyTensor;
+    const [rows, columns] = q.shape as [number, number];
     const product = rows <= columns ? q.matmul(q.transpose()) : q.transpose().matmul(q);
     const size = Math.min(rows, columns);
     product.dataSync().forEach((value: number | bigint, i: number) => {
