@@ -117,6 +117,18 @@ describe('state dicts', () => {
     expect(b.stateDict()['1.num_batches_tracked']!.itemSync()).toBe(1);
   });
 
+  test('are in snake case, but for names that begin with a capital', () => {
+    class Scores extends nn.Module {
+      readonly W = new nn.Parameter(ones([2, 3]));
+      readonly LayerNorm = new nn.LayerNorm(3, { bias: false });
+      readonly headScale = new nn.Parameter(ones([3]));
+    }
+    const scores = new Scores();
+    expect(Object.keys(scores.stateDict())).toEqual(['W', 'head_scale', 'LayerNorm.weight']);
+    nn.weightNorm(scores, 'W');
+    expect(Object.keys(scores.stateDict())).toContain('parametrizations.W.original0');
+  });
+
   test('are copied, and converted to the module’s dtypes', () => {
     const layer = new nn.Linear(2, 1, { bias: false });
     const weight = tensor([[1.5, 2.5]], { dtype: 'float64' });
@@ -356,13 +368,7 @@ describe('initialisers', () => {
     expect(spread(embedding.weight.select(0, 3)).largest).toBe(0);
   });
 
-  test.each([
-    [[3, 5]],
-    [[5, 3]],
-    [[4, 4]],
-    [[4, 2, 3, 3]],
-    [[9, 2, 3]],
-  ])('orthogonal_ of %j', (shape) => {
+  test.each([[[3, 5]], [[5, 3]], [[4, 4]], [[4, 2, 3, 3]], [[9, 2, 3]]])('orthogonal_ of %j', (shape) => {
     const q = init.orthogonal_(zeros(shape), 2).flatten(1) as AnyTensor;
     const [rows, columns] = q.shape as [number, number];
     const product = rows <= columns ? q.matmul(q.transpose()) : q.transpose().matmul(q);
