@@ -40,7 +40,8 @@ interface Trace {
 /** All calls with arguments of the same shapes, dtypes and values. */
 interface Variant {
   warm: boolean;
-  trace: Trace | undefined;
+  /** Those that wait for a second one to be compared with. */
+  readonly traces: Trace[];
   readonly steps: Step[];
 }
 
@@ -78,7 +79,7 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const tensors: AnyTensor[] = [];
     const key = signature(args, tensors);
     let variant = variants.get(key);
-    if (variant === undefined) variants.set(key, (variant = { warm: false, trace: undefined, steps: [] }));
+    if (variant === undefined) variants.set(key, (variant = { warm: false, traces: [], steps: [] }));
     const step = variant.steps.find((candidate) => candidate.fits());
     const bound = tensors.map((tensor) => (isBindable(tensor) ? tensor : compacted.copy(tensor)));
     if (step !== undefined) return step.replay(bound) as Result;
@@ -86,13 +87,14 @@ export function compile<Arguments extends readonly unknown[], Result>(
       variant.warm = true;
       return detached(scope(() => f(...args)));
     }
+    const first = variant.traces.findIndex(fits);
     const trace = traceCall(f, args, bound);
-    if (variant.trace?.tape.guards.every((holds) => holds()) === true) {
-      checkEqual(variant.trace, trace);
-      variant.trace = undefined;
-      variant.steps.push(new Step(trace));
+    if (first === -1) {
+      variant.traces.push(trace);
     } else {
-      variant.trace = trace;
+      checkEqual(variant.traces[first]!, trace);
+      variant.traces.splice(first, 1);
+      variant.steps.push(new Step(trace));
     }
     return mapTensors(trace.result, (tensor) => standIn(tensor, trace.stands, bound)) as Result;
   };
@@ -248,6 +250,17 @@ function checkReplayable(trace: Trace): void {
   }
 }
 
+/** Whether the step would now begin as it did when it was traced: in the same modes, with gradients of the same leaves to add to. */
+function fits({ gradientsBefore, tape }: Trace): boolean {
+  for (const [edge, { grad, used }] of gradientsBefore) {
+    if (!used) continue;
+    const isThere = edge.grad !== undefined && edge.grad.storage.released === undefined;
+    if (isThere !== (grad !== undefined)) return false;
+    if (isThere && !(isBindable(edge.grad!) && sameShape(edge.grad!.shape, edge.shape))) return false;
+  }
+  return tape.guards.every((holds) => holds());
+}
+
 /** Throws unless two traces are the same step. */
 function checkEqual(first: Trace, second: Trace): void {
   const differs = (what: string, got: unknown, then: unknown): never => {
@@ -358,13 +371,7 @@ class Step {
 
   /** Whether a replay would now do what the step would. */
   fits(): boolean {
-    for (const [edge, { grad, used }] of this.#trace.gradientsBefore) {
-      if (!used) continue;
-      const isThere = edge.grad !== undefined && edge.grad.storage.released === undefined;
-      if (isThere !== (grad !== undefined && grad.storage.released === undefined)) return false;
-      if (isThere && !(isBindable(edge.grad!) && sameShape(edge.grad!.shape, edge.shape))) return false;
-    }
-    return this.#trace.tape.guards.every((holds) => holds());
+    return fits(this.#trace);
   }
 
   replay(args: readonly AnyTensor[]): unknown {

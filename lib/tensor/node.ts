@@ -161,6 +161,7 @@ export class Node<Context = unknown> {
 
 /** The gradients of leaves before a traced step first changed them. */
 export interface GradientBefore {
+  /** Undefined also for one that had been released. */
   readonly grad: AnyTensor | undefined;
   /** Whether it was added to, not replaced. */
   readonly used: boolean;
@@ -175,7 +176,8 @@ export const traced: { gradients: Map<Edge, GradientBefore> | undefined; leaves:
 /** To be called before the gradient of a leaf changes; `used` says whether it is added to. */
 export function gradientChanges(edge: Edge, used: boolean): void {
   const { gradients, leaves } = traced;
-  if (gradients?.has(edge) === false && !leaves!.has(edge)) gradients.set(edge, { grad: edge.grad, used });
+  if (gradients?.has(edge) !== false || leaves!.has(edge)) return;
+  gradients.set(edge, { grad: edge.grad?.storage.released === undefined ? edge.grad : undefined, used });
 }
 
 /** Where a leaf collects its gradient. */

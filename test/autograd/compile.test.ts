@@ -475,6 +475,33 @@ describe('gradients of leaves', () => {
     expect(taken.map((gradient) => gradient.toArraySync())).toEqual([1, 2, 3, 4, 5, 6].map((i) => [i, i]));
   });
 
+  test('of several calls add up until they are cleared outside', () => {
+    const w = ones([2]).requiresGrad_();
+    const optimizer = new optim.SGD([w], { lr: 1 });
+    let runs = 0;
+    const compiled = compile((z: AnyTensor) => {
+      runs++;
+      step(w)(z);
+    });
+    for (let i = 1; i <= 6; i++) {
+      for (const scale of [1, 2, 3]) compiled(tensor([scale, -scale]));
+      expect(w.grad!.toArraySync()).toEqual([6, -6]);
+      optimizer.zeroGrad();
+    }
+    expect(runs).toBe(5);
+  });
+
+  test('cleared outside after replays that added to them', () => {
+    const w = ones([2]).requiresGrad_();
+    const compiled = compile(step(w));
+    for (let i = 1; i <= 5; i++) compiled(x);
+    for (let i = 1; i <= 4; i++) {
+      new optim.SGD([w], { lr: 1 }).zeroGrad();
+      compiled(x);
+      expect(w.grad!.toArraySync()).toEqual([1, 2]);
+    }
+  });
+
   test('cleared outside between replays', () => {
     const w = ones([2]).requiresGrad_();
     const optimizer = new optim.SGD([w], { lr: 1 });
