@@ -5,7 +5,7 @@ import type { Module } from '../nn/module';
 import { BatchNorm } from '../nn/normalization';
 import { full } from '../ops/creation';
 import { cat } from '../ops/movement';
-import { batchNorm, perChannel } from '../ops/normalization';
+import { batchNorm, finishBatchNorm, perChannel } from '../ops/normalization';
 import type { AnyTensor } from '../tensor/tensor';
 import { allReduce } from './collectives';
 import { worldSize } from './process-group';
@@ -45,5 +45,6 @@ const normalizeTogether: BatchNorm['normalize'] = (x, runningMean, runningVar, w
   });
   const rstd = variance.add(epsilon).rsqrt();
   const scaled = centred.mul(perChannel(weight === undefined ? rstd : rstd.mul(weight), x));
-  return (bias === undefined ? scaled : scaled.add(perChannel(bias, x))).cast(x.dtype);
+  const y = bias === undefined ? scaled : scaled.add(perChannel(bias, x));
+  return finishBatchNorm(y.cast(x.dtype), options);
 };

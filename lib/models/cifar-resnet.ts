@@ -23,14 +23,14 @@ class CifarBlock extends Module {
   ) {
     super();
     this.conv1 = new Conv2d(channels, width, 3, { stride, padding: 1, bias: false });
-    this.bn1 = new BatchNorm2d(width);
+    this.bn1 = new BatchNorm2d(width, { activation: 'relu' });
     this.conv2 = new Conv2d(width, width, 3, { padding: 1, bias: false });
-    this.bn2 = new BatchNorm2d(width);
+    this.bn2 = new BatchNorm2d(width, { activation: 'relu' });
   }
 
   forward(x: AnyTensor): AnyTensor {
-    const y = this.bn1.forward(this.conv1.forward(x)).relu();
-    return this.bn2.forward(this.conv2.forward(y)).add(this.shortcut(x)).relu();
+    const y = this.bn1.forward(this.conv1.forward(x));
+    return this.bn2.forward(this.conv2.forward(y), this.shortcut(x));
   }
 
   private shortcut(x: AnyTensor): AnyTensor {
@@ -63,7 +63,7 @@ export interface CifarResNetOptions {
  */
 export class CifarResNet extends Module {
   readonly conv1 = new Conv2d(3, 16, 3, { padding: 1, bias: false });
-  readonly bn1 = new BatchNorm2d(16);
+  readonly bn1 = new BatchNorm2d(16, { activation: 'relu' });
   readonly layer1: Sequential;
   readonly layer2: Sequential;
   readonly layer3: Sequential;
@@ -90,7 +90,7 @@ export class CifarResNet extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    let y = this.bn1.forward(this.conv1.forward(x)).relu();
+    let y = this.bn1.forward(this.conv1.forward(x));
     for (const layer of [this.layer1, this.layer2, this.layer3]) y = layer.forward(y);
     return this.linear.forward(y.mean([-2, -1]));
   }

@@ -1,7 +1,6 @@
 /** Densely connected networks. */
 import type { Layer } from '../nn/container';
 import { Conv2d } from '../nn/convolution';
-import { ReLU } from '../nn/activation';
 import { heNormal_, zeros_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module } from '../nn/module';
@@ -37,16 +36,16 @@ class DenseLayer extends Module {
 
   constructor(channels: number, growth: number, dropout: number) {
     super();
-    this.norm1 = new BatchNorm2d(channels);
+    this.norm1 = new BatchNorm2d(channels, { activation: 'relu' });
     this.conv1 = new Conv2d(channels, 4 * growth, 1, { bias: false });
-    this.norm2 = new BatchNorm2d(4 * growth);
+    this.norm2 = new BatchNorm2d(4 * growth, { activation: 'relu' });
     this.conv2 = new Conv2d(4 * growth, growth, 3, { padding: 1, bias: false });
     this.dropout = new Dropout(dropout);
   }
 
   forward(x: AnyTensor): AnyTensor {
-    const narrow = this.conv1.forward(this.norm1.forward(x).relu());
-    const added = this.conv2.forward(this.norm2.forward(narrow).relu());
+    const narrow = this.conv1.forward(this.norm1.forward(x));
+    const added = this.conv2.forward(this.norm2.forward(narrow));
     return cat([x, this.dropout.forward(added)], 1) as AnyTensor;
   }
 }
@@ -72,8 +71,7 @@ class Transition extends Named {
   constructor(channels: number) {
     super();
     this.layers = {
-      norm: new BatchNorm2d(channels),
-      relu: new ReLU(),
+      norm: new BatchNorm2d(channels, { activation: 'relu' }),
       conv: new Conv2d(channels, channels / 2, 1, { bias: false }),
       pool: new AvgPool2d(2),
     };
@@ -122,8 +120,7 @@ export class DenseNet extends Module {
     const { growth, first, blocks } = ofDepth('DenseNet', depths, depth);
     const layers: Record<string, Layer> = {
       conv0: new Conv2d(3, first, 7, { stride: 2, padding: 3, bias: false }),
-      norm0: new BatchNorm2d(first),
-      relu0: new ReLU(),
+      norm0: new BatchNorm2d(first, { activation: 'relu' }),
       pool0: new MaxPool2d(3, { stride: 2, padding: 1 }),
     };
     let channels: number = first;

@@ -20,11 +20,11 @@ class BasicConv extends Module {
   constructor(channels: number, out: number, kernelSize: number, options: ConvLayerOptions<Pair> = {}) {
     super();
     this.conv = new Conv2d(channels, out, kernelSize, { bias: false, ...options });
-    this.bn = new BatchNorm2d(out, { epsilon: 1e-3 });
+    this.bn = new BatchNorm2d(out, { epsilon: 1e-3, activation: 'relu' });
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return this.bn.forward(this.conv.forward(x)).relu();
+    return this.bn.forward(this.conv.forward(x));
   }
 }
 

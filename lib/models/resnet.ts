@@ -28,16 +28,15 @@ class BasicBlock extends Module {
   constructor(channels: number, width: number, stride: number) {
     super();
     this.conv1 = new Conv2d(channels, width, 3, { stride, padding: 1, bias: false });
-    this.bn1 = new BatchNorm2d(width);
+    this.bn1 = new BatchNorm2d(width, { activation: 'relu' });
     this.conv2 = new Conv2d(width, width, 3, { padding: 1, bias: false });
-    this.bn2 = new BatchNorm2d(width);
+    this.bn2 = new BatchNorm2d(width, { activation: 'relu' });
     this.downsample = projection(channels, width, stride);
   }
 
   forward(x: AnyTensor): AnyTensor {
-    const y = this.bn1.forward(this.conv1.forward(x)).relu();
-    const past = this.downsample?.forward(x) ?? x;
-    return this.bn2.forward(this.conv2.forward(y)).add(past).relu();
+    const y = this.bn1.forward(this.conv1.forward(x));
+    return this.bn2.forward(this.conv2.forward(y), this.downsample?.forward(x) ?? x);
   }
 }
 
@@ -55,19 +54,18 @@ class Bottleneck extends Module {
   constructor(channels: number, width: number, stride: number) {
     super();
     this.conv1 = new Conv2d(channels, width, 1, { bias: false });
-    this.bn1 = new BatchNorm2d(width);
+    this.bn1 = new BatchNorm2d(width, { activation: 'relu' });
     this.conv2 = new Conv2d(width, width, 3, { stride, padding: 1, bias: false });
-    this.bn2 = new BatchNorm2d(width);
+    this.bn2 = new BatchNorm2d(width, { activation: 'relu' });
     this.conv3 = new Conv2d(width, 4 * width, 1, { bias: false });
-    this.bn3 = new BatchNorm2d(4 * width);
+    this.bn3 = new BatchNorm2d(4 * width, { activation: 'relu' });
     this.downsample = projection(channels, 4 * width, stride);
   }
 
   forward(x: AnyTensor): AnyTensor {
-    let y = this.bn1.forward(this.conv1.forward(x)).relu();
-    y = this.bn2.forward(this.conv2.forward(y)).relu();
-    const past = this.downsample?.forward(x) ?? x;
-    return this.bn3.forward(this.conv3.forward(y)).add(past).relu();
+    let y = this.bn1.forward(this.conv1.forward(x));
+    y = this.bn2.forward(this.conv2.forward(y));
+    return this.bn3.forward(this.conv3.forward(y), this.downsample?.forward(x) ?? x);
   }
 }
 
@@ -93,7 +91,7 @@ export interface ResNetOptions {
  */
 export class ResNet extends Module {
   readonly conv1 = new Conv2d(3, 64, 7, { stride: 2, padding: 3, bias: false });
-  readonly bn1 = new BatchNorm2d(64);
+  readonly bn1 = new BatchNorm2d(64, { activation: 'relu' });
   readonly maxpool = new MaxPool2d(3, { stride: 2, padding: 1 });
   readonly layer1: Sequential;
   readonly layer2: Sequential;
@@ -128,7 +126,7 @@ export class ResNet extends Module {
   }
 
   forward(x: AnyTensor): AnyTensor {
-    let y = this.maxpool.forward(this.bn1.forward(this.conv1.forward(x)).relu());
+    let y = this.maxpool.forward(this.bn1.forward(this.conv1.forward(x)));
     for (const layer of [this.layer1, this.layer2, this.layer3, this.layer4]) y = layer.forward(y);
     return this.fc.forward(this.avgpool.forward(y).flatten(1));
   }

@@ -517,8 +517,16 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
   layerNormBackward: { inputs: ['g', 'x', 'weight?', 'mean', 'rstd'], outputs: ['gx', 'gw', 'gb'], attributes: [] },
   rmsNorm: { inputs: ['x', 'weight?'], outputs: ['y', 'rstd'], attributes: ['epsilon'] },
   rmsNormBackward: { inputs: ['g', 'x', 'weight?', 'rstd'], outputs: ['gx', 'gw'], attributes: [] },
-  batchNorm: { inputs: ['x', 'weight?', 'bias?'], outputs: ['y', 'mean', 'rstd'], attributes: ['epsilon'] },
-  batchNormBackward: { inputs: ['g', 'x', 'weight?', 'mean', 'rstd'], outputs: ['gx', 'gw', 'gb'], attributes: [] },
+  batchNorm: {
+    inputs: ['x', 'weight?', 'bias?', 'residual?'],
+    outputs: ['y', 'mean', 'rstd'],
+    attributes: ['epsilon', 'activation'],
+  },
+  batchNormBackward: {
+    inputs: ['g', 'x', 'weight?', 'bias?', 'mean', 'rstd'],
+    outputs: ['gx', 'gw', 'gb'],
+    attributes: ['activation'],
+  },
   attention: {
     inputs: ['q', 'k', 'v', 'mask?'],
     outputs: ['y', 'lse'],
@@ -613,4 +621,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0x8bab8ff4;
+export const opsFingerprint = 0x38beca7c;

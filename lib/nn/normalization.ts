@@ -68,6 +68,8 @@ export interface BatchNormLayerOptions {
   readonly bias?: boolean;
   /** Whether to keep running statistics, and use them outside training, in place of the batch's; true unless given. */
   readonly trackRunningStats?: boolean;
+  /** What the result goes through, in training in the same pass over memory; nothing unless given. */
+  readonly activation?: 'relu';
 }
 
 /** What the ops take of a layer's options. */
@@ -129,7 +131,8 @@ export abstract class BatchNorm extends Module {
   /** The ranks of input that this layer takes, and how errors write them. */
   protected abstract get expects(): { readonly ranks: readonly number[]; readonly text: string };
 
-  forward(x: AnyTensor): AnyTensor {
+  /** `residual`, of x's shape, is added before the activation. */
+  forward(x: AnyTensor, residual?: AnyTensor): AnyTensor {
     checkTensor(this.constructor.name, x, 'x');
     if (!this.expects.ranks.includes(x.rank)) {
       throw new ShapeError(
@@ -142,6 +145,8 @@ export abstract class BatchNorm extends Module {
     return this.normalize(x, runningMean, this.runningVar, this.weight, this.bias, {
       training: this.training || runningMean === undefined,
       ...(momentum !== undefined && { momentum }),
+      ...(residual !== undefined && { residual }),
+      ...(this.options.activation !== undefined && { activation: this.options.activation }),
       ...epsilonOf(this.options),
     });
   }

@@ -1,11 +1,13 @@
 /** Softmax and the normalisations. */
 import { ArgumentError, ShapeError } from '../errors';
+import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { EndCheck } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { backward, reluBackwardOp } from './activation-slopes';
 import { operand, operandDType } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, run, runMany } from './define';
 import { addcmul } from './pointwise-binary';
@@ -229,24 +231,35 @@ export function layerNorm(
   return normalized.length === 1 ? y : y.reshape(x.shape);
 }
 
-const batchNormOp = defineOp<NormContext>('batchNorm', {
+/** The activations that batch norm applies as it writes, by their codes in native/kernels/activation.h. */
+const batchNormActivations = { relu: 1 };
+
+interface BatchNormContext extends NormContext {
+  readonly activation: number;
+}
+
+const batchNormOp = defineOp<BatchNormContext>('batchNorm', {
   dtypes: floats,
   channels: 'kept',
   saves: { inputs: true, outputs: true },
-  gradient: (g, node) => {
+  gradient: (gradient, node) => {
     const x = node.input(0);
-    const weight = node.operand(1) as AnyTensor | undefined;
+    const [weight, bias, residual] = [1, 2, 3].map((i) => node.operand(i) as AnyTensor | undefined);
+    const { epsilon } = node.context;
     const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [x.shape[1]!] };
+    // The kernel knows what ReLU was given from x alone.
+    const activation = recording.enabled || residual !== undefined ? 0 : node.context.activation;
+    const g = activation === node.context.activation ? gradient : backward(reluBackwardOp, gradient, node.output(0));
     if (recording.enabled) {
       const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
-      const [gx, gw, gb] = composedGradients(g, x, weight && perChannel(weight, x), axes, node.context.epsilon);
+      const [gx, gw, gb] = composedGradients(g, x, weight && perChannel(weight, x), axes, epsilon);
       const own = (t: AnyTensor): AnyTensor => t.sum(axes).cast(parameter.dtype);
-      return [gx, node.needs(1) ? own(gw) : undefined, node.needs(2) ? own(gb) : undefined];
+      return [gx, node.needs(1) ? own(gw) : undefined, node.needs(2) ? own(gb) : undefined, g];
     }
-    const inputs = [g, x, weight, node.output(1), node.output(2)];
+    const inputs = [g, x, weight, bias, node.output(1), node.output(2)];
     const input = { dtype: x.dtype, shape: x.shape };
-    const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [input, parameter, parameter]);
-    return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
+    const [gx, gw, gb] = runMany(batchNormBackwardOp, inputs, [input, parameter, parameter], [activation]);
+    return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined, g];
   },
 });
 const batchNormBackwardOp = defineOp('batchNormBackward', { dtypes: floats, channels: 'kept' });
@@ -260,13 +273,28 @@ export interface BatchNormOptions extends NormOptions {
   readonly training?: boolean;
   /** How far the running statistics move: running = (1 − momentum)·running + momentum·batch; 0.1 unless given. May be a tensor of one element. */
   readonly momentum?: Operand;
+  /** Added to the normalised values, of x's shape: the path around a block of a residual network. */
+  readonly residual?: AnyTensor;
+  /** What the sum goes through; nothing unless given. In training it takes no pass over memory of its own. */
+  readonly activation?: 'relu';
+}
+
+/** What is behind the normalisation, as ops of their own. */
+export function finishBatchNorm(
+  y: AnyTensor,
+  { residual, activation }: Pick<BatchNormOptions, 'residual' | 'activation'>,
+): AnyTensor {
+  const sum = residual === undefined ? y : y.add(residual);
+  return activation === undefined ? sum : sum.relu();
 }
 
 /**
- * Batch normalisation of x [n, c, …] per channel: y = (x − mean) / √(var + ε) · weight + bias. In training, mean and (biased) variance are those of the
+ * Batch normalisation of x [n, c, …] per channel: y = (x − mean) / √(var + ε) · weight + bias, and behind it the sum with a residual and ReLU where
+ * they are given, as `batchNorm(…).add(residual).relu()` without rounding between. In training, mean and (biased) variance are those of the
  * batch, and the running ones, if given, are updated in place (with the unbiased variance).
  *
- * @throws ShapeError when a parameter is not [c], or a training batch has one value per channel.
+ * @throws ShapeError when a parameter is not [c], the residual not of x's shape, or a training batch has one value per channel; ArgumentError for
+ * another activation.
  * @see Ioffe and Szegedy, 2015, Batch normalization.
  * @example
  * batchNorm(randn([8, 4, 5, 5]), undefined, undefined, undefined, undefined, { training: true }).shape; // [8, 4, 5, 5]
@@ -297,7 +325,18 @@ export function batchNorm(
   checkParameter(op, 'runningVar', runningVar, channels);
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
-  const { epsilon = 1e-5, momentum = 0.1, training = false } = options;
+  const { epsilon = 1e-5, momentum = 0.1, training = false, residual, activation } = options;
+  if (residual !== undefined) {
+    checkTensor(op, residual, 'residual');
+    if (!sameShape(residual.shape, x.shape)) {
+      throw new ShapeError(
+        `${op}: residual does not fit: got shape ${show(residual.shape)}, expected ${show(x.shape)}`,
+      );
+    }
+  }
+  if (activation !== undefined && !Object.hasOwn(batchNormActivations, activation)) {
+    throw new ArgumentError(`${op}: activation: got ${shown(activation)}, expected relu`);
+  }
   if (!training) {
     if (runningMean === undefined || runningVar === undefined) {
       throw new ArgumentError(
@@ -307,7 +346,8 @@ export function batchNorm(
     const rstd = runningVar.add(epsilon).rsqrt();
     const scale = weight === undefined ? rstd : rstd.mul(weight);
     const shift = bias === undefined ? runningMean.mul(scale).neg() : bias.sub(runningMean.mul(scale));
-    return addcmul(perChannel(shift, x).cast(x.dtype), x, perChannel(scale, x).cast(x.dtype));
+    const y = addcmul(perChannel(shift, x).cast(x.dtype), x, perChannel(scale, x).cast(x.dtype));
+    return finishBatchNorm(y, options);
   }
   const count = x.size / Math.max(channels, 1);
   if (count === 1) {
@@ -317,11 +357,16 @@ export function batchNorm(
   }
   const statistics = { dtype: statisticsDType(x.dtype), shape: [channels] };
   const outputs = [{ shape: x.shape, dtype: x.dtype }, statistics, statistics];
-  const [y, mean, rstd] = runMany(batchNormOp, [x, weight, bias], outputs, [epsilon], { epsilon }) as [
+  const joins = residual === undefined || residual.dtype === x.dtype;
+  const code = joins && activation !== undefined ? batchNormActivations[activation] : 0;
+  const inputs = [x, weight, bias, joins ? residual : undefined];
+  const context = { epsilon, activation: code };
+  const [normalized, mean, rstd] = runMany(batchNormOp, inputs, outputs, [epsilon, code], context) as [
     AnyTensor,
     AnyTensor,
     AnyTensor,
   ];
+  const y = joins ? normalized : finishBatchNorm(normalized, options);
   if (count === 0) return y;
   if (runningMean !== undefined) runningMean.lerp_(mean, momentum);
   if (runningVar !== undefined) {

@@ -31,7 +31,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   activation: 'feedForward',
   'mode value': 'pad',
   'stride padding dilation': 'fold unfold Unfold Fold',
-  'training momentum epsilon': 'batchNorm',
+  'training momentum residual activation epsilon': 'batchNorm',
   epsilon: 'layerNorm groupNorm rmsNorm logit',
   'countIncludePad divisorOverride stride padding ceilMode':
     'avgPool1d avgPool2d avgPool3d AvgPool1d AvgPool2d AvgPool3d',
@@ -75,9 +75,9 @@ const takersByNames: Readonly<Record<string, string>> = {
   'mask keyMask causal cache':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
-  'epsilon momentum affine bias trackRunningStats':
-    'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d',
+  'epsilon momentum affine bias trackRunningStats activation': 'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d',
   'epsilon affine': 'RMSNorm',
+  'epsilon momentum affine bias trackRunningStats': 'InstanceNorm1d InstanceNorm2d InstanceNorm3d',
   axis: 'weightNorm repeatInterleave repeatInterleaveSync',
   'iterations epsilon axis': 'spectralNorm',
   'padding stride': 'MaxUnpool1d MaxUnpool2d MaxUnpool3d',

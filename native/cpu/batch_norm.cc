@@ -1,5 +1,5 @@
-// Batch norm of x [n, c, ...] over all axes but the channels, with the statistics of the batch, and its gradient. 16-bit floats
-// compute in float; mean and rstd are kept in the compute type.
+// Batch norm of x [n, c, ...] over all axes but the channels, with the statistics of the batch, and its gradient; a residual that is
+// added and ReLU are part of the same pass. 16-bit floats compute in float; mean and rstd are kept in the compute type.
 //
 // Sums are taken per block of at most kBlockElements that lies in cache, then over the blocks, in order and in double. Two
 // layouts are walked in whole vectors: along segments of one channel (images n, c, h, w) and across channels (n, h, w, c, and
@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "cpu/rows.h"
+#include "kernels/activation.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -18,6 +19,8 @@ namespace {
 constexpr int64_t kBlockElements = 32768;
 // Across channels, a block writes sums of every channel: of at least this many rows, so that those are few.
 constexpr int64_t kMinBlockRows = 64;
+
+bool is_relu(double activation) { return activation == static_cast<double>(Activation::kRelu); }
 
 // How the tensors of one op, all of one shape, are walked together.
 template <int kTensors>
@@ -179,11 +182,44 @@ C* copy_vector(KernelContext& ctx, const char* op, const TensorView& view, int64
   return copy;
 }
 
+// y = (x − mean) · factor + bias + residual, or ReLU of it.
+template <class T, bool kAdds, bool kRelu>
+void normalise(KernelContext& ctx, const Command& cmd, const Compute<T>* means, const Compute<T>* factors,
+               const Compute<T>* biases) {
+  using C = Compute<T>;
+  constexpr int kTensors = kAdds ? 3 : 2;
+  std::array<const TensorView*, kTensors> tensors{&cmd.input(0), &cmd.input(3)};
+  tensors.back() = &cmd.output(0);
+  const Walk<kTensors> apply(tensors);
+  const auto finish = [](Vec<C> y, const std::array<T*, kTensors>& at, int64_t i, auto part) {
+    if constexpr (kAdds) y += load(at[1] + i, part);
+    if constexpr (kRelu) y = functors::Relu()(y);
+    store(at.back() + i, y, part);
+  };
+  if (apply.across()) {
+    apply.template each_row_block<T>(ctx, [&](int64_t, int64_t rows, auto at) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const auto row = at(r);
+        each_vector<C>(apply.channels(), [&](int64_t i, auto part, auto) {
+          const Vec<C> centred = load(row[0] + i, part) - load(means + i, part);
+          finish(centred * load(factors + i, part) + load(biases + i, part), row, i, part);
+        });
+      }
+    });
+  } else {
+    apply.template each_segment<T>(ctx, [&](int64_t channel, const std::array<T*, kTensors>& at, int64_t length) {
+      const C mean = means[channel], factor = factors[channel], bias = biases[channel];
+      each_vector<C>(length, [&](int64_t i, auto part, auto) {
+        finish((load(at[0] + i, part) - mean) * factor + bias, at, i, part);
+      });
+    });
+  }
+}
+
 template <class T>
 void batch_norm(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   const Walk<1> statistics({&cmd.input(0)});
-  const Walk<2> apply({&cmd.input(0), &cmd.output(0)});
   const int64_t channels = statistics.channels();
   const int64_t blocks = statistics.blocks();
   // [block][mean, sum of squared differences to it][channel]
@@ -255,50 +291,50 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
     cmd.output(2).as<C>()[channel * cmd.output(2).strides[0]] = static_cast<C>(rstd);
   }
 
-  if (apply.across()) {
-    apply.each_row_block<T>(ctx, [&](int64_t, int64_t rows, auto at) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const auto [x, y] = at(r);
-        each_vector<C>(channels, [&, x = x, y = y](int64_t i, auto part, auto) {
-          store(y + i, (load(x + i, part) - load(means + i, part)) * load(factors + i, part) + load(biases + i, part),
-                part);
-        });
-      }
-    });
-  } else {
-    apply.each_segment<T>(ctx, [&](int64_t channel, const std::array<T*, 2>& at, int64_t length) {
-      const C mean = means[channel], factor = factors[channel], bias = biases[channel];
-      each_vector<C>(length, [&](int64_t i, auto part, auto) {
-        store(at[1] + i, (load(at[0] + i, part) - mean) * factor + bias, part);
-      });
-    });
-  }
+  const bool adds = cmd.input(3).present(), relu = is_relu(cmd.attribute(1));
+  const auto run = adds ? (relu ? normalise<T, true, true> : normalise<T, true, false>)
+                        : (relu ? normalise<T, false, true> : normalise<T, false, false>);
+  run(ctx, cmd, means, factors, biases);
 }
 
 // With n = (x − mean) · rstd:  gb = Σ g,  gw = Σ g · n,  gx = weight · rstd · (g − mean(g) − n · mean(g · n)).
-template <class T>
+// kRelu: g is that of ReLU's result, and counts where what ReLU was given, which is computed again, is positive.
+template <class T, bool kRelu>
 void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
   const Walk<2> sums({&cmd.input(0), &cmd.input(1)});
   const Walk<3> apply({&cmd.input(0), &cmd.input(1), &cmd.output(0)});
   const int64_t channels = sums.channels();
   const int64_t blocks = sums.blocks();
-  const C* means = copy_vector<C>(ctx, cmd.name(), cmd.input(3), channels, C(0));
-  const C* rstds = copy_vector<C>(ctx, cmd.name(), cmd.input(4), channels, C(1));
+  const C* biases = copy_vector<C>(ctx, cmd.name(), cmd.input(3), channels, C(0));
+  const C* means = copy_vector<C>(ctx, cmd.name(), cmd.input(4), channels, C(0));
+  const C* rstds = copy_vector<C>(ctx, cmd.name(), cmd.input(5), channels, C(1));
+  C* factors = copy_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(1));
+  for (int64_t channel = 0; channel < channels; ++channel) factors[channel] *= rstds[channel];
+  // `centred` is x − mean.
+  const auto through_relu = [](Vec<C> g, Vec<C> centred, auto factor, auto bias) {
+    if constexpr (kRelu) return functors::ReluBackward()(g, Vec<C>(centred * factor + bias));
+    else return g;
+  };
   C* partial = ctx.scratch<C>(blocks * 2 * channels);  // [block][Σ g, Σ g · n][channel]
 
   if (sums.across()) {
     sums.each_row_block<T>(ctx, [&](int64_t block, int64_t rows, auto at) {
       C* to = partial + block * 2 * channels;
       each_channel_group<C>(channels, [&]<int kVectors>(int64_t i, auto part) {
-        Vec<C> mean[kVectors], total[kVectors] = {}, products[kVectors] = {};
-        for (int v = 0; v < kVectors; ++v) mean[v] = load(means + i + v * kLanes<C>, part);
+        Vec<C> mean[kVectors], factor[kVectors], bias[kVectors], total[kVectors] = {}, products[kVectors] = {};
+        for (int v = 0; v < kVectors; ++v) {
+          mean[v] = load(means + i + v * kLanes<C>, part);
+          factor[v] = load(factors + i + v * kLanes<C>, part);
+          bias[v] = load(biases + i + v * kLanes<C>, part);
+        }
         for (int64_t r = 0; r < rows; ++r) {
           const auto [g, x] = at(r);
           for (int v = 0; v < kVectors; ++v) {
-            const Vec<C> gradient = load(g + i + v * kLanes<C>, part);
+            const Vec<C> centred = load(x + i + v * kLanes<C>, part) - mean[v];
+            const Vec<C> gradient = through_relu(load(g + i + v * kLanes<C>, part), centred, factor[v], bias[v]);
             total[v] += gradient;
-            products[v] += gradient * (load(x + i + v * kLanes<C>, part) - mean[v]);
+            products[v] += gradient * centred;
           }
         }
         for (int v = 0; v < kVectors; ++v) {
@@ -309,14 +345,15 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
     });
   } else {
     sums.each_channel_block<T>(ctx, [&](int64_t channel, int64_t block, int64_t segments, int64_t length, auto at) {
-      const C mean = means[channel];
+      const C mean = means[channel], factor = factors[channel], bias = biases[channel];
       Accumulators<C> total(0), products(0);
       for (int64_t s = 0; s < segments; ++s) {
         const auto [g, x] = at(s);
         each_vector<C>(length, [&, g = g, x = x](int64_t i, auto part, auto lane) {
-          const Vec<C> gradient = load(g + i, part);
+          const Vec<C> centred = load(x + i, part) - mean;
+          const Vec<C> gradient = through_relu(load(g + i, part), centred, factor, bias);
           total.lanes[lane] += gradient;
-          products.lanes[lane] += gradient * (load(x + i, part) - mean);
+          products.lanes[lane] += gradient * centred;
         });
       }
       partial[block * 2 * channels + channel] = total.sum();
@@ -324,7 +361,6 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
     });
   }
 
-  C* factors = copy_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(1));
   C* totals = ctx.scratch<C>(2 * channels);  // gb, gw
   C* shifts = ctx.scratch<C>(2 * channels);  // of g, and per difference to the mean
   const double count = static_cast<double>(std::max<int64_t>(sums.count(), 1));
@@ -338,7 +374,6 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
     totals[channels + channel] = static_cast<C>(products);
     shifts[channel] = static_cast<C>(total / count);
     shifts[channels + channel] = static_cast<C>(products / count) * rstds[channel];
-    factors[channel] *= rstds[channel];
   }
   for (int i = 0; i < 2; ++i) {
     const TensorView& to = cmd.output(1 + i);
@@ -353,18 +388,21 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
       for (int64_t r = 0; r < rows; ++r) {
         const auto [g, x, gx] = at(r);
         each_vector<C>(channels, [&, g = g, x = x, gx = gx](int64_t i, auto part, auto) {
-          const Vec<C> difference = load(x + i, part) - load(means + i, part);
-          const Vec<C> centred = load(g + i, part) - load(shifts + i, part) - difference * load(slopes + i, part);
-          store(gx + i, centred * load(factors + i, part), part);
+          const Vec<C> centred = load(x + i, part) - load(means + i, part), factor = load(factors + i, part);
+          const Vec<C> gradient = through_relu(load(g + i, part), centred, factor, load(biases + i, part));
+          store(gx + i, (gradient - load(shifts + i, part) - centred * load(slopes + i, part)) * factor, part);
         });
       }
     });
   } else {
     apply.each_segment<T>(ctx, [&](int64_t channel, const std::array<T*, 3>& at, int64_t length) {
       const auto [g, x, gx] = at;
-      const C mean = means[channel], shift = shifts[channel], slope = slopes[channel], factor = factors[channel];
+      const C mean = means[channel], factor = factors[channel], bias = biases[channel];
+      const C shift = shifts[channel], slope = slopes[channel];
       each_vector<C>(length, [&, g = g, x = x, gx = gx](int64_t i, auto part, auto) {
-        store(gx + i, (load(g + i, part) - shift - (load(x + i, part) - mean) * slope) * factor, part);
+        const Vec<C> centred = load(x + i, part) - mean;
+        const Vec<C> gradient = through_relu(load(g + i, part), centred, factor, bias);
+        store(gx + i, (gradient - shift - centred * slope) * factor, part);
       });
     });
   }
@@ -376,7 +414,10 @@ HADAL_CPU_KERNEL(batchNorm) {
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { batch_norm<T>(ctx, cmd); });
 }
 HADAL_CPU_KERNEL(batchNormBackward) {
-  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() { batch_norm_backward<T>(ctx, cmd); });
+  visit_floating(cmd.name(), cmd.input(1).dtype, [&]<class T>() {
+    if (is_relu(cmd.attribute(0))) batch_norm_backward<T, true>(ctx, cmd);
+    else batch_norm_backward<T, false>(ctx, cmd);
+  });
 }
 
 }  // namespace hadal::cpu

@@ -1,5 +1,5 @@
 // Batch norm of x [n, c, …] over all axes but the channels, with the statistics of the batch, and its gradient: a reduction for
-// what each channel needs, then a pass over the elements. 16-bit floats compute in float, sums over blocks are taken in double; mean
+// what each channel needs, then a pass over the elements, which adds a residual and applies ReLU as well. 16-bit floats compute in float, sums over blocks are taken in double; mean
 // and rstd are kept in the compute type. All write with `=`.
 #include <cmath>
 #include <numeric>
@@ -8,18 +8,26 @@
 #include "cuda/device/moments.cuh"
 #include "cuda/device/reduction.cuh"
 #include "cuda/registry.h"
+#include "kernels/activation.h"
 
 namespace hadal::cuda {
 namespace {
 
 constexpr int kBlock = 256;
 
-// What the passes over the elements need of each channel: y = (x − mean) · factor + shift, and
+// What the passes over the elements need of each channel: y = (x − mean) · factor + bias, and
 // gx = (g − shift − (x − mean) · slope) · factor.
 template <class C>
 struct Channel {
-  C mean, factor, shift, slope;
+  C mean, factor, bias, shift, slope;
 };
+
+// kRelu: g is that of ReLU's result, and counts where what ReLU was given, which is computed again, is positive.
+template <bool kRelu, class C>
+__device__ __forceinline__ C through_relu(C g, C centred, C factor, C bias) {
+  if constexpr (kRelu) return functors::ReluBackward()(g, centred * factor + bias);
+  else return g;
+}
 
 uint32_t channel_axis() { return 1u << 1; }
 
@@ -65,12 +73,12 @@ struct StatisticsReducer {
     const C m = static_cast<C>(total.mean);
     mean[channel * mean_stride] = m;
     rstd[channel * rstd_stride] = r;
-    channels[channel] = {m, weight.load(channel, C(1)) * r, bias.load(channel, C(0)), C(0)};
+    channels[channel] = {m, weight.load(channel, C(1)) * r, bias.load(channel, C(0)), C(0), C(0)};
   }
 };
 
 // Σ g and Σ g · (x − mean) · rstd.
-template <class T>
+template <class T, bool kRelu>
 struct GradientReducer {
   static constexpr int kInputs = 2;
   using Element = T;
@@ -79,25 +87,33 @@ struct GradientReducer {
     double total, products;
   };
   struct Running {
-    C total, products;
+    C total, products, mean, factor, bias;
   };
 
   const C* mean;
   const C* rstd;
   int64_t mean_stride, rstd_stride;
-  FloatingVector<C> weight, gw, gb;
+  FloatingVector<C> weight, bias, gw, gb;
   double count;
   Channel<C>* channels;
 
-  __device__ Running running() const { return {C(0), C(0)}; }
+  __device__ Running running() const { return {}; }
+  __device__ void prepare(Running& running, int64_t channel) const {
+    running.mean = mean[channel * mean_stride];
+    if constexpr (kRelu) {
+      running.factor = weight.load(channel, C(1)) * rstd[channel * rstd_stride];
+      running.bias = bias.load(channel, C(0));
+    }
+  }
   __device__ State state(const Running& running) const { return {running.total, running.products}; }
   template <int n>
-  __device__ void add(Running& running, const C (&x)[2][n], int64_t, int64_t channel) const {
-    const C m = mean[channel * mean_stride];
+  __device__ void add(Running& running, const C (&x)[2][n], int64_t, int64_t) const {
 #pragma unroll
     for (int i = 0; i < n; ++i) {
-      running.total += x[0][i];
-      running.products += x[0][i] * (x[1][i] - m);
+      const C centred = x[1][i] - running.mean;
+      const C g = through_relu<kRelu>(x[0][i], centred, running.factor, running.bias);
+      running.total += g;
+      running.products += g * centred;
     }
   }
   __device__ State combine(const State& a, const State& b) const {
@@ -108,7 +124,7 @@ struct GradientReducer {
     const double products = sums.products * r;
     gb.store(channel, static_cast<C>(sums.total));
     gw.store(channel, static_cast<C>(products));
-    channels[channel] = {mean[channel * mean_stride], weight.load(channel, C(1)) * r,
+    channels[channel] = {mean[channel * mean_stride], weight.load(channel, C(1)) * r, bias.load(channel, C(0)),
                          static_cast<C>(sums.total / count), static_cast<C>(products / count) * r};
   }
 };
@@ -180,18 +196,30 @@ void apply(CudaContext& ctx, const Command& cmd, const F& f, const TensorView& y
   else launch(apply_kernel<kInputs, T, 1, false, F>);
 }
 
-template <class C>
+// `residual` is 0 where there is none.
+template <class C, bool kRelu>
 struct Normalise {
-  __device__ C operator()(const Channel<C>& channel, C x, C) const {
-    return (x - channel.mean) * channel.factor + channel.shift;
+  __device__ C operator()(const Channel<C>& channel, C x, C residual) const {
+    const C y = (x - channel.mean) * channel.factor + channel.bias + residual;
+    if constexpr (kRelu) return functors::Relu()(y);
+    else return y;
   }
 };
-template <class C>
+template <class C, bool kRelu>
 struct NormaliseBackward {
   __device__ C operator()(const Channel<C>& channel, C g, C x) const {
-    return (g - channel.shift - (x - channel.mean) * channel.slope) * channel.factor;
+    const C centred = x - channel.mean;
+    const C through = through_relu<kRelu>(g, centred, channel.factor, channel.bias);
+    return (through - channel.shift - centred * channel.slope) * channel.factor;
   }
 };
+
+// Calls body.operator()<kRelu>().
+template <class F>
+void with_activation(double activation, F&& body) {
+  if (activation == static_cast<double>(Activation::kRelu)) body.template operator()<true>();
+  else body.template operator()<false>();
+}
 
 HADAL_CUDA_KERNEL(batchNorm) {
   const TensorView& x = cmd.input(0);
@@ -209,30 +237,37 @@ HADAL_CUDA_KERNEL(batchNorm) {
                                        channels};
     const TensorView layout = per_channel(x);
     run_reduction(ctx, cmd, reducer, {&x}, layout, all_axes(x) & ~channel_axis(), true, false);
-    apply<1, T>(ctx, cmd, Normalise<C>(), cmd.output(0), {&x}, channels);
+    with_activation(cmd.attribute(1), [&]<bool kRelu>() {
+      const TensorView& residual = cmd.input(3);
+      if (residual.present()) apply<2, T>(ctx, cmd, Normalise<C, kRelu>(), cmd.output(0), {&x, &residual}, channels);
+      else apply<1, T>(ctx, cmd, Normalise<C, kRelu>(), cmd.output(0), {&x}, channels);
+    });
   });
 }
 
 HADAL_CUDA_KERNEL(batchNormBackward) {
   const TensorView &g = cmd.input(0), &x = cmd.input(1);
-  const TensorView &mean = cmd.input(3), &rstd = cmd.input(4);
+  const TensorView &mean = cmd.input(4), &rstd = cmd.input(5);
   visit_floating(cmd.name(), x.dtype, [&]<class T>() {
     using C = Compute<T>;
     const int64_t channel_count = x.shape[1];
     auto* channels = ctx.scratch<Channel<C>>(channel_count);
     const double count = static_cast<double>(x.numel()) / static_cast<double>(std::max<int64_t>(channel_count, 1));
-    const GradientReducer<T> reducer{mean.as<const C>(),
-                                     rstd.as<const C>(),
-                                     mean.strides[0],
-                                     rstd.strides[0],
-                                     FloatingVector<C>(cmd.input(2)),
-                                     FloatingVector<C>(cmd.output(1)),
-                                     FloatingVector<C>(cmd.output(2)),
-                                     std::max(count, 1.0),
-                                     channels};
-    const TensorView layout = per_channel(x);
-    run_reduction(ctx, cmd, reducer, {&g, &x}, layout, all_axes(x) & ~channel_axis(), true, false);
-    apply<2, T>(ctx, cmd, NormaliseBackward<C>(), cmd.output(0), {&g, &x}, channels);
+    with_activation(cmd.attribute(0), [&]<bool kRelu>() {
+      const GradientReducer<T, kRelu> reducer{mean.as<const C>(),
+                                              rstd.as<const C>(),
+                                              mean.strides[0],
+                                              rstd.strides[0],
+                                              FloatingVector<C>(cmd.input(2)),
+                                              FloatingVector<C>(cmd.input(3)),
+                                              FloatingVector<C>(cmd.output(1)),
+                                              FloatingVector<C>(cmd.output(2)),
+                                              std::max(count, 1.0),
+                                              channels};
+      const TensorView layout = per_channel(x);
+      run_reduction(ctx, cmd, reducer, {&g, &x}, layout, all_axes(x) & ~channel_axis(), true, false);
+      apply<2, T>(ctx, cmd, NormaliseBackward<C, kRelu>(), cmd.output(0), {&g, &x}, channels);
+    });
   });
 }
 

@@ -1,6 +1,7 @@
 // Checks of normalisation, attention and cross entropy: shapes and dtypes for which the kernels stay inside their tensors.
 #include <initializer_list>
 
+#include "kernels/activation.h"
 #include "kernels/checks.h"
 
 namespace hadal {
@@ -8,6 +9,7 @@ namespace hadal {
 namespace {
 
 using checks::require_dtype;
+using checks::require_integer;
 using checks::require_shape;
 using checks::same_shape;
 
@@ -51,6 +53,11 @@ void require_channel_statistics(const Command& cmd, const TensorView& x, const T
     require_shape(has_shape(*view, {x.shape[1]}), cmd, "mean and rstd need one value per channel");
     require_dtype(view->dtype == compute_dtype(x.dtype), cmd, "mean and rstd need the compute dtype");
   }
+}
+
+void require_none_or_relu(const Command& cmd, int attribute) {
+  const auto none = static_cast<int64_t>(Activation::kNone), relu = static_cast<int64_t>(Activation::kRelu);
+  require_integer(cmd, attribute, none, relu, "the activation is neither none nor relu");
 }
 
 }  // namespace
@@ -99,7 +106,9 @@ void check_batch_norm(const Command& cmd) {
   require_alike(cmd, x, cmd.output(0), "x and y differ in shape");
   require_vector(cmd, cmd.input(1), x.shape[1], "weight does not fit the channels");
   require_vector(cmd, cmd.input(2), x.shape[1], "bias does not fit the channels");
+  if (cmd.input(3).present()) require_alike(cmd, x, cmd.input(3), "x and residual differ in shape");
   require_channel_statistics(cmd, x, cmd.output(1), cmd.output(2));
+  require_none_or_relu(cmd, 1);
 }
 
 void check_batch_norm_backward(const Command& cmd) {
@@ -108,9 +117,11 @@ void check_batch_norm_backward(const Command& cmd) {
   require_alike(cmd, x, cmd.input(0), "x and g differ in shape");
   require_alike(cmd, x, cmd.output(0), "x and gx differ in shape");
   require_vector(cmd, cmd.input(2), x.shape[1], "weight does not fit the channels");
+  require_vector(cmd, cmd.input(3), x.shape[1], "bias does not fit the channels");
   require_vector(cmd, cmd.output(1), x.shape[1], "gw does not fit the channels");
   require_vector(cmd, cmd.output(2), x.shape[1], "gb does not fit the channels");
-  require_channel_statistics(cmd, x, cmd.input(3), cmd.input(4));
+  require_channel_statistics(cmd, x, cmd.input(4), cmd.input(5));
+  require_none_or_relu(cmd, 0);
 }
 
 namespace {

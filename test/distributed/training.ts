@@ -52,7 +52,9 @@ class Net extends nn.Module {
     this.second = new nn.Linear(7, 2);
   }
   forward(x: AnyTensor): AnyTensor {
-    return this.second.forward(this.norm.forward(this.first.forward(x).tanh() as never) as never) as AnyTensor;
+    const hidden = this.first.forward(x).tanh() as AnyTensor;
+    const normal = this.norm instanceof nn.BatchNorm1d ? this.norm.forward(hidden, hidden) : this.norm.forward(hidden);
+    return this.second.forward(normal as never) as AnyTensor;
   }
 }
 
@@ -67,7 +69,9 @@ export function trainVariant({
 }: Variant): Float64Array {
   const [rank, world] = [distributed.rank(), distributed.worldSize()];
   manualSeed(1 + rank); // only rank 0's parameters count
-  const net = distributed.syncBatchNorm(new Net(batchNorm ? new nn.BatchNorm1d(7) : new nn.LayerNorm(7)));
+  const net = distributed.syncBatchNorm(
+    new Net(batchNorm ? new nn.BatchNorm1d(7, { activation: 'relu' }) : new nn.LayerNorm(7)),
+  );
   const model = new distributed.DistributedDataParallel(net.to(dtype), { bucketBytes: 100 });
   const parameters = model.parameters();
   const optimizer = adam

@@ -211,6 +211,14 @@ describe('what layers refuse', () => {
       'BatchNorm2d: wrong rank: got shape [4, 3], expected [n, c, h, w]',
     ],
     [
+      () => new nn.BatchNorm2d(3).forward(ones([4, 3, 2, 2]), ones([4, 3, 1, 1])),
+      'batchNorm: residual does not fit: got shape [4, 3, 1, 1], expected [4, 3, 2, 2]',
+    ],
+    [
+      () => new nn.BatchNorm1d(3, { activation: 'gelu' as 'relu' }).forward(ones([4, 3])),
+      'batchNorm: activation: got gelu, expected relu',
+    ],
+    [
       () => new nn.BatchNorm1d(3).forward(ones([1, 3])),
       'batchNorm: one value per channel has no variance: got shape [1, 3], expected more in training',
     ],

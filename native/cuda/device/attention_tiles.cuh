@@ -659,55 +659,56 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
 
     const int warp = __shfl_sync(kAllThreads, static_cast<int>(threadIdx.x) / kWarp, 0);
     const int copier = warp - Config::kMultipliers / kWarp, adder = copier - Config::kCopiers / kWarp;
-    if (adder >= 0) {
-      release_registers<Config::kOtherRegisters>();
-      for (int step = adder; step < steps; step += kAdders) {
-        barrier_sync(kSummed + adder, kOfSums);
-        if (threadIdx.x % kWarp == 0) {
-          const int64_t head = static_cast<int64_t>(batch) * g.h + head_of(step);
-          const int query_tile = query_tile_of(step);
-          const int turn = (g.rules.causal ? min(tiles - 1, query_tile * kTileRows / kRows) : tiles - 1) - tile;
-          unsigned* const turns = g.statistics.turns_of(head) + query_tile;
-          float* const to = g.sums + (head * query_tiles + query_tile) * Config::kSumSize;
-          wait_for_turn(turns, turn);
-          if (turn == 0) store_bulk(to, sums_of(step), Config::kSumBytes);
-          else add_bulk(to, sums_of(step), Config::kSumBytes);
-          pass_turn(turns, turn + 1);
-        }
-        __syncwarp();
-        if (step + kAdders < steps) barrier_arrive(kAdded + adder, kOfSums);
-      }
-    } else if (copier >= 0) {
-      release_registers<Config::kOtherRegisters>();
-      const int thread = static_cast<int>(threadIdx.x) - Config::kMultipliers;
-      constexpr int kPiece = 8;  // rows that are copied at once, so that few registers are enough
-      const auto copy = [&]<int kCopied>(uint32_t to, const Heads<const T>& from, int head, int row, int rows,
-                                         int columns) {
-#pragma unroll 1
-        for (int i = 0; i < kCopied / kPiece * (kDepth / kPanel); ++i) {
-          const int down = i % (kCopied / kPiece) * kPiece, column = i / (kCopied / kPiece) * kPanel;
-          copy_tile<kPiece, kPanel, Config::kCopiers>(to + i * kPiece * 128, from.at(batch, head) + column, from.row,
-                                                      row + down, rows, columns - column, thread);
-        }
-      };
-      // The multipliers wait for the tiles of a step before they tell that those of the last are done with.
-      constexpr int kInFlight = kStages - 2;
-      for (int step = 0; step < steps + kInFlight; ++step) {
-        if (step < steps) {
-          if (step == 0) {
-            copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
-            copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
+    if (copier >= 0) {
+      release_registers<Config::kOtherRegisters>();  // by one instruction for all warps of the warpgroup, as it must be
+      if (adder >= 0) {
+        for (int step = adder; step < steps; step += kAdders) {
+          barrier_sync(kSummed + adder, kOfSums);
+          if (threadIdx.x % kWarp == 0) {
+            const int64_t head = static_cast<int64_t>(batch) * g.h + head_of(step);
+            const int query_tile = query_tile_of(step);
+            const int turn = (g.rules.causal ? min(tiles - 1, query_tile * kTileRows / kRows) : tiles - 1) - tile;
+            unsigned* const turns = g.statistics.turns_of(head) + query_tile;
+            float* const to = g.sums + (head * query_tiles + query_tile) * Config::kSumSize;
+            wait_for_turn(turns, turn);
+            if (turn == 0) store_bulk(to, sums_of(step), Config::kSumBytes);
+            else add_bulk(to, sums_of(step), Config::kSumBytes);
+            pass_turn(turns, turn + 1);
           }
-          if (step >= kStages) barrier_sync(kDone + step % kStages, kOfTiles);
-          const int head = head_of(step), row = query_tile_of(step) * kTileRows;
-          copy.template operator()<kTileRows>(queries_of(step), g.q, head, row, g.t, g.d);
-          copy.template operator()<kTileRows>(gradients_of(step), g.g, head, row, g.t, g.dv);
-          copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
+          __syncwarp();
+          if (step + kAdders < steps) barrier_arrive(kAdded + adder, kOfSums);
         }
-        copies_commit();
-        copies_wait<kInFlight>();
-        Products::make_visible();
-        if (step >= kInFlight) barrier_arrive(kThere + (step - kInFlight) % kStages, kOfTiles);
+      } else {
+        const int thread = static_cast<int>(threadIdx.x) - Config::kMultipliers;
+        constexpr int kPiece = 8;  // rows that are copied at once, so that few registers are enough
+        const auto copy = [&]<int kCopied>(uint32_t to, const Heads<const T>& from, int head, int row, int rows,
+                                           int columns) {
+#pragma unroll 1
+          for (int i = 0; i < kCopied / kPiece * (kDepth / kPanel); ++i) {
+            const int down = i % (kCopied / kPiece) * kPiece, column = i / (kCopied / kPiece) * kPanel;
+            copy_tile<kPiece, kPanel, Config::kCopiers>(to + i * kPiece * 128, from.at(batch, head) + column, from.row,
+                                                        row + down, rows, columns - column, thread);
+          }
+        };
+        // The multipliers wait for the tiles of a step before they tell that those of the last are done with.
+        constexpr int kInFlight = kStages - 2;
+        for (int step = 0; step < steps + kInFlight; ++step) {
+          if (step < steps) {
+            if (step == 0) {
+              copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
+              copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
+            }
+            if (step >= kStages) barrier_sync(kDone + step % kStages, kOfTiles);
+            const int head = head_of(step), row = query_tile_of(step) * kTileRows;
+            copy.template operator()<kTileRows>(queries_of(step), g.q, head, row, g.t, g.d);
+            copy.template operator()<kTileRows>(gradients_of(step), g.g, head, row, g.t, g.dv);
+            copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
+          }
+          copies_commit();
+          copies_wait<kInFlight>();
+          Products::make_visible();
+          if (step >= kInFlight) barrier_arrive(kThere + (step - kInFlight) % kStages, kOfTiles);
+        }
       }
     } else {
       claim_registers<Config::kMultiplierRegisters>();

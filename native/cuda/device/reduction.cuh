@@ -7,6 +7,7 @@
 // A Reducer has
 //   kInputs, Element            tensors of one shape that are read together, and their type
 //   Running, running()          what a thread accumulates in, and its start
+//   prepare(running, output)    reads what an output needs, once; may be absent
 //   State, state(Running)       a partial result, a plain struct
 //   add<n>(running, x, position, output)   takes x[input][0 … n), the elements of an output from `position` on
 //   combine(a, b)               joins partial results, in any order
@@ -31,6 +32,13 @@ struct ReductionArguments {
   typename Reducer::State* partial;  // [output][chunk]; null: one chunk, finished at once
 };
 
+template <class Reducer>
+__device__ __forceinline__ typename Reducer::Running start_running(const Reducer& reducer, int64_t output) {
+  typename Reducer::Running running = reducer.running();
+  if constexpr (requires { reducer.prepare(running, output); }) reducer.prepare(running, output);
+  return running;
+}
+
 template <int kPack, class Reducer>
 __device__ __forceinline__ void write_partial(const Reducer& reducer, const ReductionArguments<Reducer>& args,
                                               const typename Reducer::State& state, int64_t output, int64_t offset) {
@@ -54,7 +62,7 @@ __global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, 
 
   const int64_t begin = blockIdx.y * args.chunk;
   const int64_t end = min(begin + args.chunk, args.reduced.count);
-  typename Reducer::Running running = reducer.running();
+  typename Reducer::Running running = start_running(reducer, output);
   const auto load = [&](Pack<T, kPack>(&packs)[kInputs], int64_t unit) {
     int64_t offset[kInputs];
     args.reduced.offsets(unit, offset);
@@ -110,7 +118,7 @@ __global__ void __launch_bounds__(kReductionBlock, 2)
   const int64_t end = min(begin + args.chunk, args.reduced.count);
   typename Reducer::Running running[kPack];
 #pragma unroll
-  for (int i = 0; i < kPack; ++i) running[i] = reducer.running();
+  for (int i = 0; i < kPack; ++i) running[i] = start_running(reducer, unit * kPack + i);
   // Takes kCount elements of each output, from `position` on.
   const auto take = [&]<int kCount>(std::integral_constant<int, kCount>, int64_t position) {
     Pack<T, kPack> packs[kCount][kInputs];

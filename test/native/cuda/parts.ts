@@ -232,6 +232,15 @@ const imageOps: Readonly<Record<string, (x: AnyTensor) => AnyTensor>> = {
     const [weight, bias] = [1, 2].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i));
     return nn.functional.batchNorm(x, undefined, undefined, weight, bias, { training: true }) as AnyTensor;
   },
+  'batch norm and ReLU': (x) => {
+    const [weight, bias] = [1, 2].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i).mul(0.125));
+    const options = { training: true, activation: 'relu' } as const;
+    return nn.functional.batchNorm(x, undefined, undefined, weight, bias, options) as AnyTensor;
+  },
+  'batch norm, a residual and ReLU': (x) => {
+    const options = { training: true, activation: 'relu', residual: x.tanh() } as const;
+    return nn.functional.batchNorm(x, undefined, undefined, undefined, undefined, options) as AnyTensor;
+  },
   'batch norm by running statistics': (x) => {
     const [mean, variance] = [0, 1].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i));
     return nn.functional.batchNorm(x, mean, variance, variance, mean) as AnyTensor;
@@ -280,15 +289,15 @@ function checkImageOp(
 /** A bottleneck of a residual network behind its stem: two convolutions with a batch norm each, pooling, and a way around. */
 class Residual extends nn.Module {
   readonly stem = new nn.Conv2d(3, 16, 5, { stride: 2, padding: 2, bias: false });
-  readonly bn1 = new nn.BatchNorm2d(16);
+  readonly bn1 = new nn.BatchNorm2d(16, { activation: 'relu' });
   readonly conv1 = new nn.Conv2d(16, 16, 3, { padding: 1, bias: false });
-  readonly bn2 = new nn.BatchNorm2d(16);
+  readonly bn2 = new nn.BatchNorm2d(16, { activation: 'relu' });
   readonly conv2 = new nn.Conv2d(16, 16, 1);
   readonly images: AnyTensor[] = [];
 
   forward(x: AnyTensor): AnyTensor {
-    const first = nn.functional.maxPool2d(this.bn1.forward(this.stem.forward(x)).relu(), 3, { stride: 2, padding: 1 });
-    const inner = this.bn2.forward(this.conv1.forward(first)).relu() as AnyTensor;
+    const first = nn.functional.maxPool2d(this.bn1.forward(this.stem.forward(x)), 3, { stride: 2, padding: 1 });
+    const inner = this.bn2.forward(this.conv1.forward(first), first as AnyTensor);
     const y = this.conv2.forward(inner).add(first).relu() as AnyTensor;
     this.images.splice(0, Infinity, first as AnyTensor, inner, y);
     return nn.functional.adaptiveAvgPool2d(y, 1).flatten(1) as AnyTensor;

@@ -184,6 +184,11 @@ const batchNorms: Sample[] = (
       return v * (weight?.values[c] ?? 1) + (bias?.values[c] ?? 0);
     }),
   });
+  const ofBatch = (x: Plain, weight?: Plain, bias?: Plain): Plain => {
+    const axes = shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+    return shifted(normalized(x, axes, 1e-3), weight, bias);
+  };
+  const relu = ({ values }: Plain): Plain => ({ shape, values: values.map((v) => Math.max(v, 0)) });
   const running = (first: number): number[] => Array.from({ length: shape[1] }, (_, c) => first + 0.25 * c);
   return [
     {
@@ -192,19 +197,41 @@ const batchNorms: Sample[] = (
       dtypes: floats,
       inputs: (draw, dtype) => [draw.tensor(shape, dtype), ...parameters(draw, dtype)],
       call: (x, weight, bias) => batchNorm(x, undefined, undefined, weight, bias, { training: true, epsilon: 1e-3 }),
-      reference: (x, weight, bias) =>
-        shifted(
-          normalized(
-            x,
-            shape.map((_, axis) => axis).filter((axis) => axis !== 1),
-            1e-3,
-          ),
-          weight,
-          bias,
-        ),
+      reference: ofBatch,
       order: 2,
       tolerance: centred,
     },
+    {
+      op: 'batchNorm',
+      variant: `${variant}, and ReLU`,
+      dtypes: floats,
+      inputs: (draw, dtype) => [draw.tensor(shape, dtype), ...parameters(draw, dtype)],
+      call: (x, weight, bias) =>
+        batchNorm(x, undefined, undefined, weight, bias, { training: true, epsilon: 1e-3, activation: 'relu' }),
+      reference: (x, weight, bias) => relu(ofBatch(x, weight, bias)),
+      order: 2,
+      tolerance: centred,
+    },
+    ...(['relu', undefined] as const).map((activation): Sample => ({
+      op: 'batchNorm',
+      variant: `${variant}, and a residual${activation === undefined ? '' : ', and ReLU'}`,
+      dtypes: floats,
+      inputs: (draw, dtype) => [draw.tensor(shape, dtype), draw.tensor(shape, dtype), ...parameters(draw, dtype)],
+      call: (x, residual, weight, bias) =>
+        batchNorm(x, undefined, undefined, weight, bias, {
+          training: true,
+          epsilon: 1e-3,
+          residual: residual!,
+          ...(activation && { activation }),
+        }),
+      reference: (x, residual, weight, bias) => {
+        const { values } = ofBatch(x, weight, bias);
+        const sum = { shape, values: values.map((v, i) => v + residual!.values[i]!) };
+        return activation === undefined ? sum : relu(sum);
+      },
+      order: 2,
+      tolerance: centred,
+    })),
     {
       op: 'batchNorm',
       variant: `${variant}, by running statistics`,
