@@ -161,9 +161,9 @@ function checkName(name: string, given: string, known: ReadonlySet<string> | und
   throw new ArgumentError(`${name}: options: got ${given}, expected ${expected}`, { op: name });
 }
 
-/** Throws `ArgumentError` unless `value` is an object. */
+/** Throws `ArgumentError` unless `value` is an object with named fields. */
 export function checkObject(name: string, value: unknown, argument: string): asserts value is object {
-  if (typeof value === 'object' && value !== null) return;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Tensor)) return;
   throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected an object`, { op: name });
 }
 

@@ -123,8 +123,9 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   if (isFloat(target.dtype)) return softCrossEntropy(operand(crossEntropyOp, logits), target, classAxis, options);
   const expected = logits.shape.filter((_, axis) => axis !== classAxis);
   if (!sameShape(target.shape, expected)) {
+    const places = logits.rank > 2 ? ': the classes are axis 1 of the logits' : '';
     throw new ShapeError(
-      `${op}: target does not fit: got shape ${show(target.shape)} for logits ${show(logits.shape)}, expected ${show(expected)}`,
+      `${op}: target does not fit: got shape ${show(target.shape)} for logits ${show(logits.shape)}, expected ${show(expected)}${places}`,
       { logits: logits.shape, target: target.shape },
     );
   }

@@ -21,8 +21,8 @@ export interface AdafactorSettings {
   lr: number;
   /** The second moment's decay rate in step t is 1 − t^beta2Decay; −0.8 unless given. */
   beta2Decay: number;
-  /** The least second moment's root, the dtype's precision unless given, and the least size of a parameter, 1e-3 unless given. */
-  epsilon: readonly [number | undefined, number];
+  /** The least second moment's root, the dtype's precision where it is null, and the least size of a parameter; [null, 1e-3] unless given. */
+  epsilon: readonly [number | null, number];
   /** The largest root mean square of an update; 1 unless given. */
   d: number;
   /** Shrinks the parameter itself; 0 unless given. */
@@ -56,7 +56,7 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
       {
         lr: 1e-2,
         beta2Decay: -0.8,
-        epsilon: [undefined, 1e-3],
+        epsilon: [null, 1e-3],
         d: 1,
         weightDecay: 0,
         maximize: false,

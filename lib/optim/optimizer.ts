@@ -220,7 +220,7 @@ export abstract class Optimizer<Settings extends object> {
 export function checkParameters(name: string, group: unknown): asserts group is { parameters: readonly AnyTensor[] } {
   const { parameters } = (group ?? {}) as { readonly parameters?: unknown };
   if (!Array.isArray(parameters)) {
-    throw new ArgumentError(`${name}: group: got ${describe(group)}, expected an object with a list of parameters`);
+    throw new ArgumentError(`${name}: group: got ${describe(group)}, expected an object with a list named parameters`);
   }
   for (const parameter of parameters as unknown[]) {
     if (parameter instanceof Tensor && parameter.isLeaf) continue;

@@ -1,5 +1,5 @@
 // Losses against PyTorch, values and gradients.
-import { nn, tensor, type AnyTensor } from '../../lib/index';
+import { nn, tensor, zeros, type AnyTensor } from '../../lib/index';
 import { compareLoss, type LossCase } from '../golden/compare-loss';
 
 const { crossEntropy, mseLoss, bceWithLogits } = nn.functional;
@@ -62,6 +62,10 @@ describe('what losses refuse', () => {
     [
       () => crossEntropy(logits as AnyTensor, int([0, 1, 2])),
       'crossEntropy: target does not fit: got shape [3] for logits [2, 3], expected [2]',
+    ],
+    [
+      () => crossEntropy(zeros([2, 5, 7]) as AnyTensor, zeros([2, 5], { dtype: 'int32' }) as AnyTensor),
+      'crossEntropy: target does not fit: got shape [2, 5] for logits [2, 5, 7], expected [2, 7]: the classes are axis 1 of the logits',
     ],
     [
       () => crossEntropy(logits, tensor([0, 1], { dtype: 'uint8' })),

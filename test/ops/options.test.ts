@@ -85,3 +85,12 @@ test("names of PyTorch's options are refused", () => {
   ];
   for (const [call, message] of calls) expect(call).toThrow(new Error(message));
 });
+
+test('tensors and arrays in the place of options are refused', () => {
+  const { LSTM } = hadal.nn;
+  const calls: [() => unknown, string][] = [
+    [() => new LSTM(2, 3).forward(x, [x, x] as never), 'LSTM: options: got an array, expected an object'],
+    [() => new hadal.distributions.Categorical(x as never), 'Categorical: options: got a Tensor, expected an object'],
+  ];
+  for (const [call, message] of calls) expect(call).toThrow(new Error(message));
+});

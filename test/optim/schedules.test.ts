@@ -100,6 +100,83 @@ test('lastEpoch goes on from an optimizer whose state was loaded', () => {
   expect(rowOf(second)).toEqual(rowOf(first));
 });
 
+// What PyTorch 2.13 gives after some steps, and its rates after the next ones.
+const ofPyTorch: [string, (optimizer: Trained) => Stepping, optim.ScheduleState, rate: number, next: number[]][] = [
+  [
+    'CosineAnnealingWarmRestarts',
+    (optimizer) => new optim.CosineAnnealingWarmRestarts(optimizer, { t0: 2, tMult: 2 }),
+    {
+      T_0: 2,
+      T_i: 4,
+      T_mult: 2,
+      eta_min: 0,
+      T_cur: 1,
+      base_lrs: [1],
+      last_epoch: 3,
+      _step_count: 0,
+      _is_initial: false,
+      _last_lr: [0.8535533905932737],
+    },
+    0.8535533905932737,
+    [0.5, 0.14644660940672627, 1, 0.9619397662556434],
+  ],
+  [
+    'SequentialLR',
+    (optimizer) => {
+      const warmUp = new optim.LinearLR(optimizer, { startFactor: 0.5, totalIters: 2 });
+      return new optim.SequentialLR([warmUp, new optim.ExponentialLR(optimizer, { gamma: 0.5 })], [3]);
+    },
+    {
+      _milestones: [3],
+      last_epoch: 4,
+      _last_lr: [0.5],
+      _schedulers: [
+        {
+          start_factor: 0.5,
+          end_factor: 1,
+          total_iters: 2,
+          base_lrs: [1],
+          last_epoch: 2,
+          _step_count: 3,
+          _last_lr: [1],
+        },
+        { gamma: 0.5, base_lrs: [1], last_epoch: 1, _step_count: 2, _last_lr: [0.5] },
+      ],
+    },
+    0.5,
+    [0.25, 0.125, 0.0625],
+  ],
+  [
+    'ReduceLROnPlateau',
+    (optimizer) => new optim.ReduceLROnPlateau(optimizer, { patience: 1, cooldown: 2 }) as unknown as Stepping,
+    {
+      factor: 0.1,
+      patience: 1,
+      cooldown: 2,
+      last_epoch: 4,
+      _last_lr: [0.1],
+      mode: 'min',
+      best: 1,
+      cooldown_counter: 1,
+      num_bad_epochs: 0,
+    },
+    0.1,
+    [0.1, 0.1, 0.01],
+  ],
+];
+
+test.each(ofPyTorch)('%s goes on from a state dict of PyTorch', (name, make, state, rate, next) => {
+  const optimizer = new optim.SGD([new nn.Parameter(zeros([1]))], { lr: 1 }) as unknown as Trained;
+  const schedule = make(optimizer);
+  schedule.loadStateDict(state);
+  optimizer.groups[0]!.lr = rate;
+  const rates = next.map(() => {
+    schedule.step(name === 'ReduceLROnPlateau' ? 3 : undefined);
+    return optimizer.groups[0]!.lr;
+  });
+  rates.forEach((lr, i) => expect(lr).toBeCloseTo(next[i]!, 12));
+});
+
 test('an optimizer follows its schedule', () => {
   const p = new nn.Parameter(zeros([1]));
   const optimizer = new optim.SGD([p], { lr: 1 });

@@ -44,6 +44,14 @@ test('names that meet are kept apart', async () => {
   expect([m['a.b'].dataSync()[0], m.a.b.dataSync()[0]]).toEqual([1, 2]);
 });
 
+test.each(['Adafactor', 'Adam', 'LBFGS', 'Muon', 'SGD'] as const)('the settings of %s come back', async (name) => {
+  const optimizer = new optim[name]([new nn.Parameter(rand([2, 2]))], { lr: 0.5 });
+  await train.saveCheckpoint(path, { optimizer });
+  const other = new optim[name]([new nn.Parameter(rand([2, 2]))]);
+  await train.loadCheckpoint(path, { optimizer: other });
+  expect(other.stateDict()).toEqual(optimizer.stateDict());
+});
+
 test('model, optimizer, loader and random state go on', async () => {
   const setup = () => {
     const model = new nn.Linear(3, 2);

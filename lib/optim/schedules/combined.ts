@@ -2,7 +2,7 @@
 import { ArgumentError } from '../../errors';
 import { checkObject } from '../../ops/define';
 import { describe } from '../../tensor/describe';
-import type { ScheduledOptimizer, ScheduleState, Stepping } from './schedule';
+import { translated, type ScheduledOptimizer, type ScheduleState, type Stepping } from './schedule';
 
 function checkSchedules(name: string, schedules: readonly Stepping[]): ScheduledOptimizer {
   if (!Array.isArray(schedules as unknown))
@@ -47,8 +47,7 @@ abstract class Combined implements Stepping {
   }
 
   loadStateDict(state: ScheduleState): void {
-    checkObject(this.constructor.name, state, 'state');
-    const { schedules } = state as { schedules: readonly ScheduleState[] };
+    const { schedules } = translated(this.constructor.name, state) as { schedules: readonly ScheduleState[] };
     if (!Array.isArray(schedules) || schedules.length !== this.schedules.length) {
       throw new ArgumentError(
         `${this.constructor.name}: state: got another number of schedules, expected ${this.schedules.length}`,
@@ -124,6 +123,6 @@ export class SequentialLR extends Combined {
 
   override loadStateDict(state: ScheduleState): void {
     super.loadStateDict(state);
-    this.lastEpoch = state['lastEpoch'] as number;
+    this.lastEpoch = translated('SequentialLR', state)['lastEpoch'] as number;
   }
 }

@@ -1,10 +1,10 @@
 /** A schedule by a measured quantity instead of the epoch. */
 import { ArgumentError } from '../../errors';
-import { checkObject, checkOptions } from '../../ops/define';
+import { checkOptions } from '../../ops/define';
 import { refuseInTrace } from '../../runtime/tape';
 import { checkChoice } from '../../tensor/checks';
 import { describe, shown } from '../../tensor/describe';
-import { checkOptimizer, type ScheduledOptimizer, type ScheduleState } from './schedule';
+import { checkOptimizer, translated, type ScheduledOptimizer, type ScheduleState } from './schedule';
 
 export interface ReduceLROnPlateauOptions {
   /** Whether less is better, or more; `min` unless given. */
@@ -91,9 +91,15 @@ export class ReduceLROnPlateau {
   }
 
   loadStateDict(state: ScheduleState): void {
-    checkObject('ReduceLROnPlateau', state, 'state');
-    const { best, ...rest } = state as typeof this.state & { best: number | null };
-    const missing = Object.keys(this.state).filter((name) => typeof state[name] !== 'number');
+    const {
+      best,
+      lastLr: _,
+      ...rest
+    } = translated('ReduceLROnPlateau', state) as typeof this.state & {
+      best: number | null;
+      lastLr: unknown;
+    };
+    const missing = Object.keys(this.state).filter((name) => typeof rest[name as keyof typeof rest] !== 'number');
     if (missing.length > 0) {
       throw new ArgumentError(`ReduceLROnPlateau: state: got no ${missing.join(', ')}, expected numbers`);
     }

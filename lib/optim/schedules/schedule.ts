@@ -24,6 +24,30 @@ export interface ScheduledOptimizer {
 /** Plain data: it survives JSON. */
 export type ScheduleState = Readonly<Record<string, unknown>>;
 
+/** How what changes is called in the state dicts of PyTorch. */
+const names: Readonly<Record<string, string>> = {
+  last_epoch: 'lastEpoch',
+  _step_count: 'stepCount',
+  base_lrs: 'baseLrs',
+  _last_lr: 'lastLr',
+  T_i: 'period',
+  T_cur: 'position',
+  num_bad_epochs: 'badEpochs',
+  cooldown_counter: 'cooldown',
+  best: 'best',
+  _schedulers: 'schedules',
+};
+
+/** A state dict under our names. One of PyTorch, which holds the schedule's options as well, loses those. */
+export function translated(name: string, state: unknown): ScheduleState {
+  checkObject(name, state, 'state');
+  const entries = Object.entries(state);
+  if (!('_last_lr' in state)) return state as ScheduleState;
+  return Object.fromEntries(
+    entries.flatMap(([key, value]) => (Object.hasOwn(names, key) ? [[names[key]!, value]] : [])),
+  );
+}
+
 /** What a loop needs of a schedule. */
 export interface Stepping {
   readonly optimizer: ScheduledOptimizer;
@@ -121,11 +145,13 @@ export abstract class Schedule<Options extends ScheduleOptions = ScheduleOptions
     return { ...this.state, baseLrs: this.baseLrs, lastLr: this.lastLr };
   }
 
-  /** Takes over a state dict. The rates themselves are in the optimizer's. */
+  /** Takes over a state dict, PyTorch's too; the options stay. The rates themselves are in the optimizer's. */
   loadStateDict(state: ScheduleState): void {
-    checkObject(this.constructor.name, state, 'state');
-    const { baseLrs, lastLr, ...rest } = state as { baseLrs: number[]; lastLr: number[] } & typeof this.state;
-    const missing = Object.keys(this.state).filter((name) => typeof state[name] !== 'number');
+    const { baseLrs, lastLr, ...rest } = translated(this.constructor.name, state) as typeof this.state & {
+      baseLrs: number[];
+      lastLr: number[];
+    };
+    const missing = Object.keys(this.state).filter((name) => typeof (rest[name] as unknown) !== 'number');
     if (missing.length > 0 || !Array.isArray(baseLrs) || !Array.isArray(lastLr)) {
       throw new ArgumentError(
         `${this.constructor.name}: state: got ${Object.keys(state).join(', ')}, expected ${Object.keys(this.stateDict()).join(', ')}`,
