@@ -11,7 +11,7 @@ import { allocateStorage, detachFromScopes, disposedError, Storage, writeStorage
 import { refuse, tape as activeTape, taped, type Tape } from '../runtime/tape';
 import { checkFunction } from '../tensor/checks';
 import { bytesOf } from '../tensor/dtype';
-import { recording, traced, type Edge, type GradientBefore } from '../tensor/node';
+import { collectingCount, recording, traced, type Edge, type GradientBefore } from '../tensor/node';
 import { scope } from '../tensor/scope';
 import { sameShape } from '../tensor/shapes';
 import { compacted, Tensor, type AnyTensor } from '../tensor/tensor';
@@ -32,6 +32,8 @@ interface Trace {
   readonly readOnly: ReadonlySet<number>;
   readonly gradientsBefore: ReadonlyMap<Edge, GradientBefore>;
   readonly gradientsAfter: ReadonlyMap<Edge, AnyTensor | undefined>;
+  /** Of the storages from outside, whether a leaf there collected gradients. */
+  readonly collecting: ReadonlyMap<Storage, boolean>;
   readonly result: unknown;
   readonly randomStart: RandomState;
   readonly randomBlocks: number;
@@ -39,11 +41,15 @@ interface Trace {
 
 /** All calls with arguments of the same shapes, dtypes and values. */
 interface Variant {
+  /** Whether the last call ran `f` as it stands, so that the next one may trace it. */
   warm: boolean;
-  /** Those that wait for a second one to be compared with. */
+  /** Those that wait for a second one to be compared with, the oldest first. */
   readonly traces: Trace[];
   readonly steps: Step[];
 }
+
+/** How many traces of a variant wait at most: each keeps what its call used. */
+const maxTraces = 4;
 
 /**
  * A function that does what `f` does, at the cost of one call into native code: it traces `f` once per signature of its arguments, and replays the commands
@@ -51,8 +57,8 @@ interface Variant {
  *
  * The first call with new shapes, dtypes or other values runs `f` as it stands, so that optimizers make their state; the second and third trace it, and fail
  * unless both gave the same commands; later ones replay. Each call runs in a `scope`: tensors are freed but those returned, which are cut off from the graph, and
- * the gradients of leaves. Random numbers go on, learning rates may change, and `model.train()` and `eval()` are noticed; everything else that JavaScript
- * decides in `f` is decided once.
+ * the gradients of leaves. Random numbers go on, learning rates may change, and it is noticed when `train()`, `eval()` or `requiresGrad_()` was called outside, and
+ * which leaves have gradients to add to; everything else that JavaScript decides in `f` is decided once. After another change, as of a layer, call `reset()`.
  *
  * @throws CompileError from a call whose step cannot be replayed: it reads a tensor's value, differs from call to call, or keeps a tensor.
  * @example
@@ -83,14 +89,16 @@ export function compile<Arguments extends readonly unknown[], Result>(
     const step = variant.steps.find((candidate) => candidate.fits());
     const bound = tensors.map((tensor) => (isBindable(tensor) ? tensor : compacted.copy(tensor)));
     if (step !== undefined) return step.replay(bound) as Result;
-    if (!variant.warm) {
+    const first = variant.traces.findIndex((trace) => collectsAsThen(trace) && fits(trace));
+    if (first === -1 && !variant.warm) {
       variant.warm = true;
       return detached(scope(() => f(...args)));
     }
-    const first = variant.traces.findIndex(fits);
     const trace = traceCall(f, args, bound);
     if (first === -1) {
+      variant.warm = false;
       variant.traces.push(trace);
+      if (variant.traces.length > maxTraces) variant.traces.shift();
     } else {
       checkEqual(variant.traces[first]!, trace);
       variant.traces.splice(first, 1);
@@ -181,10 +189,12 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
     return result;
   }) as never[];
   const gradientsBefore = new Map<Edge, GradientBefore>();
+  const collectingBefore = new Map<Storage, boolean>();
   const randomStart = getRandomState();
   autocasting.casts.clear(); // what was cast before is no part of the step
   traced.gradients = gradientsBefore;
   traced.leaves = new Set();
+  traced.collecting = collectingBefore;
   try {
     const { result, tape } = taped(() => {
       const value = scope(() => f(...seen));
@@ -201,6 +211,11 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
       readOnly,
       gradientsBefore,
       gradientsAfter,
+      collecting: new Map(
+        tape.storages
+          .filter((storage) => !tape.made(storage) && !stands.includes(storage))
+          .map((storage) => [storage, collectingBefore.get(storage) ?? storage.collects]),
+      ),
       result: detached(result),
       randomStart,
       randomBlocks: randomEnd.offset - randomStart.offset,
@@ -208,7 +223,7 @@ function traceCall(f: (...args: never[]) => unknown, args: readonly unknown[], b
     checkReplayable(trace);
     return trace;
   } finally {
-    traced.gradients = traced.leaves = undefined;
+    traced.gradients = traced.leaves = traced.collecting = undefined;
   }
 }
 
@@ -250,7 +265,11 @@ function checkReplayable(trace: Trace): void {
   }
 }
 
-/** Whether the step would now begin as it did when it was traced: in the same modes, with gradients of the same leaves to add to. */
+/** Whether the leaves that collect gradients are those that did when the step was traced. */
+const collectsAsThen = ({ collecting }: Trace): boolean =>
+  [...collecting].every(([storage, collected]) => storage.collects === collected);
+
+/** Whether the step would now begin as it did when it was traced, in the same modes, and with gradients of the same leaves to add to. */
 function fits({ gradientsBefore, tape }: Trace): boolean {
   for (const [edge, { grad, used }] of gradientsBefore) {
     if (!used) continue;
@@ -342,6 +361,8 @@ class Step {
   readonly #sources: ((replay: Replay) => Storage)[];
   /** Bindings that the step writes and that were there before it. */
   readonly #written: boolean[];
+  /** The count when the leaves that collect gradients were last found as they are to be. */
+  #collectingCount = -1;
   /** The storages of gradients that the step leaves; each replay writes into the same ones, unless somebody has taken them. */
   readonly #gradients = new Map<Edge, AnyTensor>();
 
@@ -371,6 +392,10 @@ class Step {
 
   /** Whether a replay would now do what the step would. */
   fits(): boolean {
+    if (this.#collectingCount !== collectingCount) {
+      if (!collectsAsThen(this.#trace)) return false;
+      this.#collectingCount = collectingCount;
+    }
     return fits(this.#trace);
   }
 

@@ -62,10 +62,11 @@ export abstract class Module {
 
   /** Whether layers such as dropout and batch norm behave as in training; see {@link train} and {@link eval}. */
   get training(): boolean {
-    return tape === undefined ? this.#training : guard(() => this.#training);
+    return tape?.moded.has(this) === false ? guard(() => this.#training) : this.#training;
   }
   set training(value: boolean) {
     this.#training = value;
+    tape?.moded.add(this);
   }
 
   /** The fields that are searched for parameters, buffers and children, with their names. Containers override it. */

@@ -21,6 +21,8 @@ export class Storage {
   declare scope: Scope | undefined;
   /** Gradients in flight that live in this storage; see autograd/backward.ts. */
   declare pendingUses: number;
+  /** Whether a leaf that lies here collects gradients. */
+  declare collects: boolean;
 
   constructor(device: number, bytes: number, madeBy: string) {
     this.device = device;
@@ -32,6 +34,7 @@ export class Storage {
     this.released = undefined;
     this.scope = undefined;
     this.pendingUses = 0;
+    this.collects = false;
   }
 
   /** Frees the memory now. `how` completes the sentence "tensor … was released …" of a later DisposedError. */

@@ -62,6 +62,8 @@ export class Tape {
   readonly droppedGradients = new Set<Storage>();
   /** What must hold for a replay to be right; see {@link guard}. */
   readonly guards: (() => boolean)[] = [];
+  /** Whose modes the step has set itself: what it reads of them decides nothing from outside. */
+  readonly moded = new Set<object>();
   /** What JavaScript does at each replay, before the commands run. */
   readonly repeats: (() => void)[] = [];
   readonly #numbers = new Map<Storage, number>();

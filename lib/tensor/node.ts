@@ -3,6 +3,7 @@
  * lib/ops/define.ts when it records, walked by lib/autograd/backward.ts.
  */
 import { AutogradError, DisposedError } from '../errors';
+import type { Storage } from '../runtime/storage';
 import { tape } from '../runtime/tape';
 import type { DType } from './dtype';
 import type { Shape } from './shape-types';
@@ -167,11 +168,25 @@ export interface GradientBefore {
   readonly used: boolean;
 }
 
-/** While a step is traced: the leaves whose gradient it changed, and those that it made. Set by lib/autograd/compile.ts. */
-export const traced: { gradients: Map<Edge, GradientBefore> | undefined; leaves: Set<Edge> | undefined } = {
-  gradients: undefined,
-  leaves: undefined,
-};
+/** What is noted while a step is traced; set by lib/autograd/compile.ts. */
+export const traced: {
+  /** The leaves whose gradient it changed. */
+  gradients: Map<Edge, GradientBefore> | undefined;
+  /** Those that it made. */
+  leaves: Set<Edge> | undefined;
+  /** Where leaves were told to collect gradients or not to, and whether they did before. */
+  collecting: Map<Storage, boolean> | undefined;
+} = { gradients: undefined, leaves: undefined, collecting: undefined };
+
+/** How often leaves began to collect gradients, or stopped. */
+export let collectingCount = 0;
+
+/** To be called when a leaf in `storage` begins to collect gradients, or stops. */
+export function collectingChanges(storage: Storage, collects: boolean): void {
+  collectingCount++;
+  if (traced.collecting?.has(storage) === false) traced.collecting.set(storage, storage.collects);
+  storage.collects = collects;
+}
 
 /** To be called before the gradient of a leaf changes; `used` says whether it is added to. */
 export function gradientChanges(edge: Edge, used: boolean): void {

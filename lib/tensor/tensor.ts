@@ -12,7 +12,7 @@ import { checkFunction } from './checks';
 import { describe } from './describe';
 import { arrays, codeOf, decode, isFloat, sizes } from './dtype';
 import type { ArrayOf, DType } from './dtype';
-import { gradientChanges, newLeaf, type Edge, type GradientHook } from './node';
+import { collectingChanges, gradientChanges, newLeaf, type Edge, type GradientHook } from './node';
 import type { Shape } from './shape-types';
 import { contiguousStrides, sameShape, show, sizeOf } from './shapes';
 
@@ -106,6 +106,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     if (value && !isFloat(this.dtype)) {
       throw new ArgumentError(`requiresGrad_: dtype: got ${this.dtype}, expected a floating dtype`);
     }
+    collectingChanges(this.storage, value);
     if (value) {
       this.edge ??= frozen.get(this as AnyTensor) ?? newLeaf(this.shape, this.dtype);
     } else if (this.edge !== undefined) {

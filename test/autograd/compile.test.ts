@@ -488,7 +488,7 @@ describe('gradients of leaves', () => {
       expect(w.grad!.toArraySync()).toEqual([6, -6]);
       optimizer.zeroGrad();
     }
-    expect(runs).toBe(5);
+    expect(runs).toBe(6);
   });
 
   test('cleared outside after replays that added to them', () => {
@@ -524,6 +524,44 @@ test('train() and eval() are noticed', () => {
     model.train(training);
     expect(step(x).itemSync()).toBe(training ? 0 : 1);
   }
+});
+
+test('a step that sets modes itself is replayed', () => {
+  const model = new nn.Dropout(0.5);
+  let runs = 0;
+  const step = compile((x: AnyTensor) => {
+    runs++;
+    const [kept, dropped] = [false, true].map((training) => model.train(training).forward(x).amin());
+    return [kept, dropped] as AnyTensor[];
+  });
+  for (let i = 0; i < 6; i++) {
+    model.train(i % 2 === 0);
+    expect(step(ones([1000])).map((y) => y.itemSync())).toEqual([1, 0]);
+  }
+  expect(runs).toBe(3);
+});
+
+test('leaves that are frozen, set free, or given to the optimizer later are noticed', () => {
+  const train = (mode: 'eager' | 'compiled'): number[][] => {
+    const [a, b, c] = [1, 2, 3].map((value) => new nn.Parameter(tensor([value, -value]))) as nn.Parameter[];
+    b!.requiresGrad_(false);
+    const optimizer = new optim.Adam([a!, b!], { lr: 0.1 });
+    const body = (x: AnyTensor): AnyTensor => {
+      optimizer.zeroGrad();
+      const loss = x.sub(a!).mul(b!).sub(c!).square().sum();
+      loss.backward();
+      optimizer.step();
+      return loss;
+    };
+    const step = mode === 'eager' ? body : compile(body);
+    return Array.from({ length: 20 }, (_, i) => {
+      if (i === 5) b!.requiresGrad_();
+      if (i === 10) a!.requiresGrad_(false);
+      if (i === 15) optimizer.addParamGroup({ parameters: [c!] });
+      return [step(tensor([i, 1])), a!, b!, c!].flatMap((x) => [...x.dataSync()].map(Number));
+    });
+  };
+  expect(train('compiled')).toEqual(train('eager'));
 });
 
 test('noGrad around a step is noticed', () => {
