@@ -1,11 +1,13 @@
 /**
- * Classifies the papers of a citation graph with a graph convolutional network: 20 labelled papers per class, and who cites whom.
+ * Classifies the papers of a citation graph with a graph convolutional network, or by graph attention: 20 labelled papers per class, and who cites whom.
  *
  *   npx tsx examples/gcn.ts                     a graph made up by the program
  *   npx tsx examples/gcn.ts --data DIR          Cora as text: features.txt, labels.txt, edges.txt and meta.json with the split
+ *   npx tsx examples/gcn.ts --heads 8           attention instead of convolution
  *   npx tsx examples/gcn.ts --seeds 10          mean and deviation over ten runs; --help lists the options
  *
  * Kipf and Welling, 2017, Semi-supervised classification with graph convolutional networks.
+ * Veličković et al., 2018, Graph attention networks.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,16 +19,18 @@ import type { AnyTensor } from 'hadal';
 const usage = `Options:
   --data DIR       features.txt (the words of each node by number), labels.txt, edges.txt (two nodes a line), meta.json
   --epochs N       steps over the whole graph (200)
-  --hidden N       features between the two layers (16)
-  --lr RATE        (0.01)
+  --heads N        of graph attention; 0 for graph convolution (0)
+  --hidden N       features between the two layers (16), of each head (8)
+  --lr RATE        (0.01; with attention 0.005)
   --seeds N        how many runs, with seeds 0, 1, … (1)`;
 
 const { values } = parseArgs({
   options: {
     data: { type: 'string' },
     epochs: { type: 'string', default: '200' },
-    hidden: { type: 'string', default: '16' },
-    lr: { type: 'string', default: '0.01' },
+    heads: { type: 'string', default: '0' },
+    hidden: { type: 'string' },
+    lr: { type: 'string' },
     seeds: { type: 'string', default: '1' },
     help: { type: 'boolean', default: false },
   },
@@ -109,6 +113,24 @@ class GCN extends nn.Module {
   }
 }
 
+class GAT extends nn.Module {
+  readonly dropout = new nn.Dropout(0.6);
+  readonly conv1: nn.GATConv;
+  readonly conv2: nn.GATConv;
+
+  constructor(features: number, hidden: number, classes: number, heads: number) {
+    super();
+    this.conv1 = new nn.GATConv(features, hidden, { heads, dropout: 0.6 });
+    this.conv2 = new nn.GATConv(heads * hidden, classes, { dropout: 0.6 });
+  }
+
+  /** Nodes [n, features] and edges [2, e] to scores [n, classes]. */
+  forward(nodes: AnyTensor, edges: AnyTensor): AnyTensor {
+    const hidden = this.conv1.forward(this.dropout.forward(nodes), edges).elu();
+    return this.conv2.forward(this.dropout.forward(hidden), edges);
+  }
+}
+
 /** The accuracy on the test nodes after the epoch that was best on the validation nodes. */
 async function run(graph: Graph, seed: number): Promise<number> {
   manualSeed(seed);
@@ -125,13 +147,17 @@ async function run(graph: Graph, seed: number): Promise<number> {
   };
   const [train, validation, test] = [part(split.train), part(split.validation), part(split.test)];
 
-  const model = new GCN(wordCount, Number(values.hidden), graph.classes);
+  const heads = Number(values.heads);
+  const model =
+    heads > 0
+      ? new GAT(wordCount, Number(values.hidden ?? 8), graph.classes, heads)
+      : new GCN(wordCount, Number(values.hidden ?? 16), graph.classes);
   const optimizer = new optim.Adam(
     [
       { parameters: model.conv1.parameters(), weightDecay: 5e-4 },
-      { parameters: model.conv2.parameters(), weightDecay: 0 },
+      { parameters: model.conv2.parameters(), weightDecay: heads > 0 ? 5e-4 : 0 },
     ],
-    { lr: Number(values.lr) },
+    { lr: Number(values.lr ?? (heads > 0 ? 0.005 : 0.01)) },
   );
   let best = { loss: Infinity, accuracy: 0 };
   for (let epoch = 0; epoch < Number(values.epochs); epoch++) {
