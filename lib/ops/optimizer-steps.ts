@@ -1,8 +1,10 @@
 /** Fused steps over many tensors: one command updates parameters and states in place. Called by lib/optim. */
+import { tape } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { defineOp, floats, run, runInto, type NativeOp } from './define';
 
+const fillOp = defineOp('fill', { dtypes: floats });
 const sgdStepOp = defineOp('sgdStep', { dtypes: floats });
 const adamStepOp = defineOp('adamStep', { dtypes: floats });
 const adamaxStepOp = defineOp('adamaxStep', { dtypes: floats });
@@ -28,6 +30,14 @@ export interface StepTensors {
 
 /** The settings of a step; asked again at each replay of a compiled step. */
 type Live<Settings> = () => Settings;
+
+/** What `value` gives; in a trace a tensor like `x` that is filled with it anew at each replay. */
+export function liveNumber(x: AnyTensor, value: Live<number>): AnyTensor | number {
+  if (tape === undefined) return value();
+  const result = zeros([], { dtype: x.dtype, device: x.device }) as AnyTensor;
+  runInto(fillOp, [], [result], () => [value()]);
+  return result;
+}
 
 function step(
   op: NativeOp<readonly number[]>,

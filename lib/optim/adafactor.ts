@@ -1,11 +1,11 @@
 /** Adafactor. */
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
-import { totalNorm } from '../ops/optimizer-steps';
+import { liveNumber, totalNorm } from '../ops/optimizer-steps';
 import { shown } from '../tensor/describe';
 import type { FloatDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import { refuseInTrace } from '../runtime/tape';
+import { everyTime } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import {
   checkSetting,
@@ -89,23 +89,27 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
     return shape.map((size, axis) => (axis === collapsed ? 1 : size));
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected update(
     group: Group<AdafactorSettings>,
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
-    refuseInTrace('Adafactor.step', 'computes with settings in JavaScript');
-    const { lr, beta2Decay, epsilon, d, weightDecay, maximize } = group;
+    const { beta2Decay, epsilon, d, weightDecay, maximize } = group;
     parameters.forEach((parameter, i) => {
       const own = this.state.get(parameter) ?? this.start(parameter);
       this.state.set(parameter, own);
-      const step = (own['step'] = (own['step'] as number) + 1);
+      everyTime(() => (own['step'] = (own['step'] as number) + 1));
+      const step = (): number => own['step'] as number;
       const gradient = gradients[i]!.cast(stateDType(parameter));
       const least = epsilon[0] ?? precisions[parameter.dtype as FloatDType];
       const root = Math.sqrt(parameter.size);
       const size = totalNorm([parameter], 2).div(root).maximum(epsilon[1]);
-      if (weightDecay !== 0) parameter.mul_(1 - lr * weightDecay);
-      const variance = secondMoment(own, gradient.square(), step ** beta2Decay, least);
+      const weight = liveNumber(gradient, () => step() ** beta2Decay);
+      const variance = secondMoment(own, gradient.square(), weight, least);
       const update = variance
         .maximum(least * least)
         .rsqrt()
@@ -113,8 +117,10 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
       const excess = totalNorm([update], 2)
         .div(root * d)
         .maximum(1);
-      const rate = Math.min(lr, 1 / Math.sqrt(step)) * (maximize ? -1 : 1);
-      parameter.sub_(update.mul(size.div(excess).mul(rate)).cast(parameter.dtype));
+      const rate = liveNumber(gradient, () => Math.min(group.lr, 1 / Math.sqrt(step())) * (maximize ? -1 : 1));
+      const value: AnyTensor = parameter.cast(gradient.dtype);
+      const kept = weightDecay === 0 ? value : value.mul(liveNumber(gradient, () => 1 - group.lr * weightDecay));
+      parameter.copy_(kept.sub(update.mul(size.div(excess).mul(rate))));
     });
   }
 
@@ -127,7 +133,7 @@ export class Adafactor extends GradientOptimizer<AdafactorSettings> {
 }
 
 /** Moves the moving means on and answers what they say of each element's second moment. */
-function secondMoment(own: ParameterState, squares: AnyTensor, weight: number, least: number): AnyTensor {
+function secondMoment(own: ParameterState, squares: AnyTensor, weight: AnyTensor | number, least: number): AnyTensor {
   if (squares.rank < 2) return (own['variance'] as AnyTensor).lerp_(squares, weight);
   const rows = (own['row_var'] as AnyTensor).lerp_(squares.mean(-1, { keepDims: true }), weight);
   const columns = (own['col_var'] as AnyTensor).lerp_(squares.mean(-2, { keepDims: true }), weight);

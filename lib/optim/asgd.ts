@@ -1,7 +1,8 @@
 /** Averaged SGD. */
 import { noGrad } from '../autograd/modes';
 import { zeros } from '../ops/creation';
-import { refuseInTrace } from '../runtime/tape';
+import { liveNumber } from '../ops/optimizer-steps';
+import { everyTime } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkSetting, GradientOptimizer, stateDType, type Group, type ParameterGroup } from './optimizer';
 
@@ -46,26 +47,39 @@ export class ASGD extends GradientOptimizer<ASGDSettings> {
     return [...this.counts, 'ax'];
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected update(
     group: Group<ASGDSettings>,
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
-    refuseInTrace('ASGD.step', 'computes with settings in JavaScript');
-    const { lr, lambd, alpha, t0, weightDecay, maximize } = group;
+    const { lambd, alpha, t0, weightDecay, maximize } = group;
     parameters.forEach((parameter, i) => {
-      const own = this.state.get(parameter) ?? { step: 0, eta: lr, mu: 1, ax: averageOf(parameter) };
-      const [step, eta, mu] = [(own['step'] as number) + 1, own['eta'] as number, own['mu'] as number];
-      const gradient: AnyTensor = gradients[i]!.mul(maximize ? -1 : 1).add(parameter.mul(weightDecay));
-      parameter.mul_(1 - lambd * eta).sub_(gradient.mul(eta));
-      const average = own['ax'] as AnyTensor;
-      average.add_(parameter.detach().sub(average).mul(mu));
-      this.state.set(parameter, {
-        step,
-        eta: lr / (1 + lambd * lr * step) ** alpha,
-        mu: 1 / Math.max(1, step - t0),
-        ax: average,
+      const own = this.state.get(parameter) ?? { step: 0, eta: group.lr, mu: 1, ax: averageOf(parameter) };
+      this.state.set(parameter, own);
+      const now = { eta: 0, mu: 0 };
+      everyTime(() => {
+        Object.assign(now, { eta: own['eta'], mu: own['mu'] });
+        const step = (own['step'] as number) + 1;
+        const eta = group.lr / (1 + lambd * group.lr * step) ** alpha;
+        Object.assign(own, { step, eta, mu: 1 / Math.max(1, step - t0) });
       });
+      const average = own['ax'] as AnyTensor;
+      const value: AnyTensor = parameter.cast(average.dtype);
+      const gradient = gradients[i]!.cast(average.dtype)
+        .mul(maximize ? -1 : 1)
+        .add(value.mul(weightDecay));
+      const [shrink, eta] = [liveNumber(average, () => 1 - lambd * now.eta), liveNumber(average, () => now.eta)];
+      parameter.copy_(value.mul(shrink).sub(gradient.mul(eta)));
+      average.add_(
+        parameter
+          .detach()
+          .sub(average)
+          .mul(liveNumber(average, () => now.mu)),
+      );
     });
   }
 }

@@ -17,6 +17,10 @@ export abstract class FusedOptimizer<Settings extends object> extends GradientOp
   /** Runs the step of parameters whose counts are all the same. Settings and counts are to be read where the command asks for them. */
   protected abstract advance(group: Group<Settings>, tensors: StepTensors, counts: ParameterState): void;
 
+  protected override isLive(_setting: string): boolean {
+    return true;
+  }
+
   /** Moves the counts of a parameter on by a step. */
   protected count(own: ParameterState, _group: Group<Settings>): void {
     own['step'] = (own['step'] as number) + 1;

@@ -1,8 +1,7 @@
 /** LAMB. */
 import { zerosLike } from '../ops/creation';
-import { adamStep, totalNorm, type StepTensors } from '../ops/optimizer-steps';
+import { adamStep, liveNumber, totalNorm, type StepTensors } from '../ops/optimizer-steps';
 import { where } from '../ops/pointwise';
-import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkMoments } from './adam';
 import { FusedOptimizer } from './fused-optimizer';
@@ -46,11 +45,13 @@ export class LAMB extends FusedOptimizer<LAMBSettings> {
     return ['exp_avg', 'exp_avg_sq'];
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected advance(group: Group<LAMBSettings>, tensors: StepTensors, counts: ParameterState): void {
-    refuseInTrace('LAMB.step', 'computes with settings in JavaScript');
-    const { lr, betas, epsilon, weightDecay, maximize } = group;
+    const { betas, epsilon, weightDecay, maximize } = group;
     const [beta1, beta2] = betas;
-    const step = counts['step'] as number;
     const updates = tensors.parameters.map((parameter) => zerosLike(parameter.detach()) as AnyTensor);
     // From zero, the step is the update itself.
     adamStep({ ...tensors, parameters: updates }, () => ({
@@ -59,8 +60,8 @@ export class LAMB extends FusedOptimizer<LAMBSettings> {
       shrink: 1,
       decay: 0,
       gradientRate: 0,
-      meanRate: -1 / (1 - beta1 ** step),
-      rootScale: 1 / Math.sqrt(1 - beta2 ** step),
+      meanRate: -1 / (1 - beta1 ** (counts['step'] as number)),
+      rootScale: 1 / Math.sqrt(1 - beta2 ** (counts['step'] as number)),
       epsilon,
       amsgrad: false,
       maximize,
@@ -70,7 +71,7 @@ export class LAMB extends FusedOptimizer<LAMBSettings> {
       const own = totalNorm([parameter], 2);
       const other = totalNorm([update], 2);
       const ratio = where(own.greater(0).logicalAnd(other.greater(0)), own.div(other), 1);
-      parameter.sub_(update.mul(ratio.mul(lr)));
+      parameter.sub_(update.mul(ratio.mul(liveNumber(ratio, () => group.lr))));
     });
   }
 }

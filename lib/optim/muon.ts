@@ -1,11 +1,10 @@
 /** Muon. */
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
-import { totalNorm } from '../ops/optimizer-steps';
+import { liveNumber, totalNorm } from '../ops/optimizer-steps';
 import { checkChoice } from '../tensor/checks';
 import type { FloatDType } from '../tensor/dtype';
 import { show } from '../tensor/shapes';
-import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import {
   checkNumbers,
@@ -95,13 +94,16 @@ export class Muon extends GradientOptimizer<MuonSettings> {
     return ['momentum_buffer'];
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected update(
     group: Group<MuonSettings>,
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
-    refuseInTrace('Muon.step', 'computes with settings in JavaScript');
-    const { lr, weightDecay, momentum, nesterov, adjustLrFn } = group;
+    const { weightDecay, momentum, nesterov, adjustLrFn } = group;
     parameters.forEach((parameter, i) => {
       const options = { dtype: stateDType(parameter), device: parameter.device };
       const own = this.state.get(parameter) ?? { momentum_buffer: zeros(parameter.shape, options).keep() };
@@ -111,7 +113,9 @@ export class Muon extends GradientOptimizer<MuonSettings> {
       const update = orthogonal(nesterov ? gradient.lerp(buffer, momentum) : buffer, group);
       const [n, m] = parameter.shape as [number, number];
       const ratio = adjustLrFn === 'original' ? Math.sqrt(Math.max(1, n / m)) : 0.2 * Math.sqrt(Math.max(n, m));
-      parameter.mul_(1 - lr * weightDecay).sub_(update.cast(parameter.dtype).mul(lr * ratio));
+      const shrink = liveNumber(buffer, () => 1 - group.lr * weightDecay);
+      const rate = liveNumber(buffer, () => group.lr * ratio);
+      parameter.copy_(parameter.cast(options.dtype).mul(shrink).sub(update.cast(options.dtype).mul(rate)));
     });
   }
 }

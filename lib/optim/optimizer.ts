@@ -257,6 +257,9 @@ function checkStateDict(name: string, dict: unknown): void {
 const torchNames: Readonly<Record<string, string>> = { params: 'parameters', eps: 'epsilon' };
 const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
+/** What groups hold beside settings. */
+const besideSettings: ReadonlySet<string> = new Set(['parameters', 'initialLr']);
+
 /** An optimizer that updates all parameters which have a gradient. */
 export abstract class GradientOptimizer<Settings extends object> extends Optimizer<Settings> {
   /** Updates `parameters`, all of which have gradients. Runs without recording, in a scope. */
@@ -266,9 +269,18 @@ export abstract class GradientOptimizer<Settings extends object> extends Optimiz
     gradients: readonly AnyTensor[],
   ): void;
 
+  /** Whether `update` reads a setting anew at each replay of a compiled step. Where another one changes, the step is traced anew. */
+  protected isLive(_setting: string): boolean {
+    return false;
+  }
+
   /** One step: updates every parameter that has a gradient. */
   step(): void {
     guard(() => this.revision);
+    for (const group of this.groups) {
+      const fixed = Object.keys(group).filter((name) => !besideSettings.has(name) && !this.isLive(name));
+      if (fixed.length > 0) guard(() => JSON.stringify(fixed.map((name) => group[name as keyof typeof group])));
+    }
     noGrad(() =>
       scope(() => {
         for (const group of this.groups) {

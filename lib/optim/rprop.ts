@@ -2,7 +2,7 @@
 import { ArgumentError } from '../errors';
 import { full, zeros } from '../ops/creation';
 import { where } from '../ops/pointwise';
-import { refuseInTrace } from '../runtime/tape';
+import { everyTime } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import {
   checkNumbers,
@@ -56,12 +56,15 @@ export class Rprop extends GradientOptimizer<RpropSettings> {
     return [...this.counts, 'prev', 'step_size'];
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected update(
     group: Group<RpropSettings>,
     parameters: readonly AnyTensor[],
     gradients: readonly AnyTensor[],
   ): void {
-    refuseInTrace('Rprop.step', 'computes with settings in JavaScript');
     const { lr, etas, stepSizes, maximize } = group;
     parameters.forEach((parameter, i) => {
       const { shape, device } = parameter;
@@ -72,7 +75,7 @@ export class Rprop extends GradientOptimizer<RpropSettings> {
         step_size: full(shape, lr, options).keep(),
       };
       this.state.set(parameter, own);
-      own['step'] = (own['step'] as number) + 1;
+      everyTime(() => (own['step'] = (own['step'] as number) + 1));
       const [previous, size] = [own['prev'] as AnyTensor, own['step_size'] as AnyTensor];
       const gradient: AnyTensor = maximize ? gradients[i]!.neg() : gradients[i]!;
       const agreement: AnyTensor = previous.mul(gradient);

@@ -1,7 +1,6 @@
 /** SparseAdam. */
-import type { StepTensors } from '../ops/optimizer-steps';
+import { liveNumber, type StepTensors } from '../ops/optimizer-steps';
 import { where } from '../ops/pointwise';
-import { refuseInTrace } from '../runtime/tape';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkMoments } from './adam';
 import { FusedOptimizer } from './fused-optimizer';
@@ -41,15 +40,21 @@ export class SparseAdam extends FusedOptimizer<SparseAdamSettings> {
     return ['exp_avg', 'exp_avg_sq'];
   }
 
+  protected override isLive(setting: string): boolean {
+    return setting === 'lr';
+  }
+
   protected advance(group: Group<SparseAdamSettings>, tensors: StepTensors, counts: ParameterState): void {
-    refuseInTrace('SparseAdam.step', 'computes with settings in JavaScript');
-    const { lr, betas, epsilon, maximize } = group;
+    const { betas, epsilon, maximize } = group;
     const [beta1, beta2] = betas;
-    const step = counts['step'] as number;
-    const rate = (lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
+    const rateNow = (): number => {
+      const step = counts['step'] as number;
+      return (group.lr * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
+    };
     tensors.parameters.forEach((parameter, i) => {
       const [mean, square] = tensors.states.map((state) => state[i]!) as [AnyTensor, AnyTensor];
       const gradient = tensors.gradients[i]!.cast(mean.dtype) as AnyTensor;
+      const rate = liveNumber(mean, rateNow);
       const inRow = gradient.shape.map((_, axis) => axis).slice(1);
       const isRead = gradient.notEqual(0).any(inRow, { keepDims: true });
       mean.copy_(where(isRead, mean.lerp(maximize ? gradient.neg() : gradient, 1 - beta1), mean) as AnyTensor);

@@ -274,10 +274,20 @@ describe('replays give the bits of eager steps', () => {
     ['Adadelta', (w: AnyTensor) => new optim.Adadelta([w])],
     ['RMSprop', (w: AnyTensor) => new optim.RMSprop([w], { centered: true, momentum: 0.5 })],
     ['Lion', (w: AnyTensor) => new optim.Lion([w])],
+    ['LAMB', (w: AnyTensor) => new optim.LAMB([w], { weightDecay: 0.1 })],
+    ['SparseAdam', (w: AnyTensor) => new optim.SparseAdam([w])],
+    ['Adafactor', (w: AnyTensor) => new optim.Adafactor([w], { weightDecay: 0.1 })],
+    ['Muon', (w: AnyTensor) => new optim.Muon([w])],
+    ['Rprop', (w: AnyTensor) => new optim.Rprop([w])],
+    ['ASGD', (w: AnyTensor) => new optim.ASGD([w], { lr: 0.1, lambd: 0.01, t0: 3 })],
   ])('%s, through a state dict', (_, make) => {
     const run = (wrap: (step: () => void) => () => void): unknown => {
-      const w = tensor([1, -2, 3]).requiresGrad_();
+      const w = tensor([
+        [1, -2, 3],
+        [0, 0.5, 0],
+      ]).requiresGrad_();
       const optimizer = make(w);
+      const [group] = optimizer.groups as { lr: number }[];
       const step = wrap(() => {
         optimizer.zeroGrad();
         w.square().sum().backward();
@@ -285,6 +295,7 @@ describe('replays give the bits of eager steps', () => {
       });
       const states = [...Array(12).keys()].map((i) => {
         step();
+        group!.lr *= 0.9;
         if (i === 5) optimizer.loadStateDict(optimizer.stateDict() as never);
         return w.toArraySync();
       });
@@ -539,6 +550,32 @@ test('a step that sets modes itself is replayed', () => {
     expect(step(ones([1000])).map((y) => y.itemSync())).toEqual([1, 0]);
   }
   expect(runs).toBe(3);
+});
+
+test('a setting that an optimizer of one’s own reads is noticed', () => {
+  class Signs extends optim.GradientOptimizer<{ lr: number }> {
+    protected check(): void {
+      // Any rate will do.
+    }
+    protected requiredState(): string[] {
+      return [];
+    }
+    protected update({ lr }: { lr: number }, parameters: AnyTensor[], gradients: AnyTensor[]): void {
+      parameters.forEach((parameter, i) => parameter.sub_(gradients[i]!.sign().mul(lr)));
+    }
+  }
+  const w = zeros([2]).requiresGrad_();
+  const optimizer = new Signs([w], { lr: 1 }, {});
+  const step = compile(() => {
+    optimizer.zeroGrad();
+    w.sum().backward();
+    optimizer.step();
+  });
+  for (let i = 1; i <= 12; i++) {
+    if (i === 7) optimizer.groups[0]!.lr = 10;
+    step();
+    expect(w.toArraySync()).toEqual(Array(2).fill(i < 7 ? -i : -6 - 10 * (i - 6)));
+  }
 });
 
 test('leaves that are frozen, set free, or given to the optimizer later are noticed', () => {
