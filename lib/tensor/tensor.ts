@@ -213,13 +213,13 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
   }
 
   /** The elements as nested arrays of numbers (a number for a 0-d tensor). */
-  async toArray(): Promise<NestedNumbers> {
-    return nest(decode(this.dtype, await this.data()), this.shape);
+  async toArray(): Promise<Nested<S>> {
+    return nest(decode(this.dtype, await this.data()), this.shape) as Nested<S>;
   }
 
   /** The same as {@link toArray}, but blocks the thread. */
-  toArraySync(): NestedNumbers {
-    return nest(decode(this.dtype, this.dataSync()), this.shape);
+  toArraySync(): Nested<S> {
+    return nest(decode(this.dtype, this.dataSync()), this.shape) as Nested<S>;
   }
 
   private expectOneElement(op: string): void {
@@ -241,6 +241,13 @@ export type Operand = AnyTensor | number;
 
 /** Numbers nested as deep as the tensor has axes. */
 export type NestedNumbers = number | NestedNumbers[];
+
+/** The elements of a tensor of shape S. */
+export type Nested<S extends Shape> = S extends readonly []
+  ? number
+  : S extends readonly [number, ...infer Rest extends Shape]
+    ? Nested<Rest>[]
+    : NestedNumbers;
 
 /** How a strided tensor becomes contiguous; filled in by lib/ops/copy.ts, which floors above this one. */
 export const compacted: { copy: (tensor: AnyTensor) => AnyTensor } = {

@@ -96,6 +96,12 @@ let unknown = anyShape;
 unknown = unknown.add(1).matmul(unknown).reshape([n, n]).transpose();
 export const reused = [running, unknown];
 
+// Elements are nested as deep as the tensor has axes, where that is known.
+expectType<number>().of(zeros([]).toArraySync());
+expectType<number[][]>().of(zeros([n, 3], { dtype: 'int64' }).toArraySync());
+expectType<Promise<number[]>>().of(zeros([2]).toArray());
+export const nested = anything.toArraySync() as number[][];
+
 // Code that is generic in the shape is checked as if the shape were not known.
 export function attend<S extends Shape, T extends Shape>(x: Tensor<S>, y: Tensor<T>, w: Tensor<[64, 64]>): Tensor {
   const z: Tensor = x.matmul(w).add(y).add(x);
