@@ -121,14 +121,7 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
     }
   }
   if (isFloat(target.dtype)) return softCrossEntropy(operand(crossEntropyOp, logits), target, classAxis, options);
-  const expected = logits.shape.filter((_, axis) => axis !== classAxis);
-  if (!sameShape(target.shape, expected)) {
-    const places = logits.rank > 2 ? ': the classes are axis 1 of the logits' : '';
-    throw new ShapeError(
-      `${op}: target does not fit: got shape ${show(target.shape)} for logits ${show(logits.shape)}, expected ${show(expected)}${places}`,
-      { logits: logits.shape, target: target.shape },
-    );
-  }
+  checkTarget(op, logits, 'logits', target);
   checkIndex(op, target, 'target');
   const rows = logits.rank === 2 ? logits : movedToLast(logits, classAxis).reshape([target.size, classes]);
   const dtype = logits.dtype === 'float64' ? 'float64' : 'float32';
@@ -152,6 +145,17 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
       ? counted.sum()
       : counted.mul(context.weight!.gather(0, context.target.clamp(0, classes - 1))).sum();
   return loss.sum().div(total).cast(resultDType);
+}
+
+/** Throws unless `target` has the shape of `input` [classes], [n, classes] or [n, classes, …] without the classes. */
+export function checkTarget(op: string, input: AnyTensor, name: string, target: AnyTensor): void {
+  const expected = input.shape.toSpliced(input.rank === 1 ? 0 : 1, 1);
+  if (sameShape(target.shape, expected)) return;
+  const places = input.rank > 2 ? `: the classes are axis 1 of the ${name}` : '';
+  throw new ShapeError(
+    `${op}: target does not fit: got shape ${show(target.shape)} for ${name} ${show(input.shape)}, expected ${show(expected)}${places}`,
+    { [name]: input.shape, target: target.shape },
+  );
 }
 
 /** x with `axis` as its last axis, the others in order. */

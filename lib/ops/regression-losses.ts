@@ -10,7 +10,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, floats } from './define';
 import { checkIndex } from './indexing';
-import { broadcastTarget, checkPrediction, reduceLoss, type LossOptions } from './losses';
+import { broadcastTarget, checkPrediction, checkTarget, reduceLoss, type LossOptions } from './losses';
 import { where } from './pointwise-compare';
 
 /**
@@ -193,12 +193,10 @@ export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions
   checkDType(op, input.dtype, floats);
   input = operand(fullPrecision, input);
   checkIndex(op, target, 'target');
+  if (input.rank === 0)
+    throw new ShapeError(`${op}: input: got a scalar, expected [classes], [n, classes] or [n, classes, …]`);
   const classAxis = input.rank === 1 ? 0 : 1;
-  if (input.rank === 0 || !sameShape(target.shape, input.shape.toSpliced(classAxis, 1))) {
-    throw new ShapeError(
-      `${op}: target does not fit: got shape ${show(target.shape)} for log-probabilities ${show(input.shape)}`,
-    );
-  }
+  checkTarget(op, input, 'input', target);
   const { weight, ignoreIndex = -100, reduction } = options;
   const classes = input.shape[classAxis]!;
   if (weight !== undefined) {

@@ -68,6 +68,10 @@ describe('what losses refuse', () => {
       'crossEntropy: target does not fit: got shape [2, 5] for logits [2, 5, 7], expected [2, 7]: the classes are axis 1 of the logits',
     ],
     [
+      () => nn.functional.nllLoss(logits as AnyTensor, int([0, 1, 2])),
+      'nllLoss: target does not fit: got shape [3] for input [2, 3], expected [2]',
+    ],
+    [
       () => crossEntropy(logits, tensor([0, 1], { dtype: 'uint8' })),
       'crossEntropy: target: got dtype uint8, expected int32 or int64',
     ],
