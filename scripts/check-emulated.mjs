@@ -2,7 +2,7 @@
 // test/native/cuda/gpu-check.ts there: every kernel, and no speed.
 //
 //   node scripts/check-emulated.mjs [--every 10] [--only basics,ops] [--order forward|reverse|<seed>] [--capability 90]
-//                                   [--sanitize address,alignment] [--out .build/check-emulated] [--budget 36000]
+//                                   [--sanitize address,alignment|races] [--out .build/check-emulated] [--budget 36000]
 import { spawnSync } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -3,7 +3,7 @@ import { ArgumentError } from '../errors';
 import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
 import { checkObject, checkOptions } from '../ops/define';
-import { guard } from '../runtime/tape';
+import { guard, tape } from '../runtime/tape';
 import { describe, shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
@@ -277,7 +277,7 @@ export abstract class GradientOptimizer<Settings extends object> extends Optimiz
   /** One step: updates every parameter that has a gradient. */
   step(): void {
     guard(() => this.revision);
-    for (const group of this.groups) {
+    for (const group of tape === undefined ? [] : this.groups) {
       const fixed = Object.keys(group).filter((name) => !besideSettings.has(name) && !this.isLive(name));
       if (fixed.length > 0) guard(() => JSON.stringify(fixed.map((name) => group[name as keyof typeof group])));
     }

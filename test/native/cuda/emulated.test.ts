@@ -157,7 +157,7 @@ describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the or
       env: { ...process.env, HADAL_EMULATOR_ORDER: order },
     });
 
-  served('computes as a GPU does, and shows barriers that are missing', () => {
+  served('computes as a GPU does', () => {
     const { stdout, status } = emulate('sound');
     expect(stdout).toMatch(/^\d+ checks\n$/);
     expect(status).toBe(0);
@@ -187,6 +187,24 @@ describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the or
       expect(stdout).toContain(message);
       expect(status).toBe(2);
     }
+  });
+
+  served('ends a kernel with a race', () => {
+    for (const [what, message] of [
+      ['unwritten', /it (reads|writes) byte \d+ of shared memory, which thread \d+ of this block has (read|written)/],
+      ['shuffle', /it (reads|writes) byte \d+ of shared memory, which thread \d+ of this block has (read|written)/],
+      ['overwritten', /it (reads|writes) byte \d+ of shared memory, which thread \d+ of this block has (read|written)/],
+      ['atomic', /it writes byte 0 of an allocation, which thread \d+ of (this|another) block has written/],
+      ['blocks', /it writes byte \d+ of an allocation, which thread \d+ of another block has written/],
+      ['copy', /it (reads|writes) byte \d+ of shared memory, which thread \d+ of this block has (read|written)/],
+    ] as const) {
+      const { stdout, status } = emulate(what);
+      expect(stdout).toMatch(/^lost: .*reversing_kernel\(.*a race: /);
+      expect(stdout).toMatch(message);
+      expect(status).toBe(2);
+    }
+    // A factor that is written while a product reads it, which products do at once where threads are in their order.
+    if (order === 'reverse') expect(emulate('overwritten factor').stdout).toContain('a race: ');
   });
 
   served('ends a kernel whose threads hand over what is not there, out of turn or to nobody', () => {

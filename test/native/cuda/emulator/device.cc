@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "emulator.h"
+#include "races.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -74,6 +75,7 @@ struct Copy {
   void* to;
   const void* from;
   int bytes;
+  bool done;
 };
 
 // One that is running, with what its left factor's registers were.
@@ -181,26 +183,33 @@ void release(Barrier& barrier) {
   barrier.arrived = 0;
   ++barrier.phase;
   barrier.truths[barrier.phase & 1] = 0;
-  const int index = static_cast<int>(&barrier - barriers);
+  const int index = static_cast<int>(&barrier - barriers), meeting = races::meeting_of_barrier(index);
   for (unsigned i = 0; i < blockDim.x * blockDim.y * blockDim.z; ++i) {
     if (threads[i].state != State::kWaiting || threads[i].barrier != index) continue;
     threads[i].state = State::kReady;
     threads[i].barrier = -1;
+    races::leave(meeting, static_cast<int>(i));
   }
+  races::close(meeting);
 }
 void release_if_complete(Barrier& barrier) {
   if (barrier.arrived > 0 && barrier.arrived == (barrier.expected == 0 ? live : barrier.expected)) release(barrier);
 }
 void release_if_complete(Warp& warp) {
   if (warp.arrived == 0 || warp.arrived < warp.live) return;
+  const int meeting = races::meeting_of_warp(static_cast<int>(&warp - warps));
+  const bool orders = warp.meeting == Meeting::kBarrier;
   warp.arrived = 0;
   warp.meeting = Meeting::kNone;
   ++warp.phase;
   std::memset(warp.words[warp.phase & 1], 0xff, sizeof(warp.words[0]));
   for (int i = 0; i < warp.size; ++i) {
     Thread& thread = threads[warp.first + i];
-    if (thread.state == State::kWaiting && thread.barrier < 0) thread.state = State::kReady;
+    if (thread.state != State::kWaiting || thread.barrier >= 0) continue;
+    thread.state = State::kReady;
+    if (orders) races::leave(meeting, warp.first + i);
   }
+  if (orders) races::close(meeting);
 }
 
 void thread_main() {
@@ -265,6 +274,7 @@ void start_block(const Launch& launch) {
   }
   for (Barrier& barrier : barriers) barrier = {};
   std::memset(dynamic, 0xff, dynamic_bytes);
+  races::start_block(static_cast<int>(count));
 }
 
 std::string describe_waiting() {
@@ -335,18 +345,7 @@ Launch::Launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void*
   }
 }
 
-std::string run(Launch& launch) {
-  std::lock_guard lock(running);
-  std::vector<void*> addresses;
-  for (size_t place : launch.places) addresses.push_back(launch.arguments.data() + place);
-  launched = &launch;
-  arguments = addresses.data();
-  blockDim = launch.block;
-  gridDim = launch.grid;
-  failure.clear();
-  dynamic_bytes = launch.shared;
-  const std::unique_ptr<std::byte[]> room(new std::byte[dynamic_bytes]);
-  dynamic = room.get();
+static std::string run_blocks(const Launch& launch) {
   static auto& blocks = *new std::vector<int>;
   order().fill(blocks, static_cast<int>(std::min<uint64_t>(uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z,
                                                            uint64_t{1} << 24)));
@@ -367,6 +366,26 @@ std::string run(Launch& launch) {
     return what;
   }
   return "";
+}
+
+std::string run(Launch& launch) {
+  std::lock_guard lock(running);
+  std::vector<void*> addresses;
+  for (size_t place : launch.places) addresses.push_back(launch.arguments.data() + place);
+  launched = &launch;
+  arguments = addresses.data();
+  blockDim = launch.block;
+  gridDim = launch.grid;
+  failure.clear();
+  dynamic_bytes = launch.shared;
+  const std::unique_ptr<std::byte[]> room(new std::byte[dynamic_bytes]);
+  dynamic = room.get();
+  races::add_shared(dynamic, dynamic_bytes);
+  races::start_launch();
+  const std::string what = run_blocks(launch);
+  races::end_launch();
+  races::remove(dynamic);
+  return what;
 }
 
 // Kernels are no dynamic symbols, so the table is read from the file.
@@ -402,6 +421,7 @@ void fail(const char* what) {
 }
 
 void fill_shared(uint64_t& filled_in, void* memory, size_t bytes) {
+  if (filled_in == 0) races::add_shared(memory, bytes);
   if (filled_in == block_number) return;
   filled_in = block_number;
   std::memset(memory, 0xff, bytes);
@@ -416,6 +436,7 @@ void* shared_memory(uint32_t address, size_t bytes, size_t alignment) {
   return dynamic + (address - kSharedBase);
 }
 
+int thread_number() { return static_cast<int>(current - threads); }
 int lane() { return current->lane; }
 int warp() { return current->warp; }
 
@@ -426,6 +447,7 @@ const uint32_t* meet(Meeting what, unsigned mask, const uint32_t* words, int cou
   warp.meeting = what;
   uint32_t* all = warp.words[warp.phase & 1];
   if (count > 0) std::memcpy(all + current->lane * kMaxWords, words, static_cast<size_t>(count) * sizeof(uint32_t));
+  if (what == Meeting::kBarrier) races::arrive(races::meeting_of_warp(current->warp), thread_number());
   ++warp.arrived;
   current->state = State::kWaiting;
   release_if_complete(warp);
@@ -439,6 +461,7 @@ static Barrier& arrive_at(int index, unsigned count) {
   if (barrier.arrived > 0 && barrier.expected != count) fail("threads expect different numbers at a barrier");
   if (count % kWarpSize != 0) fail("a barrier for a number of threads that is no multiple of 32");
   barrier.expected = count;
+  races::arrive(races::meeting_of_barrier(index), thread_number());
   ++barrier.arrived;
   return barrier;
 }
@@ -457,12 +480,17 @@ void arrive(int index, unsigned count) {
   release_if_complete(arrive_at(index, count));
 }
 
+static void run(const Copy& copy) {
+  std::memset(copy.to, 0, 16);
+  std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+}
 static void finish_copies(int pending) {
   auto& groups = current->copies;
   while (static_cast<int>(groups.size()) > pending + 1) {
     for (const Copy& copy : groups.front()) {
-      std::memset(copy.to, 0, 16);
-      std::memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
+      races::note(copy.from, static_cast<size_t>(copy.bytes), races::Access::kRead);
+      races::note(copy.to, 16, races::Access::kWrite);
+      if (!copy.done) run(copy);
       current->copied = true;
     }
     groups.erase(groups.begin());
@@ -472,10 +500,10 @@ void copy_later(uint32_t to, const void* from, int bytes) {
   if (reinterpret_cast<uintptr_t>(from) % 16 != 0) fail("misaligned asynchronous copy");
   if (bytes < 0 || bytes > 16) fail("an asynchronous copy of more than 16 bytes");
   if (current->copies.empty()) current->copies.emplace_back();
-  current->copies.back().push_back({shared_memory(to, 16, 16), from, bytes});
-  if (!order().is_copy_early()) return;
-  commit_copies();
-  finish_copies(0);
+  const Copy copy{shared_memory(to, 16, 16), from, bytes, order().is_copy_early()};
+  races::note(copy.to, 16, races::Access::kWrite);
+  if (copy.done) run(copy);
+  current->copies.back().push_back(copy);
 }
 void commit_copies() {
   if (current->copies.empty()) current->copies.emplace_back();
@@ -485,6 +513,20 @@ void wait_for_copies(int pending) {
   finish_copies(pending);
   current->published = current->published && !current->copied;
   current->copied = false;
+}
+
+void note_atomic(const void* memory, size_t bytes) { races::note(memory, bytes, races::Access::kAtomic); }
+
+// Blocks run one after another, so that who has a turn before this one must have had it.
+void wait_for_turn(const unsigned* counter, unsigned turn) {
+  note_atomic(counter, sizeof(unsigned));
+  if (*counter != turn) fail("a turn that does not come");
+  races::take_turn(counter);
+}
+void pass_turn(unsigned* counter, unsigned turn) {
+  note_atomic(counter, sizeof(unsigned));
+  *counter = turn;
+  races::pass_turn(counter);
 }
 
 void publish_copies() { current->published = true; }

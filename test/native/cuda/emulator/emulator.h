@@ -25,4 +25,7 @@ std::string run(Launch& launch);
 // The name of a function of this library, as C++ writes it.
 std::string name_of(const void* function);
 
+// Of the running thread, in its block.
+int thread_number();
+
 }  // namespace emulator

@@ -51,9 +51,10 @@ T* device_array(size_t count) {
 __global__ void sum_kernel(const int* x, int* y, int* before) {
   __shared__ int partial[4];
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  before[threadIdx.x] = partial[threadIdx.x % 4];
+  const unsigned place = blockIdx.x * blockDim.x + threadIdx.x;
+  before[place] = partial[threadIdx.x % 4];
   __syncthreads();
-  int sum = x[blockIdx.x * blockDim.x + threadIdx.x];
+  int sum = x[place];
   for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
   if (lane == 0) partial[threadIdx.x / 32] = sum;
   __syncthreads();
@@ -61,12 +62,12 @@ __global__ void sum_kernel(const int* x, int* y, int* before) {
 }
 
 void test_sums() {
-  int *x = device_array<int>(384), *y = device_array<int>(3), *before = device_array<int>(128);
+  int *x = device_array<int>(384), *y = device_array<int>(3), *before = device_array<int>(384);
   expect(x[5] == -1, "fresh memory is full of 0xff");
   for (int i = 0; i < 384; ++i) x[i] = i;
   launch(sum_kernel, 3, 128, 0, x, y, before);
   for (int block = 0; block < 3; ++block) expect(y[block] == 128 * (128 * block) + 127 * 64, "a block's sum");
-  for (int i = 0; i < 128; ++i) expect(before[i] == -1, "shared memory is new in each block");
+  for (int i = 0; i < 384; ++i) expect(before[i] == -1, "shared memory is new in each block");
 }
 
 __global__ void votes_kernel(unsigned* y) {
@@ -268,27 +269,44 @@ void test_rounding() {
 
 // --- What is found ---------------------------------------------------------------------------------------------------------
 
-// Reverses a block's numbers, without the barrier that it needs.
-__global__ void unsynchronised_kernel(float* y) {
-  __shared__ float all[64];
-  all[threadIdx.x] = 1;
-  y[threadIdx.x] = all[63 - threadIdx.x];
+enum class Race { kNone, kUnwritten, kShuffle, kOverwrite, kAtomic, kBlocks, kCopy };
+
+// A block reverses numbers by way of shared memory, twice, and counts. With a mistake something does not wait for something else.
+__global__ void reversing_kernel(Race mistake, const float* x, float* y, unsigned* count) {
+  using namespace hadal::cuda;
+  extern __shared__ uint4 room[];
+  auto* const all = reinterpret_cast<float*>(room);
+  const unsigned thread = threadIdx.x, other = mistake == Race::kShuffle ? thread ^ 31 : 63 - thread;
+  all[thread] = x[thread];
+  if (mistake == Race::kShuffle) __shfl_xor_sync(0xffffffffu, thread, 31);
+  else if (mistake != Race::kUnwritten) __syncthreads();
+  const float turned = all[other];
+  if (mistake != Race::kOverwrite) __syncthreads();
+  all[thread] = turned;
+  __syncthreads();
+  if (thread < 16) {
+    copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(room)) + thread * 16, x + thread * 4, 16);
+    copies_commit();
+    if (mistake != Race::kCopy) copies_wait();
+  }
+  __syncthreads();
+  y[(mistake == Race::kBlocks ? 0 : blockIdx.x * 64) + thread] = all[63 - thread];
+  copies_wait();
+  if (mistake == Race::kAtomic && thread == 3) *count = 0;
+  atomicAdd(count, 1u);
 }
-void find_missing_barrier() {
-  auto* y = device_array<float>(64);
-  launch(unsynchronised_kernel, 1, 64, 0, y);
-  int nans = 0;
-  for (int i = 0; i < 64; ++i) nans += std::isnan(y[i]);
-  expect(nans == 32, "half of the threads read before the others have written");
+void reverse(Race mistake) {
+  auto *x = device_array<float>(64), *y = device_array<float>(128);
+  auto* count = device_array<unsigned>(1);
+  for (int i = 0; i < 64; ++i) x[i] = static_cast<float>(i);
+  *count = 0;
+  launch(reversing_kernel, 2, 64, 256, mistake, x, y, count);
+  for (int i = 0; i < 128; ++i) expect(y[i] == static_cast<float>(63 - i % 64), "numbers that were reversed");
+  expect(*count == 128, "threads that were counted");
 }
 
 void find_missing_wait() {
   expect(multiply_warpgroup(Mistake::kRead) == std::tuple(0, 4096), "a sum is read before its product is waited for");
-  // Products are early where threads are in their order, late in reverse, and either with a seed.
-  const std::string order = std::getenv("HADAL_EMULATOR_ORDER");
-  const int right = std::get<0>(multiply_warpgroup(Mistake::kOverwrite));
-  if (order == "forward") expect(right == 4096, "a product that ran before its factor was overwritten");
-  else expect(right < 4096, "a factor is overwritten before its product is waited for");
 }
 
 __global__ void divergent_kernel() {
@@ -312,7 +330,7 @@ int main(int, char** arguments) {
     test_warpgroup_product();
     test_matrices();
     hand_over(Hand::kNone);
-    find_missing_barrier();
+    reverse(Race::kNone);
     find_missing_wait();
   }
   if (what == "divergent") launch(divergent_kernel, 1, 64, 0);
@@ -322,9 +340,16 @@ int main(int, char** arguments) {
   if (what == "written sum") multiply_warpgroup(Mistake::kWriteSum);
   if (what == "written left") multiply_warpgroup(Mistake::kWriteLeft);
   if (what == "running") multiply_warpgroup(Mistake::kRunning);
+  if (what == "overwritten factor") multiply_warpgroup(Mistake::kOverwrite);
   if (what == "unwaited") multiply_warpgroup(Mistake::kUnwaited);
   if (what == "unpublished numbers") hand_over(Hand::kUnpublished);
   if (what == "early turn") hand_over(Hand::kEarly);
+  if (what == "unwritten") reverse(Race::kUnwritten);
+  if (what == "shuffle") reverse(Race::kShuffle);
+  if (what == "overwritten") reverse(Race::kOverwrite);
+  if (what == "atomic") reverse(Race::kAtomic);
+  if (what == "blocks") reverse(Race::kBlocks);
+  if (what == "copy") reverse(Race::kCopy);
   if (what == "lonely") hand_over(Hand::kLonely);
   std::printf("%d checks\n", checks);
   std::fflush(stdout);

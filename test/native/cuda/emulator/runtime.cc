@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "emulator.h"
+#include "races.h"
 
 using Clock = std::chrono::steady_clock;
 
@@ -127,6 +128,7 @@ struct Release {
     const auto found = runtime.allocations.find(memory);
     runtime.allocated -= found->second;
     runtime.allocations.erase(found);
+    races::remove(memory);
     std::free(memory);
   }
 };
@@ -206,6 +208,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
   std::memset(*memory, 0xff, std::min(bytes, kFilledBytes));
   std::lock_guard lock(mutex);
   runtime.allocations[*memory] = bytes;
+  races::add_memory(*memory, bytes);
   runtime.allocated += bytes;
   return cudaSuccess;
 }

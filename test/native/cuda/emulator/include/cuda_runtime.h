@@ -222,6 +222,12 @@ struct Product {
   std::function<void(float* sum)> added;  // adds it to the sum
 };
 void publish_copies();
+// Blocks take turns: waits until the counter is at `turn`, and passes it on.
+void wait_for_turn(const unsigned* counter, unsigned turn);
+void pass_turn(unsigned* counter, unsigned turn);
+// An atomic access of the running thread.
+void note_atomic(const void* memory, size_t bytes);
+
 // To be called by what writes shared memory otherwise than by copies, for products or bulk copies.
 void has_written();
 void begin_products();
@@ -286,19 +292,25 @@ unsigned __match_any_sync(unsigned mask, T value) {
   return peers;
 }
 
+// Which the compiler does not tell of; see races.h.
+#define EMULATOR_ATOMIC __attribute__((noinline, no_sanitize("thread")))
+
 template <class T>
-T atomicAdd(T* to, T value) {
+EMULATOR_ATOMIC T atomicAdd(T* to, T value) {
+  emulator::note_atomic(to, sizeof(T));
   const T old = *to;
   *to = old + value;
   return old;
 }
 template <class T>
-T atomicMin(T* to, T value) {
+EMULATOR_ATOMIC T atomicMin(T* to, T value) {
+  emulator::note_atomic(to, sizeof(T));
   const T old = *to;
   if (value < old) *to = value;
   return old;
 }
-inline unsigned atomicCAS(unsigned* to, unsigned expected, unsigned value) {
+EMULATOR_ATOMIC inline unsigned atomicCAS(unsigned* to, unsigned expected, unsigned value) {
+  emulator::note_atomic(to, sizeof(unsigned));
   const unsigned old = *to;
   if (old == expected) *to = value;
   return old;

@@ -25,7 +25,8 @@ inline float2 load_shared(uint32_t address) {
 }
 
 inline void store_shared(uint32_t address, const float (&from)[4]) {
-  std::memcpy(emulator::shared_memory(address, 16, 16), from, 16);
+  auto* to = static_cast<float*>(emulator::shared_memory(address, 16, 16));
+  for (int i = 0; i < 4; ++i) to[i] = from[i];
   emulator::has_written();
 }
 
