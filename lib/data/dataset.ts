@@ -46,7 +46,10 @@ export interface IterableDataset<Item> {
 export function checkDataset(owner: string, dataset: unknown, name = 'dataset'): void {
   const { length, get } = (dataset ?? {}) as Partial<Dataset<unknown>>;
   if (Number.isSafeInteger(length) && length! >= 0 && typeof get === 'function') return;
-  throw new ArgumentError(`${owner}: ${name}: got ${describe(dataset)}, expected a data set with length and get`);
+  const remedy = Array.isArray(dataset) ? ', such as new ListDataset(items)' : '';
+  throw new ArgumentError(
+    `${owner}: ${name}: got ${describe(dataset)}, expected a data set with length and get${remedy}`,
+  );
 }
 
 /** One row of each tensor, or a batch of rows. */
@@ -89,6 +92,26 @@ export class TensorDataset<T extends readonly AnyTensor[]> implements Dataset<Ro
   getBatch(indices: readonly number[]): Rows<T> {
     const index = tensor([...indices], { dtype: 'int64' });
     return noGrad(() => this.tensors.map((one) => embedding(one, index))) as Rows<T>;
+  }
+}
+
+/**
+ * The items of a list.
+ *
+ * @example
+ * const set = new ListDataset([{ text: 'good', label: 1 }, { text: 'bad', label: 0 }]);
+ * set.length; // 2
+ */
+export class ListDataset<Item> implements Dataset<Item> {
+  readonly length: number;
+
+  constructor(readonly items: readonly Item[]) {
+    checkList('ListDataset', 'items', items);
+    this.length = items.length;
+  }
+
+  get(index: number): Item {
+    return this.items[index]!;
   }
 }
 

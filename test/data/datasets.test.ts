@@ -1,7 +1,7 @@
 // Data sets made of others, iterables, and padded batches.
 import { data, tensor, type AnyTensor } from '../../lib/index';
 
-const { ConcatDataset, DataLoader, MapDataset, padCollate, randomSplit, collate } = data;
+const { ConcatDataset, DataLoader, ListDataset, MapDataset, padCollate, randomSplit, collate } = data;
 const upTo = (length: number, from = 0): data.Dataset<number> => ({ length, get: (i) => from + i });
 const asIs = (items: number[]): number[] => items;
 async function batchesOf<B>(loader: AsyncIterable<B>): Promise<B[]> {
@@ -9,6 +9,17 @@ async function batchesOf<B>(loader: AsyncIterable<B>): Promise<B[]> {
   for await (const batch of loader) batches.push(batch);
   return batches;
 }
+
+test('of a list', async () => {
+  const items = ['a', 'b', 'c'].map((text, label) => ({ text, label }));
+  const loader = new DataLoader(new ListDataset(items), { batchSize: 2 });
+  const batches = await batchesOf(loader);
+  expect(batches.map(({ text }) => text)).toEqual([['a', 'b'], ['c']]);
+  expect(batches.map(({ label }) => label.toArraySync())).toEqual([[0, 1], [2]]);
+  expect(() => new DataLoader(items as never)).toThrow(
+    'expected a data set with length and get, such as new ListDataset(items)',
+  );
+});
 
 test('one behind the other', async () => {
   const set = new ConcatDataset([upTo(2), upTo(0), upTo(3, 10)]);

@@ -181,6 +181,7 @@ const whole: Record<string, Case> = {
   TensorDataset: made(data.TensorDataset, [images, labels], (set: data.TensorDataset<AnyTensor[]>) =>
     set.getBatch([0, 1]),
   ),
+  ListDataset: made(data.ListDataset, [[1, 2]], (set: data.ListDataset<unknown>) => set.get(0)),
   Subset: made(data.Subset, [items, [0, 1]], (set: data.Subset<unknown>) => set.get(0)),
   ConcatDataset: made(data.ConcatDataset, [[items, items]], (set: data.ConcatDataset<unknown>) => set.get(4)),
   MapDataset: made(data.MapDataset, [items, (item: unknown) => item], (set: data.MapDataset<unknown, unknown>) =>
