@@ -11,7 +11,7 @@ import { arange, zeros, zerosLike } from '../ops/creation';
 import { linear } from '../ops/matmul';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens } from './generate';
-import { checkActivation, configured, readPublished, translated, type Config, type Translation } from './published';
+import { checkConfigured, configured, readPublished, translated, type Config, type Translation } from './published';
 
 export interface BertOptions {
   /** How many tokens there are; 30,522 unless given. */
@@ -71,7 +71,7 @@ const encoderNames: Translation['names'] = [
 
 const published: Translation = {
   prefix: 'bert.',
-  left: /position_ids$|^cls\./,
+  left: /position_ids$|^(cls|classifier|qa_outputs)\./,
   names: encoderNames,
 };
 
@@ -88,7 +88,12 @@ const publishedMasked: Translation = {
 
 /** The options that a `config.json` asks for. */
 function optionsOf(owner: string, config: Config, weights: Readonly<StateDict>): BertOptions {
-  checkActivation(owner, config, 'hidden_act', ['gelu']);
+  checkConfigured(owner, config, {
+    model_type: ['bert'],
+    hidden_act: ['gelu'],
+    position_embedding_type: ['absolute'],
+    is_decoder: [false],
+  });
   const number = (name: string, fallback?: number): number => configured(owner, config, name, fallback);
   return {
     vocabulary: number('vocab_size'),
@@ -210,6 +215,7 @@ export class BertMaskedLM extends Module {
    */
   static async load(folder: string): Promise<BertMaskedLM> {
     const { config, weights } = await readPublished('BertMaskedLM', folder);
+    checkConfigured('BertMaskedLM', config, { tie_word_embeddings: [true] });
     const model = new BertMaskedLM(optionsOf('BertMaskedLM', config, weights));
     model.loadPublished(weights);
     return model.eval();

@@ -11,7 +11,7 @@ import { arange } from '../ops/creation';
 import { linear } from '../ops/matmul';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
-import { checkActivation, configured, readPublished, translated, type Translation } from './published';
+import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface GPT2Options {
   /** How many tokens there are; 50,257 unless given. */
@@ -101,7 +101,13 @@ export class GPT2 extends Module implements LanguageModel {
    */
   static async load(folder: string): Promise<GPT2> {
     const { config, weights } = await readPublished('GPT2', folder);
-    checkActivation('GPT2', config, 'activation_function', ['gelu_new', 'gelu_pytorch_tanh']);
+    checkConfigured('GPT2', config, {
+      model_type: ['gpt2'],
+      activation_function: ['gelu_new', 'gelu_pytorch_tanh'],
+      scale_attn_weights: [true],
+      scale_attn_by_inverse_layer_idx: [false],
+      tie_word_embeddings: [true],
+    });
     const number = (name: string, fallback?: number): number => configured('GPT2', config, name, fallback);
     const width = number('n_embd');
     const model = new GPT2({

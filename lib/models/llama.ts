@@ -11,7 +11,7 @@ import { linear } from '../ops/matmul';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
-import { checkActivation, configured, readPublished, translated, type Config, type Translation } from './published';
+import { checkConfigured, configured, readPublished, translated, type Config, type Translation } from './published';
 
 export interface LlamaOptions {
   /** How many tokens there are; 32,000 unless given. */
@@ -139,13 +139,20 @@ export class Llama extends Module implements LanguageModel {
    */
   static async load(folder: string): Promise<Llama> {
     const { config, weights } = await readPublished('Llama', folder);
-    checkActivation('Llama', config, 'hidden_act', ['silu']);
     const number = (name: string, fallback?: number): number => configured('Llama', config, name, fallback);
-    const heads = number('num_attention_heads');
+    const [width, heads] = [number('hidden_size'), number('num_attention_heads')];
+    checkConfigured('Llama', config, {
+      model_type: ['llama', 'mistral'],
+      hidden_act: ['silu'],
+      head_dim: [width / heads],
+      attention_bias: [false],
+      mlp_bias: [false],
+      sliding_window: [null],
+    });
     const model = new Llama({
       vocabulary: number('vocab_size'),
       context: number('max_position_embeddings'),
-      width: number('hidden_size'),
+      width,
       layers: number('num_hidden_layers'),
       heads,
       keyHeads: number('num_key_value_heads', heads),

@@ -43,6 +43,10 @@ export function translated(owner: string, dict: unknown, translation: Translatio
     list[Number(part)] = transposed?.test(name) === true ? value.transpose(0, 1) : value;
     parts.set(own, list);
   }
+  for (const [name, list] of parts) {
+    if (list.includes(undefined as never))
+      throw new ArgumentError(`${owner}: weights: ${name}: some parts are missing`);
+  }
   return noGrad(() =>
     Object.fromEntries([...parts].map(([name, list]) => [name, list.length === 1 ? list[0]! : cat(list, 0)])),
   );
@@ -80,9 +84,13 @@ export function configured(owner: string, config: Config, name: string, fallback
   throw new FormatError(`${owner}: config.json: ${name}: got ${describe(value)}, expected a number`);
 }
 
-/** Throws unless a configuration asks for one of the activations, or for none. */
-export function checkActivation(owner: string, config: Config, name: string, known: readonly string[]): void {
-  const value = config[name] ?? known[0];
-  if (known.includes(value as string)) return;
-  throw new ArgumentError(`${owner}: config.json: ${name}: got ${shown(value)}, expected ${known.join(' or ')}`);
+/** Throws unless each option that a configuration sets is among those that the model knows; one left out is the first of them. */
+export function checkConfigured(owner: string, config: Config, options: Record<string, readonly unknown[]>): void {
+  for (const [name, known] of Object.entries(options)) {
+    const value = config[name] ?? known[0];
+    if (known.includes(value)) continue;
+    throw new ArgumentError(
+      `${owner}: config.json: ${name}: got ${shown(value)}, expected ${known.map(String).join(' or ')}`,
+    );
+  }
 }

@@ -15,7 +15,7 @@ import { cat } from '../ops/movement';
 import { checkCount } from '../tensor/checks';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkActivation, configured, readPublished, translated, type Translation } from './published';
+import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface ViTOptions {
   /** Height and width of the images; 224 unless given. */
@@ -129,7 +129,7 @@ export class ViT extends Module {
   static async load(folder: string, options: Pick<ViTOptions, 'imageSize'> = {}): Promise<ViT> {
     checkOptions('ViT', options, 'ViT.load');
     const { config, weights } = await readPublished('ViT', folder);
-    checkActivation('ViT', config, 'hidden_act', ['gelu']);
+    checkConfigured('ViT', config, { model_type: ['vit'], hidden_act: ['gelu'], qkv_bias: [true] });
     const number = (name: string, fallback?: number): number => configured('ViT', config, name, fallback);
     const model = new ViT({
       imageSize: options.imageSize ?? number('image_size', 224),

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, manualSeed, models, nn, noGrad, optim, scope, tensor, type AnyTensor } from '../../lib/index';
+import { io, manualSeed, models, nn, noGrad, optim, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
 
 const folderOf = (name: string): string => join(__dirname, '../golden/transformers', name);
 const referenceOf = (name: string): Promise<nn.StateDict> =>
@@ -83,6 +83,7 @@ test('weights with heads for other tasks load into the encoder alone', async () 
   });
   model.eval().loadPublished(weights);
   const whole = await models.BertMaskedLM.load(folderOf('bert-masked'));
+  model.loadPublished({ ...weights, 'classifier.weight': zeros([3, 16]), 'qa_outputs.bias': zeros([2]) });
   const { tokens } = await referenceOf('bert-masked');
   expect(model.forward(tokens!).hidden.toArraySync()).toEqual(whole.bert.forward(tokens!).hidden.toArraySync());
 });
@@ -190,6 +191,7 @@ describe('what is no such model is refused', () => {
 
   test('another folder', async () => {
     await expect(models.GPT2.load(tmpdir())).rejects.toThrow('GPT2: folder: got');
+    change({ model_type: null, hidden_act: null, tie_word_embeddings: true });
     await expect(models.GPT2.load(folder)).rejects.toThrow(
       'GPT2: config.json: n_embd: got undefined, expected a number',
     );
@@ -211,6 +213,38 @@ describe('what is no such model is refused', () => {
     change({ rope_parameters: { rope_type: 'yarn', rope_theta: 500 } });
     await expect(models.Llama.load(folder)).rejects.toThrow(
       'Llama: config.json: rope_type: got yarn, expected default',
+    );
+  });
+
+  test.each([
+    ['llama', models.Llama, { model_type: 'gemma' }, 'llama or mistral'],
+    ['llama', models.Llama, { model_type: 'mistral', sliding_window: 4 }, 'null'],
+    ['llama', models.Llama, { head_dim: 16 }, '4'],
+    ['llama', models.Llama, { attention_bias: true }, 'false'],
+    ['llama', models.Llama, { mlp_bias: true }, 'false'],
+    ['gpt2', models.GPT2, { model_type: 'gpt_bigcode' }, 'gpt2'],
+    ['gpt2', models.GPT2, { scale_attn_weights: false }, 'true'],
+    ['gpt2', models.GPT2, { scale_attn_by_inverse_layer_idx: true }, 'false'],
+    ['gpt2', models.GPT2, { tie_word_embeddings: false }, 'true'],
+    ['bert', models.Bert, { model_type: 'roberta' }, 'bert'],
+    ['bert', models.Bert, { is_decoder: true }, 'false'],
+    ['bert', models.Bert, { position_embedding_type: 'relative_key' }, 'absolute'],
+    ['bert-masked', models.BertMaskedLM, { tie_word_embeddings: false }, 'true'],
+    ['vit', models.ViT, { model_type: 'deit' }, 'vit'],
+    ['vit', models.ViT, { qkv_bias: false }, 'true'],
+  ])('%s: what %o of its options asks for', async (name, { load }, fields, expected) => {
+    cpSync(folderOf(name), folder, { recursive: true });
+    change(fields);
+    const [option, value] = Object.entries(fields).at(-1)!;
+    await expect(load(folder)).rejects.toThrow(`config.json: ${option}: got ${value}, expected ${expected}`);
+  });
+
+  test('weights of which a part is missing', async () => {
+    const weights = await io.readSafetensors(join(folder, 'model.safetensors'));
+    delete weights['model.layers.0.self_attn.k_proj.weight'];
+    const model = new models.Llama({ ...tiny, keyHeads: 1, hidden: 32 });
+    expect(() => model.loadPublished(weights)).toThrow(
+      'Llama: weights: blocks.0.self_attn.in_proj_weight: some parts are missing',
     );
   });
 
