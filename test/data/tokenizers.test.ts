@@ -7,6 +7,8 @@ import fc from 'fast-check';
 
 import { ArgumentError } from '../../lib/errors';
 import { data } from '../../lib/index';
+import { patternOf } from '../../lib/data/text/patterns';
+import { JsonText } from '../../lib/io/json-text';
 
 const { loadGpt2Tokenizer, loadTokenizer, trainBpe, Vocabulary } = data.text;
 const golden = join(__dirname, '../golden/tokenizers');
@@ -78,6 +80,57 @@ describe('letters beyond the usual', () => {
     const single = await made(null, [], [token]);
     expect(single.encode('word!')).toEqual([9, 0]);
     for (const text of ['word\u0301', '𠀀word', 'word\u200d', 'word𠀀']) expect(single.encode(text)).toEqual([0]);
+  });
+});
+
+test.each([
+  ['\\w+', 'a\u0301b\u200dc x² é_3', '<>\u200d<> <> <>'],
+  ['[^\\w\\s]+', 'é-x² Ⅷ', 'é<>x<> Ⅷ'],
+  ['\\W', 'aé!', 'aé<>'],
+  ['\\d', '3٣²', '<><>²'],
+  ['\\b', 'é aé', '<>é<> <>aé<>'],
+  ['^.', 'b\na\n\r', '<>\n<>\n<>'],
+  ['.$', 'b \n d\r\u2028', 'b<>\n d\r<>'],
+  ['[*+]+', 'a++b*+c', 'a<>b<>c'],
+  ['\\++', 'a++b+', 'a<>b<>'],
+  ['\\s++x', 'a  x', 'a<>'],
+  ["'(?i:[sdmt]|ll|ve|re)", "I'LL we'ſ it'S'n", "I<> we<> it<>'n"],
+  ['(?i:s(k)?)s', 'sKS SKs', 'sKS <>'],
+])('the pattern %j finds what it finds in the library', (Regex, text, expected) => {
+  const pattern = patternOf(JsonText.parse('test', 'file', Buffer.from(JSON.stringify({ Regex }))));
+  expect(text.replace(pattern, '<>')).toBe(expected);
+});
+
+test.each(['[a-z&&b]', '[\\W]', '(?m:.)', '(?i:[a-z])', '\\h', '[[:punct:]]', 'a{1}+'])(
+  'the pattern %j is refused',
+  (Regex) => {
+    const json = JsonText.parse('test', 'file', Buffer.from(JSON.stringify({ Regex })));
+    expect(() => patternOf(json)).toThrow('expected a pattern that JavaScript can run');
+  },
+);
+
+describe('what is unknown', () => {
+  const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
+  const load = (model: object): Promise<data.text.Tokenizer> => {
+    const path = join(folder, 'unknown.json');
+    writeFileSync(path, JSON.stringify({ model }));
+    return loadTokenizer(path);
+  };
+  const vocab = ['<unk>', 'a', ...bytes].map((token) => [token, -1]);
+
+  test('is cut with the written name of the unknown token, as in the library', async () => {
+    const tokenizer = await load({ type: 'Unigram', vocab, unk_id: 0, byte_fallback: true });
+    expect(tokenizer.tokenize('<unk>a')).toEqual(['<unk>', 'a']);
+    expect(tokenizer.tokenize('<unk>;')).toEqual(['<0x3C>', '<0x75>', '<0x6E>', '<0x6B>', '<0x3E>', '<0x3B>']);
+  });
+
+  test.each([
+    { type: 'Unigram', vocab },
+    { type: 'WordLevel', vocab: { a: 0 }, unk_token: '?' },
+  ])('is an error where there is no token for it: $type', async (model) => {
+    const tokenizer = await load(model);
+    expect(tokenizer.encode('a')).toHaveLength(1);
+    expect(() => tokenizer.encode('b')).toThrow('encode: text: got "b", for which there is no token');
   });
 });
 

@@ -1,5 +1,7 @@
 /** The models that turn a word into the numbers of its parts: byte-pair encoding, WordPiece, unigrams and whole words. */
 import type { JsonValue } from '../../io/json-text';
+import { ArgumentError } from '../../errors';
+import { excerpt } from '../../io/malformed';
 import { MergeTable } from './merges';
 import type { Model } from './stages';
 
@@ -14,6 +16,12 @@ function tokensOf(numbers: TokenNumbers): (string | undefined)[] {
   const tokens: (string | undefined)[] = [];
   for (const [token, number] of numbers) tokens[number] = token;
   return tokens;
+}
+
+function noneFor(text: string): never {
+  throw new ArgumentError(
+    `encode: text: got ${excerpt(text)}, for which there is no token, nor one for what is unknown`,
+  );
 }
 
 abstract class TokenModel implements Model {
@@ -188,14 +196,15 @@ export class UnigramModel extends TokenModel {
     for (let end = count; end > 0; end = starts[end]!) {
       const text = characters.slice(starts[end], end).join('');
       const last = cut.at(-1);
+      const number = numbers[end] === this.unknown ? -1 : numbers[end]!;
       // Unknown characters next to each other are one unknown token.
-      if (numbers[end] === -1 && last?.number === -1) last.text = text + last.text;
-      else cut.push({ number: numbers[end]!, text });
+      if (number === -1 && last?.number === -1) last.text = text + last.text;
+      else cut.push({ number, text });
     }
     return cut.reverse().flatMap(({ number, text }) => {
-      if (number >= 0) return [number];
-      const bytes = this.byteFallback ? this.byBytes(text) : undefined;
-      return bytes ?? (this.unknown === undefined ? [] : [this.unknown]);
+      const known = number >= 0 ? number : this.numbers.get(text);
+      if (known !== undefined) return [known];
+      return (this.byteFallback ? this.byBytes(text) : undefined) ?? [this.unknown ?? noneFor(text)];
     });
   }
 }
@@ -215,7 +224,6 @@ export class WordLevelModel extends TokenModel {
   }
 
   protected compute(word: string): readonly number[] {
-    const number = this.numbers.get(word) ?? this.unknown;
-    return number === undefined ? [] : [number];
+    return [this.numbers.get(word) ?? this.unknown ?? noneFor(word)];
   }
 }

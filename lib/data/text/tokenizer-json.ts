@@ -12,7 +12,8 @@ import type { Model } from './stages';
 import { Tokenizer, type AddedToken } from './tokenizer';
 
 /**
- * Loads a `tokenizer.json` with a BPE, WordPiece, Unigram or WordLevel model and the usual stages around it.
+ * Loads a `tokenizer.json` with a BPE, WordPiece, Unigram or WordLevel model and the usual stages around it. Truncation and padding that it asks for are left
+ * out.
  *
  * @throws FormatError naming the key, when the file is malformed or has a stage that is not known.
  * @example
