@@ -51,7 +51,7 @@ struct Memory {
 };
 
 // Never destroyed, since kernels may run until the process has ended.
-std::mutex& mutex = *new std::mutex;
+std::recursive_mutex& mutex = *new std::recursive_mutex;  // held by a launch to its end
 std::map<uintptr_t, Memory>& memories = *new std::map<uintptr_t, Memory>;
 Memory* latest;  // that was looked up
 
@@ -105,7 +105,6 @@ std::string describe(const Memory& memory, uintptr_t address, const char* does, 
 
 // Answers what is wrong.
 std::string take(const void* memory, size_t bytes, Access access, const void* from) {
-  std::lock_guard lock(mutex);
   const auto begin = reinterpret_cast<uintptr_t>(memory);
   Memory* const owner = find(begin);
   if (owner == nullptr) return "";
@@ -150,7 +149,7 @@ void remove(const void* memory) {
 }
 
 void start_launch() {
-  std::lock_guard lock(mutex);
+  mutex.lock();
   launch_start = latest_time + 1;
   block_starts.clear();
   turns.clear();
@@ -162,7 +161,10 @@ void start_launch() {
   }
   runs_kernel = true;
 }
-void end_launch() { runs_kernel = false; }
+void end_launch() {
+  runs_kernel = false;
+  mutex.unlock();
+}
 void start_block(int threads) {
   block_start = ++latest_time;
   block_starts.push_back(block_start);
