@@ -1,5 +1,5 @@
 // Readers of data files: pictures, CIFAR, tables, lines, recordings.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -58,7 +58,18 @@ describe('pictures', () => {
     }
   });
 
+  test('classes may be links to folders elsewhere', async () => {
+    const [root, elsewhere] = [join(folder, 'linked'), join(folder, 'elsewhere')];
+    for (const path of [root, elsewhere]) mkdirSync(path);
+    writeFileSync(join(elsewhere, 'a.png'), await picture.clone().png().toBuffer());
+    symlinkSync(elsewhere, join(root, 'cats'));
+    symlinkSync(join(folder, 'nowhere'), join(root, 'dogs'));
+    const { classes, files } = await data.ImageFolder.open(root);
+    expect([classes, files]).toEqual([['cats'], [{ path: join(root, 'cats/a.png'), label: 0 }]]);
+  });
+
   test('no picture', async () => {
+    await expect(data.decodeImage(new Uint8Array())).rejects.toThrow(FormatError);
     await expect(data.decodeImage(file('x.png', 'nothing'))).rejects.toThrow(
       /^decodeImage: .*x\.png: no picture that can/,
     );
@@ -110,6 +121,17 @@ describe('tables', () => {
     });
     expect(() => table.numbers(['x'])).toThrow(/field at line 4, column "x": got "", expected a number$/);
     expect(() => table.column('z')).toThrow('CsvTable: column: got "z", expected one of name, x, y');
+  });
+  test('lines may end in different ways', async () => {
+    const table = await data.readCsv(file('ends.csv', 'a,b\n1,x\r\n2,y\r3,"z\r\nz"\n'));
+    expect(table.rows).toEqual([['1', 'x'], ['2', 'y'], ['3', 'z\r\nz']]); // prettier-ignore
+    const long = await data.readCsv(file('long.csv', `a\r\n${'1\r\n22\n333\r'.repeat(30_000)}`));
+    expect([long.rows.length, new Set(long.column('a'))]).toEqual([90_000, new Set(['1', '22', '333'])]);
+  });
+  test('infinity is a number, what is not decimal is none', async () => {
+    const table = await data.readCsv(file('inf.csv', 'a,b\ninf,0x10\n-INF,0b1\nInfinity,0\n'));
+    expect([...table.numbers(['a']).data]).toEqual([Infinity, -Infinity, Infinity]);
+    expect(() => table.numbers(['b'])).toThrow('line 2, column "b": got "0x10", expected a number');
   });
   test('without a header, with tabs, gzipped', async () => {
     const table = await data.readCsv(file('t.tsv.gz', gzipSync('1\t2\n3\t4\n')), { delimiter: '\t', header: false });

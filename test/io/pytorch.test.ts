@@ -114,8 +114,15 @@ test('a whole model is refused, by the name of its class', async () => {
 describe('hostile pickles', () => {
   const pickle = (body: string): Buffer => Buffer.from(`\x80\x02${body}.`, 'latin1');
   const magic = Buffer.from('\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.', 'latin1');
-  const legacy = (body: string): Buffer =>
-    Buffer.concat([magic, pickle('M\xe9\x03'), pickle('}'), pickle(body), pickle(']')]);
+  const legacy = (body: string, keys = ']', storages = ''): Buffer =>
+    Buffer.concat([
+      magic,
+      pickle('M\xe9\x03'),
+      pickle('}'),
+      pickle(body),
+      pickle(keys),
+      Buffer.from(storages, 'latin1'),
+    ]);
   const read = (bytes: Buffer): Promise<unknown> => {
     const path = join(folder, 'hostile.pt');
     writeFileSync(path, bytes);
@@ -155,6 +162,28 @@ describe('hostile pickles', () => {
     expect(await read(legacy(`]q\0${doubled.join('')}`))).toHaveLength(2);
     const own = (await read(legacy(']q\0h\0a'))) as unknown[];
     expect(own[0]).toBe(own);
+  });
+
+  const viewOf = (placed: string, metadata = ''): string =>
+    `ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0kX\x03\0\0\0cpuK\0tQ${placed}\x89}${metadata}tR`;
+
+  test('a view of nothing may begin behind the end of its storage', async () => {
+    const view = viewOf('K\x01K\x03K\0K\x01\x87K\x02K\x02K\x01\x87');
+    expect(((await read(legacy(view, ']X\x01\0\0\0ka', '\0'.repeat(8)))) as AnyTensor).shape).toEqual([3, 0, 1]);
+  });
+
+  test('a view that negates is refused', async () => {
+    await expect(read(legacy(viewOf('K\0K\0\x85K\x01\x85', '}X\x03\0\0\0neg\x88s')))).rejects.toThrow(
+      'got a view that negates or conjugates',
+    );
+  });
+
+  test('bytes that may change are bytes', async () => {
+    const expected = Uint8Array.of(0x78, 0xff);
+    expect(await read(legacy('c__builtin__\nbytearray\nX\x03\0\0\0x\xc3\xbfX\x07\0\0\0latin-1\x86R'))).toEqual(
+      expected,
+    );
+    expect(await read(legacy('\x96\x02\0\0\0\0\0\0\0x\xff'))).toEqual(expected);
   });
 
   test('a counter, as schedules with milestones keep one, is a dictionary', async () => {

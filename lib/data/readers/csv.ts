@@ -17,6 +17,15 @@ export interface CsvOptions {
   readonly header?: boolean;
 }
 
+/** A file may have several kinds. */
+const lineEnds = ['\r\n', '\n', '\r'];
+
+/** A decimal number, or infinity as Python writes it too; NaN for all else. */
+function numberOf(text: string): number {
+  if (/^[-+]?inf$/i.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
+  return /^0[box]/i.test(text) ? NaN : Number(text);
+}
+
 interface Parsed {
   readonly record: string[];
   readonly info: { readonly lines: number };
@@ -61,7 +70,7 @@ export class CsvTable {
     this.rows.forEach((row, i) => {
       for (const place of places) {
         const text = row[place]!.trim();
-        const value = text === '' ? (missing ?? NaN) : Number(text);
+        const value = text === '' ? (missing ?? NaN) : numberOf(text);
         if (Number.isNaN(value) && !(text === '' ? missing !== undefined : /^[-+]?nan$/i.test(text))) {
           const where = `line ${this.lines[i]}, column ${excerpt(this.columns[place]!)}`;
           throw malformed('readCsv', this.path, where, 'field', excerpt(text), 'a number');
@@ -100,7 +109,7 @@ export async function readCsv(path: string, options: CsvOptions = {}): Promise<C
   const { parse } = optionalPackage<CsvParse>('readCsv', 'csv-parse');
   const bytes = await readUnpacked('readCsv', path);
   if (!isUtf8(bytes)) throw malformed('readCsv', path, 0, 'text', 'invalid UTF-8', 'UTF-8');
-  const parser = parse({ delimiter, bom: true, info: true, skip_empty_lines: true });
+  const parser = parse({ delimiter, record_delimiter: lineEnds, bom: true, info: true, skip_empty_lines: true });
   const rows: string[][] = [];
   const lines: number[] = [];
   try {

@@ -1,5 +1,5 @@
 /** Pictures: PNG, JPEG and whatever else sharp decodes, one by one and as folders of classes. */
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { ArgumentError, FormatError } from '../../errors';
 import { readWhole } from '../../io/byte-source';
@@ -48,6 +48,9 @@ export async function decodeImage(source: string | Uint8Array, options: ImageOpt
   const file = typeof source === 'string' ? source : 'bytes';
   const bytes = typeof source === 'string' ? await readWhole('decodeImage', source) : source;
   checkBytes('decodeImage', bytes);
+  if (bytes.length === 0) {
+    throw new FormatError(`decodeImage: ${file}: no picture that can be decoded: got no bytes`, { file });
+  }
   let pipeline = sharp(bytes, { failOn: 'error' }).autoOrient();
   if (size !== undefined) pipeline = pipeline.resize(size[1], size[0], { fit: 'cover' });
   pipeline = pipeline.toColourspace(channels === 1 ? 'b-w' : 'srgb');
@@ -94,6 +97,12 @@ export interface LabelledImage {
   readonly label: number;
 }
 
+const isFolder = (...parts: string[]): Promise<boolean> =>
+  stat(join(...parts)).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
 const extensions = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif']);
 
 /**
@@ -118,8 +127,13 @@ export class ImageFolder implements Dataset<LabelledImage> {
     const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
       throw refusal('ImageFolder', folder, error);
     });
+    const areFolders = await Promise.all(
+      entries.map(
+        async (entry) => entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(folder, entry.name))),
+      ),
+    );
     const classes = entries
-      .filter((entry) => entry.isDirectory())
+      .filter((_, i) => areFolders[i])
       .map(({ name }) => name)
       .sort();
     const lists = await Promise.all(classes.map((name) => readdir(join(folder, name), { recursive: true })));

@@ -78,15 +78,17 @@ function rebuild(
   requiresGrad: unknown,
   fail: Fail,
 ): TensorReference {
-  const [storage, offset, sizeTuple, strideTuple] = args;
+  const [storage, place, sizeTuple, strideTuple] = args;
   if (!isStorage(storage)) return fail('no storage');
-  if (!isSize(offset)) return fail('an offset that is no size');
+  if (!isSize(place)) return fail('an offset that is no size');
   const shape = sizesOf(sizeTuple, 'a shape', fail);
   const strides = sizesOf(strideTuple, 'strides', fail);
   if (shape.length !== strides.length) return fail(`${shape.length} sizes and ${strides.length} strides`);
   const element = dtype ?? storage.dtype;
   if (byteLengthOf(element, shape) === undefined) return fail(`shape [${shape.join(', ')}], beyond 2^53 bytes`);
   const room = Math.floor((storage.count * sizes[storage.dtype]) / sizes[element]);
+  // A view of nothing may begin behind the end of its storage.
+  const offset = shape.includes(0) ? 0 : place;
   const end = shape.includes(0)
     ? offset
     : shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis]!, offset + 1);
@@ -96,6 +98,11 @@ function rebuild(
     );
   }
   return new TensorReference(storage, element, offset, shape, strides, requiresGrad === true);
+}
+
+/** What PyTorch notes of a view beside its strides: that its values are to be negated or conjugated. */
+function checkMetadata(metadata: unknown, fail: Fail): void {
+  if (metadata instanceof Map && [...metadata.values()].includes(true)) fail('a view that negates or conjugates');
 }
 
 function rebuildParameter([data, requiresGrad]: readonly unknown[], fail: Fail): TensorReference {
@@ -115,6 +122,12 @@ function orderedDict([items = []]: readonly unknown[], fail: Fail): Map<unknown,
   );
 }
 
+/** Bytes that may change, which the protocols before 3 write as text. */
+function bytearray([items = '']: readonly unknown[], fail: Fail): Uint8Array {
+  if (items instanceof Uint8Array) return items;
+  return typeof items === 'string' ? Uint8Array.from(Buffer.from(items, 'latin1')) : fail('no bytes');
+}
+
 /** How Python 2's protocols write bytes: as the text of their latin-1 decoding. */
 function encode([text, encoding]: readonly unknown[], fail: Fail): Uint8Array {
   if (typeof text !== 'string' || encoding !== 'latin1') return fail('an encoding other than latin1');
@@ -125,8 +138,12 @@ const calls: Readonly<Record<string, NonNullable<PickleGlobal['call']>>> = {
   'collections.OrderedDict': orderedDict,
   'collections.Counter': ([counts = new Map()], fail) => (counts instanceof Map ? counts : fail('no dictionary')),
   'torch._utils._rebuild_tensor': (args, fail) => rebuild(args, undefined, false, fail),
-  'torch._utils._rebuild_tensor_v2': (args, fail) => rebuild(args, undefined, args[4], fail),
+  'torch._utils._rebuild_tensor_v2': (args, fail) => {
+    checkMetadata(args[6], fail);
+    return rebuild(args, undefined, args[4], fail);
+  },
   'torch._utils._rebuild_tensor_v3': (args, fail) => {
+    checkMetadata(args[7], fail);
     const dtype = (args[6] as Partial<TorchDType> | undefined)?.torchDType;
     return dtype === undefined || dtype === 'bool' ? fail('no dtype of numbers') : rebuild(args, dtype, args[4], fail);
   },
@@ -136,13 +153,14 @@ const calls: Readonly<Record<string, NonNullable<PickleGlobal['call']>>> = {
   'torch.serialization._get_layout': ([name], fail) => (name === 'torch.strided' ? name : fail(String(name))),
   '_codecs.encode': encode,
   'builtins.set': ([items = []], fail) => (Array.isArray(items) ? new Set<unknown>(items) : fail('no list')),
-  'builtins.bytearray': ([items], fail) => (items instanceof Uint8Array ? items : fail('no bytes')),
+  'builtins.bytearray': bytearray,
 };
 
 /** Everything that a checkpoint may name, by module and name. */
 export const checkpointGlobals: ReadonlyMap<string, PickleGlobal> = new Map<string, PickleGlobal>([
   ...Object.entries(calls).map(([name, call]) => [name, { name, call }] as const),
   ['__builtin__.set', { name: 'set', call: calls['builtins.set']! }],
+  ['__builtin__.bytearray', { name: 'bytearray', call: bytearray }],
   ...Object.entries(storageDTypes).flatMap(([name, dtype]): [string, StorageType][] =>
     ['torch', 'torch.cuda', 'torch.storage'].map((module) => [`${module}.${name}`, { name, dtype }]),
   ),

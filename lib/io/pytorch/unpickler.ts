@@ -265,6 +265,7 @@ const byLetter: Readonly<Record<string, Operation>> = {
   B: bytes((vm) => vm.uint32()),
   C: bytes((vm) => vm.uint8()),
   '\x8e': bytes((vm) => vm.uint64()),
+  '\x96': bytes((vm) => vm.uint64()),
   ']': (vm) => vm.push([]),
   a: (vm) => {
     const value = vm.pop();
