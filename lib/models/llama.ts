@@ -8,6 +8,7 @@ import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/mu
 import { RMSNorm } from '../nn/normalization';
 import { checkOptions } from '../ops/define';
 import { linear } from '../ops/matmul';
+import type { RotaryScaling } from '../ops/rotary';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
@@ -32,6 +33,8 @@ export interface LlamaOptions {
   readonly epsilon?: number;
   /** Of the rotary positions; 10,000 unless given. */
   readonly rotaryBase?: number;
+  /** Slows the rotary positions down, as Llama 3.1 does; none unless given. */
+  readonly rotaryScaling?: RotaryScaling | undefined;
   /** Whether the table of tokens gives the logits too; false unless given. */
   readonly tied?: boolean;
 }
@@ -53,15 +56,23 @@ const published: Translation = {
   ],
 };
 
-/** The base of the rotary positions that a `config.json` asks for, in the older form or the newer one. */
-function rotaryBase(config: Config): number {
+/** The rotary positions that a `config.json` asks for, in the older form or the newer one. */
+function rotary(config: Config): Pick<LlamaOptions, 'rotaryBase' | 'rotaryScaling'> {
   const scaling = (config['rope_parameters'] ?? config['rope_scaling'] ?? {}) as Config;
   const kind = scaling['rope_type'] ?? scaling['type'] ?? 'default';
-  if (kind !== 'default') {
-    throw new ArgumentError(`Llama: config.json: rope_type: got ${shown(kind)}, expected default`);
+  const number = (name: string, fallback?: number): number => configured('Llama', scaling, name, fallback);
+  const rotaryBase = number('rope_theta', configured('Llama', config, 'rope_theta', 10000));
+  if (kind === 'default') return { rotaryBase };
+  if (kind === 'linear') return { rotaryBase, rotaryScaling: { kind, factor: number('factor') } };
+  if (kind !== 'llama3') {
+    throw new ArgumentError(`Llama: config.json: rope_type: got ${shown(kind)}, expected default, linear or llama3`);
   }
-  return configured('Llama', scaling, 'rope_theta', configured('Llama', config, 'rope_theta', 10000));
+  const [slow, fast] = [number('low_freq_factor'), number('high_freq_factor')];
+  const originalContext = number('original_max_position_embeddings');
+  return { rotaryBase, rotaryScaling: { kind, factor: number('factor'), slow, fast, originalContext } };
 }
+
+type Sizes = Required<Omit<LlamaOptions, 'rotaryScaling'>> & Pick<LlamaOptions, 'rotaryScaling'>;
 
 /** x + attention(norm(x)), then x + down(silu(gate(norm(x))) · up(norm(x))). */
 class LlamaBlock extends Module {
@@ -72,10 +83,11 @@ class LlamaBlock extends Module {
   readonly up: Linear;
   readonly down: Linear;
 
-  constructor({ width, heads, keyHeads, hidden, epsilon, rotaryBase }: Required<LlamaOptions>) {
+  constructor({ width, heads, keyHeads, hidden, epsilon, rotaryBase, rotaryScaling }: Sizes) {
     super();
     this.norm1 = new RMSNorm(width, { epsilon });
-    this.selfAttn = new MultiHeadAttention(width, heads, { keyHeads, bias: false, rotary: { base: rotaryBase } });
+    const rotary = { base: rotaryBase, scaling: rotaryScaling };
+    this.selfAttn = new MultiHeadAttention(width, heads, { keyHeads, bias: false, rotary });
     this.norm2 = new RMSNorm(width, { epsilon });
     this.gate = new Linear(width, hidden, { bias: false });
     this.up = new Linear(width, hidden, { bias: false });
@@ -110,7 +122,7 @@ export class Llama extends Module implements LanguageModel {
     super();
     checkOptions('Llama', options);
     const { heads = 32 } = options;
-    const sizes: Required<LlamaOptions> = {
+    const sizes: Sizes = {
       vocabulary: 32000,
       context: 2048,
       width: 2048,
@@ -135,7 +147,8 @@ export class Llama extends Module implements LanguageModel {
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's).
    *
-   * @throws FormatError, ArgumentError or ShapeError when the files are not those of a Llama, or its positions are scaled.
+   * @throws FormatError, ArgumentError or ShapeError when the files are not those of a Llama, or its positions are scaled otherwise than
+   * linearly or as in Llama 3.1.
    */
   static async load(folder: string): Promise<Llama> {
     const { config, weights } = await readPublished('Llama', folder);
@@ -158,7 +171,7 @@ export class Llama extends Module implements LanguageModel {
       keyHeads: number('num_key_value_heads', heads),
       hidden: number('intermediate_size'),
       epsilon: number('rms_norm_eps', 1e-6),
-      rotaryBase: rotaryBase(config),
+      ...rotary(config),
       tied: config['tie_word_embeddings'] === true,
     });
     model.loadPublished(weights);

@@ -27,7 +27,7 @@ export interface MultiHeadAttentionOptions {
   /** The features of the values; the size unless given. */
   readonly valueSize?: number;
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
-  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved'>;
+  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'>;
   /** Whether a trained key and value are put behind the others; false unless given. */
   readonly addBiasKv?: boolean;
   /** Whether a key and value of zeros are put behind the others; false unless given. */
@@ -138,7 +138,7 @@ export class MultiHeadAttention extends Module {
   readonly keyHeads: number;
   readonly keySize: number;
   readonly valueSize: number;
-  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved'> | undefined;
+  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'> | undefined;
   readonly #addZeroAttention: boolean;
 
   constructor(

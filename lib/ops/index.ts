@@ -156,7 +156,7 @@ export { bilinear } from './bilinear';
 export { embeddingBag, type EmbeddingBagOptions } from './embedding-bag';
 export { segmentMax, segmentMean, segmentSoftmax, segmentSum } from './segments';
 export { csrFromCoo, spmm, type CsrMatrix } from './sparse';
-export { rotaryEmbedding, type RotaryOptions } from './rotary';
+export { rotaryEmbedding, type RotaryOptions, type RotaryScaling } from './rotary';
 export { cummax, cummin, logCumSumExp } from './scans';
 export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';
 export {

@@ -210,9 +210,28 @@ describe('what is no such model is refused', () => {
   });
 
   test('scaled positions', async () => {
+    const { tokens, logits } = await referenceOf('llama');
+    const { rope_parameters } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as {
+      rope_parameters: object;
+    };
+    const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8 };
+    const loaded = async (rope: object): Promise<AnyTensor> => {
+      change({ rope_parameters: { ...rope_parameters, ...rope } });
+      return (await models.Llama.load(folder)).forward(tokens!);
+    };
+    const linear = await loaded({ rope_type: 'linear', factor: 8 });
+    const llama3 = await loaded({ rope_type: 'llama3', ...scaling });
+    expect(difference(await loaded({ rope_type: 'linear', factor: 1 }), logits!)).toBeLessThan(1e-5);
+    for (const [one, other] of [
+      [linear, logits!],
+      [llama3, logits!],
+      [llama3, linear],
+    ] as const) {
+      expect(difference(one, other)).toBeGreaterThan(1e-4);
+    }
     change({ rope_parameters: { rope_type: 'yarn', rope_theta: 500 } });
     await expect(models.Llama.load(folder)).rejects.toThrow(
-      'Llama: config.json: rope_type: got yarn, expected default',
+      'Llama: config.json: rope_type: got yarn, expected default, linear or llama3',
     );
   });
 

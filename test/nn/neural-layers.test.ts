@@ -1,5 +1,5 @@
 // Normalisations, bags, distances, activations and dropouts as layers: against PyTorch, and what they refuse.
-import { manualSeed, nn, ones, randn, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { cat, manualSeed, nn, ones, randn, tensor, zeros, type AnyTensor } from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const pair =
@@ -142,6 +142,29 @@ test('gumbelSoftmax draws categories by their probabilities', () => {
   expect(x.grad!.abs().sum().itemSync()).toBeGreaterThan(0);
 });
 
+// Speeds of transformers 5.18 (ROPE_INIT_FUNCTIONS) for heads of 16.
+test.each([
+  [
+    { base: 500, scaling: { kind: 'llama3', factor: 8, slow: 1, fast: 4, originalContext: 64 } },
+    [1, 0.45986328, 0.09761663, 0.01215616, 0.00559017, 0.00257071, 0.00118218, 0.00054364],
+  ],
+  [
+    { scaling: { kind: 'linear', factor: 4 } },
+    [0.25, 0.07905694, 0.025, 0.00790569, 0.0025, 0.00079057, 0.00025, 0.00007906],
+  ],
+] as const)('rotary positions, scaled: %o', (options, speeds) => {
+  const x = cat([ones([1, 8]), zeros([1, 8])], 1) as AnyTensor;
+  const positions = tensor([50], { dtype: 'int32' });
+  const turned = nn.functional
+    .rotaryEmbedding(x, { ...options, positions })
+    .flatten()
+    .toArraySync() as number[];
+  speeds.forEach((speed, i) => {
+    expect(turned[i]!).toBeCloseTo(Math.cos(50 * speed), 4);
+    expect(turned[i + 8]!).toBeCloseTo(Math.sin(50 * speed), 4);
+  });
+});
+
 describe('what layers refuse', () => {
   test.each<[() => unknown, string]>([
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: channels / groups: got 1.5, expected a positive integer'],
@@ -170,6 +193,14 @@ describe('what layers refuse', () => {
     [
       () => nn.functional.rotaryEmbedding(ones([2, 3])),
       'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'yarn' as 'linear', factor: 2 } }),
+      'rotaryEmbedding: scaling.kind: got yarn, expected linear or llama3',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'linear', factor: 0.5 } }),
+      'rotaryEmbedding: scaling.factor: got 0.5, expected a number of at least 1',
     ],
     [() => new nn.FeatureAlphaDropout(2), 'FeatureAlphaDropout: probability: got 2, expected a number from 0 to 1'],
   ])('%#: %s', (act, message) => {
