@@ -249,7 +249,10 @@ test.each<[() => unknown, string]>([
     () => new TensorDataset(ones([2, 3]), ones([3])),
     'TensorDataset: tensors[1]: got 3 rows, expected 2 as in tensors[0]',
   ],
-  [() => new DataLoader([1, 2] as never), 'DataLoader: dataset: got an array, expected a data set with length and get'],
+  [
+    () => new DataLoader([1, 2] as never),
+    'DataLoader: dataset: got an array, expected a data set with length and get, such as new ListDataset(items)',
+  ],
   [() => new TensorDataset([1, 2] as never), 'TensorDataset: tensors[0]: got an array, expected a tensor'],
   [() => new TensorDataset(ones([2, 3])).getBatch([0, NaN]), 'tensor: int64 cannot hold a value: got NaN'],
   [() => new MapDataset(new Numbers(3), 3 as never), 'MapDataset: change: got number 3, expected a function'],
