@@ -1,11 +1,11 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels own] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
-//                                [--cuda 90a [--unoptimized]]
+//                                [--cuda 90a [--unoptimized]] [--glibc 2.28]
 //
 // --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
-// kernels slow and its build quick.
+// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { makeGlibcStubs, missingSymbols } from './glibc-stubs.mjs';
 import { findOpenBlas } from './openblas.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -71,6 +72,7 @@ function main() {
       debug: { type: 'boolean', default: false },
       cuda: { type: 'string', default: 'OFF' },
       unoptimized: { type: 'boolean', default: false },
+      glibc: { type: 'string' },
       name: { type: 'string', default: 'release' },
       out: { type: 'string', default: 'build/Release' },
     },
@@ -84,6 +86,8 @@ function main() {
     console.error('nvcc not found: install the CUDA toolkit, or set CUDA_PATH to where it is');
     process.exit(1);
   }
+  const stubs = values.glibc === undefined ? '' : join(root, '.build', `glibc-${values.glibc}`);
+  if (stubs) makeGlibcStubs(values.glibc, stubs);
   const out = resolve(root, values.out);
   const built = hash();
   // Libraries that are not built now would be of other sources.
@@ -104,9 +108,14 @@ function main() {
     `--CDHADAL_CUDA=${values.cuda.replaceAll(',', ';')}`,
     `--CDHADAL_CUDA_OPTIMIZE=${values.unoptimized ? 'OFF' : 'ON'}`,
     ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
+    `--CDHADAL_GLIBC_STUBS=${stubs}`,
     `--CDHADAL_SANITIZE=${values.sanitize}`,
   );
   cmakeJs(values.name, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
+  for (const name of values.glibc ? readdirSync(out).filter((name) => /\.(node|so)$/.test(name)) : []) {
+    const missing = missingSymbols(join(out, name), values.glibc);
+    if (missing.length > 0) throw new Error(`${name} does not run with glibc ${values.glibc}: ${missing.join(', ')}`);
+  }
   if (values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), `${built} ${values.levels}`);
 }
 
