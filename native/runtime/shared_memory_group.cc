@@ -135,7 +135,7 @@ struct SharedMemoryGroup::Header {
 
 namespace {
 
-constexpr size_t kPage = 4096;
+constexpr size_t kPage = size_t{64} << 10;  // the largest there is, on some arm64 systems: a mapping begins at a multiple
 constexpr size_t kHalves = 2;
 
 }  // namespace
