@@ -135,7 +135,8 @@ struct SharedMemoryGroup::Header {
 
 namespace {
 
-constexpr size_t kPage = size_t{64} << 10;  // the largest there is, on some arm64 systems: a mapping begins at a multiple
+// Mappings begin at multiples of a page; the largest there are is that of some arm64 systems.
+constexpr size_t kPage = size_t{64} << 10;
 constexpr size_t kHalves = 2;
 
 }  // namespace
