@@ -9,7 +9,7 @@
           'action_name': 'cmake',
           'inputs': [],
           'outputs': ['<(PRODUCT_DIR)/hadal.node'],
-          'action': ['node', 'scripts/build-native.mjs', '--glibc', '2.28', '--out', '<(PRODUCT_DIR)'],
+          'action': ['node', 'scripts/build-native.mjs', '--glibc', '2.28', '--out', '<(PRODUCT_DIR)', '--arch', '<(target_arch)'],
         },
       ],
     },

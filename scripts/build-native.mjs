@@ -1,11 +1,13 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels own] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
-//                                [--cuda 90a [--unoptimized]] [--glibc 2.28]
+//                                [--cuda 90a [--unoptimized]] [--glibc 2.28] [--arch arm64]
 //
 // --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
-// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones.
+// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones. --arch builds for another
+// processor than this machine's, into build/<arch>, with the cross compiler that CXX names (aarch64-linux-gnu-g++ unless it is set)
+// and an OpenBLAS for it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +17,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeGlibcStubs, missingSymbols } from './glibc-stubs.mjs';
-import { findOpenBlas } from './openblas.mjs';
+import { findOpenBlas, processorOf } from './openblas.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stampName = 'sources.sha256';
@@ -29,12 +31,12 @@ export function isBuilt(levels) {
 }
 
 // Of everything that the build depends on and a checkout can change.
-function hash() {
+function hash(arch = process.arch) {
   const native = readdirSync(join(root, 'native'), { recursive: true, withFileTypes: true });
   const sources = native
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-  const digest = createHash('sha256').update(`${process.platform} ${process.arch} ${findOpenBlas()}\n`);
+  const digest = createHash('sha256').update(`${process.platform} ${arch} ${findOpenBlas(arch)}\n`);
   for (const file of [...sources.sort(), join(root, 'CMakeLists.txt')]) {
     digest.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
@@ -73,11 +75,14 @@ function main() {
       cuda: { type: 'string', default: 'OFF' },
       unoptimized: { type: 'boolean', default: false },
       glibc: { type: 'string' },
+      arch: { type: 'string', default: process.arch },
       name: { type: 'string', default: 'release' },
-      out: { type: 'string', default: 'build/Release' },
+      out: { type: 'string' },
     },
   });
-  const openBlas = findOpenBlas();
+  const { arch } = values;
+  const crosses = arch !== process.arch;
+  const openBlas = findOpenBlas(arch);
   if (!openBlas) {
     console.error('libopenblas.a not found: run `npm run setup`, or set OPENBLAS_LIBRARY to its path');
     process.exit(1);
@@ -86,10 +91,12 @@ function main() {
     console.error('nvcc not found: install the CUDA toolkit, or set CUDA_PATH to where it is');
     process.exit(1);
   }
-  const stubs = values.glibc === undefined ? '' : join(root, '.build', `glibc-${values.glibc}`);
-  if (stubs) makeGlibcStubs(values.glibc, stubs);
-  const out = resolve(root, values.out);
-  const built = hash();
+  const compiler = process.env.CXX ?? (crosses ? `${processorOf(arch)}-linux-gnu-g++` : 'c++');
+  const build = crosses ? `${values.name}-${arch}` : values.name;
+  const stubs = values.glibc === undefined ? '' : join(root, '.build', `glibc-${values.glibc}-${arch}`);
+  if (stubs) makeGlibcStubs(values.glibc, stubs, compiler);
+  const out = resolve(root, values.out ?? (crosses ? `build/${arch}` : 'build/Release'));
+  const built = hash(arch);
   // Libraries that are not built now would be of other sources.
   if (existsSync(out)) {
     for (const name of readdirSync(out)) {
@@ -98,7 +105,7 @@ function main() {
   }
   // Configured anew each time: it takes half a second, and the options are always those asked for.
   cmakeJs(
-    values.name,
+    build,
     'configure',
     '--config',
     values.debug ? 'RelWithDebInfo' : 'Release',
@@ -110,8 +117,15 @@ function main() {
     ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
     `--CDHADAL_GLIBC_STUBS=${stubs}`,
     `--CDHADAL_SANITIZE=${values.sanitize}`,
+    ...(crosses
+      ? [
+          '--CDCMAKE_SYSTEM_NAME=Linux',
+          `--CDCMAKE_SYSTEM_PROCESSOR=${processorOf(arch)}`,
+          `--CDCMAKE_CXX_COMPILER=${compiler}`,
+        ]
+      : []),
   );
-  cmakeJs(values.name, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
+  cmakeJs(build, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
   for (const name of values.glibc ? readdirSync(out).filter((name) => /\.(node|so)$/.test(name)) : []) {
     const missing = missingSymbols(join(out, name), values.glibc);
     if (missing.length > 0) throw new Error(`${name} does not run with glibc ${values.glibc}: ${missing.join(', ')}`);

@@ -72,8 +72,9 @@ export function makeGlibcStubs(floor, folder, compiler = process.env.CXX ?? 'c++
     put(`${library}.s`, stubs.join(''));
     put(`${library}.map`, [...versions].map((version) => `GLIBC_${version} {};\n`).join(''));
     compile('-shared', '-nostdlib', `-Wl,-soname,${soname},--version-script=${library}.map`, `${library}.s`, '-o', stub); // prettier-ignore
-    // The system's own script for the linker names the library's other parts.
-    const script = readFileSync(find(`${library}.so`), 'utf8');
+    // The system's own script for the linker names the library's other parts, where there are any.
+    const file = readFileSync(find(`${library}.so`), 'latin1');
+    const script = file.startsWith('\x7fELF') ? `INPUT ( ./${soname} )\n` : file;
     const ours = [stub, ...additions].map((name) => join(folder, name)).join(' ');
     put(`${library}.so`, script.replace(new RegExp(`\\S+/${soname.replaceAll('.', '\\.')}`), ours));
   }
