@@ -14,7 +14,7 @@ inline constexpr int kPhiloxLanes = kLanes<uint64_t>;
 
 // The product of the low halves of 64-bit lanes.
 inline Vec<uint64_t> multiply_low(Vec<uint64_t> a, uint32_t b) {
-  const Vec<uint64_t> factor = broadcast(uint64_t{b});
+  [[maybe_unused]] const Vec<uint64_t> factor = broadcast(uint64_t{b});
 #if defined(__AVX512F__)
   return (Vec<uint64_t>)_mm512_maskz_mul_epu32(kAllLanes & 0xff, (__m512i)a, (__m512i)factor);
 #elif defined(__AVX2__)
@@ -22,7 +22,7 @@ inline Vec<uint64_t> multiply_low(Vec<uint64_t> a, uint32_t b) {
 #elif defined(__SSE2__)
   return (Vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)factor);
 #else
-  return (a & 0xffffffffu) * factor;
+  return (Vec<uint64_t>)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(b));
 #endif
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/philox_vector.h"
 #include "cpu/pointwise.h"
-#include "runtime/philox.h"
 #include "runtime/registry.h"
 
 namespace hadal {
@@ -23,54 +23,7 @@ Stream stream_of(const Command& cmd) {
   return {{static_cast<uint32_t>(last[0]), static_cast<uint32_t>(last[1])}, static_cast<uint64_t>(last[2])};
 }
 
-using Words64 = Vec<uint64_t>;
-constexpr int kCounters = kLanes<uint64_t>;
-
-// The product of the low halves of 64-bit lanes.
-inline Words64 multiply_low(Words64 a, uint32_t b) {
-  const Words64 factor = broadcast(uint64_t{b});
-#if defined(__AVX512F__)
-  return (Words64)_mm512_maskz_mul_epu32(kAllLanes & 0xff, (__m512i)a, (__m512i)factor);
-#elif defined(__AVX2__)
-  return (Words64)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
-#elif defined(__SSE2__)
-  return (Words64)_mm_mul_epu32((__m128i)a, (__m128i)factor);
-#else
-  return (a & 0xffffffffu) * factor;
-#endif
-}
-
-template <int... k>
-inline void interleave(Words64 a, Words64 b, Words64& first, Words64& second, std::integer_sequence<int, k...>) {
-  first = __builtin_shufflevector(a, b, (k / 2 + (k % 2) * kCounters)...);
-  second = __builtin_shufflevector(a, b, (kCounters / 2 + k / 2 + (k % 2) * kCounters)...);
-}
-
-// The words of kCounters blocks from `counter` on, in order. Lanes hold 32 bits of the state; their upper halves are not kept
-// clean, since the multiplication reads the lower ones only.
-inline void philox_vector(uint64_t counter, PhiloxKey key, uint32_t* out) {
-  Words64 index;
-  for (int i = 0; i < kCounters; ++i) index[i] = static_cast<uint64_t>(i);
-  const Words64 low = broadcast(counter) + index;
-  Words64 c0 = low, c1 = low >> 32, c2{}, c3{};
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    const Words64 p0 = multiply_low(c0, kPhiloxMultiplier0), p1 = multiply_low(c2, kPhiloxMultiplier1);
-    c0 = (p1 >> 32) ^ c1 ^ broadcast(uint64_t{key.low});
-    c2 = (p0 >> 32) ^ c3 ^ broadcast(uint64_t{key.high});
-    c1 = p1;
-    c3 = p0;
-    key.low += kPhiloxWeyl0;
-    key.high += kPhiloxWeyl1;
-  }
-  const Words64 mask = broadcast(uint64_t{0xffffffffu});
-  Words64 first, second;
-  interleave((c0 & mask) | c1 << 32, (c2 & mask) | c3 << 32, first, second,
-             std::make_integer_sequence<int, kCounters>());
-  std::memcpy(out, &first, sizeof first);
-  std::memcpy(out + 2 * kCounters, &second, sizeof second);
-}
-
-// Words are made for this many at a time, which stay in the L1 cache; a multiple of 4 kCounters at every level.
+// Words are made for this many at a time, which stay in the L1 cache; a multiple of 4 kPhiloxLanes at every level.
 constexpr int64_t kWords = 512;
 
 // Calls body(element, words, count) for pieces of a block that begins at element block.start, each with the words of its
@@ -82,7 +35,7 @@ inline void for_words(const Stream& stream, const BlockArguments& block, F&& bod
   for (int64_t i = 0; i < block.count; i += kElements) {
     const int64_t count = std::min(kElements, block.count - i);
     const uint64_t counter = stream.offset + static_cast<uint64_t>((block.start + i) * kWordsPerElement / 4);
-    for (int64_t made = 0; made < count * kWordsPerElement; made += 4 * kCounters) {
+    for (int64_t made = 0; made < count * kWordsPerElement; made += 4 * kPhiloxLanes) {
       philox_vector(counter + static_cast<uint64_t>(made / 4), stream.key, words + made);
     }
     body(i, words, count);
