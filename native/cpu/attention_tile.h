@@ -22,9 +22,9 @@ namespace hadal::cpu::attention_tile {
 inline constexpr double kLog2E = 1.4426950408889634;
 inline constexpr double kLn2 = 0.6931471805599453;
 
-// Register tile: 6 rows of 4 vectors take 24 of the 32 registers of AVX-512, 6 rows of 2 take 12 of 16 elsewhere.
+// Register tile: 6 rows of 4 vectors take 24 of 32 registers, 6 rows of 2 take 12 of 16.
 inline constexpr int kTileRows = 6;
-inline constexpr int kTileVectors = kVectorBytes == 64 ? 4 : 2;
+inline constexpr int kTileVectors = kVectorRegisters == 32 ? 4 : 2;
 template <class C>
 inline constexpr int kTileColumns = kTileVectors * kLanes<C>;
 
@@ -75,7 +75,7 @@ template <class C, int kVectors, Start kStart>
     for (int m = 0; m < kTileRows; ++m) {
       const C left = a[m * a_row];
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[m][v] += left * right[v];
+      for (int v = 0; v < kVectors; ++v) sum[m][v] = multiply_add(left, right[v], sum[m][v]);
     }
     a += a_step;
     b += b_step;

@@ -290,7 +290,12 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
         int64_t column = 0;
         for (; column + kPixels <= unit.columns; column += kPixels) {
           Vec<T> sums[kPixels];
-          unroll<kPixels>([&](auto p) __attribute__((always_inline)) { sums[p] = start; });
+          unroll<kPixels>([&](auto p) __attribute__((always_inline)) {
+            sums[p] = start;
+#if defined(__aarch64__)
+            asm("" : "+w"(sums[p]));  // a copy of its own: GCC 12 keeps sums that begin as one value in memory
+#endif
+          });
           for (int64_t tap = 0; tap < taps; ++tap) {
             const Vec<T> factor = load(factors + tap * kWidth);
             const T* from = origin + offsets[tap] + column * step;

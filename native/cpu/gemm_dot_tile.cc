@@ -63,7 +63,10 @@ void run_dots(const DotTile<E>& tile) {
     Vec<T> row[kRows];
     unroll<kRows>([&](auto r) __attribute__((always_inline)) { row[r] = load_from(tile.a + r * tile.a_row); });
     unroll<kColumns>([&](auto c) __attribute__((always_inline)) {
-      const Vec<T> column = load_from(tile.b + c * tile.b_column);
+      Vec<T> column = load_from(tile.b + c * tile.b_column);
+#if defined(__aarch64__)
+      asm volatile("" : "+w"(column));  // in this order: what is loaded ahead takes registers from the sums
+#endif
       unroll<kRows>([&](auto r)
                         __attribute__((always_inline)) { sums[r][c] = add_product<E>(row[r], column, sums[r][c]); });
     });

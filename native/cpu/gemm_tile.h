@@ -111,9 +111,13 @@ inline Vec<T> load_columns(const T* from, int count) {
   }
 #endif
   if (count == kLanes<T>) return load(from);
+#if defined(__aarch64__)
+  return load_partial(from, count);
+#else
   Vec<T> v{};
   for (int i = 0; i < count; ++i) v[i] = from[i];
   return v;
+#endif
 }
 template <class T>
 inline void store_columns(T* to, Vec<T> v, int count) {
@@ -125,7 +129,11 @@ inline void store_columns(T* to, Vec<T> v, int count) {
   }
 #endif
   if (count == kLanes<T>) return store(to, v);
+#if defined(__aarch64__)
+  store_partial(to, v, count);
+#else
   for (int i = 0; i < count; ++i) to[i] = v[i];
+#endif
 }
 template <class Half>
   requires(sizeof(Half) == 2)

@@ -93,6 +93,26 @@ void run_tile(const Tile<T>& tile) {
         if constexpr (v * kVectorBytes % kLineBytes == 0) __builtin_prefetch(b + kStepsAhead * b_step + v * kWidth);
       });
       if constexpr (kUnitRow) __builtin_prefetch(a + kStepsAhead * a_step);
+#if defined(__aarch64__)
+      // A multiply-add takes its factor from any lane of a register, so adjacent rows are read as vectors.
+      const auto multiply = [&](auto first, auto factors) __attribute__((always_inline)) {
+        asm volatile("" : "+w"(factors));  // in this order: what is loaded ahead takes registers from the sums
+        unroll<sizeof factors / sizeof(T)>([&](auto lane) __attribute__((always_inline)) {
+          unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+            auto& sum = sums[s][first + lane][v];
+            sum = multiply_add_lane<lane>(factors, column[v], sum);
+          });
+        });
+      };
+      constexpr int kTogether = kUnitRow ? kRows / kWidth * kWidth : 0;
+      unroll<kTogether / kWidth>([&](auto i) __attribute__((always_inline)) {
+        multiply(std::integral_constant<int, i * kWidth>{}, load(a + i * kWidth));
+      });
+      unroll<kRows - kTogether>([&](auto i) __attribute__((always_inline)) {
+        constexpr int r = kTogether + i;
+        multiply(std::integral_constant<int, r>{}, kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
+      });
+#else
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
         Vec<T> factor = broadcast(kUnitRow ? a[r] : rows[r / 3][(r % 3) * a_row]);
 #if defined(__AVX512F__)
@@ -102,6 +122,7 @@ void run_tile(const Tile<T>& tile) {
           sums[s][r][v] = multiply_add<kPairs>(factor, column[v], sums[s][r][v]);
         });
       });
+#endif
       b += b_step;
       if constexpr (kUnitRow) {
         a += a_step;

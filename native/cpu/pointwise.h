@@ -137,13 +137,13 @@ void predicate_block(const void* functor, const BlockArguments& block) {
   Cursors<T, kInputs> cursors(block);
   int64_t left = block.count;
   for (; left >= kWidth; left -= kWidth, y += kWidth) {
-    const auto bytes = __builtin_convertvector(cursors.apply(f, 0, kIndices) & 1, Bytes<T>);
+    const auto bytes = narrow_lanes<Bytes<T>>(cursors.apply(f, 0, kIndices) & 1);
     std::memcpy(y, &bytes, kWidth);
     cursors.advance(1);
   }
   if (left > 0) {
     const auto mask = cursors.apply_partial(f, static_cast<int>(left), kIndices);
-    const auto bytes = __builtin_convertvector(mask & 1, Bytes<T>);
+    const auto bytes = narrow_lanes<Bytes<T>>(mask & 1);
     std::memcpy(y, &bytes, static_cast<size_t>(left));
   }
 }

@@ -16,6 +16,16 @@ inline Vec<A> load_as(const T* from) {
     return load(from);
   } else if constexpr (std::is_same_v<T, bool>) {
     return load_as<A>(reinterpret_cast<const uint8_t*>(from));
+#if defined(__aarch64__)
+  } else if constexpr (std::is_integral_v<T> && sizeof(T) < sizeof(A)) {
+    typename VecOf<T, sizeof(T) * kLanes<A>>::type v;
+    std::memcpy(&v, from, sizeof v);
+    using Wide = std::conditional_t<std::is_signed_v<T>, std::conditional_t<sizeof(A) == 8, int64_t, int32_t>,
+                                    std::conditional_t<sizeof(A) == 8, uint64_t, uint32_t>>;
+    return __builtin_convertvector(widen_lanes<Wide>(v), Vec<A>);
+  } else if constexpr (std::is_same_v<T, float> && std::is_same_v<A, double>) {
+    return (Vec<double>)vcvt_f64_f32(vld1_f32(from));
+#endif
   } else if constexpr (sizeof(T) * kLanes<A> < 8) {
     Vec<A> v;
     for (int i = 0; i < kLanes<A>; ++i) v[i] = static_cast<A>(from[i]);

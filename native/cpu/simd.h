@@ -11,6 +11,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "runtime/half.h"
@@ -23,6 +25,11 @@ inline constexpr int kVectorBytes = 64;
 inline constexpr int kVectorBytes = 32;
 #else
 inline constexpr int kVectorBytes = 16;
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kVectorRegisters = 32;
+#else
+inline constexpr int kVectorRegisters = 16;
 #endif
 
 template <class T, int kBytes = kVectorBytes>
@@ -93,6 +100,18 @@ inline Vec<T> load_partial(const T* from, int count, T fill = T(0)) {
   if constexpr (sizeof(T) == 2) return (Vec<T>)_mm512_mask_loadu_epi16((__m512i)v, static_cast<__mmask32>(lanes), from);
   if constexpr (sizeof(T) == 1) return (Vec<T>)_mm512_mask_loadu_epi8((__m512i)v, lanes, from);
 #else
+#if defined(__aarch64__)
+  // Without a loop: a call of memcpy would take the vectors around it out of their registers.
+  if constexpr (kLanes<T> <= 4) {
+    if (kLanes<T> == 2 || count == 1) {
+      v[0] = from[0];
+      return v;
+    }
+    std::memcpy(&v, from, kVectorBytes / 2);
+    if (count == 3) v[2 % kLanes<T>] = from[2];
+    return v;
+  }
+#endif
   std::memcpy(&v, from, static_cast<size_t>(count) * sizeof(T));
   return v;
 #endif
@@ -106,7 +125,70 @@ inline void store_partial(T* to, Vec<T> v, int count) {
   if constexpr (sizeof(T) == 2) _mm512_mask_storeu_epi16(to, static_cast<__mmask32>(lanes), (__m512i)v);
   if constexpr (sizeof(T) == 1) _mm512_mask_storeu_epi8(to, lanes, (__m512i)v);
 #else
+#if defined(__aarch64__)
+  if constexpr (kLanes<T> <= 4) {
+    if (kLanes<T> == 2 || count == 1) {
+      to[0] = v[0];
+      return;
+    }
+    std::memcpy(to, &v, kVectorBytes / 2);
+    if (count == 3) to[2] = v[2 % kLanes<T>];
+    return;
+  }
+#endif
   std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+#endif
+}
+
+// Integers as the wider ones T of a whole vector, width by width: GCC 12 takes a conversion apart lane by lane if it
+// widens by more than two, and on arm64 every one.
+template <class T, class Narrow>
+inline Vec<T> widen_lanes(Narrow v) {
+  using Lane = LaneOf<Narrow>;
+  if constexpr (sizeof(Lane) == sizeof(T)) {
+    return (Vec<T>)v;
+  } else {
+#if defined(__aarch64__)
+    constexpr bool kSigned = std::is_signed_v<Lane>;
+    using Word = std::conditional_t<sizeof v == 2, uint16_t, std::conditional_t<sizeof v == 4, uint32_t, uint64_t>>;
+    Word word;
+    std::memcpy(&word, &v, sizeof word);  // of a longer one the first half
+    const uint64x1_t low = vcreate_u64(word);
+    if constexpr (sizeof(Lane) == 1) {
+      if constexpr (kSigned) return widen_lanes<T>((Vec<int16_t>)vmovl_s8((int8x8_t)low));
+      else return widen_lanes<T>((Vec<uint16_t>)vmovl_u8((uint8x8_t)low));
+    } else if constexpr (sizeof(Lane) == 2) {
+      if constexpr (kSigned) return widen_lanes<T>((Vec<int32_t>)vmovl_s16((int16x4_t)low));
+      else return widen_lanes<T>((Vec<uint32_t>)vmovl_u16((uint16x4_t)low));
+    } else {
+      if constexpr (kSigned) return (Vec<T>)vmovl_s32((int32x2_t)low);
+      else return (Vec<T>)vmovl_u32((uint32x2_t)low);
+    }
+#else
+    using Wider =
+        std::conditional_t<sizeof(Lane) == 1, uint16_t, std::conditional_t<sizeof(Lane) == 2, uint32_t, uint64_t>>;
+    return widen_lanes<T>(__builtin_convertvector(v, typename VecOf<Wider, kLanes<T> * sizeof(Wider)>::type));
+#endif
+  }
+}
+// Integers of a whole vector as narrower ones, of which the low bits stay.
+template <class Narrow, class V>
+inline Narrow narrow_lanes(V v) {
+#if defined(__aarch64__)
+  if constexpr (sizeof(LaneOf<V>) > sizeof(LaneOf<Narrow>)) {
+    constexpr int kHalf = sizeof(LaneOf<V>) / 2;
+    using Half = Vec<std::conditional_t<kHalf == 4, uint32_t, std::conditional_t<kHalf == 2, uint16_t, uint8_t>>>;
+    return [&]<int... i>(std::integer_sequence<int, i...>) {
+      const auto halves = (Half)v;
+      return narrow_lanes<Narrow>(Half(__builtin_shufflevector(halves, halves, (2 * i % sizeof...(i))...)));
+    }(std::make_integer_sequence<int, kVectorBytes / kHalf>{});
+  } else {
+    Narrow narrow;
+    std::memcpy(&narrow, &v, sizeof narrow);
+    return narrow;
+  }
+#else
+  return __builtin_convertvector(v, Narrow);
 #endif
 }
 
@@ -115,7 +197,7 @@ inline Vec<float> load(const BFloat16* from) {
   typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
   Half h;
   std::memcpy(&h, from, sizeof h);
-  return reinterpret_cast<Vec<float>>(__builtin_convertvector(h, Vec<uint32_t>) << 16);
+  return reinterpret_cast<Vec<float>>(widen_lanes<uint32_t>(h) << 16);
 }
 inline void store(BFloat16* to, Vec<float> v) {
   typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
@@ -130,6 +212,10 @@ inline Vec<float> load(const Float16* from) {
   return (Vec<float>)_mm512_maskz_cvtph_ps(kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 #elif defined(__F16C__)
   return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(__aarch64__)
+  float16x4_t h;
+  std::memcpy(&h, from, sizeof h);
+  return (Vec<float>)vcvt_f32_f16(h);
 #else
   Vec<float> v;
   for (int i = 0; i < kLanes<float>; ++i) v[i] = from[i];
@@ -142,6 +228,9 @@ inline void store(Float16* to, Vec<float> v) {
                       _mm512_maskz_cvtps_ph(kAllLanes, (__m512)v, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(__F16C__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__aarch64__)
+  const float16x4_t h = vcvt_f16_f32((float32x4_t)v);
+  std::memcpy(static_cast<void*>(to), &h, sizeof h);
 #else
   for (int i = 0; i < kLanes<float>; ++i) to[i] = Float16(v[i]);
 #endif
@@ -153,6 +242,8 @@ inline Vec<float> load_partial(const Half* from, int count, float fill = 0) {
 #if defined(__AVX512F__)
   const auto lanes = static_cast<__mmask16>((1u << count) - 1);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(padded), _mm256_maskz_loadu_epi16(lanes, from));
+#elif defined(__aarch64__)
+  for (int i = 0; i < 3; ++i) padded[i] = i < count ? from[i] : Half();
 #else
   std::memcpy(static_cast<void*>(padded), from, static_cast<size_t>(count) * sizeof(Half));
 #endif
@@ -168,6 +259,10 @@ inline void store_partial(Half* to, Vec<float> v, int count) {
 #if defined(__AVX512F__)
   const auto lanes = static_cast<__mmask16>((1u << count) - 1);
   _mm256_mask_storeu_epi16(to, lanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(padded)));
+#elif defined(__aarch64__)
+  to[0] = padded[0];
+  if (count > 1) to[1] = padded[1];
+  if (count > 2) to[2] = padded[2];
 #else
   std::memcpy(static_cast<void*>(to), padded, static_cast<size_t>(count) * sizeof(Half));
 #endif
@@ -187,6 +282,20 @@ inline V round_lanes(V v) {
 #elif defined(__SSE4_1__)
   if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm_round_ps((__m128)v, kMode | _MM_FROUND_NO_EXC);
   else return (V)_mm_round_pd((__m128d)v, kMode | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__)
+  if constexpr (std::is_same_v<V, Vec<float>>) {
+    const auto x = (float32x4_t)v;
+    if constexpr (kMode == 0) return (V)vrndnq_f32(x);
+    if constexpr (kMode == 1) return (V)vrndmq_f32(x);
+    if constexpr (kMode == 2) return (V)vrndpq_f32(x);
+    if constexpr (kMode == 3) return (V)vrndq_f32(x);
+  } else {
+    const auto x = (float64x2_t)v;
+    if constexpr (kMode == 0) return (V)vrndnq_f64(x);
+    if constexpr (kMode == 1) return (V)vrndmq_f64(x);
+    if constexpr (kMode == 2) return (V)vrndpq_f64(x);
+    if constexpr (kMode == 3) return (V)vrndq_f64(x);
+  }
 #else
   for (int i = 0; i < kLanes<LaneOf<V>>; ++i) {
     if constexpr (kMode == 0) v[i] = std::nearbyint(v[i]);
@@ -218,8 +327,8 @@ inline V vsqrt(V v) {
   if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm_sqrt_ps((__m128)v);
   else return (V)_mm_sqrt_pd((__m128d)v);
 #else
-  for (int i = 0; i < kLanes<LaneOf<V>>; ++i) v[i] = std::sqrt(v[i]);
-  return v;
+  if constexpr (std::is_same_v<V, Vec<float>>) return (V)vsqrtq_f32((float32x4_t)v);
+  else return (V)vsqrtq_f64((float64x2_t)v);
 #endif
 }
 // Whether any lane of a comparison is true.
@@ -242,30 +351,48 @@ struct DoublePair {
 };
 typedef float HalfFloats __attribute__((vector_size(kVectorBytes / 2)));
 inline DoublePair widen(Vec<float> v) {
+#if defined(__aarch64__)
+  const auto x = (float32x4_t)v;
+  return {(Vec<double>)vcvt_f64_f32(vget_low_f32(x)), (Vec<double>)vcvt_high_f64_f32(x)};
+#else
   HalfFloats halves[2];
   std::memcpy(halves, &v, sizeof v);
   return {__builtin_convertvector(halves[0], Vec<double>), __builtin_convertvector(halves[1], Vec<double>)};
+#endif
 }
 inline Vec<float> narrow(DoublePair pair) {
+#if defined(__aarch64__)
+  return (Vec<float>)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)pair.low), (float64x2_t)pair.high);
+#else
   const HalfFloats halves[2] = {__builtin_convertvector(pair.low, HalfFloats),
                                 __builtin_convertvector(pair.high, HalfFloats)};
   Vec<float> v;
   std::memcpy(&v, halves, sizeof v);
   return v;
+#endif
 }
 
-// Bytes as the unsigned integers T of a whole vector, width by width: GCC 12 takes a conversion apart lane by lane if it
-// widens by more than two.
-template <class T, class Narrow>
-inline Vec<T> widen_lanes(Narrow v) {
-  if constexpr (sizeof(LaneOf<Narrow>) == sizeof(T)) {
-    return v;
+#if defined(__aarch64__)
+// sum + v · a lane of `factors`, which is a number or a vector.
+template <int kLane, class V, class F>
+[[gnu::always_inline]] inline V multiply_add_lane(F factors, V v, V sum) {
+  if constexpr (sizeof(sum[0]) == 4) {
+    asm("fmla %0.4s, %2.4s, %1.s[%3]" : "+w"(sum) : "w"(factors), "w"(v), "n"(kLane));
   } else {
-    using Lane = LaneOf<Narrow>;
-    using Wider =
-        std::conditional_t<sizeof(Lane) == 1, uint16_t, std::conditional_t<sizeof(Lane) == 2, uint32_t, uint64_t>>;
-    return widen_lanes<T>(__builtin_convertvector(v, typename VecOf<Wider, kLanes<T> * sizeof(Wider)>::type));
+    asm("fmla %0.2d, %2.2d, %1.d[%3]" : "+w"(sum) : "w"(factors), "w"(v), "n"(kLane));
   }
+  return sum;
+}
+#endif
+// sum + factor · v.
+template <class V>
+[[gnu::always_inline]] inline V multiply_add(LaneOf<V> factor, V v, V sum) {
+#if defined(__aarch64__)
+  // The compiler would load the factor into all lanes, which the units that multiply have to help with.
+  return multiply_add_lane<0>(factor, v, sum);
+#else
+  return sum + factor * v;
+#endif
 }
 
 // Lane-wise minimum and maximum that keep the second operand when either is NaN (the hardware's rule).
@@ -315,7 +442,17 @@ inline LaneOf<V> horizontal_sum(V v) {
 }
 template <class V>
 inline LaneOf<V> horizontal_max(V v) {
+#if defined(__aarch64__)
+  // The same tree in registers: numbers would be compared by branches.
+  if constexpr (sizeof(LaneOf<V>) == 4) {
+    v = vmax(v, V(__builtin_shufflevector(v, v, 2, 3, 0, 1)));
+    return vmax(v, V(__builtin_shufflevector(v, v, 1, 0, 3, 2)))[0];
+  } else {
+    return vmax(v, V(__builtin_shufflevector(v, v, 1, 0)))[0];
+  }
+#else
   return fold(v, [](auto a, auto b) { return a > b ? a : b; });
+#endif
 }
 
 }  // namespace hadal::cpu

@@ -30,6 +30,10 @@ struct Float16 {
   uint16_t bits = 0;
 
   Float16() = default;
+#if defined(__aarch64__) && !defined(__CUDACC__)
+  explicit Float16(float value) : bits(std::bit_cast<uint16_t>(static_cast<__fp16>(value))) {}
+  operator float() const { return std::bit_cast<__fp16>(bits); }
+#else
   HADAL_HD explicit Float16(float value) {
     const uint32_t word = std::bit_cast<uint32_t>(value);
     const uint32_t sign = (word >> 16) & 0x8000u;
@@ -61,6 +65,7 @@ struct Float16 {
     }
     return std::bit_cast<float>(sign | word);
   }
+#endif
 };
 
 static_assert(sizeof(BFloat16) == 2 && sizeof(Float16) == 2);
