@@ -7,6 +7,7 @@
 #include "cuda/device/floating.cuh"
 #include "cuda/device/moments.cuh"
 #include "cuda/device/reduction.cuh"
+#include "cuda/device/row.cuh"
 #include "cuda/registry.h"
 #include "kernels/activation.h"
 
@@ -131,11 +132,19 @@ struct GradientReducer {
 
 // --- Elements --------------------------------------------------------------------------------------------------------------
 
+// From a thread's unit to its next: in the nest of units, and in the output and the inputs.
+template <int kTensors>
+struct Advance {
+  int64_t units, by[kTensors];
+};
+
 // The axes are those of the output, the inputs and the channels' numbers. A unit is kPack neighbours, of one channel or (kAcross) of
-// neighbouring ones. A thread takes units that are `step` apart, all of the same channels, whose numbers it reads once.
+// neighbouring ones. All units of a thread are of the same channels, whose numbers it reads once; the next is read while one
+// is worked on.
 template <int kInputs, class T, int kPack, bool kAcross, class F>
-__global__ void __launch_bounds__(kBlock) apply_kernel(F f, Axes<kInputs + 2> axes, int64_t step, T* y, const T* first,
-                                                       const T* second, const Channel<Compute<T>>* channels) {
+__global__ void __launch_bounds__(kBlock, 3)
+    apply_kernel(F f, Axes<kInputs + 2> axes, Advance<kInputs + 1> advance, T* y, const T* first, const T* second,
+                 const Channel<Compute<T>>* channels) {
   int64_t unit = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   if (unit >= axes.count) return;
   int64_t at[kInputs + 2];
@@ -143,19 +152,34 @@ __global__ void __launch_bounds__(kBlock) apply_kernel(F f, Axes<kInputs + 2> ax
   Channel<Compute<T>> own[kAcross ? kPack : 1];
 #pragma unroll
   for (int i = 0; i < (kAcross ? kPack : 1); ++i) own[i] = channels[at[kInputs + 1] + i];
+  y += at[0];
+  first += at[1];
+  if constexpr (kInputs == 2) second += at[2];
+  Pack<T, kPack> next[kInputs];
+  const auto load = [&] {
+    next[0] = load_pack<kPack>(first);
+    if constexpr (kInputs == 2) next[1] = load_pack<kPack>(second);
+  };
+  load();
   while (true) {
     Pack<T, kPack> packs[kInputs], result;
-    packs[0] = *reinterpret_cast<const Pack<T, kPack>*>(first + at[1]);
-    if constexpr (kInputs == 2) packs[1] = *reinterpret_cast<const Pack<T, kPack>*>(second + at[2]);
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) packs[k] = next[k];
+    unit += advance.units;
+    const bool goes_on = unit < axes.count;
+    if (goes_on) {
+      first += advance.by[1];
+      if constexpr (kInputs == 2) second += advance.by[2];
+      load();
+    }
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
       const Compute<T> last = kInputs == 2 ? load_element(packs[kInputs - 1].at[i]) : Compute<T>(0);
       result.at[i] = to_element<T>(f(own[kAcross ? i : 0], load_element(packs[0].at[i]), last));
     }
-    *reinterpret_cast<Pack<T, kPack>*>(y + at[0]) = result;
-    unit += step;
-    if (unit >= axes.count) return;
-    axes.offsets(unit, at);
+    store_pack(y, result);
+    if (!goes_on) return;
+    y += advance.by[0];
   }
 }
 
@@ -177,17 +201,18 @@ void apply(CudaContext& ctx, const Command& cmd, const F& f, const TensorView& y
   }
   if (packs) axes.step_inner(kPack);
   unsigned grid = blocks_for(axes.count, kBlock);
-  int64_t step = axes.count;
-  if (across) {
+  Advance<kInputs + 1> advance{axes.count, {}};  // one unit a thread
+  if (across && axes.rank == 2) {
     // As many blocks as run at once, and whole rows of channels.
     const auto rows = static_cast<unsigned>(axes.inner_size() / std::gcd(axes.inner_size(), int64_t{kBlock}));
     const unsigned wanted = std::min(grid, static_cast<unsigned>(ctx.device().multiprocessors * (2048 / kBlock)));
     grid = (wanted + rows - 1) / rows * rows;
-    step = int64_t{grid} * kBlock;
+    advance.units = int64_t{grid} * kBlock;
+    for (int k = 0; k <= kInputs; ++k) advance.by[k] = advance.units / axes.inner_size() * axes.strides[k][1];
   }
   const T* second = kInputs == 2 ? inputs[kInputs - 1]->template as<const T>() : nullptr;
   const auto launch = [&](auto kernel) {
-    ctx.launch(cmd, kernel, grid, kBlock, 0, f, axes, step, y.as<T>(), inputs[0]->template as<const T>(), second,
+    ctx.launch(cmd, kernel, grid, kBlock, 0, f, axes, advance, y.as<T>(), inputs[0]->template as<const T>(), second,
                channels);
   };
   if (packs && across) launch(apply_kernel<kInputs, T, kPack, true, F>);

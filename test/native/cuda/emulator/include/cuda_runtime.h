@@ -255,6 +255,7 @@ inline int __syncthreads_or(int truth) { return emulator::wait(0, 0, truth != 0)
 inline void __barrier_sync_count(unsigned index, unsigned count) {
   emulator::wait(static_cast<int>(index), count, false);
 }
+inline void __stwb(uint4* to, uint4 words) { *to = words; }
 inline size_t __cvta_generic_to_shared(const void* memory) { return emulator::shared_address(memory); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { emulator::meet(emulator::Meeting::kBarrier, mask, nullptr, 0); }
 
