@@ -92,7 +92,7 @@ if (binaries) {
   );
 }
 if (binaries && !existsSync(join(out, 'native/libhadal-cuda.so.xz'))) {
-  for (const folder of ['cuda', 'kernels', 'runtime']) {
+  for (const folder of ['cuda', 'kernels', 'runtime', 'system']) {
     cpSync(join(root, 'native', folder), join(out, 'src/native', folder), { recursive: true });
   }
   cpSync(join(root, 'native/ops.def'), join(out, 'src/native/ops.def'));
@@ -116,7 +116,7 @@ if [ -d "$here/src" ] && [ ! -e "$here/native/libhadal-cuda.so" ]; then
   echo "building the CUDA backend: $(date +%T)"
   # The longest first. Kernels that do not build are missing, and cost no others.
   ls native/cuda/attention*.cu native/cuda/pointwise*.cu native/cuda/*.cu native/cuda/*.cc native/runtime/allocator.cc \
-    native/runtime/command_queue.cc native/runtime/command_words.cc native/runtime/profiler.cc native/cpu/op_names.cc | awk '!seen[$0]++' |
+    native/runtime/command_queue.cc native/runtime/command_words.cc native/runtime/profiler.cc native/cpu/op_names.cc native/system/linux/fence.cc | awk '!seen[$0]++' |
     xargs -P "$(nproc)" -I{} sh -c 'nvcc ${flags} -c {} -o "$(basename {}).o" || echo "failed: {}"'
   nvcc -shared -cudart static -Xlinker --exclude-libs,ALL ./*.o -o "$here/native/libhadal-cuda.so" -lpthread -ldl
   strip --strip-unneeded "$here/native/libhadal-cuda.so"

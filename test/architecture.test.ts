@@ -85,6 +85,7 @@ test('nothing imports in circles', () => {
 
 test('native folders include only what they may know', () => {
   const forbidden: [folder: string, include: RegExp][] = [
+    ['native/system', /^(napi\.h|node_api\.h|js_native_api|binding\/|runtime\/|kernels\/|cpu\/|cuda\/)/],
     ['native/runtime', /^(napi\.h|node_api\.h|js_native_api|binding\/|cpu\/|cuda\/)/],
     ['native/kernels', /^(napi\.h|node_api\.h|js_native_api|binding\/|cpu\/(?!simd\.h)|cuda\/)/],
     [
@@ -92,6 +93,11 @@ test('native folders include only what they may know', () => {
       /^(napi\.h|node_api\.h|js_native_api|binding\/|cuda\/|runtime\/(cpu_stream|thread_pool|allocator|storage))/,
     ],
   ];
+  // Only native/system knows the operating system.
+  const system =
+    /^(sys\/|linux\/|mach\/|windows\.h|unistd\.h|dlfcn\.h|fcntl\.h|pthread\.h|sched\.h|malloc\.h|spawn\.h|csignal)/;
+  for (const folder of ['native/binding', 'native/runtime', 'native/kernels', 'native/cpu'])
+    forbidden.push([folder, system]);
   const breaches = forbidden.flatMap(([folder, include]) =>
     filesUnder(folder, /\.(cc|h)$/).flatMap((file) =>
       [...readFileSync(join(root, file), 'utf8').matchAll(/^#include [<"](.+)[>"]/gm)]

@@ -1,14 +1,9 @@
 // The exports of the addon: everything that JavaScript can call. Only numbers and buffers cross; lib/native/addon.ts holds the
 // same list as types. A failure is thrown as a JS error with the ErrorCode in `nativeCode`; lib/runtime turns it into a class.
 #include <napi.h>
-#if defined(__linux__)
-#include <sys/prctl.h>
-#include <unistd.h>
-#endif
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <span>
 
@@ -19,6 +14,7 @@
 #include "runtime/profiler.h"
 #include "runtime/shared_memory_group.h"
 #include "runtime/thread_pool.h"
+#include "system/process.h"
 
 namespace hadal {
 
@@ -294,11 +290,8 @@ Napi::Value stop_profile(const Napi::CallbackInfo& info) {
 // joinGroup(device, path, lane, rank, size, timeoutInMilliseconds): collectives on the device are those of the processes that map the lane of
 // the file.
 void join_group(const Napi::CallbackInfo& info) {
-#if defined(__linux__)
   // A process that `hadal launch` has started ends when that is killed.
-  const char* launcher = std::getenv("HADAL_LAUNCHER");
-  if (launcher != nullptr && std::atoi(launcher) == getppid()) prctl(PR_SET_PDEATHSIG, SIGTERM);
-#endif
+  if (const char* launcher = std::getenv("HADAL_LAUNCHER")) end_with_parent(std::atoi(launcher));
   const auto integer = [&](size_t i) { return info[i].As<Napi::Number>().Int32Value(); };
   environment_of(info).join(
       integer(0), std::make_shared<SharedMemoryGroup>(

@@ -3,12 +3,7 @@
 #include <algorithm>
 
 #include "cpu/gemm_tile.h"
-
-#if defined(__AVX512F__) && defined(__linux__)
-#define HADAL_AMX 1
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "system/processor.h"
 
 namespace hadal::cpu {
 
@@ -84,7 +79,6 @@ void multiply_in_vectors(const PairProduct& product) {
   multiply_tile(product.lower_rows, product.a + product.a_lower, kTile);
 }
 
-#if defined(HADAL_AMX)
 // --- On AMX --------------------------------------------------------------------------------------------------------------
 
 // The file is compiled for processors without AMX as well: has_amx() guards these functions.
@@ -205,7 +199,6 @@ void run(const PairProduct& product) {
   }
   return product.vectors > 1 ? run<false, true, kParts>(product) : run<false, false, kParts>(product);
 }
-#endif
 
 }  // namespace
 
@@ -219,13 +212,9 @@ void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to,
   }
 }
 
-#if defined(HADAL_AMX)
 bool has_amx() {
   static const bool has = [] {
-    // Linux hands out the registers' memory on request only: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), for the process.
-    constexpr int kRequestPermission = 0x1023, kTileData = 18;
-    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && request_tile_registers();
   }();
   return has;
 }
@@ -243,12 +232,6 @@ void PairTiles::multiply(const PairProduct& product) {
   }
   return product.parts > 1 ? run<kFloatParts>(product) : run<1>(product);
 }
-#else
-bool has_amx() { return false; }
-PairTiles::~PairTiles() = default;
-void PairTiles::multiply(const PairProduct& product) { multiply_in_vectors(product); }
-#endif
-
 #else
 bool has_amx() { return false; }
 bool has_pair_tiles() { return false; }

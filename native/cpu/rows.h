@@ -6,13 +6,10 @@
 #include <cstdint>
 #include <type_traits>
 
-#if defined(__unix__)
-#include <unistd.h>
-#endif
-
 #include "cpu/simd.h"
 #include "runtime/dtype.h"
 #include "runtime/tensor_view.h"
+#include "system/processor.h"
 
 namespace hadal::cpu {
 
@@ -74,14 +71,6 @@ inline void store(T* to, Vec<Compute<T>> v, Tail tail) {
   store_partial(to, v, tail.count);
 }
 
-// What the processors share, or as much as a desktop's has where the system does not say.
-inline int64_t last_level_cache() {
-#if defined(_SC_LEVEL3_CACHE_SIZE)
-  static const int64_t size = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  if (size > 0) return size;
-#endif
-  return 32 << 20;
-}
 // Whether a result of `rows` rows of n elements should be written so: lines are not fetched before they are overwritten, which
 // saves a third of the traffic of a softmax. From half the last-level cache on, a result and the operand it is made from do not stay
 // there, so nobody misses it; below, memory is the longer way (a softmax of 25 MB beside 480 MB of cache: 1.50 ms through it, 1.73 past it).

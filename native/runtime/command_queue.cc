@@ -1,11 +1,5 @@
 #include "runtime/command_queue.h"
 
-#if defined(__linux__)
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -15,6 +9,7 @@
 #include "runtime/command_words.h"
 #include "runtime/profiler.h"
 #include "runtime/spin.h"
+#include "system/fence.h"
 
 namespace hadal {
 
@@ -43,33 +38,6 @@ bool spin_until(Ready&& ready) {
     for (int i = 0; i < kPausesPerLook; ++i) spin_pause();
   } while (std::chrono::steady_clock::now() - start < kSpinTime);
   return false;
-}
-
-// Publishing a command and looking whether the worker sleeps needs a full fence between the two, and so does the worker's side.
-// The fence is paid by whoever goes to sleep: membarrier() makes the other thread's stores visible, so that commit() costs none.
-const bool kHasMembarrier = [] {
-#if defined(__linux__)
-  return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-#else
-  return false;
-#endif
-}();
-
-// After a store that a thread about to sleep must see, before the load of its sleep flag.
-inline void light_fence() {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (!kHasMembarrier) std::atomic_thread_fence(std::memory_order_seq_cst);
-}
-
-// After announcing one's sleep, before the last look at what the other thread stores.
-inline void heavy_fence() {
-#if defined(__linux__)
-  if (kHasMembarrier) {
-    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    return;
-  }
-#endif
-  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 // Fetches a line that the other thread has read last, to write to it. Without the instruction by name a build for every x86-64 gets one that fetches for
@@ -124,6 +92,8 @@ uint64_t* CommandQueue::reserve(uint64_t words) {
   return &ring_[written_ % kRingWords];
 }
 
+// Between publishing a command and the look whether the worker sleeps there must be a full fence, and so on the worker's side. It is paid by whoever
+// goes to sleep, so that commit() costs none.
 void CommandQueue::publish(uint64_t words) {
   written_ += words;
   ++submitted_;

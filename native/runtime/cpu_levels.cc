@@ -1,11 +1,9 @@
 #include "runtime/cpu_levels.h"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <vector>
 
-#include "runtime/addon_folder.h"
+#include "system/library.h"
 
 namespace hadal {
 
@@ -35,12 +33,12 @@ CpuLevel load() {
   std::string tried;
   for (const std::string& level : levels) {
     const std::string path = addon_folder() + "/libhadal-cpu-" + level + ".so";
-    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    void* library = open_library(path);
     if (library == nullptr) {
-      tried += std::string("\n  ") + dlerror();
+      tried += "\n  " + library_error();
       continue;
     }
-    const auto table = reinterpret_cast<const CpuKernelTable* (*)()>(dlsym(library, "hadal_cpu_kernels"));
+    const auto table = reinterpret_cast<const CpuKernelTable* (*)()>(find_symbol(library, "hadal_cpu_kernels"));
     if (table != nullptr) return {level, table()};
     tried += "\n  " + path + ": no kernel table";
   }

@@ -1,12 +1,10 @@
 #include "runtime/cuda_library.h"
 
-#include <dlfcn.h>
-
 #include <filesystem>
 #include <mutex>
 #include <utility>
 
-#include "runtime/addon_folder.h"
+#include "system/library.h"
 
 namespace hadal {
 
@@ -29,17 +27,17 @@ CudaLibrary load() {
   }
   if (path.empty()) return none;
   // The driver first: without one nothing else has to be touched.
-  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  void* driver = open_library("libcuda.so.1");
   if (driver == nullptr) {
     none.remedy = "no NVIDIA driver was found (libcuda.so.1): install one to use a GPU";
     return none;
   }
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = open_library(path);
   if (library == nullptr) {
-    none.remedy = std::string("the CUDA backend could not be loaded: ") + dlerror();
+    none.remedy = "the CUDA backend could not be loaded: " + library_error();
     return none;
   }
-  const auto fill_in = reinterpret_cast<void (*)(CudaLibrary*)>(dlsym(library, "hadal_cuda_library"));
+  const auto fill_in = reinterpret_cast<void (*)(CudaLibrary*)>(find_symbol(library, "hadal_cuda_library"));
   if (fill_in == nullptr) {
     none.remedy = path + " is not hadal's CUDA backend";
     return none;

@@ -2,29 +2,24 @@
 // of 4 KiB it would wait for address translations.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstddef>
-#include <cstdlib>
 
 #include "runtime/poison.h"
+#include "system/memory.h"
 
 namespace hadal {
 
 struct HostScratch {
   // 256-byte aligned at least; null when there is none.
   static void* allocate(size_t bytes) {
-    constexpr size_t kHugePage = size_t{2} << 20, kLarge = size_t{64} << 10;
+    constexpr size_t kLarge = size_t{64} << 10;
     const size_t unit = bytes > kLarge ? kHugePage : 256;
     const size_t rounded = (bytes + unit - 1) & ~(unit - 1);
-    void* const memory = std::aligned_alloc(unit, rounded);
-#if defined(MADV_HUGEPAGE)
-    if (memory != nullptr && unit == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
-#endif
+    void* const memory = allocate_aligned(unit, rounded);
     if (memory != nullptr) poison(static_cast<std::byte*>(memory) + bytes, rounded - bytes);
     return memory;
   }
-  static void free(void* memory) { std::free(memory); }
+  static void free(void* memory) { free_aligned(memory); }
 };
 
 }  // namespace hadal

@@ -1,20 +1,8 @@
 #include "runtime/shared_memory_group.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#if defined(__linux__)
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#endif
-
 #include <atomic>
-#include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <string_view>
-#include <thread>
 
 #include "runtime/command.h"
 #include "runtime/error.h"
@@ -49,50 +37,7 @@ struct Announcement {
 };
 static_assert(sizeof(Announcement) == 24 + 3 * 8 + kMaxRank * 8 + 4 * 4);
 
-// Sleeps while `word` is `seen`, at most kLookInterval.
-void sleep_on(std::atomic<uint32_t>& word, uint32_t seen) {
-#if defined(__linux__)
-  const timespec time{0, std::chrono::nanoseconds(kLookInterval).count()};
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT, seen, &time, nullptr, 0);
-#else
-  if (word.load() == seen) std::this_thread::sleep_for(std::chrono::microseconds(50));
-#endif
-}
-
-void wake_all(std::atomic<uint32_t>& word) {
-#if defined(__linux__)
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
-#endif
-}
-
-// Locks of an open file, not of a process: two ranks may be threads of one.
-#if defined(F_OFD_SETLK)
-constexpr int kSetLock = F_OFD_SETLK;
-constexpr int kGetLock = F_OFD_GETLK;
-#else
-constexpr int kSetLock = F_SETLK;
-constexpr int kGetLock = F_GETLK;
-#endif
-
-struct flock lock_of(off_t byte) {
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = byte;
-  lock.l_len = 1;
-  return lock;
-}
-
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorCode::kDistributed, "init: " + what); }
-
-// Room in the file for all that is mapped: a file system that is full must show here, not as SIGBUS later.
-int make_room(int file, off_t start, off_t bytes) {
-#if defined(__APPLE__)
-  return ftruncate(file, start + bytes) == 0 ? 0 : errno;
-#else
-  return posix_fallocate(file, start, bytes);
-#endif
-}
 
 const char* reduction_name(double reduction) {
   constexpr const char* kNames[] = {"sum", "mean", "max", "min"};
@@ -117,7 +62,7 @@ std::string described(const Announcement& call) {
 
 }  // namespace
 
-struct alignas(64) SharedMemoryGroup::Line {
+struct alignas(128) SharedMemoryGroup::Line {
   std::atomic<uint32_t> arrived;  // how often the rank has come to wait()
   std::atomic<uint32_t> sleepers;
   std::atomic<uint32_t> state;
@@ -135,8 +80,6 @@ struct SharedMemoryGroup::Header {
 
 namespace {
 
-// Mappings begin at multiples of a page; the largest there are is that of some arm64 systems.
-constexpr size_t kPage = size_t{64} << 10;
 constexpr size_t kHalves = 2;
 
 }  // namespace
@@ -148,57 +91,43 @@ SharedMemoryGroup::SharedMemoryGroup(const std::string& path, int lane, int rank
     refuse("no such rank: got rank " + std::to_string(rank) + " of " + std::to_string(size) +
            ", expected one of at most " + std::to_string(kMaxRanks));
   }
-  file_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (file_ == -1) refuse("cannot open " + path + ": " + std::strerror(errno));
-  try {
-    struct flock lock = lock_of(lane_ * kMaxRanks + rank);
-    if (fcntl(file_, kSetLock, &lock) != 0) {
-      refuse("rank " + std::to_string(rank) + " is taken: got a second process for it, expected one");
-    }
-    const size_t header = (sizeof(Header) + kPage - 1) / kPage * kPage;
-    bytes_ = header + static_cast<size_t>(size) * kHalves * kSlotBytes;
-    const off_t start = static_cast<off_t>(lane) * static_cast<off_t>(bytes_);
-    if (const int error = make_room(file_, start, static_cast<off_t>(bytes_)); error != 0) {
-      refuse("no room for " + std::to_string(bytes_ >> 20) + " MiB of shared memory: " + std::strerror(error));
-    }
-    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file_, start);
-    if (memory == MAP_FAILED) refuse(std::string("cannot map shared memory: ") + std::strerror(errno));
-    memory_ = static_cast<std::byte*>(memory);
-    auto& shared = *reinterpret_cast<Header*>(memory_);
-    // The first rank says what the others must be like.
-    uint32_t first_size = 0, first_build = 0;
-    if (!shared.size.compare_exchange_strong(first_size, static_cast<uint32_t>(size)) &&
-        first_size != static_cast<uint32_t>(size)) {
-      refuse("ranks differ: got a world of " + std::to_string(size) + " processes on rank " + std::to_string(rank) +
-             ", expected " + std::to_string(first_size) + " as elsewhere");
-    }
-    if (!shared.build.compare_exchange_strong(first_build, build) && first_build != build) {
-      refuse("ranks differ: got another build of hadal on rank " + std::to_string(rank) + ", expected the same");
-    }
-    if (line(rank).state != kAbsent) {
-      refuse("rank " + std::to_string(rank) + " has been here before: got a second start, expected all ranks anew");
-    }
-    line(rank).state = kJoined;
-  } catch (...) {
-    if (memory_ != nullptr) munmap(memory_, bytes_);
-    close(file_);
-    throw;
+  if (const auto error = file_.open(path)) refuse("cannot open " + path + ": " + error.message());
+  if (!file_.lock(lock_of(rank))) {
+    refuse("rank " + std::to_string(rank) + " is taken: got a second process for it, expected one");
   }
+  const size_t header = (sizeof(Header) + kMapUnit - 1) / kMapUnit * kMapUnit;
+  bytes_ = header + static_cast<size_t>(size) * kHalves * kSlotBytes;
+  const int64_t start = lane * static_cast<int64_t>(bytes_);
+  if (const auto error = file_.reserve(start, bytes_)) {
+    refuse("no room for " + std::to_string(bytes_ >> 20) + " MiB of shared memory: " + error.message());
+  }
+  if (const auto error = file_.map(start, bytes_)) refuse("cannot map shared memory: " + error.message());
+  auto& shared = *reinterpret_cast<Header*>(file_.memory());
+  // The first rank says what the others must be like.
+  uint32_t first_size = 0, first_build = 0;
+  if (!shared.size.compare_exchange_strong(first_size, static_cast<uint32_t>(size)) &&
+      first_size != static_cast<uint32_t>(size)) {
+    refuse("ranks differ: got a world of " + std::to_string(size) + " processes on rank " + std::to_string(rank) +
+           ", expected " + std::to_string(first_size) + " as elsewhere");
+  }
+  if (!shared.build.compare_exchange_strong(first_build, build) && first_build != build) {
+    refuse("ranks differ: got another build of hadal on rank " + std::to_string(rank) + ", expected the same");
+  }
+  if (line(rank).state != kAbsent) {
+    refuse("rank " + std::to_string(rank) + " has been here before: got a second start, expected all ranks anew");
+  }
+  line(rank).state = kJoined;
 }
 
-SharedMemoryGroup::~SharedMemoryGroup() {
-  line(rank_).state = kLeft;
-  munmap(memory_, bytes_);
-  close(file_);
-}
+SharedMemoryGroup::~SharedMemoryGroup() { line(rank_).state = kLeft; }
 
 SharedMemoryGroup::Line& SharedMemoryGroup::line(int rank) const {
-  return reinterpret_cast<Header*>(memory_)->lines[rank];
+  return reinterpret_cast<Header*>(file_.memory())->lines[rank];
 }
 
 std::byte* SharedMemoryGroup::slot(int rank) {
   const size_t number = static_cast<size_t>(rank) * kHalves + static_cast<size_t>(half_);
-  return memory_ + bytes_ - (static_cast<size_t>(size_) * kHalves - number) * kSlotBytes;
+  return file_.memory() + bytes_ - (static_cast<size_t>(size_) * kHalves - number) * kSlotBytes;
 }
 
 void SharedMemoryGroup::announce(const Command& command) {
@@ -234,7 +163,7 @@ void SharedMemoryGroup::wait() {
   const uint32_t turn = ++turn_;
   Line& own = line(rank_);
   own.arrived.store(turn);
-  if (own.sleepers.load() != 0) wake_all(own.arrived);
+  if (const uint32_t sleepers = own.sleepers.load(); sleepers != 0) file_.wake(own.arrived, sleepers);
   for (int rank = 0; rank < size_; ++rank) {
     if (rank != rank_) wait_for(rank, turn);
   }
@@ -273,15 +202,13 @@ void SharedMemoryGroup::wait_for(int rank, uint32_t turn) {
            ", expected it within the timeout");
     }
     other.sleepers.fetch_add(1);
-    sleep_on(arrived, seen);
+    file_.sleep(arrived, seen, kLookInterval);
     other.sleepers.fetch_sub(1);
   }
 }
 
 bool SharedMemoryGroup::has_ended(int rank) const {
-  if (line(rank).state == kAbsent) return false;  // it may still come
-  struct flock lock = lock_of(lane_ * kMaxRanks + rank);
-  return fcntl(file_, kGetLock, &lock) == 0 && lock.l_type == F_UNLCK;
+  return line(rank).state != kAbsent && !file_.is_locked(lock_of(rank));  // one that is absent may still come
 }
 
 void SharedMemoryGroup::check_peers() {
@@ -307,12 +234,12 @@ void SharedMemoryGroup::compare_announced() {
 }
 
 void SharedMemoryGroup::throw_if_failed() const {
-  auto& shared = *reinterpret_cast<Header*>(memory_);
+  auto& shared = *reinterpret_cast<Header*>(file_.memory());
   if (shared.failed.load() == 2) throw Error(ErrorCode::kDistributed, prefixed(shared.reason));
 }
 
 void SharedMemoryGroup::fail(const std::string& reason) const {
-  auto& shared = *reinterpret_cast<Header*>(memory_);
+  auto& shared = *reinterpret_cast<Header*>(file_.memory());
   uint32_t none = 0;
   if (shared.failed.compare_exchange_strong(none, 1)) {
     std::strncpy(shared.reason, reason.c_str(), sizeof shared.reason - 1);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "runtime/process_group.h"
+#include "system/shared_file.h"
 
 namespace hadal {
 
@@ -38,6 +39,7 @@ class SharedMemoryGroup final : public ProcessGroup {
   struct Line;
 
   Line& line(int rank) const;
+  int64_t lock_of(int rank) const { return lane_ * kMaxRanks + rank; }
   void wait_for(int rank, uint32_t turn);
   bool has_ended(int rank) const;
   void compare_announced();
@@ -50,8 +52,7 @@ class SharedMemoryGroup final : public ProcessGroup {
   const int rank_;
   const int size_;
   const std::chrono::milliseconds timeout_;
-  int file_ = -1;
-  std::byte* memory_ = nullptr;
+  SharedFile file_;
   size_t bytes_ = 0;
   // Of the stream's thread.
   uint32_t turn_ = 0;

@@ -1,8 +1,14 @@
-#include "runtime/addon_folder.h"
+#include "system/library.h"
 
 #include <dlfcn.h>
 
 namespace hadal {
+
+void* open_library(const std::string& path) { return dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); }
+
+std::string library_error() { return dlerror(); }
+
+void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
 
 std::string addon_folder() {
   Dl_info info;
