@@ -24,7 +24,7 @@ const { status } = spawnSync(
     createRequire(import.meta.url).resolve('prebuildify/bin.js'),
     '--napi',
     '--strip',
-    '--tag-libc',
+    ...(process.platform === 'linux' ? ['--tag-libc'] : []),
     '--target',
     process.versions.node,
     '--arch',

@@ -1,6 +1,6 @@
 /**
  * `hadal launch`: starts a script in several processes that find each other (lib/distributed), passes on their output and the signals that it gets, and ends
- * them all when one fails. It makes the file that they share memory through, and takes its name away at once: nothing is left, however they end.
+ * them all when one fails. It makes the file that they share memory through; on Linux it takes its name away at once: nothing is left, however they end.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -81,14 +81,15 @@ function loaderOf(script: string): string[] {
   );
 }
 
-/** A file without a name, where memory is. */
-function sharedFile(): number {
+/** A new file, where memory is if there is such a place. */
+function sharedFile(): { path: string; file: number } {
   const folder = isWritable('/dev/shm') ? '/dev/shm' : tmpdir();
   const path = join(folder, `hadal-${randomUUID()}`);
-  const file = openSync(path, 'wx+', 0o600);
-  rmSync(path);
-  return file;
+  return { path, file: openSync(path, 'wx+', 0o600) };
 }
+
+/** Whether a process can open anew what it has as a descriptor only. (`/dev/fd` of macOS gives the same open file again, and with it the same locks.) */
+const opensDescriptors = process.platform === 'linux';
 
 function isWritable(folder: string): boolean {
   try {
@@ -129,7 +130,8 @@ const grace = 5_000;
 export async function launch({ processes, threads, script, args }: LaunchOptions): Promise<number> {
   const path = resolve(script);
   const loader = loaderOf(path);
-  const file = sharedFile();
+  const { path: rendezvous, file } = sharedFile();
+  if (opensDescriptors) rmSync(rendezvous);
   const shared = Math.max(1, Math.floor(availableParallelism() / processes));
   const environment = {
     HADAL_NUM_THREADS: String(shared),
@@ -137,7 +139,7 @@ export async function launch({ processes, threads, script, args }: LaunchOptions
     ...(threads !== undefined && { HADAL_NUM_THREADS: String(threads) }),
     HADAL_WORLD_SIZE: String(processes),
     HADAL_LAUNCHER: String(process.pid),
-    HADAL_RENDEZVOUS: process.platform === 'linux' ? '/proc/self/fd/3' : '/dev/fd/3',
+    HADAL_RENDEZVOUS: opensDescriptors ? '/proc/self/fd/3' : rendezvous,
   };
   for (const output of [process.stdout, process.stderr]) output.setMaxListeners(processes + 10);
   // Groups of their own: a terminal's Ctrl-C reaches them once, through here.
@@ -174,6 +176,7 @@ export async function launch({ processes, threads, script, args }: LaunchOptions
   } finally {
     clearTimeout(timer);
     for (const signal of forwarded) process.off(signal, forward);
+    if (!opensDescriptors) rmSync(rendezvous, { force: true });
   }
   return code;
 }

@@ -36,7 +36,7 @@ __attribute__((weak, visibility("hidden"))) void _gfortran_concat_string(size_t 
   std::fill(std::copy_n(b, from_b, std::copy_n(a, from_a, to)), to + length, ' ');
 }
 
-#if !defined(__APPLE__)
+#if defined(__linux__)
 // OpenBLAS without threads hands out its work buffers without a lock, so that two threads that call it at once may get the same one. The
 // linker sends its calls here (--wrap, CMakeLists.txt).
 void* __real_blas_memory_alloc(int position);
@@ -57,9 +57,36 @@ void __wrap_blas_memory_free(void* buffer) {
 
 namespace hadal {
 
+namespace {
+
+#if defined(__linux__)
+template <auto kRoutine>
+constexpr auto routine = kRoutine;
+#else
+// Other linkers have no --wrap, so that routines run one at a time.
+std::mutex blas_mutex;
+
+template <auto kRoutine, class... Arguments>
+void run_alone(Arguments... arguments) {
+  std::lock_guard lock(blas_mutex);
+  kRoutine(arguments...);
+}
+template <auto kRoutine, class... Arguments>
+constexpr auto alone(void (*)(Arguments...)) {
+  return &run_alone<kRoutine, Arguments...>;
+}
+template <auto kRoutine>
+constexpr auto routine = alone<kRoutine>(kRoutine);
+#endif
+
+}  // namespace
+
 const Blas& openblas() {
-  static constexpr Blas kBlas{{sgemm_, strsm_, spotrf_, sgetrf_, sgetri_, sgeqrf_, sorgqr_, sgesdd_, ssyevd_, sgelsd_},
-                              {dgemm_, dtrsm_, dpotrf_, dgetrf_, dgetri_, dgeqrf_, dorgqr_, dgesdd_, dsyevd_, dgelsd_}};
+  static constexpr Blas kBlas{
+      {routine<sgemm_>, routine<strsm_>, routine<spotrf_>, routine<sgetrf_>, routine<sgetri_>, routine<sgeqrf_>,
+       routine<sorgqr_>, routine<sgesdd_>, routine<ssyevd_>, routine<sgelsd_>},
+      {routine<dgemm_>, routine<dtrsm_>, routine<dpotrf_>, routine<dgetrf_>, routine<dgetri_>, routine<dgeqrf_>,
+       routine<dorgqr_>, routine<dgesdd_>, routine<dsyevd_>, routine<dgelsd_>}};
   return kBlas;
 }
 

@@ -1,6 +1,6 @@
 // The process group of one machine: a file that all ranks map. Each rank has a line in it, with how often it has come to wait() and what it has
 // announced, and memory for what it shows the others. Kernel locks tell who lives: a rank holds one on a byte of the file, which the system drops
-// however the process ends. The file itself is made by whoever starts the ranks (lib/cli/launch.ts: without a name, so that nothing is left).
+// however the process ends. The file itself is made by whoever starts the ranks (lib/cli/launch.ts: on Linux without a name, so that nothing is left).
 #pragma once
 
 #include <atomic>
