@@ -10,7 +10,7 @@
 
 namespace hadal {
 
-// What `start` of a mapping must be a multiple of, on every system.
+// What `start` of a mapping must be a multiple of, on every system: pages of some arm64 systems, and Windows, are the coarsest.
 inline constexpr size_t kMapUnit = size_t{64} << 10;
 
 class SharedFile {
