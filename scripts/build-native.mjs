@@ -5,9 +5,9 @@
 //
 // --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
-// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones. --arch builds for another
+// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones, where there is a glibc. --arch builds for another
 // processor than this machine's, into build/<arch>, with the cross compiler that CXX names (aarch64-linux-gnu-g++ unless it is set)
-// and an OpenBLAS for it.
+// and an OpenBLAS for it. On Windows the compiler is clang for MinGW, as MSYS2 and LLVM have it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -91,10 +91,13 @@ function main() {
     console.error('nvcc not found: install the CUDA toolkit, or set CUDA_PATH to where it is');
     process.exit(1);
   }
-  const compiler = process.env.CXX ?? (crosses ? `${processorOf(arch)}-linux-gnu-g++` : 'c++');
+  const onWindows = process.platform === 'win32';
+  const ownCompiler = onWindows ? 'clang++' : 'c++';
+  const compiler = process.env.CXX ?? (crosses ? `${processorOf(arch)}-linux-gnu-g++` : ownCompiler);
   const build = crosses ? `${values.name}-${arch}` : values.name;
-  const stubs = values.glibc === undefined ? '' : join(root, '.build', `glibc-${values.glibc}-${arch}`);
-  if (stubs) makeGlibcStubs(values.glibc, stubs, compiler);
+  const glibc = process.platform === 'linux' ? values.glibc : undefined;
+  const stubs = glibc === undefined ? '' : join(root, '.build', `glibc-${glibc}-${arch}`);
+  if (stubs) makeGlibcStubs(glibc, stubs, compiler);
   const out = resolve(root, values.out ?? (crosses ? `build/${arch}` : 'build/Release'));
   const built = hash(arch);
   // Libraries that are not built now would be of other sources.
@@ -117,18 +120,14 @@ function main() {
     ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
     `--CDHADAL_GLIBC_STUBS=${stubs}`,
     `--CDHADAL_SANITIZE=${values.sanitize}`,
-    ...(crosses
-      ? [
-          '--CDCMAKE_SYSTEM_NAME=Linux',
-          `--CDCMAKE_SYSTEM_PROCESSOR=${processorOf(arch)}`,
-          `--CDCMAKE_CXX_COMPILER=${compiler}`,
-        ]
-      : []),
+    ...(crosses ? ['--CDCMAKE_SYSTEM_NAME=Linux', `--CDCMAKE_SYSTEM_PROCESSOR=${processorOf(arch)}`] : []),
+    ...(crosses || onWindows ? [`--CDCMAKE_CXX_COMPILER=${compiler}`] : []),
+    ...(onWindows ? ['--generator', 'Ninja'] : []),
   );
   cmakeJs(build, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
-  for (const name of values.glibc ? readdirSync(out).filter((name) => /\.(node|so)$/.test(name)) : []) {
-    const missing = missingSymbols(join(out, name), values.glibc);
-    if (missing.length > 0) throw new Error(`${name} does not run with glibc ${values.glibc}: ${missing.join(', ')}`);
+  for (const name of glibc ? readdirSync(out).filter((name) => /\.(node|so)$/.test(name)) : []) {
+    const missing = missingSymbols(join(out, name), glibc);
+    if (missing.length > 0) throw new Error(`${name} does not run with glibc ${glibc}: ${missing.join(', ')}`);
   }
   if (values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), `${built} ${values.levels}`);
 }

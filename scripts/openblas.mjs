@@ -15,6 +15,7 @@ const ownFolders = [
   '/usr/local/lib',
   '/opt/homebrew/opt/openblas/lib',
   '/usr/local/opt/openblas/lib',
+  join(process.env.MSYSTEM_PREFIX ?? 'C:/msys64/clang64', 'lib'),
 ];
 
 /** The path of libopenblas.a for a processor (OPENBLAS_LIBRARY in the environment goes first), or undefined. */

@@ -20,6 +20,8 @@ function stop(message) {
   process.exit(1);
 }
 
+const onWindows = process.platform === 'win32';
+
 function run(command, args, options = {}) {
   return spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options }).status === 0;
 }
@@ -32,7 +34,7 @@ function outputOf(command, ...args) {
 function onPath(command) {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
     try {
-      accessSync(join(folder, command), constants.X_OK);
+      accessSync(join(folder, onWindows ? `${command}.exe` : command), constants.X_OK);
       return true;
     } catch {
       return false;
@@ -55,7 +57,8 @@ function checkNode() {
 const tools = [
   {
     problem() {
-      const command = [process.env.CXX, 'c++', 'g++', 'clang++'].find((name) => name && outputOf(name, '--version'));
+      const usual = onWindows ? ['clang++'] : ['c++', 'g++', 'clang++'];
+      const command = [process.env.CXX, ...usual].find((name) => name && outputOf(name, '--version'));
       if (!command) return 'a C++ compiler is missing';
       const isClang = outputOf(command, '--version').includes('clang');
       const version = outputOf(command, ...(isClang ? ['-dumpversion'] : ['-dumpfullversion', '-dumpversion'])).trim();
@@ -64,7 +67,7 @@ const tools = [
         return `${command} is ${isClang ? 'clang' : 'GCC'} ${version}, ${minimum} or newer is needed (CXX chooses another)`;
       }
     },
-    packages: { apt: 'g++', dnf: 'gcc-c++', brew: 'llvm' },
+    packages: { apt: 'g++', dnf: 'gcc-c++', brew: 'llvm', pacman: 'mingw-w64-clang-x86_64-clang' },
   },
   {
     problem() {
@@ -72,15 +75,20 @@ const tools = [
       if (!version) return 'cmake is missing';
       if (!atLeast(version, [3, 18])) return `cmake is ${version}, 3.18 or newer is needed`;
     },
-    packages: { apt: 'cmake', dnf: 'cmake', brew: 'cmake' },
+    packages: { apt: 'cmake', dnf: 'cmake', brew: 'cmake', pacman: 'mingw-w64-clang-x86_64-cmake' },
   },
   {
     problem: () => (onPath('ninja') || onPath('make') ? undefined : 'ninja is missing'),
-    packages: { apt: 'ninja-build', dnf: 'ninja-build', brew: 'ninja' },
+    packages: { apt: 'ninja-build', dnf: 'ninja-build', brew: 'ninja', pacman: 'mingw-w64-clang-x86_64-ninja' },
   },
   {
     problem: () => (findOpenBlas() ? undefined : 'the static OpenBLAS library is missing'),
-    packages: { apt: 'libopenblas-serial-dev', dnf: 'openblas-static', brew: 'openblas' },
+    packages: {
+      apt: 'libopenblas-serial-dev',
+      dnf: 'openblas-static',
+      brew: 'openblas',
+      pacman: 'mingw-w64-clang-x86_64-openblas',
+    },
   },
 ];
 
@@ -96,6 +104,7 @@ function setUpSystem() {
     `  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${packagesFor('apt').join(' ')}`,
     `  Fedora, RHEL:    sudo dnf install -y ${packagesFor('dnf').join(' ')}`,
     `  macOS:           brew install ${packagesFor('brew').join(' ')}`,
+    `  Windows, MSYS2:  pacman -S ${packagesFor('pacman').join(' ')}`,
   ].join('\n');
 
   const isRoot = process.getuid?.() === 0;
@@ -133,7 +142,7 @@ function setUpPackages() {
   say('installing npm packages');
   const npm = process.env.npm_execpath;
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
-  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, ...args]) : run('npm', args);
+  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, ...args]) : run('npm', args, { shell: onWindows });
   if (!done) stop('`npm ci` failed; its message is above');
 }
 

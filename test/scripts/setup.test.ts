@@ -26,10 +26,11 @@ function setUp(): { status: number | null; stdout: string; stderr: string } {
 const gcc = (version: string): string =>
   `case "$1" in --version) echo "g++ (GCC) ${version}";; *) echo ${version};; esac`;
 
-const commands = (apt: string, dnf: string, brew: string): string => `
+const commands = (apt: string, dnf: string, brew: string, pacman: string): string => `
   Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${apt}
   Fedora, RHEL:    sudo dnf install -y ${dnf}
   macOS:           brew install ${brew}
+  Windows, MSYS2:  pacman -S ${pacman.replace(/\S+/g, 'mingw-w64-clang-x86_64-$&')}
 `;
 
 test('without tools and without apt it prints the commands and stops', () => {
@@ -38,7 +39,7 @@ test('without tools and without apt it prints the commands and stops', () => {
     stdout: '',
     stderr:
       'setup: a C++ compiler is missing; cmake is missing; ninja is missing. Install what is missing and run this again:' +
-      commands('g++ cmake ninja-build', 'gcc-c++ cmake ninja-build', 'llvm cmake ninja'),
+      commands('g++ cmake ninja-build', 'gcc-c++ cmake ninja-build', 'llvm cmake ninja', 'clang cmake ninja'),
   });
 });
 
@@ -52,7 +53,7 @@ test('tools that are too old are named with their versions', () => {
     stderr:
       'setup: g++ is GCC 9.4.0, 11 or newer is needed (CXX chooses another); cmake is 3.16.3, 3.18 or newer is needed. ' +
       'Install what is missing and run this again:' +
-      commands('g++ cmake', 'gcc-c++ cmake', 'llvm cmake'),
+      commands('g++ cmake', 'gcc-c++ cmake', 'llvm cmake', 'clang cmake'),
   });
 });
 
@@ -96,7 +97,7 @@ describe('with apt', () => {
     const { status, stderr } = setUp();
     expect({ status, stderr }).toEqual({
       status: 1,
-      stderr: `setup: apt did not bring everything (cmake is missing). By hand:${commands('cmake', 'cmake', 'cmake')}`,
+      stderr: `setup: apt did not bring everything (cmake is missing). By hand:${commands('cmake', 'cmake', 'cmake', 'cmake')}`,
     });
   });
 });
