@@ -57,8 +57,9 @@ __global__ void __launch_bounds__(kBlock)
     Pack<T, 8> piece;
 #pragma unroll
     for (int i = 0; i < 8; ++i) piece.at[i] = *at_place(channel + i, position);
-    *reinterpret_cast<Pack<T, 8>*>(y + ((image * positions + first_position + position) * groups + group) * padded +
-                                   first_channel + channel) = piece;
+    store_pack(
+        y + ((image * positions + first_position + position) * groups + group) * padded + first_channel + channel,
+        piece);
   }
 }
 

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kBlock) select_kernel(SelectArguments<W> args)
   for (int64_t unit = threadIdx.x; unit < args.inner.count; unit += blockDim.x) {
     int64_t at[2];
     args.inner.offsets(unit, at);
-    *reinterpret_cast<Pack<W, kPack>*>(y + at[0]) = *reinterpret_cast<const Pack<W, kPack>*>(x + at[1]);
+    store_pack(y + at[0], load_pack<kPack>(x + at[1]));
   }
 }
 

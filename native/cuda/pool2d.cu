@@ -68,8 +68,7 @@ __global__ void __launch_bounds__(kBlock) max_pool(const T* x, Planes x_planes, 
     const int64_t from_row = h.start(row) + a * h.dilation;
     for (int64_t b = first_w; b < last_w; ++b) {
       const int64_t from_column = w.start(column) + b * w.dilation;
-      const auto values =
-          *reinterpret_cast<const Pack<T, kPack>*>(x + from_row * x_planes.h + from_column * x_planes.w);
+      const auto values = load_pack<kPack>(x + from_row * x_planes.h + from_column * x_planes.w);
 #pragma unroll
       for (int k = 0; k < kPack; ++k) {
         const C value = load_element(values.at[k]);
@@ -83,8 +82,8 @@ __global__ void __launch_bounds__(kBlock) max_pool(const T* x, Planes x_planes, 
   Pack<T, kPack> maxima;
 #pragma unroll
   for (int k = 0; k < kPack; ++k) maxima.at[k] = to_element<T>(best[k]);
-  *reinterpret_cast<Pack<T, kPack>*>(y + y_planes.at(image, channel, row, column)) = maxima;
-  *reinterpret_cast<Pack<int32_t, kPack>*>(index + index_planes.at(image, channel, row, column)) = where;
+  store_pack(y + y_planes.at(image, channel, row, column), maxima);
+  store_pack(index + index_planes.at(image, channel, row, column), where);
 }
 
 // gx = Σ g of the windows whose maximum is at a position, in the order of the windows.
@@ -102,8 +101,8 @@ __global__ void __launch_bounds__(kBlock)
   C sums[kPack] = {};
   for (int64_t a = over.first; a < over.last; ++a) {
     for (int64_t b = across.first; b < across.last; ++b) {
-      const auto where = *reinterpret_cast<const Pack<int32_t, kPack>*>(index + index_planes.at(image, channel, a, b));
-      const auto values = *reinterpret_cast<const Pack<T, kPack>*>(g + g_planes.at(image, channel, a, b));
+      const auto where = load_pack<kPack>(index + index_planes.at(image, channel, a, b));
+      const auto values = load_pack<kPack>(g + g_planes.at(image, channel, a, b));
 #pragma unroll
       for (int k = 0; k < kPack; ++k) {
         if (where.at[k] == position) sums[k] += load_element(values.at[k]);
@@ -113,7 +112,7 @@ __global__ void __launch_bounds__(kBlock)
   Pack<T, kPack> result;
 #pragma unroll
   for (int k = 0; k < kPack; ++k) result.at[k] = to_element<T>(sums[k]);
-  *reinterpret_cast<Pack<T, kPack>*>(gx + gx_planes.at(image, channel, row, column)) = result;
+  store_pack(gx + gx_planes.at(image, channel, row, column), result);
 }
 
 // The mean over a window's positions inside the image, or inside the padded image.
@@ -129,8 +128,7 @@ __global__ void __launch_bounds__(kBlock) avg_pool(const T* x, Planes x_planes, 
   C sums[kPack] = {};
   for (int64_t a = h.first_tap(row); a < h.last_tap(row); ++a) {
     for (int64_t b = w.first_tap(column); b < w.last_tap(column); ++b) {
-      const auto values = *reinterpret_cast<const Pack<T, kPack>*>(x + (h.start(row) + a) * x_planes.h +
-                                                                   (w.start(column) + b) * x_planes.w);
+      const auto values = load_pack<kPack>(x + (h.start(row) + a) * x_planes.h + (w.start(column) + b) * x_planes.w);
 #pragma unroll
       for (int k = 0; k < kPack; ++k) sums[k] += load_element(values.at[k]);
     }
@@ -139,7 +137,7 @@ __global__ void __launch_bounds__(kBlock) avg_pool(const T* x, Planes x_planes, 
   Pack<T, kPack> means;
 #pragma unroll
   for (int k = 0; k < kPack; ++k) means.at[k] = to_element<T>(sums[k] / count);
-  *reinterpret_cast<Pack<T, kPack>*>(y + y_planes.at(image, channel, row, column)) = means;
+  store_pack(y + y_planes.at(image, channel, row, column), means);
 }
 
 // gx = Σ over the windows that hold a position of g / count, in the order of the windows.
@@ -157,7 +155,7 @@ __global__ void __launch_bounds__(kBlock)
   for (int64_t a = over.first; a < over.last; ++a) {
     for (int64_t b = across.first; b < across.last; ++b) {
       const auto count = static_cast<C>(max(h.count(a, with_padding) * w.count(b, with_padding), int64_t{1}));
-      const auto values = *reinterpret_cast<const Pack<T, kPack>*>(g + g_planes.at(image, channel, a, b));
+      const auto values = load_pack<kPack>(g + g_planes.at(image, channel, a, b));
 #pragma unroll
       for (int k = 0; k < kPack; ++k) sums[k] += load_element(values.at[k]) / count;
     }
@@ -165,7 +163,7 @@ __global__ void __launch_bounds__(kBlock)
   Pack<T, kPack> result;
 #pragma unroll
   for (int k = 0; k < kPack; ++k) result.at[k] = to_element<T>(sums[k]);
-  *reinterpret_cast<Pack<T, kPack>*>(gx + gx_planes.at(image, channel, row, column)) = result;
+  store_pack(gx + gx_planes.at(image, channel, row, column), result);
 }
 
 // Whether `count` neighbouring channels lie side by side, 16 aligned bytes or a multiple of them in all tensors.

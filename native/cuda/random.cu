@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kBlock) random_kernel(F make, Stream stream, A
   Pack<T, kElements> made;
   make(words, made);
   if (whole && first + kElements <= axes.count) {
-    *reinterpret_cast<Pack<T, kElements>*>(y + first) = made;
+    store_pack(y + first, made);
     return;
   }
 #pragma unroll
@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(kBlock) dropout_kernel(Stream stream, uint64_t
   if (first >= axes.count) return;
   whole = whole && first + kElements <= axes.count;
   Pack<T, kElements> value;
-  if (whole) value = *reinterpret_cast<const Pack<T, kElements>*>(x + first);
+  if (whole) value = load_pack<kElements>(x + first);
   const Words<kElements, 1> words(stream, first);
 #pragma unroll
   for (int i = 0; i < kElements; ++i) {
@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(kBlock) dropout_kernel(Stream stream, uint64_t
     value.at[i] = to_element<T>(words.at[i] >= threshold ? load_element(value.at[i]) * scale : C(0));
     if (!whole) y[offset[0]] = value.at[i];
   }
-  if (whole) *reinterpret_cast<Pack<T, kElements>*>(y + first) = value;
+  if (whole) store_pack(y + first, value);
 }
 
 // keys[i] = the words of element i, positions[i] = i; both have room for an even number.

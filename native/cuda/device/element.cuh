@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 #include "runtime/dtype.h"
 
@@ -42,6 +43,33 @@ struct alignas(sizeof(T) * kCount < 16 ? sizeof(T) * kCount : 16) Pack {
 // Elements in 16 bytes.
 template <class T>
 inline constexpr int kPackSize = 16 / static_cast<int>(sizeof(T));
+
+// A pack in memory, as accesses of 16 bytes. An assignment of packs of 16-bit elements the compiler may take apart into accesses of 2
+// bytes, which it does where the place or the value depends on a condition; writing it may take apart even as words.
+template <int kCount, class T>
+__device__ __forceinline__ Pack<T, kCount> load_pack(const T* from) {
+  Pack<T, kCount> pack;
+  if constexpr (sizeof(pack) % sizeof(uint4) == 0) {
+    uint4 words[sizeof(pack) / sizeof(uint4)];
+#pragma unroll
+    for (size_t i = 0; i < std::size(words); ++i) words[i] = reinterpret_cast<const uint4*>(from)[i];
+    memcpy(&pack, words, sizeof(pack));
+  } else {
+    pack = *reinterpret_cast<const Pack<T, kCount>*>(from);
+  }
+  return pack;
+}
+template <class T, int kCount>
+__device__ __forceinline__ void store_pack(T* to, const Pack<T, kCount>& pack) {
+  if constexpr (sizeof(pack) % sizeof(uint4) == 0) {
+    uint4 words[sizeof(pack) / sizeof(uint4)];
+    memcpy(words, &pack, sizeof(pack));
+#pragma unroll
+    for (size_t i = 0; i < std::size(words); ++i) __stwb(reinterpret_cast<uint4*>(to) + i, words[i]);
+  } else {
+    *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
+  }
+}
 
 template <class T>
 inline bool is_aligned(const void* address, int64_t elements) {

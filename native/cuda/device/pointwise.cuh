@@ -50,7 +50,7 @@ struct Operand {
   __device__ __forceinline__ Pack<T, kVector> load(int64_t offset) const {
     Pack<T, kVector> pack{};
     if (data == nullptr) return pack;
-    if (!repeats) return *reinterpret_cast<const Pack<T, kVector>*>(data + offset);
+    if (!repeats) return load_pack<kVector>(data + offset);
     const T element = data[offset];
 #pragma unroll
     for (int i = 0; i < kVector; ++i) pack.at[i] = element;
@@ -90,7 +90,7 @@ __device__ __forceinline__ void pointwise_body(const F& f, const Walk<1 + sizeof
         result.at[i] = f(inputs.value(std::get<k>(loaded[u]).at[i])...);
       }
     }
-    *reinterpret_cast<Pack<Out, kVector>*>(y + offset[u][0]) = result;
+    store_pack(y + offset[u][0], result);
   }
 }
 template <bool kIndexed, int kVector, class F, class Out, class... In>

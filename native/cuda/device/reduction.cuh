@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, 
     int64_t offset[kInputs];
     args.reduced.offsets(unit, offset);
 #pragma unroll
-    for (int k = 0; k < kInputs; ++k) packs[k] = *reinterpret_cast<const Pack<T, kPack>*>(x[k] + offset[k]);
+    for (int k = 0; k < kInputs; ++k) packs[k] = load_pack<kPack>(x[k] + offset[k]);
   };
   const auto add = [&](const Pack<T, kPack>(&packs)[kInputs], int64_t unit) {
     Compute<T> values[kInputs][kPack];
@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(kReductionBlock, 2)
       args.reduced.offsets(position + u, offset);
 #pragma unroll
       for (int k = 0; k < kInputs; ++k) {
-        packs[u][k] = *reinterpret_cast<const Pack<T, kPack>*>(args.x[k] + start[k] + offset[k]);
+        packs[u][k] = load_pack<kPack>(args.x[k] + start[k] + offset[k]);
       }
     }
 #pragma unroll

@@ -14,30 +14,6 @@
 
 namespace hadal::cuda {
 
-// 16 aligned bytes of elements, as one access. An assignment of packs of 16-bit elements the compiler may take apart into accesses
-// of 2 bytes, which it does where the place or the value depends on a condition; writing it may take apart even as words.
-template <int kPack, class T>
-__device__ __forceinline__ Pack<T, kPack> load_pack(const T* from) {
-  Pack<T, kPack> pack;
-  if constexpr (sizeof(pack) == sizeof(uint4)) {
-    const uint4 words = *reinterpret_cast<const uint4*>(from);
-    memcpy(&pack, &words, sizeof(words));
-  } else {
-    pack = *reinterpret_cast<const Pack<T, kPack>*>(from);
-  }
-  return pack;
-}
-template <class T, int kPack>
-__device__ __forceinline__ void store_pack(T* to, const Pack<T, kPack>& pack) {
-  if constexpr (sizeof(pack) == sizeof(uint4)) {
-    uint4 words;
-    memcpy(&words, &pack, sizeof(words));
-    __stwb(reinterpret_cast<uint4*>(to), words);
-  } else {
-    *reinterpret_cast<Pack<T, kPack>*>(to) = pack;
-  }
-}
-
 // One row of one tensor.
 template <class T, int kPack>
 struct Row {
