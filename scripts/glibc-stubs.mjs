@@ -4,9 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-// What libstdc++.a takes for granted and glibc 2.28 has under other names: whether there is one thread only, so that atomics can be
-// saved, and the state of a file, with the version of its structure first.
+// What libstdc++ takes for granted and glibc 2.28 has under other names or in another form: whether there is one thread only, so that
+// atomics can be saved; the state of a file, with the version of its structure first; waiting until a time of any clock.
 const newer = `
+#include <pthread.h>
+#include <time.h>
+
 #ifdef __x86_64__
 enum { state_version = 1 };
 #else
@@ -19,6 +22,16 @@ int __fxstat64(int, int, void*);
 char __libc_single_threaded = 0;
 int stat(const char* path, void* state) { return __xstat(state_version, path, state); }
 int fstat64(int file, void* state) { return __fxstat64(state_version, file, state); }
+int pthread_cond_clockwait(pthread_cond_t* condition, pthread_mutex_t* mutex, clockid_t clock, const struct timespec* until) {
+  const long long second = 1000000000;
+  struct timespec now, real;
+  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_REALTIME, &real);
+  const long long nanoseconds =
+    (until->tv_sec - now.tv_sec + real.tv_sec) * second + until->tv_nsec - now.tv_nsec + real.tv_nsec;
+  const struct timespec then = {nanoseconds / second, nanoseconds % second};
+  return pthread_cond_timedwait(condition, mutex, &then);
+}
 `;
 
 function compareVersions(a, b) {

@@ -9,23 +9,34 @@ const script = pathToFileURL(join(__dirname, '../../scripts/glibc-stubs.mjs')).h
 const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
 const onGlibc = header?.glibcVersionRuntime ? describe : describe.skip;
 
-// Functions that glibc gave new versions since (pow, hypot, dlopen), and what libstdc++ makes of a file's state and of shared pointers.
+// Functions that glibc gave new versions since (pow, hypot, dlopen), and what libstdc++ makes of a file's state, of shared pointers and of
+// waiting for a time.
 const source = `
 #include <dlfcn.h>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <filesystem>
 #include <memory>
 extern "C" double sums(double x, const char* path) {
   const auto shared = std::make_shared<double>(std::pow(x, 1.5) + std::hypot(x, 2));
   const auto copy = shared;
-  return *copy + std::filesystem::exists(path) + (dlopen(path, RTLD_NOW) != nullptr);
+  using namespace std::chrono_literals;
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable condition;
+  const auto start = std::chrono::steady_clock::now();
+  condition.wait_for(lock, 20ms, [] { return false; });
+  const auto waited = std::chrono::steady_clock::now() - start;
+  const bool in_time = waited >= 20ms && waited < 10s;
+  return *copy + std::filesystem::exists(path) + (dlopen(path, RTLD_NOW) != nullptr) + in_time;
 }
 `;
 const caller = `
 #include <dlfcn.h>
 int main(int, char** argv) {
   const auto sums = reinterpret_cast<double (*)(double, const char*)>(dlsym(dlopen(argv[1], RTLD_NOW), "sums"));
-  return sums(0, "/") == 3 ? 0 : 1;
+  return sums(0, "/") == 4 ? 0 : 1;
 }
 `;
 
