@@ -62,7 +62,7 @@ const tools = [
       if (!command) return 'a C++ compiler is missing';
       const isClang = outputOf(command, '--version').includes('clang');
       const version = outputOf(command, ...(isClang ? ['-dumpversion'] : ['-dumpfullversion', '-dumpversion'])).trim();
-      const minimum = isClang ? 14 : 11;
+      const minimum = isClang ? 14 : 12;
       if (!atLeast(version, [minimum, 0])) {
         return `${command} is ${isClang ? 'clang' : 'GCC'} ${version}, ${minimum} or newer is needed (CXX chooses another)`;
       }

@@ -140,7 +140,7 @@ struct Advance {
 
 // The axes are those of the output, the inputs and the channels' numbers. A unit is kPack neighbours, of one channel or (kAcross) of
 // neighbouring ones. All units of a thread are of the same channels, whose numbers it reads once; the next is read while one
-// is worked on.
+// is worked on. Three blocks at least on a multiprocessor, so that 48 KB of two inputs are under way.
 template <int kInputs, class T, int kPack, bool kAcross, class F>
 __global__ void __launch_bounds__(kBlock, 3)
     apply_kernel(F f, Axes<kInputs + 2> axes, Advance<kInputs + 1> advance, T* y, const T* first, const T* second,

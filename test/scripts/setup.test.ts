@@ -51,7 +51,7 @@ test('tools that are too old are named with their versions', () => {
     status: 1,
     stdout: '',
     stderr:
-      'setup: g++ is GCC 9.4.0, 11 or newer is needed (CXX chooses another); cmake is 3.16.3, 3.18 or newer is needed. ' +
+      'setup: g++ is GCC 9.4.0, 12 or newer is needed (CXX chooses another); cmake is 3.16.3, 3.18 or newer is needed. ' +
       'Install what is missing and run this again:' +
       commands('g++ cmake', 'gcc-c++ cmake', 'llvm cmake', 'clang cmake'),
   });
