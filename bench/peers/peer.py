@@ -187,7 +187,7 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, index):
-        x = self.tokens(index) + self.positions(torch.arange(index.shape[1]))
+        x = self.tokens(index) + self.positions(torch.arange(index.shape[1], device=index.device))
         for block in self.blocks:
             x = block(x)
         return F.linear(self.norm(x), self.tokens.weight)
@@ -367,7 +367,7 @@ class CachingGPT(nn.Module):
 
     def forward(self, index, caches):
         past = caches[0][0].shape[2] if caches[0] else 0
-        x = self.tokens(index) + self.positions(torch.arange(past, past + index.shape[1]))
+        x = self.tokens(index) + self.positions(torch.arange(past, past + index.shape[1], device=index.device))
         for block, cache in zip(self.blocks, caches):
             x = block(x, cache)
         return F.linear(self.norm(x), self.tokens.weight)

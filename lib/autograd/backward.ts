@@ -106,7 +106,7 @@ export function propagate(
     const arrived = flight.take(edge);
     if (arrived === undefined) return;
     const gradient = hooked(edge, arrived);
-    if (isWanted.has(edge)) found.set(edge, outliving(taken(gradient, flight), flight));
+    if (isWanted.has(edge)) found.set(edge, outliving(taken(gradient, edge, flight), flight));
     else if (collects) collect(edge, gradient, flight);
   };
   try {
@@ -227,13 +227,13 @@ function copied(gradient: AnyTensor, flight: Flight): AnyTensor {
   return flight.scope === undefined ? gradient : gradient.clone();
 }
 
-/** A gradient that the pass needs no more, as one that nobody else has: itself or a copy. */
-function taken(gradient: AnyTensor, flight: Flight): AnyTensor {
+/** A gradient that the pass needs no more, as one that nobody else has and that lies as the leaf does: itself or a copy. */
+function taken(gradient: AnyTensor, { channelsLast }: Edge, flight: Flight): AnyTensor {
   if (flight.scope === undefined) return gradient;
   const exclusive =
     flight.owns(gradient) &&
     gradient.storage.pendingUses === 1 &&
-    gradient.isContiguous &&
+    (channelsLast ? isChannelsLast(gradient.shape, gradient.strides) : gradient.isContiguous) &&
     gradient.offset === 0 &&
     gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
   const own = exclusive ? gradient : gradient.clone();
@@ -253,7 +253,7 @@ function collect(edge: Edge, gradient: AnyTensor, flight: Flight): void {
     grad.add_(gradient);
     flight.release(gradient);
   } else {
-    edge.grad = taken(gradient, flight);
+    edge.grad = taken(gradient, edge, flight);
     detachFromScopes(edge.grad.storage);
     edge.gradSeen = false;
   }

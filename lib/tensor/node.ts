@@ -7,6 +7,7 @@ import type { Storage } from '../runtime/storage';
 import { tape } from '../runtime/tape';
 import type { DType } from './dtype';
 import type { Shape } from './shape-types';
+import { isChannelsLast } from './shapes';
 import type { AnyTensor } from './tensor';
 
 /** One gradient per input of the op; `undefined` for an input that gets none. */
@@ -40,6 +41,8 @@ export class Edge {
   declare hooks: GradientHook[] | undefined;
   /** Called when a backward pass has added to `grad`. */
   declare collected: (() => void)[] | undefined;
+  /** Whether this is of a leaf with its channels side by side: the gradient that it collects lies so too. */
+  declare channelsLast: boolean;
   /** The collected gradient of a leaf. */
   declare grad: AnyTensor | undefined;
   /** Whether user code has seen `grad`: if not, it may be freed as soon as it goes. */
@@ -54,6 +57,7 @@ export class Edge {
     this.dtype = dtype;
     this.hooks = undefined;
     this.collected = undefined;
+    this.channelsLast = false;
     this.grad = undefined;
     this.gradSeen = false;
     this.retainsGrad = false;
@@ -196,8 +200,9 @@ export function gradientChanges(edge: Edge, used: boolean): void {
 }
 
 /** Where a leaf collects its gradient. */
-export function newLeaf(shape: Shape, dtype: DType): Edge {
+export function newLeaf({ shape, dtype, strides }: AnyTensor): Edge {
   const edge = new Edge(undefined, 0, shape, dtype);
+  edge.channelsLast = isChannelsLast(shape, strides);
   traced.leaves?.add(edge);
   return edge;
 }

@@ -108,7 +108,7 @@ export class Tensor<out S extends Shape = Shape, out D extends DType = 'float32'
     }
     collectingChanges(this.storage, value);
     if (value) {
-      this.edge ??= frozen.get(this as AnyTensor) ?? newLeaf(this.shape, this.dtype);
+      this.edge ??= frozen.get(this as AnyTensor) ?? newLeaf(this as AnyTensor);
     } else if (this.edge !== undefined) {
       frozen.set(this as AnyTensor, this.edge);
       this.edge = undefined;

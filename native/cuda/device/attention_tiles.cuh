@@ -361,7 +361,7 @@ __device__ __forceinline__ void copy_statistics(uint32_t to, const TilesBackward
   if (thread >= 2 * kTileRows / 4) return;
   const int at = thread * 4;
   const int64_t query = (static_cast<int64_t>(batch) * g.h + head) * g.statistics.padded + row + at % kTileRows;
-  copy_async(to + at * 4, (at < kTileRows ? g.statistics.lse : g.statistics.dot) + query, 16);
+  copy_async(to + at * 4, (at < kTileRows ? g.statistics.lse : g.statistics.dot) + query, true);
 }
 
 // Where a sum of scores lies: queries by keys of a head of queries, or keys by queries (kOfKeys).
@@ -600,15 +600,16 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
 // Of joint_gradient: two warpgroups multiply, and of the warps of a third two copy and two add.
 template <class Config>
 struct JointConfig : Config {
-  static constexpr int kMultipliers = Config::kThreads, kCopiers = 2 * kWarp, kAdders = 2;  // adders are warps
+  static constexpr int kMultipliers = Config::kThreads, kWarpgroup = kMultipliers / 2, kCopiers = 2 * kWarp,
+                       kAdders = 2;  // adders are warps
   static constexpr int kThreads = kMultipliers + kCopiers + kAdders * kWarp;
   // Registers of a thread: the 168 that all have at first are shared out anew.
   static constexpr int kMultiplierRegisters = Config::kDepth == 64 ? 216 : 240,
                        kOtherRegisters = Config::kDepth == 64 ? 72 : 24;
-  static constexpr int kSumThreads = kMultipliers / 2;  // of a sum for queries, which one warpgroup makes
   static constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes, kStatisticsBytes = 2 * Config::kTileRows * 4;
   static constexpr uint32_t kSlopesBytes = kTileBytes<Config::kRows, Config::kTileRows>;
-  static constexpr int kSumSize = Config::kTileRows * Config::kDepth;
+  static constexpr int kSumSize =
+      Config::kTileRows * Config::kDepth;  // of a sum for queries, which one warpgroup makes
   static constexpr uint32_t kSumBytes = kSumSize * 4;
   static constexpr size_t kShared = 2 * Config::kOwnBytes + Config::kStages * (kTilesBytes + kStatisticsBytes) +
                                     2 * kSlopesBytes + kAdders * kSumBytes + kSharedSlack;
@@ -621,6 +622,10 @@ struct JointConfig : Config {
 // of the last keys is the first, and a counter says whose turn it is. Other warps wait for turns and for copies, so that
 // multiplying does not.
 //
+// A warpgroup waits for the other one only before it makes a sum for queries, in every second step, so that the two share out that
+// work over time. Slopes have two places: those of step s + 1 go where those of s − 1 were, and whoever multiplied these has told so
+// by handing over its slopes of s.
+//
 // Nobody waits in vain: blocks take their places as they start, the last keys of a head first, so that those whom a block waits for
 // have started, and they wait for none but others before them. Under a causal mask a block comes first at the queries it begins
 // with, and then follows that of the next keys at a distance of two steps.
@@ -630,12 +635,15 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
   using T = typename Config::T;
   using Products = typename Config::Products;
   constexpr int kRows = Config::kRows, kDepth = Config::kDepth, kTileRows = Config::kTileRows;
-  constexpr int kStages = Config::kStages, kAdders = Config::kAdders;
+  constexpr int kStages = Config::kStages, kAdders = Config::kAdders, kWarpgroup = Config::kWarpgroup;
   if constexpr (Products::kAvailable) {
-    // Barriers, for each stage: that its tiles are there, that they are done with; for each adder: that a sum is there, that it is added.
-    constexpr int kSlopesThere = 1, kThere = 2, kDone = kThere + kStages, kSummed = kDone + kStages,
+    // Barriers, for each stage: that its tiles are there, one for each warpgroup, that they are done with; that slopes are handed over,
+    // for even and odd steps; for each adder: that a sum is there, that it is added.
+    constexpr int kThere = 1, kDone = kThere + 2 * kStages, kSlopes = kDone + kStages, kSummed = kSlopes + 2,
                   kAdded = kSummed + kAdders;
-    constexpr int kOfTiles = Config::kMultipliers + Config::kCopiers, kOfSums = Config::kSumThreads + kWarp;
+    static_assert(kAdded + kAdders <= 16);
+    constexpr int kOfTiles = kWarpgroup + Config::kCopiers, kOfDone = Config::kMultipliers + Config::kCopiers,
+                  kOfSums = kWarpgroup + kWarp;
 
     __shared__ unsigned ticket;
     if (threadIdx.x == 0) ticket = atomicAdd(g.statistics.turns, 1u);
@@ -646,8 +654,6 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
     const int query_tiles = (g.t + kTileRows - 1) / kTileRows;
     const int begin = g.rules.causal ? first / kTileRows : 0;
     const int pass = max(query_tiles - begin, 0), steps = pass * sharing;
-    const auto head_of = [&](int step) { return own_head * sharing + step / pass; };
-    const auto query_tile_of = [&](int step) { return begin + step % pass; };
 
     const uint32_t keys = aligned_shared(), values = keys + Config::kOwnBytes;
     const auto queries_of = [&](int step) { return values + Config::kOwnBytes + step % kStages * Config::kTilesBytes; };
@@ -665,8 +671,8 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         for (int step = adder; step < steps; step += kAdders) {
           barrier_sync(kSummed + adder, kOfSums);
           if (threadIdx.x % kWarp == 0) {
-            const int64_t head = static_cast<int64_t>(batch) * g.h + head_of(step);
-            const int query_tile = query_tile_of(step);
+            const int64_t head = static_cast<int64_t>(batch) * g.h + own_head * sharing + step / pass;
+            const int query_tile = begin + step % pass;
             const int turn = (g.rules.causal ? min(tiles - 1, query_tile * kTileRows / kRows) : tiles - 1) - tile;
             unsigned* const turns = g.statistics.turns_of(head) + query_tile;
             float* const to = g.sums + (head * query_tiles + query_tile) * Config::kSumSize;
@@ -680,54 +686,94 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         }
       } else {
         const int thread = static_cast<int>(threadIdx.x) - Config::kMultipliers;
-        constexpr int kPiece = 8;  // rows that are copied at once, so that few registers are enough
+        // A panel of a tile at a time, so that few registers are enough.
         const auto copy = [&]<int kCopied>(uint32_t to, const Heads<const T>& from, int head, int row, int rows,
                                            int columns) {
 #pragma unroll 1
-          for (int i = 0; i < kCopied / kPiece * (kDepth / kPanel); ++i) {
-            const int down = i % (kCopied / kPiece) * kPiece, column = i / (kCopied / kPiece) * kPanel;
-            copy_tile<kPiece, kPanel, Config::kCopiers>(to + i * kPiece * 128, from.at(batch, head) + column, from.row,
-                                                        row + down, rows, columns - column, thread);
+          for (int column = 0; column < kDepth; column += kPanel) {
+            copy_tile<kCopied, kPanel, Config::kCopiers>(to + column / kPanel * kCopied * 128,
+                                                         from.at(batch, head) + column, from.row, row, rows,
+                                                         columns - column, thread);
           }
         };
-        // The multipliers wait for the tiles of a step before they tell that those of the last are done with.
+        if (steps > 0) {
+          copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
+          copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
+        }
+        // The multipliers begin with a step before they tell that they are done with the last.
         constexpr int kInFlight = kStages - 2;
-        for (int step = 0; step < steps + kInFlight; ++step) {
+        for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps + kInFlight; ++step) {
           if (step < steps) {
-            if (step == 0) {
-              copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
-              copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
-            }
-            if (step >= kStages) barrier_sync(kDone + step % kStages, kOfTiles);
-            const int head = head_of(step), row = query_tile_of(step) * kTileRows;
+            if (step >= kStages) barrier_sync(kDone + step % kStages, kOfDone);
+            const int row = query_tile * kTileRows;
             copy.template operator()<kTileRows>(queries_of(step), g.q, head, row, g.t, g.d);
             copy.template operator()<kTileRows>(gradients_of(step), g.g, head, row, g.t, g.dv);
             copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
+            if (++query_tile == query_tiles) {
+              query_tile = begin;
+              ++head;
+            }
           }
           copies_commit();
           copies_wait<kInFlight>();
           Products::make_visible();
-          if (step >= kInFlight) barrier_arrive(kThere + (step - kInFlight) % kStages, kOfTiles);
+          if (step >= kInFlight) {
+            const int stage = (step - kInFlight) % kStages;
+            barrier_arrive(kThere + stage, kOfTiles);
+            barrier_arrive(kThere + kStages + stage, kOfTiles);
+          }
         }
       }
     } else {
       claim_registers<Config::kMultiplierRegisters>();
+      // Whether the scores of a step are begun before the sum for the last one's queries: for wide heads registers are too few.
+      constexpr bool kAhead = kDepth == 64;
       const Place place;
       const int warpgroup = warp / 4;
       Sum<kDepth> value_result = {}, key_result = {};
-      Left<kTileRows> weights, differences;
       const auto slopes_of = [&](int step) { return all_slopes + step % 2 * Config::kSlopesBytes; };
-      const auto sum_keys = [&](int step, int head, int query_tile) {
-        const ColumnStatistics<kTileRows> of_queries{statistics_of(step)};
-        Sum<kTileRows> scores, slopes;
+      const auto multiply_scores = [&](Sum<kTileRows>& scores, Sum<kTileRows>& slopes, int step) {
         Products::begin();
         Products::template multiply_transposed<kRows, kDepth, kTileRows>(scores, keys, queries_of(step));
         Products::commit();
         Products::template multiply_transposed<kRows, kDepth, kTileRows>(slopes, values, gradients_of(step));
         Products::commit();
+      };
+      // Waits for the products of the last step, all but kPending after them.
+      const auto finish_step = [&]<int kPending>(std::integral_constant<int, kPending>, int step) {
+        Products::template wait<kPending>(value_result);
+        Products::template wait<kPending>(key_result);
+        if (step >= 0 && step + kStages < steps) barrier_arrive(kDone + step % kStages, kOfDone);
+      };
+      // The sum for a step's queries, if it is this warpgroup's turn.
+      const auto sum_queries = [&](int step) {
+        if (step < 0 || step % kAdders != warpgroup) return;
+        barrier_sync(kSlopes + step % 2, Config::kMultipliers);
+        Sum<kDepth> sum;
+        Products::begin();
+        Products::template multiply_rows<kRows, kDepth>(sum, slopes_of(step), keys);
+        Products::commit();
+        Products::template wait<0>(sum);
+        if (step >= kAdders) barrier_sync(kAdded + warpgroup, kOfSums);
+        const uint32_t to = sums_of(step) + threadIdx.x % kWarpgroup * 16;
+#pragma unroll
+        for (int i = 0; i < kDepth / 8; ++i) store_shared(to + i * kWarpgroup * 16, sum[i]);
+        Products::make_visible();
+        barrier_arrive(kSummed + warpgroup, kOfSums);
+      };
+
+      for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps; ++step) {
+        barrier_sync(kThere + warpgroup * kStages + step % kStages, kOfTiles);
+        const ColumnStatistics<kTileRows> of_queries{statistics_of(step)};
+        Sum<kTileRows> scores, slopes;
+        if constexpr (kAhead) multiply_scores(scores, slopes, step);
+        finish_step(std::integral_constant<int, kAhead ? 2 : 0>(), step - 1);
+        sum_queries(step - 1);
+        if constexpr (!kAhead) multiply_scores(scores, slopes, step);
         Products::template wait<1>(scores);
         to_probabilities<Config, true>(
             scores, g, {batch, head, first + place.row, first + warp * 16, query_tile * kTileRows}, of_queries);
+        Left<kTileRows> weights, differences;
         to_weights<Config>(weights, scores, g);
         Products::begin();
         Products::template multiply<kTileRows, kDepth>(value_result, weights, gradients_of(step));
@@ -739,35 +785,12 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         Products::begin();
         Products::template multiply<kTileRows, kDepth>(key_result, differences, queries_of(step));
         Products::commit();
-      };
-      // Waits for the products of a step, if there is one, and goes on from the slopes that all warps have made. The warpgroups take turns.
-      const auto sum_queries = [&](int step) {
-        Products::template wait<0>(value_result);
-        Products::template wait<0>(key_result);
-        if (step >= 0 && step + kStages < steps) barrier_arrive(kDone + step % kStages, kOfTiles);
-        if (step < 0 || step % kAdders != warpgroup) return;
-        Sum<kDepth> sum;
-        Products::begin();
-        Products::template multiply_rows<kRows, kDepth>(sum, slopes_of(step), keys);
-        Products::commit();
-        Products::template wait<0>(sum);
-        if (step >= kAdders) barrier_sync(kAdded + warpgroup, kOfSums);
-        const uint32_t to = sums_of(step) + threadIdx.x % Config::kSumThreads * 16;
-#pragma unroll
-        for (int i = 0; i < kDepth / 8; ++i) store_shared(to + i * Config::kSumThreads * 16, sum[i]);
-        Products::make_visible();
-        barrier_arrive(kSummed + warpgroup, kOfSums);
-      };
-
-      for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps; ++step) {
-        barrier_sync(kThere + step % kStages, kOfTiles);  // these tiles are there, and the slopes of the last
-        sum_queries(step - 1);
-        sum_keys(step, head, query_tile);
+        if (step % kAdders != warpgroup) barrier_arrive(kSlopes + step % 2, Config::kMultipliers);
         if (++query_tile < query_tiles) continue;
         query_tile = begin;
         ++head;
       }
-      if (steps > 0) barrier_sync(kSlopesThere, Config::kMultipliers);
+      finish_step(std::integral_constant<int, 0>(), steps - 1);
       sum_queries(steps - 1);
       const float one[2] = {1, 1}, scale[2] = {g.scale, g.scale};
       write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.pairs, first, g.s, g.dv);
@@ -778,7 +801,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
 
 // Writes the sums for a tile of queries that joint_gradient has made, in the order in which its threads had them.
 template <class Config>
-__global__ void __launch_bounds__(Config::kSumThreads)
+__global__ void __launch_bounds__(Config::kWarpgroup)
     write_query_sums(const __grid_constant__ TilesBackward<typename Config::T> g) {
   using T = typename Config::T;
   constexpr int kDepth = Config::kDepth;
@@ -789,7 +812,7 @@ __global__ void __launch_bounds__(Config::kSumThreads)
   if (g.s > 0) {
 #pragma unroll
     for (int i = 0; i < kDepth / 8; ++i) {
-      const float4 four = from[i * Config::kSumThreads + threadIdx.x];
+      const float4 four = from[i * Config::kWarpgroup + threadIdx.x];
 #pragma unroll
       for (int e = 0; e < 4; ++e) sum[i][e] = element(four, e);
     }
@@ -911,14 +934,14 @@ void launch_joint_gradient(CudaContext& ctx, const Command& cmd, TilesBackward<t
   const int64_t query_tiles = (int64_t{g.t} + Config::kTileRows - 1) / Config::kTileRows * b * g.h;
   g.sums = ctx.scratch<float>(query_tiles * Config::kSumSize);
   ctx.launch(cmd, joint_gradient<Config>, static_cast<unsigned>(blocks), Config::kThreads, Config::kShared, g);
-  ctx.launch(cmd, write_query_sums<Config>, static_cast<unsigned>(query_tiles), Config::kSumThreads, 0, g);
+  ctx.launch(cmd, write_query_sums<Config>, static_cast<unsigned>(query_tiles), Config::kWarpgroup, 0, g);
 }
 
 template <class T, bool kRuled>
 void run_backward(CudaContext& ctx, const Command& cmd, const TilesBackward<T>& g, int64_t b, bool warpgroups) {
   const int64_t depth = std::max(g.d, g.dv);
   if (warpgroups && depth <= 64) {
-    using Config = TilesConfig<T, WarpgroupProducts, 8, 64, 64, 4, 1, kRuled>;
+    using Config = TilesConfig<T, WarpgroupProducts, 8, 64, 64, 3, 1, kRuled>;
     return launch_joint_gradient<JointConfig<Config>>(ctx, cmd, g, b);
   }
   if (warpgroups && depth <= 128) {

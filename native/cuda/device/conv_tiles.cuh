@@ -277,14 +277,14 @@ __global__ void __launch_bounds__(kConvBlock, 2)
       for (int i = 0; i < kConvRows / kLines; ++i) {
         const bool inside = is_column && gathered.inside(rows[i].at, column.by);
         copy_async<true>(tile_address<kConvRows>(left, line + i * kLines, piece * 8),
-                         inside ? x + (rows[i].offset + column.offset) : x, inside ? 16 : 0);
+                         x + (rows[i].offset + column.offset), inside);
       }
 #pragma unroll
       for (int i = 0; i < kColumns / kLines; ++i) {
         const uint32_t output = first_column + static_cast<uint32_t>(line + i * kLines);
         const bool inside = is_column && output < g.outputs;
         copy_async(tile_address<kColumns>(right, line + i * kLines, piece * 8),
-                   inside ? weight + (output * weight_row + column.weight) : weight, inside ? 16 : 0);
+                   weight + (output * weight_row + column.weight), inside);
       }
     };
     ConvSum<kColumns> sum;
@@ -410,8 +410,8 @@ __global__ void __launch_bounds__(kConvBlock, 2)
         const int line = left_line + i * kLeftLines;
         const Row row = table[step % 2 * kConvDepth + line];
         const bool inside = k < gathered.columns && gathered.inside(row.at, column.by);
-        copy_async<true>(tile_address<kConvDepth>(left, line, left_piece * 8),
-                         inside ? x + (row.offset + column.offset) : x, inside ? 16 : 0);
+        copy_async<true>(tile_address<kConvDepth>(left, line, left_piece * 8), x + (row.offset + column.offset),
+                         inside);
       }
 #pragma unroll
       for (int i = 0; i < kConvDepth / kRightLines; ++i) {
@@ -419,8 +419,7 @@ __global__ void __launch_bounds__(kConvBlock, 2)
         const uint32_t row = begin + static_cast<uint32_t>(step * kConvDepth + line);
         const bool inside = is_output && row < end;
         copy_async(tile_address<kConvDepth>(right, line, right_piece * 8),
-                   inside ? gradient + (row * g.pitch + static_cast<uint32_t>(right_piece * 8)) : g.gradient,
-                   inside ? 16 : 0);
+                   gradient + (row * g.pitch + static_cast<uint32_t>(right_piece * 8)), inside);
       }
     };
     find_rows(0);

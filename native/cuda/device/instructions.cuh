@@ -10,19 +10,29 @@
 
 namespace hadal::cuda {
 
-// Copies `bytes` (0 to 16) to 16 aligned bytes of shared memory, and fills the rest with zeros. Arrives after copies_wait. kCached: for
-// what this multiprocessor reads again soon.
+// Copies 16 aligned bytes to shared memory, or writes zeros there and reads nothing. Arrives after copies_wait. kCached: for what this
+// multiprocessor reads again soon.
 template <bool kCached = false>
-__device__ __forceinline__ void copy_async(uint32_t to, const void* from, int bytes) {
+__device__ __forceinline__ void copy_async(uint32_t to, const void* from, bool copies) {
   if constexpr (kCached) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "{ .reg .pred ignored; setp.eq.s32 ignored, %2, 0; cp.async.ca.shared.global [%0], [%1], 16, ignored; }" ::"r"(
+            to),
+        "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(copies))
+        : "memory");
   } else {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "{ .reg .pred ignored; setp.eq.s32 ignored, %2, 0; cp.async.cg.shared.global [%0], [%1], 16, ignored; }" ::"r"(
+            to),
+        "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(copies))
+        : "memory");
   }
+}
+// The same of the first `bytes` (0 to 16) alone, with zeros behind them.
+__device__ __forceinline__ void copy_part_async(uint32_t to, const void* from, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
+               "r"(bytes)
+               : "memory");
 }
 __device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Waits for this thread's copies but those of the last kPending groups committed; a barrier then makes those of other threads visible.

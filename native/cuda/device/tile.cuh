@@ -43,14 +43,24 @@ __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row
   if constexpr (kThreads % kPieces == 0 && kLines % 8 == 0) {
     // A thread's pieces are below each other.
     const int line = thread / kPieces, column = thread % kPieces * 8;
-    const int bytes = min(max(columns - column, 0), 8) * 2, left = rows - first - line;
+    const int left = rows - first - line, along = columns - column;
     const uint32_t to = tile_address<kRows>(tile, line, column);
     const T* from = x + (first + line) * row_stride + column;
+    const auto copy_pieces = [&](auto copy) {
 #pragma unroll
-    for (int i = 0; i < kRows; i += kLines) {
-      if (kRows % kLines != 0 && i + line >= kRows) break;
-      copy_async(to + i * 128, from, i < left ? bytes : 0);
-      from += kLines * row_stride;
+      for (int i = 0; i < kRows; i += kLines) {
+        if (kRows % kLines != 0 && i + line >= kRows) break;
+        copy(to + i * 128, from, i < left);
+        from += kLines * row_stride;
+      }
+    };
+    if (along >= 8 || along <= 0) {
+      copy_pieces(
+          [&](uint32_t piece, const T* elements, bool inside) { copy_async(piece, elements, inside && along > 0); });
+    } else {
+      copy_pieces([&](uint32_t piece, const T* elements, bool inside) {
+        copy_part_async(piece, elements, inside ? along * 2 : 0);
+      });
     }
   } else {
 #pragma unroll
@@ -59,8 +69,7 @@ __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row
       if (kRows * kPieces % kThreads != 0 && at >= kRows * kPieces) break;
       const int row = at / kPieces, column = at % kPieces * 8;
       const int bytes = first + row < rows ? min(max(columns - column, 0), 8) * 2 : 0;
-      copy_async(tile_address<kRows>(tile, row, column), bytes == 0 ? x : x + (first + row) * row_stride + column,
-                 bytes);
+      copy_part_async(tile_address<kRows>(tile, row, column), x + (first + row) * row_stride + column, bytes);
     }
   }
 }

@@ -355,6 +355,21 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
     }
     if (device !== 'cpu') {
       await report.check('a network in mixed precision keeps channels side by side', checkMixedPrecision);
+      await report.check('a gradient of images lies as they do, and is no copy', () => {
+        const draw = (shape: readonly number[]): AnyTensor => hadal.randn(shape).cast('bfloat16') as AnyTensor;
+        const x = withChannelsInside(draw([2, 16, 8, 7])).requiresGrad_();
+        const y = nn.functional.conv2d(x as never, draw([16, 16, 3, 3]) as never);
+        const g = withChannelsInside(draw(y.shape));
+        const copied: string[] = [];
+        observeSubmissions((op) => copied.push(op));
+        try {
+          y.backward({ gradient: g });
+        } finally {
+          observeSubmissions(undefined);
+        }
+        expectEqual(x.grad!.strides, x.strides, 'strides of the gradient');
+        expectEqual(copied.filter((op) => op === 'copy').length, 0, 'copies');
+      });
     }
     for (const precision of [false, 'bfloat16'] as const) {
       const title = `a compiled training step gives the losses of the plain one, autocast ${precision}`;

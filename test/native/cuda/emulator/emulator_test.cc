@@ -97,8 +97,8 @@ __global__ void product_kernel(const T* a, const T* b, bool transposed, float* c
   extern __shared__ uint4 room[];
   const uint32_t left = static_cast<uint32_t>(__cvta_generic_to_shared(room)), right = left + 512;
   const int lane = static_cast<int>(threadIdx.x);
-  copy_async(left + lane * 16, a + lane * 8, 16);
-  if (lane < 16) copy_async(right + lane * 16, b + lane * 8, 16);
+  copy_async(left + lane * 16, a + lane * 8, true);
+  if (lane < 16) copy_async(right + lane * 16, b + lane * 8, true);
   copies_commit();
   copies_wait();
   __syncwarp();
@@ -139,7 +139,8 @@ __global__ void warpgroup_kernel(const BFloat16* a, const BFloat16* b, Mistake m
   const uint32_t left = (static_cast<uint32_t>(__cvta_generic_to_shared(room)) + 1023) & ~1023u, right = left + 8192;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
   const auto copy = [&](uint32_t tile, const BFloat16* x) {
-    for (int at = thread; at < 512; at += 128) copy_async(tile + at / 8 * 128 + (at ^ at / 8) % 8 * 16, x + at * 8, 16);
+    for (int at = thread; at < 512; at += 128)
+      copy_async(tile + at / 8 * 128 + (at ^ at / 8) % 8 * 16, x + at * 8, true);
     copies_commit();
     copies_wait();
   };
@@ -205,7 +206,7 @@ __global__ void matrices_kernel(const uint16_t* x, uint16_t* y) {
   extern __shared__ uint4 room[];
   const auto from = static_cast<uint32_t>(__cvta_generic_to_shared(room)), to = from + 512;
   const uint32_t place = threadIdx.x % 16 * 32 + threadIdx.x / 16 * 16;
-  copy_async(from + place, x + place / 2, 16);
+  copy_async(from + place, x + place / 2, true);
   copies_commit();
   copies_wait();
   __syncwarp();
@@ -285,7 +286,7 @@ __global__ void reversing_kernel(Race mistake, const float* x, float* y, unsigne
   all[thread] = turned;
   __syncthreads();
   if (thread < 16) {
-    copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(room)) + thread * 16, x + thread * 4, 16);
+    copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(room)) + thread * 16, x + thread * 4, true);
     copies_commit();
     if (mistake != Race::kCopy) copies_wait();
   }

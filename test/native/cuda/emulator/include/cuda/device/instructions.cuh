@@ -10,9 +10,10 @@
 
 namespace hadal::cuda {
 
+inline void copy_part_async(uint32_t to, const void* from, int bytes) { emulator::copy_later(to, from, bytes); }
 template <bool = false>
-void copy_async(uint32_t to, const void* from, int bytes) {
-  emulator::copy_later(to, from, bytes);
+void copy_async(uint32_t to, const void* from, bool copies) {
+  copy_part_async(to, from, copies ? 16 : 0);
 }
 inline void copies_commit() { emulator::commit_copies(); }
 template <int kPending = 0>
