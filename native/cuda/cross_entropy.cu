@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(512)
     const int64_t edge = row.edge(threadIdx.x);
     add(Pack<T, 1>{row.data[edge]}, edge);
   }
-  totals = RowGroup::reduce(totals, partial, JoinTotals<T>());
+  totals = RowGroup::reduce(totals, RowTotals<T>::none(), partial, JoinTotals<T>());
   if (threadIdx.x != 0) return;
   const LogSumExp<T>& exponentials = totals.exponentials;
   // An infinite logit leaves no finite difference to it: NaN, as in the subtraction.

@@ -9,13 +9,21 @@
 namespace hadal::cuda {
 namespace {
 
-// Registers: 4 units are 16 words a tensor. The gradient keeps two rows of two tensors and sums of both weights, for which 512
-// threads have enough.
-constexpr int kMaxUnits = 4;
-template <class T>
-inline constexpr int kMaxBackwardUnits = sizeof(T) == 2 ? 2 : 4;
+constexpr int kMaxUnits = 4;  // 16 registers
+
+// The gradient keeps weights and sums for both of them, for which 512 threads have 128 registers each. Rows of 80 KiB and more are
+// under way on a multiprocessor.
 constexpr int kMaxBackwardLanes = 512;
-constexpr int kBackwardBlock = 256;
+template <bool kCenters>
+inline constexpr int kWeights = kCenters ? 2 : 1;
+template <class T, bool kCenters>
+inline constexpr int kMaxBackwardUnits = sizeof(T) == 2 && kCenters ? 3 : 4;
+template <int kUnits>
+inline constexpr int kBackwardStages = kUnits == 1   ? 6
+                                       : kUnits == 2 ? 4
+                                                     : 3;
+template <class T, int kPack, int kUnits>
+using BackwardQueue = RowQueue<T, kPack, 2, kUnits, kBackwardStages<kUnits>>;
 
 // A view of statistics, one value a row, as if of x's rank: all elements of a row are the same.
 TensorView along_rows(const TensorView& statistics, const TensorView& x) {
@@ -83,7 +91,7 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
 #pragma unroll
       for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
     }
-    mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
+    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
   }
   C squares = 0;
 #pragma unroll
@@ -95,7 +103,7 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
       squares += difference * difference;
     }
   }
-  const C variance = RowGroup::reduce(squares, partial[1], Sum<C>()) / static_cast<C>(n);
+  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
@@ -131,11 +139,11 @@ __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<
   if constexpr (kCenters) {
     C total = 0;
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += x(i);
-    mean = RowGroup::reduce(total, partial[0], Sum<C>()) / static_cast<C>(n);
+    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
   }
   C squares = 0;
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) squares += (x(i) - mean) * (x(i) - mean);
-  const C variance = RowGroup::reduce(squares, partial[1], Sum<C>()) / static_cast<C>(n);
+  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
     const C weight = args.weight != nullptr ? args.weight[i] : C(1), bias = args.bias != nullptr ? args.bias[i] : C(0);
@@ -205,7 +213,7 @@ void norm(CudaContext& ctx, const Command& cmd) {
 // --- The gradient ------------------------------------------------------------------------------------------------------
 // With n = (x − mean) · rstd and d = g · weight:  gx = rstd · (d − mean(d) − n · mean(d · n)),  gw = Σ g · n,  gb = Σ g.
 
-template <class T, class W>
+template <class T>
 struct NormGradientArguments {
   using C = Compute<T>;
   const T* g;
@@ -213,8 +221,7 @@ struct NormGradientArguments {
   T* gx;
   const C* mean;
   const C* rstd;
-  const W* weight;
-  C* partial;      // [block][gw, gb][element]
+  C* partial;      // [block][gw, gb][element], of RMS norm [block][element]; null: not wanted
   Lines<5> lines;  // g, x, gx, mean, rstd
 };
 
@@ -227,127 +234,142 @@ struct AddRowSums {
   __device__ RowSums<C> operator()(const RowSums<C>& a, const RowSums<C>& b) const { return {a.d + b.d, a.dn + b.dn}; }
 };
 
-// Block (lanes, groups): each group takes every (gridDim.x · groups)-th row. A thread has the same elements of each row, and sums
-// the weights' gradients in registers; the block adds them up, group by group, and writes one row of `partial`. The next row is
-// read while one is worked on. Rows are made of whole units.
-template <class T, class W, bool kCenters, int kPack, int kUnits>
-__global__ void __launch_bounds__(kMaxBackwardLanes) norm_gradient_rows(NormGradientArguments<T, W> args) {
+// Block (lanes, groups): each group takes every (gridDim.x · groups)-th row. A thread has the same elements of each row, whose weights
+// it keeps in registers, with the sums of their gradients; the elements it reads twice, rather than keep them too. The block adds up
+// the sums of its groups, half by half, and writes one row of `partial`.
+template <class T, bool kCenters, int kPack, int kUnits>
+__global__ void __launch_bounds__(kMaxBackwardLanes)
+    norm_gradient_rows(NormGradientArguments<T> args, FloatingVector<Compute<T>> weight) {
   using C = Compute<T>;
   __shared__ RowSums<C> shared[2][RowGroup::kMaxWarps];
-  extern __shared__ uint4 weight_sums[];  // [gw, gb][element], where there are several groups
-  const int64_t n = args.lines.n, lines = args.lines.rows.count;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.y;
-  const auto first = [&](int u) { return (threadIdx.x + static_cast<int64_t>(u) * blockDim.x) * kPack; };
-
-  struct Loaded {
-    Pack<T, kPack> g[kUnits], x[kUnits];
-    C mean, rstd;
-    int64_t gx;
-  };
-  const auto load = [&](int64_t line, Loaded& row) {
-    int64_t at[5];
-    args.lines.rows.offsets(line, at);
-#pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      if (first(u) >= n) break;
-      row.g[u] = load_pack<kPack>(args.g + at[0] + first(u));
-      row.x[u] = load_pack<kPack>(args.x + at[1] + first(u));
-    }
-    row.gx = at[2];
-    row.mean = kCenters ? args.mean[at[3]] : C(0);
-    row.rstd = args.rstd[at[4]];
-  };
-
-  C gw[kUnits][kPack] = {}, gb[kUnits][kPack] = {};
+  extern __shared__ uint4 queue_memory[];
+  const int n = static_cast<int>(args.lines.n);
+  const int64_t lines = args.lines.rows.count, step = static_cast<int64_t>(gridDim.x) * blockDim.y;
   int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  Loaded next;
-  if (line < lines) load(line, next);
+  const C share = C(1) / static_cast<C>(n);
+  BackwardQueue<T, kPack, kUnits> queue(queue_memory);
+  const auto push = [&](int64_t to_come) {
+    int64_t at[5] = {};
+    if (to_come < lines) args.lines.rows.offsets(to_come, at);
+    queue.push({args.g + at[0], args.x + at[1]}, to_come < lines ? n : 0);
+  };
+#pragma unroll 1
+  for (int stage = 0; stage < kBackwardStages<kUnits>; ++stage) push(line + stage * step);
+
+  struct Place {
+    int64_t gx;
+    C mean, rstd;
+  };
+  const auto place_of = [&](int64_t row) {
+    int64_t at[5];
+    args.lines.rows.offsets(row, at);
+    return Place{at[2], kCenters ? args.mean[at[3]] : C(0), args.rstd[at[4]]};
+  };
+  Place next{};
+  if (line < lines) next = place_of(line);
+  C weights[kUnits][kPack], gw[kUnits][kPack] = {}, gb[kUnits][kPack] = {};
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) weights[u][i] = queue.first(u) < n ? weight.load(queue.first(u) + i, C(1)) : C(0);
+  }
   for (int parity = 0; line < lines; line += step, parity ^= 1) {
-    const Loaded row = next;
-    if (line + step < lines) load(line + step, next);
-    RowSums<C> sums{C(0), C(0)};
+    const Place place = next;
+    if (line + step < lines) next = place_of(line + step);
+    queue.wait();
+    RowSums<C> sums{};
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
-      if (first(u) >= n) break;
-      C weight[kPack];
-      load_weights(args.weight, first(u), C(1), weight);
+      if (queue.first(u) >= n) break;
+      const Pack<T, kPack> g = queue.load(0, u), x = queue.load(1, u);
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C g = load_element(row.g[u].at[i]);
-        const C normed = (load_element(row.x[u].at[i]) - row.mean) * row.rstd;
-        gw[u][i] += g * normed;
-        gb[u][i] += g;
-        sums.d += g * weight[i];
-        sums.dn += g * weight[i] * normed;
+        const C slope = load_element(g.at[i]), product = slope * (load_element(x.at[i]) - place.mean);
+        gw[u][i] += product * place.rstd;
+        if (kCenters) gb[u][i] += slope;
+        if (kCenters) sums.d += slope * weights[u][i];
+        sums.dn += product * weights[u][i];
       }
     }
-    sums = RowGroup::reduce<GroupBarrier>(sums, shared[parity], AddRowSums<C>());
-    const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
+    sums = RowGroup::reduce<GroupBarrier>(sums, RowSums<C>{}, shared[parity], AddRowSums<C>());
+    const C shift = sums.d * share * place.rstd, by = sums.dn * share * place.rstd * place.rstd * place.rstd;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
-      if (first(u) >= n) break;
-      C weight[kPack];
-      load_weights(args.weight, first(u), C(1), weight);
+      if (queue.first(u) >= n) break;
+      const Pack<T, kPack> g = queue.load(0, u), x = queue.load(1, u);
       Pack<T, kPack> gx;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C normed = (load_element(row.x[u].at[i]) - row.mean) * row.rstd;
-        const C d = load_element(row.g[u].at[i]) * weight[i];
-        gx.at[i] = to_element<T>((d - d_mean - normed * dn_mean) * row.rstd);
+        const C down = (load_element(x.at[i]) - place.mean) * by + shift;
+        gx.at[i] = to_element<T>(load_element(g.at[i]) * weights[u][i] * place.rstd - down);
       }
-      store_pack(args.gx + row.gx + first(u), gx);
+      store_pack(args.gx + place.gx + queue.first(u), gx);
     }
+    push(line + kBackwardStages<kUnits> * step);
   }
   if (args.partial == nullptr) return;
 
-  C* sums = reinterpret_cast<C*>(weight_sums);
-  for (unsigned group = 0; group < blockDim.y; ++group) {
-    const bool last = group + 1 == blockDim.y;
-    if (threadIdx.y == group) {
+  C* sums = reinterpret_cast<C*>(queue_memory);
+  for (unsigned groups = blockDim.y; groups > 1; groups = (groups + 1) / 2) {
+    const unsigned kept = (groups + 1) / 2, threads = kept * blockDim.x;
+    const auto pass = [&](unsigned group, auto&& move) {
+      C* to = sums + group * blockDim.x + threadIdx.x;
 #pragma unroll
       for (int u = 0; u < kUnits; ++u) {
-        if (first(u) >= n) break;
 #pragma unroll
         for (int i = 0; i < kPack; ++i) {
-          const int64_t element = first(u) + i;
-          C* to = last ? args.partial + blockIdx.x * 2 * n : sums;
-          to[element] = group == 0 ? gw[u][i] : sums[element] + gw[u][i];
-          to[n + element] = group == 0 ? gb[u][i] : sums[n + element] + gb[u][i];
+          move(to[(u * kPack + i) * threads], gw[u][i]);
+          if (kCenters) move(to[((kUnits + u) * kPack + i) * threads], gb[u][i]);
         }
       }
-    }
+    };
+    __syncthreads();  // rows, or the sums of the last round, may still be read
+    if (threadIdx.y >= kept && threadIdx.y < groups) pass(threadIdx.y - kept, [](C& to, C sum) { to = sum; });
     __syncthreads();
+    if (threadIdx.y < groups - kept) pass(threadIdx.y, [](C from, C& sum) { sum += from; });
+  }
+  if (threadIdx.y > 0) return;
+  C* partial = args.partial + static_cast<int64_t>(blockIdx.x) * kWeights<kCenters> * n;
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+    if (queue.first(u) >= n) break;
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) {
+      partial[queue.first(u) + i] = gw[u][i];
+      if (kCenters) partial[n + queue.first(u) + i] = gb[u][i];
+    }
   }
 }
 
-// Sums the rows of `partial`.
+// Sums the rows of `partial`, [rows][size]. Block (32, 32): neighbouring elements of every 32nd row.
 template <class C>
-struct PartialReducer {
-  static constexpr int kInputs = 1;
-  using Element = C;
-  using State = C;
-  using Running = C;
-
-  FloatingVector<C> gw, gb;
-  int64_t n;
-
-  __device__ Running running() const { return C(0); }
-  __device__ State state(Running running) const { return running; }
-  template <int count>
-  __device__ void add(Running& running, const C (&x)[1][count], int64_t, int64_t) const {
+__global__ void __launch_bounds__(kWarp* kWarp)
+    add_partials(const C* partial, int rows, int64_t size, int64_t n, FloatingVector<C> gw, FloatingVector<C> gb) {
+  constexpr int kUnroll = 4;
+  __shared__ C shared[kWarp][kWarp + 1];
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kWarp;
+  const C* from = partial + min(first + threadIdx.x, size - 1);
+  C sum = 0;
+  for (int row = static_cast<int>(threadIdx.y); row < rows; row += kUnroll * kWarp) {
+    C values[kUnroll];
 #pragma unroll
-    for (int i = 0; i < count; ++i) running += x[0][i];
+    for (int u = 0; u < kUnroll; ++u) values[u] = row + u * kWarp < rows ? from[(row + u * kWarp) * size] : C(0);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) sum += values[u];
   }
-  __device__ State combine(State a, State b) const { return a + b; }
-  __device__ void finish(State total, int64_t output, int64_t) const {
-    if (output < n) gw.store(output, total);
-    else gb.store(output - n, total);
-  }
-};
+  shared[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  sum = warp_reduce(shared[threadIdx.x][threadIdx.y], Sum<C>());
+  const int64_t element = first + threadIdx.y;
+  if (threadIdx.x > 0 || element >= size) return;
+  if (element < n) gw.store(element, sum);
+  else gb.store(element - n, sum);
+}
 
 // gx for rows of any length and stride, read twice.
 template <class T, bool kCenters>
-__global__ void __launch_bounds__(1024) norm_gradient_long_rows(NormGradientArguments<T, Compute<T>> args) {
+__global__ void __launch_bounds__(1024)
+    norm_gradient_long_rows(NormGradientArguments<T> args, const Compute<T>* weight) {
   using C = Compute<T>;
   __shared__ RowSums<C> shared[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -360,14 +382,14 @@ __global__ void __launch_bounds__(1024) norm_gradient_long_rows(NormGradientArgu
     return (load_element(args.x[at[1] + i * args.lines.strides[1]]) - mean) * rstd;
   };
   const auto d = [&](int64_t i) {
-    return load_element(args.g[at[0] + i * args.lines.strides[0]]) * (args.weight != nullptr ? args.weight[i] : C(1));
+    return load_element(args.g[at[0] + i * args.lines.strides[0]]) * (weight != nullptr ? weight[i] : C(1));
   };
   RowSums<C> sums{C(0), C(0)};
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
     sums.d += d(i);
     sums.dn += d(i) * normed(i);
   }
-  sums = RowGroup::reduce(sums, shared, AddRowSums<C>());
+  sums = RowGroup::reduce(sums, RowSums<C>{}, shared, AddRowSums<C>());
   const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
     args.gx[at[2] + i * args.lines.strides[2]] = to_element<T>((d(i) - d_mean - normed(i) * dn_mean) * rstd);
@@ -425,43 +447,46 @@ void norm_backward(CudaContext& ctx, const Command& cmd) {
   if (n == 0) return;
   const bool wants_weights = gw.data != nullptr || gb.data != nullptr;
 
+  const auto arguments = [&](C* partial) {
+    return NormGradientArguments<T>{g.as<T>(), x.as<T>(), gx.as<T>(), mean.as<C>(), rstd.as<C>(), partial, lines};
+  };
+  constexpr int kMax = kMaxBackwardUnits<T, kCenters>, kUsual = sizeof(T) == 2 ? 2 : 4;
   const int64_t units = n / kPack;
-  const int per_thread = units <= kMaxBackwardLanes ? 1 : units <= 2 * kMaxBackwardLanes ? 2 : kMaxBackwardUnits<T>;
-  if (rows > 0 && units <= kMaxBackwardLanes * per_thread && whole_units<T>(lines, {&g, &x, &gx})) {
-    const int lanes = static_cast<int>(((units + per_thread - 1) / per_thread + kWarp - 1) / kWarp * kWarp);
-    const int groups = std::max(kBackwardBlock / lanes, 1);
-    // As many as run at once with about 64 registers a thread, so that there are few rows to add up.
-    const int blocks_at_once = std::max(1024 / (lanes * groups), 1);
-    const unsigned grid = blocks_for_loop(ctx, rows, groups, blocks_at_once);
-    C* partial = wants_weights ? ctx.scratch<C>(grid * 2 * n) : nullptr;
-    const size_t bytes = groups > 1 ? static_cast<size_t>(2 * n) * sizeof(C) : 0;
-    const auto run = [&]<class W>(const W* packed) {
-      const NormGradientArguments<T, W> args{g.as<T>(),    x.as<T>(), gx.as<T>(), mean.as<C>(),
-                                             rstd.as<C>(), packed,    partial,    lines};
-      const dim3 block(lanes, groups);
-      if (per_thread == 1) ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, 1>, grid, block, bytes, args);
-      else if (per_thread == 2) ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, 2>, grid, block, bytes, args);
-      else ctx.launch(cmd, norm_gradient_rows<T, W, kCenters, kPack, kMaxBackwardUnits<T>>, grid, block, bytes, args);
-    };
-    if (is_packed_vector<T>(weight, x.dtype)) run(weight.as<const T>());
-    else run(packed_vector<C>(ctx, cmd, weight, n, C(1)));
-    if (!wants_weights) return;
-    TensorView sums;
-    sums.data = reinterpret_cast<std::byte*>(partial);
-    sums.rank = 2;
-    sums.shape[0] = grid;
-    sums.shape[1] = sums.strides[0] = 2 * n;
-    sums.strides[1] = 1;
-    run_reduction(ctx, cmd, PartialReducer<C>{gw, gb, n}, {&sums}, sums, 1u, true, false);
-    return;
+  const bool fits_warp = units <= kWarp * kMax, fits_usual = units <= kMaxBackwardLanes * kUsual;
+  const int per_thread = fits_warp ? static_cast<int>((units + kWarp - 1) / kWarp) : fits_usual ? kUsual : kMax;
+  const bool in_queue =
+      rows > 0 && units > 0 && units <= kMaxBackwardLanes * kMax && whole_units<T>(lines, {&g, &x, &gx});
+  const auto run = [&]<int kUnits>(std::integral_constant<int, kUnits>) {
+    using Queue = BackwardQueue<T, kPack, kUnits>;
+    const int lanes = static_cast<int>(((units + kUnits - 1) / kUnits + kWarp - 1) / kWarp * kWarp);
+    // One block to a multiprocessor, so that there are few rows to add up.
+    const int64_t room = (ctx.device().shared_per_block - 1024) / Queue::bytes(lanes);
+    const int64_t shared_out = (rows + ctx.device().multiprocessors - 1) / ctx.device().multiprocessors;
+    const int groups = static_cast<int>(std::min({int64_t{kMaxBackwardLanes / lanes}, room, shared_out}));
+    if (groups == 0) return false;
+    const unsigned grid = blocks_for_loop(ctx, rows, groups, 1);
+    const int64_t size = kWeights<kCenters> * n;
+    C* partial = wants_weights ? ctx.scratch<C>(grid * size) : nullptr;
+    ctx.launch(cmd, norm_gradient_rows<T, kCenters, kPack, kUnits>, grid, dim3(lanes, groups),
+               Queue::bytes(lanes * groups), arguments(partial), FloatingVector<C>(weight));
+    if (wants_weights) {
+      ctx.launch(cmd, add_partials<C>, blocks_for(size, kWarp), dim3(kWarp, kWarp), 0, partial, static_cast<int>(grid),
+                 size, n, gw, gb);
+    }
+    return true;
+  };
+  if (in_queue) {
+    if (per_thread == 1 && run(std::integral_constant<int, 1>())) return;
+    if (per_thread == 2 && run(std::integral_constant<int, 2>())) return;
+    if (per_thread == 3 && run(std::integral_constant<int, 3>())) return;
+    if (per_thread == 4 && run(std::integral_constant<int, kMax>())) return;
   }
 
   if (rows > 0) {
     const C* packed = weight.present() ? packed_vector<C>(ctx, cmd, weight, n, C(1)) : nullptr;
-    const NormGradientArguments<T, C> args{g.as<T>(),    x.as<T>(), gx.as<T>(), mean.as<C>(),
-                                           rstd.as<C>(), packed,    nullptr,    lines};
     const dim3 block = n > 256 ? dim3(512) : dim3(kWarp, 4);
-    ctx.launch(cmd, norm_gradient_long_rows<T, kCenters>, blocks_for(rows, block.y), block, 0, args);
+    ctx.launch(cmd, norm_gradient_long_rows<T, kCenters>, blocks_for(rows, block.y), block, 0, arguments(nullptr),
+               packed);
   }
   if (!wants_weights) return;
   const uint32_t row_axes = all_axes(x) & ~(1u << (x.rank - 1));

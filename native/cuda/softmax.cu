@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(1024) rows_in_registers(Op op, RowArguments<Op
     if (first + u * step < units) add_unit<T, kPack>(op, state, loaded[u]);
   }
   if (has_edge) add_unit<T, 1>(op, state, edge);
-  state = RowGroup::reduce(state, partial, Op::join);
+  state = RowGroup::reduce(state, Op::none(), partial, Op::join);
   const typename Op::Result result = op.finish(state);
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(1024) long_rows(Op op, RowArguments<Op, T> arg
     }
   }
   if (has_edge) add_unit<T, 1>(op, state, edge);
-  state = RowGroup::reduce(state, partial, Op::join);
+  state = RowGroup::reduce(state, Op::none(), partial, Op::join);
   const typename Op::Result result = op.finish(state);
   for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
     typename Rows::Loaded loaded[kUnroll];

@@ -9,6 +9,7 @@
 #include "cuda/cuda_context.h"
 #include "cuda/device/axes.cuh"
 #include "cuda/device/element.cuh"
+#include "cuda/device/instructions.cuh"
 #include "cuda/device/reduce.cuh"
 #include "cuda/launch_shape.h"
 
@@ -72,17 +73,61 @@ struct RowGroup {
   // combine over the group, the same for all its threads, in a fixed order. `partial` is room for the warps of the whole block:
   // another reduction has to lie between two that use the same.
   template <class Barrier = BlockBarrier, class T, class F>
-  static __device__ __forceinline__ T reduce(T value, T* partial, F&& combine) {
+  static __device__ __forceinline__ T reduce(T value, T identity, T* partial, F&& combine) {
     value = warp_reduce(value, combine);
     if (blockDim.x <= kWarp) return value;
-    const int warps = static_cast<int>(blockDim.x) / kWarp;
+    const unsigned warps = blockDim.x / kWarp, lane = threadIdx.x % kWarp;
     T* mine = partial + threadIdx.y * warps;
-    if (threadIdx.x % kWarp == 0) mine[threadIdx.x / kWarp] = value;
+    if (lane == 0) mine[threadIdx.x / kWarp] = value;
     Barrier()();
-    value = mine[0];
-    for (int warp = 1; warp < warps; ++warp) value = combine(value, mine[warp]);
-    return value;
+    return warp_reduce(lane < warps ? mine[lane] : identity, combine);
   }
+};
+
+// Rows of kTensors tensors that are on their way to shared memory, kStages of them, in order. Rows are made of whole units, of which
+// thread x of a group has x, x + blockDim.x, …, kUnits of them; it copies itself what it reads, so that nothing is synchronised.
+template <class T, int kPack, int kTensors, int kUnits, int kStages>
+class RowQueue {
+  static_assert(sizeof(Pack<T, kPack>) == sizeof(uint4));
+
+ public:
+  static size_t bytes(int threads) {
+    return static_cast<size_t>(threads) * kStages * kTensors * kUnits * sizeof(uint4);
+  }
+
+  __device__ __forceinline__ explicit RowQueue(uint4* shared)
+      : own_(shared + threadIdx.y * blockDim.x + threadIdx.x), threads_(blockDim.x * blockDim.y) {}
+
+  static __device__ __forceinline__ int first(int u) {
+    return (static_cast<int>(threadIdx.x) + u * static_cast<int>(blockDim.x)) * kPack;
+  }
+  // Starts to copy rows of n elements; with n = 0, where there is none left, nothing.
+  __device__ __forceinline__ void push(const T* const (&rows)[kTensors], int n) {
+#pragma unroll
+    for (int k = 0; k < kTensors; ++k) {
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+        if (first(u) >= n) break;
+        copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(slot(k, u))), rows[k] + first(u), sizeof(uint4));
+      }
+    }
+    copies_commit();
+    stage_ = stage_ + 1 < kStages ? stage_ + 1 : 0;
+  }
+  // Waits for the oldest of kStages rows, whose place the next one pushed takes.
+  __device__ __forceinline__ void wait() const { copies_wait<kStages - 1>(); }
+  __device__ __forceinline__ Pack<T, kPack> load(int tensor, int u) const {
+    return load_pack<kPack>(reinterpret_cast<const T*>(slot(tensor, u)));
+  }
+
+ private:
+  __device__ __forceinline__ uint4* slot(int tensor, int u) const {
+    return own_ + ((stage_ * kTensors + tensor) * kUnits + u) * threads_;
+  }
+
+  uint4* own_;
+  unsigned threads_;
+  int stage_ = 0;
 };
 
 // How the rows of some tensors of one shape lie: where each begins, and the strides along the axis.
