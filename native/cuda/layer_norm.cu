@@ -9,21 +9,20 @@
 namespace hadal::cuda {
 namespace {
 
-constexpr int kMaxUnits = 4;  // 16 registers
+constexpr int kMaxUnits = 4;  // of a row in registers: 16 words
 
-// The gradient keeps weights and sums for both of them, for which 512 threads have 128 registers each. Rows of 80 KiB and more are
-// under way on a multiprocessor.
-constexpr int kMaxBackwardLanes = 512;
+// Rows that are brought to shared memory ahead are for one block on each multiprocessor, of which 512 threads have 128 registers each:
+// for weights in the compute type and two more such vectors. 64 KiB and more are under way.
+constexpr int kMaxLanes = 512;
 template <bool kCenters>
 inline constexpr int kWeights = kCenters ? 2 : 1;
 template <class T, bool kCenters>
-inline constexpr int kMaxBackwardUnits = sizeof(T) == 2 && kCenters ? 3 : 4;
-template <int kUnits>
-inline constexpr int kBackwardStages = kUnits == 1   ? 6
-                                       : kUnits == 2 ? 4
-                                                     : 3;
-template <class T, int kPack, int kUnits>
-using BackwardQueue = RowQueue<T, kPack, 2, kUnits, kBackwardStages<kUnits>>;
+inline constexpr int kMaxQueued = sizeof(T) == 2 && kCenters ? 3 : 4;
+inline constexpr int kStages[] = {8, 6, 4, 3}, kBackwardStages[] = {6, 4, 3, 3};
+template <class T, int kUnits>
+using ForwardQueue = RowQueue<T, kPackSize<T>, 1, kUnits, kStages[kUnits - 1]>;
+template <class T, int kUnits>
+using BackwardQueue = RowQueue<T, kPackSize<T>, 2, kUnits, kBackwardStages[kUnits - 1]>;
 
 // A view of statistics, one value a row, as if of x's rank: all elements of a row are the same.
 TensorView along_rows(const TensorView& statistics, const TensorView& x) {
@@ -57,6 +56,7 @@ struct NormArguments {
   const W* bias;
   Lines<4> lines;  // x, y, mean, rstd
   C epsilon;
+  int64_t ahead;  // see rows_at_once
 };
 
 template <class C>
@@ -72,6 +72,11 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   __shared__ C partial[2][RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
+  if (args.ahead > 0 && line + args.ahead < args.lines.rows.count) {
+    int64_t later[4];
+    args.lines.rows.offsets(line + args.ahead, later);
+    prefetch_row(args.x + later[0], args.lines.n);
+  }
   int64_t at[4];
   args.lines.rows.offsets(line, at);
   const int64_t n = args.lines.n;
@@ -124,8 +129,86 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   }
 }
 
-// The same for rows of any length and stride, read three times. Elements of the compute type's weights.
-template <class T, bool kCenters>
+// The same for short rows: each warp of a block (32, warps) takes every (gridDim.x · warps)-th row, each thread the same elements of each,
+// whose weights it keeps.
+template <class T, class W, bool kCenters, int kUnits>
+__global__ void __launch_bounds__(kMaxLanes) norm_short_rows(NormArguments<T, W> args) {
+  using C = Compute<T>;
+  constexpr int kPack = kPackSize<T>;
+  extern __shared__ uint4 queue_memory[];
+  const int n = static_cast<int>(args.lines.n);
+  const int64_t lines = args.lines.rows.count, step = static_cast<int64_t>(gridDim.x) * blockDim.y;
+  int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const C share = C(1) / static_cast<C>(n);
+  using Queue = ForwardQueue<T, kUnits>;
+  Queue queue(queue_memory);
+  const auto push = [&](int64_t to_come) {
+    int64_t at[4] = {};
+    if (to_come < lines) args.lines.rows.offsets(to_come, at);
+    queue.push({args.x + at[0]}, to_come < lines ? n : 0);
+  };
+#pragma unroll 1
+  for (int stage = 0; stage < Queue::kDepth; ++stage) push(line + stage * step);
+
+  C weights[kUnits][kPack], biases[kUnits][kPack];
+#pragma unroll
+  for (int u = 0; u < kUnits; ++u) {
+    if (queue.first(u) >= n) break;
+    load_weights(args.weight, queue.first(u), C(1), weights[u]);
+    load_weights(args.bias, queue.first(u), C(0), biases[u]);
+  }
+  for (; line < lines; line += step) {
+    queue.wait();
+    Pack<T, kPack> packs[kUnits];
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      if (queue.first(u) < n) packs[u] = queue.load(0, u);
+    }
+    push(line + Queue::kDepth * step);
+    C mean = 0;
+    if constexpr (kCenters) {
+      C total = 0;
+#pragma unroll
+      for (int u = 0; u < kUnits; ++u) {
+        if (queue.first(u) >= n) break;
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
+      }
+      mean = warp_reduce(total, Sum<C>()) * share;
+    }
+    C squares = 0;
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      if (queue.first(u) >= n) break;
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        const C difference = load_element(packs[u].at[i]) - mean;
+        squares += difference * difference;
+      }
+    }
+    const C rstd = C(1) / ::sqrt(warp_reduce(squares, Sum<C>()) * share + args.epsilon);
+    int64_t at[4];
+    args.lines.rows.offsets(line, at);
+#pragma unroll
+    for (int u = 0; u < kUnits; ++u) {
+      if (queue.first(u) >= n) break;
+      Pack<T, kPack> y;
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        const C scaled = (load_element(packs[u].at[i]) - mean) * rstd * weights[u][i];
+        y.at[i] = to_element<T>(kCenters ? scaled + biases[u][i] : scaled);
+      }
+      store_pack(args.y + at[1] + queue.first(u), y);
+    }
+    if (threadIdx.x == 0) {
+      if (kCenters) args.mean[at[2]] = mean;
+      args.rstd[at[3]] = rstd;
+    }
+  }
+}
+
+// The same for rows of any length and, with kPack = 1, any stride, read three times. Weights of the compute type.
+template <class T, bool kCenters, int kPack>
 __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<T>> args) {
   using C = Compute<T>;
   __shared__ C partial[2][RowGroup::kMaxWarps];
@@ -134,21 +217,40 @@ __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<
   int64_t at[4];
   args.lines.rows.offsets(line, at);
   const int64_t n = args.lines.n;
-  const auto x = [&](int64_t i) { return load_element(args.x[at[0] + i * args.lines.strides[0]]); };
+  const auto each = [&](auto&& f) {
+    for (int64_t i = threadIdx.x * kPack; i < n; i += blockDim.x * kPack) {
+      C x[kPack];
+      unpack(load_pack<kPack>(args.x + at[0] + i * args.lines.strides[0]), x);
+      f(i, x);
+    }
+  };
   C mean = 0;
   if constexpr (kCenters) {
     C total = 0;
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += x(i);
+    each([&](int64_t, const C(&x)[kPack]) {
+#pragma unroll
+      for (int k = 0; k < kPack; ++k) total += x[k];
+    });
     mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
   }
   C squares = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) squares += (x(i) - mean) * (x(i) - mean);
+  each([&](int64_t, const C(&x)[kPack]) {
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) squares += (x[k] - mean) * (x[k] - mean);
+  });
   const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    const C weight = args.weight != nullptr ? args.weight[i] : C(1), bias = args.bias != nullptr ? args.bias[i] : C(0);
-    args.y[at[1] + i * args.lines.strides[1]] = to_element<T>((x(i) - mean) * rstd * weight + bias);
-  }
+  each([&](int64_t i, const C(&x)[kPack]) {
+    C weights[kPack], biases[kPack];
+    load_weights(args.weight, i, C(1), weights);
+    load_weights(args.bias, i, C(0), biases);
+    Pack<T, kPack> y;
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) {
+      y.at[k] = to_element<T>((x[k] - mean) * rstd * weights[k] + biases[k]);
+    }
+    store_pack(args.y + at[1] + i * args.lines.strides[1], y);
+  });
   if (threadIdx.x == 0) {
     if (kCenters) args.mean[at[2]] = mean;
     args.rstd[at[3]] = rstd;
@@ -167,10 +269,29 @@ bool whole_units(const Lines<kTensors>& lines, std::initializer_list<const Tenso
   }
   return whole;
 }
+
 // Whether absent or packed, aligned weights of T.
 template <class T>
 bool is_packed_vector(const TensorView& view, DType dtype) {
   return !view.present() || (view.dtype == dtype && view.strides[0] == 1 && is_aligned<T>(view.data, kPackSize<T>));
+}
+
+// A block of groups that share out rows, each of `units` units, kUnits to a thread. No groups: one does not fit.
+template <class Queue, int kUnits>
+dim3 block_for(const CudaContext& ctx, int64_t rows, int64_t units) {
+  const int lanes = static_cast<int>(((units + kUnits - 1) / kUnits + kWarp - 1) / kWarp * kWarp);
+  const int64_t room = (ctx.device().shared_per_block - 1024) / Queue::bytes(lanes);
+  const int64_t fair = (rows + ctx.device().multiprocessors - 1) / ctx.device().multiprocessors;
+  return dim3(lanes, static_cast<unsigned>(std::min({int64_t{kMaxLanes / lanes}, room, fair})));
+}
+template <int kMax, class F>
+auto with_units(int64_t units, F&& run) {
+  switch (units) {
+    case 1: return run(std::integral_constant<int, 1>());
+    case 2: return run(std::integral_constant<int, 2>());
+    case 3: return run(std::integral_constant<int, 3>());
+    default: return run(std::integral_constant<int, kMax>());
+  }
 }
 
 // (x, weight?, bias?) -> (y, mean, rstd), of RMS norm (x, weight?) -> (y, rstd).
@@ -184,30 +305,40 @@ void norm(CudaContext& ctx, const Command& cmd) {
   const TensorView& y = cmd.output(0);
   const TensorView mean = along_rows(cmd.output(1), x), rstd = along_rows(cmd.output(kCenters ? 2 : 1), x);
   const Lines<4> lines = lines_along<4>(x.rank - 1, {&x, &y, &mean, &rstd});
-  if (lines.rows.count == 0) return;
-  const int64_t n = lines.n;
+  const int64_t n = lines.n, rows = lines.rows.count, units = n / kPack;
+  if (rows == 0) return;
   const C epsilon = static_cast<C>(cmd.attribute(0));
-  const RowShape shape = shape_rows(n / kPack, kMaxUnits);
+  const bool whole = n > 0 && whole_units<T>(lines, {&x, &y});
+  const RowShape shape = shape_rows(units, kMaxUnits);
   const auto run = [&]<class W>(const W* packed_weight, const W* packed_bias) {
-    const NormArguments<T, W> args{x.as<T>(),     y.as<T>(),   mean.as<C>(), rstd.as<C>(),
-                                   packed_weight, packed_bias, lines,        epsilon};
     const dim3 block(shape.lanes, shape.rows);
-    const unsigned grid = blocks_for(lines.rows.count, shape.rows);
-    if (shape.per_thread == 1) ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, 1>, grid, block, 0, args);
-    else if (shape.per_thread == 2) ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, 2>, grid, block, 0, args);
-    else ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, kMaxUnits>, grid, block, 0, args);
+    const NormArguments<T, W> args{
+        x.as<T>(),    y.as<T>(),     mean.as<C>(),
+        rstd.as<C>(), packed_weight, packed_bias,
+        lines,        epsilon,       rows_at_once(ctx, block, n * static_cast<int64_t>(sizeof(T)))};
+    if (units > kWarp * kMaxQueued<T, kCenters>) {
+      return ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, kMaxUnits>, blocks_for(rows, shape.rows), block, 0, args);
+    }
+    with_units<kMaxQueued<T, kCenters>>(
+        (units + kWarp - 1) / kWarp, [&]<int kUnits>(std::integral_constant<int, kUnits>) {
+          using Queue = ForwardQueue<T, kUnits>;
+          const dim3 block = block_for<Queue, kUnits>(ctx, rows, units);
+          ctx.launch(cmd, norm_short_rows<T, W, kCenters, kUnits>, blocks_for_loop(ctx, rows, block.y, 1), block,
+                     Queue::bytes(block.x * block.y), args);
+        });
   };
-  const bool in_registers = shape.lanes > 0 && n > 0 && whole_units<T>(lines, {&x, &y});
+  const bool in_registers = whole && shape.lanes > 0;
   if (in_registers && is_packed_vector<T>(weight, x.dtype) && is_packed_vector<T>(bias, x.dtype)) {
     return run(weight.as<const T>(), bias.as<const T>());
   }
   const C* packed_weight = weight.present() ? packed_vector<C>(ctx, cmd, weight, n, C(1)) : nullptr;
   const C* packed_bias = bias.present() ? packed_vector<C>(ctx, cmd, bias, n, C(0)) : nullptr;
   if (in_registers) return run(packed_weight, packed_bias);
-  const NormArguments<T, C> args{x.as<T>(),     y.as<T>(),   mean.as<C>(), rstd.as<C>(),
-                                 packed_weight, packed_bias, lines,        epsilon};
+  const NormArguments<T, C> args{x.as<T>(), y.as<T>(), mean.as<C>(), rstd.as<C>(), packed_weight, packed_bias, lines,
+                                 epsilon,   0};
   const dim3 block = n > 256 ? dim3(512) : dim3(kWarp, 4);
-  ctx.launch(cmd, norm_long_rows<T, kCenters>, blocks_for(lines.rows.count, block.y), block, 0, args);
+  ctx.launch(cmd, whole ? norm_long_rows<T, kCenters, kPack> : norm_long_rows<T, kCenters, 1>,
+             blocks_for(rows, block.y), block, 0, args);
 }
 
 // --- The gradient ------------------------------------------------------------------------------------------------------
@@ -237,24 +368,26 @@ struct AddRowSums {
 // Block (lanes, groups): each group takes every (gridDim.x · groups)-th row. A thread has the same elements of each row, whose weights
 // it keeps in registers, with the sums of their gradients; the elements it reads twice, rather than keep them too. The block adds up
 // the sums of its groups, half by half, and writes one row of `partial`.
-template <class T, bool kCenters, int kPack, int kUnits>
-__global__ void __launch_bounds__(kMaxBackwardLanes)
+template <class T, bool kCenters, int kUnits>
+__global__ void __launch_bounds__(kMaxLanes)
     norm_gradient_rows(NormGradientArguments<T> args, FloatingVector<Compute<T>> weight) {
   using C = Compute<T>;
+  constexpr int kPack = kPackSize<T>;
   __shared__ RowSums<C> shared[2][RowGroup::kMaxWarps];
   extern __shared__ uint4 queue_memory[];
   const int n = static_cast<int>(args.lines.n);
   const int64_t lines = args.lines.rows.count, step = static_cast<int64_t>(gridDim.x) * blockDim.y;
   int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const C share = C(1) / static_cast<C>(n);
-  BackwardQueue<T, kPack, kUnits> queue(queue_memory);
+  using Queue = BackwardQueue<T, kUnits>;
+  Queue queue(queue_memory);
   const auto push = [&](int64_t to_come) {
     int64_t at[5] = {};
     if (to_come < lines) args.lines.rows.offsets(to_come, at);
     queue.push({args.g + at[0], args.x + at[1]}, to_come < lines ? n : 0);
   };
 #pragma unroll 1
-  for (int stage = 0; stage < kBackwardStages<kUnits>; ++stage) push(line + stage * step);
+  for (int stage = 0; stage < Queue::kDepth; ++stage) push(line + stage * step);
 
   struct Place {
     int64_t gx;
@@ -270,8 +403,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes)
   C weights[kUnits][kPack], gw[kUnits][kPack] = {}, gb[kUnits][kPack] = {};
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) weights[u][i] = queue.first(u) < n ? weight.load(queue.first(u) + i, C(1)) : C(0);
+    if (queue.first(u) < n) weight.load(queue.first(u), C(1), weights[u]);
   }
   for (int parity = 0; line < lines; line += step, parity ^= 1) {
     const Place place = next;
@@ -305,7 +437,7 @@ __global__ void __launch_bounds__(kMaxBackwardLanes)
       }
       store_pack(args.gx + place.gx + queue.first(u), gx);
     }
-    push(line + kBackwardStages<kUnits> * step);
+    push(line + Queue::kDepth * step);
   }
   if (args.partial == nullptr) return;
 
@@ -450,36 +582,29 @@ void norm_backward(CudaContext& ctx, const Command& cmd) {
   const auto arguments = [&](C* partial) {
     return NormGradientArguments<T>{g.as<T>(), x.as<T>(), gx.as<T>(), mean.as<C>(), rstd.as<C>(), partial, lines};
   };
-  constexpr int kMax = kMaxBackwardUnits<T, kCenters>, kUsual = sizeof(T) == 2 ? 2 : 4;
-  const int64_t units = n / kPack;
-  const bool fits_warp = units <= kWarp * kMax, fits_usual = units <= kMaxBackwardLanes * kUsual;
-  const int per_thread = fits_warp ? static_cast<int>((units + kWarp - 1) / kWarp) : fits_usual ? kUsual : kMax;
-  const bool in_queue =
-      rows > 0 && units > 0 && units <= kMaxBackwardLanes * kMax && whole_units<T>(lines, {&g, &x, &gx});
   const auto run = [&]<int kUnits>(std::integral_constant<int, kUnits>) {
-    using Queue = BackwardQueue<T, kPack, kUnits>;
-    const int lanes = static_cast<int>(((units + kUnits - 1) / kUnits + kWarp - 1) / kWarp * kWarp);
-    // One block to a multiprocessor, so that there are few rows to add up.
-    const int64_t room = (ctx.device().shared_per_block - 1024) / Queue::bytes(lanes);
-    const int64_t shared_out = (rows + ctx.device().multiprocessors - 1) / ctx.device().multiprocessors;
-    const int groups = static_cast<int>(std::min({int64_t{kMaxBackwardLanes / lanes}, room, shared_out}));
-    if (groups == 0) return false;
-    const unsigned grid = blocks_for_loop(ctx, rows, groups, 1);
+    using Queue = BackwardQueue<T, kUnits>;
+    const dim3 block = block_for<Queue, kUnits>(ctx, rows, n / kPack);
+    if (block.y == 0) return false;
+    const unsigned grid = blocks_for_loop(ctx, rows, block.y, 1);
     const int64_t size = kWeights<kCenters> * n;
     C* partial = wants_weights ? ctx.scratch<C>(grid * size) : nullptr;
-    ctx.launch(cmd, norm_gradient_rows<T, kCenters, kPack, kUnits>, grid, dim3(lanes, groups),
-               Queue::bytes(lanes * groups), arguments(partial), FloatingVector<C>(weight));
+    ctx.launch(cmd, norm_gradient_rows<T, kCenters, kUnits>, grid, block, Queue::bytes(block.x * block.y),
+               arguments(partial), FloatingVector<C>(weight));
     if (wants_weights) {
       ctx.launch(cmd, add_partials<C>, blocks_for(size, kWarp), dim3(kWarp, kWarp), 0, partial, static_cast<int>(grid),
                  size, n, gw, gb);
     }
     return true;
   };
-  if (in_queue) {
-    if (per_thread == 1 && run(std::integral_constant<int, 1>())) return;
-    if (per_thread == 2 && run(std::integral_constant<int, 2>())) return;
-    if (per_thread == 3 && run(std::integral_constant<int, 3>())) return;
-    if (per_thread == 4 && run(std::integral_constant<int, kMax>())) return;
+  constexpr int kMax = kMaxQueued<T, kCenters>, kUsual = sizeof(T) == 2 ? 2 : 4;
+  const int64_t units = n / kPack;
+  if (rows > 0 && units > 0 && units <= kMaxLanes * kMax && whole_units<T>(lines, {&g, &x, &gx})) {
+    // A warp needs no barrier.
+    const int64_t per_thread = units <= kWarp * kMax         ? (units + kWarp - 1) / kWarp
+                               : units <= kMaxLanes * kUsual ? kUsual
+                                                             : kMax;
+    if (with_units<kMax>(per_thread, run)) return;
   }
 
   if (rows > 0) {

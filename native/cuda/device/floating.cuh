@@ -17,15 +17,29 @@ struct FloatingVector {
   FloatingVector() = default;
   explicit FloatingVector(const TensorView& view)
       : data(view.data), dtype(view.dtype), stride(view.present() ? view.strides[0] : 1) {}
-  __device__ C load(int64_t i, C absent) const {
-    if (data == nullptr) return absent;
-    i *= stride;
-    switch (dtype) {
-      case DType::kFloat64: return static_cast<C>(reinterpret_cast<const double*>(data)[i]);
-      case DType::kFloat32: return static_cast<C>(reinterpret_cast<const float*>(data)[i]);
-      case DType::kFloat16: return static_cast<C>(load_element(reinterpret_cast<const Float16*>(data)[i]));
-      default: return static_cast<C>(load_element(reinterpret_cast<const BFloat16*>(data)[i]));
+  // Elements [first, first + n).
+  template <int n>
+  __device__ __forceinline__ void load(int64_t first, C absent, C (&to)[n]) const {
+    const auto read = [&]<class T>(const T* from) {
+#pragma unroll
+      for (int i = 0; i < n; ++i) to[i] = static_cast<C>(load_element(from[(first + i) * stride]));
+    };
+    if (data == nullptr) {
+#pragma unroll
+      for (int i = 0; i < n; ++i) to[i] = absent;
+      return;
     }
+    switch (dtype) {
+      case DType::kFloat64: return read(reinterpret_cast<const double*>(data));
+      case DType::kFloat32: return read(reinterpret_cast<const float*>(data));
+      case DType::kFloat16: return read(reinterpret_cast<const Float16*>(data));
+      default: return read(reinterpret_cast<const BFloat16*>(data));
+    }
+  }
+  __device__ C load(int64_t i, C absent) const {
+    C value[1];
+    load(i, absent, value);
+    return value[0];
   }
   __device__ void store(int64_t i, C value) const {
     if (data == nullptr) return;
