@@ -19,6 +19,15 @@ dim3 block_for(int64_t units) {
   return dim3(static_cast<unsigned>(std::clamp<int64_t>((threads + kWarp - 1) / kWarp * kWarp, 64, 512)));
 }
 
+// The same for rows that are only read, where a thread has twice as many units in flight: smaller blocks, of which several run at once,
+// so that some load while others end. All threads load equally often.
+dim3 reading_block_for(int64_t units) {
+  if (units <= 8 * kWarp) return dim3(kWarp, 4);
+  const int64_t rounds = (units + 256 * kUnroll - 1) / (256 * kUnroll);
+  const int64_t threads = (units + rounds * kUnroll - 1) / (rounds * kUnroll);
+  return dim3(static_cast<unsigned>((threads + kWarp - 1) / kWarp * kWarp));
+}
+
 // Target classes, int32 or int64.
 struct Targets {
   const std::byte* data;
@@ -106,16 +115,17 @@ struct LossArguments {
   int64_t row_stride, class_stride, loss_stride, lse_stride;
 };
 
-// loss = (1 − s) · w[t] · (lse − x[t]) + s / classes · Σ_c w[c] · (lse − x[c]); zero in ignored rows. Block (lanes, rows).
+// loss = (1 − s) · w[t] · (lse − x[t]) + s / classes · Σ_c w[c] · (lse − x[c]); zero in ignored rows. Block (lanes, rows). The next units
+// are read while some are worked on.
 template <class T, int kPack, bool kSmooth>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(256, 3)
     loss_rows(LossArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
   using C = Compute<T>;
   __shared__ RowTotals<T> partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.rows) return;  // a whole warp, of rows that need no barrier
   const Row<const T, kPack> row(args.x + line * args.row_stride, args.classes, args.class_stride);
-  const int64_t units = row.units, step = blockDim.x;
+  const int units = static_cast<int>(row.units), step = static_cast<int>(blockDim.x);
   RowTotals<T> totals = RowTotals<T>::none();
   const auto add = [&]<int n>(const Pack<T, n>& pack, int64_t first) {
     C values[n];
@@ -126,10 +136,18 @@ __global__ void __launch_bounds__(512)
       for (int i = 0; i < n; ++i) totals.weighted += values[i] * smoothing.weight_of(first + i);
     }
   };
-  for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
+  Pack<T, kPack> next[kUnroll];
+  const auto load = [&](int unit) {
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) next[u] = row.load(unit + u * step < units ? unit + u * step : unit);
+  };
+  int unit = static_cast<int>(threadIdx.x);
+  if (unit < units) load(unit);
+  for (; unit < units; unit += kUnroll * step) {
     Pack<T, kPack> packs[kUnroll];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = row.load(unit + u * step < units ? unit + u * step : unit);
+    for (int u = 0; u < kUnroll; ++u) packs[u] = next[u];
+    if (unit + kUnroll * step < units) load(unit + kUnroll * step);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       if (unit + u * step < units) add(packs[u], row.first(unit + u * step));
@@ -172,7 +190,7 @@ void cross_entropy(CudaContext& ctx, const Command& cmd) {
       x.as<T>(),       loss.as<C>(),  lse.as<C>(), rows, classes, x.strides[0], classes > 1 ? x.strides[1] : 1,
       loss.strides[0], lse.strides[0]};
   const auto run = [&]<int kElements>(std::integral_constant<int, kElements>) {
-    const dim3 block = block_for(classes / kElements);
+    const dim3 block = reading_block_for(classes / kElements);
     const unsigned grid = blocks_for(rows, block.y);
     const auto kernel = cmd.attribute(1) != 0 ? loss_rows<T, kElements, true> : loss_rows<T, kElements, false>;
     ctx.launch(cmd, kernel, grid, block, 0, args, targets, smoothing);
