@@ -36,28 +36,54 @@ struct Place {
   int column = static_cast<int>(threadIdx.x) % 4 * 2;
 };
 
-// Writes factor · sum to rows below `rows` and columns below `columns`, two at a time where they lie side by side and aligned.
+// Words of the four lanes of a quad, of a 4 × 4 matrix: lane l has column l, and gets row l.
+__device__ __forceinline__ void transpose_quad(uint32_t (&words)[4]) {
+  const int lane = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+  for (int distance = 1; distance <= 2; distance *= 2) {
+    const bool upper = (lane & distance) != 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if ((i & distance) != 0) continue;
+      uint32_t &low = words[i], &high = words[i + distance];
+      const uint32_t got = __shfl_xor_sync(kAllThreads, upper ? low : high, distance);
+      if (upper) low = got;
+      else high = got;
+    }
+  }
+}
+
+// Writes factor · sum to rows below `rows` and columns below `columns`, 16 bytes at a time where `whole`. A whole warp calls.
 template <class T, int kColumns>
 __device__ __forceinline__ void write_sum(const Sum<kColumns>& sum, const float (&factor)[2], const Heads<T>& heads,
-                                          T* to, bool pairs, int first, int rows, int columns) {
+                                          T* to, bool whole, int first, int rows, int columns) {
+  static_assert(kColumns % 32 == 0);
   const Place place;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = first + place.row + 8 * half;
-    if (row >= rows) continue;
     T* line = to + row * heads.row;
 #pragma unroll
-    for (int i = 0; i < kColumns / 8; ++i) {
-      const int column = place.column + 8 * i;
-      const uint32_t pair = pack_pair<T>(sum[i][2 * half] * factor[half], sum[i][2 * half + 1] * factor[half]);
-      if (pairs) {
-        if (column < columns) *reinterpret_cast<uint32_t*>(line + column) = pair;
-      } else {
+    for (int i = 0; i < kColumns / 8; i += 4) {
+      uint32_t words[4];
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        const float (&four)[4] = sum[i + k];
+        words[k] = pack_pair<T>(four[2 * half] * factor[half], four[2 * half + 1] * factor[half]);
+      }
+      transpose_quad(words);
+      const int column = 8 * i + 4 * place.column;  // a lane of a quad has one of its four units
+      if (row >= rows) continue;
+      if (whole) {
+        if (column < columns)
+          *reinterpret_cast<uint4*>(line + column) = uint4{words[0], words[1], words[2], words[3]};
+        continue;
+      }
+#pragma unroll
+      for (int k = 0; k < 8; ++k) {
         T element;
-        element.bits = static_cast<uint16_t>(pair);
-        if (column < columns) line[column * heads.column] = element;
-        element.bits = static_cast<uint16_t>(pair >> 16);
-        if (column + 1 < columns) line[(column + 1) * heads.column] = element;
+        element.bits = static_cast<uint16_t>(words[k / 2] >> (k % 2 * 16));
+        if (column + k < columns) line[(column + k) * heads.column] = element;
       }
     }
   }
@@ -70,7 +96,7 @@ struct TilesForward {
   Heads<const T> q, k, v;
   Heads<T> y;
   Heads<float> lse;
-  bool pairs;  // y can be written two elements at a time
+  bool whole;  // y can be written 16 bytes at a time
   int h, sharing, t, s, d, dv;
   ScoreKernelRules<float> rules;
 };
@@ -184,7 +210,7 @@ __device__ __forceinline__ void write_forward(const Sum<kDepth>& result, const R
       lse[query * g.lse.row] = softmax.maximum[half] * factor * static_cast<float>(kLn2) + logf(total);
     }
   }
-  write_sum<T, kDepth>(result, inverse, g.y, g.y.at(batch, head), g.pairs, first, g.t, g.dv);
+  write_sum<T, kDepth>(result, inverse, g.y, g.y.at(batch, head), g.whole, first, g.t, g.dv);
 }
 
 template <class Config>
@@ -343,7 +369,7 @@ struct TilesBackward {
   Heads<const T> q, k, v, g;
   QueryStatistics<float> statistics;
   Heads<T> gq, gk, gv;
-  bool pairs;  // the results can be written two elements at a time
+  bool whole;  // the results can be written 16 bytes at a time
   int h, hk, t, s, d, dv;
   float scale;
   ScoreKernelRules<float> rules;
@@ -388,6 +414,24 @@ struct ColumnStatistics {
   __device__ __forceinline__ float4 at(int i, int first) const {
     const float2 pair = load_shared(tile + (first + Place().column + 8 * i) * 4);
     return {pair.x, pair.y, pair.x, pair.y};
+  }
+};
+
+// or of its columns, read ahead of their use.
+template <int kTileRows>
+struct HeldStatistics {
+  float2 lse_pairs[kTileRows / 8], dot_pairs[kTileRows / 8];
+  __device__ __forceinline__ float4 lse(int i) const { return twice(lse_pairs[i]); }
+  __device__ __forceinline__ float4 dot(int i) const { return twice(dot_pairs[i]); }
+  __device__ __forceinline__ void read_lse(uint32_t tile) { read(lse_pairs, tile); }
+  __device__ __forceinline__ void read_dot(uint32_t tile) { read(dot_pairs, tile + kTileRows * 4); }
+
+ private:
+  __device__ __forceinline__ static float4 twice(const float2& pair) { return {pair.x, pair.y, pair.x, pair.y}; }
+  __device__ __forceinline__ static void read(float2 (&pairs)[kTileRows / 8], uint32_t from) {
+    const uint32_t own = from + Place().column * 4;
+#pragma unroll
+    for (int i = 0; i < kTileRows / 8; ++i) pairs[i] = load_shared(own + i * 32);
   }
 };
 
@@ -587,12 +631,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
 
     if constexpr (kWantsValues) {
       const float one[2] = {1, 1};
-      write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.pairs, first, own_count, g.dv);
+      write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.whole, first, own_count, g.dv);
     }
     if constexpr (kWantsScores) {
       const float scale[2] = {g.scale, g.scale};
       const Heads<T>& to = kOfKeys ? g.gk : g.gq;
-      write_sum<T, kDepth>(score_result, scale, to, to.at(batch, own_head), g.pairs, first, own_count, g.d);
+      write_sum<T, kDepth>(score_result, scale, to, to.at(batch, own_head), g.whole, first, own_count, g.d);
     }
   }
 }
@@ -604,8 +648,8 @@ struct JointConfig : Config {
                        kAdders = 2;  // adders are warps
   static constexpr int kThreads = kMultipliers + kCopiers + kAdders * kWarp;
   // Registers of a thread: the 168 that all have at first are shared out anew.
-  static constexpr int kMultiplierRegisters = Config::kDepth == 64 ? 216 : 240,
-                       kOtherRegisters = Config::kDepth == 64 ? 72 : 24;
+  static constexpr int kMultiplierRegisters = Config::kDepth == 64 ? 232 : 240,
+                       kOtherRegisters = Config::kDepth == 64 ? 40 : 24;
   static constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes, kStatisticsBytes = 2 * Config::kTileRows * 4;
   static constexpr uint32_t kSlopesBytes = kTileBytes<Config::kRows, Config::kTileRows>;
   static constexpr int kSumSize =
@@ -745,15 +789,15 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         Products::template wait<kPending>(key_result);
         if (step >= 0 && step + kStages < steps) barrier_arrive(kDone + step % kStages, kOfDone);
       };
-      // The sum for a step's queries, if it is this warpgroup's turn.
-      const auto sum_queries = [&](int step) {
-        if (step < 0 || step % kAdders != warpgroup) return;
+      // The sum for a step's queries, of the warpgroup whose turn it is.
+      const auto is_turn = [&](int step) { return step >= 0 && step % kAdders == warpgroup; };
+      const auto begin_sum = [&](Sum<kDepth>& sum, int step) {
         barrier_sync(kSlopes + step % 2, Config::kMultipliers);
-        Sum<kDepth> sum;
         Products::begin();
         Products::template multiply_rows<kRows, kDepth>(sum, slopes_of(step), keys);
         Products::commit();
-        Products::template wait<0>(sum);
+      };
+      const auto hand_over_sum = [&](Sum<kDepth>& sum, int step) {
         if (step >= kAdders) barrier_sync(kAdded + warpgroup, kOfSums);
         const uint32_t to = sums_of(step) + threadIdx.x % kWarpgroup * 16;
 #pragma unroll
@@ -764,12 +808,22 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
 
       for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps; ++step) {
         barrier_sync(kThere + warpgroup * kStages + step % kStages, kOfTiles);
-        const ColumnStatistics<kTileRows> of_queries{statistics_of(step)};
         Sum<kTileRows> scores, slopes;
+        Sum<kDepth> sum;
         if constexpr (kAhead) multiply_scores(scores, slopes, step);
         finish_step(std::integral_constant<int, kAhead ? 2 : 0>(), step - 1);
-        sum_queries(step - 1);
-        if constexpr (!kAhead) multiply_scores(scores, slopes, step);
+        const bool sums = is_turn(step - 1);
+        if (sums) begin_sum(sum, step - 1);
+        if constexpr (!kAhead) {
+          if (sums) {
+            Products::template wait<0>(sum);
+            hand_over_sum(sum, step - 1);
+          }
+          multiply_scores(scores, slopes, step);
+        }
+        HeldStatistics<kTileRows> of_queries;
+        of_queries.read_lse(statistics_of(step));
+        // With a sum after them, both products.
         Products::template wait<1>(scores);
         to_probabilities<Config, true>(
             scores, g, {batch, head, first + place.row, first + warp * 16, query_tile * kTileRows}, of_queries);
@@ -778,6 +832,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         Products::begin();
         Products::template multiply<kTileRows, kDepth>(value_result, weights, gradients_of(step));
         Products::commit();
+        of_queries.read_dot(statistics_of(step));
         Products::template wait<1>(slopes);
         to_slopes<Config>(differences, slopes, scores, g, of_queries);
         Products::template store_left<kRows, kTileRows>(slopes_of(step), differences);
@@ -786,15 +841,26 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
         Products::template multiply<kTileRows, kDepth>(key_result, differences, queries_of(step));
         Products::commit();
         if (step % kAdders != warpgroup) barrier_arrive(kSlopes + step % 2, Config::kMultipliers);
+        if constexpr (kAhead) {
+          if (sums) {
+            Products::template wait<2>(sum);
+            hand_over_sum(sum, step - 1);
+          }
+        }
         if (++query_tile < query_tiles) continue;
         query_tile = begin;
         ++head;
       }
       finish_step(std::integral_constant<int, 0>(), steps - 1);
-      sum_queries(steps - 1);
+      if (is_turn(steps - 1)) {
+        Sum<kDepth> sum;
+        begin_sum(sum, steps - 1);
+        Products::template wait<0>(sum);
+        hand_over_sum(sum, steps - 1);
+      }
       const float one[2] = {1, 1}, scale[2] = {g.scale, g.scale};
-      write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.pairs, first, g.s, g.dv);
-      write_sum<T, kDepth>(key_result, scale, g.gk, g.gk.at(batch, own_head), g.pairs, first, g.s, g.d);
+      write_sum<T, kDepth>(value_result, one, g.gv, g.gv.at(batch, own_head), g.whole, first, g.s, g.dv);
+      write_sum<T, kDepth>(key_result, scale, g.gk, g.gk.at(batch, own_head), g.whole, first, g.s, g.d);
     }
   }
 }
@@ -818,7 +884,7 @@ __global__ void __launch_bounds__(Config::kWarpgroup)
     }
   }
   const float scale[2] = {g.scale, g.scale};
-  write_sum<T, kDepth>(sum, scale, g.gq, g.gq.at(batch, head), g.pairs, block % tiles * Config::kTileRows, g.t, g.d);
+  write_sum<T, kDepth>(sum, scale, g.gq, g.gq.at(batch, head), g.whole, block % tiles * Config::kTileRows, g.t, g.d);
 }
 
 // --- Launching -----------------------------------------------------------------------------------------------------------
@@ -845,10 +911,10 @@ Heads<const T> readable(CudaContext& ctx, const Command& cmd, const TensorView& 
   return heads;
 }
 template <class T>
-bool writable_in_pairs(const TensorView& y) {
-  bool pairs = is_aligned<T>(y.data, 2) && y.shape[3] % 2 == 0 && y.strides[3] == 1;
-  for (int axis = 0; axis < 3; ++axis) pairs = pairs && (y.strides[axis] % 2 == 0 || y.shape[axis] <= 1);
-  return pairs;
+bool writable_whole(const TensorView& y) {
+  bool whole = is_aligned<T>(y.data, 8) && y.shape[3] % 8 == 0 && y.strides[3] == 1;
+  for (int axis = 0; axis < 3; ++axis) whole = whole && (y.strides[axis] % 8 == 0 || y.shape[axis] <= 1);
+  return whole;
 }
 
 // Calls body.operator()<kDepth>() with the smallest of the depths that holds the heads.
@@ -907,7 +973,7 @@ bool attention_on_tensor_cores(CudaContext& ctx, const Command& cmd) {
   if (!tiles_serve(sizes, rules)) return false;
   const TilesForward<T> g{readable<T>(ctx, cmd, q),      readable<T>(ctx, cmd, k),
                           readable<T>(ctx, cmd, v),      Heads<T>(y),
-                          Heads<float>(cmd.output(1)),   writable_in_pairs<T>(y),
+                          Heads<float>(cmd.output(1)),   writable_whole<T>(y),
                           static_cast<int>(sizes.h),     static_cast<int>(sizes.h / sizes.hk),
                           static_cast<int>(sizes.t),     static_cast<int>(sizes.s),
                           static_cast<int>(sizes.d),     static_cast<int>(sizes.dv),
@@ -981,7 +1047,7 @@ bool attention_backward_on_tensor_cores(CudaContext& ctx, const Command& cmd,
                            Heads<T>(gq),
                            Heads<T>(gk),
                            Heads<T>(gv),
-                           writable_in_pairs<T>(gq) && writable_in_pairs<T>(gk) && writable_in_pairs<T>(gv),
+                           writable_whole<T>(gq) && writable_whole<T>(gk) && writable_whole<T>(gv),
                            static_cast<int>(sizes.h),
                            static_cast<int>(sizes.hk),
                            static_cast<int>(sizes.t),
