@@ -49,8 +49,10 @@ struct StatisticsReducer {
   static constexpr int kInputs = 1;
   using Element = T;
   using C = Compute<T>;
-  using State = Moments<double>;
-  using Running = RunningMoments<C, std::conditional_t<sizeof(T) == 2, float, double>>;
+  using State = Moments<C>;
+  using Running = State;
+  using Total = JoinedMoments;
+  static constexpr int kLongest = kLongestMoments;
 
   C* mean;
   C* rstd;
@@ -59,19 +61,19 @@ struct StatisticsReducer {
   double epsilon;
   Channel<C>* channels;
 
-  __device__ Running running() const { return Running::none(); }
-  __device__ State state(const Running& running) const {
-    const auto all = running.all();
-    return {all.count, all.mean, all.squares};
-  }
+  __device__ Running running() const { return {}; }
+  __device__ void sample(Running& running, C a, C b, C c) const { running.shift_to(a, b, c); }
+  __device__ State state(const Running& running) const { return running; }
   template <int n>
   __device__ void add(Running& running, const C (&x)[1][n], int64_t, int64_t) const {
     running.add(x[0]);
   }
-  __device__ State combine(const State& a, const State& b) const { return State::join(a, b); }
-  __device__ void finish(const State& total, int64_t channel, int64_t) const {
-    const C r = static_cast<C>(1 / ::sqrt(total.squares / max(total.count, 1.0) + epsilon));
-    const C m = static_cast<C>(total.mean);
+  __device__ State combine(const State& a, const State& b) const { return a + b; }
+  __device__ Total total(const State& state) const { return Total::of(state); }
+  __device__ Total combine(const Total& a, const Total& b) const { return Total::join(a, b); }
+  __device__ void finish(const Total& total, int64_t channel, int64_t) const {
+    const C r = static_cast<C>(1 / ::sqrt(total.deviations() / max(total.count, 1.0) + epsilon));
+    const C m = static_cast<C>(total.mean());
     mean[channel * mean_stride] = m;
     rstd[channel * rstd_stride] = r;
     channels[channel] = {m, weight.load(channel, C(1)) * r, bias.load(channel, C(0)), C(0), C(0)};
@@ -84,7 +86,10 @@ struct GradientReducer {
   static constexpr int kInputs = 2;
   using Element = T;
   using C = Compute<T>;
-  struct State {
+  struct alignas(2 * sizeof(C)) State {
+    C total, products;
+  };
+  struct Total {
     double total, products;
   };
   struct Running {
@@ -120,7 +125,11 @@ struct GradientReducer {
   __device__ State combine(const State& a, const State& b) const {
     return {a.total + b.total, a.products + b.products};
   }
-  __device__ void finish(const State& sums, int64_t channel, int64_t) const {
+  __device__ Total total(const State& state) const { return {state.total, state.products}; }
+  __device__ Total combine(const Total& a, const Total& b) const {
+    return {a.total + b.total, a.products + b.products};
+  }
+  __device__ void finish(const Total& sums, int64_t channel, int64_t) const {
     const C r = rstd[channel * rstd_stride];
     const double products = sums.products * r;
     gb.store(channel, static_cast<C>(sums.total));

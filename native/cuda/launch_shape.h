@@ -13,8 +13,8 @@ inline constexpr int kWarp = 32;
 // --- Reductions --------------------------------------------------------------------------------------------------------
 
 inline constexpr int kReductionBlock = 256;
-// 2,048 threads.
-inline constexpr int kReductionBlocksPerMultiprocessor = 8;
+// Blocks of rows for each multiprocessor: 2,048 threads.
+inline constexpr int kReductionRowBlocks = 8;
 // Loads that a thread has in flight, of packs; more registers than 32 elements take cost occupancy.
 template <int kPack>
 inline constexpr int kReductionUnroll = kPack >= 8 ? 32 / kPack : 4;
@@ -28,14 +28,15 @@ struct ReductionShape {
   int64_t chunk;   // units (rows) or elements (columns) of each chunk
   int64_t chunks;
 };
-// `outputs` in units of packs where columns are packed, `reduced` in units of packs where rows are.
-inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_rows, int unroll, int multiprocessors) {
+// `outputs` in units of packs where columns are packed, `reduced` in units of packs where rows are. About as many blocks as run at
+// once, more where a thread would take more than `longest` of what is reduced.
+inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_rows, int unroll,
+                                      int64_t blocks_at_once, int64_t longest) {
   ReductionShape shape{};
   shape.by_rows = by_rows;
   const auto ceil_pow2 = [](int64_t n) {
     return static_cast<int>(std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(n, 1, kReductionBlock))));
   };
-  const int64_t wanted = int64_t{multiprocessors} * kReductionBlocksPerMultiprocessor;
   int64_t per_step;  // of a block, along the reduced elements
   if (by_rows) {
     // A warp reads up to 8 units a lane; above, the synchronisation of a block costs less than its idle threads.
@@ -49,10 +50,12 @@ inline ReductionShape shape_reduction(int64_t outputs, int64_t reduced, bool by_
     shape.blocks = (outputs + shape.lanes - 1) / shape.lanes;
     per_step = int64_t{shape.groups} * unroll;
   }
-  // Chunks take a few steps each, so that joining them is a small part; a grid has at most 65,535 of them.
-  shape.chunks = std::clamp<int64_t>(wanted / std::max<int64_t>(shape.blocks, 1), 1,
-                                     std::max<int64_t>(reduced / (4 * per_step), 1));
-  shape.chunks = std::min<int64_t>(shape.chunks, 65535);
+  // Chunks take two steps at least, so that joining them is a small part; a grid has at most 65,535 of them.
+  shape.chunks = std::clamp<int64_t>(blocks_at_once / std::max<int64_t>(shape.blocks, 1), 1,
+                                     std::max<int64_t>(reduced / (2 * per_step), 1));
+  const int64_t threads = by_rows ? shape.lanes : shape.groups;
+  const int64_t needed = reduced / threads / longest + 1;
+  shape.chunks = std::min<int64_t>(std::max(shape.chunks, needed), 65535);
   shape.chunk = (reduced + shape.chunks - 1) / shape.chunks;
   if (!by_rows) shape.chunk = (shape.chunk + unroll - 1) / unroll * unroll;
   shape.chunks = std::max<int64_t>(shape.chunk > 0 ? (reduced + shape.chunk - 1) / shape.chunk : 1, 1);

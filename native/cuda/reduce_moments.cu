@@ -12,25 +12,30 @@ struct VarianceReducer {
   static constexpr int kInputs = 1;
   using Element = T;
   using A = Compute<T>;
-  using State = Moments<double>;
-  using Running = RunningMoments<A>;
+  using State = Moments<A>;
+  using Running = State;
+  using Total = JoinedMoments;
+  static constexpr int kLongest = kLongestMoments;
 
   T* variance;
   T* mean;
   double correction;
 
-  __device__ Running running() const { return Running::none(); }
-  __device__ State state(const Running& running) const { return running.all(); }
+  __device__ Running running() const { return {}; }
+  __device__ void sample(Running& running, A a, A b, A c) const { running.shift_to(a, b, c); }
+  __device__ State state(const Running& running) const { return running; }
   template <int n>
   __device__ void add(Running& running, const A (&x)[1][n], int64_t, int64_t) const {
     running.add(x[0]);
   }
-  __device__ State combine(const State& a, const State& b) const { return State::join(a, b); }
-  __device__ void finish(const State& total, int64_t, int64_t offset) const {
+  __device__ State combine(const State& a, const State& b) const { return a + b; }
+  __device__ Total total(const State& state) const { return Total::of(state); }
+  __device__ Total combine(const Total& a, const Total& b) const { return Total::join(a, b); }
+  __device__ void finish(const Total& total, int64_t, int64_t offset) const {
     const double divisor = max(0.0, total.count - correction);
     const double none = std::numeric_limits<double>::quiet_NaN();
-    variance[offset] = to_element<T>(static_cast<A>(total.count == 0 ? none : total.squares / divisor));
-    mean[offset] = to_element<T>(static_cast<A>(total.count == 0 ? none : total.mean));
+    variance[offset] = to_element<T>(static_cast<A>(total.count == 0 ? none : total.deviations() / divisor));
+    mean[offset] = to_element<T>(static_cast<A>(total.count == 0 ? none : total.mean()));
   }
 };
 

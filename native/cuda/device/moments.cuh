@@ -1,4 +1,5 @@
-// Mean and sum of squared deviations, in one pass. Called by varMean and batch norm.
+// Mean and sum of squared deviations, in one pass and without divisions on the way: sums of differences to a shift, a number near
+// the mean, and of their squares. Called by varMean and batch norm.
 #pragma once
 
 #include <limits>
@@ -7,55 +8,54 @@
 
 namespace hadal::cuda {
 
-// Partial results join in R, by Chan's formula.
-template <class R>
-struct Moments {
-  R count, mean, squares;
+// What a thread adds up in float stays short, and so do its errors.
+inline constexpr int kLongestMoments = 128;
 
-  static __device__ Moments none() { return {0, 0, 0}; }
-  static __device__ Moments join(const Moments& a, const Moments& b) {
-    if (a.count == 0) return b;
-    if (b.count == 0) return a;
-    const R n = a.count + b.count, a_share = a.count / n, b_share = b.count / n, difference = b.mean - a.mean;
-    return {n, a.mean * a_share + b.mean * b_share,
-            a.squares + b.squares + difference * difference * (a.count * b_share)};
+// The squares lose a factor 1 + (shift − mean)² / variance of their precision. Threads that share a stretch of elements share its
+// shift, the median of three of them: a lone outlier, which would make that as many as there are elements, is never chosen. A stretch
+// with outliers at two of the three loses at most a factor of its length, and no other one does.
+template <class A>
+struct alignas(16) Moments {
+  A shift, sum, squares, count;
+
+  // An infinite element is no number to subtract: the mean becomes infinite by itself.
+  __device__ __forceinline__ void shift_to(A a, A b, A c) {
+    const A median = max(min(a, b), min(max(a, b), c));
+    shift = median - median == 0 ? median : A(0);
   }
-};
-
-// What a thread keeps: sums of differences to a number near the mean, in the compute type A, which now and then become
-// Moments. The number is the mean so far, and at first an element: with n elements at a time the squares lose to cancellation at
-// most a factor n of their precision, and for that the first has to be the one outlier. Moments are in R.
-template <class A, class R = double>
-struct RunningMoments {
-  static constexpr int kHeld = 64;
-
-  A shift, sum, squares;
-  int held;
-  Moments<R> total;
-
-  static __device__ RunningMoments none() { return {A(0), A(0), A(0), 0, Moments<R>::none()}; }
   template <int n>
   __device__ __forceinline__ void add(const A (&x)[n]) {
-    // An infinite element is no number to subtract: the mean becomes infinite by itself.
-    if (held == 0 && total.count == 0) shift = x[0] - x[0] == 0 ? x[0] : A(0);
 #pragma unroll
     for (int i = 0; i < n; ++i) {
       const A difference = x[i] - shift;
       sum += difference;
       squares += difference * difference;
     }
-    held += n;
-    if (held < kHeld) return;
-    total = all();
-    shift = static_cast<A>(total.mean);
-    if (!(shift - shift == 0)) shift = A(0);
-    sum = squares = A(0);
-    held = 0;
+    count += n;
   }
-  __device__ Moments<R> all() const {
-    if (held == 0) return total;
-    const R n = held, d = sum;
-    return Moments<R>::join(total, {n, shift + d / n, squares - d * d / n});
+  // Of one shift.
+  __device__ Moments operator+(const Moments& other) const {
+    return {shift, sum + other.sum, squares + other.squares, count + other.count};
+  }
+};
+
+// Of any shifts, in double, to which the factor does not matter.
+struct JoinedMoments : Moments<double> {
+  template <class A>
+  static __device__ JoinedMoments of(const Moments<A>& part) {
+    return {{part.shift, part.sum, part.squares, part.count}};
+  }
+  __device__ double mean() const { return shift + sum / max(count, 1.0); }
+  // Of the squares of differences to the mean; NaN stays.
+  __device__ double deviations() const {
+    const double result = squares - sum * sum / max(count, 1.0);
+    return result < 0 ? 0 : result;
+  }
+  static __device__ JoinedMoments join(const JoinedMoments& a, const JoinedMoments& b) {
+    if (a.count == 0) return b;
+    const double by = b.shift - a.shift;
+    return {{a.shift, a.sum + (b.sum + b.count * by), a.squares + (b.squares + by * (2 * b.sum + b.count * by)),
+             a.count + b.count}};
   }
 };
 
