@@ -169,6 +169,23 @@ const varMean: Sample = {
   order: 2,
 };
 
+// Sums of squares of which little is left.
+const offCentre: Sample[] = [0, 1].map((axis) => ({
+  op: 'varMean',
+  variant: `of a large mean, with an outlier first, along axis ${axis}`,
+  dtypes: floats,
+  inputs: (draw, dtype) => {
+    const far = draw.tensor([80, 80], dtype, 1000, 1020);
+    return [hadal.cat([hadal.full([1, 80], 2000, { dtype }), far.narrow(0, 1, 79)], 0)].map((x) =>
+      axis === 0 ? x : x.transpose(0, 1),
+    );
+  },
+  call: (x) => hadal.varMean(x, axis),
+  reference: (x) => [reduced([axis], false, variance(1))(x), reduced([axis], false, mean)(x)],
+  tolerance: rooted,
+  order: 0,
+}));
+
 const sumTo: Sample[] = (
   [
     [[3, 4], [4]],
@@ -407,6 +424,7 @@ export const samples: Sample[] = [
   ...reductionSamples,
   ...long,
   varMean,
+  ...offCentre,
   ...sumTo,
   ...scanSamples,
   ...withZeros,
