@@ -75,8 +75,7 @@ __device__ __forceinline__ void write_sum(const Sum<kColumns>& sum, const float 
       const int column = 8 * i + 4 * place.column;  // a lane of a quad has one of its four units
       if (row >= rows) continue;
       if (whole) {
-        if (column < columns)
-          *reinterpret_cast<uint4*>(line + column) = uint4{words[0], words[1], words[2], words[3]};
+        if (column < columns) *reinterpret_cast<uint4*>(line + column) = uint4{words[0], words[1], words[2], words[3]};
         continue;
       }
 #pragma unroll
@@ -729,34 +728,39 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
           if (step + kAdders < steps) barrier_arrive(kAdded + adder, kOfSums);
         }
       } else {
+        // A thread copies the same pieces of each tile's panels: of rows kLines apart.
+        constexpr int kLines = Config::kCopiers / 8;
         const int thread = static_cast<int>(threadIdx.x) - Config::kMultipliers;
-        // A panel of a tile at a time, so that few registers are enough.
-        const auto copy = [&]<int kCopied>(uint32_t to, const Heads<const T>& from, int head, int row, int rows,
-                                           int columns) {
-#pragma unroll 1
-          for (int column = 0; column < kDepth; column += kPanel) {
-            copy_tile<kCopied, kPanel, Config::kCopiers>(to + column / kPanel * kCopied * 128,
-                                                         from.at(batch, head) + column, from.row, row, rows,
-                                                         columns - column, thread);
-          }
+        const int line = thread / 8, column = thread % 8 * 8;
+        const auto own_part = [&](const Heads<const T>& x, int head, int row) {
+          return x.at(batch, head) + (row + line) * x.row + column;
+        };
+        const auto copy = [&]<int kCopied>(uint32_t to, const T* from, int64_t row_stride, int left, int columns) {
+          copy_lines<kCopied, kLines, kDepth / kPanel>(tile_address<kCopied>(to, line, column), from,
+                                                       kLines * row_stride, left - line, columns - column, line);
         };
         if (steps > 0) {
-          copy.template operator()<kRows>(keys, g.k, own_head, first, g.s, g.d);
-          copy.template operator()<kRows>(values, g.v, own_head, first, g.s, g.dv);
+          copy.template operator()<kRows>(keys, own_part(g.k, own_head, first), g.k.row, g.s - first, g.d);
+          copy.template operator()<kRows>(values, own_part(g.v, own_head, first), g.v.row, g.s - first, g.dv);
         }
         // The multipliers begin with a step before they tell that they are done with the last.
         constexpr int kInFlight = kStages - 2;
-        for (int step = 0, head = own_head * sharing, query_tile = begin; step < steps + kInFlight; ++step) {
+        const T *queries = nullptr, *gradients = nullptr;
+        for (int step = 0, head = own_head * sharing, query_tile = query_tiles; step < steps + kInFlight; ++step) {
           if (step < steps) {
-            if (step >= kStages) barrier_sync(kDone + step % kStages, kOfDone);
-            const int row = query_tile * kTileRows;
-            copy.template operator()<kTileRows>(queries_of(step), g.q, head, row, g.t, g.d);
-            copy.template operator()<kTileRows>(gradients_of(step), g.g, head, row, g.t, g.dv);
-            copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
-            if (++query_tile == query_tiles) {
+            if (query_tile == query_tiles) {
+              if (step > 0) ++head;
               query_tile = begin;
-              ++head;
+              queries = own_part(g.q, head, begin * kTileRows);
+              gradients = own_part(g.g, head, begin * kTileRows);
             }
+            if (step >= kStages) barrier_sync(kDone + step % kStages, kOfDone);
+            const int row = query_tile++ * kTileRows;
+            copy.template operator()<kTileRows>(queries_of(step), queries, g.q.row, g.t - row, g.d);
+            copy.template operator()<kTileRows>(gradients_of(step), gradients, g.g.row, g.t - row, g.dv);
+            copy_statistics<kTileRows>(statistics_of(step), g, batch, head, row, thread);
+            queries += kTileRows * g.q.row;
+            gradients += kTileRows * g.g.row;
           }
           copies_commit();
           copies_wait<kInFlight>();

@@ -34,6 +34,33 @@ __device__ __forceinline__ uint32_t tile_address(uint32_t tile, int row, int col
          static_cast<uint32_t>(column / kPanel * kRows * 128 + row * 128 + ((column % kPanel / 8) ^ (row % 8)) * 16);
 }
 
+// Starts to copy a thread's pieces of 16 bytes, one of each of kPanels panels of kRows rows and those below it, kLines rows apart and
+// `step` elements in memory: those of the first `left` rows, and of their elements `along`; the others become 0. The first is in
+// row `line`.
+template <int kRows, int kLines, int kPanels, class T>
+__device__ __forceinline__ void copy_lines(uint32_t to, const T* from, int64_t step, int left, int along, int line) {
+  const auto copy_pieces = [&](auto copy) {
+#pragma unroll
+    for (int i = 0; i < kRows; i += kLines) {
+      if (kRows % kLines != 0 && i + line >= kRows) break;
+#pragma unroll
+      for (int panel = 0; panel < kPanels; ++panel) {
+        copy(to + panel * kRows * 128 + i * 128, from + panel * kPanel, i < left, along - panel * kPanel);
+      }
+      from += step;
+    }
+  };
+  if (along % 8 == 0) {
+    copy_pieces([](uint32_t piece, const T* elements, bool inside, int count) {
+      copy_async(piece, elements, inside && count > 0);
+    });
+  } else {
+    copy_pieces([](uint32_t piece, const T* elements, bool inside, int count) {
+      copy_part_async(piece, elements, inside ? min(max(count, 0), 8) * 2 : 0);
+    });
+  }
+}
+
 // Starts to copy rows from `first` on of a matrix of [rows, columns], whose rows begin at multiples of 16 bytes, into a tile;
 // what lies outside becomes 0. kThreads threads call, numbered from 0.
 template <int kRows, int kColumns, int kThreads, class T>
@@ -41,27 +68,9 @@ __device__ __forceinline__ void copy_tile(uint32_t tile, const T* x, int64_t row
                                           int columns, int thread = static_cast<int>(threadIdx.x)) {
   constexpr int kPieces = kColumns / 8, kLines = kThreads / kPieces;
   if constexpr (kThreads % kPieces == 0 && kLines % 8 == 0) {
-    // A thread's pieces are below each other.
     const int line = thread / kPieces, column = thread % kPieces * 8;
-    const int left = rows - first - line, along = columns - column;
-    const uint32_t to = tile_address<kRows>(tile, line, column);
-    const T* from = x + (first + line) * row_stride + column;
-    const auto copy_pieces = [&](auto copy) {
-#pragma unroll
-      for (int i = 0; i < kRows; i += kLines) {
-        if (kRows % kLines != 0 && i + line >= kRows) break;
-        copy(to + i * 128, from, i < left);
-        from += kLines * row_stride;
-      }
-    };
-    if (along >= 8 || along <= 0) {
-      copy_pieces(
-          [&](uint32_t piece, const T* elements, bool inside) { copy_async(piece, elements, inside && along > 0); });
-    } else {
-      copy_pieces([&](uint32_t piece, const T* elements, bool inside) {
-        copy_part_async(piece, elements, inside ? along * 2 : 0);
-      });
-    }
+    copy_lines<kRows, kLines, 1>(tile_address<kRows>(tile, line, column), x + (first + line) * row_stride + column,
+                                 kLines * row_stride, rows - first - line, columns - column, line);
   } else {
 #pragma unroll
     for (int begin = 0; begin < kRows * kPieces; begin += kThreads) {
