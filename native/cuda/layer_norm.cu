@@ -56,7 +56,6 @@ struct NormArguments {
   const W* bias;
   Lines<4> lines;  // x, y, mean, rstd
   C epsilon;
-  int64_t ahead;  // see rows_at_once
 };
 
 template <class C>
@@ -64,19 +63,28 @@ struct Sum {
   __device__ C operator()(C a, C b) const { return a + b; }
 };
 
+// Of some elements: how many, their mean, and the sum of the squares of their differences to it.
+template <class C>
+struct RowMoments {
+  C count, mean, squares;
+};
+// By the formula of Chan, Golub and LeVeque (1979).
+template <class C>
+struct JoinMoments {
+  __device__ RowMoments<C> operator()(const RowMoments<C>& a, const RowMoments<C>& b) const {
+    const C count = a.count + b.count, share = b.count == 0 ? C(0) : b.count / count, difference = b.mean - a.mean;
+    return {count, a.mean + difference * share, a.squares + b.squares + difference * difference * (a.count * share)};
+  }
+};
+
 // y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean. Block (lanes, rows), see RowShape; rows
 // are made of whole units.
 template <class T, class W, bool kCenters, int kPack, int kUnits>
 __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   using C = Compute<T>;
-  __shared__ C partial[2][RowGroup::kMaxWarps];
+  __shared__ std::conditional_t<kCenters, RowMoments<C>, C> partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
-  if (args.ahead > 0 && line + args.ahead < args.lines.rows.count) {
-    int64_t later[4];
-    args.lines.rows.offsets(line + args.ahead, later);
-    prefetch_row(args.x + later[0], args.lines.n);
-  }
   int64_t at[4];
   args.lines.rows.offsets(line, at);
   const int64_t n = args.lines.n;
@@ -87,28 +95,37 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   for (int u = 0; u < kUnits; ++u) {
     if (first(u) < n) packs[u] = load_pack<kPack>(args.x + at[0] + first(u));
   }
-  C mean = 0;
+  // Of a thread's own elements first, so that the group has to come together but once.
+  RowMoments<C> own{};
   if constexpr (kCenters) {
     C total = 0;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (first(u) >= n) break;
+      own.count += kPack;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
     }
-    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
+    if (own.count > 0) own.mean = total / own.count;
   }
-  C squares = 0;
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
     if (first(u) >= n) break;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      const C difference = load_element(packs[u].at[i]) - mean;
-      squares += difference * difference;
+      const C difference = load_element(packs[u].at[i]) - own.mean;
+      own.squares += difference * difference;
     }
   }
-  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
+  C mean = 0, squares = 0;
+  if constexpr (kCenters) {
+    const RowMoments<C> all = RowGroup::reduce(own, RowMoments<C>{}, partial, JoinMoments<C>());
+    mean = all.mean;
+    squares = all.squares;
+  } else {
+    squares = RowGroup::reduce(own.squares, C(0), partial, Sum<C>());
+  }
+  const C variance = squares / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
@@ -312,10 +329,8 @@ void norm(CudaContext& ctx, const Command& cmd) {
   const RowShape shape = shape_rows(units, kMaxUnits);
   const auto run = [&]<class W>(const W* packed_weight, const W* packed_bias) {
     const dim3 block(shape.lanes, shape.rows);
-    const NormArguments<T, W> args{
-        x.as<T>(),    y.as<T>(),     mean.as<C>(),
-        rstd.as<C>(), packed_weight, packed_bias,
-        lines,        epsilon,       rows_at_once(ctx, block, n * static_cast<int64_t>(sizeof(T)))};
+    const NormArguments<T, W> args{x.as<T>(),     y.as<T>(),   mean.as<C>(), rstd.as<C>(),
+                                   packed_weight, packed_bias, lines,        epsilon};
     if (units > kWarp * kMaxQueued<T, kCenters>) {
       return ctx.launch(cmd, norm_rows<T, W, kCenters, kPack, kMaxUnits>, blocks_for(rows, shape.rows), block, 0, args);
     }
@@ -334,8 +349,8 @@ void norm(CudaContext& ctx, const Command& cmd) {
   const C* packed_weight = weight.present() ? packed_vector<C>(ctx, cmd, weight, n, C(1)) : nullptr;
   const C* packed_bias = bias.present() ? packed_vector<C>(ctx, cmd, bias, n, C(0)) : nullptr;
   if (in_registers) return run(packed_weight, packed_bias);
-  const NormArguments<T, C> args{x.as<T>(), y.as<T>(), mean.as<C>(), rstd.as<C>(), packed_weight, packed_bias, lines,
-                                 epsilon,   0};
+  const NormArguments<T, C> args{x.as<T>(),     y.as<T>(),   mean.as<C>(), rstd.as<C>(),
+                                 packed_weight, packed_bias, lines,        epsilon};
   const dim3 block = n > 256 ? dim3(512) : dim3(kWarp, 4);
   ctx.launch(cmd, whole ? norm_long_rows<T, kCenters, kPack> : norm_long_rows<T, kCenters, 1>,
              blocks_for(rows, block.y), block, 0, args);

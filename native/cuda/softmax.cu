@@ -72,7 +72,6 @@ struct RowArguments {
   const T* x[kInputs];
   T* y;
   Lines<kInputs + 1> lines;
-  int64_t ahead;  // of the first input, see rows_at_once
 };
 
 template <class T, int kPack, int kInputs>
@@ -154,9 +153,6 @@ __global__ void __launch_bounds__(1024) rows_in_registers(Op op, RowArguments<Op
   __shared__ typename Op::State partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
-  if (args.ahead > 0 && line + args.ahead < args.lines.rows.count) {
-    prefetch_row(Rows(args, line + args.ahead).x[0], args.lines.n);
-  }
   const Rows rows(args, line);
   const int first = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);
   const int units = static_cast<int>(rows.y.units);
@@ -354,7 +350,6 @@ void along_axis(CudaContext& ctx, const Command& cmd, bool log) {
     const dim3 block(shape.lanes, shape.rows);
     const unsigned grid = blocks_for(lines, shape.rows);
     if (packs && shape.lanes > 0) {
-      if (kInputs == 1) args.ahead = rows_at_once(ctx, block, n * static_cast<int64_t>(sizeof(T)));
       if (shape.per_thread == 1) ctx.launch(cmd, rows_in_registers<Op, T, kPack, 1>, grid, block, 0, op, args);
       else if (shape.per_thread == 2) ctx.launch(cmd, rows_in_registers<Op, T, kPack, 2>, grid, block, 0, op, args);
       else ctx.launch(cmd, rows_in_registers<Op, T, kPack, kMaxUnits>, grid, block, 0, op, args);

@@ -84,20 +84,6 @@ struct RowGroup {
   }
 };
 
-// Asks for n elements to be brought to the L2 cache, by the threads of a group: a row that another block will read.
-template <class T>
-__device__ __forceinline__ void prefetch_row(const T* row, int64_t n) {
-  constexpr int kLine = 128 / sizeof(T);
-  for (int64_t i = static_cast<int64_t>(threadIdx.x) * kLine; i < n; i += blockDim.x * kLine) prefetch(row + i);
-}
-// How far away the rows are that blocks of `threads`, with 64 registers to a thread, will read when those that run have ended. 0: these
-// are too many for the L2 cache to hold.
-inline int64_t rows_at_once(const CudaContext& ctx, dim3 block, int64_t row_bytes) {
-  const int64_t rows =
-      int64_t{ctx.device().multiprocessors} * std::max<int64_t>(1024 / (block.x * block.y), 1) * block.y;
-  return static_cast<size_t>(rows * row_bytes) <= ctx.device().l2_bytes / 4 ? rows : 0;
-}
-
 // Rows of kTensors tensors that are on their way to shared memory, kStages of them, in order. Rows are made of whole units, of which
 // thread x of a group has x, x + blockDim.x, …, kUnits of them; it copies itself what it reads, so that nothing is synchronised.
 template <class T, int kPack, int kTensors, int kUnits, int kStages>

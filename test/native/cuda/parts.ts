@@ -120,11 +120,12 @@ async function basics(device: Device, report: Reporter): Promise<void> {
 const forward = (i: number, n: number): Part => ({
   name: `ops ${i + 1} of ${n}`,
   limit: 150,
-  run: async (_, report, every) => {
+  run: async (device, report, every) => {
     for (const [place, sample] of shard(samples, i, n, every)) {
       const { dtypes } = sample;
+      const looser = looserFor(sample, device);
       for (const dtype of every === 1 ? dtypes : [dtypes[place % dtypes.length]!]) {
-        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype, looser));
       }
     }
   },
@@ -150,6 +151,14 @@ const gradients = (i: number, n: number): Part => ({
 const hasCudnn = (device: Device): boolean =>
   device !== 'cpu' &&
   !/cuDNN was not found/.test(hadal.devices().find(({ name }) => name === device)?.description ?? '');
+
+/**
+ * What results of a convolution may be off where cuDNN adds it to a bias: it rounds both the convolution and the sum, so that little is left
+ * where they cancel. Half a unit in the last place of numbers of up to 4.
+ */
+const roundedTwice = { float16: { rtol: 1e-3, atol: 1e-3 }, bfloat16: { rtol: 1.6e-2, atol: 8e-3 } };
+const looserFor = ({ op }: Sample, device: Device): typeof roundedTwice | undefined =>
+  /^conv.d$/.test(op) && process.env['HADAL_CUDNN'] !== '0' && hasCudnn(device) ? roundedTwice : undefined;
 
 interface Layer {
   readonly what: string;
@@ -333,8 +342,9 @@ const convolutions = (name: string, environment: Record<string, string>): Part =
     if (process.env['HADAL_CUDNN'] !== '0' && !hasCudnn(device)) return report.note('skipped: cuDNN was not found');
     const some = samples.filter(({ op }) => op.startsWith('conv'));
     for (const [place, sample] of shard(some, 0, 1, every)) {
+      const looser = looserFor(sample, device);
       for (const dtype of every === 1 ? sample.dtypes : [sample.dtypes[place % sample.dtypes.length]!]) {
-        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype));
+        await report.check(`${titleOf(sample)} in ${dtype}`, () => checkForward(sample, dtype, looser));
         if (!differentiable(sample)) continue;
         await report.check(`${titleOf(sample)}, gradients in ${dtype}`, () => compareWithCpu(sample, dtype));
       }
@@ -402,7 +412,8 @@ function checkNetwork(
   dtype: keyof typeof layerTolerances,
 ): void {
   hadal.manualSeed(3);
-  const draw = (...shape: number[]): AnyTensor => hadal.randn(shape).mul(0.25).cast(dtype) as AnyTensor;
+  // Eighths: no sum of their products is so close to 0 that rounding takes it to ReLU's other side.
+  const draw = (...shape: number[]): AnyTensor => hadal.randn(shape).mul(2).round().mul(0.125).cast(dtype) as AnyTensor;
   const inputs = [draw(rows, size), draw(hidden, size), draw(out, hidden), draw(hidden), draw(out)];
   const network = hadal.feedForward as (...args: unknown[]) => AnyTensor;
   const run = (given: readonly AnyTensor[]): number[][] =>

@@ -21,8 +21,6 @@ void copies_wait() {
   emulator::wait_for_copies(kPending);
 }
 
-inline void prefetch(const void*) {}
-
 inline float2 load_shared(uint32_t address) {
   return *static_cast<const float2*>(emulator::shared_memory(address, sizeof(float2), sizeof(float2)));
 }
