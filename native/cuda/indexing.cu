@@ -202,6 +202,20 @@ __global__ void __launch_bounds__(kSortBlock) count_nonzero(Nonzero<W> is_set, u
   }
   if (threadIdx.x == 0) counts[blockIdx.x] = count;
 }
+// Counts become sums over the tiles before, by one block.
+__global__ void __launch_bounds__(kSortBlock) scan_counts(uint32_t* counts, uint32_t tiles) {
+  __shared__ uint32_t chunk_total;
+  uint32_t carry = 0;
+  for (uint32_t first = 0; first < tiles; first += kSortBlock) {
+    const uint32_t tile = first + threadIdx.x;
+    const uint32_t value = tile < tiles ? counts[tile] : 0;
+    const uint32_t before = sum_of_threads_before(value);
+    if (tile < tiles) counts[tile] = carry + before;
+    if (threadIdx.x == kSortBlock - 1) chunk_total = before + value;
+    __syncthreads();
+    carry += chunk_total;  // written again only after the synchronisations of the next sum
+  }
+}
 // `before` has the counts of the tiles before each; only the first `room` places are written.
 template <class W>
 __global__ void __launch_bounds__(kSortBlock)
@@ -227,13 +241,12 @@ HADAL_CUDA_KERNEL(nonzero) {
   require_sortable(cmd, axes.count);
   const unsigned tiles = blocks_for(axes.count, kSortTile);
   uint32_t* counts = ctx.scratch<uint32_t>(tiles);
-  uint32_t* total = ctx.scratch<uint32_t>(1);
   ctx.check(cmd, cudaMemsetAsync(index.data, 0, static_cast<size_t>(room) * sizeof(int64_t), ctx.stream()));
   visit_width(x.dtype, [&]<class W>() {
     const W mask = is_floating(x.dtype) ? static_cast<W>(static_cast<W>(~W{0}) >> 1) : static_cast<W>(~W{0});
     const Nonzero<W> is_set{x.as<const W>(), axes, mask};
     ctx.launch(cmd, count_nonzero<W>, tiles, kSortBlock, 0, is_set, counts);
-    ctx.launch(cmd, sort_scan_kernel<uint32_t>, 1, kSortBlock, 0, counts, tiles, total);
+    ctx.launch(cmd, scan_counts, 1, kSortBlock, 0, counts, tiles);
     ctx.launch(cmd, write_nonzero<W>, tiles, kSortBlock, 0, is_set, counts, index.as<int64_t>(), room);
   });
 }

@@ -15,18 +15,17 @@ constexpr int kBlock = 256;
 template <class T>
 using SortKey = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 
-// Lines [first_line, …) of n elements each; positions are counted from the first of them.
+// Of lines [first_line, …) of n elements each.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     element_keys(const T* x, Axes<1> lines, int64_t first_line, uint32_t n, int64_t stride, bool descending,
-                 uint32_t count, SortKey<T>* keys, uint32_t* positions) {
+                 uint32_t count, SortKey<T>* keys) {
   const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
   if (i >= count) return;
   int64_t at[1];
   lines.offsets(first_line + i / n, at);
   const KeyOf<T> key = key_of(x[at[0] + static_cast<int64_t>(i % n) * stride]);
   keys[i] = descending ? static_cast<KeyOf<T>>(~key) : key;
-  positions[i] = i;
 }
 __global__ void __launch_bounds__(kBlock)
     line_keys(const uint32_t* positions, uint32_t n, uint32_t count, uint32_t* keys) {
@@ -34,7 +33,8 @@ __global__ void __launch_bounds__(kBlock)
   if (i < count) keys[i] = positions[i] / n;
 }
 
-// Element first + i of each sorted line becomes element i of the outputs. The axes are those of the lines of x, y and index.
+// Element first + i of each sorted line becomes element i of the outputs. The axes are those of the lines of x, y and index. Positions are
+// counted from the first line's first element.
 template <class W>
 struct SortedOutput {
   const W* x;
@@ -42,18 +42,23 @@ struct SortedOutput {
   int64_t* index;
   Axes<3> lines;
   int64_t strides[3];
-  int64_t first_line, first;
-  uint32_t n, k;
+  int64_t first_line;
+  uint32_t first, n, k;
 };
-template <class W>
-__global__ void __launch_bounds__(kBlock) write_sorted(SortedOutput<W> out, const uint32_t* positions, int64_t count) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+// `keys`, where they are sorted with the positions, tell what most elements are, which lie all over x; null: all are looked up.
+template <class T>
+__global__ void __launch_bounds__(kBlock) write_sorted(SortedOutput<KeyOf<T>> out, const uint32_t* positions,
+                                                       const SortKey<T>* keys, bool descending, uint32_t count) {
+  const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
   if (i >= count) return;
-  const int64_t line = i / out.k, rank = i - line * out.k;
-  const int64_t place = positions[line * out.n + out.first + rank] - line * out.n;
+  const uint32_t line = i / out.k, rank = i - line * out.k, from = line * out.n + out.first + rank;
+  const int64_t place = positions[from] - line * out.n;
   int64_t at[3];
   out.lines.offsets(out.first_line + line, at);
-  out.y[at[1] + rank * out.strides[1]] = out.x[at[0] + place * out.strides[0]];
+  const KeyOf<T> key = keys != nullptr ? static_cast<KeyOf<T>>(keys[from]) : KeyOf<T>(0);
+  KeyOf<T> bits;
+  const bool known = bits_of_key<T>(descending ? static_cast<KeyOf<T>>(~key) : key, bits) && keys != nullptr;
+  out.y[at[1] + rank * out.strides[1]] = known ? bits : out.x[at[0] + place * out.strides[0]];
   out.index[at[2] + rank * out.strides[2]] = place;
 }
 
@@ -86,8 +91,8 @@ void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
       const int64_t here = std::min(at_once, lines.count - line), count = here * n;
       const unsigned grid = blocks_for(count, kBlock);
       ctx.launch(cmd, element_keys<T>, grid, kBlock, 0, x.as<const T>(), x_lines, line, static_cast<uint32_t>(n),
-                 along(x), descending, static_cast<uint32_t>(count), by_element.keys, by_element.values);
-      radix_sort(ctx, cmd, by_element, count, 8 * static_cast<int>(sizeof(T)));
+                 along(x), descending, static_cast<uint32_t>(count), by_element.keys);
+      radix_sort(ctx, cmd, by_element, count, 8 * static_cast<int>(sizeof(T)), true);
       const uint32_t* positions = by_element.values;
       if (here > 1) {
         by_line.values = by_element.values;
@@ -103,10 +108,11 @@ void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
                                 lines,
                                 {along(x), along(y), along(index)},
                                 line,
-                                first,
+                                static_cast<uint32_t>(first),
                                 static_cast<uint32_t>(n),
                                 static_cast<uint32_t>(k)};
-      ctx.launch(cmd, write_sorted<W>, blocks_for(here * k, kBlock), kBlock, 0, out, positions, here * k);
+      ctx.launch(cmd, write_sorted<T>, blocks_for(here * k, kBlock), kBlock, 0, out, positions,
+                 here > 1 ? nullptr : by_element.keys, descending, static_cast<uint32_t>(here * k));
     }
   });
 }

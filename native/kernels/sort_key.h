@@ -40,4 +40,21 @@ HADAL_HD inline KeyOf<T> key_of(T x) {
   }
 }
 
+// The bits of the element that has a key; false for keys of several, which are 0 and NaN.
+template <class T>
+HADAL_HD inline bool bits_of_key(KeyOf<T> key, KeyOf<T>& bits) {
+  using Key = KeyOf<T>;
+  constexpr Key kSign = static_cast<Key>(Key{1} << (8 * sizeof(T) - 1));
+  if constexpr (std::is_same_v<T, bool> || std::is_unsigned_v<T>) {
+    bits = key;
+    return true;
+  } else if constexpr (std::is_integral_v<T>) {
+    bits = static_cast<Key>(key ^ kSign);
+    return true;
+  } else {
+    bits = static_cast<Key>((key & kSign) != 0 ? key ^ kSign : ~key);
+    return key != kSign && key != static_cast<Key>(~Key{0});
+  }
+}
+
 }  // namespace hadal

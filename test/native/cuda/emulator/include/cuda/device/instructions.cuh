@@ -21,6 +21,15 @@ void copies_wait() {
   emulator::wait_for_copies(kPending);
 }
 
+EMULATOR_ATOMIC inline uint64_t load_relaxed(const uint64_t* from) {
+  emulator::note_atomic(from, sizeof(*from));
+  return *from;
+}
+EMULATOR_ATOMIC inline void store_relaxed(uint64_t* to, uint64_t word) {
+  emulator::note_atomic(to, sizeof(*to));
+  *to = word;
+}
+
 inline float2 load_shared(uint32_t address) {
   return *static_cast<const float2*>(emulator::shared_memory(address, sizeof(float2), sizeof(float2)));
 }
