@@ -7,7 +7,7 @@
 namespace hadal::cuda {
 
 void CudaContext::allow_shared(const Command& cmd, const void* kernel, size_t bytes) const {
-  constexpr size_t kWithoutAsking = 48 << 10;
+  constexpr size_t kWithoutAsking = 32 << 10;  // leaves 16 KiB for static shared memory
   if (bytes <= kWithoutAsking) return;
   check(cmd, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }

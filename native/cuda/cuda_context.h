@@ -78,7 +78,7 @@ class CudaContext {
  protected:
   ~CudaContext() = default;
   virtual void* scratch_bytes(size_t bytes) = 0;
-  // More than 48 KiB of dynamic shared memory have to be asked for.
+  // More than 48 KiB of shared memory, static ones included, have to be asked for.
   void allow_shared(const Command& cmd, const void* kernel, size_t bytes) const;
   [[noreturn]] void fail(const Command& cmd, cudaError_t status) const;
 
