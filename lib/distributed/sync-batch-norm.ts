@@ -38,8 +38,9 @@ const normalizeTogether: BatchNorm['normalize'] = (x, runningMean, runningVar, w
   const mean = totals.narrow(0, 0, channels).div(count);
   const centred = values.sub(perChannel(mean, x));
   const variance = allReduce(centred.square().sum(axes)).div(count);
-  const { epsilon = 1e-5, momentum = 0.1 } = options;
+  const { epsilon = 1e-5, momentum = 0.1, numBatchesTracked } = options;
   noGrad(() => {
+    numBatchesTracked?.add_(1);
     runningMean?.lerp_(mean.cast(runningMean.dtype), momentum);
     runningVar?.lerp_(variance.mul(count.div(count.sub(1))).cast(runningVar.dtype), momentum);
   });

@@ -518,9 +518,9 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
   rmsNorm: { inputs: ['x', 'weight?'], outputs: ['y', 'rstd'], attributes: ['epsilon'] },
   rmsNormBackward: { inputs: ['g', 'x', 'weight?', 'rstd'], outputs: ['gx', 'gw'], attributes: [] },
   batchNorm: {
-    inputs: ['x', 'weight?', 'bias?', 'residual?'],
-    outputs: ['y', 'mean', 'rstd'],
-    attributes: ['epsilon', 'activation'],
+    inputs: ['x', 'weight?', 'bias?', 'residual?', 'momentum?'],
+    outputs: ['y', 'mean', 'rstd', 'runningMean?', 'runningVar?', 'batches?'],
+    attributes: ['epsilon', 'activation', 'momentum'],
   },
   batchNormBackward: {
     inputs: ['g', 'x', 'weight?', 'bias?', 'mean', 'rstd'],
@@ -621,4 +621,4 @@ export const opSignatures: { readonly [name in OpName]: OpSignature } = {
 };
 
 /** Of names, inputs, outputs and attributes of all ops in order: the native core must report the same. */
-export const opsFingerprint = 0x38beca7c;
+export const opsFingerprint = 0x0a84c624;

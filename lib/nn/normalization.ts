@@ -139,12 +139,12 @@ export abstract class BatchNorm extends Module {
         `${this.constructor.name}: wrong rank: got shape ${show(x.shape)}, expected ${this.expects.text}`,
       );
     }
-    if (this.training) this.numBatchesTracked?.add_(1);
-    const { runningMean } = this;
-    const momentum = this.momentum ?? (runningMean && this.numBatchesTracked?.cast(runningMean.dtype).reciprocal());
+    const { runningMean, numBatchesTracked } = this;
+    const momentum = this.momentum ?? (runningMean && numBatchesTracked?.add(1).cast(runningMean.dtype).reciprocal());
     return this.normalize(x, runningMean, this.runningVar, this.weight, this.bias, {
       training: this.training || runningMean === undefined,
       ...(momentum !== undefined && { momentum }),
+      ...(this.training && numBatchesTracked !== undefined && { numBatchesTracked }),
       ...(residual !== undefined && { residual }),
       ...(this.options.activation !== undefined && { activation: this.options.activation }),
       ...epsilonOf(this.options),

@@ -102,6 +102,7 @@ export function defineOp<Context = readonly number[]>(name: OpName, spec: OpSpec
 
 const nothing = {};
 const noAttributes: readonly number[] = [];
+const noUpdates: readonly undefined[] = [];
 
 export const allDTypes = Object.keys(codes) as DType[];
 export const floats: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
@@ -316,24 +317,34 @@ export function run<Context>(
   return output;
 }
 
-/** Runs an op with several fresh outputs. */
+/** Runs an op with several fresh outputs. Behind them come `updates`, tensors that it moves in place, as {@link runInto} does. */
 export function runMany<Context>(
   op: NativeOp<Context>,
   inputs: readonly Argument[],
   outputs: readonly OutputSpec[],
   attributes: readonly number[] = noAttributes,
   context: Context = attributes as Context,
+  updates: readonly (AnyTensor | undefined)[] = noUpdates,
 ): AnyTensor[] {
   const device = deviceOf(inputs);
+  for (const update of updates) {
+    if (update === undefined) continue;
+    checkWritable(op.name, update);
+    if (update.storage.device !== device) throwDevices(op, [...inputs, update], device);
+  }
   if (device !== 0 && op.onHost === true) {
     return runOnHost(op, inputs, (there) => runMany(op, there, outputs, attributes, context));
   }
-  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, attributes.length);
+  beginRecord(op.name, op.opcode, device, inputs.length, outputs.length + updates.length, attributes.length);
   encodeInputs(op, inputs, outputs[0]!.shape, outputs[0]!.dtype, device);
   const layouts = outputs.map(({ shape, dtype, layout }) =>
     layout === undefined ? layoutOf(op, inputs, shape, dtype, device) : arranged(shape, layout),
   );
   const positions = outputs.map(({ shape, dtype }, i) => recordFresh(codeOf(dtype), shape, layouts[i]));
+  for (const update of updates) {
+    if (update === undefined) recordAbsent();
+    else recordTensor(update);
+  }
   for (let i = 0; i < attributes.length; i++) recordAttribute(attributes[i]!);
   submitRecord();
   // The words of all outputs are read before anything else is recorded.
@@ -343,7 +354,8 @@ export function runMany<Context>(
     claimOutput(storage, positions[i]!);
     return new Tensor(storage, dtype, shape, layout ?? contiguousStrides(shape), 0, layout === undefined) as AnyTensor;
   });
-  tape?.take(op.name, inputs, results);
+  tape?.take(op.name, inputs, updates.length === 0 ? results : [...results, ...updates]);
+  for (const update of updates) if (update !== undefined) update.storage.version++;
   if (op.gradient !== undefined && leavesNode(inputs)) recordNode(op, inputs, results[0]!, results, context);
   return results;
 }
@@ -360,15 +372,7 @@ export function runInto<Context>(
   attributes: readonly number[] | LiveAttributes = noAttributes,
   operandDType: DType = outputs[0]!.dtype,
 ): void {
-  for (let i = 0; i < outputs.length; i++) {
-    if (!outputs[i]!.isContiguous) checkDistinct(op.name, outputs[i]!);
-    if (recording.enabled && outputs[i]!.edge !== undefined) {
-      throw new ArgumentError(
-        `${op.name}: in-place write to a tensor that requires a gradient: got ${outputs[i]!.isLeaf ? 'a leaf' : 'the result of a recorded op'}, ` +
-          'expected noGrad(() => …) around it',
-      );
-    }
-  }
+  for (let i = 0; i < outputs.length; i++) checkWritable(op.name, outputs[i]!);
   const device = deviceOf(outputs);
   const values = typeof attributes === 'function' ? attributes() : attributes;
   beginRecord(op.name, op.opcode, device, inputs.length, outputs.length, values.length);
@@ -379,6 +383,17 @@ export function runInto<Context>(
   tape?.take(op.name, inputs, outputs);
   if (typeof attributes === 'function') tape?.live(attributes);
   for (let i = 0; i < outputs.length; i++) outputs[i]!.storage.version++;
+}
+
+/** Throws unless an op may write to the tensor. */
+function checkWritable(name: string, x: AnyTensor): void {
+  if (!x.isContiguous) checkDistinct(name, x);
+  if (recording.enabled && x.edge !== undefined) {
+    throw new ArgumentError(
+      `${name}: in-place write to a tensor that requires a gradient: got ${x.isLeaf ? 'a leaf' : 'the result of a recorded op'}, ` +
+        'expected noGrad(() => …) around it',
+    );
+  }
 }
 
 /** Throws when several elements of a tensor that is written to share their memory: the last to be written would stay. */

@@ -273,6 +273,8 @@ export interface BatchNormOptions extends NormOptions {
   readonly training?: boolean;
   /** How far the running statistics move: running = (1 − momentum)·running + momentum·batch; 0.1 unless given. May be a tensor of one element. */
   readonly momentum?: Operand;
+  /** How many batches have moved the running statistics: int64, of rank 0; one more after a call in training. */
+  readonly numBatchesTracked?: AnyTensor;
   /** Added to the normalised values, of x's shape: the path around a block of a residual network. */
   readonly residual?: AnyTensor;
   /** What the sum goes through; nothing unless given. In training it takes no pass over memory of its own. */
@@ -325,7 +327,7 @@ export function batchNorm(
   checkParameter(op, 'runningVar', runningVar, channels);
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
-  const { epsilon = 1e-5, momentum = 0.1, training = false, residual, activation } = options;
+  const { epsilon = 1e-5, momentum = 0.1, training = false, numBatchesTracked, residual, activation } = options;
   if (residual !== undefined) {
     checkTensor(op, residual, 'residual');
     if (!sameShape(residual.shape, x.shape)) {
@@ -355,25 +357,34 @@ export function batchNorm(
       `${op}: one value per channel has no variance: got shape ${show(x.shape)}, expected more in training`,
     );
   }
+  for (const running of [runningMean, runningVar]) if (running !== undefined) checkDType(op, running.dtype, floats);
+  if (numBatchesTracked !== undefined) checkCounter(op, numBatchesTracked);
   const statistics = { dtype: statisticsDType(x.dtype), shape: [channels] };
   const outputs = [{ shape: x.shape, dtype: x.dtype }, statistics, statistics];
+  const [rate, weighs] = typeof momentum === 'number' ? [momentum] : [0, oneElement(op, momentum, statistics.dtype)];
+  // An empty batch has no statistics.
+  const updates = [...(count === 0 ? [undefined, undefined] : [runningMean, runningVar]), numBatchesTracked];
   const joins = residual === undefined || residual.dtype === x.dtype;
   const code = joins && activation !== undefined ? batchNormActivations[activation] : 0;
-  const inputs = [x, weight, bias, joins ? residual : undefined];
+  const inputs = [x, weight, bias, joins ? residual : undefined, weighs];
   const context = { epsilon, activation: code };
-  const [normalized, mean, rstd] = runMany(batchNormOp, inputs, outputs, [epsilon, code], context) as [
-    AnyTensor,
-    AnyTensor,
-    AnyTensor,
-  ];
-  const y = joins ? normalized : finishBatchNorm(normalized, options);
-  if (count === 0) return y;
-  if (runningMean !== undefined) runningMean.lerp_(mean, momentum);
-  if (runningVar !== undefined) {
-    const biased = rstd.square().reciprocal().sub(epsilon);
-    runningVar.lerp_(biased.mul(count / (count - 1)), momentum);
-  }
-  return y;
+  const normalized = runMany(batchNormOp, inputs, outputs, [epsilon, code, rate], context, updates)[0]!;
+  return joins ? normalized : finishBatchNorm(normalized, options);
+}
+
+/** The momentum as the kernel takes it. */
+function oneElement(op: string, momentum: AnyTensor, dtype: DType): AnyTensor {
+  checkTensor(op, momentum, 'momentum');
+  const vector = momentum.detach().reshape([momentum.size]).cast(dtype);
+  checkParameter(op, 'momentum', vector, 1);
+  return vector;
+}
+
+function checkCounter(op: string, batches: AnyTensor): void {
+  checkTensor(op, batches, 'numBatchesTracked');
+  checkDType(op, batches.dtype, ['int64']);
+  if (batches.rank === 0) return;
+  throw new ShapeError(`${op}: numBatchesTracked does not fit: got shape ${show(batches.shape)}, expected []`);
 }
 
 declare module '../tensor/tensor' {

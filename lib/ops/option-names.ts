@@ -31,7 +31,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   activation: 'feedForward',
   'mode value': 'pad',
   'stride padding dilation': 'fold unfold Unfold Fold',
-  'training momentum residual activation epsilon': 'batchNorm',
+  'training momentum numBatchesTracked residual activation epsilon': 'batchNorm',
   epsilon: 'layerNorm groupNorm rmsNorm logit',
   'countIncludePad divisorOverride stride padding ceilMode':
     'avgPool1d avgPool2d avgPool3d AvgPool1d AvgPool2d AvgPool3d',

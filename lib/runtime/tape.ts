@@ -79,7 +79,7 @@ export class Tape {
   }
 
   /** The record of `op` in the words has been submitted, and its fresh outputs have their storages. */
-  take(op: OpName, inputs: readonly (Stored | number | undefined)[], outputs: readonly Stored[]): void {
+  take(op: OpName, inputs: readonly (Stored | number | undefined)[], outputs: readonly (Stored | undefined)[]): void {
     const taken: number[] = [];
     const tensors: number[] = [];
     let at = 0;
@@ -118,7 +118,7 @@ export class Tape {
     const random = opSignatures[op].attributes.indexOf('offset');
     const draws = random !== -1 && taken[attributes + random]! >= 0;
     const randomOffset = draws ? attributes + random : undefined;
-    const numbers = new Set(outputs.map(({ storage }) => this.#number(storage)));
+    const numbers = new Set(outputs.flatMap((output) => (output === undefined ? [] : [this.#number(output.storage)])));
     this.records.push({ op, words: taken, tensors, outputs: numbers, randomOffset, live: undefined });
   }
 

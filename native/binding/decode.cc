@@ -16,11 +16,12 @@ namespace {
 constexpr int kHeaderWords = 5;
 constexpr int kMaxTensors = 1 << 16;
 constexpr int kMaxAttributes = 1 << 10;
+constexpr int kMaxOptional = 16;  // no tensor behind so many may be absent
 
 struct Arity {
   int inputs, outputs, attributes;
   bool inputs_vary, outputs_vary, attributes_vary;
-  std::array<bool, Command::kInlineTensors> optional;
+  std::array<bool, kMaxOptional> optional;  // inputs, then outputs
 };
 
 const Arity& arity_of(Op op) {
@@ -35,11 +36,14 @@ const Arity& arity_of(Op op) {
       arity.inputs_vary = OpInfo::variadic(info.inputs);
       arity.outputs_vary = OpInfo::variadic(info.outputs);
       arity.attributes_vary = OpInfo::variadic(info.attributes);
-      int input = 0;
-      for (const char* c = info.inputs; *c != '\0'; ++c) {
-        if (*c == '?') arity.optional[input] = true;
-        if (*c == ',') ++input;
-      }
+      const auto mark_optional = [&](const char* list, int first) {
+        for (const char* c = list; *c != '\0'; ++c) {
+          if (*c == '?') arity.optional[first] = true;
+          if (*c == ',') ++first;
+        }
+      };
+      mark_optional(info.inputs, 0);
+      mark_optional(info.outputs, arity.inputs);
     }
     return arities;
   }();
@@ -268,7 +272,7 @@ double* decode(WordReader& reader, Op op, Backend& backend, Command& command, Fi
         break;
       }
       case TensorKind::kAbsent:
-        if (i >= inputs || i >= Command::kInlineTensors || !arity.optional[i]) {
+        if (i >= kMaxOptional || !arity.optional[i] || (i >= inputs && arity.inputs_vary)) {
           throw Error(ErrorCode::kInternal, "record: a missing tensor");
         }
         view.data = nullptr;

@@ -9,7 +9,7 @@
 //     fresh      slot, generation (both written back), shape[rank]        (outputs only: a new contiguous storage)
 //     arranged   slot, generation (both written back), shape[rank], strides[rank]  (the same, in another order or with gaps)
 //     immediate  value, shape[rank]                                       (inputs only: a number, broadcast)
-//     absent     nothing                                                  (an optional input)
+//     absent     nothing                                                  (an optional tensor)
 //   attributes
 #pragma once
 

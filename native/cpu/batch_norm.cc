@@ -216,6 +216,17 @@ void normalise(KernelContext& ctx, const Command& cmd, const Compute<T>* means, 
   }
 }
 
+// Moves a running statistic, where there is one, towards the batch's.
+template <class C>
+void move_running(KernelContext& ctx, const Command& cmd, const TensorView& running, const C* batch, C momentum) {
+  if (!running.present()) return;
+  const int64_t channels = running.shape[0];
+  C* moved = copy_vector<C>(ctx, cmd.name(), running, channels, C(0));
+  for (int64_t i = 0; i < channels; ++i) moved[i] = functors::Lerp()(moved[i], batch[i], momentum);
+  visit_floating(cmd.name(), running.dtype,
+                 [&]<class To>() { scatter(running.as<To>(), running.strides[0], moved, channels); });
+}
+
 template <class T>
 void batch_norm(KernelContext& ctx, const Command& cmd) {
   using C = Compute<T>;
@@ -270,6 +281,7 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
   }
 
   C* means = ctx.scratch<C>(channels);
+  C* variances = ctx.scratch<C>(channels);  // unbiased
   C* factors = copy_vector<C>(ctx, cmd.name(), cmd.input(1), channels, C(1));
   const C* biases = copy_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(0));
   const double count = static_cast<double>(std::max<int64_t>(statistics.count(), 1));
@@ -286,10 +298,16 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
     }
     const double rstd = 1 / std::sqrt(squares / count + cmd.attribute(0));
     means[channel] = static_cast<C>(mean);
+    variances[channel] = static_cast<C>(squares / (count - 1));
     factors[channel] *= static_cast<C>(rstd);
     cmd.output(1).as<C>()[channel * cmd.output(1).strides[0]] = static_cast<C>(mean);
     cmd.output(2).as<C>()[channel * cmd.output(2).strides[0]] = static_cast<C>(rstd);
   }
+
+  const C momentum = *copy_vector<C>(ctx, cmd.name(), cmd.input(4), 1, static_cast<C>(cmd.attribute(2)));
+  move_running(ctx, cmd, cmd.output(3), means, momentum);
+  move_running(ctx, cmd, cmd.output(4), variances, momentum);
+  if (cmd.output(5).present()) ++*cmd.output(5).as<int64_t>();
 
   const bool adds = cmd.input(3).present(), relu = is_relu(cmd.attribute(1));
   const auto run = adds ? (relu ? normalise<T, true, true> : normalise<T, true, false>)

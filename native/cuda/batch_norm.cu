@@ -1,5 +1,5 @@
 // Batch norm of x [n, c, …] over all axes but the channels, with the statistics of the batch, and its gradient: a reduction for
-// what each channel needs, then a pass over the elements, which adds a residual and applies ReLU as well. 16-bit floats compute in float, sums over blocks are taken in double; mean
+// what each channel needs, which moves the running statistics too, then a pass over the elements, which adds a residual and applies ReLU as well. 16-bit floats compute in float, sums of several blocks are taken in double; mean
 // and rstd are kept in the compute type. All write with `=`.
 #include <cmath>
 #include <numeric>
@@ -10,6 +10,7 @@
 #include "cuda/device/row.cuh"
 #include "cuda/registry.h"
 #include "kernels/activation.h"
+#include "kernels/functors.h"
 
 namespace hadal::cuda {
 namespace {
@@ -58,7 +59,9 @@ struct StatisticsReducer {
   C* rstd;
   int64_t mean_stride, rstd_stride;
   FloatingVector<C> weight, bias;
-  double epsilon;
+  FloatingVector<C> momentum, running_mean, running_variance;  // moved towards the batch's
+  double epsilon, rate;                                        // the momentum where there is no tensor
+  int64_t* batches;                                            // counted, or null
   Channel<C>* channels;
 
   __device__ Running running() const { return {}; }
@@ -77,6 +80,11 @@ struct StatisticsReducer {
     mean[channel * mean_stride] = m;
     rstd[channel * rstd_stride] = r;
     channels[channel] = {m, weight.load(channel, C(1)) * r, bias.load(channel, C(0)), C(0), C(0)};
+    const C by = momentum.load(0, static_cast<C>(rate));
+    const C variance = static_cast<C>(total.deviations() / (total.count - 1));
+    running_mean.store(channel, functors::Lerp()(running_mean.load(channel, C(0)), m, by));
+    running_variance.store(channel, functors::Lerp()(running_variance.load(channel, C(0)), variance, by));
+    if (channel == 0 && batches != nullptr) ++*batches;
   }
 };
 
@@ -267,7 +275,12 @@ HADAL_CUDA_KERNEL(batchNorm) {
                                        rstd.strides[0],
                                        FloatingVector<C>(cmd.input(1)),
                                        FloatingVector<C>(cmd.input(2)),
+                                       FloatingVector<C>(cmd.input(4)),
+                                       FloatingVector<C>(cmd.output(3)),
+                                       FloatingVector<C>(cmd.output(4)),
                                        cmd.attribute(0),
+                                       cmd.attribute(2),
+                                       cmd.output(5).as<int64_t>(),
                                        channels};
     const TensorView layout = per_channel(x);
     run_reduction(ctx, cmd, reducer, {&x}, layout, all_axes(x) & ~channel_axis(), true, false);

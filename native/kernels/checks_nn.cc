@@ -35,7 +35,7 @@ void require_alike(const Command& cmd, const TensorView& a, const TensorView& b,
 void require_vector(const Command& cmd, const TensorView& view, int64_t size, const char* what) {
   if (!view.present()) return;
   require_shape(has_shape(view, {size}), cmd, what);
-  require_dtype(is_floating(view.dtype), cmd, "needs floating weight and bias");
+  require_dtype(is_floating(view.dtype), cmd, "needs floating vectors");
 }
 
 void require_row_statistics(const Command& cmd, const TensorView& x, std::initializer_list<const TensorView*> views) {
@@ -107,7 +107,15 @@ void check_batch_norm(const Command& cmd) {
   require_vector(cmd, cmd.input(1), x.shape[1], "weight does not fit the channels");
   require_vector(cmd, cmd.input(2), x.shape[1], "bias does not fit the channels");
   if (cmd.input(3).present()) require_alike(cmd, x, cmd.input(3), "x and residual differ in shape");
+  require_vector(cmd, cmd.input(4), 1, "momentum is not one element");
   require_channel_statistics(cmd, x, cmd.output(1), cmd.output(2));
+  require_vector(cmd, cmd.output(3), x.shape[1], "runningMean does not fit the channels");
+  require_vector(cmd, cmd.output(4), x.shape[1], "runningVar does not fit the channels");
+  const TensorView& batches = cmd.output(5);
+  if (batches.present()) {
+    require_shape(batches.rank == 0, cmd, "batches is not one element");
+    require_dtype(batches.dtype == DType::kInt64, cmd, "batches needs int64");
+  }
   require_none_or_relu(cmd, 1);
 }
 

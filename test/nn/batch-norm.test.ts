@@ -1,4 +1,17 @@
-import { autocast, compile, manualSeed, nn, optim, randn, zeros, type AnyTensor, type DType } from 'hadal';
+import {
+  autocast,
+  compile,
+  full,
+  manualSeed,
+  nn,
+  ones,
+  optim,
+  randn,
+  variance,
+  zeros,
+  type AnyTensor,
+  type DType,
+} from 'hadal';
 
 type Layer = nn.BatchNorm2d;
 
@@ -74,6 +87,97 @@ test('a compiled step of a residual block in mixed precision', () => {
     return Array.from({ length: 5 }, () => step(randn([4, 5, 6, 7])).itemSync() as number);
   };
   expect(train(compile)).toEqual(train((f) => f));
+});
+
+const { batchNorm } = nn.functional;
+const numbersOf = (x: AnyTensor): number[] => x.cast('float64').toArraySync() as number[];
+
+describe('running statistics', () => {
+  test.each([
+    ['float64', 'float64', 1e-12],
+    ['float32', 'float32', 1e-6],
+    ['bfloat16', 'float32', 1e-6],
+    ['float16', 'bfloat16', 2 ** -7],
+    ['float32', 'float64', 1e-6],
+  ] as const)('of %s, kept in %s, move by the momentum', (dtype, kept, tolerance) => {
+    manualSeed(14);
+    const x = randn([4, 5, 6, 7]).mul(3).add(2).cast(dtype) as AnyTensor;
+    const wide = x.cast('float64');
+    const batch = [wide.mean([0, 2, 3]), variance(wide, [0, 2, 3])] as AnyTensor[];
+    for (const momentum of [0, 0.125, 0.75, 1]) {
+      for (const by of [momentum, full([], momentum), full([1, 1], momentum, { dtype: 'float64' })]) {
+        for (const [movesMean, movesVariance] of [
+          [true, true],
+          [true, false],
+          [false, true],
+        ]) {
+          const before = [-1, 2].map((value) => full([5], value, { dtype: kept })) as AnyTensor[];
+          const running = before.map((tensor) => tensor.clone());
+          const options = { training: true, momentum: by };
+          batchNorm(
+            x,
+            movesMean ? running[0] : undefined,
+            movesVariance ? running[1] : undefined,
+            undefined,
+            undefined,
+            options,
+          );
+          running.forEach((tensor, i) => {
+            const share = [movesMean, movesVariance][i] ? momentum : 0;
+            const expected = before[i]!.cast('float64').lerp(batch[i]!, share) as AnyTensor;
+            expect(difference([numbersOf(expected)], [numbersOf(tensor)])).toBeLessThan(tolerance);
+          });
+        }
+      }
+    }
+  });
+
+  test('of strided vectors, beside a counter', () => {
+    manualSeed(15);
+    const x = randn([8, 3]) as AnyTensor;
+    const table = zeros([3, 2]);
+    const numBatchesTracked = zeros([], { dtype: 'int64' });
+    const options = { training: true, momentum: 1, numBatchesTracked };
+    for (let i = 0; i < 3; i++) batchNorm(x, table.select(1, 0), table.select(1, 1), undefined, undefined, options);
+    expect(difference([numbersOf(x.mean(0) as AnyTensor)], [numbersOf(table.select(1, 0))])).toBeLessThan(1e-6);
+    expect(difference([numbersOf(variance(x, 0) as AnyTensor)], [numbersOf(table.select(1, 1))])).toBeLessThan(1e-6);
+    expect(numBatchesTracked.itemSync()).toBe(3);
+  });
+
+  test('stay as they are when the call throws', () => {
+    const layer = make();
+    const wrong = zeros([4, 5, 6, 6]);
+    expect(() => layer.forward(zeros([4, 5, 6, 7]), wrong)).toThrow('residual does not fit');
+    expect(() => layer.forward(zeros([1, 5, 1, 1]))).toThrow('has no variance');
+    expect(numbersOf(layer.runningVar!)).toEqual([1, 1, 1, 1, 1]);
+    expect(layer.numBatchesTracked!.itemSync()).toBe(0);
+    layer.forward(ones([4, 5, 6, 7]));
+    expect(layer.numBatchesTracked!.itemSync()).toBe(1);
+    layer.eval().forward(ones([4, 5, 6, 7]));
+    expect(layer.numBatchesTracked!.itemSync()).toBe(1);
+  });
+
+  test('are written to in place, as the graph sees it', () => {
+    const x = randn([8, 3]) as AnyTensor;
+    const [mean, weight] = [zeros([3]) as AnyTensor, ones([3]).detach().requiresGrad_() as AnyTensor];
+    const y = weight.mul(mean);
+    const train = (running: AnyTensor, options = {}): AnyTensor =>
+      batchNorm(x, running, undefined, undefined, undefined, { training: true, ...options });
+    train(mean);
+    expect(() => y.sum().backward()).toThrow('changed');
+    expect(() => train(weight)).toThrow(
+      'batchNorm: in-place write to a tensor that requires a gradient: got a leaf, expected noGrad(() => …) around it',
+    );
+    expect(() => train(zeros([1]).expand([3]))).toThrow('in-place write to an expanded tensor');
+    expect(() => train(zeros([3], { dtype: 'int32' }))).toThrow('batchNorm: dtype: got int32');
+    expect(() => train(mean, { momentum: ones([3]) })).toThrow('momentum does not fit: got shape [3], expected [1]');
+    expect(() => train(mean, { numBatchesTracked: zeros([]) })).toThrow(
+      'batchNorm: dtype: got float32, expected int64',
+    );
+    expect(() => train(mean, { numBatchesTracked: zeros([1], { dtype: 'int64' }) })).toThrow(
+      'batchNorm: numBatchesTracked does not fit: got shape [1], expected []',
+    );
+  });
 });
 
 test('an empty batch leaves the statistics alone', () => {
