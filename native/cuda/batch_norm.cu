@@ -1,6 +1,7 @@
 // Batch norm of x [n, c, …] over all axes but the channels, with the statistics of the batch, and its gradient: a reduction for
-// what each channel needs, which moves the running statistics too, then a pass over the elements, which adds a residual and applies ReLU as well. 16-bit floats compute in float, sums of several blocks are taken in double; mean
-// and rstd are kept in the compute type. All write with `=`.
+// what each channel needs, which moves the running statistics too, then a pass over the elements, which adds a residual and
+// applies ReLU as well. 16-bit floats compute in float, sums of several blocks are taken in double; mean and rstd are kept in
+// the compute type. All write with `=`.
 #include <cmath>
 #include <numeric>
 
