@@ -49,6 +49,7 @@ TensorView per_channel(const TensorView& x) {
 template <class T>
 struct StatisticsReducer {
   static constexpr int kInputs = 1;
+  static constexpr bool kLean = true;
   using Element = T;
   using C = Compute<T>;
   using State = Moments<C>;
@@ -93,6 +94,7 @@ struct StatisticsReducer {
 template <class T, bool kRelu>
 struct GradientReducer {
   static constexpr int kInputs = 2;
+  static constexpr bool kLean = true;
   using Element = T;
   using C = Compute<T>;
   struct alignas(2 * sizeof(C)) State {

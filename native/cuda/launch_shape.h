@@ -13,8 +13,8 @@ inline constexpr int kWarp = 32;
 // --- Reductions --------------------------------------------------------------------------------------------------------
 
 inline constexpr int kReductionBlock = 256;
-// Blocks of rows for each multiprocessor: 2,048 threads.
-inline constexpr int kReductionRowBlocks = 8;
+// Blocks for each multiprocessor, unless fewer are known to run at once: 2,048 threads.
+inline constexpr int kReductionBlocks = 8;
 // Loads that a thread has in flight, of packs; more registers than 32 elements take cost occupancy.
 template <int kPack>
 inline constexpr int kReductionUnroll = kPack >= 8 ? 32 / kPack : 4;

@@ -10,6 +10,7 @@ namespace {
 template <class T>
 struct VarianceReducer {
   static constexpr int kInputs = 1;
+  static constexpr bool kLean = true;
   using Element = T;
   using A = Compute<T>;
   using State = Moments<A>;

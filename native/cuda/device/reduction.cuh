@@ -10,6 +10,7 @@
 //   prepare(running, output)    reads what an output needs, once; may be absent
 //   sample(running, a, b, c)    sees three of the elements that a block reads of an output, the same in all threads, beforehand;
 //                               may be absent
+//   kLean                       what it keeps of an output is a few words; absent where it is more
 //   kLongest                    elements of an output that a thread may take, about; may be absent
 //   State, state(Running)       a partial result, a plain struct
 //   add<n>(running, x, position, output)   takes x[input][0 … n), the elements of an output from `position` on
@@ -38,10 +39,12 @@ struct ReductionArguments {
   typename Reducer::State* partial;  // [output][chunk]; null: one chunk, finished at once
 };
 
-// Blocks of columns that run at once on a multiprocessor, as registers allow with 48 KB and more of loads in flight. kLine: the
-// reduced elements are evenly spaced, which takes fewer.
-template <int kInputs, bool kLine>
-inline constexpr int kColumnBlocks = (kInputs == 1 ? 3 : 2) + kLine;
+// Blocks of columns that run at once on a multiprocessor, at least. A lean reducer leaves registers for more, with 48 KB and more of
+// loads in flight; still more with kLine: the reduced elements are evenly spaced.
+template <class Reducer>
+inline constexpr bool kIsLean = requires { Reducer::kLean; };
+template <class Reducer, bool kLine>
+inline constexpr int kColumnBlocks = !kIsLean<Reducer> ? 2 : (Reducer::kInputs == 1 ? 3 : 2) + kLine;
 // Shared memory of such a block.
 inline constexpr size_t kColumnBytes = 16384;
 
@@ -150,7 +153,7 @@ __global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, 
 // Block (lanes, groups): a unit of kPack neighbouring outputs for each lane, whose elements the groups share; a chunk for each
 // blockIdx.y.
 template <int kPack, bool kLine, class Reducer>
-__global__ void __launch_bounds__(kReductionBlock, kColumnBlocks<Reducer::kInputs, kLine>)
+__global__ void __launch_bounds__(kReductionBlock, kColumnBlocks<Reducer, kLine>)
     reduce_columns(Reducer reducer, ReductionArguments<Reducer> args) {
   using T = typename Reducer::Element;
   constexpr int kInputs = Reducer::kInputs, kUnroll = kReductionUnroll<kPack>;
@@ -299,9 +302,9 @@ void run_reduction(CudaContext& ctx, const Command& cmd, const Reducer& reducer,
   const auto launch = [&]<int kElements>(std::integral_constant<int, kElements>) {
     constexpr bool kLine = kElements > 1;
     const bool line = kLine && reduced.rank == 1;
-    const int blocks_at_once = by_rows ? kReductionRowBlocks
-                               : line  ? kColumnBlocks<kInputs, kLine>
-                                       : kColumnBlocks<kInputs, false>;
+    const int blocks_at_once = by_rows || !kIsLean<Reducer> ? kReductionBlocks
+                               : line                       ? kColumnBlocks<Reducer, kLine>
+                                                            : kColumnBlocks<Reducer, false>;
     const ReductionShape shape = shape_reduction(kept.count, reduced.count, by_rows, kReductionUnroll<kElements>,
                                                  int64_t{blocks_at_once} * ctx.device().multiprocessors,
                                                  longest_share<Reducer>() / (by_rows ? kElements : 1));
