@@ -82,7 +82,8 @@ struct JoinMoments {
 template <class T, class W, bool kCenters, int kPack, int kUnits>
 __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   using C = Compute<T>;
-  __shared__ std::conditional_t<kCenters, RowMoments<C>, C> partial[RowGroup::kMaxWarps];
+  using Partial = std::conditional_t<kCenters, RowMoments<C>, C>;
+  __shared__ Partial partial[RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
   int64_t at[4];
