@@ -63,27 +63,12 @@ struct Sum {
   __device__ C operator()(C a, C b) const { return a + b; }
 };
 
-// Of some elements: how many, their mean, and the sum of the squares of their differences to it.
-template <class C>
-struct RowMoments {
-  C count, mean, squares;
-};
-// By the formula of Chan, Golub and LeVeque (1979).
-template <class C>
-struct JoinMoments {
-  __device__ RowMoments<C> operator()(const RowMoments<C>& a, const RowMoments<C>& b) const {
-    const C count = a.count + b.count, share = b.count == 0 ? C(0) : b.count / count, difference = b.mean - a.mean;
-    return {count, a.mean + difference * share, a.squares + b.squares + difference * difference * (a.count * share)};
-  }
-};
-
 // y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean. Block (lanes, rows), see RowShape; rows
 // are made of whole units.
 template <class T, class W, bool kCenters, int kPack, int kUnits>
 __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   using C = Compute<T>;
-  using Partial = std::conditional_t<kCenters, RowMoments<C>, C>;
-  __shared__ Partial partial[RowGroup::kMaxWarps];
+  __shared__ C partial[2][RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
   int64_t at[4];
@@ -96,37 +81,28 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
   for (int u = 0; u < kUnits; ++u) {
     if (first(u) < n) packs[u] = load_pack<kPack>(args.x + at[0] + first(u));
   }
-  // Of a thread's own elements first, so that the group has to come together but once.
-  RowMoments<C> own{};
+  C mean = 0;
   if constexpr (kCenters) {
     C total = 0;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (first(u) >= n) break;
-      own.count += kPack;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
     }
-    if (own.count > 0) own.mean = total / own.count;
+    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
   }
+  C squares = 0;
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
     if (first(u) >= n) break;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      const C difference = load_element(packs[u].at[i]) - own.mean;
-      own.squares += difference * difference;
+      const C difference = load_element(packs[u].at[i]) - mean;
+      squares += difference * difference;
     }
   }
-  C mean = 0, squares = 0;
-  if constexpr (kCenters) {
-    const RowMoments<C> all = RowGroup::reduce(own, RowMoments<C>{}, partial, JoinMoments<C>());
-    mean = all.mean;
-    squares = all.squares;
-  } else {
-    squares = RowGroup::reduce(own.squares, C(0), partial, Sum<C>());
-  }
-  const C variance = squares / static_cast<C>(n);
+  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {

@@ -239,7 +239,8 @@ function checkLayer({ x, weight, bias, options }: Layer, dtype: keyof typeof lay
 const imageOps: Readonly<Record<string, (x: AnyTensor) => AnyTensor>> = {
   'batch norm': (x) => {
     const [weight, bias] = [1, 2].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i));
-    return nn.functional.batchNorm(x, undefined, undefined, weight, bias, { training: true }) as AnyTensor;
+    // Without x the gradient would be nothing but rounding: squares of what is normed have the same sum whatever x is.
+    return nn.functional.batchNorm(x, undefined, undefined, weight, bias, { training: true }).add(x) as AnyTensor;
   },
   'batch norm and ReLU': (x) => {
     const [weight, bias] = [1, 2].map((i) => hadal.arange(x.shape[1]!).cast(x.dtype).add(i).mul(0.125));
