@@ -227,13 +227,13 @@ function copied(gradient: AnyTensor, flight: Flight): AnyTensor {
   return flight.scope === undefined ? gradient : gradient.clone();
 }
 
-/** A gradient that the pass needs no more, as one that nobody else has and that lies as the leaf does: itself or a copy. */
+/** A gradient that the pass needs no more, as one that nobody else has, row-major or as the leaf lies: itself or a copy. */
 function taken(gradient: AnyTensor, { channelsLast }: Edge, flight: Flight): AnyTensor {
   if (flight.scope === undefined) return gradient;
   const exclusive =
     flight.owns(gradient) &&
     gradient.storage.pendingUses === 1 &&
-    (channelsLast ? isChannelsLast(gradient.shape, gradient.strides) : gradient.isContiguous) &&
+    (channelsLast ? isDense(gradient) : gradient.isContiguous) &&
     gradient.offset === 0 &&
     gradient.size * sizes[gradient.dtype] === gradient.storage.bytes;
   const own = exclusive ? gradient : gradient.clone();

@@ -41,7 +41,7 @@ export class Edge {
   declare hooks: GradientHook[] | undefined;
   /** Called when a backward pass has added to `grad`. */
   declare collected: (() => void)[] | undefined;
-  /** Whether this is of a leaf with its channels side by side: the gradient that it collects lies so too. */
+  /** Whether this is of a leaf with its channels side by side: the gradient that it collects may lie so too. */
   declare channelsLast: boolean;
   /** The collected gradient of a leaf. */
   declare grad: AnyTensor | undefined;
