@@ -28,6 +28,7 @@ __device__ __forceinline__ void copy_async(uint32_t to, const void* from, bool c
         : "memory");
   }
 }
+void copy_async(uint32_t to, const void* from, int bytes) = delete;  // which is no truth value
 // The same of the first `bytes` (0 to 16) alone, with zeros behind them.
 __device__ __forceinline__ void copy_part_async(uint32_t to, const void* from, int bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),

@@ -129,8 +129,8 @@ __device__ __forceinline__ void copy_sort_tile(T* to, const T* from, uint32_t he
   for (uint32_t i = 0; i < kSortTile / kPiece; i += kSortBlock) {
     const uint32_t at = (i + threadIdx.x) * kPiece;
     if (at >= here) break;
-    copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(to + at)), from + at,
-               static_cast<int>(min(here - at, kPiece) * sizeof(T)));
+    copy_part_async(static_cast<uint32_t>(__cvta_generic_to_shared(to + at)), from + at,
+                    static_cast<int>(min(here - at, kPiece) * sizeof(T)));
   }
 }
 

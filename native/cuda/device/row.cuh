@@ -109,7 +109,7 @@ class RowQueue {
 #pragma unroll
       for (int u = 0; u < kUnits; ++u) {
         if (first(u) >= n) break;
-        copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(slot(k, u))), rows[k] + first(u), sizeof(uint4));
+        copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(slot(k, u))), rows[k] + first(u), true);
       }
     }
     copies_commit();
