@@ -1,11 +1,11 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels own] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
-//                                [--cuda 90a [--unoptimized]] [--glibc 2.28] [--arch arm64]
+//                                [--cuda 90a [--unoptimized]] [--target hadal-cuda] [--glibc 2.28] [--arch arm64]
 //
 // --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
-// kernels slow and its build quick. --glibc links what runs on systems with that version of glibc and newer ones, where there is a glibc. --arch builds for another
+// kernels slow and its build quick. --target builds one of CMake's targets and nothing else. --glibc links what runs on systems with that version of glibc and newer ones, where there is a glibc. --arch builds for another
 // processor than this machine's, into build/<arch>, with the cross compiler that CXX names (aarch64-linux-gnu-g++ unless it is set)
 // and an OpenBLAS for it. On Windows the compiler is clang for MinGW, as MSYS2 and LLVM have it.
 import { spawnSync } from 'node:child_process';
@@ -74,6 +74,7 @@ function main() {
       debug: { type: 'boolean', default: false },
       cuda: { type: 'string', default: 'OFF' },
       unoptimized: { type: 'boolean', default: false },
+      target: { type: 'string' },
       glibc: { type: 'string' },
       arch: { type: 'string', default: process.arch },
       name: { type: 'string', default: 'release' },
@@ -124,12 +125,14 @@ function main() {
     ...(crosses || onWindows ? [`--CDCMAKE_CXX_COMPILER=${compiler}`] : []),
     ...(onWindows ? ['--generator', 'Ninja'] : []),
   );
-  cmakeJs(build, 'build', '--parallel', process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`);
+  const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`;
+  cmakeJs(build, 'build', '--parallel', jobs, ...(values.target === undefined ? [] : ['--target', values.target]));
   for (const name of glibc ? readdirSync(out).filter((name) => /\.(node|so)$/.test(name)) : []) {
     const missing = missingSymbols(join(out, name), glibc);
     if (missing.length > 0) throw new Error(`${name} does not run with glibc ${glibc}: ${missing.join(', ')}`);
   }
-  if (values.sanitize === 'OFF' && !values.debug) writeFileSync(join(out, stampName), `${built} ${values.levels}`);
+  const isWhole = values.target === undefined && values.sanitize === 'OFF' && !values.debug;
+  if (isWhole) writeFileSync(join(out, stampName), `${built} ${values.levels}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

@@ -32,7 +32,7 @@ mkdirSync(out, { recursive: true });
 let { library } = values;
 if (library === undefined) {
   const folder = join(root, '.build', 'cuda-library');
-  run(process.execPath, 'scripts/build-native.mjs', '--levels', 'own', '--cuda', values.cuda, '--name', 'cuda', '--glibc', '2.28', '--out', folder); // prettier-ignore
+  run(process.execPath, 'scripts/build-native.mjs', '--target', 'hadal-cuda', '--cuda', values.cuda, '--name', 'cuda', '--glibc', '2.28', '--out', folder); // prettier-ignore
   library = join(folder, 'libhadal-cuda.so');
 }
 const packed = join(out, 'libhadal-cuda.so');
