@@ -15,7 +15,7 @@ const { values } = parseArgs({
     every: { type: 'string', default: '1' },
     only: { type: 'string', default: 'basics,ops,gradients,products,compile' },
     order: { type: 'string', default: 'forward' },
-    capability: { type: 'string', default: '80' },
+    capability: { type: 'string', default: '86' },
     sanitize: { type: 'string', default: 'OFF' },
     out: { type: 'string', default: '.build/check-emulated' },
     budget: { type: 'string', default: '36000' },

@@ -42,7 +42,7 @@ served(
 
 /** A part of gpu-check on the device that the test before has built. */
 function runPart(name: string, every: number, environment: Record<string, string>): { stdout: string; stderr: string } {
-  const out = join(root, 'build', 'emulator-80');
+  const out = join(root, 'build', 'emulator-86');
   const part = ['--import', 'tsx', join(__dirname, 'gpu-check.ts'), '--device', 'cuda:0', '--part', name];
   return spawnSync(process.execPath, [...part, '--every', `${every}`], {
     cwd: root,
@@ -152,7 +152,7 @@ served.each([{ HADAL_CUDNN: '' }, { HADAL_EMULATED_CUDNN: 'old' }])(
 
 describe.each(['forward', 'reverse', '1', '2'])('the emulator, threads in the order %s', (order) => {
   const emulate = (what: string): { stdout: string; status: number | null } =>
-    spawnSync(join(root, 'build', 'emulator-80', 'emulator-test'), [what], {
+    spawnSync(join(root, 'build', 'emulator-86', 'emulator-test'), [what], {
       encoding: 'utf8',
       env: { ...process.env, HADAL_EMULATOR_ORDER: order },
     });

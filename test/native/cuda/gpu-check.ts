@@ -106,6 +106,14 @@ const profiles: Part = {
   },
 };
 
+/** compute-sanitizer's tools, and how few samples of each op they have time for. */
+const sanitizers = [
+  { tool: 'memcheck', every: 25 },
+  { tool: 'racecheck', every: 250 },
+];
+/** What runs under them: kernels of our own, not those of libraries, which are large and slow to check. */
+const sanitized = parts.filter(({ name }) => /^(basics|ops|gradients|products|.* without cuDNN)/.test(name));
+
 // --- In the main process -----------------------------------------------------------------------------------------------------
 
 interface Outcome extends PartResult {
@@ -251,9 +259,9 @@ async function main(): Promise<void> {
       ? Promise.resolve(leftOut(name, 'no time was left'))
       : run(name, command, args, Math.min(limit * Number(values.patience), left() - 2), environment);
   // In the repository this file is TypeScript, which the options of this process know how to load.
-  const self = (name: string): string[] => [
+  const self = (name: string, every = Number(values.every)): string[] => [
     ...process.execArgv,
-    ...[__filename, '--device', device, '--part', name, '--every', values.every],
+    ...[__filename, '--device', device, '--part', name, '--every', `${every}`],
   ];
 
   const runPartIn = ({ name, limit, environment }: Part): Promise<Outcome | PartResult> =>
@@ -286,21 +294,19 @@ async function main(): Promise<void> {
     );
   }
   if (wanted(profiles.name)) save(await runPartIn(profiles));
-  const sanitizer = ['/usr/local/cuda/bin/compute-sanitizer', '/usr/bin/compute-sanitizer'].find(existsSync);
-  for (const tool of ['memcheck', 'racecheck']) {
+  for (const { tool, every } of sanitizers) {
     if (!wanted(tool)) continue;
-    save(
-      sanitizer === undefined
-        ? leftOut(tool, 'compute-sanitizer is not there')
-        : await runIn(tool, 120, sanitizer, [
-            '--tool',
-            tool,
-            '--error-exitcode',
-            '9',
-            process.execPath,
-            ...self('basics'),
-          ]),
+    const command = ['/usr/local/cuda/bin/compute-sanitizer', '/usr/bin/compute-sanitizer'].find(existsSync);
+    if (command === undefined) {
+      save(leftOut(tool, 'compute-sanitizer is not there'));
+      continue;
+    }
+    const args = ['--tool', tool, '--error-exitcode', '9', process.execPath];
+    const runs = sanitized.map(
+      ({ name, environment }) =>
+      runIn(`${tool} of ${name}`, 150, command, [...args, ...self(name, Math.max(every, Number(values.every)))], environment), // prettier-ignore
     );
+    save(...(await Promise.all(runs)));
   }
   console.log(`wrote ${join(values.out, 'gpu-check.json')} and gpu-check.md`);
   process.exitCode = isGood(report()) ? 0 : 1;

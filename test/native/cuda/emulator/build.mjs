@@ -68,7 +68,7 @@ function run(...command) {
  *
  * @throws Error with what the compiler says.
  */
-export function build({ capability = '80', sanitize = 'OFF' } = {}) {
+export function build({ capability = '86', sanitize = 'OFF' } = {}) {
   const name = `emulator-${capability}${sanitize === 'OFF' ? '' : `-${sanitize.replace(',', '-')}`}`;
   const objects = join(root, '.build', name);
   const out = join(root, 'build', name);

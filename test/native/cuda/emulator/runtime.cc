@@ -51,8 +51,12 @@ namespace emulator {
 namespace {
 
 constexpr size_t kMemoryBytes = size_t{4} << 30;
-constexpr size_t kSharedBytes = size_t{HADAL_CAPABILITY >= 90 ? 227 : 163} << 10,
-                 kSharedWithoutOptIn = size_t{48} << 10;
+// What a block may have: as GPUs of data centres, or of all others (CUDA C++ programming guide, compute capabilities).
+constexpr size_t shared_kibibytes(int capability) {
+  if (capability / 10 == 9 || capability / 10 == 10) return 227;
+  return capability == 80 ? 163 : 99;
+}
+constexpr size_t kSharedBytes = shared_kibibytes(HADAL_CAPABILITY) << 10, kSharedWithoutOptIn = size_t{48} << 10;
 constexpr size_t kFilledBytes = size_t{64} << 20;  // of an allocation, at most: larger ones are not meant to be written
 
 // Never destroyed: the threads of streams go on until the process has ended.
@@ -193,7 +197,7 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 }
 // device/attention_tiles.cuh asks for it, to know which code was loaded.
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
-  attributes->sharedSizeBytes = HADAL_CAPABILITY >= 90 ? 4096 : 0;
+  attributes->sharedSizeBytes = HADAL_CAPABILITY == 90 ? 4096 : 0;
   return cudaSuccess;
 }
 
