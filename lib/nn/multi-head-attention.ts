@@ -1,4 +1,4 @@
-/** Multi-head attention, with grouped queries, rotary positions and a cache of keys and values. Batches come first: x [b, t, size], or [t, size] without one. */
+/** Multi-head attention, with grouped queries, rotary positions, sliding windows and a cache of keys and values. Batches come first: x [b, t, size], or [t, size] without one. */
 import { isGradEnabled } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { scaledDotProductAttention } from '../ops/attention';
@@ -13,6 +13,7 @@ import type { AnyTensor } from '../tensor/tensor';
 import { normal_, xavierUniform_ } from './init';
 import { Linear } from './linear';
 import { Module, Parameter } from './module';
+import { RMSNorm, type RMSNormOptions } from './normalization';
 import { checkProbability, checkSizes } from './options';
 
 export interface MultiHeadAttentionOptions {
@@ -20,14 +21,22 @@ export interface MultiHeadAttentionOptions {
   readonly dropout?: number;
   /** Whether the projections add biases; true unless given. */
   readonly bias?: boolean;
+  /** Whether that of the joined heads adds one; as `bias` unless given. */
+  readonly outputBias?: boolean;
   /** The heads of keys and values, each shared by as many queries; as many as there are heads unless given. */
   readonly keyHeads?: number;
+  /** The features of each head; size / heads unless given. */
+  readonly headSize?: number | undefined;
   /** The features of the keys; the size unless given. */
   readonly keySize?: number;
   /** The features of the values; the size unless given. */
   readonly valueSize?: number;
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
   readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'>;
+  /** Divides the queries and keys of each head by their root mean square, before the rotation (`nn.RMSNorm`); false unless given. */
+  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon'>;
+  /** A query sees only the last `window` keys up to the one at its own position, and none after it; all keys unless given. */
+  readonly window?: number | undefined;
   /** Whether a trained key and value are put behind the others; false unless given. */
   readonly addBiasKv?: boolean;
   /** Whether a key and value of zeros are put behind the others; false unless given. */
@@ -64,7 +73,10 @@ class GrowingRows {
   }
 }
 
-/** What a module of self-attention has seen: pass the same cache for each piece of a sequence. */
+/**
+ * What a module of self-attention has seen: pass the same cache for each piece of a sequence. Everything is kept, also what has left a sliding window: the layer
+ * passes over it.
+ */
 export class AttentionCache {
   #keys = new GrowingRows();
   #values = new GrowingRows();
@@ -117,14 +129,16 @@ function joinMasks(a: AnyTensor | undefined, b: AnyTensor | undefined): AnyTenso
 
 /**
  * Attention in several subspaces at once: softmax(q·kᵀ/√d)·v per head, over projections of the inputs, and a projection of the joined results. State names are
- * those of PyTorch's MultiheadAttention. Vaswani et al., 2017; grouped queries: Ainslie et al., 2023.
+ * those of PyTorch's MultiheadAttention. Vaswani et al., 2017; grouped queries: Ainslie et al., 2023; windows: Beltagy et al., 2020; norms of queries and keys:
+ * Henry et al., 2020.
  *
  * @example
  * const x = randn([2, 5, 16]);
  * new nn.MultiHeadAttention(16, 4).forward(x, x, x).shape; // [2, 5, 16]
+ * new nn.MultiHeadAttention(16, 4, { keyHeads: 2, headSize: 6, rotary: true, window: 3 }).forward(x, x, x).shape; // [2, 5, 16]
  */
 export class MultiHeadAttention extends Module {
-  /** The projections of query, key and value, one above the other: [size + 2 · keyHeads · size / heads, size]. */
+  /** The projections of query, key and value, one above the other: [(heads + 2 · keyHeads) · headSize, size]. */
   readonly inProjWeight: Parameter | undefined;
   /** In place of that where keys or values have features of their own. */
   readonly qProjWeight: Parameter | undefined;
@@ -133,13 +147,17 @@ export class MultiHeadAttention extends Module {
   readonly inProjBias: Parameter | undefined;
   readonly biasK: Parameter | undefined;
   readonly biasV: Parameter | undefined;
+  readonly qNorm: RMSNorm | undefined;
+  readonly kNorm: RMSNorm | undefined;
   readonly outProj: Linear;
   readonly dropout: number;
   readonly keyHeads: number;
+  readonly headSize: number;
   readonly keySize: number;
   readonly valueSize: number;
   readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'> | undefined;
   readonly #addZeroAttention: boolean;
+  readonly #window: number | undefined;
 
   constructor(
     readonly size: number,
@@ -149,8 +167,10 @@ export class MultiHeadAttention extends Module {
     super();
     checkOptions('MultiHeadAttention', options);
     const { dropout = 0, bias = true, keyHeads = heads, keySize = size, valueSize = size, rotary = false } = options;
+    const { headSize = size / heads, outputBias = bias, queryKeyNorm = false, window } = options;
     checkSizes('MultiHeadAttention', { size, heads, keyHeads, keySize, valueSize });
-    if (size % heads !== 0) {
+    if (options.headSize !== undefined) checkSizes('MultiHeadAttention', { headSize });
+    else if (size % heads !== 0) {
       throw new ArgumentError(`MultiHeadAttention: heads: got ${heads}, expected a divisor of the size ${size}`);
     }
     if (heads % keyHeads !== 0) {
@@ -159,27 +179,35 @@ export class MultiHeadAttention extends Module {
       );
     }
     checkProbability('MultiHeadAttention', 'dropout', dropout);
+    if (window !== undefined) checkSizes('MultiHeadAttention', { window });
     this.dropout = dropout;
     this.keyHeads = keyHeads;
+    this.headSize = headSize;
     this.keySize = keySize;
     this.valueSize = valueSize;
     this.#rotary = rotary === true ? {} : rotary === false ? undefined : rotary;
     this.#addZeroAttention = options.addZeroAttention ?? false;
-    const width = (keyHeads * size) / heads;
+    this.#window = window;
+    const [inner, width] = [heads * headSize, keyHeads * headSize];
     if (keySize === size && valueSize === size) {
-      this.inProjWeight = new Parameter(xavierUniform_(empty([size + 2 * width, size])));
+      this.inProjWeight = new Parameter(xavierUniform_(empty([inner + 2 * width, size])));
     } else {
-      this.qProjWeight = new Parameter(xavierUniform_(empty([size, size])));
+      this.qProjWeight = new Parameter(xavierUniform_(empty([inner, size])));
       this.kProjWeight = new Parameter(xavierUniform_(empty([width, keySize])));
       this.vProjWeight = new Parameter(xavierUniform_(empty([width, valueSize])));
     }
-    if (bias) this.inProjBias = new Parameter(zeros([size + 2 * width]));
+    if (bias) this.inProjBias = new Parameter(zeros([inner + 2 * width]));
     if (options.addBiasKv ?? false) {
       const deviation = Math.sqrt(2 / (1 + width));
       this.biasK = new Parameter(normal_(empty([1, 1, width]), 0, deviation));
       this.biasV = new Parameter(normal_(empty([1, 1, width]), 0, deviation));
     }
-    this.outProj = new Linear(size, size, { bias });
+    if (queryKeyNorm !== false) {
+      const norm = queryKeyNorm === true ? {} : queryKeyNorm;
+      this.qNorm = new RMSNorm(headSize, norm);
+      this.kNorm = new RMSNorm(headSize, norm);
+    }
+    this.outProj = new Linear(inner, size, { bias: outputBias });
     if (this.outProj.bias !== undefined) this.outProj.bias.detach().copy_(0);
   }
 
@@ -194,15 +222,15 @@ export class MultiHeadAttention extends Module {
       causal,
       dropout: this.training ? this.dropout : 0,
     }) as AnyTensor;
-    return this.outProj.forward(y.transpose(1, 2).reshape(query.shape));
+    return this.outProj.forward(this.joined(y, query));
   }
 
   /** Those of the projections of the inputs, of the scores and of the sums over the values. */
   override multiplyAdds(inputs: readonly [AnyTensor, AnyTensor?, AnyTensor?]): number {
     const [query, key = query, value = key] = inputs;
-    const { size } = this;
-    const width = (this.keyHeads * size) / this.heads;
-    return query.size * size + key.size * width + value.size * width + 2 * query.size * key.shape.at(-2)!;
+    const [inner, width] = [this.heads * this.headSize, this.keyHeads * this.headSize];
+    const ofScores = (query.size / this.size) * inner * key.shape.at(-2)!;
+    return query.size * inner + key.size * width + value.size * width + 2 * ofScores;
   }
 
   /** The same with the attention weights, averaged over the heads: [b, t, s]. They are stored, so memory grows with t · s. */
@@ -215,14 +243,14 @@ export class MultiHeadAttention extends Module {
     const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
     const shared = (x: AnyTensor): AnyTensor =>
       x.repeatInterleave(this.heads / this.keyHeads, { axis: 1 }) as AnyTensor;
-    let scores: AnyTensor = q.matmul(shared(k).transpose()).div(Math.sqrt(this.size / this.heads));
+    let scores: AnyTensor = q.matmul(shared(k).transpose()).div(Math.sqrt(this.headSize));
     const seen = causal ? ones(scores.shape.slice(-2), { dtype: 'bool' }).tril() : undefined;
     const hidden = joinMasks(seen, mask);
     if (hidden?.dtype === 'bool') scores = where(hidden, scores, -Infinity) as AnyTensor;
     else if (hidden !== undefined) scores = scores.add(hidden);
     const weights: AnyTensor = scores.softmax(-1);
     const dropped: AnyTensor = weights.dropout(this.dropout, { training: this.training });
-    const y = dropped.matmul(shared(v)).transpose(1, 2).reshape(query.shape);
+    const y = this.joined(dropped.matmul(shared(v)), query);
     return { output: this.outProj.forward(y), weights: weights.mean(1).reshape([...query.shape.slice(0, -1), -1]) };
   }
 
@@ -234,7 +262,9 @@ export class MultiHeadAttention extends Module {
     options: AttentionCall,
   ): { q: AnyTensor; k: AnyTensor; v: AnyTensor; mask: AnyTensor | undefined; causal: boolean } {
     checkOptions('MultiHeadAttention', options, 'MultiHeadAttention.forward');
-    const { mask, keyMask, causal = false, cache } = options;
+    const { mask, keyMask, cache } = options;
+    const window = this.#window ?? Infinity;
+    const causal = (options.causal ?? false) || window < Infinity;
     const sizes = [this.size, this.keySize, this.valueSize];
     [query, key, value].forEach((x, i) => {
       checkTensor('MultiHeadAttention', x);
@@ -248,32 +278,48 @@ export class MultiHeadAttention extends Module {
       return this.prepare(query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), alone);
     }
     const past = cache?.length ?? 0;
-    let [q, k, v] = this.project(query, key, value).map((x) => this.perHead(x)) as [AnyTensor, AnyTensor, AnyTensor];
+    const projected = this.project(query, key, value) as [AnyTensor, AnyTensor, AnyTensor];
+    let [q, k, v] = [
+      this.perHead(projected[0], this.qNorm),
+      this.perHead(projected[1], this.kNorm),
+      this.perHead(projected[2]),
+    ];
     if (this.#rotary !== undefined) {
       q = rotaryEmbedding(q, { offset: past, ...this.#rotary });
       k = rotaryEmbedding(k, { offset: past, ...this.#rotary });
     }
     if (cache !== undefined) [k, v] = cache.append(k, v);
+    let hidden = joinMasks(mask, keyMask?.unsqueeze(1).unsqueeze(1));
+    // No query of this call sees the keys that have left the window of its first one.
+    const left = Math.max(past + 1 - window, 0);
+    if (left > 0) {
+      const count = k.shape[2]!;
+      const rest = (x: AnyTensor, axis: number): AnyTensor => x.narrow(axis, left, count - left);
+      [k, v] = [rest(k, 2), rest(v, 2)];
+      if (hidden !== undefined) hidden = rest(hidden.expand([...hidden.shape.slice(0, -1), count]), -1);
+    }
+    // The first query of this call stands at this place among the keys that are left.
+    const place = past - left;
+    const [t, s] = [q.shape[2]!, k.shape[2]!];
     const added = [
       ...(this.biasK === undefined ? [] : [[this.biasK, this.biasV!]]),
       ...(this.#addZeroAttention ? [[this.zeroRow(k), this.zeroRow(v)]] : []),
     ] as [AnyTensor, AnyTensor][];
+    // The kernel's own order begins with the first key.
+    const ordered = causal && place === 0 && added.length === 0;
+    const all = (): AnyTensor => ones([t, s], { dtype: 'bool', device: q.device });
+    if (causal && !ordered && place + 1 < s) hidden = joinMasks(hidden, all().tril(place));
+    if (place + t > window) hidden = joinMasks(hidden, all().triu(place + 1 - window));
     for (const [extraKey, extraValue] of added) {
       const rows = (x: AnyTensor): AnyTensor => this.perHead(x.expand([k.shape[0]!, 1, x.shape[2]!]) as AnyTensor);
       [k, v] = [cat([k, rows(extraKey)], 2), cat([v, rows(extraValue)], 2)];
     }
-    let hidden = joinMasks(mask, keyMask?.unsqueeze(1).unsqueeze(1));
     if (hidden !== undefined && added.length > 0) {
       // What is added behind the keys is seen by all.
       const before = Array.from({ length: hidden.rank - 1 }, (): [number, number] => [0, 0]);
       hidden = hidden.pad([...before, [0, added.length]], { value: hidden.dtype === 'bool' ? 1 : 0 });
     }
-    const [t, s] = [q.shape[2]!, k.shape[2]!];
-    if (!causal || (past === 0 && added.length === 0)) return { q, k, v, mask: hidden, causal };
-    // The first query of this call stands at position `past`.
-    const order: AnyTensor = ones([t, s - added.length], { dtype: 'bool' }).tril(past);
-    const seen = added.length === 0 ? order : cat([order, ones([t, added.length], { dtype: 'bool' })], 1);
-    return { q, k, v, mask: joinMasks(hidden, seen), causal: false };
+    return { q, k, v, mask: hidden, causal: ordered };
   }
 
   private zeroRow(x: AnyTensor): AnyTensor {
@@ -282,14 +328,13 @@ export class MultiHeadAttention extends Module {
 
   /** The projections of the inputs; one product where the inputs are the same tensor. */
   private project(query: AnyTensor, key: AnyTensor, value: AnyTensor): AnyTensor[] {
-    const { size } = this;
-    const width = (this.keyHeads * size) / this.heads;
-    const widths = [size, width, width];
+    const [inner, width] = [this.heads * this.headSize, this.keyHeads * this.headSize];
+    const widths = [inner, width, width];
     const { inProjWeight, inProjBias } = this;
     if (inProjWeight !== undefined && key === query && value === query) {
       return linear(query, inProjWeight, inProjBias).split(widths, -1);
     }
-    const starts = [0, size, size + width];
+    const starts = [0, inner, inner + width];
     return [query, key, value].map((x, i) => {
       const own = [this.qProjWeight, this.kProjWeight, this.vProjWeight][i];
       const weight: AnyTensor = own ?? inProjWeight!.narrow(0, starts[i]!, widths[i]!);
@@ -297,11 +342,16 @@ export class MultiHeadAttention extends Module {
     });
   }
 
-  /** [b, t, heads · d] as [b, heads, t, d]. */
-  private perHead(x: AnyTensor): AnyTensor {
+  /** [b, t, heads · d] as [b, heads, t, d], each head normalised where there is a norm. */
+  private perHead(x: AnyTensor, norm?: RMSNorm): AnyTensor {
     const [b, t, width] = x.shape as [number, number, number];
-    const d = this.size / this.heads;
-    return x.reshape([b, t, width / d, d]).transpose(1, 2);
+    const heads: AnyTensor = x.reshape([b, t, width / this.headSize, this.headSize]);
+    return (norm === undefined ? heads : norm.forward(heads)).transpose(1, 2);
+  }
+
+  /** [b, heads, t, d] as [b, t, heads · d], or without the batch where the query has none. */
+  private joined(y: AnyTensor, query: AnyTensor): AnyTensor {
+    return y.transpose(1, 2).reshape([...query.shape.slice(0, -1), this.heads * this.headSize]);
   }
 
   protected override describe(): string {

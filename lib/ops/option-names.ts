@@ -71,7 +71,8 @@ const takersByNames: Readonly<Record<string, string>> = {
   'experts topK hidden makeExpert capacityFactor noise': 'MixtureOfExperts',
   requiresGrad: 'Parameter',
   strict: 'Module.loadStateDict DistributedDataParallel.loadStateDict',
-  'dropout bias keyHeads keySize valueSize rotary addBiasKv addZeroAttention': 'MultiHeadAttention',
+  'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm window addBiasKv addZeroAttention':
+    'MultiHeadAttention',
   'mask keyMask causal cache':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
@@ -185,7 +186,8 @@ const takersByNames: Readonly<Record<string, string>> = {
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads hidden epsilon rotaryBase rotaryScaling tied': 'Llama',
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
+    'Llama',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',

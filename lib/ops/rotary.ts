@@ -19,6 +19,17 @@ export type RotaryScaling =
       readonly factor: number;
     }
   | {
+      /**
+       * By a base that grows with the sequence, from the original context on: dynamic NTK scaling. What has been rotated before stays as it is: keys in a cache were
+       * turned by the base of their time, as in the library transformers.
+       */
+      readonly kind: 'dynamic';
+      /** The slowest pair's speed is divided by 1 + factor · (length / originalContext − 1). */
+      readonly factor: number;
+      /** Positions in the first training. */
+      readonly originalContext: number;
+    }
+  | {
       /** Those that turn fewer than `slow` times in the original context; those that turn more than `fast` times stay; between, in proportion. As Llama 3.1. */
       readonly kind: 'llama3';
       /** By which the slow ones' speeds are divided. */
@@ -27,6 +38,22 @@ export type RotaryScaling =
       readonly fast: number;
       /** Positions in the first training. */
       readonly originalContext: number;
+    }
+  | {
+      /** As `llama3`, but between, in proportion to the pair's number. Peng et al., 2023, YaRN: efficient context window extension of large language models. */
+      readonly kind: 'yarn';
+      /** By which the slow ones' speeds are divided. */
+      readonly factor: number;
+      /** 1 unless given. */
+      readonly slow?: number;
+      /** 32 unless given. */
+      readonly fast?: number;
+      /** Positions in the first training. */
+      readonly originalContext: number;
+      /** Multiplies all that is rotated, so that scores grow by its square; 0.1 · ln(factor) + 1 unless given. */
+      readonly attentionFactor?: number;
+      /** Whether the numbers of the first and the last pair between are rounded, down and up; true unless given. */
+      readonly truncate?: boolean;
     };
 
 export interface RotaryOptions {
@@ -42,26 +69,51 @@ export interface RotaryOptions {
   readonly positions?: AnyTensor | undefined;
 }
 
-/** What the speed of each of `count` pairs is multiplied by. */
-function speedFactors(op: string, scaling: RotaryScaling, base: number, count: number): number[] {
+/** What the speed of each of `count` pairs is multiplied by in a sequence of this length. */
+function speedFactors(op: string, scaling: RotaryScaling, base: number, count: number, length: number): number[] {
   checkObject(op, scaling, 'scaling');
-  checkChoice(op, 'scaling.kind', scaling.kind, ['linear', 'llama3']);
-  checkNumber(op, 'scaling.factor', scaling.factor, 1);
-  if (scaling.kind === 'linear') return new Array<number>(count).fill(1 / scaling.factor);
-  const { factor, slow, fast, originalContext } = scaling;
-  for (const name of ['slow', 'fast', 'originalContext'] as const) checkNumber(op, `scaling.${name}`, scaling[name], 0);
+  checkChoice(op, 'scaling.kind', scaling.kind, ['linear', 'dynamic', 'llama3', 'yarn']);
+  const { kind, factor } = scaling;
+  checkNumber(op, 'scaling.factor', factor, 1);
+  const ofPairs = (of: (pair: number) => number): number[] => Array.from({ length: count }, (_, i) => of(i));
+  if (kind === 'linear') return ofPairs(() => 1 / factor);
+  const { originalContext } = scaling;
+  checkNumber(op, 'scaling.originalContext', originalContext, 1);
+  if (kind === 'dynamic') {
+    const stretch = 1 + factor * Math.max(length / originalContext - 1, 0);
+    return ofPairs((i) => stretch ** (-i / Math.max(count - 1, 1)));
+  }
+  const { slow, fast } = kind === 'yarn' ? { slow: scaling.slow ?? 1, fast: scaling.fast ?? 32 } : scaling;
+  checkNumber(op, 'scaling.slow', slow, 0);
+  checkNumber(op, 'scaling.fast', fast, 0);
   if (fast <= slow) throw new ArgumentError(`${op}: scaling.fast: got ${fast}, expected more than slow, ${slow}`);
-  return Array.from({ length: count }, (_, i) => {
-    const turns = (originalContext * base ** (-i / count)) / (2 * Math.PI);
-    const kept = Math.min(Math.max((turns - slow) / (fast - slow), 0), 1);
-    return kept + (1 - kept) / factor;
-  });
+  const slowed = (kept: number): number => {
+    const share = Math.min(Math.max(kept, 0), 1);
+    return share + (1 - share) / factor;
+  };
+  const turns = originalContext / (2 * Math.PI);
+  if (kind === 'llama3') return ofPairs((i) => slowed((turns * base ** (-i / count) - slow) / (fast - slow)));
+  // The pairs, in fractions, that turn `fast` and `slow` times.
+  const pairOf = (times: number): number => (count * Math.log(turns / times)) / Math.log(base);
+  const [from, to] = [pairOf(fast), pairOf(slow)];
+  const truncate = scaling.truncate ?? true;
+  const first = Math.max(truncate ? Math.floor(from) : from, 0);
+  const last = Math.min(truncate ? Math.ceil(to) : to, 2 * count - 1);
+  return ofPairs((i) => slowed(1 - (i - first) / (last - first || 1)));
+}
+
+/** What that which is rotated is multiplied by. */
+function attentionFactorOf(op: string, scaling: RotaryScaling | undefined): number {
+  if (scaling?.kind !== 'yarn') return 1;
+  const { attentionFactor = 0.1 * Math.log(scaling.factor) + 1 } = scaling;
+  checkNumber(op, 'scaling.attentionFactor', attentionFactor, 0);
+  return attentionFactor;
 }
 
 /**
  * Rotates pairs of features of x [..., t, d] by angles position · base^(−2i/d), so that products of queries and keys depend on relative positions alone.
  *
- * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling.
+ * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling, and for positions with a dynamic one.
  * @see Su et al., 2021, RoFormer.
  * @example
  * rotaryEmbedding(ones([2, 2])); // [[1, 1], [-0.3012, 1.3818]]
@@ -86,6 +138,11 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   if (positions === undefined) positions = arange(offset, offset + t, { dtype: 'int64', device: x.device });
   else {
     checkIndex(op, positions, 'positions');
+    if (scaling?.kind === 'dynamic') {
+      throw new ArgumentError(
+        `${op}: positions: got some with dynamic scaling, expected an offset, which tells the length`,
+      );
+    }
     if (!sameShape(broadcastShapes(op, positions.shape, rows), rows)) {
       throw new ShapeError(
         `${op}: positions do not fit: got shape ${show(positions.shape)}, expected one that broadcasts to ${show(rows)}`,
@@ -98,9 +155,11 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   const speeds =
     scaling === undefined
       ? plain
-      : plain.mul(tensor(speedFactors(op, scaling, base, size / 2), { dtype, device: x.device }));
+      : plain.mul(tensor(speedFactors(op, scaling, base, size / 2, offset + t), { dtype, device: x.device }));
   const angles: AnyTensor = (positions as AnyTensor).cast(dtype).unsqueeze(-1).mul(speeds);
-  const [cos, sin] = [angles.cos().cast(x.dtype), angles.sin().cast(x.dtype)];
+  const attentionFactor = attentionFactorOf(op, scaling);
+  const scaled = (y: AnyTensor): AnyTensor => (attentionFactor === 1 ? y : y.mul(attentionFactor)).cast(x.dtype);
+  const [cos, sin] = [scaled(angles.cos()), scaled(angles.sin())];
   const pairs = interleaved ? x.reshape([...rows, size / 2, 2]) : undefined;
   const [a, b] = (
     pairs === undefined

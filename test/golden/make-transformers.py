@@ -2,6 +2,7 @@
 
     pip install torch transformers safetensors && python test/golden/make-transformers.py
 """
+import json
 import pathlib
 
 import torch
@@ -14,6 +15,12 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     ViTConfig,
     ViTForImageClassification,
 )
@@ -65,3 +72,56 @@ images, larger = torch.randn(3, 2, 12, 12), torch.randn(2, 2, 20, 20)
 logits = vit(images).logits
 resized = vit(larger, interpolate_pos_encoding=True).logits
 write("vit", vit, {"images": images, "logits": logits, "larger": larger, "resized": resized})
+
+# Relatives of Llama, on sequences longer than their windows. Other models above keep their numbers: this comes last.
+tokens = torch.randint(0, 40, (2, 12))
+kept = torch.arange(12) >= torch.tensor([[0], [3]])
+
+
+def relative(name, model):
+    """The logits, also where the first tokens are hidden, the gradients of the loss, and a continuation."""
+    model = weights(model)
+    logits = model(tokens).logits
+    masked = model(tokens, attention_mask=kept.long()).logits
+    loss = model(tokens, labels=tokens).loss
+    loss.backward()
+    gradients = {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()}
+    options = dict(max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None)
+    greedy = model.generate(tokens[:1, :4], attention_mask=torch.ones(1, 4, dtype=torch.long), **options)[0]
+    results = {"logits": logits, "masked": masked, "greedy": greedy.int(), "loss": loss.reshape(1)}
+    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients})
+
+
+sizes = dict(vocab_size=40, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, intermediate_size=24)
+sizes |= dict(num_attention_heads=4, num_key_value_heads=2)
+sliding = dict(use_sliding_window=True, sliding_window=5, max_window_layers=1)
+relative("qwen2", Qwen2ForCausalLM(Qwen2Config(**sizes, tie_word_embeddings=True)))
+relative("qwen2-sliding", Qwen2ForCausalLM(Qwen2Config(**sizes, **sliding)))
+relative("qwen3", Qwen3ForCausalLM(Qwen3Config(**sizes, head_dim=6)))
+relative("mistral", MistralForCausalLM(MistralConfig(**sizes, head_dim=6, sliding_window=5)))
+relative("llama-biases", LlamaForCausalLM(LlamaConfig(**sizes, head_dim=6, attention_bias=True, mlp_bias=True)))
+
+# The first Llama with its positions scaled, on sequences of more than the 16 positions that it was made for.
+tokens = torch.randint(0, 40, (2, 40))
+original = dict(original_max_position_embeddings=16)
+scalings = {
+    "linear": dict(rope_type="linear", factor=4.0),
+    "llama3": dict(rope_type="llama3", factor=4.0, low_freq_factor=0.2, high_freq_factor=2.0, **original),
+    "dynamic": dict(rope_type="dynamic", factor=4.0),
+    "yarn": dict(rope_type="yarn", factor=4.0, **original),
+    "yarn-bounds": dict(rope_type="yarn", factor=4.0, beta_fast=2.0, beta_slow=0.1, **original),
+    "yarn-exact": dict(rope_type="yarn", factor=4.0, beta_fast=2.0, beta_slow=0.1, truncate=False, **original),
+    "yarn-mscale": dict(rope_type="yarn", factor=4.0, mscale=0.7, mscale_all_dim=1.3, **original),
+    "yarn-attention": dict(rope_type="yarn", factor=4.0, attention_factor=1.5, **original),
+}
+reference = {"tokens": tokens.int()}
+for name, scaling in scalings.items():
+    config = LlamaConfig.from_pretrained(folder / "llama", rope_parameters=dict(scaling, rope_theta=500.0))
+    # A model apiece: dynamic positions remember the longest sequence.
+    load = lambda: LlamaForCausalLM.from_pretrained(folder / "llama", config=config).eval()
+    reference[f"{name}.logits"] = load()(tokens).logits
+    greedy = load().generate(tokens[:1, :8], attention_mask=torch.ones(1, 8, dtype=torch.long), max_new_tokens=32,
+                             do_sample=False, pad_token_id=0, eos_token_id=None)
+    reference[f"{name}.greedy"] = greedy[0].int()
+save_file({key: value.contiguous() for key, value in reference.items()}, folder / "scaled.safetensors")
+(folder / "scaled.json").write_text(json.dumps(scalings, indent=2) + "\n")

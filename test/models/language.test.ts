@@ -4,19 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { io, manualSeed, models, nn, noGrad, optim, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
-
-const folderOf = (name: string): string => join(__dirname, '../golden/transformers', name);
-const referenceOf = (name: string): Promise<nn.StateDict> =>
-  io.readSafetensors(join(folderOf(name), 'reference.safetensors'));
-
-/** The largest difference in terms of the largest value. */
-const difference = (a: AnyTensor, b: AnyTensor): number => a.sub(b).abs().max().div(b.abs().max()).itemSync();
-
-async function collect(tokens: AsyncIterable<number>): Promise<number[]> {
-  const list: number[] = [];
-  for await (const token of tokens) list.push(token);
-  return list;
-}
+import { collect, difference, folderOf, referenceOf } from './references';
 
 const tiny = { vocabulary: 12, context: 8, width: 16, layers: 2, heads: 2 };
 
@@ -209,38 +197,13 @@ describe('what is no such model is refused', () => {
     );
   });
 
-  test('scaled positions', async () => {
-    const { tokens, logits } = await referenceOf('llama');
-    const { rope_parameters } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as {
-      rope_parameters: object;
-    };
-    const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8 };
-    const loaded = async (rope: object): Promise<AnyTensor> => {
-      change({ rope_parameters: { ...rope_parameters, ...rope } });
-      return (await models.Llama.load(folder)).forward(tokens!);
-    };
-    const linear = await loaded({ rope_type: 'linear', factor: 8 });
-    const llama3 = await loaded({ rope_type: 'llama3', ...scaling });
-    expect(difference(await loaded({ rope_type: 'linear', factor: 1 }), logits!)).toBeLessThan(1e-5);
-    for (const [one, other] of [
-      [linear, logits!],
-      [llama3, logits!],
-      [llama3, linear],
-    ] as const) {
-      expect(difference(one, other)).toBeGreaterThan(1e-4);
-    }
-    change({ rope_parameters: { rope_type: 'yarn', rope_theta: 500 } });
-    await expect(models.Llama.load(folder)).rejects.toThrow(
-      'Llama: config.json: rope_type: got yarn, expected default, linear or llama3',
-    );
-  });
-
   test.each([
-    ['llama', models.Llama, { model_type: 'gemma' }, 'llama or mistral'],
-    ['llama', models.Llama, { model_type: 'mistral', sliding_window: 4 }, 'null'],
-    ['llama', models.Llama, { head_dim: 16 }, '4'],
-    ['llama', models.Llama, { attention_bias: true }, 'false'],
-    ['llama', models.Llama, { mlp_bias: true }, 'false'],
+    ['llama', models.Llama, { model_type: 'gemma' }, 'llama or mistral or qwen2 or qwen3'],
+    ['llama', models.Llama, { sliding_window: 4 }, 'null'],
+    ['llama', models.Llama, { attention_bias: 'all' }, 'false or true'],
+    ['llama', models.Llama, { mlp_bias: 1 }, 'false or true'],
+    ['qwen2', models.Llama, { use_sliding_window: 'no' }, 'false or true'],
+    ['qwen3', models.Llama, { partial_rotary_factor: 0.5 }, '1'],
     ['gpt2', models.GPT2, { model_type: 'gpt_bigcode' }, 'gpt2'],
     ['gpt2', models.GPT2, { scale_attn_weights: false }, 'true'],
     ['gpt2', models.GPT2, { scale_attn_by_inverse_layer_idx: true }, 'false'],

@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 
 import { cat, io, manualSeed, models, nn, optim, randint, randn, scope, type AnyTensor } from '../../lib/index';
+import { difference, folderOf, referenceOf } from './references';
 
-const folder = join(__dirname, '../golden/transformers/vit');
-const reference = (): Promise<nn.StateDict> => io.readSafetensors(join(folder, 'reference.safetensors'));
-const difference = (a: AnyTensor, b: AnyTensor): number => a.sub(b).abs().max().div(b.abs().max()).itemSync();
+const folder = folderOf('vit');
+const reference = (): Promise<nn.StateDict> => referenceOf('vit');
 
 test('logits are those of the reference', async () => {
   const { images, logits } = await reference();

@@ -152,16 +152,45 @@ test.each([
     { scaling: { kind: 'linear', factor: 4 } },
     [0.25, 0.07905694, 0.025, 0.00790569, 0.0025, 0.00079057, 0.00025, 0.00007906],
   ],
-] as const)('rotary positions, scaled: %o', (options, speeds) => {
+  [
+    { base: 500, scaling: { kind: 'dynamic', factor: 4, originalContext: 30 } },
+    [1, 0.38001657, 0.14441258, 0.05487917, 0.02085499, 0.00792524, 0.00301172, 0.0011445],
+  ],
+  // Not longer than the original context: as without scaling.
+  [
+    { base: 500, scaling: { kind: 'dynamic', factor: 4, originalContext: 51 } },
+    [1, 0.45986328, 0.21147424, 0.09724925, 0.04472136, 0.02056571, 0.00945742, 0.00434912],
+  ],
+  [
+    { base: 500, scaling: { kind: 'yarn', factor: 8, originalContext: 400 } },
+    [1, 0.39279988, 0.14979425, 0.0547027, 0.0186339, 0.00556988, 0.00118218, 0.00054364],
+    1.20794415,
+  ],
+  [
+    {
+      base: 500,
+      scaling: {
+        kind: 'yarn',
+        factor: 8,
+        slow: 0.5,
+        fast: 4,
+        originalContext: 64,
+        attentionFactor: 0.9,
+        truncate: false,
+      },
+    },
+    [1, 0.45986328, 0.15639758, 0.04013292, 0.00559017, 0.00257071, 0.00118218, 0.00054364],
+    0.9,
+  ],
+] as const)('rotary positions, scaled: %o', (options, speeds, attentionFactor: number = 1) => {
   const x = cat([ones([1, 8]), zeros([1, 8])], 1) as AnyTensor;
-  const positions = tensor([50], { dtype: 'int32' });
   const turned = nn.functional
-    .rotaryEmbedding(x, { ...options, positions })
+    .rotaryEmbedding(x, { ...options, offset: 50 })
     .flatten()
     .toArraySync() as number[];
   speeds.forEach((speed, i) => {
-    expect(turned[i]!).toBeCloseTo(Math.cos(50 * speed), 4);
-    expect(turned[i + 8]!).toBeCloseTo(Math.sin(50 * speed), 4);
+    expect(turned[i]!).toBeCloseTo(attentionFactor * Math.cos(50 * speed), 4);
+    expect(turned[i + 8]!).toBeCloseTo(attentionFactor * Math.sin(50 * speed), 4);
   });
 });
 
@@ -195,8 +224,35 @@ describe('what layers refuse', () => {
       'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
     ],
     [
-      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'yarn' as 'linear', factor: 2 } }),
-      'rotaryEmbedding: scaling.kind: got yarn, expected linear or llama3',
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'longrope' as 'linear', factor: 2 } }),
+      'rotaryEmbedding: scaling.kind: got longrope, expected linear, dynamic, llama3 or yarn',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), {
+          scaling: { kind: 'dynamic', factor: 2, originalContext: 8 },
+          positions: tensor([0, 1], { dtype: 'int64' }),
+        }),
+      'rotaryEmbedding: positions: got some with dynamic scaling, expected an offset, which tells the length',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'dynamic', factor: 2, originalContext: 0 } }),
+      'rotaryEmbedding: scaling.originalContext: got 0, expected a number of at least 1',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), {
+          scaling: { kind: 'yarn', factor: 2, originalContext: 8, slow: 40 },
+        }),
+      'rotaryEmbedding: scaling.fast: got 32, expected more than slow, 40',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), {
+          scaling: { kind: 'yarn', factor: 2, originalContext: 8, attentionFactor: NaN },
+        }),
+      'rotaryEmbedding: scaling.attentionFactor: got NaN, expected a number of at least 0',
     ],
     [
       () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'linear', factor: 0.5 } }),

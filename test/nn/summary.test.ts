@@ -45,6 +45,12 @@ describe('multiply-adds', () => {
       ],
       5 * 64 * 2 + 6 * 8 * 4 * 2 + 2 * 5 * 6 * 8,
     ],
+    [
+      'attention with heads of their own size',
+      new nn.MultiHeadAttention(8, 2, { headSize: 3 }),
+      [3, 5, 8],
+      3 * (5 * 8 * 6 * 4 + 2 * 5 * 5 * 6),
+    ],
   ])('%s', (_, module, shape, expected) => expect(nn.summary(module, shape).multiplyAdds).toBe(expected));
 });
 

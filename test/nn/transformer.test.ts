@@ -2,6 +2,7 @@
 import { arange, cat, gradients, nn, noGrad, randn, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 import { plain, expectClose } from '../ops/sample';
+import { submitted } from '../submitted';
 
 const options = { hidden: 12, dropout: 0 };
 /** Keys that are seen: PyTorch's padding mask says which are not. */
@@ -57,6 +58,9 @@ test.each([
   ['plain', {}],
   ['rotary', { rotary: true }],
   ['grouped and rotary, neighbours', { keyHeads: 2, rotary: { interleaved: true } }],
+  ['in a window', { window: 3 }],
+  ['in a window of one', { window: 1 }],
+  ['heads of their own size, normalised', { headSize: 6, outputBias: false, rotary: true, queryKeyNorm: true }],
 ])('a cache gives what the whole sequence does: %s', (_, layerOptions) => {
   const layer = new nn.MultiHeadAttention(16, 4, layerOptions);
   const x = randn([2, 7, 16]);
@@ -113,6 +117,89 @@ test('keys of grouped queries are shared: as many heads with repeated weights sa
   const { output, weights } = grouped.forwardWithWeights(x, x, x, { causal: true });
   near(output, full.forward(x, x, x, { causal: true }));
   near(weights.sum(-1), tensor([1]).expand([2, 5]));
+});
+
+describe('a sliding window', () => {
+  const options = { keyHeads: 2, headSize: 6, rotary: true };
+  const hidden: [string, AnyTensor | undefined][] = [
+    ['no keys hidden', undefined],
+    [
+      'hidden keys',
+      tensor([[...'0111111'].map((digit) => digit === '1'), [...'0001011'].map((digit) => digit === '1')]),
+    ],
+    ['weighed keys', randn([2, 7])],
+  ];
+  /** Which of 7 keys 7 queries see that look back so far. */
+  const band = (window: number): AnyTensor =>
+    tensor(Array.from({ length: 7 }, (_, i) => Array.from({ length: 7 }, (_, j) => j <= i && j > i - window)));
+
+  test.each(hidden)('is what a mask would be, and its gradients, with %s', (_, keyMask) => {
+    for (const window of [1, 3, 6, 7]) {
+      const layer = new nn.MultiHeadAttention(8, 4, { ...options, window });
+      const masked = new nn.MultiHeadAttention(8, 4, options);
+      masked.loadStateDict(layer.stateDict());
+      const x = randn([2, 7, 8]);
+      const found = layer.forward(x, x, x, { keyMask });
+      const expected = masked.forward(x, x, x, { keyMask, mask: band(window) });
+      near(found, expected);
+      // Causal or not says nothing more: no query sees what follows it.
+      near(layer.forward(x, x, x, { keyMask, causal: true }), expected);
+      near(layer.forwardWithWeights(x, x, x, { mask: band(7) }).output, layer.forward(x));
+      found.square().sum().backward();
+      expected.square().sum().backward();
+      near(layer.inProjWeight!.grad!, masked.inProjWeight!.grad!);
+    }
+  });
+
+  test.each(hidden)('goes on behind a cache, with %s', (_, keyMask) => {
+    const layer = new nn.MultiHeadAttention(8, 4, { ...options, window: 3 });
+    const x = randn([2, 7, 8]);
+    const mask = randn([7, 1]).add(zeros([7, 7])) as AnyTensor;
+    const whole = layer.forward(x, x, x, { keyMask, mask });
+    const cache = new nn.AttentionCache();
+    let end = 0;
+    const parts = [1, 2, 3, 1].map((length) => {
+      const start = end;
+      end += length;
+      const part = x.narrow(1, start, length) as AnyTensor;
+      // A mask with one column for all keys, and one with a column for each.
+      const rows = mask.narrow(0, start, length).narrow(1, 0, start === 3 ? 1 : end) as AnyTensor;
+      const call = { cache, keyMask: keyMask?.narrow(1, 0, end) as AnyTensor | undefined, mask: rows };
+      return layer.forward(part, part, part, call);
+    });
+    near(cat(parts, 1), whole);
+    expect(cache.length).toBe(7);
+  });
+
+  test('what is added behind the keys is seen from every place', () => {
+    const extra = { addBiasKv: true, addZeroAttention: true };
+    const layer = new nn.MultiHeadAttention(8, 2, { ...extra, window: 2 });
+    const masked = new nn.MultiHeadAttention(8, 2, extra);
+    masked.loadStateDict(layer.stateDict());
+    const x = randn([2, 7, 8]);
+    near(layer.forward(x), masked.forward(x, x, x, { mask: band(2) }));
+  });
+
+  test('costs nothing where it holds the whole sequence, nor behind a cache', () => {
+    const x = randn([2, 7, 8]);
+    const ops = (window: number | undefined, length: number): string[] => {
+      const layer = new nn.MultiHeadAttention(8, 4, { ...options, window });
+      const cache = new nn.AttentionCache();
+      return submitted(() =>
+        noGrad(() => {
+          for (const part of [x.narrow(1, 0, length), x.narrow(1, 0, 1)] as AnyTensor[]) {
+            layer.forward(part, part, part, { causal: true, cache });
+          }
+        }),
+      );
+    };
+    expect(ops(7, 6)).toEqual(ops(undefined, 6));
+    expect(ops(7, 7)).toEqual(ops(undefined, 7));
+    expect(ops(6, 7)).not.toEqual(ops(undefined, 7));
+    // One token needs no mask: the keys that it does not see are passed over.
+    expect(ops(6, 6)).toEqual(ops(undefined, 6));
+    expect(ops(6, 6)).not.toContain('tril');
+  });
 });
 
 test('rotary scores depend on relative positions', () => {
@@ -184,6 +271,14 @@ describe('what attention layers refuse', () => {
     [
       () => new nn.MultiHeadAttention(8, 4, { keyHeads: 3 }),
       'MultiHeadAttention: keyHeads: got 3, expected a divisor of the 4 heads',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2, { headSize: 1.5 }),
+      'MultiHeadAttention: headSize: got 1.5, expected a positive integer',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2, { window: 0 }),
+      'MultiHeadAttention: window: got 0, expected a positive integer',
     ],
     [
       () => new nn.MultiHeadAttention(8, 2, { keySize: 6 }).forward(zeros([1, 2, 8])),

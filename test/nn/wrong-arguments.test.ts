@@ -46,7 +46,20 @@ const cases: Record<string, Case> = {
   Fold: one(x(1, 8, 4), [4, 4], 2, { stride: 2, padding: 0, dilation: 1 }),
   GlobalAvgPool2d: one(x(1, 2, 3, 3)),
   MultiHeadAttention: {
-    args: [8, 2, { bias: true, dropout: 0.1, keyHeads: 1, rotary: true }],
+    args: [
+      8,
+      2,
+      {
+        bias: true,
+        outputBias: false,
+        dropout: 0.1,
+        keyHeads: 1,
+        headSize: 6,
+        rotary: true,
+        queryKeyNorm: true,
+        window: 2,
+      },
+    ],
     inputs: [sequence, x(2, 3, 8), x(2, 3, 8), attend],
   },
   TransformerEncoderLayer: {

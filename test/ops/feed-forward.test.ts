@@ -14,7 +14,7 @@ import {
   type DType,
   type FeedForwardActivation,
 } from '../../lib/index';
-import { observeSubmissions } from '../../lib/runtime/recorder';
+import { submitted } from '../submitted';
 
 const network = feedForward as (
   x: AnyTensor,
@@ -66,18 +66,6 @@ const present = (tensors: readonly (AnyTensor | undefined)[]): AnyTensor[] =>
 const same = (tensors: readonly (AnyTensor | undefined)[], others: readonly (AnyTensor | undefined)[]): boolean[] =>
   tensors.map((tensor, i) => tensor!.equalSync(others[i]!));
 const all = (count: number): boolean[] => Array<boolean>(count).fill(true);
-
-/** The names of the native ops that `body` submits. */
-function submitted(body: () => void): string[] {
-  const names: string[] = [];
-  observeSubmissions((name) => void names.push(name));
-  try {
-    body();
-  } finally {
-    observeSubmissions(undefined);
-  }
-  return names;
-}
 
 // One row and one column, dot products, products that are turned, several blocks of k.
 const sizes = [

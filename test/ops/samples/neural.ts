@@ -215,6 +215,23 @@ const rotary: Sample[] = [
         ),
     },
   ),
+  // All pairs turn so often in so long a context that none is slowed down.
+  sample(
+    'rotaryEmbedding',
+    'multiplied by the factor of YaRN',
+    tensors([2, 3, 4]),
+    (x) => hadal.rotaryEmbedding(x!, { scaling: { kind: 'yarn', factor: 4, originalContext: 1e6 } }),
+    {
+      reference: (x) => {
+        const { shape, values } = rotated(
+          x,
+          (i) => [i, i + 2],
+          (row) => row % 3,
+        );
+        return { shape, values: values.map((value) => value * (0.1 * Math.log(4) + 1)) };
+      },
+    },
+  ),
   sample('rotaryEmbedding', 'no rows', tensors([0, 2]), (x) => hadal.rotaryEmbedding(x!)),
 ];
 

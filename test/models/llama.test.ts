@@ -1,0 +1,197 @@
+// Llama's relatives and scaled positions beside the library transformers, whose small models lie in test/golden/transformers.
+//
+// Differences are in terms of the largest value. Both sides round to float32 (6e-8) in some dozen sums one after the other, in another order; 1e-5 has
+// room for that, while a key too many, another speed of a pair or a missing bias change the first or second digit.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { io, models, nn, noGrad, type AnyTensor } from '../../lib/index';
+import { collect, difference, folderOf, referenceOf } from './references';
+
+const prefix = 'gradient.';
+
+/** The likeliest tokens, the prompt first. */
+async function continued(model: models.Llama, expected: AnyTensor, prompt: number): Promise<[number[], number[]]> {
+  const tokens = Array.from(expected.dataSync(), Number);
+  const options = { maxTokens: tokens.length - prompt, temperature: 0 };
+  return [await collect(models.generate(model, tokens.slice(0, prompt), options)), tokens.slice(prompt)];
+}
+
+describe.each(['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases'])('%s', (name) => {
+  let model: models.Llama;
+  let reference: nn.StateDict;
+  beforeAll(async () => {
+    [model, reference] = [await models.Llama.load(folderOf(name)), await referenceOf(name)];
+  });
+
+  test('logits are those of the reference', () => {
+    expect(difference(model.forward(reference['tokens']!), reference['logits']!)).toBeLessThan(1e-5);
+  });
+
+  test('so they are where the first tokens are hidden', () => {
+    const { tokens, kept, masked } = reference as Record<string, AnyTensor>;
+    // Of a hidden position nothing is said: it sees no key.
+    const visible = kept!.unsqueeze(-1).cast('float32');
+    const found = model.forward(tokens!, { keyMask: kept! });
+    expect(difference(found.mul(visible) as AnyTensor, masked!.mul(visible) as AnyTensor)).toBeLessThan(1e-5);
+  });
+
+  test.each([
+    ['token by token', Array.from({ length: 12 }, () => 1)],
+    ['in pieces', [2, 5, 2, 3]],
+  ])('%s, with caches, they are the same', (_, lengths) => {
+    const { tokens, kept, logits, masked } = reference as Record<string, AnyTensor>;
+    const visible = kept!.unsqueeze(-1).cast('float32');
+    const [caches, hiding] = [model.makeCaches(), model.makeCaches()];
+    let start = 0;
+    for (const length of lengths) {
+      const end = start + length;
+      const piece = tokens!.slice(1, start, end);
+      const found = noGrad(() => model.forward(piece, { caches }));
+      expect(difference(found, logits!.slice(1, start, end))).toBeLessThan(1e-5);
+      const keyMask = kept!.slice(1, 0, end);
+      const shown = noGrad(() => model.forward(piece, { caches: hiding, keyMask })).mul(visible.slice(1, start, end));
+      const expected = masked!.mul(visible).slice(1, start, end);
+      expect(difference(shown as AnyTensor, expected as AnyTensor)).toBeLessThan(1e-5);
+      start = end;
+    }
+  });
+
+  test('the gradients of the loss are those of the reference', async () => {
+    const { tokens, loss } = reference as Record<string, AnyTensor>;
+    const logits = model.forward(tokens!).narrow(1, 0, 11).flatten(0, 1);
+    const found = nn.functional.crossEntropy(logits, tokens!.narrow(1, 1, 11).flatten() as never);
+    expect(difference(found as AnyTensor, loss!.squeeze() as AnyTensor)).toBeLessThan(1e-5);
+    found.backward();
+    const expected = await models.Llama.load(folderOf(name));
+    const gradients = Object.entries(reference).filter(([key]) => key.startsWith(prefix));
+    expected.loadPublished(Object.fromEntries(gradients.map(([key, value]) => [key.slice(prefix.length), value])));
+    const theirs = expected.stateDict();
+    for (const [key, parameter] of model.namedParameters()) {
+      expect([key, difference(parameter.grad!, theirs[key]!) < 1e-5]).toEqual([key, true]);
+    }
+  });
+
+  test('the likeliest tokens follow one another as in the reference', async () => {
+    const [found, expected] = await continued(model, reference['greedy']!, 4);
+    expect(found).toEqual(expected);
+  });
+});
+
+const read = (path: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+
+describe('files that are changed', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hadal-published-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  /** The model of that name, loaded with other fields in its configuration; those that are undefined are left out. */
+  const loaded = (name: string, fields: object): Promise<models.Llama> => {
+    cpSync(folderOf(name), folder, { recursive: true });
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...read(join(folder, 'config.json')), ...fields }));
+    return models.Llama.load(folder);
+  };
+
+  // The first Llama on 40 tokens: it was made for 16, and its positions are scaled for 64.
+  describe.each(Object.entries(read(join(folderOf('.'), 'scaled.json')) as Record<string, object>))(
+    'positions scaled: %s',
+    (name, scaling) => {
+      const reference = (): Promise<nn.StateDict> => io.readSafetensors(join(folderOf('.'), 'scaled.safetensors'));
+      const longer = /^(linear|llama3)$/.test(name) ? { max_position_embeddings: 64 } : {};
+
+      test('logits are those of the reference, in both forms of the configuration', async () => {
+        const { tokens, [`${name}.logits`]: logits } = await reference();
+        const { rope_type, ...rest } = scaling as { rope_type: string };
+        const older = { rope_parameters: undefined, rope_theta: 500, rope_scaling: { type: rope_type, ...rest } };
+        for (const form of [{ rope_parameters: { ...scaling, rope_theta: 500 } }, older]) {
+          const model = await loaded('llama', { ...form, ...longer });
+          expect(difference(model.forward(tokens!), logits!)).toBeLessThan(1e-5);
+        }
+      });
+
+      // Dynamic positions are others for each length: a whole sequence is not what a cache of its pieces is, nor is it in the reference.
+      if (name !== 'dynamic') {
+        test('in pieces, with caches, they are the same', async () => {
+          const { tokens, [`${name}.logits`]: logits } = await reference();
+          const model = await loaded('llama', { rope_parameters: { ...scaling, rope_theta: 500 }, ...longer });
+          const caches = model.makeCaches();
+          for (const [start, end] of [
+            [0, 14],
+            [14, 15],
+            [15, 40],
+          ] as const) {
+            const found = noGrad(() => model.forward(tokens!.slice(1, start, end), { caches }));
+            expect(difference(found, logits!.slice(1, start, end))).toBeLessThan(1e-5);
+          }
+        });
+      }
+
+      test('the likeliest tokens follow one another as in the reference', async () => {
+        const { [`${name}.greedy`]: greedy } = await reference();
+        const model = await loaded('llama', { rope_parameters: { ...scaling, rope_theta: 500 }, ...longer });
+        const [found, expected] = await continued(model, greedy!, 8);
+        expect(found).toEqual(expected);
+      });
+    },
+  );
+
+  test.each([
+    ['qwen2-sliding', { layer_types: undefined }],
+    ['qwen2-sliding', { layer_types: undefined, max_window_layers: 0 }, false],
+    ['qwen2-sliding', { layer_types: undefined, use_sliding_window: undefined }, false],
+    ['qwen2-sliding', { layer_types: ['sliding_attention', 'full_attention'] }, false],
+    ['qwen2', { layer_types: undefined, use_sliding_window: false, sliding_window: 5, max_window_layers: 0 }],
+    ['qwen2', { sliding_window: undefined, attention_bias: false, mlp_bias: undefined }],
+    ['mistral', { layer_types: ['sliding_attention', 'sliding_attention'] }],
+    ['mistral', { sliding_window: 12 }, false],
+    ['mistral', { sliding_window: null }, false],
+    ['mistral', { sliding_window: undefined }, false],
+    ['llama', { head_dim: null, rope_parameters: undefined, rope_theta: 500, rope_scaling: null }],
+    ['llama', { rope_parameters: undefined }, false],
+  ] as const)('%s with %j', async (name, fields, same: boolean = true) => {
+    const reference = await referenceOf(name);
+    const found = (await loaded(name, fields)).forward(reference['tokens']!);
+    const apart = difference(found, reference['logits']!);
+    if (same) expect(apart).toBeLessThan(1e-5);
+    else expect(apart).toBeGreaterThan(1e-3);
+  });
+
+  test.each<[string, object, string]>([
+    ['qwen2-sliding', { layer_types: ['full_attention'] }, 'layer_types: got'],
+    ['mistral', { layer_types: ['chunked_attention', 'full_attention'] }, 'layer_types: got'],
+    ['mistral', { sliding_window: '5' }, 'sliding_window: got'],
+    ['mistral', { head_dim: 4 }, 'shapes differ: blocks.0.self_attn.in_proj_weight'],
+    ['llama', { attention_bias: true }, 'names differ: missing [blocks.0.self_attn.in_proj_bias'],
+    ['llama-biases', { attention_bias: false }, 'unexpected [blocks.0.self_attn.in_proj_bias'],
+    ['qwen3', { model_type: 'llama' }, 'unexpected [blocks.0.self_attn.k_norm.weight'],
+    [
+      'llama',
+      { rope_parameters: { rope_type: 'longrope' } },
+      'rope_type: got longrope, expected default, linear, dynamic, llama3 or yarn',
+    ],
+    ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
+    ['llama', { rope_parameters: { partial_rotary_factor: 0.5 } }, 'partial_rotary_factor: got 0.5, expected 1'],
+  ])('%s with %j is refused', async (name, fields, message) => {
+    await expect(loaded(name, fields)).rejects.toThrow(message);
+  });
+});
+
+test('biases are zeros at first', () => {
+  const sizes = { vocabulary: 12, context: 8, width: 16, layers: 1, heads: 2, hidden: 16 };
+  const model = new models.Llama({ ...sizes, attentionBias: true, hiddenBias: true });
+  const biases = model.namedParameters().filter(([name]) => name.endsWith('bias'));
+  expect(biases).toHaveLength(5);
+  for (const [, bias] of biases) expect(bias.abs().max().itemSync()).toBe(0);
+});
+
+test('as many windows as layers', () => {
+  const sizes = { vocabulary: 12, context: 8, width: 16, layers: 2, heads: 2, hidden: 16 };
+  expect(() => new models.Llama({ ...sizes, window: [3] })).toThrow(
+    'Llama: window: got 1 numbers, expected one for each of 2 layers',
+  );
+  expect(() => new models.Llama({ ...sizes, window: 0 })).toThrow('window: got 0, expected a positive integer');
+  expect(() => new models.Llama({ ...sizes, heads: 3 })).toThrow('heads: got 3, expected a divisor of the size 16');
+});

@@ -1,0 +1,18 @@
+/** The small models of test/golden/transformers, and what the library transformers makes of them. */
+import { join } from 'node:path';
+
+import { io, type AnyTensor, type nn } from '../../lib/index';
+
+export const folderOf = (name: string): string => join(__dirname, '../golden/transformers', name);
+
+export const referenceOf = (name: string): Promise<nn.StateDict> =>
+  io.readSafetensors(join(folderOf(name), 'reference.safetensors'));
+
+/** The largest difference in terms of the largest value. */
+export const difference = (a: AnyTensor, b: AnyTensor): number => a.sub(b).abs().max().div(b.abs().max()).itemSync();
+
+export async function collect(tokens: AsyncIterable<number>): Promise<number[]> {
+  const list: number[] = [];
+  for await (const token of tokens) list.push(token);
+  return list;
+}
