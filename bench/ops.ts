@@ -64,6 +64,24 @@ function crossEntropy(backward: boolean): Workload {
   };
 }
 
+/** Of the layer that gives a language model's logits, and their loss. */
+function linearCrossEntropy(): Workload {
+  const [count, width, number] = [2048, 768, 50257];
+  return {
+    name: `linear cross entropy ${count}×${width}×${number}${suffix('float32', true)}`,
+    twin: ['linear_cross_entropy', count, width, number],
+    flops: 6 * count * width * number,
+    prepare() {
+      const targets = tensor(classes(count, number));
+      const inputs = [
+        [count, width],
+        [number, width],
+      ];
+      return prepareKernel({ inputs, backward: true }, (x, w) => nn.functional.linearCrossEntropy(x, w, targets));
+    },
+  };
+}
+
 function attention(dtype: Float, backward: boolean): Workload {
   const shape = [4, 12, 1024, 64];
   return {
@@ -111,6 +129,7 @@ export const workloads: Workload[] = [
     rows('layer norm', 'layer_norm', (x) => nn.functional.layerNorm(x, 768), backward, 1.05),
     crossEntropy(backward),
   ]),
+  linearCrossEntropy(),
   rows('sum', 'sum', (x) => x.sum(), false, 1, [4096, 4096]),
   adamW,
   ...(['float32', 'bfloat16'] as const).flatMap((dtype) => [attention(dtype, false), attention(dtype, true)]),

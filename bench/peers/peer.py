@@ -434,6 +434,12 @@ def cross_entropy(count, number, backward):
     return kernel(lambda x: F.cross_entropy(x, targets), [x], backward=backward)
 
 
+def linear_cross_entropy(count, width, number):
+    targets = classes(count, number)
+    inputs = [wave([count, width], 1), wave([number, width], 2)]
+    return kernel(lambda x, w: F.linear_cross_entropy(x, w, targets), inputs, backward=True)
+
+
 def adamw(count, size):
     parameters = [nn.Parameter(wave([size, size], i)) for i in range(count)]
     for i, p in enumerate(parameters):
@@ -467,6 +473,7 @@ WORKLOADS = {
     "pointwise": pointwise,
     "rows": rows,
     "cross_entropy": cross_entropy,
+    "linear_cross_entropy": linear_cross_entropy,
     "adamw": adamw,
     "attention": attention,
     "mlp": lambda: classifier(mlp_model),

@@ -5,6 +5,7 @@ import type { Module } from '../nn/module';
 import type { AttentionCache } from '../nn/multi-head-attention';
 import { tensor } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
+import type { LinearCrossEntropyOptions } from '../ops/linear-cross-entropy';
 import { checkCount, checkFinite, checkList, checkMethods, checkNumber } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { scope } from '../tensor/scope';
@@ -15,10 +16,15 @@ export interface LanguageModelCall {
   /** Of the earlier tokens, one cache per layer: this call's are added to them. */
   readonly caches?: readonly AttentionCache[];
   /** Which tokens are seen, [b, s]: bool (true: attend) or added to the scores. */
-  readonly keyMask?: AnyTensor;
+  readonly keyMask?: AnyTensor | undefined;
   /** Gives the logits of the last token alone, [b, 1, vocabulary]. */
   readonly lastOnly?: boolean;
 }
+
+export interface LanguageModelLossOptions
+  extends
+    Pick<LanguageModelCall, 'keyMask'>,
+    Pick<LinearCrossEntropyOptions, 'reduction' | 'ignoreIndex' | 'labelSmoothing' | 'rowsAtOnce'> {}
 
 /** A module that gives the logits [b, t, vocabulary] of what follows each token of [b, t]. */
 export interface LanguageModel extends Module {

@@ -8,9 +8,10 @@ import { Dropout } from '../nn/regularization';
 import { TransformerEncoderLayer } from '../nn/transformer';
 import { checkOptions } from '../ops/define';
 import { arange } from '../ops/creation';
+import { linearCrossEntropy } from '../ops/linear-cross-entropy';
 import { linear } from '../ops/matmul';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface GPT2Options {
@@ -135,6 +136,26 @@ export class GPT2 extends Module implements LanguageModel {
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
     checkOptions('GPT2', call, 'GPT2.forward');
+    return linear(this.features(tokens, call), this.tokens.weight);
+  }
+
+  /**
+   * The cross entropy of the logits of `tokens` [b, t] and the tokens that follow each, `targets` [b, t], without all logits at once: by
+   * `nn.functional.linearCrossEntropy`, whose memory and time it has.
+   *
+   * @example
+   * const model = new models.GPT2({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4 });
+   * const text = randint(0, 100, [2, 9]);
+   * model.loss(text.narrow(1, 0, 8), text.narrow(1, 1, 8)).backward();
+   */
+  loss(tokens: AnyTensor, targets: AnyTensor, options: LanguageModelLossOptions = {}): AnyTensor {
+    checkOptions('GPT2', options, 'GPT2.loss');
+    const { keyMask, ...rest } = options;
+    return linearCrossEntropy(this.features(tokens, { keyMask }), this.tokens.weight, targets, rest);
+  }
+
+  /** [b, t, width], of which the logits are made. */
+  private features(tokens: AnyTensor, call: LanguageModelCall): AnyTensor {
     const { caches, keyMask, lastOnly = false } = call;
     const past = caches?.[0]?.length ?? 0;
     const length = checkTokens('GPT2', tokens, past, this.context);
@@ -144,6 +165,6 @@ export class GPT2 extends Module implements LanguageModel {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });
     if (lastOnly) x = x.narrow(1, -1, 1);
-    return linear(this.norm.forward(x), this.tokens.weight);
+    return this.norm.forward(x);
   }
 }

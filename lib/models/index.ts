@@ -6,7 +6,13 @@ export * from './alexnet';
 export * from './bert';
 export * from './cifar-resnet';
 export * from './densenet';
-export { generate, type GenerateOptions, type LanguageModel, type LanguageModelCall } from './generate';
+export {
+  generate,
+  type GenerateOptions,
+  type LanguageModel,
+  type LanguageModelCall,
+  type LanguageModelLossOptions,
+} from './generate';
 export * from './googlenet';
 export * from './gpt2';
 export * from './lenet';

@@ -7,11 +7,12 @@ import { Module, type StateDict } from '../nn/module';
 import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
 import { RMSNorm } from '../nn/normalization';
 import { checkOptions } from '../ops/define';
+import { linearCrossEntropy } from '../ops/linear-cross-entropy';
 import { linear } from '../ops/matmul';
 import type { RotaryScaling } from '../ops/rotary';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkTokens, type LanguageModel, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
 import { checkConfigured, configured, readPublished, translated, type Config, type Translation } from './published';
 
 export interface LlamaOptions {
@@ -300,6 +301,22 @@ export class Llama extends Module implements LanguageModel {
 
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
     checkOptions('Llama', call, 'Llama.forward');
+    const y = this.features(tokens, call);
+    return this.head === undefined ? linear(y, this.tokens.weight) : this.head.forward(y);
+  }
+
+  /**
+   * The cross entropy of the logits of `tokens` [b, t] and the tokens that follow each, `targets` [b, t], without all logits at once: by
+   * `nn.functional.linearCrossEntropy`, whose memory and time it has.
+   */
+  loss(tokens: AnyTensor, targets: AnyTensor, options: LanguageModelLossOptions = {}): AnyTensor {
+    checkOptions('Llama', options, 'Llama.loss');
+    const { keyMask, ...rest } = options;
+    return linearCrossEntropy(this.features(tokens, { keyMask }), (this.head ?? this.tokens).weight, targets, rest);
+  }
+
+  /** [b, t, width], of which the logits are made. */
+  private features(tokens: AnyTensor, call: LanguageModelCall): AnyTensor {
     const { caches, keyMask, lastOnly = false } = call;
     checkTokens('Llama', tokens, caches?.[0]?.length ?? 0, this.context);
     let x: AnyTensor = this.tokens.forward(tokens);
@@ -307,7 +324,6 @@ export class Llama extends Module implements LanguageModel {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });
     if (lastOnly) x = x.narrow(1, -1, 1);
-    const y = this.norm.forward(x);
-    return this.head === undefined ? linear(y, this.tokens.weight) : this.head.forward(y);
+    return this.norm.forward(x);
   }
 }

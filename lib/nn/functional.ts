@@ -26,6 +26,7 @@ export { affineGrid, gridSample } from '../ops/grid-sample';
 export { maxUnpool1d, maxUnpool2d, maxUnpool3d } from '../ops/unpooling';
 export { lpPool1d, lpPool2d, lpPool3d } from '../ops/lp-pool';
 export { embedding } from '../ops/indexing';
+export { linearCrossEntropy } from '../ops/linear-cross-entropy';
 export { bceWithLogits, crossEntropy, mseLoss } from '../ops/losses';
 export {
   cosineEmbeddingLoss,

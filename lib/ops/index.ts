@@ -63,6 +63,7 @@ export {
   type TriangularSolveOptions,
 } from './linalg-factor';
 export * from './linalg-spectral';
+export { linearCrossEntropy, type LinearCrossEntropyOptions } from './linear-cross-entropy';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
 export * from './margin-losses';
 export { einsum, tensordot } from './einsum';

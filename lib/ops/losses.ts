@@ -34,14 +34,17 @@ export function reduceLoss(op: string, loss: AnyTensor, reduction: Reduction = '
   }
 }
 
-interface CrossEntropyContext {
+export interface CrossEntropyContext {
+  /** [n] */
   readonly target: AnyTensor;
+  /** Of the classes. */
   readonly weight: AnyTensor | undefined;
-  readonly attributes: readonly number[];
+  /** ignoreIndex and labelSmoothing. */
+  readonly attributes: readonly [number, number];
 }
 
 // Mixed precision gets the loss in float32; logits of 16 bits stay so, since the kernels compute in float32 whatever they read.
-const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
+export const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
   dtypes: floats,
   autocast: 'float32',
   saves: { inputs: true, outputs: true },
@@ -53,15 +56,15 @@ const crossEntropyOp = defineOp<CrossEntropyContext>('crossEntropy', {
     return [run(crossEntropyBackwardOp, inputs, logits.shape, logits.dtype, attributes)];
   },
 });
-const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats, rows: 'aligned' });
+export const crossEntropyBackwardOp = defineOp('crossEntropyBackward', { dtypes: floats, rows: 'aligned' });
 
 /** The gradient by the logits over ops: each row is softmax · Σ targets − targets, for the weighted and smoothed targets. */
-function composedGradient(
+export function composedGradient(
   g: AnyTensor,
   logits: AnyTensor,
   { target, weight, attributes }: CrossEntropyContext,
 ): AnyTensor {
-  const [ignoreIndex, smoothing] = attributes as [number, number];
+  const [ignoreIndex, smoothing] = attributes;
   const { dtype } = g;
   const classes = logits.shape[1]!;
   const counted = target.notEqual(ignoreIndex);
@@ -106,44 +109,70 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   checkTensor(op, logits, 'logits');
   checkTensor(op, target, 'target');
   checkDType(op, logits.dtype, floats);
-  const { weight, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
-  }
   if (logits.rank === 0)
     throw new ShapeError(`${op}: logits: got a scalar, expected [classes], [n, classes] or [n, classes, …]`);
   const classAxis = logits.rank === 1 ? 0 : 1;
   const classes = logits.shape[classAxis]!;
-  if (weight !== undefined) {
-    checkTensor(op, weight, 'weight');
-    if (!sameShape(weight.shape, [classes])) {
-      throw new ShapeError(`${op}: weight does not fit: got shape ${show(weight.shape)}, expected [${classes}]`);
-    }
-  }
+  checkClasses(op, classes, options);
   if (isFloat(target.dtype)) return softCrossEntropy(operand(crossEntropyOp, logits), target, classAxis, options);
   checkTarget(op, logits, 'logits', target);
   checkIndex(op, target, 'target');
   const rows = logits.rank === 2 ? logits : movedToLast(logits, classAxis).reshape([target.size, classes]);
-  const dtype = logits.dtype === 'float64' ? 'float64' : 'float32';
-  const resultDType = operandDType(crossEntropyOp, logits.dtype);
-  const context: CrossEntropyContext = {
-    target: (target as AnyTensor).reshape([target.size]),
-    weight: weight?.cast(dtype),
-    attributes: [ignoreIndex, labelSmoothing],
-  };
-  const output = { shape: [target.size], dtype } as const;
+  const context = rowContext(target, logits.dtype, options);
+  const output = { shape: [target.size], dtype: lossDType(logits.dtype) } as const;
   const inputs = [rows, context.target, context.weight];
   const loss = runMany(crossEntropyOp, inputs, [output, output], context.attributes, context)[0]!;
+  return reduceRows(op, loss, context, target.shape, logits.dtype, options);
+}
+
+/** The dtype of the losses of rows. */
+export const lossDType = (dtype: DType): DType => (dtype === 'float64' ? 'float64' : 'float32');
+
+/** Throws unless options that concern classes are right. */
+export function checkClasses(op: string, classes: number, { weight, labelSmoothing = 0 }: CrossEntropyOptions): void {
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new ArgumentError(`${op}: labelSmoothing: got ${labelSmoothing}, expected a number from 0 to 1`);
+  }
+  if (weight === undefined) return;
+  checkTensor(op, weight, 'weight');
+  if (!sameShape(weight.shape, [classes])) {
+    throw new ShapeError(`${op}: weight does not fit: got shape ${show(weight.shape)}, expected [${classes}]`);
+  }
+}
+
+/** What the loss of rows of logits in `dtype` is computed from beside them. */
+export function rowContext(
+  target: AnyTensor,
+  dtype: DType,
+  { weight, ignoreIndex = -100, labelSmoothing = 0 }: CrossEntropyOptions,
+): CrossEntropyContext {
+  return {
+    target: target.reshape([target.size]),
+    weight: weight?.cast(lossDType(dtype)),
+    attributes: [ignoreIndex, labelSmoothing],
+  };
+}
+
+/** The losses of rows as they are asked for, where the targets have `shape` and the logits `dtype`. */
+export function reduceRows(
+  op: string,
+  loss: AnyTensor,
+  { target, weight, attributes }: CrossEntropyContext,
+  shape: Shape,
+  dtype: DType,
+  { reduction = 'mean' }: CrossEntropyOptions,
+): AnyTensor {
+  const resultDType = operandDType(crossEntropyOp, dtype);
   if (reduction !== 'mean') {
     const result = reduceLoss(op, loss, reduction);
-    return (reduction === 'none' ? result.reshape(target.shape) : result).cast(resultDType);
+    return (reduction === 'none' ? result.reshape(shape) : result).cast(resultDType);
   }
   // The mean is over the rows that count, by their weights.
-  const counted = context.target.notEqual(ignoreIndex).cast(dtype);
+  const counted = target.notEqual(attributes[0]).cast(loss.dtype);
   const total =
     weight === undefined
       ? counted.sum()
-      : counted.mul(context.weight!.gather(0, context.target.clamp(0, classes - 1))).sum();
+      : counted.mul(weight.gather(0, target.clamp(0, weight.size - 1) as never)).sum();
   return loss.sum().div(total).cast(resultDType);
 }
 

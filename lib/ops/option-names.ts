@@ -17,6 +17,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'stride padding outputSize': 'maxUnpool1d maxUnpool2d maxUnpool3d',
   'stride ceilMode': 'lpPool1d lpPool2d lpPool3d LPPool1d LPPool2d LPPool3d',
   paddingIndex: 'embedding Embedding',
+  'linearBias rowsAtOnce weight ignoreIndex labelSmoothing reduction': 'linearCrossEntropy',
   'weight posWeight reduction': 'bceWithLogits BCEWithLogitsLoss',
   'weight ignoreIndex labelSmoothing reduction': 'crossEntropy CrossEntropyLoss',
   reduction:
@@ -185,6 +186,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'numClasses auxLogits dropout': 'GoogLeNet',
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
+  'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
     'Llama',

@@ -3,7 +3,20 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, manualSeed, models, nn, noGrad, optim, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
+import {
+  gradients,
+  io,
+  manualSeed,
+  models,
+  nn,
+  noGrad,
+  optim,
+  randint,
+  scope,
+  tensor,
+  zeros,
+  type AnyTensor,
+} from '../../lib/index';
 import { collect, difference, folderOf, referenceOf } from './references';
 
 const tiny = { vocabulary: 12, context: 8, width: 16, layers: 2, heads: 2 };
@@ -40,6 +53,23 @@ describe.each([
     const prompt = expected.slice(0, 7);
     expect(await collect(models.generate(model, prompt, { maxTokens: 9, temperature: 0 }))).toEqual(expected.slice(7));
   });
+});
+
+test.each([
+  ['GPT2', new models.GPT2({ ...tiny, dropout: 0 })],
+  ['Llama', new models.Llama({ ...tiny, hidden: 24 })],
+  ['Llama, tied', new models.Llama({ ...tiny, hidden: 24, tied: true })],
+])('the loss of %s is the cross entropy of its logits', (_, model) => {
+  manualSeed(4);
+  const [tokens, targets] = [randint(0, 12, [2, 7]), randint(0, 12, [2, 7])] as [AnyTensor, AnyTensor];
+  const keyMask = tensor([true, true, false, true, true, true, true], { shape: [1, 7] }).expand([2, 7]) as AnyTensor;
+  const parameters = model.parameters() as AnyTensor[];
+  const run = (loss: AnyTensor): AnyTensor[] => [loss, ...gradients([loss], parameters)] as AnyTensor[];
+  const logits = model.forward(tokens, { keyMask }).reshape([14, 12]);
+  const whole = run(nn.functional.crossEntropy(logits, targets.reshape([14]) as never, { ignoreIndex: 3 }));
+  const found = run(model.loss(tokens, targets, { keyMask, ignoreIndex: 3, rowsAtOnce: 4 }));
+  // Gradients of up to 0.3 as sums of some ten products each, in another order.
+  found.forEach((each, i) => expect(difference(each, whole[i]!)).toBeLessThan(1e-6));
 });
 
 test('BERT is that of the reference, with and without its first task', async () => {

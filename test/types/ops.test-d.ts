@@ -7,6 +7,7 @@ import {
   embedding,
   eye,
   feedForward,
+  linearCrossEntropy,
   layerNorm,
   linear,
   maxPool2d,
@@ -144,6 +145,9 @@ const logits = zeros([32, 10]);
 const classes = zeros([32], { dtype: 'int32' });
 expectType<Tensor<[]>>().of(crossEntropy(logits, classes));
 expectType<Tensor<[32]>>().of(crossEntropy(logits, classes, { reduction: 'none' }));
+expectType<Tensor<[]>>().of(linearCrossEntropy(zeros([32, 8]), zeros([10, 8]), classes));
+expectType<Tensor<[32]>>().of(linearCrossEntropy(zeros([32, 8]), zeros([10, 8]), classes, { reduction: 'none' }));
+linearCrossEntropy(zeros([32, 8]), zeros([10, 7]), classes); // error: "linearCrossEntropy: inner sizes differ: 8 vs 7"
 expectType<Tensor<[]>>().of(crossEntropy(logits, zeros([32, 10])));
 expectType<Tensor<[8, 4, 4]>>().of(
   crossEntropy(zeros([8, 10, 4, 4]), zeros([8, 4, 4], { dtype: 'int64' }), { reduction: 'none' }),

@@ -171,6 +171,52 @@ const classificationSamples: Sample[] = Object.entries(classifications).map(([va
   order: 2,
 }));
 
+/** Logits of rows x [..., in] by a layer's weight [4, in], and a bias where there is one. */
+const logitsOf = (x: Plain, w: Plain, b?: Plain): Plain => {
+  const width = w.shape[1]!;
+  return generated([...x.shape.slice(0, -1), 4], (at) => {
+    const [row, c] = [ravel(at.with(-1, 0), x.shape), at.at(-1)!];
+    const sum = Array.from({ length: width }, (_, i) => x.values[row + i]! * w.values[c * width + i]!);
+    return sum.reduce((total, term) => total + term, b?.values[c] ?? 0);
+  });
+};
+const linearCrossEntropy = hadal.nn.functional.linearCrossEntropy as (
+  ...args: [AnyTensor, AnyTensor, AnyTensor, hadal.LinearCrossEntropyOptions]
+) => AnyTensor;
+const layers: Record<string, Classes & { readonly bias?: boolean }> = {
+  rows: { x: [3, 2], target: [3] },
+  'in pieces': { x: [5, 2], target: [5], bias: true, options: { rowsAtOnce: 2 } as object },
+  'a sum in pieces': { x: [5, 2], target: [5], options: { rowsAtOnce: 2, reduction: 'sum' } as object },
+  'no reduction': { x: [3, 2], target: [3], bias: true, options: { rowsAtOnce: 2, reduction: 'none' } as object },
+  'all options': {
+    x: [4, 2],
+    target: [4],
+    bias: true,
+    weights: classWeights,
+    options: { rowsAtOnce: 3, ignoreIndex: 1, labelSmoothing: 0.1 } as object,
+  },
+  'no rows': { x: [0, 2], target: [0], options: { reduction: 'sum' } },
+};
+const layerSamples: Sample[] = Object.entries(layers).map(([variant, sample]) => ({
+  op: 'linearCrossEntropy',
+  variant,
+  dtypes: floats,
+  inputs: (draw, dtype) => [
+    draw.tensor(sample.x, dtype),
+    draw.tensor([4, 2], dtype),
+    draw.index(sample.target, 4),
+    ...(sample.bias === true ? [draw.tensor([4], dtype)] : []),
+  ],
+  call: (x, w, target, linearBias) => {
+    const weight = sample.weights && hadal.tensor([...sample.weights], { dtype: x.dtype });
+    return linearCrossEntropy(x, w, target, { ...sample.options, linearBias, ...(weight && { weight }) });
+  },
+  reference: (x, w, target, b) => entropy(logitsOf(x, w, b), target, sample),
+  order: 2,
+  // Logits of up to 8 are rounded.
+  tolerance: { float16: { rtol: 4e-3, atol: 8e-3 }, bfloat16: { rtol: 1.6e-2, atol: 6e-2 } },
+}));
+
 /** Σ, mean or none of what `f` makes of an input and its target. */
 const pairs = (
   op: string,
@@ -210,6 +256,7 @@ const pairs = (
 export const samples: Sample[] = [
   ...attentionSamples,
   ...classificationSamples,
+  ...layerSamples,
   ...pairs('mseLoss', mseLoss, (x, t) => (x - t) ** 2, -2, 2),
   ...pairs('bceWithLogits', bceWithLogits, (x, t) => Math.max(x, 0) - x * t + Math.log1p(Math.exp(-Math.abs(x))), 0, 1),
 ];
