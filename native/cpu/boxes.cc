@@ -163,7 +163,8 @@ void non_max_suppression(KernelContext& ctx, const Command& cmd) {
     kept.as<uint8_t>()[k * kept.strides[0]] = !dropped[k];
     if (dropped[k]) continue;
     for (int64_t i = k + 1; i < count; ++i) {
-      dropped[i] |= static_cast<uint8_t>((overlap(box_at(k), box_at(i)) > threshold) & (labels[i] == labels[k]));
+      const bool overlaps = overlap(box_at(k), box_at(i)) > threshold;
+      dropped[i] |= static_cast<uint8_t>(overlaps & (labels[i] == labels[k]));
     }
   }
 }

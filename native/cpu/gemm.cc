@@ -211,10 +211,9 @@ class Product {
     const int64_t passes_n =
         ceil_div(panels_, std::max<int64_t>(1, kPassElements / (parts_ * pass_depth_ * widest_ * kWidth)));
     const int64_t pass_panels = ceil_div(panels_, passes_n);
-    const auto [row_blocks, column_blocks] =
-        cut(pass_panels, work() / passes_n / ceil_div(steps_, pass_depth_) / task_work());
+    const Cut cuts = cut(pass_panels, work() / passes_n / ceil_div(steps_, pass_depth_) / task_work());
     // Where many tasks take columns of the same rows, these are packed once for all.
-    const bool shares_a = packs_a_ && column_blocks > kOwnPackings;
+    const bool shares_a = packs_a_ && cuts.column_blocks > kOwnPackings;
     const int64_t blocks = ceil_div(pass_depth_, block_depth_);
     const int64_t a_block = strips_ * strip_stride(), b_block = panel_scratch(pass_panels);
     T* sums = ctx.scratch<T>(sums_scratch());
@@ -240,15 +239,15 @@ class Product {
             pack_strips(begin, std::min(strips_, begin + strip_chunk), k, a + i * a_block + begin * strip_stride());
           }
         });
-        ctx.parallel(row_blocks * column_blocks, [&](int64_t task) {
-          const int64_t row = task / column_blocks, column = task % column_blocks;
+        ctx.parallel(cuts.row_blocks * cuts.column_blocks, [&](int64_t task) {
+          const int64_t row = task / cuts.column_blocks, column = task % cuts.column_blocks;
           Block block;
           block.pass = pass;
-          block.strips_begin = strips_ * row / row_blocks;
-          block.strips_end = strips_ * (row + 1) / row_blocks;
+          block.strips_begin = strips_ * row / cuts.row_blocks;
+          block.strips_end = strips_ * (row + 1) / cuts.row_blocks;
           block.panels_base = panels_begin;
-          block.panels_begin = panels_begin + panels * column / column_blocks;
-          block.panels_end = panels_begin + panels * (column + 1) / column_blocks;
+          block.panels_begin = panels_begin + panels * column / cuts.column_blocks;
+          block.panels_end = panels_begin + panels * (column + 1) / cuts.column_blocks;
           block.b = b;
           block.b_block = b_block;
           block.bias = bias;

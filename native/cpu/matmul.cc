@@ -70,7 +70,8 @@ void integer_product(const Gemm<E>& g) {
 
 template <class E>
 void integer_matmul(KernelContext& ctx, const Operands<E>& operands) {
-  const auto& [first, batch] = operands;
+  const Gemm<E>& first = operands.product;
+  const GemmBatch& batch = operands.batch;
   const int64_t count = batch.count();
   // Tasks of 2^16 multiply-adds: blocks of rows, over all matrices of the batch.
   const int64_t row_work = std::max<int64_t>(1, first.n * first.k);

@@ -1,5 +1,9 @@
 #include "cpu/pair_tiles.h"
 
+#if defined(__AVX512F__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 
 #include "cpu/gemm_tile.h"
@@ -214,7 +218,11 @@ void store_sums(const float* sums, int64_t sums_row, int64_t rows, BFloat16* to,
 
 bool has_amx() {
   static const bool has = [] {
-    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && request_tile_registers();
+    // By CPUID: __builtin_cpu_supports of clang before 17 does not know of AMX.
+    constexpr unsigned kBfloat16 = 1u << 22, kTile = 1u << 24;
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBfloat16) != 0 && (d & kTile) != 0 &&
+           request_tile_registers();
   }();
   return has;
 }

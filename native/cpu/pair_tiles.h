@@ -84,7 +84,7 @@ class PairTiles {
   void multiply(const PairProduct& product);
 
  private:
-  int rows_ = 0, lower_rows_ = 0;  // that they are set up for; 0: not at all
+  [[maybe_unused]] int rows_ = 0, lower_rows_ = 0;  // that they are set up for; 0: not at all
 };
 
 }  // namespace hadal::cpu

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/simd.h"
 
@@ -67,9 +68,9 @@ template <class V, class Combine>
 inline LaneOf<V> fold_lanes(V v, Combine&& combine) {
   constexpr int kCount = sizeof(V) / sizeof(LaneOf<V>);
   const auto onto = [&]<int kHalf>(auto&& self, V x) -> V {
-    Vec<LaneInt<LaneOf<V>>> from;
-    for (int i = 0; i < kCount; ++i) from[i] = static_cast<LaneInt<LaneOf<V>>>((i + kHalf) % kCount);
-    x = combine(x, __builtin_shuffle(x, from));
+    x = [&]<int... i>(std::integer_sequence<int, i...>) {
+      return combine(x, V(__builtin_shufflevector(x, x, ((i + kHalf) % kCount)...)));
+    }(std::make_integer_sequence<int, kCount>{});
     if constexpr (kHalf == 1) return x;
     else return self.template operator()<kHalf / 2>(self, x);
   };

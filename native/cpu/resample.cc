@@ -155,7 +155,7 @@ template <class E>
 void resample(KernelContext& ctx, const TensorView& x, const TensorView& y, const Table<Compute<E>> (&tables)[3]) {
   using T = Compute<E>;
   const int64_t in_width = x.shape[4], width = y.shape[4];
-  const auto& [table_d, table_h, table_w] = tables;
+  const auto &table_d = tables[0], &table_h = tables[1], &table_w = tables[2];
   const RowSums<T> row_sums(table_w, width);
   const bool same_rows = in_width == width && table_w.plain();
   // Enlarged, an input row is used by several outputs: it is resampled once and kept. Reduced, rows are added up first.

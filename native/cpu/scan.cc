@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/reduce_fold.h"
 #include "cpu/rows.h"
@@ -102,20 +103,24 @@ template <class Op, class A>
 A scan_block(A* values, int64_t n, A carry) {
   constexpr int kCount = kLanes<A>;
   const Vec<A> identity = broadcast(Op::template kIdentity<A>);
+  constexpr auto kEachLane = std::make_integer_sequence<int, kCount>{};
   const auto combine_shifted = [&]<int kShift>(auto&& self, Vec<A> v) -> Vec<A> {
-    Vec<LaneInt<A>> from;
-    for (int i = 0; i < kCount; ++i) from[i] = static_cast<LaneInt<A>>(i < kShift ? kCount + i : i - kShift);
-    v = Op::combine(__builtin_shuffle(v, identity, from), v);
+    v = [&]<int... i>(std::integer_sequence<int, i...>) {
+      const Vec<A> shifted = __builtin_shufflevector(v, identity, (i < kShift ? kCount + i : i - kShift)...);
+      return Op::combine(shifted, v);
+    }(kEachLane);
     if constexpr (2 * kShift >= kCount) return v;
     else return self.template operator()<2 * kShift>(self, v);
   };
   for (int64_t i = n; i < (n + kCount - 1) / kCount * kCount; ++i) values[i] = Op::template kIdentity<A>;
   Vec<A> carries = broadcast(carry);
-  const Vec<LaneInt<A>> last = broadcast(static_cast<LaneInt<A>>(kCount - 1));
+  const auto broadcast_last = []<int... i>(Vec<A> v, std::integer_sequence<int, i...>) -> Vec<A> {
+    return __builtin_shufflevector(v, v, (i | (kCount - 1))...);
+  };
   for (int64_t i = 0; i < n; i += kCount) {
     const Vec<A> v = combine_shifted.template operator()<1>(combine_shifted, load(values + i));
     store(values + i, Op::combine(carries, v));
-    carries = Op::combine(carries, __builtin_shuffle(v, last));
+    carries = Op::combine(carries, broadcast_last(v, kEachLane));
   }
   return carries[0];
 }

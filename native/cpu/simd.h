@@ -318,7 +318,7 @@ inline V vsqrt(V v) {
     root = root + root * error;
     half = half + half * error;
     root = root + (v - root * root) * half;
-    return (v == 0.0f) | (v == std::numeric_limits<float>::infinity()) ? v : root;
+    return ((v == 0.0f) | (v == std::numeric_limits<float>::infinity())) ? v : root;
   } else return (V)_mm512_maskz_sqrt_pd(kAllLanes & 0xff, (__m512d)v);
 #elif defined(__AVX2__)
   if constexpr (std::is_same_v<V, Vec<float>>) return (V)_mm256_sqrt_ps((__m256)v);

@@ -94,7 +94,7 @@ class GridAxis {
       position = (odd ? span_ - rest : rest) - edge_;
     }
     const bool below = position <= 0, above = position >= last_;
-    return {above ? last_ : below ? T(0) : position, above | below ? T(0) : sign};
+    return {above ? last_ : below ? T(0) : position, (above | below) ? T(0) : sign};
   }
 
   // Keys' cubic with a = -0.75 at a distance of at most 1 and of 1 to 2, and its derivatives.

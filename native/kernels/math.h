@@ -863,8 +863,12 @@ template <class V>
 inline V lgamma(V x) {
   return per_lane(
       [](double lane) {
-        int sign;
+#if defined(_WIN32)
+        return ::lgamma(lane);
+#else
+        int sign;  // which lgamma would write where all threads see it
         return ::lgamma_r(lane, &sign);
+#endif
       },
       x);
 }
