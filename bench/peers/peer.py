@@ -436,8 +436,9 @@ def cross_entropy(count, number, backward):
 
 def linear_cross_entropy(count, width, number):
     targets = classes(count, number)
-    inputs = [wave([count, width], 1), wave([number, width], 2)]
-    return kernel(lambda x, w: F.linear_cross_entropy(x, w, targets), inputs, backward=True)
+    inputs = [wave([count, width], 1), wave([number, width], 2, 0.02)]
+    # Quicker than linear_cross_entropy, with and without its chunks.
+    return kernel(lambda x, w: F.cross_entropy(F.linear(x, w), targets), inputs, backward=True)
 
 
 def adamw(count, size):
