@@ -244,7 +244,7 @@ export class MultiHeadAttention extends Module {
     const shared = (x: AnyTensor): AnyTensor =>
       x.repeatInterleave(this.heads / this.keyHeads, { axis: 1 }) as AnyTensor;
     let scores: AnyTensor = q.matmul(shared(k).transpose()).div(Math.sqrt(this.headSize));
-    const seen = causal ? ones(scores.shape.slice(-2), { dtype: 'bool' }).tril() : undefined;
+    const seen = causal ? ones(scores.shape.slice(-2), { dtype: 'bool', device: q.device }).tril() : undefined;
     const hidden = joinMasks(seen, mask);
     if (hidden?.dtype === 'bool') scores = where(hidden, scores, -Infinity) as AnyTensor;
     else if (hidden !== undefined) scores = scores.add(hidden);

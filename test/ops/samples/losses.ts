@@ -183,17 +183,22 @@ const logitsOf = (x: Plain, w: Plain, b?: Plain): Plain => {
 const linearCrossEntropy = hadal.nn.functional.linearCrossEntropy as (
   ...args: [AnyTensor, AnyTensor, AnyTensor, hadal.LinearCrossEntropyOptions]
 ) => AnyTensor;
-const layers: Record<string, Classes & { readonly bias?: boolean }> = {
+interface Layer extends Classes {
+  readonly bias?: boolean;
+  readonly rowsAtOnce?: number;
+}
+const layers: Record<string, Layer> = {
   rows: { x: [3, 2], target: [3] },
-  'in pieces': { x: [5, 2], target: [5], bias: true, options: { rowsAtOnce: 2 } as object },
-  'a sum in pieces': { x: [5, 2], target: [5], options: { rowsAtOnce: 2, reduction: 'sum' } as object },
-  'no reduction': { x: [3, 2], target: [3], bias: true, options: { rowsAtOnce: 2, reduction: 'none' } as object },
+  'in pieces': { x: [5, 2], target: [5], bias: true, rowsAtOnce: 2 },
+  'a sum in pieces': { x: [5, 2], target: [5], rowsAtOnce: 2, options: { reduction: 'sum' } },
+  'no reduction': { x: [3, 2], target: [3], bias: true, rowsAtOnce: 2, options: { reduction: 'none' } },
   'all options': {
     x: [4, 2],
     target: [4],
     bias: true,
     weights: classWeights,
-    options: { rowsAtOnce: 3, ignoreIndex: 1, labelSmoothing: 0.1 } as object,
+    rowsAtOnce: 3,
+    options: { ignoreIndex: 1, labelSmoothing: 0.1 },
   },
   'no rows': { x: [0, 2], target: [0], options: { reduction: 'sum' } },
 };
@@ -209,7 +214,8 @@ const layerSamples: Sample[] = Object.entries(layers).map(([variant, sample]) =>
   ],
   call: (x, w, target, linearBias) => {
     const weight = sample.weights && hadal.tensor([...sample.weights], { dtype: x.dtype });
-    return linearCrossEntropy(x, w, target, { ...sample.options, linearBias, ...(weight && { weight }) });
+    const { options, rowsAtOnce } = sample;
+    return linearCrossEntropy(x, w, target, { ...options, rowsAtOnce, linearBias, ...(weight && { weight }) });
   },
   reference: (x, w, target, b) => entropy(logitsOf(x, w, b), target, sample),
   order: 2,
