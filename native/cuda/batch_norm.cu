@@ -195,7 +195,7 @@ __global__ void __launch_bounds__(kBlock, 3)
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
       const Compute<T> last = kInputs == 2 ? load_element(packs[kInputs - 1].at[i]) : Compute<T>(0);
-      result.at[i] = to_element<T>(f(own[kAcross ? i : 0], load_element(packs[0].at[i]), last));
+      result.at[i] = to_element<T>(f(own[kAcross ? i : 0], packs[0].number(i), last));
     }
     store_pack(y, result);
     if (!goes_on) return;

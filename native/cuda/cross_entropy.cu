@@ -116,9 +116,9 @@ struct LossArguments {
 };
 
 // loss = (1 − s) · w[t] · (lse − x[t]) + s / classes · Σ_c w[c] · (lse − x[c]); zero in ignored rows. Block (lanes, rows). The next units
-// are read while some are worked on.
+// are read while some are worked on, and what is to be known of the target meanwhile.
 template <class T, int kPack, bool kSmooth>
-__global__ void __launch_bounds__(256, 3)
+__global__ void __launch_bounds__(256, 4)
     loss_rows(LossArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
   using C = Compute<T>;
   __shared__ RowTotals<T> partial[RowGroup::kMaxWarps];
@@ -127,14 +127,8 @@ __global__ void __launch_bounds__(256, 3)
   const Row<const T, kPack> row(args.x + line * args.row_stride, args.classes, args.class_stride);
   const int units = static_cast<int>(row.units), step = static_cast<int>(blockDim.x);
   RowTotals<T> totals = RowTotals<T>::none();
-  const auto add = [&]<int n>(const Pack<T, n>& pack, int64_t first) {
-    C values[n];
-    unpack(pack, values);
-    totals.exponentials.add(values);
-    if constexpr (kSmooth) {
-#pragma unroll
-      for (int i = 0; i < n; ++i) totals.weighted += values[i] * smoothing.weight_of(first + i);
-    }
+  const auto weigh = [&](C x, int64_t c) {
+    if constexpr (kSmooth) totals.weighted += x * smoothing.weight_of(c);
   };
   Pack<T, kPack> next[kUnroll];
   const auto load = [&](int unit) {
@@ -143,19 +137,44 @@ __global__ void __launch_bounds__(256, 3)
   };
   int unit = static_cast<int>(threadIdx.x);
   if (unit < units) load(unit);
+  int64_t target = -1;
+  C hit = 0;
+  if (threadIdx.x == 0) {
+    target = targets.load(line, true);
+    if (target >= 0) hit = load_element(row.data[target * args.class_stride]);
+  }
   for (; unit < units; unit += kUnroll * step) {
-    Pack<T, kPack> packs[kUnroll];
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) packs[u] = next[u];
-    if (unit + kUnroll * step < units) load(unit + kUnroll * step);
+    C values[kUnroll * kPack];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (unit + u * step < units) add(packs[u], row.first(unit + u * step));
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) values[u * kPack + i] = next[u].number(i);
     }
+    if (unit + kUnroll * step < units) load(unit + kUnroll * step);
+    const auto missing = [&](int u) { return unit + u * step >= units; };
+    if constexpr (kSmooth) {
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        if (missing(u)) break;
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) weigh(values[u * kPack + i], row.first(unit + u * step) + i);
+      }
+    }
+    if (missing(kUnroll - 1)) {
+#pragma unroll
+      for (int u = 1; u < kUnroll; ++u) {
+        if (!missing(u)) continue;
+#pragma unroll
+        for (int i = 0; i < kPack; ++i) values[u * kPack + i] = -LogSumExp<T>::kInfinity;
+      }
+    }
+    totals.exponentials.add(values);
   }
   if (row.has_edge(threadIdx.x)) {
     const int64_t edge = row.edge(threadIdx.x);
-    add(Pack<T, 1>{row.data[edge]}, edge);
+    const C x[] = {load_element(row.data[edge])};
+    totals.exponentials.add(x);
+    weigh(x[0], edge);
   }
   totals = RowGroup::reduce(totals, RowTotals<T>::none(), partial, JoinTotals<T>());
   if (threadIdx.x != 0) return;
@@ -163,10 +182,9 @@ __global__ void __launch_bounds__(256, 3)
   // An infinite logit leaves no finite difference to it: NaN, as in the subtraction.
   const C lse = exponentials.max == LogSumExp<T>::kInfinity ? std::numeric_limits<C>::quiet_NaN()
                                                             : exponentials.max + ::log(exponentials.sum);
-  const int64_t target = targets.load(line, true);
   C loss = 0;
   if (target >= 0) {
-    loss = (lse - load_element(row.data[target * args.class_stride])) * smoothing.weight_of(target);
+    loss = (lse - hit) * smoothing.weight_of(target);
     if constexpr (kSmooth) {
       loss = smoothing.kept * loss + smoothing.share * (smoothing.total_weight() * lse - totals.weighted);
     }
@@ -221,35 +239,45 @@ __global__ void __launch_bounds__(512)
   if (line >= args.rows) return;
   const Row<const T, kPack> x(args.x + line * args.x_row, args.classes, args.x_class);
   const Row<T, kPack> gx(args.gx + line * args.gx_row, args.classes, args.gx_class);
-  const int64_t target = targets.load(line, threadIdx.x == 0), units = x.units, step = blockDim.x;
-  const C scale = args.g[line * args.g_stride], lse = args.lse[line * args.lse_stride];
+  const int64_t target = targets.load(line, threadIdx.x == 0);
+  const int units = static_cast<int>(x.units), step = static_cast<int>(blockDim.x);
+  const C scale = args.g[line * args.g_stride];
+  const ShiftedExp<T> exp(args.lse[line * args.lse_stride]);
   const C hit = target >= 0 ? scale * smoothing.kept * smoothing.weight_of(target) : C(0);
   const C spread = scale * smoothing.share;
   const C factor = kSmooth ? hit + spread * smoothing.total_weight() : hit;
   const auto gradient = [&]<int n>(const Pack<T, n>& logits, int64_t first) {
-    Pack<T, n> result;
-    const int hit_at = target >= first && target < first + n ? static_cast<int>(target - first) : -1;
+    C values[n];
 #pragma unroll
     for (int i = 0; i < n; ++i) {
-      C value = exp_of<T>(load_element(logits.at[i]) - lse) * factor;
-      if constexpr (kSmooth) value -= spread * smoothing.weight_of(first + i);
-      if (i == hit_at) value -= hit;
-      result.at[i] = to_element<T>(target >= 0 ? value : C(0));
+      values[i] = exp(logits.number(i)) * factor;
+      if constexpr (kSmooth) values[i] -= spread * smoothing.weight_of(first + i);
     }
+    if (target >= first && target < first + n) {
+      const int place = static_cast<int>(target - first);
+#pragma unroll
+      for (int i = 0; i < n; ++i) values[i] -= i == place ? hit : C(0);
+    }
+    Pack<T, n> result;
+#pragma unroll
+    for (int i = 0; i < n; ++i) result.at[i] = to_element<T>(values[i]);
     return result;
   };
-  for (int64_t unit = threadIdx.x; unit < units; unit += kUnroll * step) {
+  for (int unit = static_cast<int>(threadIdx.x); unit < units; unit += kUnroll * step) {
     Pack<T, kPack> packs[kUnroll];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) packs[u] = x.load(unit + u * step < units ? unit + u * step : unit);
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
-      if (unit + u * step < units) gx.store(unit + u * step, gradient(packs[u], x.first(unit + u * step)));
+      const int at = unit + u * step;
+      if (at >= units) break;
+      if (target < 0) gx.store(at, Pack<T, kPack>{});
+      else gx.store(at, gradient(packs[u], x.first(at)));
     }
   }
   if (x.has_edge(threadIdx.x)) {
     const int64_t edge = x.edge(threadIdx.x);
-    gx.data[edge] = gradient(Pack<T, 1>{x.data[edge]}, edge).at[0];
+    gx.data[edge] = target < 0 ? T{} : gradient(Pack<T, 1>{x.data[edge]}, edge).at[0];
   }
 }
 

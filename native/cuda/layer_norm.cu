@@ -58,11 +58,6 @@ struct NormArguments {
   C epsilon;
 };
 
-template <class C>
-struct Sum {
-  __device__ C operator()(C a, C b) const { return a + b; }
-};
-
 // y = (x − mean) · rstd · weight + bias, the variance from the differences to the mean. Block (lanes, rows), see RowShape; rows
 // are made of whole units.
 template <class T, class W, bool kCenters, int kPack, int kUnits>
@@ -88,9 +83,9 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
     for (int u = 0; u < kUnits; ++u) {
       if (first(u) >= n) break;
 #pragma unroll
-      for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
+      for (int i = 0; i < kPack; ++i) total += packs[u].number(i);
     }
-    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
+    mean = RowGroup::reduce(total, C(0), partial[0], Plus()) / static_cast<C>(n);
   }
   C squares = 0;
 #pragma unroll
@@ -98,11 +93,11 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
     if (first(u) >= n) break;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      const C difference = load_element(packs[u].at[i]) - mean;
+      const C difference = packs[u].number(i) - mean;
       squares += difference * difference;
     }
   }
-  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
+  const C variance = RowGroup::reduce(squares, C(0), partial[1], Plus()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
 #pragma unroll
   for (int u = 0; u < kUnits; ++u) {
@@ -113,7 +108,7 @@ __global__ void __launch_bounds__(1024) norm_rows(NormArguments<T, W> args) {
     Pack<T, kPack> y;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      y.at[i] = to_element<T>((load_element(packs[u].at[i]) - mean) * rstd * weight[i] + bias[i]);
+      y.at[i] = to_element<T>((packs[u].number(i) - mean) * rstd * weight[i] + bias[i]);
     }
     store_pack(args.y + at[1] + first(u), y);
   }
@@ -166,9 +161,9 @@ __global__ void __launch_bounds__(kMaxLanes) norm_short_rows(NormArguments<T, W>
       for (int u = 0; u < kUnits; ++u) {
         if (queue.first(u) >= n) break;
 #pragma unroll
-        for (int i = 0; i < kPack; ++i) total += load_element(packs[u].at[i]);
+        for (int i = 0; i < kPack; ++i) total += packs[u].number(i);
       }
-      mean = warp_reduce(total, Sum<C>()) * share;
+      mean = warp_reduce(total, Plus()) * share;
     }
     C squares = 0;
 #pragma unroll
@@ -176,11 +171,11 @@ __global__ void __launch_bounds__(kMaxLanes) norm_short_rows(NormArguments<T, W>
       if (queue.first(u) >= n) break;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C difference = load_element(packs[u].at[i]) - mean;
+        const C difference = packs[u].number(i) - mean;
         squares += difference * difference;
       }
     }
-    const C rstd = C(1) / ::sqrt(warp_reduce(squares, Sum<C>()) * share + args.epsilon);
+    const C rstd = C(1) / ::sqrt(warp_reduce(squares, Plus()) * share + args.epsilon);
     int64_t at[4];
     args.lines.rows.offsets(line, at);
 #pragma unroll
@@ -189,7 +184,7 @@ __global__ void __launch_bounds__(kMaxLanes) norm_short_rows(NormArguments<T, W>
       Pack<T, kPack> y;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C scaled = (load_element(packs[u].at[i]) - mean) * rstd * weights[u][i];
+        const C scaled = (packs[u].number(i) - mean) * rstd * weights[u][i];
         y.at[i] = to_element<T>(kCenters ? scaled + biases[u][i] : scaled);
       }
       store_pack(args.y + at[1] + queue.first(u), y);
@@ -225,14 +220,14 @@ __global__ void __launch_bounds__(1024) norm_long_rows(NormArguments<T, Compute<
 #pragma unroll
       for (int k = 0; k < kPack; ++k) total += x[k];
     });
-    mean = RowGroup::reduce(total, C(0), partial[0], Sum<C>()) / static_cast<C>(n);
+    mean = RowGroup::reduce(total, C(0), partial[0], Plus()) / static_cast<C>(n);
   }
   C squares = 0;
   each([&](int64_t, const C(&x)[kPack]) {
 #pragma unroll
     for (int k = 0; k < kPack; ++k) squares += (x[k] - mean) * (x[k] - mean);
   });
-  const C variance = RowGroup::reduce(squares, C(0), partial[1], Sum<C>()) / static_cast<C>(n);
+  const C variance = RowGroup::reduce(squares, C(0), partial[1], Plus()) / static_cast<C>(n);
   const C rstd = C(1) / ::sqrt(variance + args.epsilon);
   each([&](int64_t i, const C(&x)[kPack]) {
     C weights[kPack], biases[kPack];
@@ -348,15 +343,6 @@ struct NormGradientArguments {
   Lines<5> lines;  // g, x, gx, mean, rstd
 };
 
-template <class C>
-struct RowSums {
-  C d, dn;
-};
-template <class C>
-struct AddRowSums {
-  __device__ RowSums<C> operator()(const RowSums<C>& a, const RowSums<C>& b) const { return {a.d + b.d, a.dn + b.dn}; }
-};
-
 // Block (lanes, groups): each group takes every (gridDim.x · groups)-th row. A thread has the same elements of each row, whose weights
 // it keeps in registers, with the sums of their gradients; the elements it reads twice, rather than keep them too. The block adds up
 // the sums of its groups, half by half, and writes one row of `partial`.
@@ -365,7 +351,7 @@ __global__ void __launch_bounds__(kMaxLanes)
     norm_gradient_rows(NormGradientArguments<T> args, FloatingVector<Compute<T>> weight) {
   using C = Compute<T>;
   constexpr int kPack = kPackSize<T>;
-  __shared__ RowSums<C> shared[2][RowGroup::kMaxWarps];
+  __shared__ C shared[2][2][RowGroup::kMaxWarps];
   extern __shared__ uint4 queue_memory[];
   const int n = static_cast<int>(args.lines.n);
   const int64_t lines = args.lines.rows.count, step = static_cast<int64_t>(gridDim.x) * blockDim.y;
@@ -401,22 +387,23 @@ __global__ void __launch_bounds__(kMaxLanes)
     const Place place = next;
     if (line + step < lines) next = place_of(line + step);
     queue.wait();
-    RowSums<C> sums{};
+    C d = 0, dn = 0;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (queue.first(u) >= n) break;
       const Pack<T, kPack> g = queue.load(0, u), x = queue.load(1, u);
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C slope = load_element(g.at[i]), product = slope * (load_element(x.at[i]) - place.mean);
+        const C slope = g.number(i), product = slope * (x.number(i) - place.mean);
         gw[u][i] += product * place.rstd;
         if (kCenters) gb[u][i] += slope;
-        if (kCenters) sums.d += slope * weights[u][i];
-        sums.dn += product * weights[u][i];
+        if (kCenters) d += slope * weights[u][i];
+        dn += product * weights[u][i];
       }
     }
-    sums = RowGroup::reduce<GroupBarrier>(sums, RowSums<C>{}, shared[parity], AddRowSums<C>());
-    const C shift = sums.d * share * place.rstd, by = sums.dn * share * place.rstd * place.rstd * place.rstd;
+    const auto [d_sum, dn_sum] = RowGroup::add<GroupBarrier>(SumPair<C>{d, dn}, shared[parity]);
+    const C by = dn_sum * share * place.rstd * place.rstd * place.rstd;
+    const C shift = d_sum * share * place.rstd - place.mean * by;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (queue.first(u) >= n) break;
@@ -424,8 +411,7 @@ __global__ void __launch_bounds__(kMaxLanes)
       Pack<T, kPack> gx;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        const C down = (load_element(x.at[i]) - place.mean) * by + shift;
-        gx.at[i] = to_element<T>(load_element(g.at[i]) * weights[u][i] * place.rstd - down);
+        gx.at[i] = to_element<T>(g.number(i) * weights[u][i] * place.rstd - (x.number(i) * by + shift));
       }
       store_pack(args.gx + place.gx + queue.first(u), gx);
     }
@@ -483,7 +469,7 @@ __global__ void __launch_bounds__(kWarp* kWarp)
   }
   shared[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
-  sum = warp_reduce(shared[threadIdx.x][threadIdx.y], Sum<C>());
+  sum = warp_reduce(shared[threadIdx.x][threadIdx.y], Plus());
   const int64_t element = first + threadIdx.y;
   if (threadIdx.x > 0 || element >= size) return;
   if (element < n) gw.store(element, sum);
@@ -495,7 +481,7 @@ template <class T, bool kCenters>
 __global__ void __launch_bounds__(1024)
     norm_gradient_long_rows(NormGradientArguments<T> args, const Compute<T>* weight) {
   using C = Compute<T>;
-  __shared__ RowSums<C> shared[RowGroup::kMaxWarps];
+  __shared__ C shared[2][RowGroup::kMaxWarps];
   const int64_t line = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= args.lines.rows.count) return;  // a whole warp, of rows that need no barrier
   int64_t at[5];
@@ -508,13 +494,13 @@ __global__ void __launch_bounds__(1024)
   const auto d = [&](int64_t i) {
     return load_element(args.g[at[0] + i * args.lines.strides[0]]) * (weight != nullptr ? weight[i] : C(1));
   };
-  RowSums<C> sums{C(0), C(0)};
+  SumPair<C> sums{};
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-    sums.d += d(i);
-    sums.dn += d(i) * normed(i);
+    sums.first += d(i);
+    sums.second += d(i) * normed(i);
   }
-  sums = RowGroup::reduce(sums, RowSums<C>{}, shared, AddRowSums<C>());
-  const C d_mean = kCenters ? sums.d / static_cast<C>(n) : C(0), dn_mean = sums.dn / static_cast<C>(n);
+  sums = RowGroup::add<BlockBarrier>(sums, shared);
+  const C d_mean = kCenters ? sums.first / static_cast<C>(n) : C(0), dn_mean = sums.second / static_cast<C>(n);
   for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
     args.gx[at[2] + i * args.lines.strides[2]] = to_element<T>((d(i) - d_mean - normed(i) * dn_mean) * rstd);
   }

@@ -150,9 +150,9 @@ __global__ void __launch_bounds__(kVectorBlock) rows_times_vector(RowsTimesVecto
     for (int r = 0; r < kRows; ++r) packs[r] = *reinterpret_cast<const P*>(row[r] + at);
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
-      const C factor = load_element(vector.at[i]);
+      const C factor = vector.number(i);
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) sums[r] += factor * load_element(packs[r].at[i]);
+      for (int r = 0; r < kRows; ++r) sums[r] += factor * packs[r].number(i);
     }
   }
 #pragma unroll

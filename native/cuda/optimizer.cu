@@ -81,11 +81,11 @@ struct StepElement {
     for (int k = 0; k < kStates; ++k) s[k] = *reinterpret_cast<const Pack<S, n>*>(states[k]);
 #pragma unroll
     for (int i = 0; i < n; ++i) {
-      A value = load_element(p.at[i]);
+      A value = p.number(i);
       A state[kStates + 1];
 #pragma unroll
-      for (int k = 0; k < kStates; ++k) state[k] = static_cast<A>(load_element(s[k].at[i]));
-      update(static_cast<A>(load_element(g.at[i])), value, state);
+      for (int k = 0; k < kStates; ++k) state[k] = static_cast<A>(s[k].number(i));
+      update(static_cast<A>(g.number(i)), value, state);
       p.at[i] = to_element<P>(value);
 #pragma unroll
       for (int k = 0; k < kStates; ++k) s[k].at[i] = to_element<S>(state[k]);
@@ -247,7 +247,7 @@ __global__ void __launch_bounds__(kBlock) norm_of_chunks(TensorTable<1> table, N
   double total = 0;
   each_of_chunk<T>(table, [&]<int n>(const Pack<T, n>& pack) {
 #pragma unroll
-    for (int i = 0; i < n; ++i) total = order(total, order.term(static_cast<double>(load_element(pack.at[i]))));
+    for (int i = 0; i < n; ++i) total = order(total, order.term(static_cast<double>(pack.number(i))));
   });
   total = block_reduce(total, 0.0, order);
   if (threadIdx.x == 0) parts[blockIdx.x] = total;
@@ -337,7 +337,7 @@ __global__ void __launch_bounds__(kBlock) scale_chunks(TensorTable<1> table, Fac
   each_of_chunk<T>(table, [&]<int n>(Pack<T, n>& pack) {
     Pack<T, n> scaled = pack;
 #pragma unroll
-    for (int i = 0; i < n; ++i) scaled.at[i] = to_element<T>(load_element(scaled.at[i]) * by);
+    for (int i = 0; i < n; ++i) scaled.at[i] = to_element<T>(scaled.number(i) * by);
     pack = scaled;
   });
 }

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kBlock) max_pool(const T* x, Planes x_planes, 
       const auto values = load_pack<kPack>(x + from_row * x_planes.h + from_column * x_planes.w);
 #pragma unroll
       for (int k = 0; k < kPack; ++k) {
-        const C value = load_element(values.at[k]);
+        const C value = values.number(k);
         if (value > best[k] || value != value) {
           best[k] = value;
           where.at[k] = static_cast<int32_t>(from_row * w.size + from_column);
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kBlock)
       const auto values = load_pack<kPack>(g + g_planes.at(image, channel, a, b));
 #pragma unroll
       for (int k = 0; k < kPack; ++k) {
-        if (where.at[k] == position) sums[k] += load_element(values.at[k]);
+        if (where.at[k] == position) sums[k] += values.number(k);
       }
     }
   }
@@ -130,7 +130,7 @@ __global__ void __launch_bounds__(kBlock) avg_pool(const T* x, Planes x_planes, 
     for (int64_t b = w.first_tap(column); b < w.last_tap(column); ++b) {
       const auto values = load_pack<kPack>(x + (h.start(row) + a) * x_planes.h + (w.start(column) + b) * x_planes.w);
 #pragma unroll
-      for (int k = 0; k < kPack; ++k) sums[k] += load_element(values.at[k]);
+      for (int k = 0; k < kPack; ++k) sums[k] += values.number(k);
     }
   }
   const auto count = static_cast<C>(max(h.count(row, with_padding) * w.count(column, with_padding), int64_t{1}));
@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(kBlock)
       const auto count = static_cast<C>(max(h.count(a, with_padding) * w.count(b, with_padding), int64_t{1}));
       const auto values = load_pack<kPack>(g + g_planes.at(image, channel, a, b));
 #pragma unroll
-      for (int k = 0; k < kPack; ++k) sums[k] += load_element(values.at[k]) / count;
+      for (int k = 0; k < kPack; ++k) sums[k] += values.number(k) / count;
     }
   }
   Pack<T, kPack> result;

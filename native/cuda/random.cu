@@ -182,7 +182,7 @@ __global__ void __launch_bounds__(kBlock) dropout_kernel(Stream stream, uint64_t
       axes.offsets(first + i, offset);
       value.at[i] = x == nullptr ? number : x[offset[1]];
     }
-    value.at[i] = to_element<T>(words.at[i] >= threshold ? load_element(value.at[i]) * scale : C(0));
+    value.at[i] = to_element<T>(words.at[i] >= threshold ? value.number(i) * scale : C(0));
     if (!whole) y[offset[0]] = value.at[i];
   }
   if (whole) store_pack(y + first, value);

@@ -37,7 +37,7 @@ struct SoftmaxOp {
     return {state.max, log ? ::log(total) : C(1) / total};
   }
   __device__ C apply(const C (&x)[1], const Result& result) const {
-    return log ? x[0] - result.shift - result.by : exp_of<T>(x[0] - result.shift) * result.by;
+    return log ? x[0] - result.shift - result.by : ShiftedExp<T>(result.shift)(x[0]) * result.by;
   }
 };
 
@@ -61,7 +61,7 @@ struct SoftmaxBackwardOp {
   static __device__ State join(State a, State b) { return a + b; }
   __device__ Result finish(State state) const { return state; }
   __device__ C apply(const C (&x)[2], Result total) const {
-    return log ? x[0] - exp_of<T>(x[1]) * total : x[1] * (x[0] - total);
+    return log ? x[0] - ShiftedExp<T>(C(0))(x[1]) * total : x[1] * (x[0] - total);
   }
 };
 
@@ -94,7 +94,7 @@ __device__ __forceinline__ Pack<T, kPack> apply_unit(const Op& op, const typenam
   for (int i = 0; i < kPack; ++i) {
     Compute<T> x[Op::kInputs];
 #pragma unroll
-    for (int k = 0; k < Op::kInputs; ++k) x[k] = load_element(unit.packs[k].at[i]);
+    for (int k = 0; k < Op::kInputs; ++k) x[k] = unit.packs[k].number(i);
     y.at[i] = to_element<T>(op.apply(x, result));
   }
   return y;
@@ -140,7 +140,7 @@ struct RowSet {
 #pragma unroll
     for (int k = 0; k < kInputs; ++k) {
       x[k] = args.x[k] + offsets.at[k];
-      strides[k] = args.lines.strides[k];
+      strides[k] = kPack > 1 ? 1 : args.lines.strides[k];
     }
   }
 };
@@ -264,7 +264,7 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
       for (int k = 0; k < kInputs; ++k) {
 #pragma unroll
-        for (int u = 0; u < kUnroll; ++u) x[k][u] = load_element(loaded[u].packs[k].at[i]);
+        for (int u = 0; u < kUnroll; ++u) x[k][u] = loaded[u].packs[k].number(i);
       }
       op.template add<kUnroll>(states[i], x);
     }
@@ -293,7 +293,7 @@ __global__ void __launch_bounds__(256)
       for (int i = 0; i < kPack; ++i) {
         Compute<T> x[kInputs];
 #pragma unroll
-        for (int k = 0; k < kInputs; ++k) x[k] = load_element(loaded.packs[k].at[i]);
+        for (int k = 0; k < kInputs; ++k) x[k] = loaded.packs[k].number(i);
         y.at[i] = to_element<T>(op.apply(x, results[i]));
       }
       T* to = args.y + at[kInputs] + (position + u) * args.lines.strides[kInputs];

@@ -33,10 +33,33 @@ __global__ void __launch_bounds__(kBlock)
   if (i < count) keys[i] = positions[i] / n;
 }
 
-// Element first + i of each sorted line becomes element i of the outputs. The axes are those of the lines of x, y and index. Positions are
-// counted from the first line's first element.
+// Element first + i of each sorted line becomes element i of the outputs, i < k; the strides are those of x, y and index along the axis. What is
+// given is written in the last pass, so that sorted pairs need not be.
+
+// Of one line, sorted by its elements' keys, which tell what most of them are.
+template <class T>
+struct LineWriter {
+  using W = UnsignedOf<sizeof(T)>;
+  const W* x;
+  W* y;
+  int64_t* index;
+  int64_t strides[3];
+  uint32_t first, k;
+  bool descending;
+
+  __device__ void operator()(uint32_t place, SortKey<T> key, uint32_t position) const {
+    const uint32_t rank = place - first;
+    if (rank >= k) return;
+    const KeyOf<T> own = static_cast<KeyOf<T>>(descending ? ~key : key);
+    W bits;
+    if (!bits_of_key<T>(own, bits)) bits = x[position * strides[0]];
+    y[rank * strides[1]] = bits;
+    index[rank * strides[2]] = position;
+  }
+};
+// Of lines [first_line, …) of n elements, sorted by line, with positions from the first line's first element.
 template <class W>
-struct SortedOutput {
+struct LinesWriter {
   const W* x;
   W* y;
   int64_t* index;
@@ -44,23 +67,17 @@ struct SortedOutput {
   int64_t strides[3];
   int64_t first_line;
   uint32_t first, n, k;
+
+  __device__ void operator()(uint32_t place, uint32_t line, uint32_t position) const {
+    const uint32_t rank = place - line * n - first;
+    if (rank >= k) return;
+    const int64_t own = position - line * n;
+    int64_t at[3];
+    lines.offsets(first_line + line, at);
+    y[at[1] + rank * strides[1]] = x[at[0] + own * strides[0]];
+    index[at[2] + rank * strides[2]] = own;
+  }
 };
-// `keys`, where they are sorted with the positions, tell what most elements are, which lie all over x; null: all are looked up.
-template <class T>
-__global__ void __launch_bounds__(kBlock) write_sorted(SortedOutput<KeyOf<T>> out, const uint32_t* positions,
-                                                       const SortKey<T>* keys, bool descending, uint32_t count) {
-  const uint32_t i = blockIdx.x * kBlock + threadIdx.x;
-  if (i >= count) return;
-  const uint32_t line = i / out.k, rank = i - line * out.k, from = line * out.n + out.first + rank;
-  const int64_t place = positions[from] - line * out.n;
-  int64_t at[3];
-  out.lines.offsets(out.first_line + line, at);
-  const KeyOf<T> key = keys != nullptr ? static_cast<KeyOf<T>>(keys[from]) : KeyOf<T>(0);
-  KeyOf<T> bits;
-  const bool known = bits_of_key<T>(descending ? static_cast<KeyOf<T>>(~key) : key, bits) && keys != nullptr;
-  out.y[at[1] + rank * out.strides[1]] = known ? bits : out.x[at[0] + place * out.strides[0]];
-  out.index[at[2] + rank * out.strides[2]] = place;
-}
 
 // Writes elements [first, first + k) of each sorted line, where k is y's size along the axis.
 void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
@@ -92,17 +109,26 @@ void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
       const unsigned grid = blocks_for(count, kBlock);
       ctx.launch(cmd, element_keys<T>, grid, kBlock, 0, x.as<const T>(), x_lines, line, static_cast<uint32_t>(n),
                  along(x), descending, static_cast<uint32_t>(count), by_element.keys);
-      radix_sort(ctx, cmd, by_element, count, 8 * static_cast<int>(sizeof(T)), true);
-      const uint32_t* positions = by_element.values;
-      if (here > 1) {
-        by_line.values = by_element.values;
-        by_line.other_values = by_element.other_values;
-        ctx.launch(cmd, line_keys, grid, kBlock, 0, positions, static_cast<uint32_t>(n), static_cast<uint32_t>(count),
-                   by_line.keys);
-        radix_sort(ctx, cmd, by_line, count, std::bit_width(static_cast<uint64_t>(here - 1)));
-        positions = by_line.values;
+      const int bits = 8 * static_cast<int>(sizeof(T));
+      if (here == 1) {
+        int64_t at[3];
+        lines.offsets(line, at);
+        const LineWriter<T> last{x.as<const W>() + at[0],
+                                 y.as<W>() + at[1],
+                                 index.as<int64_t>() + at[2],
+                                 {along(x), along(y), along(index)},
+                                 static_cast<uint32_t>(first),
+                                 static_cast<uint32_t>(k),
+                                 descending};
+        radix_sort(ctx, cmd, by_element, count, bits, true, &last);
+        continue;
       }
-      const SortedOutput<W> out{x.as<const W>(),
+      radix_sort(ctx, cmd, by_element, count, bits, true);
+      by_line.values = by_element.values;
+      by_line.other_values = by_element.other_values;
+      ctx.launch(cmd, line_keys, grid, kBlock, 0, by_element.values, static_cast<uint32_t>(n),
+                 static_cast<uint32_t>(count), by_line.keys);
+      const LinesWriter<W> last{x.as<const W>(),
                                 y.as<W>(),
                                 index.as<int64_t>(),
                                 lines,
@@ -111,8 +137,7 @@ void sort_lines(CudaContext& ctx, const Command& cmd, int64_t first) {
                                 static_cast<uint32_t>(first),
                                 static_cast<uint32_t>(n),
                                 static_cast<uint32_t>(k)};
-      ctx.launch(cmd, write_sorted<T>, blocks_for(here * k, kBlock), kBlock, 0, out, positions,
-                 here > 1 ? nullptr : by_element.keys, descending, static_cast<uint32_t>(here * k));
+      radix_sort(ctx, cmd, by_line, count, std::bit_width(static_cast<uint64_t>(here - 1)), false, &last);
     }
   });
 }

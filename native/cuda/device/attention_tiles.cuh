@@ -411,7 +411,7 @@ struct ColumnStatistics {
 
  private:
   __device__ __forceinline__ float4 at(int i, int first) const {
-    const float2 pair = load_shared(tile + (first + Place().column + 8 * i) * 4);
+    const float2 pair = load_shared<float2>(tile + (first + Place().column + 8 * i) * 4);
     return {pair.x, pair.y, pair.x, pair.y};
   }
 };
@@ -430,7 +430,7 @@ struct HeldStatistics {
   __device__ __forceinline__ static void read(float2 (&pairs)[kTileRows / 8], uint32_t from) {
     const uint32_t own = from + Place().column * 4;
 #pragma unroll
-    for (int i = 0; i < kTileRows / 8; ++i) pairs[i] = load_shared(own + i * 32);
+    for (int i = 0; i < kTileRows / 8; ++i) pairs[i] = load_shared<float2>(own + i * 32);
   }
 };
 

@@ -59,16 +59,22 @@ struct Axes {
 
   // 0 <= i < count.
   HADAL_HD void offsets(int64_t i, int64_t (&at)[kTensors]) const {
+    if (rank <= 1) {
+      for (int k = 0; k < kTensors; ++k) at[k] = i * strides[k][0];  // without axes i is 0
+      return;
+    }
     for (int k = 0; k < kTensors; ++k) at[k] = 0;
-    if (rank == 0) return;
+    // Not unrolled, which would only be code to load: nests of many axes are rare.
     if (count <= kNarrow) {
       uint32_t rest = static_cast<uint32_t>(i);
+#pragma unroll 1
       for (int axis = 0; axis < rank - 1; ++axis) {
         const int64_t place = dividers[axis].pop(rest);
         for (int k = 0; k < kTensors; ++k) at[k] += place * strides[k][axis];
       }
       for (int k = 0; k < kTensors; ++k) at[k] += rest * strides[k][rank - 1];
     } else {
+#pragma unroll 1
       for (int axis = 0; axis < rank - 1; ++axis) {
         const int64_t place = i % shape[axis];
         i /= shape[axis];

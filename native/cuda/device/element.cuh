@@ -39,6 +39,17 @@ __device__ __forceinline__ T to_element(Compute<T> value) {
 template <class T, int kCount>
 struct alignas(sizeof(T) * kCount < 16 ? sizeof(T) * kCount : 16) Pack {
   T at[kCount];
+
+  // at[i] as a number: of a bfloat16 that is half of a word its upper bits, by one instruction.
+  __device__ __forceinline__ Compute<T> number(int i) const {
+    if constexpr (std::is_same_v<T, BFloat16> && kCount % 2 == 0) {
+      uint32_t word;
+      memcpy(&word, &at[i - i % 2], sizeof word);
+      return __uint_as_float(i % 2 == 0 ? word << 16 : word & 0xffff0000u);
+    } else {
+      return load_element(at[i]);
+    }
+  }
 };
 // Elements in 16 bytes.
 template <class T>

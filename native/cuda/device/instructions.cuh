@@ -52,9 +52,19 @@ __device__ __forceinline__ void store_relaxed(uint64_t* to, uint64_t word) {
   asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(__cvta_generic_to_global(to)), "l"(word) : "memory");
 }
 
-__device__ __forceinline__ float2 load_shared(uint32_t address) {
-  float2 value;
-  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(address) : "memory");
+// 8 or 16 bytes.
+template <class T>
+__device__ __forceinline__ T load_shared(uint32_t address) {
+  T value;
+  if constexpr (std::is_same_v<T, float2>) {
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(address) : "memory");
+  } else {
+    static_assert(std::is_same_v<T, uint4>);
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+                 : "r"(address)
+                 : "memory");
+  }
   return value;
 }
 

@@ -51,14 +51,19 @@ struct SortCounts {
   uint32_t* tickets;  // [pass]: tiles that have been taken
 };
 
-// totals [pass][digit] += keys with that digit.
+// totals [pass][digit] += keys with that digit. Additions to one word wait for each other, and keys often agree in a digit (floats in most of
+// their exponent): neighbouring threads count in copies of their own, in 32 KiB.
 template <class Key>
 __global__ void __launch_bounds__(kSortBlock)
     sort_count_kernel(const Key* keys, uint32_t count, int passes, Key mask, uint32_t* totals) {
-  constexpr int kPasses = static_cast<int>(sizeof(Key));
-  __shared__ uint32_t found[kPasses][kSortDigits];
+  constexpr int kPasses = static_cast<int>(sizeof(Key)), kCopies = 32 / kPasses;
+  __shared__ uint32_t found[kCopies][kPasses][kSortDigits];
+  const unsigned copy = threadIdx.x % kCopies;
 #pragma unroll
-  for (int pass = 0; pass < kPasses; ++pass) found[pass][threadIdx.x] = 0;
+  for (auto& of_copy : found) {
+#pragma unroll
+    for (auto& of_pass : of_copy) of_pass[threadIdx.x] = 0;
+  }
   __syncthreads();
   for (uint32_t tile = blockIdx.x * kSortTile; tile < count; tile += gridDim.x * kSortTile) {
     const uint32_t here = min(count - tile, static_cast<uint32_t>(kSortTile));
@@ -74,13 +79,15 @@ __global__ void __launch_bounds__(kSortBlock)
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) {
         if (pass >= passes) break;
-        atomicAdd(&found[pass][static_cast<uint32_t>(key[i] >> (pass * kSortDigitBits)) % kSortDigits], 1u);
+        atomicAdd(&found[copy][pass][static_cast<uint32_t>(key[i] >> (pass * kSortDigitBits)) % kSortDigits], 1u);
       }
     }
   }
   __syncthreads();
   for (int pass = 0; pass < passes; ++pass) {
-    const uint32_t sum = found[pass][threadIdx.x];
+    uint32_t sum = 0;
+#pragma unroll
+    for (const auto& of_copy : found) sum += of_copy[pass][threadIdx.x];
     if (sum > 0) atomicAdd(&totals[pass * kSortDigits + threadIdx.x], sum);
   }
 }
@@ -134,11 +141,23 @@ __device__ __forceinline__ void copy_sort_tile(T* to, const T* from, uint32_t he
   }
 }
 
-// Blocks take tiles in order as they start. `values` null: elements are numbered.
+// Takes elements in the order of a pass: how many come before, then what they are.
 template <class Key, class Value>
+struct PairWriter {
+  Key* keys;
+  Value* values;
+
+  __device__ __forceinline__ void operator()(uint32_t place, Key key, Value value) const {
+    keys[place] = key;
+    values[place] = value;
+  }
+};
+
+// Blocks take tiles in order as they start. `values` null: elements are numbered.
+template <class Key, class Value, class Writer>
 __global__ void __launch_bounds__(kSortBlock, sizeof(Key) == 8 ? 3 : 4)
-    sort_move_kernel(const Key* keys, const Value* values, Key* keys_out, Value* values_out, uint32_t count, int pass,
-                     uint32_t mask, SortCounts counts) {
+    sort_move_kernel(const Key* keys, const Value* values, Writer write, uint32_t count, int pass, uint32_t mask,
+                     SortCounts counts) {
   __shared__ uint32_t places[kSortWarps][kSortDigits];
   __shared__ uint32_t targets[kSortDigits];
   __shared__ uint32_t ticket;
@@ -225,9 +244,7 @@ __global__ void __launch_bounds__(kSortBlock, sizeof(Key) == 8 ? 3 : 4)
     const uint32_t at = static_cast<uint32_t>(thread + i * kSortBlock);
     if (at >= here) break;
     const Key moved = staged_keys[at];
-    const uint32_t target = targets[digit_of(moved)] + at;
-    keys_out[target] = moved;
-    values_out[target] = staged_values[at];
+    write(targets[digit_of(moved)] + at, moved, staged_values[at]);
   }
 }
 
@@ -264,11 +281,12 @@ inline void require_sortable(const Command& cmd, int64_t count) {
 }
 
 // Ascending by the bits [0, bits) of the keys; equal ones keep their order. `numbered`: the values are 0, 1, …, wherever they come from.
-template <class Key, class Value>
+// `last`: takes the result, which the pairs then do not have.
+template <class Key, class Value, class Writer = PairWriter<Key, Value>>
 void radix_sort(CudaContext& ctx, const Command& cmd, SortedPairs<Key, Value>& pairs, int64_t count, int bits,
-                bool numbered = false) {
+                bool numbered = false, const Writer* last = nullptr) {
   require_sortable(cmd, count);
-  if (count <= (numbered ? 0 : 1)) return;
+  if (count <= (numbered || last != nullptr ? 0 : 1)) return;
   const int passes = (bits + kSortDigitBits - 1) / kSortDigitBits;
   const unsigned tiles = blocks_for(count, kSortTile), length = static_cast<unsigned>(count);
   const Key bits_mask = static_cast<Key>(~Key(0)) >> (8 * static_cast<int>(sizeof(Key)) - bits);
@@ -283,8 +301,12 @@ void radix_sort(CudaContext& ctx, const Command& cmd, SortedPairs<Key, Value>& p
   for (int pass = 0; pass < passes; ++pass) {
     const uint32_t mask = (1u << std::min(kSortDigitBits, bits - pass * kSortDigitBits)) - 1;
     const Value* values = numbered && pass == 0 ? nullptr : pairs.values;
-    ctx.launch(cmd, sort_move_kernel<Key, Value>, tiles, kSortBlock, kSortTile * (sizeof(Key) + sizeof(Value)),
-               pairs.keys, values, pairs.other_keys, pairs.other_values, length, pass, mask, counts);
+    const auto move = [&]<class W>(const W& write) {
+      ctx.launch(cmd, sort_move_kernel<Key, Value, W>, tiles, kSortBlock, kSortTile * (sizeof(Key) + sizeof(Value)),
+                 pairs.keys, values, write, length, pass, mask, counts);
+    };
+    if (last != nullptr && pass == passes - 1) return move(*last);
+    move(PairWriter<Key, Value>{pairs.other_keys, pairs.other_values});
     std::swap(pairs.keys, pairs.other_keys);
     std::swap(pairs.values, pairs.other_values);
   }

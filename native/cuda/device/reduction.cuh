@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(kReductionBlock) reduce_rows(Reducer reducer, 
 #pragma unroll
     for (int k = 0; k < kInputs; ++k) {
 #pragma unroll
-      for (int i = 0; i < kPack; ++i) values[k][i] = load_element(packs[k].at[i]);
+      for (int i = 0; i < kPack; ++i) values[k][i] = packs[k].number(i);
     }
     reducer.template add<kPack>(running, values, unit * kPack, output);
   };
@@ -187,7 +187,7 @@ __global__ void __launch_bounds__(kReductionBlock, kColumnBlocks<Reducer, kLine>
       load(c, end - 1);
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        reducer.sample(running[i], load_element(a[0].at[i]), load_element(b[0].at[i]), load_element(c[0].at[i]));
+        reducer.sample(running[i], a[0].number(i), b[0].number(i), c[0].number(i));
       }
     }
   }
@@ -202,7 +202,7 @@ __global__ void __launch_bounds__(kReductionBlock, kColumnBlocks<Reducer, kLine>
 #pragma unroll
       for (int k = 0; k < kInputs; ++k) {
 #pragma unroll
-        for (int u = 0; u < kCount; ++u) values[k][u] = load_element(packs[u][k].at[i]);
+        for (int u = 0; u < kCount; ++u) values[k][u] = packs[u][k].number(i);
       }
       reducer.template add<kCount>(running[i], values, position, unit * kPack + i);
     }

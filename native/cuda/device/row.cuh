@@ -26,7 +26,8 @@ struct Row {
   int head;        // elements before the first unit
   int64_t units;
 
-  __device__ __forceinline__ Row(T* data, int64_t n, int64_t stride) : data(data), n(n), stride(stride), head(0) {
+  __device__ __forceinline__ Row(T* data, int64_t n, int64_t stride)
+      : data(data), n(n), stride(kPack > 1 ? 1 : stride), head(0) {
     if constexpr (kPack > 1) {
       const int lead = static_cast<int>(reinterpret_cast<uintptr_t>(data) / sizeof(T) % kPack);
       head = static_cast<int>(n < (kPack - lead) % kPack ? n : (kPack - lead) % kPack);
@@ -52,7 +53,7 @@ struct Row {
 template <class T, int kPack>
 __device__ __forceinline__ void unpack(const Pack<T, kPack>& pack, Compute<T> (&values)[kPack]) {
 #pragma unroll
-  for (int i = 0; i < kPack; ++i) values[i] = load_element(pack.at[i]);
+  for (int i = 0; i < kPack; ++i) values[i] = pack.number(i);
 }
 
 // A barrier for all threads of a block, and one for each group of threads with the same threadIdx.y, beside the block's: a kernel
@@ -64,6 +65,11 @@ struct GroupBarrier {
   __device__ __forceinline__ void operator()() const { __barrier_sync_count(threadIdx.y + 1, blockDim.x); }
 };
 
+template <class C>
+struct SumPair {
+  C first, second;
+};
+
 // The blockDim.x threads with the same threadIdx.y, that share a row: 32, or more, a multiple of 32, then the whole block unless
 // they have a barrier of their own.
 struct RowGroup {
@@ -72,15 +78,40 @@ struct RowGroup {
 
   // combine over the group, the same for all its threads, in a fixed order. `partial` is room for the warps of the whole block:
   // another reduction has to lie between two that use the same.
-  template <class Barrier = BlockBarrier, class T, class F>
+  template <class T, class F>
   static __device__ __forceinline__ T reduce(T value, T identity, T* partial, F&& combine) {
     value = warp_reduce(value, combine);
     if (blockDim.x <= kWarp) return value;
-    const unsigned warps = blockDim.x / kWarp, lane = threadIdx.x % kWarp;
-    T* mine = partial + threadIdx.y * warps;
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    return reduce_warps<BlockBarrier>(value, lane, kWarp, identity, partial, combine);
+  }
+  // Both sums over a group of at most 16 warps, each of one half of a warp's threads: by half as many exchanges.
+  template <class Barrier, class C>
+  static __device__ __forceinline__ SumPair<C> add(SumPair<C> sums, C (&partial)[2][kMaxWarps]) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp, half = lane / (kWarp / 2);
+    C own = half == 0 ? sums.first : sums.second;
+    own += move_lanes(half == 0 ? sums.second : sums.first, kWarp / 2);
+    own = warp_reduce(own, Plus(), kWarp / 2);
+    if (blockDim.x > kWarp)
+      own = reduce_warps<Barrier>(own, lane % (kWarp / 2), kWarp / 2, C(0), partial[half], Plus());
+    const C other = move_lanes(own, kWarp / 2);
+    return half == 0 ? SumPair<C>{own, other} : SumPair<C>{other, own};
+  }
+
+ private:
+  template <class T>
+  static __device__ __forceinline__ T move_lanes(T value, int distance) {
+    return shuffle(value, [&](uint32_t word) { return __shfl_xor_sync(kAllThreads, word, distance); });
+  }
+  // Of the warps' values, each the same in `lanes` neighbours. `lane` is the place among these.
+  template <class Barrier, class T, class F>
+  static __device__ __forceinline__ T reduce_warps(T value, int lane, int lanes, T identity, T* partial, F&& combine) {
+    const int warps = static_cast<int>(blockDim.x) / kWarp;
+    T* mine = partial + static_cast<int>(threadIdx.y) * warps;
     if (lane == 0) mine[threadIdx.x / kWarp] = value;
     Barrier()();
-    return warp_reduce(lane < warps ? mine[lane] : identity, combine);
+    const int needed = min(lanes, 1 << (32 - __clz(warps - 1))), place = lane & (needed - 1);
+    return warp_reduce(place < warps ? mine[place] : identity, combine, needed);
   }
 };
 
@@ -97,7 +128,9 @@ class RowQueue {
   }
 
   __device__ __forceinline__ explicit RowQueue(uint4* shared)
-      : own_(shared + threadIdx.y * blockDim.x + threadIdx.x), threads_(blockDim.x * blockDim.y) {}
+      : own_(static_cast<uint32_t>(__cvta_generic_to_shared(shared + threadIdx.y * blockDim.x + threadIdx.x))),
+        unit_(blockDim.x * blockDim.y * sizeof(uint4)),
+        stage_(own_) {}
 
   static __device__ __forceinline__ int first(int u) {
     return (static_cast<int>(threadIdx.x) + u * static_cast<int>(blockDim.x)) * kPack;
@@ -105,30 +138,30 @@ class RowQueue {
   // Starts to copy rows of n elements; with n = 0, where there is none left, nothing.
   __device__ __forceinline__ void push(const T* const (&rows)[kTensors], int n) {
 #pragma unroll
-    for (int k = 0; k < kTensors; ++k) {
+    for (int u = 0; u < kUnits; ++u) {
+      if (first(u) >= n) break;
 #pragma unroll
-      for (int u = 0; u < kUnits; ++u) {
-        if (first(u) >= n) break;
-        copy_async(static_cast<uint32_t>(__cvta_generic_to_shared(slot(k, u))), rows[k] + first(u), true);
-      }
+      for (int k = 0; k < kTensors; ++k) copy_async(place(k, u), rows[k] + first(u), true);
     }
     copies_commit();
-    stage_ = stage_ + 1 < kStages ? stage_ + 1 : 0;
+    stage_ += kTensors * kUnits * unit_;
+    if (stage_ == own_ + kStages * kTensors * kUnits * unit_) stage_ = own_;
   }
   // Waits for the oldest of kStages rows, whose place the next one pushed takes.
   __device__ __forceinline__ void wait() const { copies_wait<kStages - 1>(); }
   __device__ __forceinline__ Pack<T, kPack> load(int tensor, int u) const {
-    return load_pack<kPack>(reinterpret_cast<const T*>(slot(tensor, u)));
+    const uint4 words = load_shared<uint4>(place(tensor, u));
+    Pack<T, kPack> pack;
+    memcpy(&pack, &words, sizeof pack);
+    return pack;
   }
 
  private:
-  __device__ __forceinline__ uint4* slot(int tensor, int u) const {
-    return own_ + ((stage_ * kTensors + tensor) * kUnits + u) * threads_;
+  __device__ __forceinline__ uint32_t place(int tensor, int u) const {
+    return stage_ + static_cast<uint32_t>(tensor * kUnits + u) * unit_;
   }
 
-  uint4* own_;
-  unsigned threads_;
-  int stage_ = 0;
+  uint32_t own_, unit_, stage_;  // addresses in shared memory, and their distance
 };
 
 // How the rows of some tensors of one shape lie: where each begins, and the strides along the axis.

@@ -17,7 +17,8 @@ import { parseArgs } from 'node:util';
 
 import { devices, setDefaultDevice, synchronize, train, type Device } from '../../../lib/index';
 import { compiledToo, gpuWorkloads } from '../../../bench/cuda';
-import { groups, parts, type Part, type Reporter } from './parts';
+import type { Part, Reporter } from './checks';
+import { groups, parts } from './parts';
 import { isGood, markdown, type Figure, type PartResult, type Report, type Status } from './report';
 
 /** What a part's process writes, a line for each. */
@@ -112,7 +113,7 @@ const sanitizers = [
   { tool: 'racecheck', every: 250 },
 ];
 /** What runs under them: kernels of our own, not those of libraries, which are large and slow to check. */
-const sanitized = parts.filter(({ name }) => /^(basics|ops|gradients|products|.* without cuDNN)/.test(name));
+const sanitized = parts.filter(({ name }) => /^(basics|ops|gradients|products|rows|.* without cuDNN)/.test(name));
 
 // --- In the main process -----------------------------------------------------------------------------------------------------
 

@@ -11,25 +11,8 @@ import { channelsLastStrides } from '../../../lib/tensor/shapes';
 import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
 import { titleOf, type Sample } from '../../ops/sample';
 import { samples } from '../../ops/samples';
-
-export interface Reporter {
-  /** Runs one check; what it throws is a failure. */
-  check(what: string, body: () => void | Promise<void>): Promise<void>;
-  note(text: string): void;
-}
-
-export interface Part {
-  readonly name: string;
-  /** How long it may take. */
-  readonly limit: number;
-  /** Of its process, beside what there is. */
-  readonly environment?: Readonly<Record<string, string>>;
-  /**
-   * Of its samples each `every`-th, and the first of each op, in one of their dtypes, gradients against the CPU's; where that is 1, all of
-   * them in all dtypes.
-   */
-  readonly run: (device: Device, report: Reporter, every: number) => Promise<void>;
-}
+import { expectClose, expectEqual, valuesOf, withGradients, type Part, type Reporter } from './checks';
+import { rows } from './rows';
 
 type Step = (x: AnyTensor) => AnyTensor;
 
@@ -42,11 +25,6 @@ function shard(all: readonly Sample[], i: number, n: number, every: number): (re
     return first || place % every === 0;
   });
   return [...wanted.entries()].filter(([place]) => place % n === i);
-}
-
-function expectEqual(got: unknown, expected: unknown, what: string): void {
-  const [a, b] = [JSON.stringify(got), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`${what}: got ${a}, expected ${b}`);
 }
 
 /** That training compiled gives the losses of training as it stands, from the same seed on two inputs in turn. */
@@ -72,8 +50,6 @@ function checkCompiled(
   const compiled = losses((step) => hadal.compile(step));
   expectEqual(compiled, plain, 'losses');
 }
-
-const valuesOf = (x: AnyTensor): number[] => Array.from(x.dataSync() as Float32Array);
 
 /** That a device computes at all, reports what kernels find, and goes on. */
 async function basics(device: Device, report: Reporter): Promise<void> {
@@ -160,6 +136,9 @@ const roundedTwice = { float16: { rtol: 1e-3, atol: 1e-3 }, bfloat16: { rtol: 1.
 const looserFor = ({ op }: Sample, device: Device): typeof roundedTwice | undefined =>
   /^conv.d$/.test(op) && process.env['HADAL_CUDNN'] !== '0' && hasCudnn(device) ? roundedTwice : undefined;
 
+/** Of the largest element. */
+const layerTolerances = { float32: 1e-5, float16: 5e-3, bfloat16: 4e-2 };
+
 interface Layer {
   readonly what: string;
   readonly x: readonly number[];
@@ -184,32 +163,6 @@ const layers: readonly Layer[] = [
   { what: 'one channel per group', x: [2, 64, 28, 28], weight: [64, 1, 3, 3], options: { groups: 64 }, large: true },
   { what: 'a volume', x: [1, 32, 6, 12, 14], weight: [32, 32, 3, 3, 3], options: { padding: 1 }, large: true },
 ];
-/** Of the largest element. */
-const layerTolerances = { float32: 1e-5, float16: 5e-3, bfloat16: 4e-2 };
-
-function expectClose(
-  results: number[][],
-  expected: number[][],
-  dtype: keyof typeof layerTolerances,
-  what: string,
-): void {
-  results.forEach((values, i) => {
-    const largest = expected[i]!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    values.forEach((value, at) => {
-      if (Math.abs(value - expected[i]![at]!) <= layerTolerances[dtype] * largest) return;
-      const where = `result ${i} ${what}, element ${at}`;
-      throw new Error(`${where}: got ${value}, expected ${expected[i]![at]} of at most ${largest}`);
-    });
-  });
-}
-
-/** A result and the gradients of the sum of its squares. */
-function withGradients(f: (...leaves: AnyTensor[]) => AnyTensor, given: readonly AnyTensor[]): number[][] {
-  const leaves = given.map((input) => input.detach().requiresGrad_());
-  const y = f(...leaves);
-  return [y, ...hadal.gradients([y.square().sum()], leaves)].map((result) => valuesOf(result!.cast('float64')));
-}
-
 /** The same tensor with its channels side by side. */
 function withChannelsInside(x: AnyTensor): AnyTensor {
   const [images, channels, ...positions] = [...x.shape.keys()] as [number, number, ...number[]];
@@ -230,7 +183,7 @@ function checkLayer({ x, weight, bias, options }: Layer, dtype: keyof typeof lay
   const expected = run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor));
   for (const first of [inputs[0]!, withChannelsInside(inputs[0]!)]) {
     const results = run([first, ...inputs.slice(1)]);
-    expectClose(results, expected, dtype, `of x with strides [${first.strides.join(', ')}]`);
+    expectClose(results, expected, layerTolerances[dtype], `of x with strides [${first.strides.join(', ')}]`);
     expectEqual(run([first, ...inputs.slice(1)]), results, 'a second run');
   }
 }
@@ -291,7 +244,7 @@ function checkImageOp(
   hadal.manualSeed(3);
   const x = hadal.randn([2, channels, 8, 7]).cast(dtype) as AnyTensor;
   const inside = withChannelsInside(x);
-  expectClose(withGradients(f, [inside]), withGradients(f, [x]), dtype, `of ${channels} channels`);
+  expectClose(withGradients(f, [inside]), withGradients(f, [x]), layerTolerances[dtype], `of ${channels} channels`);
   const { shape, strides } = f(inside);
   if (device !== 'cpu') expectEqual(strides, channelsLastStrides(shape), 'strides');
 }
@@ -422,12 +375,12 @@ function checkNetwork(
   for (const given of [inputs, inputs.slice(0, 3)]) {
     const expected = run(given.map((input) => input.to('cpu').cast('float64') as AnyTensor));
     const results = run(given);
-    expectClose(results, expected, dtype, `of ${given.length} inputs`);
+    expectClose(results, expected, layerTolerances[dtype], `of ${given.length} inputs`);
     expectEqual(run(given), results, 'a second run');
     const turned = given.map(
       (input) => (input.rank === 2 ? input.transpose().contiguous().transpose() : input) as AnyTensor,
     );
-    expectClose(run(turned), expected, dtype, `of ${given.length} inputs, by columns`);
+    expectClose(run(turned), expected, layerTolerances[dtype], `of ${given.length} inputs, by columns`);
   }
 }
 
@@ -448,7 +401,12 @@ function checkClasses(dtype: 'float16' | 'bfloat16', device: Device): void {
   const results = run(inputs as AnyTensor[]);
   const line = device === 'cpu' ? classes : 1032;
   expectEqual(strides, [(rows / 2) * line, line, 1], 'strides of logits');
-  expectClose(results, run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor)), dtype, 'classes');
+  expectClose(
+    results,
+    run(inputs.map((input) => input.to('cpu').cast('float64') as AnyTensor)),
+    layerTolerances[dtype],
+    'classes',
+  );
   expectEqual(run(inputs as AnyTensor[]), results, 'a second run');
 }
 
@@ -549,7 +507,7 @@ function checkAttending(
   for (const parts of layouts) {
     const given = parts === 0 ? inputs : inputs.map((input) => withHeadsInside(input, parts));
     const results = run(given);
-    expectClose(results, expected, dtype, `of q with strides [${given[0]!.strides.join(', ')}]`);
+    expectClose(results, expected, layerTolerances[dtype], `of q with strides [${given[0]!.strides.join(', ')}]`);
     expectEqual(run(given), results, 'a second run');
   }
 }
@@ -589,7 +547,7 @@ const attention = (name: string, environment: Record<string, string>): Part => (
         hadal.manualSeed(3);
         const x = hadal.randn([2, 21, 3 * 2 * 32]).cast(dtype) as AnyTensor;
         const run = (given: AnyTensor): number[][] => withGradients((part) => attendingParts(part!), [given]);
-        expectClose(run(x), run(x.to('cpu').cast('float64') as AnyTensor), dtype, 'of parts');
+        expectClose(run(x), run(x.to('cpu').cast('float64') as AnyTensor), layerTolerances[dtype], 'of parts');
       });
     }
     await report.check('a compiled step gives the gradients of the plain one', () => {
@@ -781,6 +739,7 @@ export const groups: readonly (readonly Part[])[] = [
   many(forward),
   many(gradients),
   [{ name: 'products', limit: 60, run: products }],
+  [{ name: 'rows', limit: 60, run: rows }],
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
   [attention('attention by cuDNN', { HADAL_CUDNN: 'all' }), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],

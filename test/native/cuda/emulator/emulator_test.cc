@@ -315,7 +315,7 @@ __global__ void divergent_kernel() {
   if (threadIdx.x % 32 < 16) __syncthreads();
   else __syncwarp();
 }
-__global__ void outside_kernel() { hadal::cuda::load_shared(0x1010 + 64); }
+__global__ void outside_kernel() { hadal::cuda::load_shared<float2>(0x1010 + 64); }
 
 }  // namespace
 

@@ -30,8 +30,9 @@ EMULATOR_ATOMIC inline void store_relaxed(uint64_t* to, uint64_t word) {
   *to = word;
 }
 
-inline float2 load_shared(uint32_t address) {
-  return *static_cast<const float2*>(emulator::shared_memory(address, sizeof(float2), sizeof(float2)));
+template <class T>
+T load_shared(uint32_t address) {
+  return *static_cast<const T*>(emulator::shared_memory(address, sizeof(T), sizeof(T)));
 }
 
 inline void store_shared(uint32_t address, const float (&from)[4]) {
