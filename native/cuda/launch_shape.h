@@ -1,10 +1,13 @@
-// How reductions and rows are shared out to blocks and threads. Plain arithmetic on sizes, so that it is tested without a GPU
-// (test/native/cuda/launch_test.cc). Called by the host side of the kernels of device/reduction.cuh and device/row.cuh.
+// How reductions, rows and tiles are shared out to blocks and threads. Plain arithmetic on sizes, so that it is tested without a GPU
+// (test/native/cuda/launch_test.cc). Called by the kernels of device/reduction.cuh, device/row.cuh and device/attention_tiles.cuh, most
+// of it on their host side.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+
+#include "runtime/half.h"
 
 namespace hadal::cuda {
 
@@ -81,5 +84,27 @@ inline RowShape shape_rows(int64_t units, int max_per_thread) {
   const int64_t threads = (units + max_per_thread - 1) / max_per_thread;
   return {static_cast<int>((threads + kWarp - 1) / kWarp * kWarp), 1, max_per_thread};
 }
+
+// --- Tiles of heads ------------------------------------------------------------------------------------------------------
+
+// The order of blocks that have a tile of queries each, of which, under a causal mask, the last have most to do: longest first, so that
+// short ones fill what is left in the end, but of so many heads at a time as the L2 cache holds the keys and values of.
+struct TileOrder {
+  int tiles, heads, at_once;
+
+  // `bytes` are the keys and values of a head, which `sharing` neighbours share.
+  static TileOrder of(int64_t tiles, int64_t heads, int64_t sharing, int64_t bytes, size_t l2_bytes) {
+    // A third of the cache: others' results pass through it, and one group ends while the next begins.
+    const int64_t kept = static_cast<int64_t>(l2_bytes / 3) / std::max<int64_t>(bytes, 1);
+    const int64_t at_once = std::clamp<int64_t>(kept * sharing, sharing, std::max(heads, sharing));
+    return {static_cast<int>(tiles), static_cast<int>(heads), static_cast<int>(at_once)};
+  }
+  HADAL_HD void place(int block, int& head, int& tile) const {
+    const int first = block / (tiles * at_once) * at_once, inside = block - first * tiles;
+    const int here = at_once < heads - first ? at_once : heads - first;
+    head = first + inside % here;
+    tile = tiles - 1 - inside / here;
+  }
+};
 
 }  // namespace hadal::cuda

@@ -98,6 +98,16 @@ struct TilesForward {
   bool whole;  // y can be written 16 bytes at a time
   int h, sharing, t, s, d, dv;
   ScoreKernelRules<float> rules;
+  TileOrder order;  // of blocks
+
+  // The first query of this block, and its head.
+  __device__ __forceinline__ void place(int rows, int& batch, int& head, int& first) const {
+    int of_all, tile;
+    order.place(static_cast<int>(blockIdx.x), of_all, tile);
+    batch = of_all / h;
+    head = of_all % h;
+    first = tile * rows;
+  }
 };
 
 // What a thread's elements of the scores of a block's queries are.
@@ -221,11 +231,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   constexpr int kThreads = Config::kThreads;
   constexpr uint32_t kStageBytes = 2 * Config::kOtherBytes;
   if constexpr (Products::kAvailable) {
-    const int tiles = (g.t + kRows - 1) / kRows;
-    const int block = static_cast<int>(blockIdx.x);
-    // Under a causal mask the last queries have most to do: they come first.
-    const int first = (tiles - 1 - block % tiles) * kRows;
-    const int head = block / tiles % g.h, batch = block / tiles / g.h;
+    int batch, head, first;
+    g.place(kRows, batch, head, first);
     const T *k = g.k.at(batch, head / g.sharing), *v = g.v.at(batch, head / g.sharing);
     const uint32_t own = aligned_shared(), stages = own + Config::kOwnBytes;
     const auto copy_other = [&](int step) {
@@ -282,11 +289,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   constexpr int kRows = Config::kRows, kDepth = Config::kDepth, kTileRows = Config::kTileRows;
   constexpr int kThreads = Config::kThreads;
   if constexpr (Products::kAvailable) {
-    const int tiles = (g.t + kRows - 1) / kRows;
-    const int block = static_cast<int>(blockIdx.x);
-    // Under a causal mask the last queries have most to do: they come first.
-    const int first = (tiles - 1 - block % tiles) * kRows;
-    const int head = block / tiles % g.h, batch = block / tiles / g.h;
+    int batch, head, first;
+    g.place(kRows, batch, head, first);
     const T *k = g.k.at(batch, head / g.sharing), *v = g.v.at(batch, head / g.sharing);
     const uint32_t own = aligned_shared();
     const auto keys = [&](int step) { return own + Config::kOwnBytes + step % 2 * Config::kOtherBytes; };
@@ -933,8 +937,10 @@ void with_depth(int64_t depth, F&& body) {
 }
 
 template <class Config>
-void launch_forward(CudaContext& ctx, const Command& cmd, const TilesForward<typename Config::T>& g, int64_t heads) {
+void launch_forward(CudaContext& ctx, const Command& cmd, TilesForward<typename Config::T> g, int64_t heads) {
   const int64_t tiles = (int64_t{g.t} + Config::kRows - 1) / Config::kRows;
+  const int64_t bytes = int64_t{g.s} * (g.d + g.dv) * static_cast<int64_t>(sizeof(typename Config::T));
+  g.order = TileOrder::of(tiles, heads, g.sharing, bytes, ctx.device().l2_bytes);
   const size_t shared = Config::kOwnBytes + Config::kStages * 2 * Config::kOtherBytes + kSharedSlack;
   const auto kernel = [] {
     if constexpr (Config::Products::kRunBeside) return overlapped_attention<Config>;
@@ -975,13 +981,13 @@ bool attention_on_tensor_cores(CudaContext& ctx, const Command& cmd) {
   const AttentionSizes sizes(q, k, v);
   const ScoreRules rules(cmd, 3);
   if (!tiles_serve(sizes, rules)) return false;
-  const TilesForward<T> g{readable<T>(ctx, cmd, q),      readable<T>(ctx, cmd, k),
-                          readable<T>(ctx, cmd, v),      Heads<T>(y),
-                          Heads<float>(cmd.output(1)),   writable_whole<T>(y),
-                          static_cast<int>(sizes.h),     static_cast<int>(sizes.h / sizes.hk),
-                          static_cast<int>(sizes.t),     static_cast<int>(sizes.s),
-                          static_cast<int>(sizes.d),     static_cast<int>(sizes.dv),
-                          ScoreKernelRules<float>(rules)};
+  const TilesForward<T> g{readable<T>(ctx, cmd, q),       readable<T>(ctx, cmd, k),
+                          readable<T>(ctx, cmd, v),       Heads<T>(y),
+                          Heads<float>(cmd.output(1)),    writable_whole<T>(y),
+                          static_cast<int>(sizes.h),      static_cast<int>(sizes.h / sizes.hk),
+                          static_cast<int>(sizes.t),      static_cast<int>(sizes.s),
+                          static_cast<int>(sizes.d),      static_cast<int>(sizes.dv),
+                          ScoreKernelRules<float>(rules), {}};
   const int64_t heads = sizes.b * sizes.h;
   const bool warpgroups = has_warpgroups(ctx, cmd);
   if (rules.mask.present() || rules.drops() || !(rules.scale > 0)) run_forward<T, true>(ctx, cmd, g, heads, warpgroups);

@@ -146,6 +146,34 @@ void test_rows() {
   }
 }
 
+// Every tile of every head has one block; within a group of heads no tile comes before one with more to do.
+void test_tile_order() {
+  for (const int tiles : {1, 2, 7, 22}) {
+    for (const int heads : {1, 3, 12, 64}) {
+      for (const int sharing : {1, 3}) {
+        for (const size_t l2 : {0, 30, 3 << 10, 1 << 20}) {
+          const TileOrder order = TileOrder::of(tiles, heads, sharing, 100, l2);
+          expect(order.at_once % sharing == 0 || order.at_once == heads, "heads that share", heads, sharing, l2);
+          expect(order.at_once <= std::max(static_cast<int>(l2) / 300 * sharing, sharing), "heads at once", heads, l2);
+          std::vector<int> found(static_cast<size_t>(tiles * heads));
+          int last_group = 0, last_tile = tiles;
+          for (int block = 0; block < tiles * heads; ++block) {
+            int head, tile;
+            order.place(block, head, tile);
+            expect(head >= 0 && head < heads && tile >= 0 && tile < tiles, "a place", heads, head, tile);
+            ++found[static_cast<size_t>(head * tiles + tile)];
+            const int group = head / order.at_once;
+            expect(group >= last_group && (group > last_group || tile <= last_tile), "the order", tiles, heads, block);
+            last_group = group;
+            last_tile = tile;
+          }
+          for (const int times : found) expect(times == 1, "a tile's blocks", tiles, heads, times);
+        }
+      }
+    }
+  }
+}
+
 // The walk from windows and the walks from elements meet the same pairs of window, tap and element, each once.
 void test_convolution_walks() {
   for (int in = 1; in <= 9; ++in) {
@@ -248,6 +276,7 @@ int main() {
   test_axes();
   test_reductions();
   test_rows();
+  test_tile_order();
   test_channels();
   test_transforms();
   test_convolution_walks();
