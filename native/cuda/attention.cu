@@ -19,6 +19,7 @@ struct PlainForward {
   Heads<Compute<T>> lse;
   AttentionSizes sizes;
   ScoreKernelRules<Compute<T>> rules;
+  TileOrder order;
 };
 
 // Columns of v that a block makes at once, in blocks of 16.
@@ -39,9 +40,9 @@ __global__ void __launch_bounds__(kTileBlock) plain_attention(PlainForward<T> g)
   auto& shared = *reinterpret_cast<PlainShared<kBlocks, T>*>(plain_shared);
   const AttentionSizes& n = g.sizes;
   const int row = static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
-  const int64_t tiles = (n.t + kTile - 1) / kTile;
-  const int64_t first = (tiles - 1 - blockIdx.x % tiles) * kTile;
-  const int64_t head = blockIdx.x / tiles % n.h, batch = blockIdx.x / tiles / n.h;
+  int batch, head, tile;
+  g.order.place(blockIdx.x, batch, head, tile);
+  const int64_t first = int64_t{tile} * kTile;
   const int64_t value_first = static_cast<int64_t>(blockIdx.y) * 16 * kBlocks;
   const int64_t key_head = head / (n.h / n.hk);
   const T *q = g.q.at(batch, head), *k = g.k.at(batch, key_head), *v = g.v.at(batch, key_head);
@@ -139,13 +140,18 @@ void run_plain(CudaContext& ctx, const Command& cmd) {
   const AttentionSizes sizes(cmd.input(0), cmd.input(1), cmd.input(2));
   ScoreRules rules(cmd, 3);
   if (sizes.d == 0) rules.scale = 0;  // 1 / √0 times scores of 0
-  const PlainForward<T> g{Heads<const T>(cmd.input(0)),       Heads<const T>(cmd.input(1)),
-                          Heads<const T>(cmd.input(2)),       Heads<T>(cmd.output(0)),
-                          Heads<Compute<T>>(cmd.output(1)),   sizes,
-                          ScoreKernelRules<Compute<T>>(rules)};
-  const int64_t blocks = (sizes.t + kTile - 1) / kTile * sizes.h * sizes.b;
+  const int64_t tiles = (sizes.t + kTile - 1) / kTile, sharing = sizes.h / std::max<int64_t>(sizes.hk, 1);
+  const int64_t bytes = sizes.s * (sizes.d + sizes.dv) * static_cast<int64_t>(sizeof(T));
+  const PlainForward<T> g{Heads<const T>(cmd.input(0)),
+                          Heads<const T>(cmd.input(1)),
+                          Heads<const T>(cmd.input(2)),
+                          Heads<T>(cmd.output(0)),
+                          Heads<Compute<T>>(cmd.output(1)),
+                          sizes,
+                          ScoreKernelRules<Compute<T>>(rules),
+                          TileOrder::of(tiles, sizes.h, sizes.b, sharing, bytes, ctx.device().l2_bytes)};
   const auto launch = [&]<int kBlocks>() {
-    const dim3 grid(static_cast<unsigned>(blocks), std::max(blocks_for(sizes.dv, 16 * kBlocks), 1u));
+    const dim3 grid(static_cast<unsigned>(g.order.blocks()), std::max(blocks_for(sizes.dv, 16 * kBlocks), 1u));
     ctx.launch(cmd, plain_attention<T, kBlocks>, grid, kTileBlock, sizeof(PlainShared<kBlocks, T>), g);
   };
   if (sizes.dv <= 64) launch.template operator()<4>();

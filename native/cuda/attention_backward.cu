@@ -58,6 +58,7 @@ struct PlainBackward {
   AttentionSizes sizes;
   ScoreKernelRules<Compute<T>> rules;
   Compute<T> scale;  // of the result
+  TileOrder order;
 };
 
 template <int kBlocks, class T>
@@ -78,13 +79,10 @@ __global__ void __launch_bounds__(kTileBlock) plain_gradient(PlainBackward<T> g)
   auto& shared = *reinterpret_cast<PlainShared<kBlocks, T>*>(plain_shared);
   const AttentionSizes& n = g.sizes;
   const int row = static_cast<int>(threadIdx.x) / 16, column = static_cast<int>(threadIdx.x) % 16;
-  const int64_t own_count = kOwnsQueries ? n.t : n.s, own_heads = kOwnsQueries ? n.h : n.hk;
-  const int64_t other_count = kOwnsQueries ? n.s : n.t;
-  const int64_t tiles = (own_count + kTile - 1) / kTile;
-  // Under a causal mask the last queries and the first keys have most to do: they come first.
-  const int64_t tile = blockIdx.x % tiles;
-  const int64_t first = (kOwnsQueries ? tiles - 1 - tile : tile) * kTile;
-  const int64_t own_head = blockIdx.x / tiles % own_heads, batch = blockIdx.x / tiles / own_heads;
+  const int64_t own_count = kOwnsQueries ? n.t : n.s, other_count = kOwnsQueries ? n.s : n.t;
+  int batch, own_head, tile;
+  g.order.place(blockIdx.x, batch, own_head, tile);
+  const int64_t first = int64_t{kOwnsQueries ? tile : g.order.tiles - 1 - tile} * kTile;
   const int64_t result_first = static_cast<int64_t>(blockIdx.y) * 16 * kBlocks;
   const int64_t result_columns = kGradient == Gradient::kValues ? n.dv : n.d;
   const int64_t sharing = n.h / n.hk;
@@ -217,15 +215,19 @@ void run_plain(CudaContext& ctx, const Command& cmd, const AttentionSizes& sizes
                      Heads<T>(),
                      sizes,
                      ScoreKernelRules<C>(rules),
-                     static_cast<C>(rules.scale)};
+                     static_cast<C>(rules.scale),
+                     {}};
   const auto run = [&]<Gradient kGradient>() {
     const TensorView& result = cmd.output(static_cast<int>(kGradient));
     if (result.numel() == 0) return;
     g.result = Heads<T>(result);
     if (kGradient == Gradient::kValues) g.scale = 1;
-    const int64_t blocks = (result.shape[2] + kTile - 1) / kTile * result.shape[1] * result.shape[0];
+    constexpr bool kOwnsQueries = kGradient == Gradient::kQueries;
+    const int64_t tiles = (result.shape[2] + kTile - 1) / kTile, sharing = sizes.h / sizes.hk;
+    const int64_t bytes = (kOwnsQueries ? sizes.s : sizes.t * sharing) * (sizes.d + sizes.dv) * int64_t{sizeof(T)};
+    g.order = TileOrder::of(tiles, result.shape[1], sizes.b, kOwnsQueries ? sharing : 1, bytes, ctx.device().l2_bytes);
     const auto launch = [&]<int kBlocks>() {
-      const dim3 grid(static_cast<unsigned>(blocks), blocks_for(result.shape[3], 16 * kBlocks));
+      const dim3 grid(static_cast<unsigned>(g.order.blocks()), blocks_for(result.shape[3], 16 * kBlocks));
       ctx.launch(cmd, plain_gradient<T, kGradient, kBlocks>, grid, kTileBlock, sizeof(PlainShared<kBlocks, T>), g);
     };
     if (result.shape[3] <= 64) launch.template operator()<4>();

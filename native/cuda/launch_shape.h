@@ -87,23 +87,28 @@ inline RowShape shape_rows(int64_t units, int max_per_thread) {
 
 // --- Tiles of heads ------------------------------------------------------------------------------------------------------
 
-// The order of blocks that have a tile of queries each, of which, under a causal mask, the last have most to do: longest first, so that
-// short ones fill what is left in the end, but of so many heads at a time as the L2 cache holds the keys and values of.
+// The order of blocks that have a tile of a head's rows each, of which, under a causal mask, the last have most to do (of queries; of keys
+// the first): longest first, so that short ones fill what is left in the end, but of so many heads at a time as the L2 cache holds
+// the other side of.
 struct TileOrder {
-  int tiles, heads, at_once;
+  int tiles, heads, images, at_once;
 
-  // `bytes` are the keys and values of a head, which `sharing` neighbours share.
-  static TileOrder of(int64_t tiles, int64_t heads, int64_t sharing, int64_t bytes, size_t l2_bytes) {
-    // A third of the cache: others' results pass through it, and one group ends while the next begins.
+  // `heads` of each image. `bytes` are the rows that all tiles of a head pass over, which it shares with `sharing - 1` neighbours.
+  static TileOrder of(int64_t tiles, int64_t heads, int64_t images, int64_t sharing, int64_t bytes, size_t l2_bytes) {
+    // A third of the cache: results pass through it too, and one group ends while the next begins.
     const int64_t kept = static_cast<int64_t>(l2_bytes / 3) / std::max<int64_t>(bytes, 1);
-    const int64_t at_once = std::clamp<int64_t>(kept * sharing, sharing, std::max(heads, sharing));
-    return {static_cast<int>(tiles), static_cast<int>(heads), static_cast<int>(at_once)};
+    const int64_t at_once = std::clamp<int64_t>(kept * sharing, sharing, std::max(heads * images, sharing));
+    return {static_cast<int>(tiles), static_cast<int>(heads), static_cast<int>(images), static_cast<int>(at_once)};
   }
-  HADAL_HD void place(int block, int& head, int& tile) const {
-    const int first = block / (tiles * at_once) * at_once, inside = block - first * tiles;
-    const int here = at_once < heads - first ? at_once : heads - first;
-    head = first + inside % here;
+  int64_t blocks() const { return int64_t{tiles} * heads * images; }
+  // `tile` counts from the shortest.
+  HADAL_HD void place(unsigned block, int& image, int& head, int& tile) const {
+    const int first = static_cast<int>(block) / (tiles * at_once) * at_once;
+    const int inside = static_cast<int>(block) - first * tiles, left = heads * images - first;
+    const int here = at_once < left ? at_once : left;
     tile = tiles - 1 - inside / here;
+    image = (first + inside % here) / heads;
+    head = (first + inside % here) % heads;
   }
 };
 

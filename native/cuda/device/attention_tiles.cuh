@@ -98,16 +98,7 @@ struct TilesForward {
   bool whole;  // y can be written 16 bytes at a time
   int h, sharing, t, s, d, dv;
   ScoreKernelRules<float> rules;
-  TileOrder order;  // of blocks
-
-  // The first query of this block, and its head.
-  __device__ __forceinline__ void place(int rows, int& batch, int& head, int& first) const {
-    int of_all, tile;
-    order.place(static_cast<int>(blockIdx.x), of_all, tile);
-    batch = of_all / h;
-    head = of_all % h;
-    first = tile * rows;
-  }
+  TileOrder order;
 };
 
 // What a thread's elements of the scores of a block's queries are.
@@ -231,8 +222,9 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   constexpr int kThreads = Config::kThreads;
   constexpr uint32_t kStageBytes = 2 * Config::kOtherBytes;
   if constexpr (Products::kAvailable) {
-    int batch, head, first;
-    g.place(kRows, batch, head, first);
+    int batch, head, tile;
+    g.order.place(blockIdx.x, batch, head, tile);
+    const int first = tile * kRows;
     const T *k = g.k.at(batch, head / g.sharing), *v = g.v.at(batch, head / g.sharing);
     const uint32_t own = aligned_shared(), stages = own + Config::kOwnBytes;
     const auto copy_other = [&](int step) {
@@ -289,8 +281,9 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   constexpr int kRows = Config::kRows, kDepth = Config::kDepth, kTileRows = Config::kTileRows;
   constexpr int kThreads = Config::kThreads;
   if constexpr (Products::kAvailable) {
-    int batch, head, first;
-    g.place(kRows, batch, head, first);
+    int batch, head, tile;
+    g.order.place(blockIdx.x, batch, head, tile);
+    const int first = tile * kRows;
     const T *k = g.k.at(batch, head / g.sharing), *v = g.v.at(batch, head / g.sharing);
     const uint32_t own = aligned_shared();
     const auto keys = [&](int step) { return own + Config::kOwnBytes + step % 2 * Config::kOtherBytes; };
@@ -376,7 +369,8 @@ struct TilesBackward {
   int h, hk, t, s, d, dv;
   float scale;
   ScoreKernelRules<float> rules;
-  float* sums;  // of joint_gradient, for the queries
+  TileOrder order;  // of blocks, but for joint_gradient's
+  float* sums;      // of joint_gradient, for the queries
 };
 
 __device__ __forceinline__ float element(const float4& four, int e) {
@@ -548,12 +542,10 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
   constexpr uint32_t kTilesBytes = 2 * Config::kOtherBytes;
   if constexpr (Products::kAvailable) {
     const int own_count = kOfKeys ? g.s : g.t, other_count = kOfKeys ? g.t : g.s;
-    const int own_heads = kOfKeys ? g.hk : g.h, sharing = g.h / g.hk;
-    const int tiles = (own_count + kRows - 1) / kRows;
-    const int block = static_cast<int>(blockIdx.x), tile = block % tiles;
-    // Under a causal mask the last queries and the first keys have most to do: they come first.
-    const int first = (kOfKeys ? tile : tiles - 1 - tile) * kRows;
-    const int own_head = block / tiles % own_heads, batch = block / tiles / own_heads;
+    const int sharing = g.h / g.hk;
+    int batch, own_head, tile;
+    g.order.place(blockIdx.x, batch, own_head, tile);
+    const int first = (kOfKeys ? g.order.tiles - 1 - tile : tile) * kRows;
     const uint32_t own = aligned_shared(), own_second = own + Config::kOwnBytes;
     const uint32_t stages = own_second + Config::kOwnBytes;
     const uint32_t statistics = stages + Config::kStages * kTilesBytes;
@@ -937,38 +929,36 @@ void with_depth(int64_t depth, F&& body) {
 }
 
 template <class Config>
-void launch_forward(CudaContext& ctx, const Command& cmd, TilesForward<typename Config::T> g, int64_t heads) {
+void launch_forward(CudaContext& ctx, const Command& cmd, TilesForward<typename Config::T> g, int64_t b) {
   const int64_t tiles = (int64_t{g.t} + Config::kRows - 1) / Config::kRows;
   const int64_t bytes = int64_t{g.s} * (g.d + g.dv) * static_cast<int64_t>(sizeof(typename Config::T));
-  g.order = TileOrder::of(tiles, heads, g.sharing, bytes, ctx.device().l2_bytes);
+  g.order = TileOrder::of(tiles, g.h, b, g.sharing, bytes, ctx.device().l2_bytes);
   const size_t shared = Config::kOwnBytes + Config::kStages * 2 * Config::kOtherBytes + kSharedSlack;
   const auto kernel = [] {
     if constexpr (Config::Products::kRunBeside) return overlapped_attention<Config>;
     else return tiles_attention<Config>;
   }();
-  ctx.launch(cmd, kernel, static_cast<unsigned>(tiles * heads), Config::kThreads, shared, g);
+  ctx.launch(cmd, kernel, static_cast<unsigned>(g.order.blocks()), Config::kThreads, shared, g);
 }
 
 // Blocks fit 99 KiB of shared memory, what sm_86, 89 and 120 have, and 227 KiB with warpgroups. Rows and tiles are as many as
 // registers hold: a thread has kDepth / 2 elements of a result, and kTileRows / 2 of each sum of scores.
 template <class T, bool kRuled>
-void run_forward(CudaContext& ctx, const Command& cmd, const TilesForward<T>& g, int64_t heads, bool warpgroups) {
+void run_forward(CudaContext& ctx, const Command& cmd, const TilesForward<T>& g, int64_t b, bool warpgroups) {
   const int64_t depth = std::max(g.d, g.dv);
   if (warpgroups && depth <= 64) {
-    return launch_forward<TilesConfig<T, WarpgroupProducts, 12, 64, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g,
-                                                                                                      heads);
+    return launch_forward<TilesConfig<T, WarpgroupProducts, 12, 64, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g, b);
   }
   if (warpgroups && depth <= 128) {
-    return launch_forward<TilesConfig<T, WarpgroupProducts, 8, 128, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g,
-                                                                                                      heads);
+    return launch_forward<TilesConfig<T, WarpgroupProducts, 8, 128, kRuled ? 64 : 128, 2, 1, kRuled>>(ctx, cmd, g, b);
   }
   const auto launch = [&]<int kDepth>() {
     if constexpr (kDepth <= 64) {
-      launch_forward<TilesConfig<T, WarpProducts, 8, kDepth, 64, 2, 2, kRuled>>(ctx, cmd, g, heads);
+      launch_forward<TilesConfig<T, WarpProducts, 8, kDepth, 64, 2, 2, kRuled>>(ctx, cmd, g, b);
     } else if constexpr (kDepth <= 128) {
-      launch_forward<TilesConfig<T, WarpProducts, 8, kDepth, 64, 2, 1, kRuled>>(ctx, cmd, g, heads);
+      launch_forward<TilesConfig<T, WarpProducts, 8, kDepth, 64, 2, 1, kRuled>>(ctx, cmd, g, b);
     } else {
-      launch_forward<TilesConfig<T, WarpProducts, 4, kDepth, 32, 2, 1, kRuled>>(ctx, cmd, g, heads);
+      launch_forward<TilesConfig<T, WarpProducts, 4, kDepth, 32, 2, 1, kRuled>>(ctx, cmd, g, b);
     }
   };
   if constexpr (kRuled) with_depth<64, 128, 256>(depth, launch);
@@ -988,20 +978,22 @@ bool attention_on_tensor_cores(CudaContext& ctx, const Command& cmd) {
                           static_cast<int>(sizes.t),      static_cast<int>(sizes.s),
                           static_cast<int>(sizes.d),      static_cast<int>(sizes.dv),
                           ScoreKernelRules<float>(rules), {}};
-  const int64_t heads = sizes.b * sizes.h;
   const bool warpgroups = has_warpgroups(ctx, cmd);
-  if (rules.mask.present() || rules.drops() || !(rules.scale > 0)) run_forward<T, true>(ctx, cmd, g, heads, warpgroups);
-  else run_forward<T, false>(ctx, cmd, g, heads, warpgroups);
+  if (rules.mask.present() || rules.drops() || !(rules.scale > 0))
+    run_forward<T, true>(ctx, cmd, g, sizes.b, warpgroups);
+  else run_forward<T, false>(ctx, cmd, g, sizes.b, warpgroups);
   return true;
 }
 
 template <class Config, bool kOfKeys, bool kWantsValues, bool kWantsScores>
-void launch_gradient(CudaContext& ctx, const Command& cmd, const TilesBackward<typename Config::T>& g, int64_t b) {
-  const int64_t tiles = (int64_t{kOfKeys ? g.s : g.t} + Config::kRows - 1) / Config::kRows;
+void launch_gradient(CudaContext& ctx, const Command& cmd, TilesBackward<typename Config::T> g, int64_t b) {
+  const int64_t tiles = (int64_t{kOfKeys ? g.s : g.t} + Config::kRows - 1) / Config::kRows, sharing = g.h / g.hk;
+  const int64_t bytes = (kOfKeys ? g.t * sharing : int64_t{g.s}) * (g.d + g.dv) * 2;
+  g.order = TileOrder::of(tiles, kOfKeys ? g.hk : g.h, b, kOfKeys ? 1 : sharing, bytes, ctx.device().l2_bytes);
   const size_t statistics = kOfKeys ? 2 * Config::kTileRows * sizeof(float) : 0;
   const size_t shared = 2 * Config::kOwnBytes + Config::kStages * (2 * Config::kOtherBytes + statistics) + kSharedSlack;
-  ctx.launch(cmd, tiles_gradient<Config, kOfKeys, kWantsValues, kWantsScores>,
-             static_cast<unsigned>(tiles * b * (kOfKeys ? g.hk : g.h)), Config::kThreads, shared, g);
+  ctx.launch(cmd, tiles_gradient<Config, kOfKeys, kWantsValues, kWantsScores>, static_cast<unsigned>(g.order.blocks()),
+             Config::kThreads, shared, g);
 }
 
 template <class Config>
@@ -1066,6 +1058,7 @@ bool attention_backward_on_tensor_cores(CudaContext& ctx, const Command& cmd,
                            static_cast<int>(sizes.dv),
                            static_cast<float>(rules.scale),
                            ScoreKernelRules<float>(rules),
+                           {},
                            nullptr};
   const bool warpgroups = has_warpgroups(ctx, cmd);
   if (rules.mask.present() || rules.drops()) run_backward<T, true>(ctx, cmd, g, sizes.b, warpgroups);

@@ -150,24 +150,29 @@ void test_rows() {
 void test_tile_order() {
   for (const int tiles : {1, 2, 7, 22}) {
     for (const int heads : {1, 3, 12, 64}) {
-      for (const int sharing : {1, 3}) {
-        for (const size_t l2 : {0, 30, 3 << 10, 1 << 20}) {
-          const TileOrder order = TileOrder::of(tiles, heads, sharing, 100, l2);
-          expect(order.at_once % sharing == 0 || order.at_once == heads, "heads that share", heads, sharing, l2);
-          expect(order.at_once <= std::max(static_cast<int>(l2) / 300 * sharing, sharing), "heads at once", heads, l2);
-          std::vector<int> found(static_cast<size_t>(tiles * heads));
-          int last_group = 0, last_tile = tiles;
-          for (int block = 0; block < tiles * heads; ++block) {
-            int head, tile;
-            order.place(block, head, tile);
-            expect(head >= 0 && head < heads && tile >= 0 && tile < tiles, "a place", heads, head, tile);
-            ++found[static_cast<size_t>(head * tiles + tile)];
-            const int group = head / order.at_once;
-            expect(group >= last_group && (group > last_group || tile <= last_tile), "the order", tiles, heads, block);
-            last_group = group;
-            last_tile = tile;
+      for (const int images : {1, 3}) {
+        for (const int sharing : {1, 3}) {
+          for (const size_t l2 : {0, 30, 3 << 10, 1 << 20}) {
+            const int all = heads * images;
+            const TileOrder order = TileOrder::of(tiles, heads, images, sharing, 100, l2);
+            expect(order.at_once % sharing == 0 || order.at_once == all, "heads that share", all, sharing, l2);
+            expect(order.at_once <= std::max(static_cast<int>(l2) / 300 * sharing, sharing), "heads at once", all, l2);
+            expect(order.blocks() == tiles * all, "blocks", tiles, all);
+            std::vector<int> found(static_cast<size_t>(tiles * all));
+            int last_group = 0, last_tile = tiles;
+            for (unsigned block = 0; block < order.blocks(); ++block) {
+              int image, head, tile;
+              order.place(block, image, head, tile);
+              expect(head >= 0 && head < heads && image >= 0 && image < images, "a head", heads, head, image);
+              expect(tile >= 0 && tile < tiles, "a tile", tiles, tile, block);
+              ++found[static_cast<size_t>((image * heads + head) * tiles + tile)];
+              const int group = (image * heads + head) / order.at_once;
+              expect(group >= last_group && (group > last_group || tile <= last_tile), "the order", tiles, all, block);
+              last_group = group;
+              last_tile = tile;
+            }
+            for (const int times : found) expect(times == 1, "a tile's blocks", tiles, all, times);
           }
-          for (const int times : found) expect(times == 1, "a tile's blocks", tiles, heads, times);
         }
       }
     }
