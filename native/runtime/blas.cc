@@ -36,7 +36,7 @@ __attribute__((weak, visibility("hidden"))) void _gfortran_concat_string(size_t 
   std::fill(std::copy_n(b, from_b, std::copy_n(a, from_a, to)), to + length, ' ');
 }
 
-#if defined(__linux__)
+#if !defined(__APPLE__)
 // OpenBLAS without threads hands out its work buffers without a lock, so that two threads that call it at once may get the same one. The
 // linker sends its calls here (--wrap, CMakeLists.txt).
 void* __real_blas_memory_alloc(int position);
@@ -59,11 +59,11 @@ namespace hadal {
 
 namespace {
 
-#if defined(__linux__)
+#if !defined(__APPLE__)
 template <auto kRoutine>
 constexpr auto routine = kRoutine;
 #else
-// Other linkers have no --wrap, so that routines run one at a time.
+// Apple's linker has no --wrap, so that routines run one at a time.
 std::mutex blas_mutex;
 
 template <auto kRoutine, class... Arguments>
