@@ -4,12 +4,48 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-// Those that this machine can build for without being one of them.
+// Targets that another machine can build for: what their tools' names begin with, the usual compiler, and what CMake has to know.
 const crossTargets = {
-  'linux-x64': { system: 'Linux', processor: 'x86_64', triple: 'x86_64-linux-gnu' },
-  'linux-arm64': { system: 'Linux', processor: 'aarch64', triple: 'aarch64-linux-gnu' },
-  'win32-x64': { system: 'Windows', processor: 'x86_64', triple: 'x86_64-w64-mingw32' },
+  'linux-x64': linux('x86_64'),
+  'linux-arm64': linux('aarch64'),
+  'win32-x64': windows('x86_64'),
 };
+
+function linux(processor) {
+  const triple = `${processor}-linux-gnu`;
+  return {
+    triple,
+    compiler: `${triple}-g++`,
+    cmakeOptions: (compiler) => [
+      'CMAKE_SYSTEM_NAME=Linux',
+      `CMAKE_SYSTEM_PROCESSOR=${processor}`,
+      `CMAKE_CXX_COMPILER=${compiler}`,
+    ],
+  };
+}
+
+// clang, with the headers and libraries of MinGW's GCC: that itself does not align vectors of 32 and 64 bytes on Windows' stack (its bug 54412).
+function windows(processor) {
+  const triple = `${processor}-w64-mingw32`;
+  const pathOf = (file) => execFileSync(`${triple}-g++`, [`-print-file-name=${file}`], { encoding: 'utf8' }).trim();
+  // clang 14 does not find Debian's by itself.
+  const flags = () => [
+    `--sysroot=/usr/${triple}`,
+    ...['include/c++', `include/c++/${triple}`].flatMap((folder) => ['-stdlib++-isystem', pathOf(folder)]),
+    `-L${dirname(pathOf('libgcc.a'))}`,
+    '-Wno-unused-command-line-argument',
+  ];
+  return {
+    triple,
+    compiler: 'clang++',
+    cmakeOptions: (compiler) => [
+      'CMAKE_SYSTEM_NAME=Windows',
+      `CMAKE_SYSTEM_PROCESSOR=${processor}`,
+      `CMAKE_CXX_COMPILER=${[compiler, ...flags()].join(';')}`,
+      `CMAKE_CXX_COMPILER_TARGET=${triple}`,
+    ],
+  };
+}
 
 /** Options of command lines that choose a target. */
 export const targetOptions = {
@@ -26,28 +62,25 @@ export const targetOptions = {
  */
 export function targetOf({ platform, arch } = { platform: process.platform, arch: process.arch }) {
   const name = [platform !== process.platform && platform, arch !== process.arch && arch].filter(Boolean).join('-');
+  const isOwn = name === '';
   const cross = crossTargets[`${platform}-${arch}`];
-  if (name !== '' && cross === undefined) {
+  if (!isOwn && cross === undefined) {
     throw new Error(`target: cannot be built here: got ${platform}-${arch}, expected ${Object.keys(crossTargets).join(', ')}`); // prettier-ignore
   }
   const onWindows = platform === 'win32';
-  const usual = name === '' ? 'c++' : `${cross.triple}-g++`;
-  const compiler = process.env.CXX ?? (onWindows ? 'clang++' : usual);
-  const folders = [...(cross === undefined ? [] : debianFolders(cross.triple)), ...(name === '' ? ownFolders : [])];
+  const ownCompiler = onWindows ? 'clang++' : 'c++';
+  const compiler = process.env.CXX ?? (isOwn ? ownCompiler : cross.compiler);
+  const ownOptions = onWindows ? [`CMAKE_CXX_COMPILER=${compiler}`] : [];
+  const folders = [...(cross === undefined ? [] : debianFolders(cross.triple)), ...(isOwn ? ownFolders : [])];
   const libraries = [process.env.OPENBLAS_LIBRARY, ...folders.map((folder) => join(folder, 'libopenblas.a'))];
-  const flags = () => (name !== '' && onWindows ? mingwFlags(cross.triple) : []);
   return {
     platform,
     arch,
     name,
     compiler,
-    strip: name === '' ? 'strip' : `${cross.triple}-strip`,
+    strip: isOwn ? 'strip' : `${cross.triple}-strip`,
     openBlas: libraries.find((library) => library && existsSync(library)),
-    cmakeOptions: () => [
-      ...(name === '' ? [] : [`CMAKE_SYSTEM_NAME=${cross.system}`, `CMAKE_SYSTEM_PROCESSOR=${cross.processor}`]),
-      ...(name !== '' && onWindows ? [`CMAKE_CXX_COMPILER_TARGET=${cross.triple}`] : []),
-      ...(name !== '' || onWindows ? [`CMAKE_CXX_COMPILER=${[compiler, ...flags()].join(';')}`] : []),
-    ],
+    cmakeOptions: () => (isOwn ? ownOptions : cross.cmakeOptions(compiler)),
   };
 }
 
@@ -61,12 +94,3 @@ const ownFolders = [
   '/usr/local/opt/openblas/lib',
   join(process.env.MSYSTEM_PREFIX ?? 'C:/msys64/clang64', 'lib'),
 ];
-
-// clang is told where MinGW's GCC has its libraries: before version 15 it does not find Debian's.
-function mingwFlags(triple) {
-  const pathOf = (file) => execFileSync(`${triple}-g++`, [`-print-file-name=${file}`], { encoding: 'utf8' }).trim();
-  const headers = pathOf('include/c++');
-  const folders = [headers, join(headers, triple)].flatMap((folder) => ['-stdlib++-isystem', folder]);
-  const libraries = `-L${dirname(pathOf('libgcc.a'))}`;
-  return [`--sysroot=/usr/${triple}`, ...folders, libraries, '-Wno-unused-command-line-argument'];
-}

@@ -16,8 +16,9 @@ std::string utf8_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+// Node loads the addon by a path that begins with `\\?\`, in which only backslashes separate.
 void* open_library(const std::string& path) {
-  return LoadLibraryW(std::filesystem::path(std::u8string(path.begin(), path.end())).c_str());
+  return LoadLibraryW(std::filesystem::path(std::u8string(path.begin(), path.end())).make_preferred().c_str());
 }
 
 std::string library_error() { return std::system_category().message(static_cast<int>(GetLastError())); }
