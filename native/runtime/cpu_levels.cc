@@ -35,7 +35,7 @@ CpuLevel load() {
     const std::string path = addon_folder() + "/libhadal-cpu-" + level + ".so";
     void* library = open_library(path);
     if (library == nullptr) {
-      tried += "\n  " + library_error();
+      tried += "\n  " + library_error(path);
       continue;
     }
     const auto table = reinterpret_cast<const CpuKernelTable* (*)()>(find_symbol(library, "hadal_cpu_kernels"));
