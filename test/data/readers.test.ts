@@ -44,7 +44,10 @@ describe('pictures', () => {
     for (const name of ['cats/b.jpg', 'cats/a.JPEG', 'ants/z.jpg', 'ants/notes.txt'])
       writeFileSync(join(root, name), jpeg);
     const set = await data.ImageFolder.open(root, { size: [4, 4] });
-    expect([set.classes, set.files.map(({ path, label }) => [path.slice(root.length).replaceAll(sep, '/'), label])]).toEqual([
+    expect([
+      set.classes,
+      set.files.map(({ path, label }) => [path.slice(root.length).replaceAll(sep, '/'), label]),
+    ]).toEqual([
       ['ants', 'cats'],
       [
         ['/ants/z.jpg', 0],
