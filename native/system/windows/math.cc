@@ -1,16 +1,24 @@
-// What MinGW's functions get wrong. The linker sends their calls here (--wrap, CMakeLists.txt). Compiled into each level's kernels too.
-#include <cmath>
+// What MinGW's C library gets wrong and Windows' own (since version 10) does not: its sine and cosine are the processor's, whose π has 66 bits, so
+// that of large arguments nothing is right; its logarithm of Γ is infinite for the smallest numbers and loses its digits near 1. The linker sends
+// calls here (--wrap, CMakeLists.txt). Compiled into each level's kernels too.
+#include <windows.h>
 
-extern "C" {
-// Its sine and cosine are the processor's, whose π has 66 bits: of large arguments nothing is right. Those of Windows' C library are exact.
-extern double (*__imp_sin)(double);
-extern double (*__imp_cos)(double);
+namespace {
 
-double __wrap_sin(double x) { return __imp_sin(x); }
-double __wrap_cos(double x) { return __imp_cos(x); }
+using Function = double (*)(double);
 
-// Its logarithm of Γ is infinite for the smallest numbers, where Γ(x) is 1 / x.
-double __real_lgamma(double x);
-
-double __wrap_lgamma(double x) { return std::abs(x) < 0x1p-60 ? -std::log(std::abs(x)) : __real_lgamma(x); }
+Function function_of_windows(const char* name) {
+  return reinterpret_cast<Function>(reinterpret_cast<void*>(GetProcAddress(LoadLibraryW(L"ucrtbase.dll"), name)));
 }
+
+}  // namespace
+
+#define HADAL_FUNCTION_OF_WINDOWS(name)                          \
+  extern "C" double __wrap_##name(double x) {                    \
+    static const Function function = function_of_windows(#name); \
+    return function(x);                                          \
+  }
+
+HADAL_FUNCTION_OF_WINDOWS(sin)
+HADAL_FUNCTION_OF_WINDOWS(cos)
+HADAL_FUNCTION_OF_WINDOWS(lgamma)
