@@ -1,13 +1,12 @@
 // Builds the native addon with cmake-js: objects go to .build/<name>, hadal.node and its kernel libraries to build/Release.
 //
 //   node scripts/build-native.mjs [--levels own] [--sanitize address,undefined] [--debug] [--name release] [--out build/Release]
-//                                [--cuda 90a [--unoptimized]] [--target hadal-cuda] [--glibc 2.28] [--arch arm64]
+//                                [--cuda 90a [--unoptimized]] [--target hadal-cuda] [--glibc 2.28] [--platform win32] [--arch arm64]
 //
 // --levels builds a subset of the instruction-set levels (own: the one that this processor runs; v3,v4: these), which is quicker. --cuda builds the CUDA
 // backend too, for the architectures named (all: every one that is supported); it needs nvcc, and no GPU. --unoptimized makes its
-// kernels slow and its build quick. --target builds one of CMake's targets and nothing else. --glibc links what runs on systems with that version of glibc and newer ones, where there is a glibc. --arch builds for another
-// processor than this machine's, into build/<arch>, with the cross compiler that CXX names (aarch64-linux-gnu-g++ unless it is set)
-// and an OpenBLAS for it. On Windows the compiler is clang for MinGW, as MSYS2 and LLVM have it.
+// kernels slow and its build quick. --target builds one of CMake's targets and nothing else. --glibc links what runs on systems with that version of glibc and newer ones, where there is a glibc. --platform and --arch
+// build for another system or processor than this machine's (scripts/target.mjs), into build/<platform>, build/<arch> or build/<platform>-<arch>.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +16,8 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeGlibcStubs, missingSymbols } from './glibc-stubs.mjs';
-import { findOpenBlas, processorOf } from './openblas.mjs';
+import nodeApi from 'node-api-headers';
+import { targetOf, targetOptions } from './target.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stampName = 'sources.sha256';
@@ -31,12 +31,12 @@ export function isBuilt(levels) {
 }
 
 // Of everything that the build depends on and a checkout can change.
-function hash(arch = process.arch) {
+function hash({ platform, arch, openBlas } = targetOf()) {
   const native = readdirSync(join(root, 'native'), { recursive: true, withFileTypes: true });
   const sources = native
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-  const digest = createHash('sha256').update(`${process.platform} ${arch} ${findOpenBlas(arch)}\n`);
+  const digest = createHash('sha256').update(`${platform} ${arch} ${openBlas}\n`);
   for (const file of [...sources.sort(), join(root, 'CMakeLists.txt')]) {
     digest.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
@@ -76,15 +76,13 @@ function main() {
       unoptimized: { type: 'boolean', default: false },
       target: { type: 'string' },
       glibc: { type: 'string' },
-      arch: { type: 'string', default: process.arch },
+      ...targetOptions,
       name: { type: 'string', default: 'release' },
       out: { type: 'string' },
     },
   });
-  const { arch } = values;
-  const crosses = arch !== process.arch;
-  const openBlas = findOpenBlas(arch);
-  if (!openBlas) {
+  const target = targetOf(values);
+  if (!target.openBlas) {
     console.error('libopenblas.a not found: run `npm run setup`, or set OPENBLAS_LIBRARY to its path');
     process.exit(1);
   }
@@ -92,15 +90,13 @@ function main() {
     console.error('nvcc not found: install the CUDA toolkit, or set CUDA_PATH to where it is');
     process.exit(1);
   }
-  const onWindows = process.platform === 'win32';
-  const ownCompiler = onWindows ? 'clang++' : 'c++';
-  const compiler = process.env.CXX ?? (crosses ? `${processorOf(arch)}-linux-gnu-g++` : ownCompiler);
-  const build = crosses ? `${values.name}-${arch}` : values.name;
-  const glibc = process.platform === 'linux' ? values.glibc : undefined;
-  const stubs = glibc === undefined ? '' : join(root, '.build', `glibc-${glibc}-${arch}`);
-  if (stubs) makeGlibcStubs(glibc, stubs, compiler);
-  const out = resolve(root, values.out ?? (crosses ? `build/${arch}` : 'build/Release'));
-  const built = hash(arch);
+  const onWindows = target.platform === 'win32';
+  const build = [values.name, target.name].filter(Boolean).join('-');
+  const glibc = target.platform === 'linux' ? values.glibc : undefined;
+  const stubs = glibc === undefined ? '' : join(root, '.build', `glibc-${glibc}-${target.arch}`);
+  if (stubs) makeGlibcStubs(glibc, stubs, target.compiler);
+  const out = resolve(root, values.out ?? join('build', target.name || 'Release'));
+  const built = hash(target);
   // Libraries that are not built now would be of other sources.
   if (existsSync(out)) {
     for (const name of readdirSync(out)) {
@@ -114,16 +110,15 @@ function main() {
     '--config',
     values.debug ? 'RelWithDebInfo' : 'Release',
     `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${out}`,
-    `--CDOPENBLAS_LIBRARY=${openBlas}`,
+    `--CDOPENBLAS_LIBRARY=${target.openBlas}`,
     `--CDHADAL_CPU_LEVELS=${values.levels.replaceAll(',', ';')}`,
     `--CDHADAL_CUDA=${values.cuda.replaceAll(',', ';')}`,
     `--CDHADAL_CUDA_OPTIMIZE=${values.unoptimized ? 'OFF' : 'ON'}`,
     ...(values.cuda === 'OFF' ? [] : [`--CDCMAKE_CUDA_COMPILER=${findNvcc()}`]),
     `--CDHADAL_GLIBC_STUBS=${stubs}`,
     `--CDHADAL_SANITIZE=${values.sanitize}`,
-    ...(crosses ? ['--CDCMAKE_SYSTEM_NAME=Linux', `--CDCMAKE_SYSTEM_PROCESSOR=${processorOf(arch)}`] : []),
-    ...(crosses || onWindows ? [`--CDCMAKE_CXX_COMPILER=${compiler}`] : []),
-    ...(onWindows ? ['--generator', 'Ninja'] : []),
+    ...target.cmakeOptions().map((option) => `--CD${option}`),
+    ...(onWindows ? [`--CDNODE_API_DEFINITION=${nodeApi.def_paths.node_api_def}`, '--generator', 'Ninja'] : []),
   );
   const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${availableParallelism()}`;
   cmakeJs(build, 'build', '--parallel', jobs, ...(values.target === undefined ? [] : ['--target', values.target]));

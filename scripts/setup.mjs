@@ -9,7 +9,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { findOpenBlas } from './openblas.mjs';
+import { targetOf } from './target.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -82,7 +82,7 @@ const tools = [
     packages: { apt: 'ninja-build', dnf: 'ninja-build', brew: 'ninja', pacman: 'mingw-w64-clang-x86_64-ninja' },
   },
   {
-    problem: () => (findOpenBlas() ? undefined : 'the static OpenBLAS library is missing'),
+    problem: () => (targetOf().openBlas ? undefined : 'the static OpenBLAS library is missing'),
     packages: {
       apt: 'libopenblas-serial-dev',
       dnf: 'openblas-static',

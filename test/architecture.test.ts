@@ -1,10 +1,11 @@
 // The floors of the house: a file of lib/ imports only from floors below its own, and nothing imports in circles. In native/,
 // Node-API stays in binding/, and kernels know neither binding/ nor the streams that run them.
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { sep } from 'node:path';
+import { dirname, join, relative } from 'node:path/posix';
 import ts from 'typescript';
 
-const root = join(__dirname, '..');
+const root = join(__dirname.replaceAll(sep, '/'), '..');
 const floors = [
   ['errors'],
   ['native'],
@@ -24,7 +25,7 @@ const floors = [
 const filesUnder = (folder: string, ending: RegExp): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => ending.test(name))
-    .map((name) => join(folder, name))
+    .map((name) => join(folder, name.replaceAll(sep, '/')))
     .sort();
 
 const sources = filesUnder('lib', /(?<!\.d)\.ts$/);
@@ -40,7 +41,7 @@ function importsOf(file: string): { target: string; typeOnly: boolean }[] {
     if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
     const specifier = statement.moduleSpecifier;
     if (!specifier || !ts.isStringLiteral(specifier) || !specifier.text.startsWith('.')) return [];
-    const path = relative(root, resolve(root, dirname(file), specifier.text));
+    const path = join(dirname(file), specifier.text);
     const target = [`${path}.ts`, join(path, 'index.ts')].find((candidate) => sources.includes(candidate));
     return target === undefined ? [] : [{ target, typeOnly: isTypeOnly(statement) }];
   });

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, open, readdir, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HadalError } from '../errors';
 import { checkPath, refusal } from './paths';
 
@@ -47,12 +48,28 @@ async function writeAndRename(op: string, path: string, write: (file: FileHandle
       await file.close();
     }
     if (previous) await chmod(temporary, previous.mode & 0o7777);
-    await rename(temporary, target);
+    await renameOver(temporary, target);
   } catch (error) {
     await unlink(temporary).catch(() => undefined);
     throw error;
   }
   await syncFolder(folder);
+}
+
+/**
+ * Renames a file, over another if there is one. Windows refuses that while anybody has the other open (a writer that renames too, a reader, a
+ * search for viruses): it is tried again for two seconds.
+ */
+export async function renameOver(from: string, to: string): Promise<void> {
+  for (let wait = 1; ; wait *= 2) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      const isOpen = ['EPERM', 'EACCES', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '');
+      if (process.platform !== 'win32' || !isOpen || wait > 1024) throw error;
+    }
+    await sleep(wait);
+  }
 }
 
 const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);

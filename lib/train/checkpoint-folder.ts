@@ -1,8 +1,9 @@
 /** A folder of checkpoints: the last few of a run by their steps, and the best. The files themselves are checkpoint.ts. */
 import { randomBytes } from 'node:crypto';
-import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { renameOver } from '../io/atomic-file';
 import { checkPath, refusal } from '../io/paths';
 import { checkOptions } from '../ops/define';
 import { checkCount } from '../tensor/checks';
@@ -79,7 +80,7 @@ export class CheckpointFolder {
     const temporary = join(this.path, `.best-${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
     try {
       await link(file, temporary).catch(() => copyFile(file, temporary));
-      await rename(temporary, this.best);
+      await renameOver(temporary, this.best);
     } finally {
       await rm(temporary, { force: true }); // renaming one name of a file to another leaves both
     }

@@ -291,7 +291,7 @@ Napi::Value stop_profile(const Napi::CallbackInfo& info) {
 // the file.
 void join_group(const Napi::CallbackInfo& info) {
   // A process that `hadal launch` has started ends when that is killed.
-  if (const char* launcher = std::getenv("HADAL_LAUNCHER")) end_with_parent(std::atoi(launcher));
+  if (const auto launcher = environment_variable("HADAL_LAUNCHER")) end_with_parent(std::atoi(launcher->c_str()));
   const auto integer = [&](size_t i) { return info[i].As<Napi::Number>().Int32Value(); };
   environment_of(info).join(
       integer(0), std::make_shared<SharedMemoryGroup>(

@@ -1,12 +1,12 @@
 #include "binding/environment.h"
 
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "runtime/cpu_levels.h"
 #include "runtime/cpu_stream.h"
 #include "runtime/cuda_library.h"
+#include "system/process.h"
 
 namespace hadal {
 
@@ -22,8 +22,7 @@ Environment::Environment(Napi::Env env)
       words_owner_(Napi::Reference<Napi::Float64Array>::New(Napi::Float64Array::New(env, kWords), 1)),
       words_(words_owner_.Value().Data()) {
   backends_.push_back(std::make_unique<CpuStream>(*cpu_level().kernels));
-  const char* synchronous = std::getenv("HADAL_SYNC");
-  synchronous_ = synchronous != nullptr && std::strcmp(synchronous, "1") == 0;
+  synchronous_ = environment_variable("HADAL_SYNC") == "1";
 }
 
 Environment* Environment::create(Napi::Env env) {

@@ -27,16 +27,17 @@ HADAL_LAPACK(d, double)
 #undef HADAL_LAPACK
 
 // Fortran's `a // b`, padded with blanks: all that OpenBLAS's LAPACK wants of gfortran's run-time library, which then need not
-// be there. Weak: where that library is linked, its own goes first.
-__attribute__((weak, visibility("hidden"))) void _gfortran_concat_string(size_t length, char* to, size_t length_a,
-                                                                         const char* a, size_t length_b,
-                                                                         const char* b) {
+// be there. Weak, where linkers know that: where that library is linked, its own goes first.
+#if !defined(_WIN32)
+__attribute__((weak, visibility("hidden")))
+#endif
+void _gfortran_concat_string(size_t length, char* to, size_t length_a, const char* a, size_t length_b, const char* b) {
   const size_t from_a = std::min(length, length_a);
   const size_t from_b = std::min(length - from_a, length_b);
   std::fill(std::copy_n(b, from_b, std::copy_n(a, from_a, to)), to + length, ' ');
 }
 
-#if defined(__linux__)
+#if !defined(__APPLE__)
 // OpenBLAS without threads hands out its work buffers without a lock, so that two threads that call it at once may get the same one. The
 // linker sends its calls here (--wrap, CMakeLists.txt).
 void* __real_blas_memory_alloc(int position);
@@ -59,11 +60,11 @@ namespace hadal {
 
 namespace {
 
-#if defined(__linux__)
+#if !defined(__APPLE__)
 template <auto kRoutine>
 constexpr auto routine = kRoutine;
 #else
-// Other linkers have no --wrap, so that routines run one at a time.
+// Apple's linker has no --wrap, so that routines run one at a time.
 std::mutex blas_mutex;
 
 template <auto kRoutine, class... Arguments>

@@ -1,9 +1,9 @@
 #include "runtime/cpu_levels.h"
 
-#include <cstdlib>
 #include <vector>
 
 #include "system/library.h"
+#include "system/process.h"
 
 namespace hadal {
 
@@ -29,13 +29,13 @@ std::vector<std::string> levels_of_this_processor() {
 
 CpuLevel load() {
   std::vector<std::string> levels = levels_of_this_processor();
-  if (const char* wanted = std::getenv("HADAL_CPU_LEVEL")) levels = {wanted};
+  if (const auto wanted = environment_variable("HADAL_CPU_LEVEL")) levels = {*wanted};
   std::string tried;
   for (const std::string& level : levels) {
     const std::string path = addon_folder() + "/libhadal-cpu-" + level + ".so";
     void* library = open_library(path);
     if (library == nullptr) {
-      tried += "\n  " + library_error();
+      tried += "\n  " + library_error(path);
       continue;
     }
     const auto table = reinterpret_cast<const CpuKernelTable* (*)()>(find_symbol(library, "hadal_cpu_kernels"));

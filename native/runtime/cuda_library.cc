@@ -34,7 +34,7 @@ CudaLibrary load() {
   }
   void* library = open_library(path);
   if (library == nullptr) {
-    none.remedy = "the CUDA backend could not be loaded: " + library_error();
+    none.remedy = "the CUDA backend could not be loaded: " + library_error(path);
     return none;
   }
   const auto fill_in = reinterpret_cast<void (*)(CudaLibrary*)>(find_symbol(library, "hadal_cuda_library"));

@@ -10,6 +10,7 @@
 #include "runtime/profiler.h"
 #include "runtime/scratch_memory.h"
 #include "runtime/spin.h"
+#include "system/process.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -38,8 +39,8 @@ ThreadPool& ThreadPool::instance() {
 }
 
 ThreadPool::ThreadPool() {
-  const char* wanted = std::getenv("HADAL_NUM_THREADS");
-  const int count = wanted != nullptr ? std::atoi(wanted) : static_cast<int>(std::thread::hardware_concurrency());
+  const auto wanted = environment_variable("HADAL_NUM_THREADS");
+  const int count = wanted ? std::atoi(wanted->c_str()) : static_cast<int>(std::thread::hardware_concurrency());
   set_thread_count(std::max(count, 1));
 }
 

@@ -5,9 +5,9 @@
 
 namespace hadal {
 
-// By path, or by a name that the system looks for. Null where it cannot be loaded; library_error() then says why. Never closed.
+// By path, or by a name that the system looks for. Null where it cannot be loaded; library_error() then says which and why. Never closed.
 void* open_library(const std::string& path);
-std::string library_error();
+std::string library_error(const std::string& path);
 
 // Null where the library has no such symbol.
 void* find_symbol(void* library, const char* name);

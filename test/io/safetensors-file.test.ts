@@ -316,7 +316,9 @@ describe('nothing is lost', () => {
     expect(await files()).toEqual(['model.safetensors']);
   });
 
-  test('permissions are kept and a symbolic link stays one', async () => {
+  // Windows has neither permissions of this kind nor pipes that lie in folders.
+  const onPosix = process.platform === 'win32' ? test.skip : test;
+  onPosix('permissions are kept and a symbolic link stays one', async () => {
     const { path, files } = fresh();
     await writeSafetensorsArrays(path, { a: bytesOf(1, 1) });
     await chmod(path, 0o640);
@@ -329,15 +331,19 @@ describe('nothing is lost', () => {
     expect((await files()).sort()).toEqual(['latest', 'model.safetensors']);
   });
 
-  test('a pipe, a folder and a missing folder are not replaced', async () => {
-    const { path: pipe } = fresh();
-    execFileSync('mkfifo', [pipe]);
-    for (const path of [pipe, folder]) {
-      await expect(writeSafetensorsArrays(path, {})).rejects.toThrow(
-        new HadalError(`writeSafetensors: ${path}: it exists and is not a regular file`),
-      );
-    }
-    expect((await lstat(pipe)).isFIFO()).toBe(true);
+  onPosix('a pipe is not replaced', async () => {
+    const { path } = fresh();
+    execFileSync('mkfifo', [path]);
+    await expect(writeSafetensorsArrays(path, {})).rejects.toThrow(
+      new HadalError(`writeSafetensors: ${path}: it exists and is not a regular file`),
+    );
+    expect((await lstat(path)).isFIFO()).toBe(true);
+  });
+
+  test('a folder and a missing folder are not replaced', async () => {
+    await expect(writeSafetensorsArrays(folder, {})).rejects.toThrow(
+      new HadalError(`writeSafetensors: ${folder}: it exists and is not a regular file`),
+    );
     const lost = join(folder, 'no such folder', 'x');
     await expect(writeSafetensorsArrays(lost, {})).rejects.toHaveProperty('code', 'ENOENT');
   });

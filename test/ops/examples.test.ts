@@ -1,6 +1,6 @@
 // Every @example in these folders of lib runs, and gives what the comment behind it says.
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { ScriptTarget, transpile } from 'typescript';
 
 import * as hadal from '../../lib/index';
@@ -36,7 +36,7 @@ function examplesOf(file: string): Example[] {
 const examples = folders.flatMap((folder) =>
   readdirSync(join(lib, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
-    .flatMap((name) => examplesOf(join(folder, name)))
+    .flatMap((name) => examplesOf(join(folder, name).replaceAll(sep, '/')))
     .filter(({ title }) => !needsFiles.test(title)),
 );
 

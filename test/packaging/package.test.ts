@@ -39,8 +39,9 @@ const node = (...args: string[]): string => run(user, process.execPath, ...args)
 const put = (path: string, content: unknown): void =>
   writeFileSync(join(user, path), typeof content === 'string' ? content : JSON.stringify(content));
 
-// A build with sanitizers is no build to ship.
-const withShippableBuild = process.env['HADAL_BINARY'] === undefined ? describe : describe.skip;
+// A build with sanitizers is no build to ship; on Windows npm is no program that can be started without a shell.
+const isTried = process.env['HADAL_BINARY'] === undefined && process.platform !== 'win32';
+const withShippableBuild = isTried ? describe : describe.skip;
 
 withShippableBuild('the package', () => {
   beforeAll(() => {

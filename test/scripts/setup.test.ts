@@ -14,6 +14,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+// The fake programs are shell scripts.
+const withShell = process.platform === 'win32' ? test.skip : test;
+
 const program = (name: string, body: string): void =>
   writeFileSync(join(folder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
 
@@ -43,7 +46,7 @@ test('without tools and without apt it prints the commands and stops', () => {
   });
 });
 
-test('tools that are too old are named with their versions', () => {
+withShell('tools that are too old are named with their versions', () => {
   program('g++', gcc('9.4.0'));
   program('cmake', 'echo "cmake version 3.16.3"');
   program('make', '');
@@ -57,7 +60,7 @@ test('tools that are too old are named with their versions', () => {
   });
 });
 
-test('tools that are there are left alone', () => {
+withShell('tools that are there are left alone', () => {
   program('g++', gcc('12.2.0'));
   program('cmake', 'echo "cmake version 3.25.1"');
   program('ninja', '');
@@ -73,7 +76,7 @@ describe('with apt', () => {
     program('sudo', 'shift; case "$1" in *=*) export "$1"; shift;; esac; [ "$1" = true ] || "$@"');
   });
 
-  test('what is missing is installed', () => {
+  withShell('what is missing is installed', () => {
     program('cmake-to-install', 'echo "cmake version 3.25.1"');
     program('ninja-to-install', '');
     program(
@@ -91,7 +94,7 @@ describe('with apt', () => {
     );
   });
 
-  test('an installation that fails ends with the commands', () => {
+  withShell('an installation that fails ends with the commands', () => {
     program('make', '');
     program('apt-get', '[ "$1" = update ]');
     const { status, stderr } = setUp();

@@ -6,7 +6,7 @@ namespace hadal {
 
 void* open_library(const std::string& path) { return dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); }
 
-std::string library_error() { return dlerror(); }
+std::string library_error(const std::string&) { return dlerror(); }
 
 void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
 

@@ -4,8 +4,15 @@
 
 namespace hadal {
 
-const bool heavy_fence_reaches_all = true;
+// Under Wine (8.0) FlushProcessWriteBuffers does nothing.
+const bool heavy_fence_reaches_all = GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == nullptr;
 
-void heavy_fence() { FlushProcessWriteBuffers(); }
+void heavy_fence() {
+  if (heavy_fence_reaches_all) {
+    FlushProcessWriteBuffers();
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+}
 
 }  // namespace hadal

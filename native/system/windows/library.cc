@@ -16,11 +16,14 @@ std::string utf8_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+// Node loads the addon by a path that begins with `\\?\`, in which only backslashes separate.
 void* open_library(const std::string& path) {
-  return LoadLibraryW(std::filesystem::path(std::u8string(path.begin(), path.end())).c_str());
+  return LoadLibraryW(std::filesystem::path(std::u8string(path.begin(), path.end())).make_preferred().c_str());
 }
 
-std::string library_error() { return std::system_category().message(static_cast<int>(GetLastError())); }
+std::string library_error(const std::string& path) {
+  return path + ": " + std::system_category().message(static_cast<int>(GetLastError()));
+}
 
 void* find_symbol(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));

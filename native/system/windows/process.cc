@@ -6,6 +6,14 @@
 
 namespace hadal {
 
+std::optional<std::string> environment_variable(const char* name) {
+  std::string value(32767, '\0');  // the most there can be
+  const DWORD length = GetEnvironmentVariableA(name, value.data(), static_cast<DWORD>(value.size()));
+  if (length == 0) return std::nullopt;
+  value.resize(length);
+  return value;
+}
+
 void end_with_parent(int parent) {
   static std::atomic<bool> watched{false};
   if (watched.exchange(true)) return;
