@@ -3,7 +3,7 @@
  * `// error: <text>` has exactly one error, whose message contains the text; every other line has none.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 
 import ts from 'typescript';
 
@@ -26,12 +26,14 @@ const parsed = new Map<string, ts.SourceFile>();
 /** A program over `files`. Where `replaced` has a text for a path, that is read and not the file. */
 export function createProgram(files: readonly string[], replaced: ReadonlyMap<string, string> = new Map()): ts.Program {
   const options = compilerOptions();
+  // The compiler's paths have slashes everywhere.
+  const texts = new Map([...replaced].map(([path, text]) => [path.replaceAll(sep, '/'), text]));
   const host = ts.createCompilerHost(options);
   const { readFile, fileExists, getSourceFile } = host;
-  host.readFile = (path) => replaced.get(path) ?? readFile(path);
-  host.fileExists = (path) => replaced.has(path) || fileExists(path);
+  host.readFile = (path) => texts.get(path) ?? readFile(path);
+  host.fileExists = (path) => texts.has(path) || fileExists(path);
   host.getSourceFile = (path, languageVersion, ...rest) => {
-    const text = replaced.get(path);
+    const text = texts.get(path);
     if (text !== undefined) return ts.createSourceFile(path, text, languageVersion);
     const source = parsed.get(path) ?? getSourceFile(path, languageVersion, ...rest);
     if (source !== undefined) parsed.set(path, source);
