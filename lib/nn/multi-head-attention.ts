@@ -32,7 +32,7 @@ export interface MultiHeadAttentionOptions {
   /** The features of the values; the size unless given. */
   readonly valueSize?: number;
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
-  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'>;
+  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'>;
   /** Divides the queries and keys of each head by their root mean square, before the rotation (`nn.RMSNorm`); false unless given. */
   readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon'>;
   /** A query sees only the last `window` keys up to the one at its own position, and none after it; all keys unless given. */
@@ -155,7 +155,7 @@ export class MultiHeadAttention extends Module {
   readonly headSize: number;
   readonly keySize: number;
   readonly valueSize: number;
-  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'> | undefined;
+  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'> | undefined;
   readonly #addZeroAttention: boolean;
   readonly #window: number | undefined;
 

@@ -52,7 +52,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'useInputStatistics momentum epsilon': 'instanceNorm',
   'alpha beta k': 'localResponseNorm LocalResponseNorm',
   'temperature hard axis': 'gumbelSoftmax',
-  'base scaling interleaved offset positions': 'rotaryEmbedding',
+  'base scaling size interleaved offset positions': 'rotaryEmbedding',
   'offsets mode perSampleWeights paddingIndex': 'embeddingBag',
   approximate: 'gelu GELU',
   'beta threshold': 'softplus Softplus',
@@ -188,7 +188,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
     'Llama',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',

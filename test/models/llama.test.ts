@@ -18,7 +18,9 @@ async function continued(model: models.Llama, expected: AnyTensor, prompt: numbe
   return [await collect(models.generate(model, tokens.slice(0, prompt), options)), tokens.slice(prompt)];
 }
 
-describe.each(['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases'])('%s', (name) => {
+const relatives = ['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases', 'phi3', 'phi3-longrope'];
+
+describe.each(relatives)('%s', (name) => {
   let model: models.Llama;
   let reference: nn.StateDict;
   beforeAll(async () => {
@@ -37,32 +39,44 @@ describe.each(['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases'])('%
     expect(difference(found.mul(visible) as AnyTensor, masked!.mul(visible) as AnyTensor)).toBeLessThan(1e-5);
   });
 
-  test.each([
+  // Where other positions serve in longer sequences, a whole one is not what a cache of its pieces is, nor is it in the reference.
+  const pieces: [string, number[]][] = [
     ['token by token', Array.from({ length: 12 }, () => 1)],
     ['in pieces', [2, 5, 2, 3]],
-  ])('%s, with caches, they are the same', (_, lengths) => {
-    const { tokens, kept, logits, masked } = reference as Record<string, AnyTensor>;
-    const visible = kept!.unsqueeze(-1).cast('float32');
-    const [caches, hiding] = [model.makeCaches(), model.makeCaches()];
-    let start = 0;
-    for (const length of lengths) {
-      const end = start + length;
-      const piece = tokens!.slice(1, start, end);
-      const found = noGrad(() => model.forward(piece, { caches }));
-      expect(difference(found, logits!.slice(1, start, end))).toBeLessThan(1e-5);
-      const keyMask = kept!.slice(1, 0, end);
-      const shown = noGrad(() => model.forward(piece, { caches: hiding, keyMask })).mul(visible.slice(1, start, end));
-      const expected = masked!.mul(visible).slice(1, start, end);
-      expect(difference(shown as AnyTensor, expected as AnyTensor)).toBeLessThan(1e-5);
-      start = end;
-    }
-  });
+  ];
+  if (!name.endsWith('longrope')) {
+    test.each(pieces)('%s, with caches, they are the same', (_, lengths) => {
+      const { tokens, kept, logits, masked } = reference as Record<string, AnyTensor>;
+      const visible = kept!.unsqueeze(-1).cast('float32');
+      const [caches, hiding] = [model.makeCaches(), model.makeCaches()];
+      let start = 0;
+      for (const length of lengths) {
+        const end = start + length;
+        const piece = tokens!.slice(1, start, end);
+        const found = noGrad(() => model.forward(piece, { caches }));
+        expect(difference(found, logits!.slice(1, start, end))).toBeLessThan(1e-5);
+        const keyMask = kept!.slice(1, 0, end);
+        const shown = noGrad(() => model.forward(piece, { caches: hiding, keyMask })).mul(visible.slice(1, start, end));
+        const expected = masked!.mul(visible).slice(1, start, end);
+        expect(difference(shown as AnyTensor, expected as AnyTensor)).toBeLessThan(1e-5);
+        start = end;
+      }
+    });
+  }
 
-  test('the gradients of the loss are those of the reference', async () => {
+  const losses: [string, (tokens: AnyTensor, next: AnyTensor) => AnyTensor][] = [
+    [
+      'the loss',
+      (tokens, next) => nn.functional.crossEntropy(model.forward(tokens).flatten(0, 1), next.flatten() as never),
+    ],
+    ['loss()', (tokens, next) => model.loss(tokens, next)],
+    ['loss(), in pieces of the logits', (tokens, next) => model.loss(tokens, next, { rowsAtOnce: 5 })],
+  ];
+  test.each(losses)('the gradients of %s are those of the reference', async (_, lossOf) => {
     const { tokens, loss } = reference as Record<string, AnyTensor>;
-    const logits = model.forward(tokens!).narrow(1, 0, 11).flatten(0, 1);
-    const found = nn.functional.crossEntropy(logits, tokens!.narrow(1, 1, 11).flatten() as never);
-    expect(difference(found as AnyTensor, loss!.squeeze() as AnyTensor)).toBeLessThan(1e-5);
+    const found = lossOf(tokens!.narrow(1, 0, 11), tokens!.narrow(1, 1, 11));
+    expect(difference(found, loss!.squeeze() as AnyTensor)).toBeLessThan(1e-5);
+    model.zeroGrad();
     found.backward();
     const expected = await models.Llama.load(folderOf(name));
     const gradients = Object.entries(reference).filter(([key]) => key.startsWith(prefix));
@@ -77,10 +91,40 @@ describe.each(['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases'])('%
     const [found, expected] = await continued(model, reference['greedy']!, 4);
     expect(found).toEqual(expected);
   });
+
+  test('saved and read into another, it is the same', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hadal-saved-'));
+    const file = join(folder, 'model.safetensors');
+    await io.writeSafetensors(file, model.stateDict());
+    const other = await models.Llama.load(folderOf(name));
+    for (const parameter of other.parameters()) nn.init.zeros_(parameter);
+    other.loadStateDict(await io.readSafetensors(file));
+    rmSync(folder, { recursive: true });
+    expect(difference(other.forward(reference['tokens']!), reference['logits']!)).toBeLessThan(1e-5);
+  });
+});
+
+// The reference in the same calls: keys in a cache stay as they were turned, by the numbers for short sequences.
+test.each([
+  ['short', [8]],
+  ['pieces', [6, 1, 2, 3]],
+])('positions scaled by LongRoPE around the original context: %s', async (key, lengths) => {
+  const { tokens, [key]: expected } = await referenceOf('phi3-longrope');
+  const model = await models.Llama.load(folderOf('phi3-longrope'));
+  const caches = model.makeCaches();
+  let start = 0;
+  for (const length of lengths) {
+    const found = noGrad(() => model.forward(tokens!.narrow(1, start, length), { caches }));
+    expect(difference(found, expected!.narrow(1, start, length))).toBeLessThan(1e-5);
+    start += length;
+  }
 });
 
 const read = (path: string): Record<string, unknown> =>
   JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+
+const factors = { short_factor: [1, 1.5, 2], long_factor: [1.5, 3, 5] };
+const longrope = { rope_type: 'longrope', rope_theta: 500, partial_rotary_factor: 0.75, ...factors };
 
 describe('files that are changed', () => {
   let folder: string;
@@ -151,6 +195,29 @@ describe('files that are changed', () => {
     ['mistral', { sliding_window: undefined }, false],
     ['llama', { head_dim: null, rope_parameters: undefined, rope_theta: 500, rope_scaling: null }],
     ['llama', { rope_parameters: undefined }, false],
+    ['phi3', { sliding_window: null }, false],
+    ['phi3', { rms_norm_eps: undefined }],
+    // As in the first files.
+    [
+      'phi3-longrope',
+      {
+        rope_parameters: undefined,
+        rope_theta: 500,
+        partial_rotary_factor: 0.75,
+        rope_scaling: { type: 'su', ...factors },
+      },
+    ],
+    [
+      'phi3-longrope',
+      {
+        rope_parameters: undefined,
+        rope_theta: 500,
+        partial_rotary_factor: 0.75,
+        rope_scaling: { type: 'longrope', factor: 4, ...factors },
+      },
+    ],
+    ['phi3-longrope', { rope_parameters: { ...longrope, attention_factor: 1.1 } }, false],
+    ['phi3-longrope', { rope_parameters: { ...longrope, factor: 2 } }, false],
   ] as const)('%s with %j', async (name, fields, same: boolean = true) => {
     const reference = await referenceOf(name);
     const found = (await loaded(name, fields)).forward(reference['tokens']!);
@@ -169,9 +236,10 @@ describe('files that are changed', () => {
     ['qwen3', { model_type: 'llama' }, 'unexpected [blocks.0.self_attn.k_norm.weight'],
     [
       'llama',
-      { rope_parameters: { rope_type: 'longrope' } },
-      'rope_type: got longrope, expected default, linear, dynamic, llama3 or yarn',
+      { rope_parameters: { rope_type: 'axial' } },
+      'rope_type: got axial, expected default, linear, dynamic, llama3, yarn or longrope',
     ],
+    ['phi3-longrope', { rope_parameters: { rope_type: 'longrope' } }, 'short_factor: got undefined, expected an array'],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
     ['llama', { rope_parameters: { partial_rotary_factor: 0.5 } }, 'partial_rotary_factor: got 0.5, expected 1'],
   ])('%s with %j is refused', async (name, fields, message) => {
