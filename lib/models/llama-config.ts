@@ -35,6 +35,8 @@ interface Kind {
   readonly options?: LlamaOptions;
 }
 
+const gemma: LlamaOptions = { activation: 'geluTanh', zeroCenteredNorm: true, scaledEmbedding: true };
+
 const kinds: Readonly<Record<string, Kind>> = {
   llama: { known: { sliding_window: [null] } },
   mistral: { defaults: { num_key_value_heads: 8, sliding_window: 4096 } },
@@ -47,6 +49,12 @@ const kinds: Readonly<Record<string, Kind>> = {
     options: { queryKeyNorm: true },
   },
   phi3: { defaults: { rms_norm_eps: 1e-5, original_max_position_embeddings: 4096 } },
+  gemma: {
+    defaults: { num_key_value_heads: 16, head_dim: 256, tie_word_embeddings: true },
+    // The first files say gelu and mean the other.
+    known: { hidden_act: ['gelu_pytorch_tanh', 'gelu'], sliding_window: [null], use_bidirectional_attention: [false] },
+    options: gemma,
+  },
 };
 
 /** The rotary positions that a `config.json` asks for, in the older form or the newer one, and the longest sequence that they are meant for. */

@@ -1,15 +1,18 @@
-/** Llama and its relatives Mistral, Qwen and Phi: Transformers that predict the next token, with rotary positions, grouped queries and gated feed-forward parts. */
+/** Llama and its relatives Mistral, Qwen, Phi and Gemma: Transformers that predict the next token, with rotary positions, grouped queries and gated feed-forward parts. */
 import { ArgumentError } from '../errors';
 import { Embedding } from '../nn/embedding';
 import { normal_, zeros_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module, type StateDict } from '../nn/module';
 import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
-import { RMSNorm } from '../nn/normalization';
+import { RMSNorm, type RMSNormOptions } from '../nn/normalization';
+import { tensor } from '../ops/creation';
 import { checkOptions } from '../ops/define';
+import { writtenActivations, type FeedForwardActivation } from '../ops/feed-forward';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy';
 import { linear } from '../ops/matmul';
 import type { RotaryScaling } from '../ops/rotary';
+import { checkChoice } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
 import { publishedOptions, translation } from './llama-config';
@@ -46,17 +49,28 @@ export interface LlamaOptions {
   readonly outputBias?: boolean;
   /** Whether the feed-forward parts add biases; false unless given. */
   readonly hiddenBias?: boolean;
+  /** Of the gate of the feed-forward parts; `'silu'` unless given. Gemma's is `'geluTanh'`. */
+  readonly activation?: FeedForwardActivation;
+  /** Whether norms scale by 1 + weight, as those of Gemma; false unless given. */
+  readonly zeroCenteredNorm?: boolean;
   /** Whether queries and keys are normalised in each head, as those of Qwen3; false unless given. */
   readonly queryKeyNorm?: boolean;
   /** How many tokens each one sees, up to itself, as in Mistral: in all layers, or in each; all tokens unless given. */
   readonly window?: number | readonly (number | undefined)[] | undefined;
+  /** Whether what the table holds for a token is multiplied by √width, rounded to its dtype, as in Gemma; false unless given. */
+  readonly scaledEmbedding?: boolean;
   /** Whether the table of tokens gives the logits too; false unless given. */
   readonly tied?: boolean;
 }
 
+const normOptions = ({ epsilon, zeroCenteredNorm }: Sizes): RMSNormOptions => ({
+  epsilon,
+  zeroCentered: zeroCenteredNorm,
+});
+
 type Sizes = Required<Omit<LlamaOptions, 'rotaryScaling' | 'rotarySize' | 'window' | 'headSize'>> & LlamaOptions;
 
-/** x + attention(norm(x)), then x + down(silu(gate(norm(x))) · up(norm(x))). */
+/** x + attention(norm(x)), then x + down(activation(gate(norm(x))) · up(norm(x))). */
 class LlamaBlock extends Module {
   readonly norm1: RMSNorm;
   readonly selfAttn: MultiHeadAttention;
@@ -64,41 +78,49 @@ class LlamaBlock extends Module {
   readonly gate: Linear;
   readonly up: Linear;
   readonly down: Linear;
+  readonly #activation: FeedForwardActivation;
 
   constructor(sizes: Sizes, window: number | undefined) {
     super();
-    const { width, heads, hidden, epsilon, rotaryBase, rotaryScaling, rotarySize } = sizes;
-    this.norm1 = new RMSNorm(width, { epsilon });
+    const { width, heads, hidden, rotaryBase, rotaryScaling, rotarySize } = sizes;
+    const norm = normOptions(sizes);
+    this.norm1 = new RMSNorm(width, norm);
     this.selfAttn = new MultiHeadAttention(width, heads, {
       keyHeads: sizes.keyHeads,
       headSize: sizes.headSize,
       bias: sizes.attentionBias,
       outputBias: sizes.outputBias,
       rotary: { base: rotaryBase, scaling: rotaryScaling, size: rotarySize },
-      queryKeyNorm: sizes.queryKeyNorm && { epsilon },
+      queryKeyNorm: sizes.queryKeyNorm && norm,
       window,
     });
-    this.norm2 = new RMSNorm(width, { epsilon });
+    this.norm2 = new RMSNorm(width, norm);
     this.gate = new Linear(width, hidden, { bias: sizes.hiddenBias });
     this.up = new Linear(width, hidden, { bias: sizes.hiddenBias });
     this.down = new Linear(hidden, width, { bias: sizes.hiddenBias });
+    this.#activation = sizes.activation;
   }
 
   forward(x: AnyTensor, call: AttentionCall): AnyTensor {
     const normed = this.norm1.forward(x);
     const attended = x.add(this.selfAttn.forward(normed, normed, normed, call));
-    const y = this.norm2.forward(attended);
-    return attended.add(this.down.forward(this.gate.forward(y).silu().mul(this.up.forward(y))));
+    return attended.add(this.feedForward(this.norm2.forward(attended)));
+  }
+
+  private feedForward(x: AnyTensor): AnyTensor {
+    const gate = writtenActivations[this.#activation].of(this.gate.forward(x));
+    return this.down.forward(gate.mul(this.up.forward(x)) as AnyTensor);
   }
 }
 
 /**
  * Llama: token numbers [b, t] to logits [b, t, vocabulary]. Sizes are those of TinyLlama 1.1B unless given. By its options it is Mistral, Qwen2, Qwen2.5,
- * Qwen3, Phi-3, Phi-3.5 or Phi-4-mini too, which `load` reads.
+ * Qwen3, Phi-3, Phi-3.5, Phi-4-mini or Gemma too, which `load` reads.
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for a sequence longer than the context.
  * @see Touvron et al., 2023, Llama 2: open foundation and fine-tuned chat models; Jiang et al., 2023, Mistral 7B; Yang et al., 2024, Qwen2 technical report;
- * Yang et al., 2025, Qwen3 technical report; Abdin et al., 2024, Phi-3 technical report.
+ * Yang et al., 2025, Qwen3 technical report; Abdin et al., 2024, Phi-3 technical report;
+ * Gemma team, 2024, Gemma: open models based on Gemini research and technology.
  * @example
  * const model = new models.Llama({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4, keyHeads: 2, hidden: 64 });
  * model.forward(zeros([2, 5], { dtype: 'int32' })).shape; // [2, 5, 100]
@@ -116,6 +138,7 @@ export class Llama extends Module implements LanguageModel {
   readonly blocks: readonly LlamaBlock[];
   readonly norm: RMSNorm;
   head: Linear | undefined;
+  readonly #scaledEmbedding: boolean;
 
   constructor(options: LlamaOptions = {}) {
     super();
@@ -134,11 +157,15 @@ export class Llama extends Module implements LanguageModel {
       attentionBias,
       outputBias: attentionBias,
       hiddenBias: false,
+      activation: 'silu',
+      zeroCenteredNorm: false,
       queryKeyNorm: false,
+      scaledEmbedding: false,
       tied: false,
       ...options,
     };
-    const { vocabulary, width, layers, epsilon } = sizes;
+    const { vocabulary, width, layers, activation } = sizes;
+    checkChoice('Llama', 'activation', activation, Object.keys(writtenActivations));
     if (Array.isArray(window) && window.length !== layers) {
       throw new ArgumentError(`Llama: window: got ${window.length} numbers, expected one for each of ${layers} layers`);
     }
@@ -149,7 +176,8 @@ export class Llama extends Module implements LanguageModel {
       { length: layers },
       (_, i) => new LlamaBlock(sizes, typeof window === 'object' ? window[i] : window),
     );
-    this.norm = new RMSNorm(width, { epsilon });
+    this.norm = new RMSNorm(width, normOptions(sizes));
+    this.#scaledEmbedding = sizes.scaledEmbedding;
     if (!sizes.tied) this.head = new Linear(width, vocabulary, { bias: false });
     for (const [name, parameter] of this.namedParameters()) {
       if (parameter.rank === 2) normal_(parameter, 0, 0.02);
@@ -159,7 +187,7 @@ export class Llama extends Module implements LanguageModel {
 
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Its
-   * `model_type` is llama, mistral, qwen2, qwen3 or phi3. Scaled positions let sequences grow to the length that they are scaled for. Dropout is left out.
+   * `model_type` is llama, mistral, qwen2, qwen3, phi3 or gemma. Scaled positions let sequences grow to the length that they are scaled for. Dropout is left out.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `LlamaOptions` does not have.
    */
@@ -202,6 +230,10 @@ export class Llama extends Module implements LanguageModel {
     const { caches, keyMask, lastOnly = false } = call;
     checkTokens('Llama', tokens, caches?.[0]?.length ?? 0, this.context);
     let x: AnyTensor = this.tokens.forward(tokens);
+    if (this.#scaledEmbedding) {
+      const { dtype, device } = x;
+      x = x.mul(tensor(Math.sqrt(this.tokens.size), { dtype, device })) as AnyTensor;
+    }
     this.blocks.forEach((block, i) => {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });

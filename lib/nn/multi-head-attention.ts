@@ -34,7 +34,7 @@ export interface MultiHeadAttentionOptions {
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
   readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'>;
   /** Divides the queries and keys of each head by their root mean square, before the rotation (`nn.RMSNorm`); false unless given. */
-  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon'>;
+  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon' | 'zeroCentered'>;
   /** A query sees only the last `window` keys up to the one at its own position, and none after it; all keys unless given. */
   readonly window?: number | undefined;
   /** Whether a trained key and value are put behind the others; false unless given. */

@@ -78,7 +78,7 @@ const takersByNames: Readonly<Record<string, string>> = {
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
   'epsilon momentum affine bias trackRunningStats activation': 'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d',
-  'epsilon affine': 'RMSNorm',
+  'epsilon affine zeroCentered': 'RMSNorm',
   'epsilon momentum affine bias trackRunningStats': 'InstanceNorm1d InstanceNorm2d InstanceNorm3d',
   axis: 'weightNorm repeatInterleave repeatInterleaveSync',
   'iterations epsilon axis': 'spectralNorm',
@@ -188,7 +188,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm window scaledEmbedding tied':
     'Llama',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',

@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, models, nn, noGrad, type AnyTensor } from '../../lib/index';
+import { io, models, nn, noGrad, zeros, type AnyTensor } from '../../lib/index';
 import { collect, difference, folderOf, referenceOf } from './references';
 
 const prefix = 'gradient.';
@@ -18,7 +18,7 @@ async function continued(model: models.Llama, expected: AnyTensor, prompt: numbe
   return [await collect(models.generate(model, tokens.slice(0, prompt), options)), tokens.slice(prompt)];
 }
 
-const relatives = ['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases', 'phi3', 'phi3-longrope'];
+const relatives = ['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases', 'phi3', 'phi3-longrope', 'gemma'];
 
 describe.each(relatives)('%s', (name) => {
   let model: models.Llama;
@@ -196,6 +196,8 @@ describe('files that are changed', () => {
     ['llama', { head_dim: null, rope_parameters: undefined, rope_theta: 500, rope_scaling: null }],
     ['llama', { rope_parameters: undefined }, false],
     ['phi3', { sliding_window: null }, false],
+    ['gemma', { hidden_act: 'gelu', tie_word_embeddings: undefined, sliding_window: null }],
+    ['gemma', { hidden_act: undefined, use_bidirectional_attention: null }],
     ['phi3', { rms_norm_eps: undefined }],
     // As in the first files.
     [
@@ -239,6 +241,10 @@ describe('files that are changed', () => {
       { rope_parameters: { rope_type: 'axial' } },
       'rope_type: got axial, expected default, linear, dynamic, llama3, yarn or longrope',
     ],
+    ['gemma', { hidden_act: 'silu' }, 'hidden_act: got silu, expected gelu_pytorch_tanh or gelu'],
+    ['gemma', { sliding_window: 5 }, 'sliding_window: got 5, expected null'],
+    ['gemma', { use_bidirectional_attention: true }, 'use_bidirectional_attention: got true, expected false'],
+    ['gemma', { head_dim: undefined }, 'shapes differ: blocks.0.self_attn.in_proj_weight'],
     ['phi3-longrope', { rope_parameters: { rope_type: 'longrope' } }, 'short_factor: got undefined, expected an array'],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
     ['llama', { rope_parameters: { partial_rotary_factor: 0.5 } }, 'partial_rotary_factor: got 0.5, expected 1'],
@@ -253,6 +259,23 @@ test('biases are zeros at first', () => {
   const biases = model.namedParameters().filter(([name]) => name.endsWith('bias'));
   expect(biases).toHaveLength(5);
   for (const [, bias] of biases) expect(bias.abs().max().itemSync()).toBe(0);
+});
+
+test('embeddings are scaled by √width, rounded to their dtype', () => {
+  const sizes = { vocabulary: 12, context: 8, width: 12, layers: 0, heads: 2, hidden: 16, scaledEmbedding: true };
+  const model = new models.Llama(sizes).to('bfloat16');
+  nn.init.constant_(model.tokens.weight, 1.0078125);
+  const given = jest.spyOn(model.norm, 'forward');
+  model.forward(zeros([1, 1], { dtype: 'int32' }));
+  // √12 is 3.46875 in bfloat16, which gives 3.4958 and so 3.5; what √12 = 3.4641 gives, 3.4912, would be 3.484375.
+  expect((given.mock.calls[0]![0].cast('float32') as AnyTensor).max().itemSync()).toBe(3.5);
+});
+
+test('an activation that there is not', () => {
+  const sizes = { vocabulary: 12, context: 8, width: 16, layers: 1, heads: 2, hidden: 16 };
+  expect(() => new models.Llama({ ...sizes, activation: 'tanh' as 'silu' })).toThrow(
+    'Llama: activation: got tanh, expected relu, gelu, geluTanh or silu',
+  );
 });
 
 test('as many windows as layers', () => {

@@ -224,6 +224,25 @@ test.each([0, 2, 6, 8])('the first %i features of 8 are rotated, as if they were
   expect(await found.equal(cat([first, x.narrow(-1, size, 8 - size)], -1) as never)).toBe(true);
 });
 
+test('a zero-centred norm scales by 1 + weight', () => {
+  const [norm, plain] = [new nn.RMSNorm(6, { zeroCentered: true }), new nn.RMSNorm(6)];
+  const x = randn([4, 6]);
+  expect(norm.forward(x).sub(plain.forward(x)).abs().max().itemSync()).toBe(0);
+  nn.init.constant_(norm.weight!, 2 ** -10);
+  nn.init.constant_(plain.weight!, 1 + 2 ** -10);
+  const expected = plain.forward(x);
+  expect(norm.forward(x).sub(expected).abs().max().itemSync()).toBe(0);
+  norm.forward(x).sum().backward();
+  plain.forward(x).sum().backward();
+  expect(norm.weight!.grad!.sub(plain.weight!.grad!).abs().max().itemSync()).toBe(0);
+  // In bfloat16 1 + 2⁻¹⁰ would be 1, which rounds some of many products otherwise.
+  const many = randn([200, 6]).cast('bfloat16') as AnyTensor;
+  const narrow = norm.to('bfloat16').forward(many);
+  expect(narrow.dtype).toBe('bfloat16');
+  const exact = plain.forward(many.cast('float32') as AnyTensor).cast('bfloat16') as AnyTensor;
+  expect(narrow.cast('float32').sub(exact.cast('float32')).abs().max().itemSync()).toBe(0);
+});
+
 describe('what layers refuse', () => {
   test.each<[() => unknown, string]>([
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: channels / groups: got 1.5, expected a positive integer'],

@@ -35,7 +35,7 @@ const cases: Record<string, Case> = {
   Linear: one(rows, 4, 3, { bias: true }),
   Bilinear: { args: [4, 3, 2, { bias: true }], inputs: [rows, x(2, 3)] },
   LayerNorm: one(rows, [4], { epsilon: 1e-3, affine: true, bias: true }),
-  RMSNorm: one(rows, [4], { epsilon: 1e-3, affine: true }),
+  RMSNorm: one(rows, [4], { epsilon: 1e-3, affine: true, zeroCentered: true }),
   GroupNorm: one(x(2, 4, 3), 2, 4, { epsilon: 1e-3, affine: true }),
   LocalResponseNorm: one(x(2, 4, 3, 3), 3, { alpha: 1e-3, beta: 0.5, k: 1 }),
   Upsample: one(x(1, 2, 4, 4), { scaleFactor: 2, mode: 'bilinear', alignCorners: true }),
