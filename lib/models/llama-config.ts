@@ -5,8 +5,8 @@ import { describe, shown } from '../tensor/describe';
 import type { LlamaOptions } from './llama';
 import { checkConfigured, configured, type Config, type Translation } from './published';
 
-/** The names of weights. */
-export const translation: Translation = {
+/** The names of weights; those of norms differ where there are norms behind attention too. */
+export const translationOf = (postNorm: boolean): Translation => ({
   prefix: 'model.',
   left: /rotary_emb\.inv_freq$/,
   names: [
@@ -14,7 +14,9 @@ export const translation: Translation = {
     [/^embed_tokens\./, 'tokens.'],
     [/^layers\./, 'blocks.'],
     [/\.input_layernorm\./, '.norm1.'],
-    [/\.post_attention_layernorm\./, '.norm2.'],
+    [/\.post_attention_layernorm\./, postNorm ? '.post_norm1.' : '.norm2.'],
+    [/\.pre_feedforward_layernorm\./, '.norm2.'],
+    [/\.post_feedforward_layernorm\./, '.post_norm2.'],
     [/\.self_attn\.q_proj\.(weight|bias)$/, '.self_attn.in_proj_$1#0'],
     [/\.self_attn\.k_proj\.(weight|bias)$/, '.self_attn.in_proj_$1#1'],
     [/\.self_attn\.v_proj\.(weight|bias)$/, '.self_attn.in_proj_$1#2'],
@@ -23,7 +25,7 @@ export const translation: Translation = {
     [/\.mlp\.gate_up_proj\./, '.(gate|up).'],
     [/\.mlp\.(gate|up|down)_proj\./, '.$1.'],
   ],
-};
+});
 
 /** What a `model_type` stands for. */
 interface Kind {
@@ -35,7 +37,19 @@ interface Kind {
   readonly options?: LlamaOptions;
 }
 
-const gemma: LlamaOptions = { activation: 'geluTanh', zeroCenteredNorm: true, scaledEmbedding: true };
+const gemma = {
+  defaults: { num_key_value_heads: 16, head_dim: 256, tie_word_embeddings: true },
+  // The first files say gelu and mean the other.
+  known: { hidden_act: ['gelu_pytorch_tanh', 'gelu'], use_bidirectional_attention: [false] },
+  options: { activation: 'geluTanh', zeroCenteredNorm: true, scaledEmbedding: true },
+} as const satisfies Kind;
+
+/** What Gemma 2 and 3 share. */
+const laterGemma = {
+  defaults: { ...gemma.defaults, num_key_value_heads: 4, query_pre_attn_scalar: 256, sliding_window: 4096 },
+  known: { ...gemma.known, hidden_activation: ['gelu_pytorch_tanh'] },
+  options: { ...gemma.options, postNorm: true },
+} satisfies Kind;
 
 const kinds: Readonly<Record<string, Kind>> = {
   llama: { known: { sliding_window: [null] } },
@@ -49,11 +63,15 @@ const kinds: Readonly<Record<string, Kind>> = {
     options: { queryKeyNorm: true },
   },
   phi3: { defaults: { rms_norm_eps: 1e-5, original_max_position_embeddings: 4096 } },
-  gemma: {
-    defaults: { num_key_value_heads: 16, head_dim: 256, tie_word_embeddings: true },
-    // The first files say gelu and mean the other.
-    known: { hidden_act: ['gelu_pytorch_tanh', 'gelu'], sliding_window: [null], use_bidirectional_attention: [false] },
-    options: gemma,
+  gemma: { ...gemma, known: { ...gemma.known, sliding_window: [null] } },
+  gemma2: {
+    ...laterGemma,
+    defaults: {
+      ...laterGemma.defaults,
+      attn_logit_softcapping: 50,
+      final_logit_softcapping: 30,
+      sliding_window_pattern: 2,
+    },
   },
 };
 
@@ -131,22 +149,29 @@ function numbers(config: Config, name: string): readonly number[] {
   throw new FormatError(`Llama: config.json: ${name}: got ${describe(list)}, expected an array of numbers`);
 }
 
-/** The window of each layer that a `config.json` asks for. Those of Qwen name one that may not be used, or in the later layers only. */
-function windows(config: Config, layers: number): (number | undefined)[] | undefined {
-  const { model_type, sliding_window, use_sliding_window, layer_types } = config;
+/** Whether each layer has a sliding window. Where nothing is said, they begin in Qwen at a layer, and in Gemma each so many-th layer has none. */
+function slidingLayers(config: Config, layers: number): boolean[] {
+  const { model_type, layer_types } = config;
   const isQwen = model_type === 'qwen2' || model_type === 'qwen3';
-  if ((sliding_window ?? null) === null || (isQwen && use_sliding_window !== true)) return undefined;
-  const window = configured('Llama', config, 'sliding_window');
   const from = isQwen ? configured('Llama', config, 'max_window_layers') : 0;
-  const types =
-    layer_types ?? Array.from({ length: layers }, (_, i) => (i < from ? 'full_attention' : 'sliding_attention'));
+  const pattern = configured('Llama', config, 'sliding_window_pattern', Infinity);
+  const isFull = (i: number): boolean => i < from || (i + 1) % pattern === 0;
   const known = ['full_attention', 'sliding_attention'];
+  const types = layer_types ?? Array.from({ length: layers }, (_, i) => known[isFull(i) ? 0 : 1]);
   if (!Array.isArray(types) || types.length !== layers || !types.every((type) => known.includes(type as string))) {
     throw new ArgumentError(
       `Llama: config.json: layer_types: got ${shown(types)}, expected ${known.join(' or ')} for each of ${layers} layers`,
     );
   }
-  return types.map((type) => (type === 'sliding_attention' ? window : undefined));
+  return types.map((type) => type === known[1]);
+}
+
+/** The size of the windows that there are. Files of Qwen name one that may not be used. */
+function windowSize(config: Config): number | undefined {
+  const { model_type, sliding_window, use_sliding_window } = config;
+  const isQwen = model_type === 'qwen2' || model_type === 'qwen3';
+  if ((sliding_window ?? null) === null || (isQwen && use_sliding_window !== true)) return undefined;
+  return configured('Llama', config, 'sliding_window');
 }
 
 /** The options of the model that a `config.json` describes. */
@@ -165,6 +190,9 @@ export function publishedOptions(stated: Config): LlamaOptions {
   const number = (name: string, fallback?: number): number => configured('Llama', config, name, fallback);
   const [width, heads, layers] = [number('hidden_size'), number('num_attention_heads'), number('num_hidden_layers')];
   const headSize = number('head_dim', width / heads);
+  const [isSliding, window] = [slidingLayers(config, layers), windowSize(config)];
+  const optional = (name: string): number | undefined => ((config[name] ?? null) === null ? undefined : number(name));
+  const queryScalar = optional('query_pre_attn_scalar');
   return {
     vocabulary: number('vocab_size'),
     width,
@@ -177,7 +205,10 @@ export function publishedOptions(stated: Config): LlamaOptions {
     ...rotary(config, headSize),
     attentionBias: config['attention_bias'] === true,
     hiddenBias: config['mlp_bias'] === true,
-    window: windows(config, layers),
+    attentionScale: queryScalar && queryScalar ** -0.5,
+    attentionSoftCap: optional('attn_logit_softcapping'),
+    logitSoftCap: optional('final_logit_softcapping'),
+    window: isSliding.map((each) => (each ? window : undefined)),
     tied: config['tie_word_embeddings'] === true,
     ...options,
   };

@@ -7,6 +7,7 @@ import { Module, type StateDict } from '../nn/module';
 import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
 import { RMSNorm, type RMSNormOptions } from '../nn/normalization';
 import { tensor } from '../ops/creation';
+import { checkPositive } from '../nn/options';
 import { checkOptions } from '../ops/define';
 import { writtenActivations, type FeedForwardActivation } from '../ops/feed-forward';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy';
@@ -15,7 +16,8 @@ import type { RotaryScaling } from '../ops/rotary';
 import { checkChoice } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
-import { publishedOptions, translation } from './llama-config';
+import { publishedOptions, translationOf } from './llama-config';
+import { softCapped, softCappedCrossEntropy } from './soft-cap';
 import { readPublished, translated } from './published';
 
 export interface LlamaOptions {
@@ -55,6 +57,14 @@ export interface LlamaOptions {
   readonly zeroCenteredNorm?: boolean;
   /** Whether queries and keys are normalised in each head, as those of Qwen3; false unless given. */
   readonly queryKeyNorm?: boolean;
+  /** Of the scores of attention; 1 / √headSize unless given. */
+  readonly attentionScale?: number | undefined;
+  /** Keeps the scores of attention within ± so many, by a hyperbolic tangent, as in Gemma 2; see `nn.MultiHeadAttention`. None unless given. */
+  readonly attentionSoftCap?: number | undefined;
+  /** Keeps the logits within ± so many, as logitSoftCap · tanh(logit / logitSoftCap); none unless given. */
+  readonly logitSoftCap?: number | undefined;
+  /** Whether what attention and the feed-forward parts give is normalised before it is added, as in Gemma 2 and 3; false unless given. */
+  readonly postNorm?: boolean;
   /** How many tokens each one sees, up to itself, as in Mistral: in all layers, or in each; all tokens unless given. */
   readonly window?: number | readonly (number | undefined)[] | undefined;
   /** Whether what the table holds for a token is multiplied by √width, rounded to its dtype, as in Gemma; false unless given. */
@@ -68,9 +78,11 @@ const normOptions = ({ epsilon, zeroCenteredNorm }: Sizes): RMSNormOptions => ({
   zeroCentered: zeroCenteredNorm,
 });
 
-type Sizes = Required<Omit<LlamaOptions, 'rotaryScaling' | 'rotarySize' | 'window' | 'headSize'>> & LlamaOptions;
+type WithoutDefault =
+  'headSize' | 'rotarySize' | 'rotaryScaling' | 'attentionScale' | 'attentionSoftCap' | 'logitSoftCap' | 'window';
+type Sizes = Required<Omit<LlamaOptions, WithoutDefault>> & LlamaOptions;
 
-/** x + attention(norm(x)), then x + down(activation(gate(norm(x))) · up(norm(x))). */
+/** x + attention(norm(x)), then x + down(activation(gate(norm(x))) · up(norm(x))); what is added may be normalised first. */
 class LlamaBlock extends Module {
   readonly norm1: RMSNorm;
   readonly selfAttn: MultiHeadAttention;
@@ -78,6 +90,8 @@ class LlamaBlock extends Module {
   readonly gate: Linear;
   readonly up: Linear;
   readonly down: Linear;
+  readonly postNorm1: RMSNorm | undefined;
+  readonly postNorm2: RMSNorm | undefined;
   readonly #activation: FeedForwardActivation;
 
   constructor(sizes: Sizes, window: number | undefined) {
@@ -92,19 +106,27 @@ class LlamaBlock extends Module {
       outputBias: sizes.outputBias,
       rotary: { base: rotaryBase, scaling: rotaryScaling, size: rotarySize },
       queryKeyNorm: sizes.queryKeyNorm && norm,
+      scale: sizes.attentionScale,
+      softCap: sizes.attentionSoftCap,
       window,
     });
     this.norm2 = new RMSNorm(width, norm);
     this.gate = new Linear(width, hidden, { bias: sizes.hiddenBias });
     this.up = new Linear(width, hidden, { bias: sizes.hiddenBias });
     this.down = new Linear(hidden, width, { bias: sizes.hiddenBias });
+    if (sizes.postNorm) {
+      this.postNorm1 = new RMSNorm(width, norm);
+      this.postNorm2 = new RMSNorm(width, norm);
+    }
     this.#activation = sizes.activation;
   }
 
   forward(x: AnyTensor, call: AttentionCall): AnyTensor {
     const normed = this.norm1.forward(x);
-    const attended = x.add(this.selfAttn.forward(normed, normed, normed, call));
-    return attended.add(this.feedForward(this.norm2.forward(attended)));
+    const y = this.selfAttn.forward(normed, normed, normed, call);
+    const attended = x.add(this.postNorm1?.forward(y) ?? y);
+    const z = this.feedForward(this.norm2.forward(attended));
+    return attended.add(this.postNorm2?.forward(z) ?? z);
   }
 
   private feedForward(x: AnyTensor): AnyTensor {
@@ -115,12 +137,12 @@ class LlamaBlock extends Module {
 
 /**
  * Llama: token numbers [b, t] to logits [b, t, vocabulary]. Sizes are those of TinyLlama 1.1B unless given. By its options it is Mistral, Qwen2, Qwen2.5,
- * Qwen3, Phi-3, Phi-3.5, Phi-4-mini or Gemma too, which `load` reads.
+ * Qwen3, Phi-3, Phi-3.5, Phi-4-mini, Gemma or Gemma 2 too, which `load` reads.
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for a sequence longer than the context.
  * @see Touvron et al., 2023, Llama 2: open foundation and fine-tuned chat models; Jiang et al., 2023, Mistral 7B; Yang et al., 2024, Qwen2 technical report;
  * Yang et al., 2025, Qwen3 technical report; Abdin et al., 2024, Phi-3 technical report;
- * Gemma team, 2024, Gemma: open models based on Gemini research and technology.
+ * Gemma team, 2024, Gemma: open models based on Gemini research and technology; Gemma team, 2024, Gemma 2: improving open language models at a practical size.
  * @example
  * const model = new models.Llama({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4, keyHeads: 2, hidden: 64 });
  * model.forward(zeros([2, 5], { dtype: 'int32' })).shape; // [2, 5, 100]
@@ -139,6 +161,7 @@ export class Llama extends Module implements LanguageModel {
   readonly norm: RMSNorm;
   head: Linear | undefined;
   readonly #scaledEmbedding: boolean;
+  readonly #logitSoftCap: number | undefined;
 
   constructor(options: LlamaOptions = {}) {
     super();
@@ -160,12 +183,14 @@ export class Llama extends Module implements LanguageModel {
       activation: 'silu',
       zeroCenteredNorm: false,
       queryKeyNorm: false,
+      postNorm: false,
       scaledEmbedding: false,
       tied: false,
       ...options,
     };
-    const { vocabulary, width, layers, activation } = sizes;
+    const { vocabulary, width, layers, activation, logitSoftCap } = sizes;
     checkChoice('Llama', 'activation', activation, Object.keys(writtenActivations));
+    if (logitSoftCap !== undefined) checkPositive('Llama', 'logitSoftCap', logitSoftCap);
     if (Array.isArray(window) && window.length !== layers) {
       throw new ArgumentError(`Llama: window: got ${window.length} numbers, expected one for each of ${layers} layers`);
     }
@@ -178,6 +203,7 @@ export class Llama extends Module implements LanguageModel {
     );
     this.norm = new RMSNorm(width, normOptions(sizes));
     this.#scaledEmbedding = sizes.scaledEmbedding;
+    this.#logitSoftCap = logitSoftCap;
     if (!sizes.tied) this.head = new Linear(width, vocabulary, { bias: false });
     for (const [name, parameter] of this.namedParameters()) {
       if (parameter.rank === 2) normal_(parameter, 0, 0.02);
@@ -187,7 +213,7 @@ export class Llama extends Module implements LanguageModel {
 
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Its
-   * `model_type` is llama, mistral, qwen2, qwen3, phi3 or gemma. Scaled positions let sequences grow to the length that they are scaled for. Dropout is left out.
+   * `model_type` is llama, mistral, qwen2, qwen3, phi3, gemma or gemma2. Scaled positions let sequences grow to the length that they are scaled for. Dropout is left out.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `LlamaOptions` does not have.
    */
@@ -200,7 +226,7 @@ export class Llama extends Module implements LanguageModel {
 
   /** Takes over weights under the names that the library transformers gives them. */
   loadPublished(weights: Readonly<StateDict>): void {
-    const own = translated('Llama', weights, translation);
+    const own = translated('Llama', weights, translationOf(this.blocks[0]?.postNorm1 !== undefined));
     if (this.head === undefined) delete own['head.weight'];
     this.loadStateDict(own);
   }
@@ -212,17 +238,20 @@ export class Llama extends Module implements LanguageModel {
   forward(tokens: AnyTensor, call: LanguageModelCall = {}): AnyTensor {
     checkOptions('Llama', call, 'Llama.forward');
     const y = this.features(tokens, call);
-    return this.head === undefined ? linear(y, this.tokens.weight) : this.head.forward(y);
+    const logits = this.head === undefined ? linear(y, this.tokens.weight) : this.head.forward(y);
+    return this.#logitSoftCap === undefined ? logits : softCapped(logits, this.#logitSoftCap);
   }
 
   /**
    * The cross entropy of the logits of `tokens` [b, t] and the tokens that follow each, `targets` [b, t], without all logits at once: by
-   * `nn.functional.linearCrossEntropy`, whose memory and time it has.
+   * `nn.functional.linearCrossEntropy`, whose memory and time it has. Capped logits are made some rows at a time too, and again in backward.
    */
   loss(tokens: AnyTensor, targets: AnyTensor, options: LanguageModelLossOptions = {}): AnyTensor {
     checkOptions('Llama', options, 'Llama.loss');
     const { keyMask, ...rest } = options;
-    return linearCrossEntropy(this.features(tokens, { keyMask }), (this.head ?? this.tokens).weight, targets, rest);
+    const [y, { weight }] = [this.features(tokens, { keyMask }), this.head ?? this.tokens];
+    if (this.#logitSoftCap === undefined) return linearCrossEntropy(y, weight, targets, rest);
+    return softCappedCrossEntropy(y, weight, targets, this.#logitSoftCap, rest);
   }
 
   /** [b, t, width], of which the logits are made. */

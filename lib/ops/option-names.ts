@@ -72,7 +72,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'experts topK hidden makeExpert capacityFactor noise': 'MixtureOfExperts',
   requiresGrad: 'Parameter',
   strict: 'Module.loadStateDict DistributedDataParallel.loadStateDict',
-  'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm window addBiasKv addZeroAttention':
+  'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm scale softCap window addBiasKv addZeroAttention':
     'MultiHeadAttention',
   'mask keyMask causal cache':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
@@ -188,7 +188,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm window scaledEmbedding tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap postNorm window scaledEmbedding tied':
     'Llama',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',

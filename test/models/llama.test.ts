@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, models, nn, noGrad, zeros, type AnyTensor } from '../../lib/index';
+import { io, models, nn, noGrad, tensor, zeros, type AnyTensor } from '../../lib/index';
 import { collect, difference, folderOf, referenceOf } from './references';
 
 const prefix = 'gradient.';
@@ -18,7 +18,17 @@ async function continued(model: models.Llama, expected: AnyTensor, prompt: numbe
   return [await collect(models.generate(model, tokens.slice(0, prompt), options)), tokens.slice(prompt)];
 }
 
-const relatives = ['qwen2', 'qwen2-sliding', 'qwen3', 'mistral', 'llama-biases', 'phi3', 'phi3-longrope', 'gemma'];
+const relatives = [
+  'qwen2',
+  'qwen2-sliding',
+  'qwen3',
+  'mistral',
+  'llama-biases',
+  'phi3',
+  'phi3-longrope',
+  'gemma',
+  'gemma2',
+];
 
 describe.each(relatives)('%s', (name) => {
   let model: models.Llama;
@@ -197,6 +207,12 @@ describe('files that are changed', () => {
     ['llama', { rope_parameters: undefined }, false],
     ['phi3', { sliding_window: null }, false],
     ['gemma', { hidden_act: 'gelu', tie_word_embeddings: undefined, sliding_window: null }],
+    ['gemma2', { layer_types: undefined, hidden_activation: undefined, hidden_act: 'gelu_pytorch_tanh' }],
+    ['gemma2', { layer_types: ['full_attention', 'sliding_attention'] }, false],
+    ['gemma2', { attn_logit_softcapping: null }, false],
+    ['gemma2', { attn_logit_softcapping: undefined }, false],
+    ['gemma2', { final_logit_softcapping: null }, false],
+    ['gemma2', { query_pre_attn_scalar: undefined }, false],
     ['gemma', { hidden_act: undefined, use_bidirectional_attention: null }],
     ['phi3', { rms_norm_eps: undefined }],
     // As in the first files.
@@ -244,6 +260,11 @@ describe('files that are changed', () => {
     ['gemma', { hidden_act: 'silu' }, 'hidden_act: got silu, expected gelu_pytorch_tanh or gelu'],
     ['gemma', { sliding_window: 5 }, 'sliding_window: got 5, expected null'],
     ['gemma', { use_bidirectional_attention: true }, 'use_bidirectional_attention: got true, expected false'],
+    ['gemma2', { hidden_activation: 'gelu' }, 'hidden_activation: got gelu, expected gelu_pytorch_tanh'],
+    ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention: got true, expected false'],
+    ['gemma2', { final_logit_softcapping: 0 }, 'logitSoftCap: got 0, expected a positive number'],
+    ['gemma2', { attn_logit_softcapping: '50' }, 'attn_logit_softcapping: got'],
+    ['gemma2', { model_type: 'gemma', sliding_window: null }, 'names differ: '],
     ['gemma', { head_dim: undefined }, 'shapes differ: blocks.0.self_attn.in_proj_weight'],
     ['phi3-longrope', { rope_parameters: { rope_type: 'longrope' } }, 'short_factor: got undefined, expected an array'],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
@@ -276,6 +297,56 @@ test('an activation that there is not', () => {
   expect(() => new models.Llama({ ...sizes, activation: 'tanh' as 'silu' })).toThrow(
     'Llama: activation: got tanh, expected relu, gelu, geluTanh or silu',
   );
+});
+
+describe('the loss of capped logits', () => {
+  const sizes = { vocabulary: 12, context: 8, width: 16, layers: 1, heads: 2, hidden: 16, logitSoftCap: 2 };
+  const model = new models.Llama(sizes);
+  nn.init.normal_(model.tokens.weight);
+  nn.init.normal_(model.head!.weight);
+  const tokens = tensor([0, 3, 5, 2, 11, 7, 1, 1], { shape: [2, 4], dtype: 'int32' }).keep();
+  const targets = tensor([3, 5, 2, 4, 7, 1, 1, 6], { shape: [2, 4], dtype: 'int32' }).keep();
+
+  test.each<models.LanguageModelLossOptions>([
+    {},
+    { reduction: 'sum', rowsAtOnce: 3 },
+    { reduction: 'none', rowsAtOnce: 1, labelSmoothing: 0.1 },
+    { ignoreIndex: 1, rowsAtOnce: 4 },
+    {
+      labelSmoothing: 0.2,
+      ignoreIndex: 7,
+      keyMask: tensor([true, true, true, true, false, true, true, true], { shape: [2, 4] }).keep(),
+    },
+  ])('%o', ({ keyMask, rowsAtOnce, ...options }) => {
+    const logits = model.forward(tokens, { keyMask });
+    expect(logits.abs().max().itemSync()).toBeLessThan(2);
+    const expected = nn.functional.crossEntropy(logits.flatten(0, 1), targets.flatten() as never, options) as AnyTensor;
+    expected.sum().backward();
+    const gradients = model.namedParameters().map(([name, { grad }]) => [name, grad!] as const);
+    model.zeroGrad();
+    const found = model.loss(tokens, targets, { keyMask, ...(rowsAtOnce && { rowsAtOnce }), ...options });
+    expect(found.shape).toEqual(options.reduction === 'none' ? [2, 4] : []);
+    // The same ops in another order: float32 rounds some dozen sums.
+    expect(difference(found.flatten() as AnyTensor, expected.flatten() as AnyTensor)).toBeLessThan(1e-6);
+    found.sum().backward();
+    const grads = new Map(model.namedParameters());
+    for (const [name, gradient] of gradients) {
+      expect([name, difference(grads.get(name)!.grad!, gradient) < 1e-5]).toEqual([name, true]);
+    }
+    model.zeroGrad();
+  });
+
+  test('what it refuses', () => {
+    expect(() => model.loss(tokens, targets.narrow(1, 0, 3))).toThrow(
+      'softCappedCrossEntropy: target does not fit: got shape [2, 3] for x [2, 4, 16], expected [2, 4]',
+    );
+    expect(() => model.loss(tokens, targets, { rowsAtOnce: 0 })).toThrow(
+      'softCappedCrossEntropy: rowsAtOnce: got 0, expected an integer of at least 1',
+    );
+    expect(() => new models.Llama({ ...sizes, logitSoftCap: -1 })).toThrow(
+      'Llama: logitSoftCap: got -1, expected a positive number',
+    );
+  });
 });
 
 test('as many windows as layers', () => {

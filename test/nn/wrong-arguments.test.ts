@@ -57,6 +57,7 @@ const cases: Record<string, Case> = {
         headSize: 6,
         rotary: true,
         queryKeyNorm: true,
+        scale: 0.5,
         window: 2,
       },
     ],
