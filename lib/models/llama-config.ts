@@ -73,6 +73,11 @@ const kinds: Readonly<Record<string, Kind>> = {
       sliding_window_pattern: 2,
     },
   },
+  gemma3_text: {
+    defaults: { ...laterGemma.defaults, sliding_window_pattern: 6, rope_theta: 1e6, rope_local_base_freq: 1e4 },
+    known: { ...laterGemma.known, attn_logit_softcapping: [null] },
+    options: { ...laterGemma.options, queryKeyNorm: true },
+  },
 };
 
 /** The rotary positions that a `config.json` asks for, in the older form or the newer one, and the longest sequence that they are meant for. */
@@ -91,6 +96,20 @@ function rotary(config: Config, headSize: number) {
     rotarySize: share === 1 ? undefined : Math.floor(headSize * share),
     // Early files of Phi-3 have other names for it.
     ...rotaryScaling(isPhi && (kind === 'su' || kind === 'yarn') ? 'longrope' : kind, config, scaling),
+  };
+}
+
+/** The same for Gemma 3, whose layers with sliding windows have positions of their own. The longest sequence is that of the others. */
+function rotaryByLayer(config: Config, headSize: number, isSliding: readonly boolean[]): LlamaOptions {
+  const { rope_parameters, rope_scaling, rope_local_base_freq } = config;
+  const stated = (rope_parameters ?? { full_attention: rope_scaling }) as Readonly<Record<string, unknown>>;
+  const full = rotary({ ...config, rope_parameters: stated['full_attention'] ?? {} }, headSize);
+  const local = { ...config, rope_theta: rope_local_base_freq, rope_parameters: stated['sliding_attention'] ?? {} };
+  const layers = isSliding.map((each) => (each ? rotary(local, headSize) : full));
+  return {
+    ...full,
+    rotaryBase: layers.map(({ rotaryBase }) => rotaryBase),
+    rotaryScaling: layers.map((each) => each.rotaryScaling),
   };
 }
 
@@ -149,11 +168,12 @@ function numbers(config: Config, name: string): readonly number[] {
   throw new FormatError(`Llama: config.json: ${name}: got ${describe(list)}, expected an array of numbers`);
 }
 
+const isQwen = ({ model_type }: Config): boolean => model_type === 'qwen2' || model_type === 'qwen3';
+
 /** Whether each layer has a sliding window. Where nothing is said, they begin in Qwen at a layer, and in Gemma each so many-th layer has none. */
 function slidingLayers(config: Config, layers: number): boolean[] {
-  const { model_type, layer_types } = config;
-  const isQwen = model_type === 'qwen2' || model_type === 'qwen3';
-  const from = isQwen ? configured('Llama', config, 'max_window_layers') : 0;
+  const { layer_types } = config;
+  const from = isQwen(config) ? configured('Llama', config, 'max_window_layers', layers) : 0;
   const pattern = configured('Llama', config, 'sliding_window_pattern', Infinity);
   const isFull = (i: number): boolean => i < from || (i + 1) % pattern === 0;
   const known = ['full_attention', 'sliding_attention'];
@@ -168,9 +188,8 @@ function slidingLayers(config: Config, layers: number): boolean[] {
 
 /** The size of the windows that there are. Files of Qwen name one that may not be used. */
 function windowSize(config: Config): number | undefined {
-  const { model_type, sliding_window, use_sliding_window } = config;
-  const isQwen = model_type === 'qwen2' || model_type === 'qwen3';
-  if ((sliding_window ?? null) === null || (isQwen && use_sliding_window !== true)) return undefined;
+  const { sliding_window, use_sliding_window } = config;
+  if ((sliding_window ?? null) === null || (isQwen(config) && use_sliding_window !== true)) return undefined;
   return configured('Llama', config, 'sliding_window');
 }
 
@@ -202,7 +221,7 @@ export function publishedOptions(stated: Config): LlamaOptions {
     headSize,
     hidden: number('intermediate_size'),
     epsilon: number('rms_norm_eps', 1e-6),
-    ...rotary(config, headSize),
+    ...(type === 'gemma3_text' ? rotaryByLayer(config, headSize, isSliding) : rotary(config, headSize)),
     attentionBias: config['attention_bias'] === true,
     hiddenBias: config['mlp_bias'] === true,
     attentionScale: queryScalar && queryScalar ** -0.5,

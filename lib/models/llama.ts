@@ -6,8 +6,8 @@ import { Linear } from '../nn/linear';
 import { Module, type StateDict } from '../nn/module';
 import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
 import { RMSNorm, type RMSNormOptions } from '../nn/normalization';
-import { tensor } from '../ops/creation';
 import { checkPositive } from '../nn/options';
+import { tensor } from '../ops/creation';
 import { checkOptions } from '../ops/define';
 import { writtenActivations, type FeedForwardActivation } from '../ops/feed-forward';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy';
@@ -17,8 +17,8 @@ import { checkChoice } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
 import { publishedOptions, translationOf } from './llama-config';
-import { softCapped, softCappedCrossEntropy } from './soft-cap';
 import { readPublished, translated } from './published';
+import { softCapped, softCappedCrossEntropy } from './soft-cap';
 
 export interface LlamaOptions {
   /** How many tokens there are; 32,000 unless given. */
@@ -39,12 +39,12 @@ export interface LlamaOptions {
   readonly hidden?: number;
   /** Of the norms; 1e-5 unless given. */
   readonly epsilon?: number;
-  /** Of the rotary positions; 10,000 unless given. */
-  readonly rotaryBase?: number;
+  /** Of the rotary positions, in all layers or in each; 10,000 unless given. */
+  readonly rotaryBase?: number | readonly number[];
   /** How many features of each head are rotated, the first ones; all unless given. */
   readonly rotarySize?: number | undefined;
-  /** Slows the rotary positions down, as Llama 3.1, YaRN and LongRoPE do; none unless given. */
-  readonly rotaryScaling?: RotaryScaling | undefined;
+  /** Slows the rotary positions down, as Llama 3.1, YaRN and LongRoPE do, in all layers or in each; none unless given. */
+  readonly rotaryScaling?: RotaryScaling | readonly (RotaryScaling | undefined)[] | undefined;
   /** Whether the projections of attention add biases, as those of Qwen2; false unless given. */
   readonly attentionBias?: boolean;
   /** Whether the last of them adds one; as `attentionBias` unless given, false for Qwen2. */
@@ -73,6 +73,10 @@ export interface LlamaOptions {
   readonly tied?: boolean;
 }
 
+/** What an option says of a layer, where it may say something else of each. */
+const inLayer = <T>(option: T | readonly T[], layer: number): T =>
+  Array.isArray(option) ? (option as readonly T[])[layer]! : (option as T);
+
 const normOptions = ({ epsilon, zeroCenteredNorm }: Sizes): RMSNormOptions => ({
   epsilon,
   zeroCentered: zeroCenteredNorm,
@@ -94,9 +98,9 @@ class LlamaBlock extends Module {
   readonly postNorm2: RMSNorm | undefined;
   readonly #activation: FeedForwardActivation;
 
-  constructor(sizes: Sizes, window: number | undefined) {
+  constructor(sizes: Sizes, layer: number) {
     super();
-    const { width, heads, hidden, rotaryBase, rotaryScaling, rotarySize } = sizes;
+    const { width, heads, hidden, rotaryBase, rotaryScaling, rotarySize, window } = sizes;
     const norm = normOptions(sizes);
     this.norm1 = new RMSNorm(width, norm);
     this.selfAttn = new MultiHeadAttention(width, heads, {
@@ -104,11 +108,11 @@ class LlamaBlock extends Module {
       headSize: sizes.headSize,
       bias: sizes.attentionBias,
       outputBias: sizes.outputBias,
-      rotary: { base: rotaryBase, scaling: rotaryScaling, size: rotarySize },
+      rotary: { base: inLayer(rotaryBase, layer), scaling: inLayer(rotaryScaling, layer), size: rotarySize },
       queryKeyNorm: sizes.queryKeyNorm && norm,
       scale: sizes.attentionScale,
       softCap: sizes.attentionSoftCap,
-      window,
+      window: inLayer(window, layer),
     });
     this.norm2 = new RMSNorm(width, norm);
     this.gate = new Linear(width, hidden, { bias: sizes.hiddenBias });
@@ -137,12 +141,12 @@ class LlamaBlock extends Module {
 
 /**
  * Llama: token numbers [b, t] to logits [b, t, vocabulary]. Sizes are those of TinyLlama 1.1B unless given. By its options it is Mistral, Qwen2, Qwen2.5,
- * Qwen3, Phi-3, Phi-3.5, Phi-4-mini, Gemma or Gemma 2 too, which `load` reads.
+ * Qwen3, Phi-3, Phi-3.5, Phi-4-mini, Gemma, Gemma 2 or Gemma 3 (text) too, which `load` reads.
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for a sequence longer than the context.
  * @see Touvron et al., 2023, Llama 2: open foundation and fine-tuned chat models; Jiang et al., 2023, Mistral 7B; Yang et al., 2024, Qwen2 technical report;
- * Yang et al., 2025, Qwen3 technical report; Abdin et al., 2024, Phi-3 technical report;
- * Gemma team, 2024, Gemma: open models based on Gemini research and technology; Gemma team, 2024, Gemma 2: improving open language models at a practical size.
+ * Yang et al., 2025, Qwen3 technical report; Abdin et al., 2024, Phi-3 technical report; Gemma team, 2024, Gemma: open models based on Gemini research and
+ * technology; Gemma team, 2024, Gemma 2: improving open language models at a practical size; Gemma team, 2025, Gemma 3 technical report.
  * @example
  * const model = new models.Llama({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4, keyHeads: 2, hidden: 64 });
  * model.forward(zeros([2, 5], { dtype: 'int32' })).shape; // [2, 5, 100]
@@ -152,6 +156,12 @@ class LlamaBlock extends Module {
  *   rotaryScaling: { kind: 'yarn', factor: 4, originalContext: 16 },
  * });
  * scaled.forward(zeros([1, 40], { dtype: 'int32' })).shape; // [1, 40, 100]
+ * // What Gemma 3 has: windows and slower positions in turns.
+ * const gemma = new models.Llama({
+ *   vocabulary: 100, context: 64, width: 32, layers: 2, heads: 4, hidden: 64, tied: true, scaledEmbedding: true, zeroCenteredNorm: true, postNorm: true,
+ *   queryKeyNorm: true, activation: 'geluTanh', window: [8, undefined], rotaryBase: [1e4, 1e6],
+ * });
+ * gemma.forward(zeros([1, 40], { dtype: 'int32' })).shape; // [1, 40, 100]
  */
 export class Llama extends Module implements LanguageModel {
   readonly context: number;
@@ -166,7 +176,7 @@ export class Llama extends Module implements LanguageModel {
   constructor(options: LlamaOptions = {}) {
     super();
     checkOptions('Llama', options);
-    const { heads = 32, attentionBias = false, window } = options;
+    const { heads = 32, attentionBias = false } = options;
     const sizes: Sizes = {
       vocabulary: 32000,
       context: 2048,
@@ -191,16 +201,15 @@ export class Llama extends Module implements LanguageModel {
     const { vocabulary, width, layers, activation, logitSoftCap } = sizes;
     checkChoice('Llama', 'activation', activation, Object.keys(writtenActivations));
     if (logitSoftCap !== undefined) checkPositive('Llama', 'logitSoftCap', logitSoftCap);
-    if (Array.isArray(window) && window.length !== layers) {
-      throw new ArgumentError(`Llama: window: got ${window.length} numbers, expected one for each of ${layers} layers`);
+    const { window, rotaryBase, rotaryScaling } = sizes;
+    for (const [name, list] of Object.entries({ window, rotaryBase, rotaryScaling })) {
+      if (!Array.isArray(list) || list.length === layers) continue;
+      throw new ArgumentError(`Llama: ${name}: got ${list.length} of them, expected one for each of ${layers} layers`);
     }
     this.context = sizes.context;
-    if (sizes.rotaryScaling?.kind === 'longrope') this.rereadAfter = sizes.rotaryScaling.originalContext;
+    this.rereadAfter = [rotaryScaling].flat().find((each) => each?.kind === 'longrope')?.originalContext;
     this.tokens = new Embedding(vocabulary, width);
-    this.blocks = Array.from(
-      { length: layers },
-      (_, i) => new LlamaBlock(sizes, typeof window === 'object' ? window[i] : window),
-    );
+    this.blocks = Array.from({ length: layers }, (_, i) => new LlamaBlock(sizes, i));
     this.norm = new RMSNorm(width, normOptions(sizes));
     this.#scaledEmbedding = sizes.scaledEmbedding;
     this.#logitSoftCap = logitSoftCap;
@@ -213,7 +222,8 @@ export class Llama extends Module implements LanguageModel {
 
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Its
-   * `model_type` is llama, mistral, qwen2, qwen3, phi3, gemma or gemma2. Scaled positions let sequences grow to the length that they are scaled for. Dropout is left out.
+   * `model_type` is llama, mistral, qwen2, qwen3, phi3, gemma, gemma2 or gemma3_text. Scaled positions let sequences grow to the length that they are scaled
+   * for. Dropout is left out.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `LlamaOptions` does not have.
    */

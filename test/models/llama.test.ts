@@ -28,6 +28,7 @@ const relatives = [
   'phi3-longrope',
   'gemma',
   'gemma2',
+  'gemma3',
 ];
 
 describe.each(relatives)('%s', (name) => {
@@ -213,6 +214,28 @@ describe('files that are changed', () => {
     ['gemma2', { attn_logit_softcapping: undefined }, false],
     ['gemma2', { final_logit_softcapping: null }, false],
     ['gemma2', { query_pre_attn_scalar: undefined }, false],
+    ['gemma3', { layer_types: undefined, attn_logit_softcapping: undefined }],
+    ['gemma3', { layer_types: undefined, sliding_window_pattern: undefined }, false],
+    // As in the first files.
+    [
+      'gemma3',
+      {
+        rope_parameters: undefined,
+        rope_theta: 500,
+        rope_local_base_freq: 20,
+        rope_scaling: { rope_type: 'linear', factor: 4 },
+      },
+    ],
+    ['gemma3', { rope_parameters: undefined, rope_theta: 500, rope_local_base_freq: 20, rope_scaling: null }, false],
+    [
+      'gemma3',
+      {
+        rope_parameters: { full_attention: { rope_type: 'linear', factor: 4, rope_theta: 500 } },
+        rope_local_base_freq: 20,
+      },
+    ],
+    ['gemma3', { rope_parameters: { sliding_attention: { rope_theta: 20 } } }, false],
+    ['gemma3', { rope_parameters: undefined }, false],
     ['gemma', { hidden_act: undefined, use_bidirectional_attention: null }],
     ['phi3', { rms_norm_eps: undefined }],
     // As in the first files.
@@ -265,6 +288,10 @@ describe('files that are changed', () => {
     ['gemma2', { final_logit_softcapping: 0 }, 'logitSoftCap: got 0, expected a positive number'],
     ['gemma2', { attn_logit_softcapping: '50' }, 'attn_logit_softcapping: got'],
     ['gemma2', { model_type: 'gemma', sliding_window: null }, 'names differ: '],
+    ['gemma3', { attn_logit_softcapping: 50 }, 'attn_logit_softcapping: got 50, expected null'],
+    ['gemma3', { use_bidirectional_attention: true }, 'use_bidirectional_attention: got true, expected false'],
+    ['gemma3', { model_type: 'gemma3' }, 'model_type: got gemma3, expected llama or'],
+    ['gemma3', { rope_parameters: { sliding_attention: { rope_type: 'axial' } } }, 'rope_type: got axial'],
     ['gemma', { head_dim: undefined }, 'shapes differ: blocks.0.self_attn.in_proj_weight'],
     ['phi3-longrope', { rope_parameters: { rope_type: 'longrope' } }, 'short_factor: got undefined, expected an array'],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
@@ -349,10 +376,16 @@ describe('the loss of capped logits', () => {
   });
 });
 
-test('as many windows as layers', () => {
+test('as many windows and rotary positions as layers', () => {
   const sizes = { vocabulary: 12, context: 8, width: 16, layers: 2, heads: 2, hidden: 16 };
   expect(() => new models.Llama({ ...sizes, window: [3] })).toThrow(
-    'Llama: window: got 1 numbers, expected one for each of 2 layers',
+    'Llama: window: got 1 of them, expected one for each of 2 layers',
+  );
+  expect(() => new models.Llama({ ...sizes, rotaryBase: [10, 20, 30] })).toThrow(
+    'Llama: rotaryBase: got 3 of them, expected one for each of 2 layers',
+  );
+  expect(() => new models.Llama({ ...sizes, rotaryScaling: [undefined] })).toThrow(
+    'Llama: rotaryScaling: got 1 of them, expected one for each of 2 layers',
   );
   expect(() => new models.Llama({ ...sizes, window: 0 })).toThrow('window: got 0, expected a positive integer');
   expect(() => new models.Llama({ ...sizes, heads: 3 })).toThrow('heads: got 3, expected a divisor of the size 16');
