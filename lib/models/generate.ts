@@ -30,6 +30,8 @@ export interface LanguageModelLossOptions
 export interface LanguageModel extends Module {
   /** The longest sequence. */
   readonly context: number;
+  /** A sequence that grows beyond this length is read anew, as its earlier tokens then differ from those in caches; none unless given. */
+  readonly rereadAfter?: number | undefined;
   /** Caches of nothing, one per layer. */
   makeCaches(): AttentionCache[];
   forward(tokens: AnyTensor, call?: LanguageModelCall): AnyTensor;
@@ -59,7 +61,7 @@ export interface GenerateOptions {
 
 /**
  * Continues a sequence of tokens: yields each new one as soon as it is known. Keys and values of earlier tokens are cached; when the context is full, the later
- * half of the sequence is read anew. The model should be in evaluation mode.
+ * half of the sequence is read anew, and all of it where the model's positions depend on its length. The model should be in evaluation mode.
  *
  * @throws ArgumentError for a prompt without tokens and for options outside their ranges.
  * @example
@@ -100,9 +102,11 @@ export async function* generate(
     yield token;
     if (token === stop) return;
     unread = [token];
-    if ((caches[0]?.length ?? 0) >= model.context) {
+    const read = caches[0]?.length ?? 0;
+    const isFull = read >= model.context;
+    if (isFull || read === model.rereadAfter) {
       caches = model.makeCaches();
-      unread = tokens.slice(-half);
+      unread = tokens.slice(isFull ? -half : -(read + 1));
     }
   }
 }

@@ -19,7 +19,10 @@ export interface Translation {
   readonly prefix: string;
   /** Names that are left out: masks, copies of shared weights, other heads. */
   readonly left: RegExp;
-  /** Applied in this order. Names that then end in `#0`, `#1`, … are joined along the first axis. */
+  /**
+   * Applied in this order. Names that then end in `#0`, `#1`, … are joined along the first axis; one that holds `(a|b)` is split along it, in equal parts of
+   * which the first has `a` in its place.
+   */
   readonly names: readonly (readonly [pattern: RegExp, replacement: string])[];
   /** Names, before they are changed, of matrices [in, out]. */
   readonly transposed?: RegExp;
@@ -48,8 +51,18 @@ export function translated(owner: string, dict: unknown, translation: Translatio
       throw new ArgumentError(`${owner}: weights: ${name}: some parts are missing`);
   }
   return noGrad(() =>
-    Object.fromEntries([...parts].map(([name, list]) => [name, list.length === 1 ? list[0]! : cat(list, 0)])),
+    Object.fromEntries(
+      [...parts].flatMap(([name, list]) => separated(name, list.length === 1 ? list[0]! : cat(list, 0))),
+    ),
   );
+}
+
+/** The parts of a tensor by their names; see `Translation.names`. */
+function separated(name: string, value: AnyTensor): [string, AnyTensor][] {
+  const [choice, list] = /\(([^)]*)\)/.exec(name) ?? [];
+  if (choice === undefined) return [[name, value]];
+  const names = list!.split('|').map((each) => name.replace(choice, each));
+  return value.chunk(names.length, 0).map((part, i) => [names[i]!, part]);
 }
 
 /** The numbers of a model's `config.json`, by their names there. */

@@ -8,13 +8,14 @@ import { linear } from '../ops/matmul';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
 import { rotaryEmbedding, type RotaryOptions } from '../ops/rotary';
+import { checkFinite } from '../tensor/checks';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { normal_, xavierUniform_ } from './init';
 import { Linear } from './linear';
 import { Module, Parameter } from './module';
 import { RMSNorm, type RMSNormOptions } from './normalization';
-import { checkProbability, checkSizes } from './options';
+import { checkPositive, checkProbability, checkSizes } from './options';
 
 export interface MultiHeadAttentionOptions {
   /** Of attention weights, in training; 0 unless given. */
@@ -32,9 +33,16 @@ export interface MultiHeadAttentionOptions {
   /** The features of the values; the size unless given. */
   readonly valueSize?: number;
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
-  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'>;
+  readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'>;
   /** Divides the queries and keys of each head by their root mean square, before the rotation (`nn.RMSNorm`); false unless given. */
-  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon'>;
+  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon' | 'zeroCentered'>;
+  /** Of the scores; 1 / √headSize unless given. */
+  readonly scale?: number | undefined;
+  /**
+   * Keeps scores within ± so many, as softCap · tanh(score / softCap) before masks; none unless given. The scores are stored then, so memory grows with t · s:
+   * `nn.functional.scaledDotProductAttention` has no such cap.
+   */
+  readonly softCap?: number | undefined;
   /** A query sees only the last `window` keys up to the one at its own position, and none after it; all keys unless given. */
   readonly window?: number | undefined;
   /** Whether a trained key and value are put behind the others; false unless given. */
@@ -118,6 +126,15 @@ export interface AttentionCall {
   readonly cache?: AttentionCache | undefined;
 }
 
+/** Queries, keys and values per head, [b, heads, t, d], and what hides them. */
+interface Attended {
+  readonly q: AnyTensor;
+  readonly k: AnyTensor;
+  readonly v: AnyTensor;
+  readonly mask: AnyTensor | undefined;
+  readonly causal: boolean;
+}
+
 /** Both masks as one; a bool one hides where it is false. */
 function joinMasks(a: AnyTensor | undefined, b: AnyTensor | undefined): AnyTensor | undefined {
   if (a === undefined || b === undefined) return a ?? b;
@@ -127,10 +144,16 @@ function joinMasks(a: AnyTensor | undefined, b: AnyTensor | undefined): AnyTenso
   return a.add(b);
 }
 
+/** The softmax over the last axis, zeros where all of it is −∞: a query that sees no key has no weights. */
+function softmaxOfSeen(scores: AnyTensor): AnyTensor {
+  const blind = scores.equalTo(-Infinity).all(-1, { keepDims: true });
+  return where(blind, 0, (where(blind, 0, scores) as AnyTensor).softmax(-1)) as AnyTensor;
+}
+
 /**
  * Attention in several subspaces at once: softmax(q·kᵀ/√d)·v per head, over projections of the inputs, and a projection of the joined results. State names are
  * those of PyTorch's MultiheadAttention. Vaswani et al., 2017; grouped queries: Ainslie et al., 2023; windows: Beltagy et al., 2020; norms of queries and keys:
- * Henry et al., 2020.
+ * Henry et al., 2020; capped scores: Gemma team, 2024, Gemma 2.
  *
  * @example
  * const x = randn([2, 5, 16]);
@@ -155,9 +178,11 @@ export class MultiHeadAttention extends Module {
   readonly headSize: number;
   readonly keySize: number;
   readonly valueSize: number;
-  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling'> | undefined;
+  readonly #rotary: Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'> | undefined;
   readonly #addZeroAttention: boolean;
   readonly #window: number | undefined;
+  readonly #scale: number;
+  readonly #softCap: number | undefined;
 
   constructor(
     readonly size: number,
@@ -167,7 +192,7 @@ export class MultiHeadAttention extends Module {
     super();
     checkOptions('MultiHeadAttention', options);
     const { dropout = 0, bias = true, keyHeads = heads, keySize = size, valueSize = size, rotary = false } = options;
-    const { headSize = size / heads, outputBias = bias, queryKeyNorm = false, window } = options;
+    const { headSize = size / heads, outputBias = bias, queryKeyNorm = false, window, softCap } = options;
     checkSizes('MultiHeadAttention', { size, heads, keyHeads, keySize, valueSize });
     if (options.headSize !== undefined) checkSizes('MultiHeadAttention', { headSize });
     else if (size % heads !== 0) {
@@ -180,6 +205,9 @@ export class MultiHeadAttention extends Module {
     }
     checkProbability('MultiHeadAttention', 'dropout', dropout);
     if (window !== undefined) checkSizes('MultiHeadAttention', { window });
+    const { scale = 1 / Math.sqrt(headSize) } = options;
+    checkFinite('MultiHeadAttention', 'scale', scale);
+    if (softCap !== undefined) checkPositive('MultiHeadAttention', 'softCap', softCap);
     this.dropout = dropout;
     this.keyHeads = keyHeads;
     this.headSize = headSize;
@@ -188,6 +216,8 @@ export class MultiHeadAttention extends Module {
     this.#rotary = rotary === true ? {} : rotary === false ? undefined : rotary;
     this.#addZeroAttention = options.addZeroAttention ?? false;
     this.#window = window;
+    this.#scale = scale;
+    this.#softCap = softCap;
     const [inner, width] = [heads * headSize, keyHeads * headSize];
     if (keySize === size && valueSize === size) {
       this.inProjWeight = new Parameter(xavierUniform_(empty([inner + 2 * width, size])));
@@ -216,12 +246,8 @@ export class MultiHeadAttention extends Module {
    * without the batch.
    */
   forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
-    const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
-    const y = scaledDotProductAttention(q as never, k, v as never, {
-      mask,
-      causal,
-      dropout: this.training ? this.dropout : 0,
-    }) as AnyTensor;
+    const attended = this.prepare(query, key, value, options);
+    const y = this.#softCap === undefined ? this.attend(attended) : this.attendWithWeights(attended).y;
     return this.outProj.forward(this.joined(y, query));
   }
 
@@ -240,27 +266,37 @@ export class MultiHeadAttention extends Module {
     value: AnyTensor = key,
     options: AttentionCall = {},
   ): { output: AnyTensor; weights: AnyTensor } {
-    const { q, k, v, mask, causal } = this.prepare(query, key, value, options);
+    const { y, weights } = this.attendWithWeights(this.prepare(query, key, value, options));
+    return {
+      output: this.outProj.forward(this.joined(y, query)),
+      weights: weights.mean(1).reshape([...query.shape.slice(0, -1), -1]),
+    };
+  }
+
+  /** The sums over the values, [b, heads, t, d]. */
+  private attend({ q, k, v, mask, causal }: Attended): AnyTensor {
+    const dropout = this.training ? this.dropout : 0;
+    return scaledDotProductAttention(q as never, k, v as never, { mask, causal, scale: this.#scale, dropout });
+  }
+
+  /** The same over ops, with the weights, [b, heads, t, s]. */
+  private attendWithWeights({ q, k, v, mask, causal }: Attended): { y: AnyTensor; weights: AnyTensor } {
     const shared = (x: AnyTensor): AnyTensor =>
       x.repeatInterleave(this.heads / this.keyHeads, { axis: 1 }) as AnyTensor;
-    let scores: AnyTensor = q.matmul(shared(k).transpose()).div(Math.sqrt(this.headSize));
+    const softCap = this.#softCap;
+    let scores: AnyTensor = q.matmul(shared(k).transpose()).mul(this.#scale);
+    if (softCap !== undefined) scores = scores.div(softCap).tanh().mul(softCap);
     const seen = causal ? ones(scores.shape.slice(-2), { dtype: 'bool', device: q.device }).tril() : undefined;
     const hidden = joinMasks(seen, mask);
     if (hidden?.dtype === 'bool') scores = where(hidden, scores, -Infinity) as AnyTensor;
     else if (hidden !== undefined) scores = scores.add(hidden);
-    const weights: AnyTensor = scores.softmax(-1);
+    const weights: AnyTensor = mask === undefined ? scores.softmax(-1) : softmaxOfSeen(scores);
     const dropped: AnyTensor = weights.dropout(this.dropout, { training: this.training });
-    const y = this.joined(dropped.matmul(shared(v)), query);
-    return { output: this.outProj.forward(y), weights: weights.mean(1).reshape([...query.shape.slice(0, -1), -1]) };
+    return { y: dropped.matmul(shared(v)), weights };
   }
 
   /** Queries, keys and values per head, and what hides them. */
-  private prepare(
-    query: AnyTensor,
-    key: AnyTensor,
-    value: AnyTensor,
-    options: AttentionCall,
-  ): { q: AnyTensor; k: AnyTensor; v: AnyTensor; mask: AnyTensor | undefined; causal: boolean } {
+  private prepare(query: AnyTensor, key: AnyTensor, value: AnyTensor, options: AttentionCall): Attended {
     checkOptions('MultiHeadAttention', options, 'MultiHeadAttention.forward');
     const { mask, keyMask, cache } = options;
     const window = this.#window ?? Infinity;

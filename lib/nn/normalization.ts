@@ -10,6 +10,7 @@ import {
   type LocalResponseNormOptions,
 } from '../ops/group-normalization';
 import { batchNorm, layerNorm, type BatchNormOptions } from '../ops/normalization';
+import { wide } from '../ops/wide';
 import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
@@ -189,6 +190,8 @@ export interface RMSNormOptions {
   readonly epsilon?: number;
   /** Whether to scale by a trained weight; true unless given. */
   readonly affine?: boolean;
+  /** Whether to scale by 1 + weight, which begins with zeros, as Gemma does: weight decay then leads to 1. False unless given. */
+  readonly zeroCentered?: boolean;
 }
 
 /**
@@ -208,11 +211,16 @@ export class RMSNorm extends Module {
     super();
     checkOptions('RMSNorm', options);
     this.shape = typeof shape === 'number' ? [shape] : shape;
-    if (options.affine ?? true) this.weight = new Parameter(ones(this.shape));
+    const initial = (options.zeroCentered ?? false) ? zeros : ones;
+    if (options.affine ?? true) this.weight = new Parameter(initial(this.shape));
   }
 
   forward(x: AnyTensor): AnyTensor {
-    return rmsNorm(x, this.shape, this.weight, epsilonOf(this.options));
+    const { shape, weight, options } = this;
+    if (weight === undefined || !(options.zeroCentered ?? false)) return rmsNorm(x, shape, weight, epsilonOf(options));
+    checkTensor('RMSNorm', x);
+    // 16 bits hold the weight more exactly than 1 + weight.
+    return rmsNorm(wide(x), shape, wide(weight).add(1), epsilonOf(options)).cast(x.dtype) as AnyTensor;
   }
 
   protected override describe(): string {

@@ -17,3 +17,10 @@ export function checkProbability(layer: string, name: string, value: number): vo
     throw new ArgumentError(`${layer}: ${name}: got ${shown(value)}, expected a number from 0 to 1`);
   }
 }
+
+/** Throws unless `value` is a positive number. */
+export function checkPositive(layer: string, name: string, value: number): void {
+  if (!(typeof value === 'number' && value > 0)) {
+    throw new ArgumentError(`${layer}: ${name}: got ${shown(value)}, expected a positive number`);
+  }
+}

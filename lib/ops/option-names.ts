@@ -52,7 +52,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'useInputStatistics momentum epsilon': 'instanceNorm',
   'alpha beta k': 'localResponseNorm LocalResponseNorm',
   'temperature hard axis': 'gumbelSoftmax',
-  'base scaling interleaved offset positions': 'rotaryEmbedding',
+  'base scaling size interleaved offset positions': 'rotaryEmbedding',
   'offsets mode perSampleWeights paddingIndex': 'embeddingBag',
   approximate: 'gelu GELU',
   'beta threshold': 'softplus Softplus',
@@ -72,13 +72,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   'experts topK hidden makeExpert capacityFactor noise': 'MixtureOfExperts',
   requiresGrad: 'Parameter',
   strict: 'Module.loadStateDict DistributedDataParallel.loadStateDict',
-  'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm window addBiasKv addZeroAttention':
+  'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm scale softCap window addBiasKv addZeroAttention':
     'MultiHeadAttention',
   'mask keyMask causal cache':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
   'epsilon momentum affine bias trackRunningStats activation': 'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d',
-  'epsilon affine': 'RMSNorm',
+  'epsilon affine zeroCentered': 'RMSNorm',
   'epsilon momentum affine bias trackRunningStats': 'InstanceNorm1d InstanceNorm2d InstanceNorm3d',
   axis: 'weightNorm repeatInterleave repeatInterleaveSync',
   'iterations epsilon axis': 'spectralNorm',
@@ -188,7 +188,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotaryScaling attentionBias outputBias hiddenBias queryKeyNorm window tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap postNorm window scaledEmbedding tied':
     'Llama',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',

@@ -1,6 +1,6 @@
 /** Rotary position embedding. */
 import { ArgumentError, ShapeError } from '../errors';
-import { checkChoice, checkNumber } from '../tensor/checks';
+import { checkChoice, checkCount, checkList, checkNumber } from '../tensor/checks';
 import type { DType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
@@ -54,6 +54,23 @@ export type RotaryScaling =
       readonly attentionFactor?: number;
       /** Whether the numbers of the first and the last pair between are rounded, down and up; true unless given. */
       readonly truncate?: boolean;
+    }
+  | {
+      /**
+       * Each by a number of its own, another in sequences longer than the original context. Ding et al., 2024, LongRoPE: extending LLM context window beyond 2
+       * million tokens. What has been rotated before stays as it is, as with `dynamic`.
+       */
+      readonly kind: 'longrope';
+      /** How many times longer than the original context the longest sequences are: gives `attentionFactor` alone. */
+      readonly factor: number;
+      /** By which the pairs' speeds are divided up to the original context. */
+      readonly short: readonly number[];
+      /** By which they are divided beyond it. */
+      readonly long: readonly number[];
+      /** Positions in the first training. */
+      readonly originalContext: number;
+      /** Multiplies all that is rotated, so that scores grow by its square; √(1 + ln(factor) / ln(originalContext)) unless given. */
+      readonly attentionFactor?: number;
     };
 
 export interface RotaryOptions {
@@ -61,6 +78,8 @@ export interface RotaryOptions {
   readonly base?: number;
   /** Slows pairs down; none unless given. */
   readonly scaling?: RotaryScaling | undefined;
+  /** How many features are rotated, the first ones; the others stay as they are. All unless given. */
+  readonly size?: number | undefined;
   /** Whether pairs are neighbours (2i, 2i + 1), as in RoFormer and GPT-J, or halves (i, i + d/2), as in GPT-NeoX and Llama; halves unless given. */
   readonly interleaved?: boolean;
   /** The position of the first row, where earlier ones are cached; 0 unless given. */
@@ -72,7 +91,7 @@ export interface RotaryOptions {
 /** What the speed of each of `count` pairs is multiplied by in a sequence of this length. */
 function speedFactors(op: string, scaling: RotaryScaling, base: number, count: number, length: number): number[] {
   checkObject(op, scaling, 'scaling');
-  checkChoice(op, 'scaling.kind', scaling.kind, ['linear', 'dynamic', 'llama3', 'yarn']);
+  checkChoice(op, 'scaling.kind', scaling.kind, ['linear', 'dynamic', 'llama3', 'yarn', 'longrope']);
   const { kind, factor } = scaling;
   checkNumber(op, 'scaling.factor', factor, 1);
   const ofPairs = (of: (pair: number) => number): number[] => Array.from({ length: count }, (_, i) => of(i));
@@ -82,6 +101,16 @@ function speedFactors(op: string, scaling: RotaryScaling, base: number, count: n
   if (kind === 'dynamic') {
     const stretch = 1 + factor * Math.max(length / originalContext - 1, 0);
     return ofPairs((i) => stretch ** (-i / Math.max(count - 1, 1)));
+  }
+  if (kind === 'longrope') {
+    const name = length > originalContext ? 'long' : 'short';
+    const divisors = scaling[name];
+    checkList(op, `scaling.${name}`, divisors);
+    if (divisors.length !== count) {
+      throw new ArgumentError(`${op}: scaling.${name}: got ${divisors.length} numbers, expected one for each of ${count} pairs`); // prettier-ignore
+    }
+    divisors.forEach((divisor, i) => checkNumber(op, `scaling.${name}[${i}]`, divisor, 0));
+    return ofPairs((i) => 1 / divisors[i]!);
   }
   const { slow, fast } = kind === 'yarn' ? { slow: scaling.slow ?? 1, fast: scaling.fast ?? 32 } : scaling;
   checkNumber(op, 'scaling.slow', slow, 0);
@@ -104,8 +133,11 @@ function speedFactors(op: string, scaling: RotaryScaling, base: number, count: n
 
 /** What that which is rotated is multiplied by. */
 function attentionFactorOf(op: string, scaling: RotaryScaling | undefined): number {
-  if (scaling?.kind !== 'yarn') return 1;
-  const { attentionFactor = 0.1 * Math.log(scaling.factor) + 1 } = scaling;
+  if (scaling?.kind !== 'yarn' && scaling?.kind !== 'longrope') return 1;
+  const { kind, factor, originalContext } = scaling;
+  const inferred =
+    kind === 'yarn' ? 0.1 * Math.log(factor) + 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalContext));
+  const { attentionFactor = inferred } = scaling;
   checkNumber(op, 'scaling.attentionFactor', attentionFactor, 0);
   return attentionFactor;
 }
@@ -113,7 +145,7 @@ function attentionFactorOf(op: string, scaling: RotaryScaling | undefined): numb
 /**
  * Rotates pairs of features of x [..., t, d] by angles position · base^(−2i/d), so that products of queries and keys depend on relative positions alone.
  *
- * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling, and for positions with a dynamic one.
+ * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling, and for positions with one that depends on the length.
  * @see Su et al., 2021, RoFormer.
  * @example
  * rotaryEmbedding(ones([2, 2])); // [[1, 1], [-0.3012, 1.3818]]
@@ -128,6 +160,12 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
   const { base = 10_000, interleaved = false, offset = 0, scaling } = options;
+  const { size: rotated, ...others } = options;
+  if (rotated !== undefined && x.rank >= 2) {
+    const all = x.shape.at(-1)!;
+    checkCount(op, 'size', rotated, 0, all);
+    return cat([rotaryEmbedding(x.narrow(-1, 0, rotated), others), x.narrow(-1, rotated, all - rotated)], -1);
+  }
   if (x.rank < 2 || x.shape[x.rank - 1]! % 2 !== 0) {
     throw new ShapeError(`${op}: got shape ${show(x.shape)}, expected [..., t, d] with an even d`);
   }
@@ -138,9 +176,9 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   if (positions === undefined) positions = arange(offset, offset + t, { dtype: 'int64', device: x.device });
   else {
     checkIndex(op, positions, 'positions');
-    if (scaling?.kind === 'dynamic') {
+    if (scaling?.kind === 'dynamic' || scaling?.kind === 'longrope') {
       throw new ArgumentError(
-        `${op}: positions: got some with dynamic scaling, expected an offset, which tells the length`,
+        `${op}: positions: got some with ${scaling.kind} scaling, expected an offset, which tells the length`,
       );
     }
     if (!sameShape(broadcastShapes(op, positions.shape, rows), rows)) {

@@ -11,12 +11,21 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
+    DynamicCache,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -78,18 +87,20 @@ tokens = torch.randint(0, 40, (2, 12))
 kept = torch.arange(12) >= torch.tensor([[0], [3]])
 
 
-def relative(name, model):
-    """The logits, also where the first tokens are hidden, the gradients of the loss, and a continuation."""
+def relative(name, model, more=lambda model: {}, use_cache=True, seed=None):
+    """The logits, also where the first tokens are hidden, the gradients of the loss, a continuation, and more."""
+    if seed is not None:
+        torch.manual_seed(seed)
     model = weights(model)
     logits = model(tokens).logits
     masked = model(tokens, attention_mask=kept.long()).logits
     loss = model(tokens, labels=tokens).loss
     loss.backward()
     gradients = {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()}
-    options = dict(max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None)
+    options = dict(max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None, use_cache=use_cache)
     greedy = model.generate(tokens[:1, :4], attention_mask=torch.ones(1, 4, dtype=torch.long), **options)[0]
     results = {"logits": logits, "masked": masked, "greedy": greedy.int(), "loss": loss.reshape(1)}
-    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients})
+    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients, **more(model)})
 
 
 sizes = dict(vocab_size=40, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, intermediate_size=24)
@@ -125,3 +136,37 @@ for name, scaling in scalings.items():
     reference[f"{name}.greedy"] = greedy[0].int()
 save_file({key: value.contiguous() for key, value in reference.items()}, folder / "scaled.safetensors")
 (folder / "scaled.json").write_text(json.dumps(scalings, indent=2) + "\n")
+
+# Smaller relatives, of which each has more that Llama has not. No token is for padding: its embedding would get no gradient.
+# With a tied table a token is likeliest to follow itself: seeds are chosen for continuations of several tokens.
+tokens = torch.randint(0, 24, (2, 12))
+plain = dict(pad_token_id=None, bos_token_id=None, eos_token_id=None)
+sizes = dict(vocab_size=24, max_position_embeddings=32, num_hidden_layers=2, intermediate_size=12, **plain)
+sizes |= dict(num_attention_heads=2, num_key_value_heads=1)
+relative("phi3", Phi3ForCausalLM(Phi3Config(**sizes, hidden_size=12, sliding_window=5, tie_word_embeddings=True)), seed=6)
+
+
+@torch.no_grad()
+def around_original(model):
+    """Up to the original context, where other factors hold; and pieces, of which one leads across it."""
+    cache = DynamicCache(config=model.config)
+    pieces = [model(piece, past_key_values=cache).logits for piece in tokens.split([6, 1, 2, 3], 1)]
+    return {"short": model(tokens[:, :8]).logits, "pieces": torch.cat(pieces, 1)}
+
+
+factors = dict(short_factor=[1.0, 1.5, 2.0], long_factor=[1.5, 3.0, 5.0])
+scaling = dict(rope_type="longrope", rope_theta=500.0, partial_rotary_factor=0.75, **factors)
+config = Phi3Config(**sizes, hidden_size=16, original_max_position_embeddings=8, rope_parameters=scaling)
+# Without caches: with them, transformers 5.18 forgets at the original context what was before, where it means to read it anew.
+relative("phi3-longrope", Phi3ForCausalLM(config), around_original, use_cache=False)
+
+sizes |= dict(hidden_size=8, head_dim=6)
+relative("gemma", GemmaForCausalLM(GemmaConfig(**sizes)), seed=30)
+# Only the eager attention caps scores.
+capped = dict(attn_logit_softcapping=3.0, final_logit_softcapping=5.0)
+config = Gemma2Config(**sizes, **capped, query_pre_attn_scalar=9, sliding_window=5, attn_implementation="eager")
+relative("gemma2", Gemma2ForCausalLM(config), seed=311)
+rotary = dict(sliding_attention=dict(rope_type="default", rope_theta=20.0),
+              full_attention=dict(rope_type="linear", factor=4.0, rope_theta=500.0))
+config = Gemma3TextConfig(**sizes, query_pre_attn_scalar=9, sliding_window=5, sliding_window_pattern=2, rope_parameters=rotary)
+relative("gemma3", Gemma3ForCausalLM(config), seed=147)

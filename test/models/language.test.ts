@@ -228,7 +228,12 @@ describe('what is no such model is refused', () => {
   });
 
   test.each([
-    ['llama', models.Llama, { model_type: 'gemma' }, 'llama or mistral or qwen2 or qwen3'],
+    [
+      'llama',
+      models.Llama,
+      { model_type: 'gpt2' },
+      'llama or mistral or qwen2 or qwen3 or phi3 or gemma or gemma2 or gemma3_text',
+    ],
     ['llama', models.Llama, { sliding_window: 4 }, 'null'],
     ['llama', models.Llama, { attention_bias: 'all' }, 'false or true'],
     ['llama', models.Llama, { mlp_bias: 1 }, 'false or true'],

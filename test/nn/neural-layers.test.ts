@@ -142,6 +142,13 @@ test('gumbelSoftmax draws categories by their probabilities', () => {
   expect(x.grad!.abs().sum().itemSync()).toBeGreaterThan(0);
 });
 
+const longrope = {
+  kind: 'longrope',
+  factor: 8,
+  short: [1, 1, 1.25, 1.5, 1.75, 2, 2.5, 3],
+  long: [1, 1.5, 2, 3, 5, 8, 13, 21],
+} as const;
+
 // Speeds of transformers 5.18 (ROPE_INIT_FUNCTIONS) for heads of 16.
 test.each([
   [
@@ -182,6 +189,22 @@ test.each([
     [1, 0.45986328, 0.15639758, 0.04013292, 0.00559017, 0.00257071, 0.00118218, 0.00054364],
     0.9,
   ],
+  // 51 positions: the numbers for short sequences serve up to the original context, those for long ones beyond it.
+  [
+    { base: 500, scaling: { ...longrope, originalContext: 51 } },
+    [1, 0.45986328, 0.16917939, 0.06483283, 0.02555506, 0.01028286, 0.00378297, 0.00144971],
+    Math.sqrt(1 + Math.log(8) / Math.log(51)),
+  ],
+  [
+    { base: 500, scaling: { ...longrope, originalContext: 32 } },
+    [1, 0.30657554, 0.10573712, 0.03241641, 0.00894427, 0.00257071, 0.00072749, 0.0002071],
+    1.26491106,
+  ],
+  [
+    { base: 500, scaling: { ...longrope, originalContext: 50, attentionFactor: 0.9 } },
+    [1, 0.30657554, 0.10573712, 0.03241641, 0.00894427, 0.00257071, 0.00072749, 0.0002071],
+    0.9,
+  ],
 ] as const)('rotary positions, scaled: %o', (options, speeds, attentionFactor: number = 1) => {
   const x = cat([ones([1, 8]), zeros([1, 8])], 1) as AnyTensor;
   const turned = nn.functional
@@ -192,6 +215,32 @@ test.each([
     expect(turned[i]!).toBeCloseTo(attentionFactor * Math.cos(50 * speed), 4);
     expect(turned[i + 8]!).toBeCloseTo(attentionFactor * Math.sin(50 * speed), 4);
   });
+});
+
+test.each([0, 2, 6, 8])('the first %i features of 8 are rotated, as if they were alone', async (size) => {
+  const x = randn([3, 5, 8]);
+  const found = nn.functional.rotaryEmbedding(x, { size, offset: 7, interleaved: true });
+  const first = nn.functional.rotaryEmbedding(x.narrow(-1, 0, size), { offset: 7, interleaved: true });
+  expect(await found.equal(cat([first, x.narrow(-1, size, 8 - size)], -1) as never)).toBe(true);
+});
+
+test('a zero-centred norm scales by 1 + weight', () => {
+  const [norm, plain] = [new nn.RMSNorm(6, { zeroCentered: true }), new nn.RMSNorm(6)];
+  const x = randn([4, 6]);
+  expect(norm.forward(x).sub(plain.forward(x)).abs().max().itemSync()).toBe(0);
+  nn.init.constant_(norm.weight!, 2 ** -10);
+  nn.init.constant_(plain.weight!, 1 + 2 ** -10);
+  const expected = plain.forward(x);
+  expect(norm.forward(x).sub(expected).abs().max().itemSync()).toBe(0);
+  norm.forward(x).sum().backward();
+  plain.forward(x).sum().backward();
+  expect(norm.weight!.grad!.sub(plain.weight!.grad!).abs().max().itemSync()).toBe(0);
+  // In bfloat16 1 + 2⁻¹⁰ would be 1, which rounds some of many products otherwise.
+  const many = randn([200, 6]).cast('bfloat16') as AnyTensor;
+  const narrow = norm.to('bfloat16').forward(many);
+  expect(narrow.dtype).toBe('bfloat16');
+  const exact = plain.forward(many.cast('float32') as AnyTensor).cast('bfloat16') as AnyTensor;
+  expect(narrow.cast('float32').sub(exact.cast('float32')).abs().max().itemSync()).toBe(0);
 });
 
 describe('what layers refuse', () => {
@@ -224,8 +273,8 @@ describe('what layers refuse', () => {
       'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
     ],
     [
-      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'longrope' as 'linear', factor: 2 } }),
-      'rotaryEmbedding: scaling.kind: got longrope, expected linear, dynamic, llama3 or yarn',
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'axial' as 'linear', factor: 2 } }),
+      'rotaryEmbedding: scaling.kind: got axial, expected linear, dynamic, llama3, yarn or longrope',
     ],
     [
       () =>
@@ -257,6 +306,33 @@ describe('what layers refuse', () => {
     [
       () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { kind: 'linear', factor: 0.5 } }),
       'rotaryEmbedding: scaling.factor: got 0.5, expected a number of at least 1',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), {
+          scaling: { ...longrope, originalContext: 8 },
+          positions: tensor([0, 1], { dtype: 'int64' }),
+        }),
+      'rotaryEmbedding: positions: got some with longrope scaling, expected an offset, which tells the length',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { scaling: { ...longrope, originalContext: 8 } }),
+      'rotaryEmbedding: scaling.short: got 8 numbers, expected one for each of 2 pairs',
+    ],
+    [
+      () =>
+        nn.functional.rotaryEmbedding(ones([2, 4]), {
+          scaling: { ...longrope, long: [1, NaN], originalContext: 1 },
+        }),
+      'rotaryEmbedding: scaling.long[1]: got NaN, expected a number of at least 0',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { size: 6 }),
+      'rotaryEmbedding: size: got 6, expected an integer from 0 to 4',
+    ],
+    [
+      () => nn.functional.rotaryEmbedding(ones([2, 4]), { size: 3 }),
+      'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
     ],
     [() => new nn.FeatureAlphaDropout(2), 'FeatureAlphaDropout: probability: got 2, expected a number from 0 to 1'],
   ])('%#: %s', (act, message) => {

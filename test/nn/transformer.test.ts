@@ -119,6 +119,44 @@ test('keys of grouped queries are shared: as many heads with repeated weights sa
   near(weights.sum(-1), tensor([1]).expand([2, 5]));
 });
 
+describe('scores', () => {
+  const weightsOf = (layer: nn.MultiHeadAttention, x: AnyTensor, options: nn.AttentionCall = {}): AnyTensor =>
+    layer.forwardWithWeights(x, x, x, options).weights;
+
+  test('of another scale are those of queries that are as many times larger', () => {
+    const [scaled, plain] = [new nn.MultiHeadAttention(8, 2, { scale: 1.5 }), new nn.MultiHeadAttention(8, 2)];
+    plain.loadStateDict(scaled.stateDict());
+    noGrad(() => plain.inProjWeight!.narrow(0, 0, 8).mul_(1.5 * Math.sqrt(4)));
+    const x = randn([2, 5, 8]);
+    near(scaled.forward(x), plain.forward(x));
+    near(weightsOf(scaled, x), weightsOf(plain, x));
+  });
+
+  test('are capped, in both calls alike, and before what hides keys', () => {
+    const layer = new nn.MultiHeadAttention(8, 1, { keyHeads: 1, softCap: 0.5, scale: 2 });
+    const x = randn([2, 5, 8]);
+    const [q, k] = nn.functional.linear(x, layer.inProjWeight!, layer.inProjBias).split([8, 8, 8], -1) as AnyTensor[];
+    const scores = q!.matmul(k!.transpose()).mul(4).tanh().mul(0.5) as AnyTensor;
+    near(weightsOf(layer, x), scores.softmax(-1));
+    const keyMask = randn([2, 5]);
+    near(weightsOf(layer, x, { keyMask }), scores.add(keyMask.unsqueeze(1)).softmax(-1) as AnyTensor);
+    for (const options of [{}, { causal: true }, { keyMask: keyMask.greater(0) as AnyTensor, causal: true }]) {
+      near(layer.forward(x, x, x, options), layer.forwardWithWeights(x, x, x, options).output);
+    }
+  });
+
+  test.each([undefined, 3])('of a query that sees no key give no weights; cap: %s', (softCap) => {
+    const layer = new nn.MultiHeadAttention(8, 2, { softCap });
+    const x = randn([1, 3, 8]).requiresGrad_();
+    const keyMask = tensor([[false, true, true]]);
+    const { output, weights } = layer.forwardWithWeights(x, x, x, { keyMask, causal: true });
+    expect((weights.sum(-1).toArraySync() as number[][])[0]![0]).toBe(0);
+    near(output, layer.forward(x, x, x, { keyMask, causal: true }));
+    output.sum().backward();
+    expect(x.grad!.isFinite().all().itemSync()).toBe(1);
+  });
+});
+
 describe('a sliding window', () => {
   const options = { keyHeads: 2, headSize: 6, rotary: true };
   const hidden: [string, AnyTensor | undefined][] = [
@@ -279,6 +317,14 @@ describe('what attention layers refuse', () => {
     [
       () => new nn.MultiHeadAttention(8, 2, { window: 0 }),
       'MultiHeadAttention: window: got 0, expected a positive integer',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2, { softCap: 0 }),
+      'MultiHeadAttention: softCap: got 0, expected a positive number',
+    ],
+    [
+      () => new nn.MultiHeadAttention(8, 2, { scale: NaN }),
+      'MultiHeadAttention: scale: got NaN, expected a finite number',
     ],
     [
       () => new nn.MultiHeadAttention(8, 2, { keySize: 6 }).forward(zeros([1, 2, 8])),
