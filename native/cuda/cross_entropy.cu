@@ -241,8 +241,7 @@ __global__ void __launch_bounds__(512)
   const Row<T, kPack> gx(args.gx + line * args.gx_row, args.classes, args.gx_class);
   const int64_t target = targets.load(line, threadIdx.x == 0);
   const int units = static_cast<int>(x.units), step = static_cast<int>(blockDim.x);
-  const C scale = args.g[line * args.g_stride];
-  const ShiftedExp<T> exp(args.lse[line * args.lse_stride]);
+  const C scale = args.g[line * args.g_stride], lse = args.lse[line * args.lse_stride];
   const C hit = target >= 0 ? scale * smoothing.kept * smoothing.weight_of(target) : C(0);
   const C spread = scale * smoothing.share;
   const C factor = kSmooth ? hit + spread * smoothing.total_weight() : hit;
@@ -250,7 +249,7 @@ __global__ void __launch_bounds__(512)
     C values[n];
 #pragma unroll
     for (int i = 0; i < n; ++i) {
-      values[i] = exp(logits.number(i)) * factor;
+      values[i] = exp_of<T>(logits.number(i) - lse) * factor;
       if constexpr (kSmooth) values[i] -= spread * smoothing.weight_of(first + i);
     }
     if (target >= first && target < first + n) {

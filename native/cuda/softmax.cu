@@ -37,7 +37,7 @@ struct SoftmaxOp {
     return {state.max, log ? ::log(total) : C(1) / total};
   }
   __device__ C apply(const C (&x)[1], const Result& result) const {
-    return log ? x[0] - result.shift - result.by : ShiftedExp<T>(result.shift)(x[0]) * result.by;
+    return log ? x[0] - result.shift - result.by : exp_of<T>(x[0] - result.shift) * result.by;
   }
 };
 
@@ -61,7 +61,7 @@ struct SoftmaxBackwardOp {
   static __device__ State join(State a, State b) { return a + b; }
   __device__ Result finish(State state) const { return state; }
   __device__ C apply(const C (&x)[2], Result total) const {
-    return log ? x[0] - ShiftedExp<T>(C(0))(x[1]) * total : x[1] * (x[0] - total);
+    return log ? x[0] - exp_of<T>(x[1]) * total : x[1] * (x[0] - total);
   }
 };
 
