@@ -402,8 +402,7 @@ __global__ void __launch_bounds__(kMaxLanes)
       }
     }
     const auto [d_sum, dn_sum] = RowGroup::add<GroupBarrier>(SumPair<C>{d, dn}, shared[parity]);
-    const C by = dn_sum * share * place.rstd * place.rstd * place.rstd;
-    const C shift = d_sum * share * place.rstd - place.mean * by;
+    const C shift = d_sum * share * place.rstd, by = dn_sum * share * place.rstd * place.rstd * place.rstd;
 #pragma unroll
     for (int u = 0; u < kUnits; ++u) {
       if (queue.first(u) >= n) break;
@@ -411,7 +410,8 @@ __global__ void __launch_bounds__(kMaxLanes)
       Pack<T, kPack> gx;
 #pragma unroll
       for (int i = 0; i < kPack; ++i) {
-        gx.at[i] = to_element<T>(g.number(i) * weights[u][i] * place.rstd - (x.number(i) * by + shift));
+        const C down = (x.number(i) - place.mean) * by + shift;
+        gx.at[i] = to_element<T>(g.number(i) * weights[u][i] * place.rstd - down);
       }
       store_pack(args.gx + place.gx + queue.first(u), gx);
     }
