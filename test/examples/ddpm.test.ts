@@ -17,7 +17,7 @@ test('rendered digits', async () => {
     '20',
   ];
   const printed = await runExample('ddpm', ...options, '--out', 'OUT');
-  // One that answers nothing but zeros has a loss of about 1.
-  expect(numberAfter('Loss', printed)).toBeLessThan(0.5);
+  // One that answers nothing but zeros has a loss of about 1; seven seeds gave 0.42 to 0.5.
+  expect(numberAfter('Loss', printed)).toBeLessThan(0.6);
   expect(printed).toMatch(/samples\.png$/m);
 });

@@ -9,11 +9,11 @@ test('this project’s guide', async () => {
     'docs/architecture.md',
     ...small,
     '--steps',
-    '250',
+    '400',
     '--sample',
     '40',
   );
-  // Characters by their frequency alone cost 3.2 nats.
+  // Characters by their frequency alone cost 3.2 nats; eight seeds gave 2.5 to 2.75.
   expect(numberAfter('Validation loss', printed)).toBeLessThan(3);
   expect(printed.trimEnd().split('\n').slice(2).join('\n').length).toBeGreaterThan(30);
 });

@@ -7,21 +7,21 @@ import { numberAfter, runExample, withData } from './run-example';
 test('coloured digits', async () => {
   const options = [
     '--train',
-    '1500',
+    '3000',
     '--test',
     '300',
     '--epochs',
-    '3',
+    '2',
     '--batch',
     '16',
     '--lr',
-    '0.01',
+    '0.02',
     '--out',
     'OUT',
   ];
   const printed = await runExample('resnet20', ...options);
-  // Guessing gives 10 %. So short a run ends between 40 and 76 %, by its random numbers and each processor's roundings.
-  expect(numberAfter('Test accuracy', printed)).toBeGreaterThan(25);
+  // Guessing gives 10 %. So short a run ends between 85 and 98 %, by its random numbers (nine seeds) and each processor's roundings.
+  expect(numberAfter('Test accuracy', printed)).toBeGreaterThan(60);
 }, 1_800_000);
 
 const images = withData('cifar10_jpeg_subset');

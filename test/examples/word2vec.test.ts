@@ -12,8 +12,8 @@ test('sentences made up by the program', async () => {
   writeFileSync(pairs, `${alike}\n${unlike}\ndog\tunicorn\t5\n`);
   try {
     const printed = await runExample('word2vec', '--epochs', '4', '--pairs', pairs);
-    // By chance 10 %.
-    expect(numberAfter('Neighbours of the same group:', printed)).toBeGreaterThan(85);
+    // By chance 10 %; seven seeds gave 88 to 96 %.
+    expect(numberAfter('Neighbours of the same group:', printed)).toBeGreaterThan(70);
     // All alike pairs before all unlike ones: two values in two halves correlate with the six ranks as 0.878.
     expect(numberAfter('Spearman correlation', printed)).toBeCloseTo(0.878, 3);
     expect(printed).toContain('of 6 of 7 pairs');
