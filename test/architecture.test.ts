@@ -17,7 +17,7 @@ const floors = [
   ['nn', 'optim', 'data', 'distributions'],
   ['distributed'],
   ['train'],
-  ['models'],
+  ['models', 'onnx'],
   ['index'],
   ['cli'],
 ];

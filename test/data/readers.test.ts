@@ -8,7 +8,7 @@ import sharp from 'sharp';
 
 import { FormatError } from '../../lib/errors';
 import { data, io, tensor, type AnyTensor } from '../../lib/index';
-import { optionalPackage } from '../../lib/data/readers/optional-package';
+import { optionalPackage } from '../../lib/io/optional-package';
 
 const shared = process.env['HADAL_DATA'] ?? join(__dirname, '../../../shared/data');
 const folder = mkdtempSync(join(tmpdir(), 'hadal-'));

@@ -8,7 +8,7 @@ import { checkOptions } from '../../ops/define';
 import { checkList } from '../../tensor/checks';
 import { describe } from '../../tensor/describe';
 import type { ArrayItem } from '../collate';
-import { optionalPackage } from './optional-package';
+import { optionalPackage } from '../../io/optional-package';
 
 export interface CsvOptions {
   /** `','` unless given. */

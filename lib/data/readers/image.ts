@@ -9,7 +9,7 @@ import { checkCount, checkList } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
 import type { ArrayItem } from '../collate';
 import type { Dataset } from '../dataset';
-import { optionalPackage } from './optional-package';
+import { optionalPackage } from '../../io/optional-package';
 
 export interface ImageOptions {
   /** Height and width that the picture is scaled and cut to, its middle kept; its own size unless given. */

@@ -1,6 +1,6 @@
 /** Packages that only some users need: loaded when they are first used, with a clear word where they are missing. */
 import { createRequire } from 'node:module';
-import { HadalError } from '../../errors';
+import { HadalError } from '../errors';
 
 const requireHere = createRequire(__filename);
 
