@@ -4,7 +4,7 @@
  *
  * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
-import type { Type } from 'protobufjs';
+import type * as Protobuf from 'protobufjs';
 
 import { FormatError } from '../errors';
 import { optionalPackage } from '../io/optional-package';
@@ -203,12 +203,12 @@ const schema = {
   },
 };
 
-let model: Type | undefined;
+let model: Protobuf.Type | undefined;
 
 /** The type of a model, of the package protobufjs. */
-function modelType(op: string): Type {
+function modelType(op: string): Protobuf.Type {
   if (model !== undefined) return model;
-  const { Root } = optionalPackage<typeof import('protobufjs')>(op, 'protobufjs');
+  const { Root } = optionalPackage<typeof Protobuf>(op, 'protobufjs');
   const nested = Object.fromEntries(
     Object.entries(schema).map(([message, fields]) => [
       message,
