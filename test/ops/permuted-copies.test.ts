@@ -4,15 +4,20 @@ import { tensor, type AnyTensor } from 'hadal';
 const typedArrays = { uint8: Uint8Array, int16: Int16Array, float32: Float32Array, float64: Float64Array };
 type Width = keyof typeof typedArrays;
 
-/** 0, 1, … of a shape, modulo 251, behind `skipped` elements of the same storage. */
-function counted(dtype: Width, shape: readonly number[], skipped: number): AnyTensor {
-  const size = shape.reduce((a, b) => a * b, 1);
+/** A view of a shape, of 0, 1, … modulo 251: `skipped` elements lie before it, and `left` behind each row. */
+function counted(dtype: Width, shape: readonly number[], skipped: number, left: number): AnyTensor {
+  const whole = [...shape.slice(0, -1), shape.at(-1)! + left];
+  const size = whole.reduce((a, b) => a * b, 1);
   const values = Array.from({ length: size + skipped }, (_, i) => (i + 251 - skipped) % 251);
-  return tensor(new typedArrays[dtype](values)).slice(0, skipped).reshape(shape);
+  return tensor(new typedArrays[dtype](values))
+    .slice(0, skipped)
+    .reshape(whole)
+    .narrow(-1, 0, shape.at(-1)!) as AnyTensor;
 }
 
-function permuted(shape: readonly number[], order: readonly number[]): number[] {
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+function permuted(shape: readonly number[], order: readonly number[], left: number): number[] {
+  const whole = [...shape.slice(0, -1), shape.at(-1)! + left];
+  const strides = whole.map((_, axis) => whole.slice(axis + 1).reduce((a, b) => a * b, 1));
   const walk = (depth: number, offset: number): number[] => {
     if (depth === order.length) return [offset % 251];
     const axis = order[depth]!;
@@ -39,20 +44,19 @@ const cases: [readonly number[], readonly number[]][] = [
   [[300, 2], [1, 0]], // prettier-ignore
 ];
 
+const places = [0, 1, 2].flatMap((skipped) => [0, 1].map((left) => [skipped, left] as const));
+
 describe.each(Object.keys(typedArrays) as Width[])('%s', (dtype) => {
   test.each(cases)('%j in the order %j', async (shape, order) => {
-    for (const skipped of [0, 1, 2]) {
-      const view = counted(dtype, shape, skipped).permute(order) as AnyTensor;
-      expect(Array.from((await view.contiguous().data()) as ArrayLike<number>)).toEqual(permuted(shape, order));
+    for (const [skipped, left] of places) {
+      const expected = permuted(shape, order, left);
+      const view = counted(dtype, shape, skipped, left).permute(order) as AnyTensor;
+      expect(Array.from((await view.contiguous().data()) as ArrayLike<number>)).toEqual(expected);
       // Written in another order than row-major.
+      const target = tensor(new typedArrays[dtype](view.size)).reshape(order.map((axis) => shape[axis]!)) as AnyTensor;
       const inverse = order.map((_, axis) => order.indexOf(axis));
-      const target = tensor(new typedArrays[dtype](view.size))
-        .reshape(order.map((axis) => shape[axis]!))
-        .permute(inverse) as AnyTensor;
-      target.copy_(counted(dtype, shape, skipped));
-      expect(Array.from((await target.permute(order).contiguous().data()) as ArrayLike<number>)).toEqual(
-        permuted(shape, order),
-      );
+      (target.permute(inverse) as AnyTensor).copy_(counted(dtype, shape, skipped, left));
+      expect(Array.from((await target.data()) as ArrayLike<number>)).toEqual(expected);
     }
   });
 });
