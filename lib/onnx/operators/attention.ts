@@ -24,12 +24,12 @@ export function attention(call: Call): Outputs {
   const past = call.optional(4)?.shape[2] ?? 0;
   const lengths = call.optional(6);
   const isCausal = call.int('is_causal', 0) !== 0;
-  const window = call.int('left_window_size', -1);
+  const [left, right] = [call.int('left_window_size', -1), call.int('right_window_size', -1)];
   const softCap = call.float('softcap', 0);
   const scale = call.float('scale', 1 / Math.sqrt(d));
   const given = maskOf(call.optional(3), s);
   const wanted = call.int('qk_matmul_output_mode', 0);
-  if (softCap === 0 && !call.wants(3) && lengths === undefined && window < 0 && (!isCausal || past === 0)) {
+  if (softCap === 0 && !call.wants(3) && lengths === undefined && left < 0 && right < 0 && (!isCausal || past === 0)) {
     const y = ops.scaledDotProductAttention(q as never, k as never, v as never, {
       scale,
       causal: isCausal,
@@ -50,7 +50,10 @@ export function attention(call: Call): Outputs {
   const row = ops.arange(t, { dtype: 'int64', device }).unsqueeze(1) as AnyTensor;
   const column = ops.arange(s, { dtype: 'int64', device }) as AnyTensor;
   const offset = lengths === undefined ? past : (lengths.cast('int64').sub(t).reshape([b, 1, 1, 1]) as AnyTensor);
-  if (isCausal) masks.push(column.lessEqual(row.add(offset) as AnyTensor) as AnyTensor);
+  const position = row.add(offset) as AnyTensor;
+  if (isCausal) masks.push(column.lessEqual(position) as AnyTensor);
+  if (left >= 0) masks.push(position.sub(column).lessEqual(left) as AnyTensor);
+  if (right >= 0) masks.push(column.sub(position).lessEqual(right) as AnyTensor);
   if (lengths !== undefined)
     masks.push(column.less(lengths.cast('int64').reshape([b, 1, 1, 1]) as AnyTensor) as AnyTensor);
   const capped = (softCap === 0 ? scores : scores.div(softCap).tanh().mul(softCap)) as AnyTensor;
@@ -64,7 +67,7 @@ export function attention(call: Call): Outputs {
     ops.where(blind as never, 0, ops.softmax(safe as never, -1 as never) as AnyTensor) as AnyTensor
   ).cast(q.dtype) as AnyTensor;
   const y = weights.matmul(shared(v) as never) as AnyTensor;
-  const stages = [scores, masked, capped, weights];
+  const stages = [scores, capped, masked, weights];
   return outputs(merged(y, isFlat), k, v, stages[wanted]?.cast(q.dtype) as AnyTensor);
 }
 

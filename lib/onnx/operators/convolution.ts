@@ -1,7 +1,7 @@
 /** Convolutions and their transposed forms, over one to three spatial axes. */
 import * as ops from '../../ops';
 import type { AnyTensor } from '../../tensor/tensor';
-import type { Call, Operator } from '../call';
+import { outputs, type Call, type Operator } from '../call';
 import { byRank, halves, padded, symmetric, windowsOf, type Windows } from './windows';
 
 type Convolution = (x: AnyTensor, weight: AnyTensor, bias: AnyTensor | undefined, options: object) => AnyTensor;
@@ -63,7 +63,21 @@ const convTranspose: Operator = (call) => {
   return (bias === undefined ? y : y.add(bias.reshape([-1, ...space.map(() => 1)]) as AnyTensor)) as AnyTensor;
 };
 
+/** A convolution of each channel that sees no later steps; those before the first are the state that it is given, or zeros. */
+const causalConv: Operator = (call) => {
+  const x = call.tensor(0);
+  const weight = call.tensor(1);
+  const [n, channels] = x.shape as [number, number];
+  const before = weight.shape[2]! - 1;
+  const past = call.optional(3) ?? ops.zeros([n, channels, before], { dtype: x.dtype as 'float32', device: x.device });
+  const whole = ops.cat([past, x] as never, 2) as AnyTensor;
+  const y = convolutions[0](whole, weight, call.optional(2), { groups: channels });
+  const activated = call.choice('activation', 'none', 'silu', 'swish') === 'none' ? y : (ops.silu(y) as AnyTensor);
+  return outputs(activated, whole.narrow(2, whole.shape[2]! - before, before) as AnyTensor);
+};
+
 export const convolution: Readonly<Record<string, Operator>> = {
+  CausalConvWithState: causalConv,
   Conv: (call) => convolve(call, call.tensor(0), call.tensor(1), call.optional(2)),
   ConvTranspose: convTranspose,
 };

@@ -213,6 +213,7 @@ export const foldings: ReadonlyMap<string, Folding> = new Map<string, Folding>(
     ReduceMin: reduction((values) => Math.min(...values)),
     ReduceProd: reduction((values) => values.reduce((a, b) => a * b, 1)),
     ReduceSum: reduction((values) => values.reduce((a, b) => a + b, 0)),
+    Relu: pointwise((a) => Math.max(a, 0)),
     Reshape: (call, [x]) => reshaped(x!, resolvedShape(call, x!.shape)),
     Round: pointwise(halfToEven),
     Slice: (call, [x]) => sliced(call, x!),

@@ -186,7 +186,9 @@ function spaceToDepth(call: Call): AnyTensor {
   const [n, c, h, w] = x.shape as [number, number, number, number];
   const b = call.int('blocksize');
   const parts = x.reshape([n, c, h / b, b, w / b, b]) as AnyTensor;
-  return parts.permute([0, 3, 5, 1, 2, 4]).reshape([n, c * b * b, h / b, w / b]) as AnyTensor;
+  return parts
+    .permute(call.choice('mode', 'DCR', 'CRD') === 'DCR' ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4])
+    .reshape([n, c * b * b, h / b, w / b]) as AnyTensor;
 }
 
 /** The first `lengths[b]` elements of each sequence in reverse order. */

@@ -198,6 +198,7 @@ export const pointwise: Readonly<Record<string, Operator>> = {
   Sqrt: unary(ops.sqrt),
   Sub: binary(ops.sub as Binary),
   Sum: variadic(ops.add as never),
+  SwiGLU: (call) => swish(call.tensor(0), call.float('alpha', 1)).mul(call.tensor(1)) as AnyTensor,
   Swish: (call) => swish(call.tensor(0), call.float('alpha', 1)),
   Tan: unary(ops.tan),
   Tanh: unary(ops.tanh),

@@ -15,7 +15,7 @@ from onnx.backend.test.case.node import collect_testcases
 
 warnings.filterwarnings("ignore")
 path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "nodes.json.gz"
-limit = int(sys.argv[2]) if len(sys.argv) > 2 else 4096
+limit = int(sys.argv[2]) if len(sys.argv) > 2 else 8192
 
 
 def value(x):
