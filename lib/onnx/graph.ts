@@ -46,7 +46,7 @@ interface Place {
 }
 
 const deepest = 32;
-const mostSteps = 1_000_000;
+const mostSteps = 200_000;
 
 /** '' is the domain of ONNX's own operators. */
 const domainOf = (domain = ''): string => (domain === 'ai.onnx' ? '' : domain);

@@ -49,7 +49,7 @@ export class Model<Y = AnyTensor> extends Module {
   readonly outputs: readonly Signature[];
   readonly #plan: Plan;
   readonly #known: ReadonlyMap<string, Known>;
-  readonly #tensors: Record<string, AnyTensor>;
+  private readonly tensors: Record<string, AnyTensor>;
 
   /** @internal */
   constructor({ plan, inputs, outputs, tensors, known }: Loaded) {
@@ -57,7 +57,7 @@ export class Model<Y = AnyTensor> extends Module {
     this.inputs = inputs;
     this.outputs = outputs;
     this.#plan = plan;
-    this.#tensors = tensors;
+    this.tensors = tensors;
     this.#known = known;
   }
 
@@ -70,7 +70,7 @@ export class Model<Y = AnyTensor> extends Module {
    */
   forward(...inputs: readonly Input[] | readonly [Readonly<Record<string, Input>>]): Y {
     const values = this.#ordered(inputs).map((value, i) => checked(this.inputs[i]!, value));
-    const device = [...values, ...Object.values(this.#tensors)].find((value) => value instanceof Tensor)?.device;
+    const device = [...values, ...Object.values(this.tensors)].find((value) => value instanceof Tensor)?.device;
     const running = { device: (device ?? getDefaultDevice()) as Device, training: this.training };
     const found = (): AnyTensor[] =>
       run(this.#plan, values, this.#initializers(), running).map((value) => result(value, running.device));
@@ -80,7 +80,7 @@ export class Model<Y = AnyTensor> extends Module {
   }
 
   *#initializers(): Generator<[string, Value]> {
-    for (const [name, tensor] of Object.entries(this.#tensors)) yield [name, this.#known.get(name) ?? tensor];
+    for (const [name, tensor] of Object.entries(this.tensors)) yield [name, this.#known.get(name) ?? tensor];
   }
 
   #ordered(given: readonly unknown[]): readonly unknown[] {
@@ -98,11 +98,11 @@ export class Model<Y = AnyTensor> extends Module {
   }
 
   protected override fields(): Iterable<[string, unknown]> {
-    return Object.entries(this.#tensors);
+    return Object.entries(this.tensors);
   }
 
   protected override slot(name: string): [holder: object, key: string] {
-    return [this.#tensors, name];
+    return [this.tensors, name];
   }
 
   protected override describe(): string {

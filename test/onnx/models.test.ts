@@ -1,8 +1,8 @@
 // Models as PyTorch exports them (golden/make-models.py): outputs, gradients, a compiled step, and training that goes on from a file.
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { autocast, compile, io, nn, noGrad, onnx, optim, scope, tensor, zeros, type AnyTensor } from 'hadal';
+import { autocast, compile, io, nn, noGrad, onnx, optim, memory, tensor, zeros, type AnyTensor } from 'hadal';
 
 const folder = join(__dirname, 'golden/models');
 const names = readdirSync(folder)
@@ -61,4 +61,89 @@ test.each(names)('%s: outputs, eager and compiled, recorded and not', async (nam
       for (const [j, y] of list(call()).entries()) expect(distance(y, outputs[j]!)).toBeLessThan(close);
     }
   }
+});
+
+/** The gradient of a model's parameter under PyTorch's name, or undefined where its exporter has renamed it. */
+function gradientOf(model: onnx.Model<unknown>, name: string, like: AnyTensor): AnyTensor | undefined {
+  const parameter = model.namedParameters().find(([own]) => own === name)?.[1];
+  return parameter !== undefined && parameter.shape.join() === like.shape.join() ? parameter.grad : undefined;
+}
+
+test.each([
+  ['mlp', 4],
+  ['lenet', 8],
+  ['resnet-unfused', 24],
+  ['encoder', 19],
+  ['encoder-dynamo', 19],
+])('%s: gradients of %d parameters', async (name, count) => {
+  const model = (await load(name)).eval();
+  for (const { inputs, gradients } of runsOf(model, await read(name))) {
+    model.zeroGrad();
+    for (const y of list(model.forward(...inputs))) weighted(y).backward();
+    const compared = gradients.filter(([own, expected]) => {
+      const found = gradientOf(model, own, expected);
+      if (found !== undefined) expect([own, distance(found, expected) < close]).toEqual([own, true]);
+      return found !== undefined;
+    });
+    expect(compared).toHaveLength(count);
+  }
+});
+
+test('autocast', async () => {
+  const model = (await load('encoder')).eval();
+  const [run] = runsOf(model, await read('encoder'));
+  const y = noGrad(() => autocast('bfloat16', () => model.forward(...run!.inputs))) as AnyTensor;
+  // Products of bfloat16 have 8 bits.
+  expect(distance(y, run!.outputs[0]!)).toBeLessThan(0.05);
+  expect(distance(y, run!.outputs[0]!)).toBeGreaterThan(close);
+});
+
+test('a model is trained further in a compiled step, and its state written and read', async () => {
+  const model = await onnx.load(join(folder, 'lenet.onnx'));
+  const optimizer = new optim.Adam(model.parameters(), { lr: 0.01 });
+  const [x] = runsOf(model, await read('lenet'))[0]!.inputs;
+  const target = tensor([3, 7], { dtype: 'int64' });
+  const step = compile((images: AnyTensor) => {
+    optimizer.zeroGrad();
+    const loss = nn.functional.crossEntropy(model.forward(images) as never, target as never) as AnyTensor;
+    loss.backward();
+    optimizer.step();
+    return loss;
+  });
+  const losses: number[] = [];
+  for (let i = 0; i < 20; i++) losses.push(Number((await step(x!).data())[0]));
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 10);
+
+  const path = join(mkdtempSync(join(tmpdir(), 'hadal-onnx-')), 'state.safetensors');
+  await io.writeSafetensors(path, model.stateDict());
+  const other = await onnx.load(join(folder, 'lenet.onnx'));
+  other.loadStateDict(await io.readSafetensors(path));
+  rmSync(path);
+  expect(distance(other.forward(x!), model.forward(x!))).toBe(0);
+});
+
+test('what a model says about itself', async () => {
+  const model = await load('bert');
+  expect(model.inputs).toEqual([
+    { name: 'x', dtype: 'int64', shape: ['batch', 'length'] },
+    { name: 'mask', dtype: 'int64', shape: ['batch', 'length'] },
+  ]);
+  expect(model.outputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
+  expect(String(await load('mlp'))).toBe('Model(x → 8)');
+  const unfused = await load('resnet-unfused');
+  const names = (entries: [string, AnyTensor][]): string[] => entries.map(([name]) => name).filter((name) => /stem/.test(name));
+  expect(names(unfused.namedParameters())).toEqual(['stem.0.weight', 'stem.0.bias', 'stem.1.weight', 'stem.1.bias']);
+  expect(names(unfused.namedBuffers())).toEqual(['stem.1.running_mean', 'stem.1.running_var']);
+});
+
+test('no memory is kept beyond results', async () => {
+  const model = await onnx.load(join(folder, 'resnet.onnx'));
+  const x = zeros([2, 3, 32, 32]);
+  const bytes = (): number => memory().liveBytes;
+  noGrad(() => model.forward(x)).dispose();
+  const before = bytes();
+  const y = noGrad(() => model.forward(x));
+  expect(bytes() - before).toBeLessThanOrEqual(256);
+  y.dispose();
+  expect(bytes()).toBe(before);
 });

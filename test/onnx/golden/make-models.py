@@ -8,7 +8,6 @@ import pathlib
 import warnings
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from safetensors.torch import save_file
@@ -134,20 +133,19 @@ def weighted(y):
     return (y * torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)).sum()
 
 
-def record(name, model, *runs, names, axes, gradients=False, opset=17, **options):
+def record(name, model, *runs, names, axes, gradients=False, opset=17, dynamo=False, **options):
     """`runs` are lists of inputs; the model is exported with the first."""
     model = varied(model)
     torch.onnx.export(
         model,
         tuple(runs[0]),
         folder / f"{name}.onnx",
-        dynamo=False,
+        dynamo=dynamo,
         input_names=names,
-        dynamic_axes=axes,
         opset_version=opset,
+        **({"dynamic_shapes": axes, "external_data": False} if dynamo else {"dynamic_axes": axes}),
         **options,
     )
-    print(name, sorted({node.op_type for node in onnx.load(folder / f"{name}.onnx").graph.node}))
     session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"))
     tensors = {}
     for i, inputs in enumerate(runs):
@@ -185,6 +183,8 @@ tokens = torch.randint(0, 20, (2, 5))
 longer = torch.randint(0, 20, (3, 7))
 # Its attention is exported for the sizes that it was traced with.
 record("encoder", Encoder(), [tokens], names=x, axes={}, gradients=True)
+sizes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("length")},)
+record("encoder-dynamo", Encoder(), [tokens], [longer], names=x, axes=sizes, gradients=True, opset=18, dynamo=True)
 record("gpt2", GPT2(), [tokens], [longer], names=x, axes=sequence)
 mask = (torch.arange(5) < torch.tensor([[5], [3]])).long()
 longer_mask = (torch.arange(7) < torch.tensor([[7], [4], [1]])).long()
