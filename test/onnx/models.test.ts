@@ -131,7 +131,8 @@ test('what a model says about itself', async () => {
   expect(model.outputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
   expect(String(await load('mlp'))).toBe('Model(x → 8)');
   const unfused = await load('resnet-unfused');
-  const names = (entries: [string, AnyTensor][]): string[] => entries.map(([name]) => name).filter((name) => /stem/.test(name));
+  const names = (entries: [string, AnyTensor][]): string[] =>
+    entries.map(([name]) => name).filter((name) => /stem/.test(name));
   expect(names(unfused.namedParameters())).toEqual(['stem.0.weight', 'stem.0.bias', 'stem.1.weight', 'stem.1.bias']);
   expect(names(unfused.namedBuffers())).toEqual(['stem.1.running_mean', 'stem.1.running_var']);
 });

@@ -72,7 +72,7 @@ async function outputsOf({ name, model, inputs }: Case): Promise<unknown[]> {
   const loaded = await onnx.load<unknown>(file);
   rmSync(file);
   const tensors = inputs.map(given);
-  const numbers = await Promise.all(tensors.map((x) => (x instanceof Tensor ? (x as AnyTensor).toArray() : x)));
+  const numbers = await Promise.all(tensors.map(async (x) => (x instanceof Tensor ? (x as AnyTensor).toArray() : x)));
   const wanted = new Set<string>();
   for (;;) {
     try {

@@ -8,7 +8,6 @@ import {
   axesOf,
   axisOf,
   concatenated,
-  listOf,
   resolvedShape,
   sliceRuns,
   splitSizes,

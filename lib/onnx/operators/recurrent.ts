@@ -81,13 +81,11 @@ function stepByStep(
   const gate = (y: AnyTensor, i: number): AnyTensor => y.narrow(-1, i * size, size) as AnyTensor;
   const hole = (c: AnyTensor, i: number): AnyTensor | number =>
     way.p === undefined ? 0 : (c.mul(gate(way.p, i)) as AnyTensor);
-  const inputs = ops.linear(x as never, way.w as never, way.wb as never) as AnyTensor;
-  let [state, cell] = [way.h, way.c];
-  const steps = ops.unbind(inputs, 0).map((input: AnyTensor, t) => {
+  /** State and cell after a step whose input's gates are `input`. */
+  const next = (input: AnyTensor, state: AnyTensor, cell: AnyTensor): [AnyTensor, AnyTensor] => {
     const own = ops.linear(state as never, way.r as never, way.rb as never) as AnyTensor;
-    let [nextState, nextCell] = [state, cell];
-    if (kind.op === 'rnn') nextState = f(clipped(input.add(own) as AnyTensor));
-    else if (kind.op === 'gru') {
+    if (kind.op === 'rnn') return [f(clipped(input.add(own) as AnyTensor)), cell];
+    if (kind.op === 'gru') {
       const [z, r] = [0, 1].map((i) => f(clipped(gate(input, i).add(gate(own, i)) as AnyTensor))) as [
         AnyTensor,
         AnyTensor,
@@ -98,15 +96,19 @@ function stepByStep(
         beforeReset ? r.mul(gate(own, 2)) : ops.linear(r.mul(state) as never, last as never, lastBias as never)
       ) as AnyTensor;
       const candidate = g(clipped(gate(input, 2).add(inner) as AnyTensor));
-      nextState = ops.lerp(candidate, state, z) as AnyTensor;
-    } else {
-      const sum = input.add(own) as AnyTensor;
-      const i = f(clipped(gate(sum, 0).add(hole(cell, 0)) as AnyTensor));
-      const forget = (couples ? ops.sub(1, i) : f(clipped(gate(sum, 2).add(hole(cell, 2)) as AnyTensor))) as AnyTensor;
-      nextCell = forget.mul(cell).add(i.mul(g(clipped(gate(sum, 3))))) as AnyTensor;
-      const o = f(clipped(gate(sum, 1).add(hole(nextCell, 1)) as AnyTensor));
-      nextState = o.mul(h(nextCell)) as AnyTensor;
+      return [ops.lerp(candidate, state, z) as AnyTensor, cell];
     }
+    const sum = input.add(own) as AnyTensor;
+    const i = f(clipped(gate(sum, 0).add(hole(cell, 0)) as AnyTensor));
+    const forget = (couples ? ops.sub(1, i) : f(clipped(gate(sum, 2).add(hole(cell, 2)) as AnyTensor))) as AnyTensor;
+    const after = forget.mul(cell).add(i.mul(g(clipped(gate(sum, 3))))) as AnyTensor;
+    const o = f(clipped(gate(sum, 1).add(hole(after, 1)) as AnyTensor));
+    return [o.mul(h(after)) as AnyTensor, after];
+  };
+  const inputs = ops.linear(x as never, way.w as never, way.wb as never) as AnyTensor;
+  let [state, cell] = [way.h, way.c];
+  const steps = ops.unbind(inputs, 0).map((input: AnyTensor, t) => {
+    const [nextState, nextCell] = next(input, state, cell);
     if (lengths === undefined) {
       [state, cell] = [nextState, nextCell];
       return state;
