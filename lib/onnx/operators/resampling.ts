@@ -64,25 +64,29 @@ function plansOf(
     const from = shape[axis]!;
     const scale = scales[i]!;
     const size = to[i]!;
+    // Sizes are divided once, and by a scale as float32, which it is: so places on an element are exact.
+    const isExact = Math.abs(from * scale - size) < 1e-9;
+    const length = isExact ? size : from * scale;
+    const back = (position: number): number => (isExact ? (position * from) / size : Math.fround(position / scale));
     const [start, end] = [roi[i] ?? 0, roi[i + axes.length] ?? 1];
     const place = (x: number): number => {
       switch (mode) {
         case 'half_pixel':
-          return (x + 0.5) / scale - 0.5;
+          return back(x + 0.5) - 0.5;
         case 'asymmetric':
-          return x / scale;
+          return back(x);
         case 'pytorch_half_pixel':
-          return size > 1 ? (x + 0.5) / scale - 0.5 : 0;
+          return size > 1 ? back(x + 0.5) - 0.5 : 0;
         case 'align_corners':
-          return size === 1 ? 0 : (x * (from - 1)) / (from * scale - 1);
+          return size === 1 ? 0 : (x * (from - 1)) / (length - 1);
         case 'tf_half_pixel_for_nn':
-          return (x + 0.5) / scale;
+          return back(x + 0.5);
         case 'tf_crop_and_resize':
           return size > 1
             ? start * (from - 1) + (x * (end - start) * (from - 1)) / (size - 1)
             : 0.5 * (start + end) * (from - 1);
         case 'half_pixel_symmetric':
-          return (from / 2) * (1 - size / (scale * from)) + (x + 0.5) / scale - 0.5;
+          return (from / 2) * (1 - size / length) + back(x + 0.5) - 0.5;
       }
     };
     return { axis, from, to: size, scale, place };
