@@ -64,10 +64,10 @@ function plansOf(
     const from = shape[axis]!;
     const scale = scales[i]!;
     const size = to[i]!;
-    // Sizes are divided once, and by a scale as float32, which it is: so places on an element are exact.
+    // What sizes ask for is divided once.
     const isExact = Math.abs(from * scale - size) < 1e-9;
     const length = isExact ? size : from * scale;
-    const back = (position: number): number => (isExact ? (position * from) / size : Math.fround(position / scale));
+    const back = (position: number): number => (isExact ? (position * from) / size : position / scale);
     const [start, end] = [roi[i] ?? 0, roi[i + axes.length] ?? 1];
     const place = (x: number): number => {
       switch (mode) {
@@ -89,7 +89,8 @@ function plansOf(
           return (from / 2) * (1 - size / length) + back(x + 0.5) - 0.5;
       }
     };
-    return { axis, from, to: size, scale, place };
+    // Places are float32's, so that those half way are told as elsewhere.
+    return { axis, from, to: size, scale, place: (x) => Math.fround(place(x)) };
   });
   return { plans, mode };
 }
