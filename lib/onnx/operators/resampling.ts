@@ -67,7 +67,7 @@ function plansOf(
     // What sizes ask for is divided once.
     const isExact = Math.abs(from * scale - size) < 1e-9;
     const length = isExact ? size : from * scale;
-    const back = (position: number): number => (isExact ? (position * from) / size : position / scale);
+    const back = (position: number): number => (isExact ? (position * from) / size : Math.fround(position / scale));
     const [start, end] = [roi[i] ?? 0, roi[i + axes.length] ?? 1];
     const place = (x: number): number => {
       switch (mode) {
