@@ -16,7 +16,10 @@ const scalar = (dtype: 'int64' | 'bool', value: number): Known => new Known(dtyp
 /** The values that each step gives, joined along a new first axis. */
 function stacked(call: Call, values: readonly Value[]): Value {
   if (values.length === 0) call.refuse('steps', 'none', 'at least one, so that the shape of what they give is known');
-  return ops.stack(values.map((value) => call.asTensor(value, 'output')) as never, 0) as AnyTensor;
+  return ops.stack(
+    values.map((value) => call.asTensor(value, 'output')),
+    0,
+  );
 }
 
 const loop: Operator = knowing([0, 1], (call) => {
@@ -89,7 +92,7 @@ function split(call: Call): readonly Value[] {
   const axis = axisOf(call, call.int('axis', 0), x.shape);
   if (!call.has(1)) {
     const slices = ops.unbind(x, axis) as readonly AnyTensor[];
-    return call.int('keepdims', 1) === 0 ? slices : slices.map((slice) => slice.unsqueeze(axis) as AnyTensor);
+    return call.int('keepdims', 1) === 0 ? slices : slices.map((slice) => slice.unsqueeze(axis));
   }
   const sizes = call.known(1);
   return ops.split(x, call.shape(1).length === 0 ? sizes[0]! : (sizes as number[]), axis) as readonly AnyTensor[];
@@ -110,7 +113,7 @@ export const control: Readonly<Record<string, Operator>> = {
   ConcatFromSequence: (call) => {
     const values = call.sequence(0).map((value) => call.asTensor(value, 'element'));
     const axis = call.int('axis');
-    return (call.int('new_axis', 0) === 0 ? ops.cat(values, axis) : ops.stack(values as never, axis)) as AnyTensor;
+    return call.int('new_axis', 0) === 0 ? ops.cat(values, axis) : ops.stack(values, axis);
   },
   If: branch,
   Loop: loop,

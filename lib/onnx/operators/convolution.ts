@@ -60,7 +60,7 @@ const convTranspose: Operator = (call) => {
   const cut = pads.map(([before, after], i) => [-before, more[i]! - after] as const);
   const y = padded(whole, cut);
   const bias = call.optional(2);
-  return (bias === undefined ? y : y.add(bias.reshape([-1, ...space.map(() => 1)]) as AnyTensor)) as AnyTensor;
+  return bias === undefined ? y : y.add(bias.reshape([-1, ...space.map(() => 1)]));
 };
 
 /** A convolution of each channel that sees no later steps; those before the first are the state that it is given, or zeros. */
@@ -70,10 +70,10 @@ const causalConv: Operator = (call) => {
   const [n, channels] = x.shape as [number, number];
   const before = weight.shape[2]! - 1;
   const past = call.optional(3) ?? ops.zeros([n, channels, before], { dtype: x.dtype as 'float32', device: x.device });
-  const whole = ops.cat([past, x] as never, 2) as AnyTensor;
+  const whole = ops.cat([past, x], 2);
   const y = convolutions[0](whole, weight, call.optional(2), { groups: channels });
-  const activated = call.choice('activation', 'none', 'silu', 'swish') === 'none' ? y : (ops.silu(y) as AnyTensor);
-  return outputs(activated, whole.narrow(2, whole.shape[2]! - before, before) as AnyTensor);
+  const activated = call.choice('activation', 'none', 'silu', 'swish') === 'none' ? y : ops.silu(y);
+  return outputs(activated, whole.narrow(2, whole.shape[2]! - before, before));
 };
 
 export const convolution: Readonly<Record<string, Operator>> = {

@@ -27,7 +27,7 @@ function constant(call: Call): Known {
 
 function filled(call: Call, shape: readonly number[], value: number, dtype: DType): Value {
   if (sizeOf(shape) <= mostKnown) return new Known(dtype, shape, new Array<number>(sizeOf(shape)).fill(value));
-  return ops.full(shape, value, { dtype, device: call.running.device }) as AnyTensor;
+  return ops.full(shape, value, { dtype, device: call.running.device });
 }
 
 function range(call: Call): Value {
@@ -44,8 +44,8 @@ function range(call: Call): Value {
   const places = ops.arange(count, {
     dtype: isFloat(dtype) ? dtype : 'int64',
     device: call.running.device,
-  }) as AnyTensor;
-  return places.mul(step).add(start).cast(dtype) as AnyTensor;
+  });
+  return places.mul(step).add(start).cast(dtype);
 }
 
 const sameDType = (call: Call, x: AnyTensor): DType =>
@@ -55,22 +55,22 @@ function eyeLike(call: Call): AnyTensor {
   const x = call.tensor(0);
   const [rows, columns] = x.shape as [number, number];
   const offset = call.int('k', 0);
-  const column = ops.arange(columns, { dtype: 'int64', device: x.device }).sub(offset) as AnyTensor;
-  const row = ops.arange(rows, { dtype: 'int64', device: x.device }).unsqueeze(1) as AnyTensor;
-  return row.equalTo(column).cast(sameDType(call, x)) as AnyTensor;
+  const column = ops.arange(columns, { dtype: 'int64', device: x.device }).sub(offset);
+  const row = ops.arange(rows, { dtype: 'int64', device: x.device }).unsqueeze(1);
+  return row.equalTo(column).cast(sameDType(call, x));
 }
 
 function oneHot(call: Call): AnyTensor {
   const depth = call.knownScalar(1);
   const given = call.tensor(0);
-  const index = (isFloat(given.dtype) ? given.cast('int64') : given) as AnyTensor;
+  const index = isFloat(given.dtype) ? given.cast('int64') : given;
   const axis = call.int('axis', -1);
-  const classes = ops.arange(depth, { dtype: 'int64', device: index.device }) as AnyTensor;
+  const classes = ops.arange(depth, { dtype: 'int64', device: index.device });
   // Places from -depth on; others have no one.
-  const place = ops.where(index.less(0), index.cast('int64').add(depth), index.cast('int64')) as AnyTensor;
-  const isHot = (place.unsqueeze(-1).equalTo(classes) as AnyTensor).moveAxis(-1, axis) as AnyTensor;
+  const place = ops.where(index.less(0), index.cast('int64').add(depth), index.cast('int64'));
+  const isHot = place.unsqueeze(-1).equalTo(classes).moveAxis(-1, axis);
   const values = call.tensor(2);
-  return ops.where(isHot as never, values.select(0, 1) as never, values.select(0, 0) as never) as AnyTensor;
+  return ops.where(isHot, values.select(0, 1), values.select(0, 0));
 }
 
 /** A cosine window a − b·cos 2πi/n + c·cos 4πi/n. */
@@ -117,25 +117,24 @@ function melWeights(call: Call): Known {
 
 /** Random numbers in the shape of an input, or of an attribute. */
 const random =
-  (draw: (call: Call, shape: readonly number[], dtype: DType) => unknown, isLike: boolean): Operator =>
+  (draw: (call: Call, shape: readonly number[], dtype: DType) => AnyTensor, isLike: boolean): Operator =>
   (call) => {
-    if (isLike) return draw(call, call.shape(0), sameDType(call, call.tensor(0))) as AnyTensor;
-    return draw(call, call.ints('shape', []), dtypeOf(call.what, call.int('dtype', 1))) as AnyTensor;
+    if (isLike) return draw(call, call.shape(0), sameDType(call, call.tensor(0)));
+    return draw(call, call.ints('shape', []), dtypeOf(call.what, call.int('dtype', 1)));
   };
-const normal = (call: Call, shape: readonly number[], dtype: DType): unknown =>
+const normal = (call: Call, shape: readonly number[], dtype: DType): AnyTensor =>
   ops.normal(call.float('mean', 0), call.float('scale', 1), shape, {
     dtype: dtype as 'float32',
     device: call.running.device,
   });
-const uniform = (call: Call, shape: readonly number[], dtype: DType): unknown =>
+const uniform = (call: Call, shape: readonly number[], dtype: DType): AnyTensor =>
   ops.uniform(call.float('low', 0), call.float('high', 1), shape, {
     dtype: dtype as 'float32',
     device: call.running.device,
   });
 
 export const creation: Readonly<Record<string, Operator>> = {
-  Bernoulli: (call) =>
-    (ops.bernoulli(call.tensor(0) as never) as AnyTensor).cast(sameDType(call, call.tensor(0))) as AnyTensor,
+  Bernoulli: (call) => ops.bernoulli(call.tensor(0)).cast(sameDType(call, call.tensor(0))),
   BlackmanWindow: cosineWindow(0.42, 0.5, 0.08),
   Constant: constant,
   ConstantOfShape: knowing([0], (call) => {
@@ -147,9 +146,9 @@ export const creation: Readonly<Record<string, Operator>> = {
   HannWindow: cosineWindow(0.5, 0.5, 0),
   MelWeightMatrix: knowing([0, 1, 2, 3, 4], melWeights),
   Multinomial: (call) =>
-    (
-      ops.multinomial(call.tensor(0).exp() as never, call.int('sample_size', 1), { replacement: true }) as AnyTensor
-    ).cast(dtypeOf(call.what, call.int('dtype', 6))) as AnyTensor,
+    ops
+      .multinomial(call.tensor(0).exp(), call.int('sample_size', 1), { replacement: true })
+      .cast(dtypeOf(call.what, call.int('dtype', 6))),
   OneHot: knowing([1], oneHot),
   RandomNormal: random(normal, false),
   RandomNormalLike: random(normal, true),

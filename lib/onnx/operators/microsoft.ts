@@ -5,16 +5,16 @@ import { outputs, type Call, type Operator } from '../call';
 import { layerNorm } from './normalization';
 
 const sum = (...parts: readonly (AnyTensor | undefined)[]): AnyTensor =>
-  parts.filter((part) => part !== undefined).reduce((a, b) => a.add(b) as AnyTensor);
+  parts.filter((part) => part !== undefined).reduce((a, b) => a.add(b));
 
 function fusedMatMul(call: Call): AnyTensor {
   const side = (i: number, name: string): AnyTensor => {
     const x = call.tensor(i);
-    return (call.int(name, 0) !== 0 && x.rank > 1 ? x.transpose(-2, -1) : x) as AnyTensor;
+    return call.int(name, 0) !== 0 && x.rank > 1 ? x.transpose(-2, -1) : x;
   };
-  const product = side(0, 'transA').matmul(side(1, 'transB') as never) as AnyTensor;
+  const product = side(0, 'transA').matmul(side(1, 'transB'));
   const alpha = call.float('alpha', 1);
-  return (alpha === 1 ? product : product.mul(alpha)) as AnyTensor;
+  return alpha === 1 ? product : product.mul(alpha);
 }
 
 /** Skip and input are added, with a bias where there is one; the sum is the fourth output. */
@@ -26,7 +26,7 @@ const skipLayerNorm =
     if (!hasBeta) {
       const epsilon = call.float('epsilon', 1e-12);
       return outputs(
-        ops.rmsNorm(total as never, total.shape.slice(-1) as never, call.tensor(2) as never, { epsilon }) as AnyTensor,
+        ops.rmsNorm(total, total.shape.slice(-1), call.tensor(2), { epsilon }),
         undefined,
         undefined,
         total,
@@ -36,7 +36,7 @@ const skipLayerNorm =
     return outputs(values[0], values[1], values[2], total);
   };
 
-const gelu = (x: AnyTensor, approximate: 'none' | 'tanh'): AnyTensor => ops.gelu(x, { approximate }) as AnyTensor;
+const gelu = (x: AnyTensor, approximate: 'none' | 'tanh'): AnyTensor => ops.gelu(x, { approximate });
 
 export const microsoft: Readonly<Record<string, Operator>> = {
   BiasGelu: (call) => gelu(sum(call.tensor(0), call.tensor(1)), 'none'),
@@ -45,7 +45,7 @@ export const microsoft: Readonly<Record<string, Operator>> = {
   Gelu: (call) => gelu(call.tensor(0), 'none'),
   QuickGelu: (call) => {
     const x = call.tensor(0);
-    return x.mul(x.mul(call.float('alpha', 1.702)).sigmoid()) as AnyTensor;
+    return x.mul(x.mul(call.float('alpha', 1.702)).sigmoid());
   },
   SkipLayerNormalization: skipLayerNorm(true),
   SkipSimplifiedLayerNormalization: skipLayerNorm(false),

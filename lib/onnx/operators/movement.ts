@@ -15,18 +15,18 @@ import {
   unsqueezedShape,
 } from './shapes';
 
-const reshape = (call: Call, shape: readonly number[]): AnyTensor => call.tensor(0).reshape(shape) as AnyTensor;
+const reshape = (call: Call, shape: readonly number[]): AnyTensor => call.tensor(0).reshape(shape);
 
 function slice(call: Call): AnyTensor {
   let x = call.tensor(0);
   for (const { axis, start, step, count } of sliceRuns(call, x.shape)) {
     if (step > 0) {
-      x = x.slice(axis, start, start + step * (count - 1) + (count > 0 ? 1 : 0), step) as AnyTensor;
-      if (count === 0) x = x.narrow(axis, 0, 0) as AnyTensor;
+      x = x.slice(axis, start, start + step * (count - 1) + (count > 0 ? 1 : 0), step);
+      if (count === 0) x = x.narrow(axis, 0, 0);
       continue;
     }
     const first = start + step * (count - 1);
-    x = (count === 0 ? x.narrow(axis, 0, 0) : x.slice(axis, first, start + 1, -step).flip([axis])) as AnyTensor;
+    x = count === 0 ? x.narrow(axis, 0, 0) : x.slice(axis, first, start + 1, -step).flip([axis]);
   }
   return x;
 }
@@ -39,7 +39,7 @@ function split(call: Call): Outputs {
 
 function transpose(call: Call): AnyTensor {
   const perm = call.ints('perm');
-  return call.tensor(0).permute(perm === undefined ? undefined : perm) as AnyTensor;
+  return call.tensor(0).permute(perm === undefined ? undefined : perm);
 }
 
 function flatten(call: Call): AnyTensor {
@@ -51,12 +51,12 @@ function flatten(call: Call): AnyTensor {
 
 function tile(call: Call): AnyTensor {
   const x = call.tensor(0);
-  if (call.version >= 6) return ops.tile(x, call.known(1)) as AnyTensor;
+  if (call.version >= 6) return ops.tile(x, call.known(1));
   const axis = call.knownScalar(2);
   return ops.tile(
     x,
     x.shape.map((_, i) => (i === axis ? call.knownScalar(1) : 1)),
-  ) as AnyTensor;
+  );
 }
 
 const padModes = { constant: 'constant', reflect: 'reflect', edge: 'replicate', wrap: 'circular' } as const;
@@ -74,14 +74,13 @@ function pad(call: Call): AnyTensor {
     return i < 0 ? [0, 0] : [pads[i]!, pads[i + axes.length]!];
   });
   const mode = padModes[call.choice('mode', 'constant', 'reflect', 'edge', 'wrap')];
-  if (mode === 'constant' && x.dtype === 'bool')
-    return x.cast('uint8').pad(padding, { value }).cast('bool') as AnyTensor;
-  return x.pad(padding, mode === 'constant' ? { value } : { mode }) as AnyTensor;
+  if (mode === 'constant' && x.dtype === 'bool') return x.cast('uint8').pad(padding, { value }).cast('bool');
+  return x.pad(padding, mode === 'constant' ? { value } : { mode });
 }
 
 /** Negative places are from the end. */
 const placed = (index: AnyTensor, size: number): AnyTensor =>
-  ops.where(index.less(0), index.add(size), index).cast(index.dtype) as AnyTensor;
+  ops.where(index.less(0), index.add(size), index).cast(index.dtype);
 
 /** Places along an axis as a tensor of int64, none negative. */
 function placesOf(call: Call, i: number, size: number): AnyTensor {
@@ -94,33 +93,31 @@ function placesOf(call: Call, i: number, size: number): AnyTensor {
 }
 
 const indexed = (index: AnyTensor): AnyTensor =>
-  (index.dtype === 'int32' || index.dtype === 'int64' ? index : index.cast('int64')) as AnyTensor;
+  index.dtype === 'int32' || index.dtype === 'int64' ? index : index.cast('int64');
 
 function gather(call: Call): AnyTensor {
   const x = call.tensor(0);
   const axis = axisOf(call, call.int('axis', 0), x.shape);
   const value = call.value(1);
-  if (value instanceof Known && value.shape.length === 0) return x.select(axis, value.values[0]!) as AnyTensor;
+  if (value instanceof Known && value.shape.length === 0) return x.select(axis, value.values[0]!);
   const index = indexed(placesOf(call, 1, x.shape[axis]!));
-  if (axis === 0 && x.rank === 2) return ops.embedding(x as never, index as never) as AnyTensor;
-  const picked = x.indexSelect(axis, index.reshape([-1]) as never) as AnyTensor;
-  return picked.reshape([...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)]) as AnyTensor;
+  if (axis === 0 && x.rank === 2) return ops.embedding(x, index);
+  const picked = x.indexSelect(axis, index.reshape([-1]));
+  return picked.reshape([...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)]);
 }
 
 function gatherElements(call: Call): AnyTensor {
   const x = call.tensor(0);
   const axis = axisOf(call, call.int('axis', 0), x.shape);
-  return ops.gather(x, axis, indexed(placesOf(call, 1, x.shape[axis]!)) as never) as AnyTensor;
+  return ops.gather(x, axis, indexed(placesOf(call, 1, x.shape[axis]!)));
 }
 
 /** Places [..., depth] in the leading axes of a shape as places in these taken as one. */
 function flatPlaces(call: Call, index: AnyTensor, sizes: readonly number[]): AnyTensor {
   const strides = sizes.map((_, axis) => sizeOf(sizes.slice(axis + 1)));
-  const parts = sizes.map(
-    (size, axis) => placed(index.select(-1, axis) as AnyTensor, size).mul(strides[axis]!) as AnyTensor,
-  );
-  if (parts.length > 0) return parts.reduce((a, b) => a.add(b) as AnyTensor);
-  return ops.zeros(index.shape.slice(0, -1), { dtype: 'int64', device: index.device }) as AnyTensor;
+  const parts = sizes.map((size, axis) => placed(index.select(-1, axis), size).mul(strides[axis]!));
+  if (parts.length > 0) return parts.reduce((a, b) => a.add(b));
+  return ops.zeros(index.shape.slice(0, -1), { dtype: 'int64', device: index.device });
 }
 
 function gatherND(call: Call): AnyTensor {
@@ -131,14 +128,11 @@ function gatherND(call: Call): AnyTensor {
   const sizes = x.shape.slice(batches, batches + depth);
   const rest = x.shape.slice(batches + depth);
   const count = sizeOf(x.shape.slice(0, batches));
-  const within = flatPlaces(call, index, sizes).reshape([count, -1]) as AnyTensor;
+  const within = flatPlaces(call, index, sizes).reshape([count, -1]);
   const starts = ops.arange(count, { dtype: index.dtype as 'int64', device: index.device }).mul(sizeOf(sizes));
-  const flat = x.reshape([count * sizeOf(sizes), ...rest]) as AnyTensor;
+  const flat = x.reshape([count * sizeOf(sizes), ...rest]);
   const places = within.add(starts.unsqueeze(1)).reshape([-1]);
-  return (flat.indexSelect(0, places as never) as AnyTensor).reshape([
-    ...index.shape.slice(0, -1),
-    ...rest,
-  ]) as AnyTensor;
+  return flat.indexSelect(0, places).reshape([...index.shape.slice(0, -1), ...rest]);
 }
 
 const reductions = { add: 'sum', mul: 'prod', max: 'amax', min: 'amin' } as const;
@@ -146,9 +140,9 @@ const reductions = { add: 'sum', mul: 'prod', max: 'amax', min: 'amin' } as cons
 /** x with `source` put, or combined with what is there, at `index` along an axis. */
 function scatterInto(call: Call, x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): AnyTensor {
   const reduction = call.choice('reduction', 'none', 'add', 'mul', 'max', 'min');
-  if (reduction === 'none') return ops.scatter(x, axis, index as never, source) as AnyTensor;
-  if (reduction === 'add') return ops.scatterAdd(x, axis, index as never, source) as AnyTensor;
-  return ops.scatterReduce(x, axis, index as never, source as never, reductions[reduction] as never) as AnyTensor;
+  if (reduction === 'none') return ops.scatter(x, axis, index, source);
+  if (reduction === 'add') return ops.scatterAdd(x, axis, index, source);
+  return ops.scatterReduce(x, axis, index, source, reductions[reduction]);
 }
 
 function scatterElements(call: Call): AnyTensor {
@@ -163,11 +157,11 @@ function scatterND(call: Call): AnyTensor {
   const depth = index.shape.at(-1)!;
   const rows = sizeOf(x.shape.slice(0, depth));
   const width = sizeOf(x.shape.slice(depth));
-  const places = flatPlaces(call, index, x.shape.slice(0, depth)).reshape([-1, 1]) as AnyTensor;
-  const source = call.tensor(2).reshape([places.shape[0]!, width]) as AnyTensor;
-  const flat = x.reshape([rows, width]) as AnyTensor;
-  const spread = places.expand([places.shape[0]!, width]) as AnyTensor;
-  return scatterInto(call, flat, 0, spread, source).reshape(x.shape) as AnyTensor;
+  const places = flatPlaces(call, index, x.shape.slice(0, depth)).reshape([-1, 1]);
+  const source = call.tensor(2).reshape([places.shape[0]!, width]);
+  const flat = x.reshape([rows, width]);
+  const spread = places.expand([places.shape[0]!, width]);
+  return scatterInto(call, flat, 0, spread, source).reshape(x.shape);
 }
 
 function depthToSpace(call: Call): AnyTensor {
@@ -176,18 +170,18 @@ function depthToSpace(call: Call): AnyTensor {
   const b = call.int('blocksize');
   const d = c / (b * b);
   const byColumn = call.choice('mode', 'DCR', 'CRD') === 'DCR';
-  const parts = x.reshape(byColumn ? [n, b, b, d, h, w] : [n, d, b, b, h, w]) as AnyTensor;
-  return parts.permute(byColumn ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]).reshape([n, d, h * b, w * b]) as AnyTensor;
+  const parts = x.reshape(byColumn ? [n, b, b, d, h, w] : [n, d, b, b, h, w]);
+  return parts.permute(byColumn ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]).reshape([n, d, h * b, w * b]);
 }
 
 function spaceToDepth(call: Call): AnyTensor {
   const x = call.tensor(0);
   const [n, c, h, w] = x.shape as [number, number, number, number];
   const b = call.int('blocksize');
-  const parts = x.reshape([n, c, h / b, b, w / b, b]) as AnyTensor;
+  const parts = x.reshape([n, c, h / b, b, w / b, b]);
   return parts
     .permute(call.choice('mode', 'DCR', 'CRD') === 'DCR' ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4])
-    .reshape([n, c * b * b, h / b, w / b]) as AnyTensor;
+    .reshape([n, c * b * b, h / b, w / b]);
 }
 
 /** The first `lengths[b]` elements of each sequence in reverse order. */
@@ -195,10 +189,10 @@ export function reversed(x: AnyTensor, lengths: AnyTensor, time: number, batch: 
   const device = x.device;
   const steps = ops.arange(x.shape[time]!, { dtype: 'int64', device });
   const length = lengths.cast('int64').unsqueeze(1);
-  const back = ops.where(steps.less(length), length.sub(1).sub(steps), steps) as AnyTensor; // [batch, time]
-  const ordered = (time < batch ? back.transpose(0, 1) : back) as AnyTensor;
+  const back = ops.where(steps.less(length), length.sub(1).sub(steps), steps); // [batch, time]
+  const ordered = time < batch ? back.transpose(0, 1) : back;
   const shape = x.shape.map((size, axis) => (axis === time || axis === batch ? size : 1));
-  return ops.gather(x, time, ordered.reshape(shape).expand(x.shape) as never) as AnyTensor;
+  return ops.gather(x, time, ordered.reshape(shape).expand(x.shape));
 }
 
 function centerCropPad(call: Call): AnyTensor {
@@ -212,26 +206,26 @@ function centerCropPad(call: Call): AnyTensor {
     const before = more < 0 ? -Math.floor(-more / 2) : Math.floor(more / 2);
     return [before, more - before];
   });
-  return x.pad(padding) as AnyTensor;
+  return x.pad(padding);
 }
 
 function compress(call: Call): AnyTensor {
   const whole = call.tensor(0);
   const isFlat = !call.attributes.protos.has('axis');
-  const x = (isFlat ? whole.reshape([-1]) : whole) as AnyTensor;
+  const x = isFlat ? whole.reshape([-1]) : whole;
   const axis = isFlat ? 0 : axisOf(call, call.int('axis'), x.shape);
   const condition = call.value(1);
   if (condition instanceof Known) {
     const places = condition.values.flatMap((value, i) => (value === 0 ? [] : [i]));
-    return x.indexSelect(axis, Known.of('int64', [places.length], places).tensor(x.device) as never) as AnyTensor;
+    return x.indexSelect(axis, Known.of('int64', [places.length], places).tensor(x.device));
   }
-  const places = ops.nonzeroSync(call.tensor(1)).reshape([-1]) as AnyTensor;
-  return x.indexSelect(axis, places as never) as AnyTensor;
+  const places = ops.nonzeroSync(call.tensor(1)).reshape([-1]);
+  return x.indexSelect(axis, places);
 }
 
 function expand(call: Call): AnyTensor {
   const x = call.tensor(0);
-  return x.expand(broadcastShapes(call.what, x.shape, call.known(1))) as AnyTensor;
+  return x.expand(broadcastShapes(call.what, x.shape, call.known(1)));
 }
 
 function shape(call: Call): Known {
@@ -244,7 +238,7 @@ function shape(call: Call): Known {
 const trilu: Operator = (call) => {
   const x = call.tensor(0);
   const offset = call.knownScalar(1, 0);
-  return (call.int('upper', 1) === 0 ? ops.tril(x as never, offset) : ops.triu(x as never, offset)) as AnyTensor;
+  return call.int('upper', 1) === 0 ? ops.tril(x, offset) : ops.triu(x, offset);
 };
 
 function nonZero(call: Call): AnyTensor | Known {
@@ -257,7 +251,7 @@ function nonZero(call: Call): AnyTensor | Known {
     });
     return new Known('int64', [rows.length, places.length], rows.flat());
   }
-  return ops.nonzeroSync(call.tensor(0)).transpose(0, 1) as AnyTensor;
+  return ops.nonzeroSync(call.tensor(0)).transpose(0, 1);
 }
 
 function unique(call: Call): Outputs {
@@ -268,17 +262,17 @@ function unique(call: Call): Outputs {
     AnyTensor
   >;
   const count = counts!.shape[0]!;
-  const from = inverse!.reshape([-1]) as AnyTensor;
-  const places = ops.arange(from.shape[0]!, { dtype: 'int64', device: x.device }) as AnyTensor;
-  const limit = ops.full([count], from.shape[0]!, { dtype: 'int64', device: x.device }) as AnyTensor;
-  const first = ops.scatterReduce(limit as never, 0, from as never, places as never, 'amin' as never) as AnyTensor;
+  const from = inverse!.reshape([-1]);
+  const places = ops.arange(from.shape[0]!, { dtype: 'int64', device: x.device });
+  const limit = ops.full([count], from.shape[0]!, { dtype: 'int64', device: x.device });
+  const first = ops.scatterReduce(limit, 0, from, places, 'amin');
   if (call.int('sorted', 1) !== 0) return outputs(values, first, from, counts);
-  const order = ops.argsort(first as never) as unknown as AnyTensor as never;
+  const order = ops.argsort(first) as unknown as AnyTensor;
   const rank = ops.argsort(order) as unknown as AnyTensor;
   return outputs(
     values!.indexSelect(axis ?? 0, order) as AnyTensor,
     first.indexSelect(0, order) as AnyTensor,
-    rank.indexSelect(0, from as never) as AnyTensor,
+    rank.indexSelect(0, from) as AnyTensor,
     counts!.indexSelect(0, order) as AnyTensor,
   );
 }
@@ -288,13 +282,12 @@ function tensorScatter(call: Call): AnyTensor {
   const update = call.tensor(1);
   const axis = axisOf(call, call.int('axis', -2), x.shape);
   const size = x.shape[axis]!;
-  const steps = ops.arange(update.shape[axis]!, { dtype: 'int64', device: x.device }) as AnyTensor;
+  const steps = ops.arange(update.shape[axis]!, { dtype: 'int64', device: x.device });
   const starts = call.optional(2)?.cast('int64') ?? ops.zeros([x.shape[0]!], { dtype: 'int64', device: x.device });
-  const places = starts.unsqueeze(1).add(steps) as AnyTensor;
-  const kept =
-    call.choice('mode', 'linear', 'circular') === 'circular' ? (places.remainder(size) as AnyTensor) : places;
+  const places = starts.unsqueeze(1).add(steps);
+  const kept = call.choice('mode', 'linear', 'circular') === 'circular' ? places.remainder(size) : places;
   const index = kept.reshape(x.shape.map((_, i) => (i === 0 ? x.shape[0]! : i === axis ? update.shape[axis]! : 1)));
-  return ops.scatter(x, axis, index.expand(update.shape) as never, update) as AnyTensor;
+  return ops.scatter(x, axis, index.expand(update.shape), update);
 }
 
 export const movement: Readonly<Record<string, Operator>> = {
@@ -302,7 +295,7 @@ export const movement: Readonly<Record<string, Operator>> = {
   Compress: knowing([1], compress),
   Concat: (call) => {
     const inputs = call.tensors();
-    return ops.cat(inputs, concatenated(call, inputs).axis) as AnyTensor;
+    return ops.cat(inputs, concatenated(call, inputs).axis);
   },
   DepthToSpace: depthToSpace,
   Expand: knowing([1], expand),

@@ -73,22 +73,22 @@ function placesWithin(
   if (outer.every((size, i) => size === space[i])) return places;
   return space
     .map((_, i) => {
-      const position = places.floorDivide(sizeOf(outer.slice(i + 1))).remainder(outer[i]!) as AnyTensor;
-      return position.sub(pads[i]![0]).mul(sizeOf(space.slice(i + 1))) as AnyTensor;
+      const position = places.floorDivide(sizeOf(outer.slice(i + 1))).remainder(outer[i]!);
+      return position.sub(pads[i]![0]).mul(sizeOf(space.slice(i + 1)));
     })
-    .reduce((a, b) => a.add(b) as AnyTensor);
+    .reduce((a, b) => a.add(b));
 }
 
 /** Places in planes as places in the whole tensor; with `storage_order` the planes' axes count from the first. */
 function indexed(call: Call, places: AnyTensor, shape: readonly number[]): AnyTensor {
   const [n, c, ...space] = shape as [number, number, ...number[]];
   const plane = sizeOf(space);
-  const starts = ops.arange(n * c, { dtype: 'int64', device: places.device }).mul(plane) as AnyTensor;
-  const perPlane = starts.reshape([n, c, ...space.map(() => 1)]) as AnyTensor;
-  if (call.int('storage_order', 0) === 0) return places.add(perPlane) as AnyTensor;
+  const starts = ops.arange(n * c, { dtype: 'int64', device: places.device }).mul(plane);
+  const perPlane = starts.reshape([n, c, ...space.map(() => 1)]);
+  if (call.int('storage_order', 0) === 0) return places.add(perPlane);
   const [rows, columns] = space as [number, number];
-  const across = places.remainder(columns).mul(rows) as AnyTensor;
-  return across.add(places.floorDivide(columns) as AnyTensor).add(perPlane) as AnyTensor;
+  const across = places.remainder(columns).mul(rows);
+  return across.add(places.floorDivide(columns)).add(perPlane);
 }
 
 /** The sums of windows, divided by their size. */
@@ -97,10 +97,10 @@ function means(call: Call, x: AnyTensor, { kernel, stride, dilation }: Windows):
   if (dilation.every((step) => step === 1)) {
     return byRank(call, space.length, avgPools)(x, kernel, { stride });
   }
-  const planes = x.reshape([-1, 1, ...space]) as AnyTensor;
-  const weight = ops.full([1, 1, ...kernel], 1 / sizeOf(kernel), { dtype: x.dtype, device: x.device }) as AnyTensor;
+  const planes = x.reshape([-1, 1, ...space]);
+  const weight = ops.full([1, 1, ...kernel], 1 / sizeOf(kernel), { dtype: x.dtype, device: x.device });
   const y = byRank(call, space.length, convolutions)(planes, weight, undefined, { stride, dilation });
-  return y.reshape([...x.shape.slice(0, 2), ...y.shape.slice(2)]) as AnyTensor;
+  return y.reshape([...x.shape.slice(0, 2), ...y.shape.slice(2)]);
 }
 
 const avgPool: Operator = (call) => {
@@ -116,32 +116,32 @@ const avgPool: Operator = (call) => {
   const sums = means(call, padded(x, withTail(pooling)), pooling);
   // Elements that count are those of the input, and of its pads where these count, but never those behind them.
   const counted = space.map((size, i) => (countsPads ? size + pads[i]![0] + pads[i]![1] : size));
-  const ones = ops.ones([1, 1, ...counted], { dtype: x.dtype as 'float32', device: x.device }) as AnyTensor;
+  const ones = ops.ones([1, 1, ...counted], { dtype: x.dtype as 'float32', device: x.device });
   const around = pads.map(
     ([before, after], i) => (countsPads ? [0, tail[i]!] : [before, after + tail[i]!]) as [number, number],
   );
-  return sums.div(means(call, padded(ones, around), pooling)) as AnyTensor;
+  return sums.div(means(call, padded(ones, around), pooling));
 };
 
 const lpPool: Operator = (call) => {
   const x = call.tensor(0);
   const p = call.int('p', 2);
   const pooling = poolingOf(call, x);
-  const powers = padded(x.abs().pow(p) as AnyTensor, withTail(pooling));
+  const powers = padded(x.abs().pow(p), withTail(pooling));
   return means(call, powers, pooling)
     .mul(sizeOf(pooling.kernel))
-    .pow(1 / p) as AnyTensor;
+    .pow(1 / p);
 };
 
 const globally =
-  (f: (x: AnyTensor, axes: readonly number[], call: Call) => unknown): Operator =>
+  (f: (x: AnyTensor, axes: readonly number[], call: Call) => AnyTensor): Operator =>
   (call) => {
     const x = call.tensor(0);
     return f(
       x,
       x.shape.slice(2).map((_, i) => i + 2),
       call,
-    ) as AnyTensor;
+    );
   };
 
 function maxUnpool(call: Call): AnyTensor {
@@ -151,24 +151,19 @@ function maxUnpool(call: Call): AnyTensor {
   const natural = [...x.shape.slice(0, 2), ...own];
   const shape = call.has(2) ? call.known(2) : natural;
   // Places are those in a tensor of the natural shape, which lies at the start of a larger one.
-  const flat = ops.zeros([sizeOf(natural)], { dtype: x.dtype as 'float32', device: x.device }) as AnyTensor;
-  const put = ops.scatter(
-    flat as never,
-    0,
-    call.tensor(1).reshape([-1]) as never,
-    x.reshape([-1]) as never,
-  ) as AnyTensor;
-  if (sizeOf(shape) === sizeOf(natural)) return put.reshape(shape) as AnyTensor;
+  const flat = ops.zeros([sizeOf(natural)], { dtype: x.dtype as 'float32', device: x.device });
+  const put = ops.scatter(flat, 0, call.tensor(1).reshape([-1]), x.reshape([-1]));
+  if (sizeOf(shape) === sizeOf(natural)) return put.reshape(shape);
   return ops.pad(
-    put.reshape(natural) as never,
+    put.reshape(natural),
     shape.map((size, i) => [0, size - natural[i]!] as const),
-  ) as AnyTensor;
+  );
 }
 
 function roiAlign(call: Call): AnyTensor {
   const x = call.tensor(0);
-  const numbers = call.tensor(2).cast(x.dtype).unsqueeze(1) as AnyTensor;
-  const boxes = ops.cat([numbers, call.tensor(1)], 1) as AnyTensor;
+  const numbers = call.tensor(2).cast(x.dtype).unsqueeze(1);
+  const boxes = ops.cat([numbers, call.tensor(1)], 1);
   const isAligned =
     call.choice(
       'coordinate_transformation_mode',
@@ -177,12 +172,12 @@ function roiAlign(call: Call): AnyTensor {
       'output_half_pixel',
     ) === 'half_pixel';
   if (call.choice('mode', 'avg', 'max') === 'max') call.refuse('mode', 'max', 'avg');
-  return ops.roiAlign(x as never, boxes as never, {
+  return ops.roiAlign(x, boxes, {
     outputSize: [call.int('output_height', 1), call.int('output_width', 1)],
     spatialScale: call.float('spatial_scale', 1),
     samplingRatio: call.int('sampling_ratio', 0),
     aligned: isAligned,
-  }) as AnyTensor;
+  });
 }
 
 /** [n, c · window, windows] to [n, c, …space]. */
@@ -199,9 +194,9 @@ function col2Im(call: Call): AnyTensor {
     return Math.floor((each + pads[i]![0] + pads[i]![1] - extent) / stride[i]!) + 1;
   });
   // The adjoint of taking patches apart: a transposed convolution with a window's places as channels.
-  const patches = x.reshape([n, channels, sizeOf(kernel), ...counts]).flatten(0, 1) as AnyTensor;
+  const patches = x.reshape([n, channels, sizeOf(kernel), ...counts]).flatten(0, 1);
   const places = ops.eye(sizeOf(kernel), undefined, { dtype: x.dtype as 'float32', device: x.device });
-  const weight = places.reshape([sizeOf(kernel), 1, ...kernel]) as AnyTensor;
+  const weight = places.reshape([sizeOf(kernel), 1, ...kernel]);
   const transposed = byRank(call, rank, [
     ops.convTranspose1d,
     ops.convTranspose2d,
@@ -209,13 +204,13 @@ function col2Im(call: Call): AnyTensor {
   ] as unknown as ByRank<(x: AnyTensor, weight: AnyTensor, bias: undefined, options: object) => AnyTensor>);
   const whole = transposed(patches, weight, undefined, { stride, dilation });
   const cut = pads.map(([before], i) => [-before, size[i]! - (whole.shape[2 + i]! - before)] as const);
-  return padded(whole, cut).reshape([n, channels, ...size]) as AnyTensor;
+  return padded(whole, cut).reshape([n, channels, ...size]);
 }
 
 export const pooling: Readonly<Record<string, Operator>> = {
   AveragePool: avgPool,
   Col2Im: knowing([1, 2], col2Im),
-  GlobalAveragePool: globally((x, axes) => x.mean(axes as never, { keepDims: true })),
+  GlobalAveragePool: globally((x, axes) => x.mean(axes, { keepDims: true })),
   GlobalLpPool: globally((x, axes, call) =>
     x
       .abs()
@@ -223,7 +218,7 @@ export const pooling: Readonly<Record<string, Operator>> = {
       .sum(axes as number[], { keepDims: true })
       .pow(1 / call.int('p', 2)),
   ),
-  GlobalMaxPool: globally((x, axes) => ops.amax(x as never, axes as never, { keepDims: true })),
+  GlobalMaxPool: globally((x, axes) => ops.amax(x, axes, { keepDims: true })),
   LpPool: lpPool,
   MaxPool: maxPool,
   MaxUnpool: knowing([2], maxUnpool),

@@ -12,25 +12,25 @@ type Activation = (x: AnyTensor) => AnyTensor;
 /** An activation by its name in any case, with its numbers. */
 function activation(call: Call, name: string, alpha: number | undefined, beta: number | undefined): Activation {
   const known: Record<string, Activation> = {
-    affine: (x) => x.mul(alpha ?? 1).add(beta ?? 0) as AnyTensor,
-    elu: (x) => ops.elu(x, alpha ?? 1) as AnyTensor,
+    affine: (x) => x.mul(alpha ?? 1).add(beta ?? 0),
+    elu: (x) => ops.elu(x, alpha ?? 1),
     hardsigmoid: (x) =>
       x
         .mul(alpha ?? 0.2)
         .add(beta ?? 0.5)
-        .clamp(0, 1) as AnyTensor,
-    leakyrelu: (x) => ops.leakyRelu(x, alpha ?? 0.01) as AnyTensor,
-    relu: (x) => ops.relu(x as never) as AnyTensor,
+        .clamp(0, 1),
+    leakyrelu: (x) => ops.leakyRelu(x, alpha ?? 0.01),
+    relu: (x) => ops.relu(x),
     scaledtanh: (x) =>
       x
         .mul(beta ?? 1)
         .tanh()
-        .mul(alpha ?? 1) as AnyTensor,
-    sigmoid: (x) => ops.sigmoid(x) as AnyTensor,
-    softplus: (x) => ops.softplus(x) as AnyTensor,
-    softsign: (x) => ops.softsign(x) as AnyTensor,
-    tanh: (x) => ops.tanh(x) as AnyTensor,
-    thresholdedrelu: (x) => ops.threshold(x as never, alpha ?? 1, 0) as AnyTensor,
+        .mul(alpha ?? 1),
+    sigmoid: (x) => ops.sigmoid(x),
+    softplus: (x) => ops.softplus(x),
+    softsign: (x) => ops.softsign(x),
+    tanh: (x) => ops.tanh(x),
+    thresholdedrelu: (x) => ops.threshold(x, alpha ?? 1, 0),
   };
   return known[name.toLowerCase()] ?? call.refuse('activations', name, Object.keys(known).join(', '));
 }
@@ -77,35 +77,29 @@ function stepByStep(
 ): AnyTensor[] {
   const { kind, size, clip, beforeReset, couples } = setting;
   const [f, g, h] = setting.activations[at] as [Activation, Activation, Activation];
-  const clipped = (y: AnyTensor): AnyTensor => (clip === undefined ? y : y.clamp(-clip, clip)) as AnyTensor;
-  const gate = (y: AnyTensor, i: number): AnyTensor => y.narrow(-1, i * size, size) as AnyTensor;
-  const hole = (c: AnyTensor, i: number): AnyTensor | number =>
-    way.p === undefined ? 0 : (c.mul(gate(way.p, i)) as AnyTensor);
+  const clipped = (y: AnyTensor): AnyTensor => (clip === undefined ? y : y.clamp(-clip, clip));
+  const gate = (y: AnyTensor, i: number): AnyTensor => y.narrow(-1, i * size, size);
+  const hole = (c: AnyTensor, i: number): AnyTensor | number => (way.p === undefined ? 0 : c.mul(gate(way.p, i)));
   /** State and cell after a step whose input's gates are `input`. */
   const next = (input: AnyTensor, state: AnyTensor, cell: AnyTensor): [AnyTensor, AnyTensor] => {
-    const own = ops.linear(state as never, way.r as never, way.rb as never) as AnyTensor;
-    if (kind.op === 'rnn') return [f(clipped(input.add(own) as AnyTensor)), cell];
+    const own = ops.linear(state, way.r, way.rb);
+    if (kind.op === 'rnn') return [f(clipped(input.add(own))), cell];
     if (kind.op === 'gru') {
-      const [z, r] = [0, 1].map((i) => f(clipped(gate(input, i).add(gate(own, i)) as AnyTensor))) as [
-        AnyTensor,
-        AnyTensor,
-      ];
+      const [z, r] = [0, 1].map((i) => f(clipped(gate(input, i).add(gate(own, i))))) as [AnyTensor, AnyTensor];
       const last = way.r.narrow(0, 2 * size, size);
       const lastBias = way.rb?.narrow(0, 2 * size, size);
-      const inner = (
-        beforeReset ? r.mul(gate(own, 2)) : ops.linear(r.mul(state) as never, last as never, lastBias as never)
-      ) as AnyTensor;
-      const candidate = g(clipped(gate(input, 2).add(inner) as AnyTensor));
-      return [ops.lerp(candidate, state, z) as AnyTensor, cell];
+      const inner = beforeReset ? r.mul(gate(own, 2)) : ops.linear(r.mul(state), last, lastBias);
+      const candidate = g(clipped(gate(input, 2).add(inner)));
+      return [ops.lerp(candidate, state, z), cell];
     }
-    const sum = input.add(own) as AnyTensor;
-    const i = f(clipped(gate(sum, 0).add(hole(cell, 0)) as AnyTensor));
-    const forget = (couples ? ops.sub(1, i) : f(clipped(gate(sum, 2).add(hole(cell, 2)) as AnyTensor))) as AnyTensor;
-    const after = forget.mul(cell).add(i.mul(g(clipped(gate(sum, 3))))) as AnyTensor;
-    const o = f(clipped(gate(sum, 1).add(hole(after, 1)) as AnyTensor));
-    return [o.mul(h(after)) as AnyTensor, after];
+    const sum = input.add(own);
+    const i = f(clipped(gate(sum, 0).add(hole(cell, 0))));
+    const forget = couples ? ops.sub(1, i) : f(clipped(gate(sum, 2).add(hole(cell, 2))));
+    const after = forget.mul(cell).add(i.mul(g(clipped(gate(sum, 3)))));
+    const o = f(clipped(gate(sum, 1).add(hole(after, 1))));
+    return [o.mul(h(after)), after];
   };
-  const inputs = ops.linear(x as never, way.w as never, way.wb as never) as AnyTensor;
+  const inputs = ops.linear(x, way.w, way.wb);
   let [state, cell] = [way.h, way.c];
   const steps = ops.unbind(inputs, 0).map((input: AnyTensor, t) => {
     const [nextState, nextCell] = next(input, state, cell);
@@ -113,12 +107,12 @@ function stepByStep(
       [state, cell] = [nextState, nextCell];
       return state;
     }
-    const runs = lengths.greater(t).unsqueeze(1) as never;
-    state = ops.where(runs, nextState, state) as AnyTensor;
-    cell = ops.where(runs, nextCell, cell) as AnyTensor;
-    return ops.where(runs, state, 0) as AnyTensor;
+    const runs = lengths.greater(t).unsqueeze(1);
+    state = ops.where(runs, nextState, state);
+    cell = ops.where(runs, nextCell, cell);
+    return ops.where(runs, state, 0);
   });
-  return [ops.stack(steps as never, 0) as AnyTensor, state, cell];
+  return [ops.stack(steps, 0), state, cell];
 }
 
 const recurrent =
@@ -127,7 +121,7 @@ const recurrent =
     const kind: Kind = kinds[name];
     const isBatchFirst = call.int('layout', 0) === 1;
     const stateAt = name === 'LSTM' ? [5, 6] : [5];
-    const x = (isBatchFirst ? call.tensor(0).transpose(0, 1) : call.tensor(0)) as AnyTensor;
+    const x = isBatchFirst ? call.tensor(0).transpose(0, 1) : call.tensor(0);
     const direction = call.choice('direction', 'forward', 'reverse', 'bidirectional');
     const count = direction === 'bidirectional' ? 2 : 1;
     const size = call.tensor(2).shape[2]!;
@@ -156,11 +150,10 @@ const recurrent =
 
     const way = (i: number): Direction => {
       const [wb, rb] = call.has(3) ? (call.tensor(3).select(0, i).chunk(2, 0) as AnyTensor[]) : [];
-      const zeros = (): AnyTensor =>
-        ops.zeros([batch, size], { dtype: x.dtype as 'float32', device: x.device }) as AnyTensor;
+      const zeros = (): AnyTensor => ops.zeros([batch, size], { dtype: x.dtype as 'float32', device: x.device });
       return {
-        w: call.tensor(1).select(0, i) as AnyTensor,
-        r: call.tensor(2).select(0, i) as AnyTensor,
+        w: call.tensor(1).select(0, i),
+        r: call.tensor(2).select(0, i),
         wb,
         rb,
         p: peepholes?.select(0, i),
@@ -198,14 +191,22 @@ const recurrent =
         return [isBack ? turned(y) : y, h, c] as const;
       });
       return {
-        output: ops.stack(ways.map(([y]) => y) as never, 1) as AnyTensor, // [t, directions, b, h]
-        hidden: ops.stack(ways.map(([, h]) => h) as never, 0) as AnyTensor,
-        cell: ops.stack(ways.map(([, , c]) => c) as never, 0) as AnyTensor,
+        output: ops.stack(
+          ways.map(([y]) => y),
+          1,
+        ), // [t, directions, b, h]
+        hidden: ops.stack(
+          ways.map(([, h]) => h),
+          0,
+        ),
+        cell: ops.stack(
+          ways.map(([, , c]) => c),
+          0,
+        ),
       };
     }
-    const states = (y: AnyTensor | undefined): AnyTensor | undefined =>
-      isBatchFirst ? (y?.transpose(0, 1) as AnyTensor) : y;
-    const output = isBatchFirst ? (results.output.permute([2, 0, 1, 3]) as AnyTensor) : results.output;
+    const states = (y: AnyTensor | undefined): AnyTensor | undefined => (isBatchFirst ? y?.transpose(0, 1) : y);
+    const output = isBatchFirst ? results.output.permute([2, 0, 1, 3]) : results.output;
     return outputs(output, states(results.hidden), name === 'LSTM' ? states(results.cell) : undefined);
   };
 
@@ -230,10 +231,10 @@ function fused(
     const parts = y.chunk(gates, 0) as AnyTensor[];
     return gates === 1
       ? y
-      : (ops.cat(
+      : ops.cat(
           kind.order.map((i) => parts[i]!),
           0,
-        ) as AnyTensor);
+        );
   };
   const layers = ways.map(({ w, r, wb, rb }) => ({
     weightIh: ordered(w),
@@ -253,8 +254,8 @@ function fused(
         : ops.rnn(input, layers, { ...options, nonlinearity: relu ? 'relu' : 'tanh' });
   const [t, b] = x.shape as [number, number];
   const size = result.hidden.shape[2]!;
-  const output = (isBack ? turned(result.output) : result.output).reshape([t, b, ways.length, size]) as AnyTensor;
-  return { output: output.transpose(1, 2) as AnyTensor, hidden: result.hidden, cell: result.cell };
+  const output = (isBack ? turned(result.output) : result.output).reshape([t, b, ways.length, size]);
+  return { output: output.transpose(1, 2), hidden: result.hidden, cell: result.cell };
 }
 
 export const recurrence: Readonly<Record<string, Operator>> = {

@@ -7,38 +7,40 @@ import { axisOf, reducedAxes } from './shapes';
 type Options = { readonly keepDims: boolean };
 
 /** A reduction in the dtype of its input; `empty` is the answer for no elements where the op has none. */
-const reduction = (f: (x: AnyTensor, axes: readonly number[], options: Options) => unknown, empty?: number): Operator =>
+const reduction = (
+  f: (x: AnyTensor, axes: readonly number[], options: Options) => AnyTensor,
+  empty?: number,
+): Operator =>
   knowing([1], (call) => {
     const x = call.tensor(0);
     const { axes, keep: keepDims } = reducedAxes(call, x.shape);
-    if (axes.length === 0) return f(x.unsqueeze(0) as AnyTensor, [0], { keepDims: false }) as AnyTensor;
+    if (axes.length === 0) return f(x.unsqueeze(0), [0], { keepDims: false });
     if (empty !== undefined && axes.some((axis) => x.shape[axis] === 0)) {
       const shape = x.shape.flatMap((size, axis) => (!axes.includes(axis) ? [size] : keepDims ? [1] : []));
       return ops.full(shape, x.dtype === 'bool' ? Number(empty > 0) : empty, {
         dtype: x.dtype,
         device: x.device,
-      }) as AnyTensor;
+      });
     }
-    return (f(x, axes, { keepDims }) as AnyTensor).cast(x.dtype) as AnyTensor;
+    return f(x, axes, { keepDims }).cast(x.dtype);
   });
 
 /** Bools have an order as integers. */
 const ordered =
-  (f: (x: never, axes: never, options: Options) => unknown) =>
-  (x: AnyTensor, axes: readonly number[], options: Options): unknown =>
-    f((x.dtype === 'bool' ? x.cast('uint8') : x) as never, axes as never, options);
+  (f: (x: AnyTensor, axes: readonly number[], options: Options) => AnyTensor) =>
+  (x: AnyTensor, axes: readonly number[], options: Options): AnyTensor =>
+    f(x.dtype === 'bool' ? x.cast('uint8') : x, axes, options);
 
-const sum = (x: AnyTensor, axes: readonly number[], options: Options): AnyTensor =>
-  ops.sum(x, axes as never, options) as AnyTensor;
+const sum = (x: AnyTensor, axes: readonly number[], options: Options): AnyTensor => ops.sum(x, axes, options);
 
 const extremePlace =
-  (f: (x: AnyTensor, axis: number, options: Options) => unknown): Operator =>
+  (f: (x: AnyTensor, axis: number, options: Options) => AnyTensor): Operator =>
   (call) => {
     const x = call.tensor(0);
     const axis = axisOf(call, call.int('axis', 0), x.shape);
     const options = { keepDims: call.int('keepdims', 1) !== 0 };
-    if (call.int('select_last_index', 0) === 0) return f(x, axis, options) as AnyTensor;
-    return ops.sub(x.shape[axis]! - 1, f(x.flip([axis]) as AnyTensor, axis, options) as AnyTensor) as AnyTensor;
+    if (call.int('select_last_index', 0) === 0) return f(x, axis, options);
+    return ops.sub(x.shape[axis]! - 1, f(x.flip([axis]), axis, options));
   };
 
 /** Before version 13 the axes from `axis` on are taken as one. */
@@ -50,12 +52,12 @@ const alongAxis =
     if (call.version >= 13) return f(x, axis);
     const rows = x.shape.slice(0, axis).reduce((a, b) => a * b, 1);
     const columns = x.shape.slice(axis).reduce((a, b) => a * b, 1);
-    return f(x.reshape([rows, columns]) as AnyTensor, 1).reshape(x.shape) as AnyTensor;
+    return f(x.reshape([rows, columns]), 1).reshape(x.shape);
   };
 
 const hardmax = (x: AnyTensor, axis: number): AnyTensor => {
-  const place = ops.argmax(x, axis) as AnyTensor;
-  return (ops.oneHot(place as never, x.shape[axis]!, { dtype: x.dtype }) as AnyTensor).moveAxis(-1, axis) as AnyTensor;
+  const place = ops.argmax(x, axis);
+  return ops.oneHot(place, x.shape[axis]!, { dtype: x.dtype }).moveAxis(-1, axis);
 };
 
 /** A running sum or product; `identity` is what an exclusive one begins with. */
@@ -64,15 +66,15 @@ const running = (f: (x: AnyTensor, axis: number) => AnyTensor, identity: number)
     const x = call.tensor(0);
     const axis = axisOf(call, call.knownScalar(1), x.shape);
     const reverse = call.int('reverse', 0) !== 0;
-    const turned = (reverse ? x.flip([axis]) : x) as AnyTensor;
+    const turned = reverse ? x.flip([axis]) : x;
     const size = x.shape[axis]!;
-    const padding = x.shape.map((_, i) => (i === axis ? [1, 0] : [0, 0]));
+    const padding = x.shape.map((_, i) => [i === axis ? 1 : 0, 0] as const);
     const shifted =
       call.int('exclusive', 0) === 0 || size === 0
         ? turned
-        : (turned.narrow(axis, 0, size - 1).pad(padding as never, { value: identity }) as AnyTensor);
-    const result = f(shifted, axis).cast(x.dtype) as AnyTensor;
-    return (reverse ? result.flip([axis]) : result) as AnyTensor;
+        : turned.narrow(axis, 0, size - 1).pad(padding, { value: identity });
+    const result = f(shifted, axis).cast(x.dtype);
+    return reverse ? result.flip([axis]) : result;
   });
 
 function topK(call: Call): ReturnType<typeof outputs> {
@@ -83,22 +85,22 @@ function topK(call: Call): ReturnType<typeof outputs> {
 }
 
 export const reductions: Readonly<Record<string, Operator>> = {
-  ArgMax: extremePlace(ops.argmax as never),
-  ArgMin: extremePlace(ops.argmin as never),
-  CumProd: running((x, axis) => ops.cumprod(x, axis) as AnyTensor, 1),
-  CumSum: running((x, axis) => ops.cumsum(x, axis) as AnyTensor, 0),
+  ArgMax: extremePlace(ops.argmax),
+  ArgMin: extremePlace(ops.argmin),
+  CumProd: running((x, axis) => ops.cumprod(x, axis), 1),
+  CumSum: running((x, axis) => ops.cumsum(x, axis), 0),
   Hardmax: alongAxis(hardmax),
-  LogSoftmax: alongAxis((x, axis) => ops.logSoftmax(x as never, axis as never) as AnyTensor),
-  ReduceL1: reduction((x, axes, options) => sum(x.abs() as AnyTensor, axes, options)),
-  ReduceL2: reduction((x, axes, options) => sum(x.square() as AnyTensor, axes, options).sqrt()),
+  LogSoftmax: alongAxis((x, axis) => ops.logSoftmax(x, axis)),
+  ReduceL1: reduction((x, axes, options) => sum(x.abs(), axes, options)),
+  ReduceL2: reduction((x, axes, options) => sum(x.square(), axes, options).sqrt()),
   ReduceLogSum: reduction((x, axes, options) => sum(x, axes, options).log()),
-  ReduceLogSumExp: reduction((x, axes, options) => ops.logSumExp(x, axes as never, options), -Infinity),
-  ReduceMax: reduction(ordered(ops.amax as never), -Infinity),
-  ReduceMean: reduction((x, axes, options) => ops.mean(x, axes as never, options)),
-  ReduceMin: reduction(ordered(ops.amin as never), Infinity),
-  ReduceProd: reduction((x, axes, options) => ops.prod(x, axes as never, options)),
+  ReduceLogSumExp: reduction((x, axes, options) => ops.logSumExp(x, axes, options), -Infinity),
+  ReduceMax: reduction(ordered(ops.amax), -Infinity),
+  ReduceMean: reduction((x, axes, options) => ops.mean(x, axes, options)),
+  ReduceMin: reduction(ordered(ops.amin), Infinity),
+  ReduceProd: reduction((x, axes, options) => ops.prod(x, axes, options)),
   ReduceSum: reduction(sum),
-  ReduceSumSquare: reduction((x, axes, options) => sum(x.square() as AnyTensor, axes, options)),
-  Softmax: alongAxis((x, axis) => ops.softmax(x as never, axis as never) as AnyTensor),
+  ReduceSumSquare: reduction((x, axes, options) => sum(x.square(), axes, options)),
+  Softmax: alongAxis((x, axis) => ops.softmax(x, axis)),
   TopK: knowing([1], topK),
 };

@@ -152,15 +152,14 @@ function direct(
   const isHalf =
     coordinates === 'half_pixel' || (coordinates === 'pytorch_half_pixel' && size.every((each) => each > 1));
   const linear = (['linear', 'bilinear', 'trilinear'] as const)[x.rank - 3]!;
-  if (mode === 'linear' && (alignCorners || isHalf))
-    return ops.interpolate(x as never, { size, mode: linear, alignCorners }) as AnyTensor;
+  if (mode === 'linear' && (alignCorners || isHalf)) return ops.interpolate(x, { size, mode: linear, alignCorners });
   if (
     mode === 'cubic' &&
     (alignCorners || isHalf) &&
     x.rank === 4 &&
     Math.abs(call.float('cubic_coeff_a', -0.75) + 0.75) < 1e-6
   ) {
-    return ops.interpolate(x as never, { size, mode: 'bicubic', alignCorners }) as AnyTensor;
+    return ops.interpolate(x, { size, mode: 'bicubic', alignCorners });
   }
   return undefined;
 }
@@ -188,21 +187,18 @@ function resize(call: Call): AnyTensor {
         places.map((p) => Number(p < 0 || p > from - 1)),
       );
       const own = flags.tensor(device);
-      outside = outside === undefined ? own : (outside.logicalOr(own) as AnyTensor);
+      outside = outside === undefined ? own : outside.logicalOr(own);
     } else if (from === to && scale === 1) continue;
     if (mode === 'nearest') {
       const index = places.map((p) => Math.min(Math.max(nearest[rounding](p), 0), from - 1));
-      y = y.indexSelect(axis, Known.of('int64', [to], index).tensor(device) as never) as AnyTensor;
+      y = y.indexSelect(axis, Known.of('int64', [to], index).tensor(device));
     } else {
-      const weights = weightsOf(call, plan, mode).tensor(device).cast(y.dtype) as AnyTensor;
-      y = y
-        .moveAxis(axis, -1)
-        .matmul(weights.transpose(0, 1) as never)
-        .moveAxis(-1, axis) as AnyTensor;
+      const weights = weightsOf(call, plan, mode).tensor(device).cast(y.dtype);
+      y = y.moveAxis(axis, -1).matmul(weights.transpose(0, 1)).moveAxis(-1, axis);
     }
   }
   if (outside === undefined) return y;
-  return ops.where(outside as never, call.float('extrapolation_value', 0), y).cast(x.dtype) as AnyTensor;
+  return ops.where(outside, call.float('extrapolation_value', 0), y).cast(x.dtype);
 }
 
 const gridModes = {
@@ -214,18 +210,17 @@ const gridModes = {
 } as const;
 
 const gridSample = (call: Call): AnyTensor =>
-  ops.gridSample(call.tensor(0) as never, call.tensor(1) as never, {
+  ops.gridSample(call.tensor(0), call.tensor(1), {
     mode: gridModes[call.choice('mode', 'linear', 'bilinear', 'nearest', 'cubic', 'bicubic')],
     padding: call.choice('padding_mode', 'zeros', 'border', 'reflection'),
     alignCorners: call.int('align_corners', 0) !== 0,
-  }) as AnyTensor;
+  });
 
 /** Boxes as their lowest and highest corners. */
 function corners(call: Call, boxes: AnyTensor): AnyTensor {
   const [a, b] = [boxes.narrow(-1, 0, 2), boxes.narrow(-1, 2, 2)] as [AnyTensor, AnyTensor];
-  if (call.int('center_point_box', 0) !== 0)
-    return ops.cat([a.sub(b.div(2)), a.add(b.div(2))] as never, -1) as AnyTensor;
-  return ops.cat([a.minimum(b), a.maximum(b)] as never, -1) as AnyTensor;
+  if (call.int('center_point_box', 0) !== 0) return ops.cat([a.sub(b.div(2)), a.add(b.div(2))], -1);
+  return ops.cat([a.minimum(b), a.maximum(b)], -1);
 }
 
 /** [batch, class, box] of each box that is left. Their number is read: the thread blocks. */
@@ -242,27 +237,21 @@ function nonMaxSuppression(call: Call): AnyTensor {
   const device = boxes.device;
   const rows = Array.from({ length: batches * classes }, (_, i) => {
     const [batch, each] = [Math.floor(i / classes), i % classes];
-    const own = boxes.select(0, batch) as AnyTensor;
-    const kept = ops.nonMaxSuppressionSync(
-      own as never,
-      scores.select(0, batch).select(0, each) as never,
-      options,
-    ) as AnyTensor;
+    const own = boxes.select(0, batch);
+    const kept = ops.nonMaxSuppressionSync(own, scores.select(0, batch).select(0, each), options);
     const count = kept.shape[0]!;
-    const column = (value: number): AnyTensor => ops.full([count], value, { dtype: 'int64', device }) as AnyTensor;
-    return ops.stack([column(batch), column(each), kept] as never, 1) as AnyTensor;
+    const column = (value: number): AnyTensor => ops.full([count], value, { dtype: 'int64', device });
+    return ops.stack([column(batch), column(each), kept], 1);
   });
-  if (maxCount === 0 || rows.length === 0) return ops.zeros([0, 3], { dtype: 'int64', device }) as AnyTensor;
-  return ops.cat(rows as never, 0) as AnyTensor;
+  if (maxCount === 0 || rows.length === 0) return ops.zeros([0, 3], { dtype: 'int64', device });
+  return ops.cat(rows, 0);
 }
 
 export const resampling = {
-  AffineGrid: knowing(
-    [1],
-    (call) =>
-      ops.affineGrid(call.tensor(0) as never, call.known(1) as never, {
-        alignCorners: call.int('align_corners', 0) !== 0,
-      }) as AnyTensor,
+  AffineGrid: knowing([1], (call) =>
+    ops.affineGrid(call.tensor(0), call.known(1), {
+      alignCorners: call.int('align_corners', 0) !== 0,
+    }),
   ),
   GridSample: gridSample,
   NonMaxSuppression: knowing([2, 3, 4], nonMaxSuppression),

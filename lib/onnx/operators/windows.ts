@@ -59,6 +59,4 @@ export function symmetric(pads: Windows['pads']): readonly number[] | undefined 
 
 /** x [n, c, …space] with elements of a value around its space. */
 export const padded = (x: AnyTensor, pads: Windows['pads'], value = 0): AnyTensor =>
-  (pads.every(([before, after]) => before === 0 && after === 0)
-    ? x
-    : ops.pad(x as never, pads, { value })) as AnyTensor;
+  pads.every(([before, after]) => before === 0 && after === 0) ? x : ops.pad(x, pads, { value });
