@@ -2,7 +2,7 @@
  * Graphs as they run: `Planner` turns the nodes of a file into steps and checks names, operators and functions on the way; `run` computes a plan's outputs. Knows
  * operators by their tables, and nothing of parameters.
  */
-import { FormatError, HadalError } from '../errors';
+import { FormatError, HadalError, OutOfMemoryError } from '../errors';
 import { Call, Outputs, type Attributes, type Body, type Operator, type Running } from './call';
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto } from './messages';
 import { foldings, operatorOf, type Folding } from './operators';
@@ -292,21 +292,24 @@ function compute(step: Step, frame: Frame, running: Running): readonly Value[] {
     bodies.set(name, (...inputs) => runIn(new Frame(frame), plan, inputs, running));
   }
   const call = new Call(what, version, given, names, attributes, bodies, running);
-  if (fold !== undefined && given.every(isSmall)) {
-    const folded = fold(call, given.filter((value) => value !== undefined) as Known[]);
+  const present = given.filter((value) => value !== undefined);
+  if (fold !== undefined && present.length >= (fold.least ?? 1) && present.every(isSmall)) {
+    const folded = fold(call, present);
     if (folded !== undefined) return folded;
   }
   const made = step.run(call);
   return made instanceof Outputs ? made.values : [made];
 }
 
-const isSmall = (value: Value): boolean => value === undefined || (value instanceof Known && value.size <= mostKnown);
+const isSmall = (value: Value): value is Known => value instanceof Known && value.size <= mostKnown;
 
 /** Errors of ops say which node they come from. */
 function described<T>(what: string, f: () => T): T {
   try {
     return f();
   } catch (error) {
+    // Lists longer than the engine has, of sizes that nobody means.
+    if (error instanceof RangeError) throw new OutOfMemoryError(`${what}: ${error.message}`);
     if (error instanceof HadalError && !error.message.startsWith('onnx: ')) error.message = `${what}: ${error.message}`;
     throw error;
   }

@@ -68,7 +68,7 @@ export class Model<Y = AnyTensor> extends Module {
    * @throws ArgumentError when inputs are missing or too many, or where a tensor is given and shapes depend on its elements: give numbers; ShapeError, DTypeError
    * for an input that is not as declared, and whatever the ops throw, with the node's name.
    */
-  forward(...inputs: readonly Input[] | readonly [Readonly<Record<string, Input>>]): Y {
+  forward(...inputs: Input[] | [Readonly<Record<string, Input>>]): Y {
     const values = this.#ordered(inputs).map((value, i) => checked(this.inputs[i]!, value));
     const device = [...values, ...Object.values(this.tensors)].find((value) => value instanceof Tensor)?.device;
     const running = { device: (device ?? getDefaultDevice()) as Device, training: this.training };

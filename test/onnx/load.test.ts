@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HadalError, compile, noGrad, ones, onnx, tensor, zeros, type AnyTensor } from 'hadal';
+import { HadalError, compile, nn, noGrad, ones, onnx, tensor, zeros, type AnyTensor } from 'hadal';
 import {
   AttributeType,
   encodeModel,
@@ -286,6 +286,7 @@ describe('running', () => {
     expect(() => axis.forward(zeros([1, 3]))).toThrow(/^onnx: Softmax "y": axis 5 out of range/);
     const few = await loaded({ node: [node('Add', ['x'], ['y'])] });
     expect(() => few.forward(zeros([1, 3]))).toThrow('onnx: Add "y": input 1: got none, expected one');
+    expect(() => few.forward([[1, 2, 3]])).toThrow('onnx: Add "y": input 1: got none, expected one');
     const sizes = await loaded({ node: [node('MatMul', ['x', 'x'], ['y'])] });
     expect(() => sizes.forward(zeros([1, 3]))).toThrow(/^onnx: MatMul "y": matmul: /);
     const many = await loaded({ node: [node('Relu', ['x'], ['y', 'z'])] });
@@ -305,8 +306,29 @@ describe('running', () => {
     expect(model.namedParameters().map(([name]) => name)).toEqual(['w']);
     expect(model.namedBuffers().map(([name]) => name)).toEqual(['scales', 'rank']);
     expect(model.forward(ones([2, 3])).shape).toEqual([1, 2, 12]);
+    const layer: nn.Layer = model;
+    expect(new nn.Sequential(layer).forward(ones([2, 3])).shape).toEqual([1, 2, 12]);
+    const doubled = nn.functionalCall(model, { w: model.stateDict()['w']!.mul(2) }, ones([2, 3]));
+    expect(
+      await doubled
+        .sub(model.forward(ones([2, 3])).mul(2))
+        .abs()
+        .amax()
+        .item(),
+    ).toBe(0);
     model.to('float64');
     expect(model.parameters().map(({ dtype }) => dtype)).toEqual(['float64']);
+  });
+
+  test('a loop that never ends', async () => {
+    const body = {
+      input: [info('i', 7), info('on', 9), info('v')],
+      node: [node('Identity', ['on'], ['still']), node('Identity', ['v'], ['w'])],
+      output: [info('still', 9), info('w')],
+    };
+    const loop = node('Loop', ['', '', 'x'], ['y'], { name: 'body', type: AttributeType.graph, g: body });
+    const model = await loaded({ node: [loop] });
+    expect(() => model.forward(ones([1, 3]))).toThrow('onnx: Loop "y": turns: got more than 1000000, expected fewer');
   });
 
   test('functions of the model, with attributes of their own', async () => {

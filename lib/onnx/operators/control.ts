@@ -22,6 +22,9 @@ function stacked(call: Call, values: readonly Value[]): Value {
   );
 }
 
+/** A condition that never ends a loop is an error instead of a thread that hangs. */
+const mostTurns = 1_000_000;
+
 const loop: Operator = knowing([0, 1], (call) => {
   const most = call.has(0) ? call.knownScalar(0) : Infinity;
   let goesOn = call.has(1) ? call.knownScalar(1) !== 0 : true;
@@ -29,6 +32,7 @@ const loop: Operator = knowing([0, 1], (call) => {
   const body = call.body('body');
   const scans: Value[][] = [];
   for (let i = 0; i < most && goesOn; i++) {
+    if (i === mostTurns) call.refuse('turns', `more than ${mostTurns}`, 'fewer');
     const [condition, ...results] = body(scalar('int64', i), scalar('bool', 1), ...carried);
     carried = results.slice(0, carried.length);
     for (const [at, value] of results.slice(carried.length).entries()) (scans[at] ??= []).push(value);

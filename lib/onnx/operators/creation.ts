@@ -78,6 +78,7 @@ const cosineWindow = (a: number, b: number, c: number): Operator =>
   knowing([0], (call) => {
     const size = call.knownScalar(0);
     const dtype = dtypeOf(call.what, call.int('output_datatype', 1));
+    if (!(size <= 2 ** 24)) call.refuse('size', String(size), `at most ${2 ** 24}`);
     const span = call.int('periodic', 1) === 0 ? size - 1 : size;
     const values = Array.from({ length: size }, (_, i) => {
       const angle = (2 * Math.PI * i) / Math.max(span, 1);

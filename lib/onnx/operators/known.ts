@@ -20,7 +20,14 @@ import {
 } from './shapes';
 
 /** Outputs of a node all of whose inputs are known and small; undefined where they are better left to tensors. */
-export type Folding = (call: Call, inputs: readonly Known[]) => readonly Known[] | undefined;
+export interface Folding {
+  (call: Call, inputs: readonly Known[]): readonly Known[] | undefined;
+  /** How many inputs there are at least; 1 unless given. */
+  readonly least?: number;
+}
+
+const needing = (least: number, fold: Folding): Folding =>
+  Object.assign((call: Call, inputs: readonly Known[]) => fold(call, inputs), { least });
 
 /** The elements at `offset + Σ position · stride`. */
 function strided(x: Known, shape: readonly number[], strides: readonly number[], offset = 0): Known {
@@ -53,7 +60,7 @@ const reshaped = (x: Known, shape: readonly number[]): readonly Known[] => [new 
 
 /** A pointwise operator of any number of operands; its result has the dtype of the last, or bool. */
 function pointwise(f: (...values: number[]) => number, bool = false): Folding {
-  return (call, inputs) => {
+  return needing(Math.max(f.length, 1), (call, inputs) => {
     const shape = inputs.map((x) => x.shape).reduce((a, b) => broadcastShapes(call.what, a, b));
     if (sizeOf(shape) > mostKnown) return undefined;
     const operands = inputs.map((x) => broadcast(x, shape).values);
@@ -62,14 +69,12 @@ function pointwise(f: (...values: number[]) => number, bool = false): Folding {
     // Past 2^53 doubles are no integers any more, and a division by zero has no answer: devices have their own.
     if (!bool && !isFloat(dtype) && !values.every(Number.isSafeInteger)) return undefined;
     return [Known.of(dtype, shape, values)];
-  };
+  });
 }
 
-/** The same for operators whose dtype decides. */
-const byDType =
-  (f: (dtype: DType, call: Call) => (...values: number[]) => number): Folding =>
-  (call, inputs) =>
-    pointwise(f(inputs[0]!.dtype, call))(call, inputs);
+/** The same for operators of two operands whose dtype decides. */
+const byDType = (f: (dtype: DType, call: Call) => (...values: number[]) => number): Folding =>
+  needing(2, (call, inputs) => pointwise(f(inputs[0]!.dtype, call))(call, inputs));
 
 const remainder = (a: number, b: number): number => a - b * Math.floor(a / b);
 const halfToEven = (x: number): number => {
@@ -186,24 +191,24 @@ export const foldings: ReadonlyMap<string, Folding> = new Map<string, Folding>(
     Add: pointwise((a, b) => a + b),
     And: pointwise((a, b) => a & b, true),
     Cast: (call, [x]) => converted(call, x!, dtypeOf(call.what, call.int('to'))),
-    CastLike: (call, [x, like]) => converted(call, x!, like!.dtype),
+    CastLike: needing(2, (call, [x, like]) => converted(call, x!, like!.dtype)),
     Ceil: pointwise(Math.ceil),
     Concat: joined,
     Div: byDType((dtype) => (isFloat(dtype) ? (a, b) => a / b : (a, b) => Math.trunc(a / b))),
     Equal: pointwise((a, b) => Number(a === b), true),
-    Expand: (call, [x, sizes]) => {
+    Expand: needing(2, (call, [x, sizes]) => {
       const shape = broadcastShapes(call.what, x!.shape, sizes!.values);
       return sizeOf(shape) > mostKnown ? undefined : [broadcast(x!, shape)];
-    },
+    }),
     Floor: pointwise(Math.floor),
-    Gather: (call, [x, index]) => gathered(call, x!, index!),
+    Gather: needing(2, (call, [x, index]) => gathered(call, x!, index!)),
     Greater: pointwise((a, b) => Number(a > b), true),
     GreaterOrEqual: pointwise((a, b) => Number(a >= b), true),
     Identity: (_, [x]) => [x!],
     Less: pointwise((a, b) => Number(a < b), true),
     LessOrEqual: pointwise((a, b) => Number(a <= b), true),
-    Max: pointwise(Math.max),
-    Min: pointwise(Math.min),
+    Max: pointwise((...values) => Math.max(...values)),
+    Min: pointwise((...values) => Math.min(...values)),
     Mod: byDType((_, call) => (call.int('fmod', 0) === 1 ? (a, b) => a % b : remainder)),
     Mul: pointwise((a, b) => a * b),
     Neg: pointwise((a) => 0 - a),

@@ -64,6 +64,8 @@ function plansOf(
     const from = shape[axis]!;
     const scale = scales[i]!;
     const size = to[i]!;
+    if (!(size >= 0 && size * from <= 2 ** 28))
+      call.refuse('size', `${from} to ${size}`, 'sizes that weights fit in memory for');
     // What sizes ask for is divided once.
     const isExact = Math.abs(from * scale - size) < 1e-9;
     const length = isExact ? size : from * scale;
