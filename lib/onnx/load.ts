@@ -66,7 +66,9 @@ async function build<Y>(
   if (graph.sparseInitializer !== undefined) fail('sparse initializers: got some, expected none');
   const initializers = graph.initializer ?? [];
   const names = initializers.map(({ name = '' }) => name);
-  const inputs = (graph.input ?? []).filter(({ name = '' }) => !names.includes(name));
+  // Before version 4 of the format initializers were inputs too.
+  const initialized = new Set(names);
+  const inputs = (graph.input ?? []).filter(({ name = '' }) => !initialized.has(name));
   const signature = (value: ValueInfoProto): Signature => signatureOf(what, value);
 
   const constants = new Map<TensorProto, Known>();
