@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/packed_vector.h"
 #include "cpu/rows.h"
 #include "kernels/activation.h"
 #include "runtime/registry.h"
@@ -170,18 +171,6 @@ void each_channel_group(int64_t channels, F&& body) {
   if (i < channels) body.template operator()<1>(i, Tail{static_cast<int>(channels - i)});
 }
 
-// The elements of a vector of channels as C; an absent one reads as `fill`.
-template <class C>
-C* copy_vector(KernelContext& ctx, const char* op, const TensorView& view, int64_t size, C fill) {
-  C* copy = ctx.scratch<C>(size);
-  if (!view.present()) {
-    std::fill(copy, copy + size, fill);
-  } else {
-    visit_floating(op, view.dtype, [&]<class From>() { gather(copy, view.as<From>(), view.strides[0], size); });
-  }
-  return copy;
-}
-
 // y = (x − mean) · factor + bias + residual, or ReLU of it.
 template <class T, bool kAdds, bool kRelu>
 void normalise(KernelContext& ctx, const Command& cmd, const Compute<T>* means, const Compute<T>* factors,
@@ -221,7 +210,7 @@ template <class C>
 void move_running(KernelContext& ctx, const Command& cmd, const TensorView& running, const C* batch, C momentum) {
   if (!running.present()) return;
   const int64_t channels = running.shape[0];
-  C* moved = copy_vector<C>(ctx, cmd.name(), running, channels, C(0));
+  C* moved = copied_vector<C>(ctx, cmd.name(), running, channels, C(0));
   for (int64_t i = 0; i < channels; ++i) moved[i] = functors::Lerp()(moved[i], batch[i], momentum);
   visit_floating(cmd.name(), running.dtype,
                  [&]<class To>() { scatter(running.as<To>(), running.strides[0], moved, channels); });
@@ -282,8 +271,8 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
 
   C* means = ctx.scratch<C>(channels);
   C* variances = ctx.scratch<C>(channels);  // unbiased
-  C* factors = copy_vector<C>(ctx, cmd.name(), cmd.input(1), channels, C(1));
-  const C* biases = copy_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(0));
+  C* factors = copied_vector<C>(ctx, cmd.name(), cmd.input(1), channels, C(1));
+  const C* biases = copied_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(0));
   const double count = static_cast<double>(std::max<int64_t>(statistics.count(), 1));
   for (int64_t channel = 0; channel < channels; ++channel) {
     double mean = 0, squares = 0;
@@ -304,7 +293,7 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
     cmd.output(2).as<C>()[channel * cmd.output(2).strides[0]] = static_cast<C>(rstd);
   }
 
-  const C momentum = *copy_vector<C>(ctx, cmd.name(), cmd.input(4), 1, static_cast<C>(cmd.attribute(2)));
+  const C momentum = *copied_vector<C>(ctx, cmd.name(), cmd.input(4), 1, static_cast<C>(cmd.attribute(2)));
   move_running(ctx, cmd, cmd.output(3), means, momentum);
   move_running(ctx, cmd, cmd.output(4), variances, momentum);
   if (cmd.output(5).present()) ++*cmd.output(5).as<int64_t>();
@@ -324,10 +313,10 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
   const Walk<3> apply({&cmd.input(0), &cmd.input(1), &cmd.output(0)});
   const int64_t channels = sums.channels();
   const int64_t blocks = sums.blocks();
-  const C* biases = copy_vector<C>(ctx, cmd.name(), cmd.input(3), channels, C(0));
-  const C* means = copy_vector<C>(ctx, cmd.name(), cmd.input(4), channels, C(0));
-  const C* rstds = copy_vector<C>(ctx, cmd.name(), cmd.input(5), channels, C(1));
-  C* factors = copy_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(1));
+  const C* biases = copied_vector<C>(ctx, cmd.name(), cmd.input(3), channels, C(0));
+  const C* means = copied_vector<C>(ctx, cmd.name(), cmd.input(4), channels, C(0));
+  const C* rstds = copied_vector<C>(ctx, cmd.name(), cmd.input(5), channels, C(1));
+  C* factors = copied_vector<C>(ctx, cmd.name(), cmd.input(2), channels, C(1));
   for (int64_t channel = 0; channel < channels; ++channel) factors[channel] *= rstds[channel];
   // `centred` is x − mean.
   const auto through_relu = [](Vec<C> g, Vec<C> centred, auto factor, auto bias) {
