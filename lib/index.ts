@@ -32,3 +32,4 @@ export * as distributed from './distributed';
 export * as distributions from './distributions';
 export * as train from './train';
 export * as models from './models';
+export * as onnx from './onnx';

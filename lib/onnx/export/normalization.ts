@@ -1,0 +1,77 @@
+/** Softmax, normalisations over features and channels, and the loss of classes. */
+import { real, wideFloat, type Graph, type Table, type Writer } from './graph';
+import { activations } from './pointwise';
+import { operandOf } from './reduce';
+
+const alongAxis =
+  (opType: string): Writer =>
+  (graph, event) =>
+    graph.node(opType, [graph.name(operandOf(event))], { axis: graph.fixed(event.attributes[0]!, 'an axis') });
+
+const layerNorm: Writer = (graph, event) => {
+  const [x, weight, bias] = event.inputs;
+  const { dtype, shape } = event.outputs[0]!;
+  const [epsilon] = graph.fixedAll(event.attributes, 'epsilon') as [number];
+  const scale = weight === undefined ? graph.node('Expand', [graph.number(1, dtype), graph.sizes(shape.slice(-1))]) : graph.operand(weight); // prettier-ignore
+  const inputs = [graph.operand(x), scale, graph.operand(bias)];
+  return [graph.node('LayerNormalization', inputs, { axis: -1, epsilon: real(epsilon) })];
+};
+
+/** The square root of the mean of squares, and ε. */
+const rmsNorm: Writer = (graph, event) => {
+  const x = operandOf(event);
+  const weight = event.inputs[1];
+  const own = wideFloat(x.dtype);
+  const wide = graph.cast(graph.name(x), x.dtype, own);
+  const mean = graph.node('ReduceMean', [graph.node('Mul', [wide, wide]), graph.sizes([-1])]);
+  const root = graph.node('Sqrt', [
+    graph.node('Add', [mean, graph.number(graph.fixed(event.attributes[0]!, 'epsilon'), own)]),
+  ]);
+  const unit = graph.node('Div', [wide, root]);
+  const y = weight === undefined ? unit : graph.node('Mul', [unit, graph.cast(graph.operand(weight), operandOf(event, 1).dtype, own)]); // prettier-ignore
+  return [graph.cast(y, own, x.dtype)];
+};
+
+/** With the statistics of what is given: those of one instance are a node of their own. */
+const batchNorm: Writer = (graph, event) => {
+  const [x, weight, bias, residual] = event.inputs;
+  const { dtype, shape } = event.outputs[0]!;
+  const [epsilon, activation] = graph.fixedAll(event.attributes, 'a setting') as [number, number];
+  const channel = (value: number): string =>
+    graph.node('Expand', [graph.number(value, dtype), graph.sizes(shape.slice(1, 2))]);
+  const scale = weight === undefined ? channel(1) : graph.operand(weight);
+  const shift = bias === undefined ? channel(0) : graph.operand(bias);
+  const normalized =
+    shape[0] === 1 && shape.length > 2
+      ? graph.node('InstanceNormalization', [graph.operand(x), scale, shift], { epsilon: real(epsilon) })
+      : overBatch(graph, graph.operand(x), shape.length, [scale, shift], graph.number(epsilon, dtype));
+  const sum = residual === undefined ? normalized : graph.node('Add', [normalized, graph.operand(residual)]);
+  return [activations[activation]!(graph, sum)];
+};
+
+function overBatch(graph: Graph, x: string, rank: number, parameters: readonly string[], epsilon: string): string {
+  const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== 1);
+  const off = graph.node('Sub', [x, graph.node('ReduceMean', [x, graph.sizes(axes)])]);
+  const variance = graph.node('ReduceMean', [graph.node('Mul', [off, off]), graph.sizes(axes)]);
+  const unit = graph.node('Div', [off, graph.node('Sqrt', [graph.node('Add', [variance, epsilon])])]);
+  const [scale, shift] = parameters.map((name) => rank === 2 ? name : graph.node('Unsqueeze', [name, graph.sizes(axes.slice(1).map((axis) => axis - 1))])) as [string, string]; // prettier-ignore
+  return graph.node('Add', [graph.node('Mul', [unit, scale]), shift]);
+}
+
+const crossEntropy: Writer = (graph, event) => {
+  const [ignored, smoothing] = graph.fixedAll(event.attributes, 'a setting') as [number, number];
+  if (smoothing !== 0) return [];
+  const inputs = event.inputs.map((input) => graph.operand(input));
+  const { dtype } = event.outputs[0]!;
+  const loss = graph.node('SoftmaxCrossEntropyLoss', inputs, { ignore_index: ignored, reduction: 'none' });
+  return [graph.cast(loss, operandOf(event).dtype, dtype)];
+};
+
+export const normalization: Table = {
+  softmax: alongAxis('Softmax'),
+  logSoftmax: alongAxis('LogSoftmax'),
+  layerNorm,
+  rmsNorm,
+  batchNorm,
+  crossEntropy,
+};

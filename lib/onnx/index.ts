@@ -1,0 +1,2 @@
+/** ONNX files, as `onnx`. */
+export { save, type SaveOptions } from './save';
