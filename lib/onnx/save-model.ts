@@ -76,7 +76,7 @@ export function modelOf(op: string, pass: Pass, names: Names): Written {
   }
   for (const { value } of pass.results) bindOutside(value);
   const results = pass.results.map(({ path, value }, i) => {
-    const name = names.outputs?.[i] ?? defaultName('output', path, pass.results.length);
+    const name = names.outputs?.[i] ?? defaultName(path, pass.results.length, names);
     return { value, name, from: graph.name(value) };
   });
   const nodes = named(graph.nodes, results);
@@ -112,11 +112,11 @@ export function modelOf(op: string, pass: Pass, names: Names): Written {
   return { model, tensors };
 }
 
-/** What a result is called unless the caller says so: the only one `output`, others by their place. */
-const defaultName = (stem: string, path: string, count: number): string => {
-  if (count === 1) return stem;
-  return /^\d/.test(path) ? `${stem}_${path}` : path;
-};
+/** What a result is called unless the caller says so: the only one `output`, others after their place. */
+function defaultName(path: string, count: number, { inputs, state }: Names): string {
+  if (count === 1) return 'output';
+  return /^\d/.test(path) || inputs.includes(path) || Object.hasOwn(state, path) ? `output_${path}` : path;
+}
 
 function dimension(size: Size, otherwise: string, sizes: ReadonlyMap<string, Varying>): Dimension {
   if (typeof size === 'number') return { dimValue: size };

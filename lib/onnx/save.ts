@@ -15,7 +15,7 @@ import { writeModel } from './save-file';
 import { merged, trace, Varying, type Pass } from './trace';
 
 export interface SaveOptions {
-  /** What the inputs are called; `input`, or `input_0`, `input_1`, … unless given. */
+  /** What the tensors among `inputs` are called, in order; `input`, or `input_0`, `input_1`, … by their places, those in an object after its fields, unless given. */
   readonly inputNames?: readonly string[];
   /** What the results are called, in order; `output`, or after their places in the result unless given. */
   readonly outputNames?: readonly string[];
@@ -44,7 +44,7 @@ const op = 'onnx.save';
 export async function save(
   path: string,
   module: ForwardModule | ((...inputs: never[]) => unknown),
-  inputs: readonly AnyTensor[],
+  inputs: readonly (AnyTensor | object)[],
   options: SaveOptions = {},
 ): Promise<void> {
   checkPath(op, path);
@@ -52,20 +52,46 @@ export async function save(
     throw new ArgumentError(`${op}: module: got ${describe(module)}, expected a module with forward, or a function`);
   }
   checkList(op, 'inputs', inputs);
-  inputs.forEach((input: unknown, i) => checkTensor(op, input, `inputs[${i}]`));
   checkOptions(op, options, 'save');
   const state = module instanceof Module ? module.stateDict() : {};
-  const inputNames = namesOf('inputNames', options.inputNames, inputs.length) ?? inputs.map((_, i) => (inputs.length === 1 ? 'input' : `input_${i}`)); // prettier-ignore
+  const examples = tensorsOf(inputs);
+  const inputNames = namesOf('inputNames', options.inputNames, examples.length) ?? examples.map(([path]) => path);
   const taken = inputNames.find((name) => Object.hasOwn(state, name));
   if (taken !== undefined) throw new ArgumentError(`${op}: inputNames: got ${taken}, the name of a parameter, expected another`); // prettier-ignore
-  const axes = axesOf(options.dynamicAxes, inputNames, inputs);
-  const call = module instanceof Module ? (...given: AnyTensor[]) => (module as ForwardModule).forward(...(given as never[])) : module; // prettier-ignore
-  const pass = inEvaluation(module, () => passOf(call as (...given: AnyTensor[]) => unknown, inputs, axes));
+  const tensors = examples.map(([, tensor]) => tensor);
+  const axes = axesOf(options.dynamicAxes, inputNames, tensors);
+  const forward = (module instanceof Module ? module.forward.bind(module) : module) as (...given: unknown[]) => unknown;
+  const call = (...given: AnyTensor[]): unknown => forward(...replaced(inputs, [...given]));
+  const pass = inEvaluation(module, () => passOf(call, tensors, axes));
   const outputNames = namesOf('outputNames', options.outputNames, pass.results.length, inputNames);
   const sizes = new Map(axes.map(({ name, input, axis }) => [name, pass.inputs[input]!.shape[axis] as Varying]));
   const written = modelOf(op, pass, { inputs: inputNames, outputs: outputNames, state, sizes });
   await writeModel(op, path, written, options.externalData);
 }
+
+/** The tensors among the arguments and in their fields, with what they are called unless the caller says so. */
+function tensorsOf(inputs: readonly unknown[]): [name: string, tensor: AnyTensor][] {
+  return inputs.flatMap((input, i): [string, AnyTensor][] => {
+    if (isFields(input)) {
+      return Object.entries(input).filter((entry): entry is [string, AnyTensor] => entry[1] instanceof Tensor);
+    }
+    checkTensor(op, input, `inputs[${i}]`);
+    return [[inputs.length === 1 ? 'input' : `input_${i}`, input]];
+  });
+}
+
+/** The arguments with other tensors, in the same order. */
+const replaced = (inputs: readonly unknown[], tensors: AnyTensor[]): unknown[] => {
+  const other = (value: unknown): unknown => (value instanceof Tensor ? tensors.shift() : value);
+  return inputs.map((input) =>
+    isFields(input)
+      ? Object.fromEntries(Object.entries(input).map(([key, value]) => [key, other(value)]))
+      : other(input),
+  );
+};
+
+const isFields = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 /** Names that are given, if any: as many as there are tensors, each once. */
 function namesOf(
@@ -170,19 +196,31 @@ function passOf(
   let refusal: unknown;
   for (const plan of names.length === 0 ? plans.slice(0, 1) : plans) {
     const choices = new Map(axes.map(({ name, size }) => [name, plan(size)]));
-    const pick = (which: (name: string) => 0 | 1 | 2) => new Map(names.map((name) => [name, choices.get(name)![which(name)]])); // prettier-ignore
+    const pick = (which: (name: string) => 0 | 1 | 2, more = 0) =>
+      new Map(names.map((name) => [name, choices.get(name)![which(name)] + more]));
     const base = pick(() => 0);
     const others = names.map((varied) => pick((name) => (name === varied ? 1 : 0)));
+    const all = names.length === 0 ? [base] : [base, ...others, pick(() => 2)];
     try {
       // What a module makes once and keeps is there afterwards.
       scope(() => void call(...at(base)));
-      const all = names.length === 0 ? [base] : [base, ...others, pick(() => 2)];
-      return merged(op, all.map(run));
+      const traces = all.map(run);
+      // Sizes without a common factor tell halves from rounded halves; a pass that does not take them need not.
+      if (names.length > 0) traces.push(...attempted(() => run(pick(() => 2, 1))));
+      return merged(op, traces);
     } catch (error) {
       refusal ??= error;
     }
   }
   throw refusal;
+}
+
+function attempted<T>(f: () => T): T[] {
+  try {
+    return [f()];
+  } catch {
+    return [];
+  }
 }
 
 /** The tensor with its elements along an axis repeated, or cut off. */

@@ -158,23 +158,22 @@ export class Graph {
     return parts.length === 1 ? parts[0]! : this.node('Concat', parts, { axis: 0 });
   }
 
-  /** The size of an axis, or a multiple of one or of the product of two, and a fixed number more. */
+  /** The size of an axis, or a multiple or a part of one or of the product of two, and a fixed number more. */
   #size(size: Varying): string {
     const known = this.#axes.get(size.key);
     if (known !== undefined) return this.node('Shape', [known.name], { start: known.axis, end: known.axis + 1 });
     const axes = [...this.#axes.values()];
     const pairs = axes.flatMap((a, i) => axes.slice(i).map((b) => [a, b]));
-    for (const factors of [...axes.map((a) => [a]), ...pairs]) {
-      const products = size.values.map((_, at) => factors.reduce((product, own) => product * own.size.values[at]!, 1));
-      const other = products.findIndex((product) => product !== products[0]);
-      if (other === -1) continue;
-      const factor = (size.values[other]! - size.values[0]!) / (products[other]! - products[0]!);
-      const more = size.values[0]! - factor * products[0]!;
-      if (!Number.isInteger(factor) || size.values.some((value, at) => value !== factor * products[at]! + more))
-        continue;
+    for (const factors of [...axes.map((axis) => [axis]), ...pairs]) {
+      const fit = linear(
+        size.values,
+        size.values.map((_, at) => factors.reduce((product, own) => product * own.size.values[at]!, 1)),
+      );
+      if (fit === undefined) continue;
       let name = factors.map((own) => this.#size(own.size)).reduce((a, b) => this.node('Mul', [a, b]));
-      if (factor !== 1) name = this.node('Mul', [name, this.sizes([factor])]);
-      return more === 0 ? name : this.node('Add', [name, this.sizes([more])]);
+      if (fit.times !== 1) name = this.node('Mul', [name, this.sizes([fit.times])]);
+      if (fit.over !== 1) name = this.node('Div', [name, this.sizes([fit.over])]);
+      return fit.more === 0 ? name : this.node('Add', [name, this.sizes([fit.more])]);
     }
     return this.#refuse(size, 'a size', 'a multiple of one of dynamicAxes, or of two, and a fixed number more');
   }
@@ -199,6 +198,21 @@ export class Graph {
     });
     return this.node('Reshape', [name, this.sizes(sizes)], { allowzero: isEmpty ? 1 : undefined });
   }
+}
+
+/** y = x · times / over + more in whole numbers, where that is so. */
+function linear(
+  y: readonly number[],
+  x: readonly number[],
+): { readonly times: number; readonly over: number; readonly more: number } | undefined {
+  const other = x.findIndex((value) => value !== x[0]);
+  if (other === -1) return undefined;
+  const slope = (y[other]! - y[0]!) / (x[other]! - x[0]!);
+  const over = Number.isInteger(slope) ? 1 : Math.round(1 / slope);
+  const times = Math.round(slope * over);
+  const more = y[0]! - (x[0]! * times) / over;
+  const fits = Number.isInteger(more) && y.every((value, at) => value * over === x[at]! * times + more * over);
+  return fits ? { times, over, more } : undefined;
 }
 
 /** A number as a dtype holds it: integers wrap around. */

@@ -91,7 +91,10 @@ const avgPool: Writer = (graph, event) => {
   const { isOver, ...attributes } = windowsOf(event, { kernel: kernel!, strides: strides!, padding: padding!, dilations: ones }); // prettier-ignore
   const name = graph.name(operandOf(event));
   if (counted === 0 || padding!.every((count) => count === 0) || !isOver) {
-    return graph.node('AveragePool', [name], { ...attributes, count_include_pad: counted });
+    return graph.node('AveragePool', [name], {
+      ...attributes,
+      count_include_pad: padding!.some((count) => count > 0) ? counted : 0,
+    });
   }
   // The padding counts, what hangs over does not.
   const sides = graph.sizes([0, 0, ...padding!, 0, 0, ...padding!]);
@@ -154,14 +157,20 @@ function meanOfAreas(graph: Graph, x: Value, shape: readonly Size[]): string {
   }, graph.name(x));
 }
 
-const gridSample: Writer = (graph, { inputs, attributes }) => {
-  const [mode, padding, corners] = graph.fixedAll(attributes, 'a setting') as [number, number, number];
-  const names = inputs.map((input) => graph.operand(input));
-  return graph.node('GridSample', names, {
+const gridSample: Writer = (graph, event) => {
+  const [mode, padding, corners] = graph.fixedAll(event.attributes, 'a setting') as [number, number, number];
+  const [x, grid] = [operandOf(event, 0), operandOf(event, 1)];
+  // Images come as volumes of one plane.
+  const isFlat = grid.shape.at(-1) === 2 && x.shape.length === 5;
+  const names = isFlat
+    ? [graph.node('Squeeze', [graph.name(x), graph.sizes([2])]), graph.node('Squeeze', [graph.name(grid), graph.sizes([1])])] // prettier-ignore
+    : [graph.name(x), graph.name(grid)];
+  const y = graph.node('GridSample', names, {
     mode: ['nearest', 'linear', 'cubic'][mode],
     padding_mode: ['zeros', 'border', 'reflection'][padding],
     align_corners: corners,
   });
+  return isFlat ? graph.node('Unsqueeze', [y, graph.sizes([2])]) : y;
 };
 
 const roiAlign: Writer = (graph, event) => {

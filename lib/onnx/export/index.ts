@@ -8,6 +8,7 @@ import { pointwise } from './pointwise';
 import { products } from './products';
 import { recurrence } from './recurrent';
 import { reduce } from './reduce';
+import { spectra } from './spectra';
 
 export const writers: Table = {
   ...creation,
@@ -18,4 +19,5 @@ export const writers: Table = {
   ...products,
   ...recurrence,
   ...reduce,
+  ...spectra,
 };

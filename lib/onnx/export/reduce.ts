@@ -7,22 +7,19 @@ import { computed } from './pointwise';
 /** The operand of an op of one tensor. */
 export const operandOf = ({ inputs }: Event, at = 0): Value => inputs[at] as Value;
 
-/** Reduces over the axes that have size 1 for the kernel and another before, then drops what the result has not. */
+/** Reduces over the axes that have size 1 for the kernel, and drops what the result has not. */
 function reduced(graph: Graph, event: Event, name: string, opType: string): string {
   const { shape } = operandOf(event);
-  const axes = shape.flatMap((size, axis) => (event.kept[axis] === 1 && size !== 1 ? [axis] : []));
   const { shape: result } = event.outputs[0]!;
-  const rest = shape.filter((_, axis) => !axes.includes(axis));
-  const drops = rest.length === result.length && rest.every((size, i) => sameSize(size, result[i]));
-  const keeps = result.length === shape.length;
-  // Without axes to sum over, reductions still square or take a logarithm.
-  const over = axes.length > 0 || shape.length === 0 ? axes : [0];
-  const kept = axes.length > 0 && drops && !keeps ? 0 : 1;
-  const y = graph.node(opType, [name, graph.sizes(over)], {
-    keepdims: kept,
-    noop_with_empty_axes: shape.length === 0 ? 1 : undefined,
-  });
-  return kept === 0 || keeps ? y : graph.reshape(y, event.kept, result);
+  const ones = shape.flatMap((_, axis) => (event.kept[axis] === 1 ? [axis] : []));
+  // Over nothing is over an axis of size 1 behind the others.
+  if (ones.length === 0) return graph.node(opType, [graph.node('Unsqueeze', [name, graph.sizes([-1])]), graph.sizes([-1])], { keepdims: 0 }); // prettier-ignore
+  const keepdims = result.length === shape.length ? 1 : 0;
+  const rest = shape.filter((_, axis) => !ones.includes(axis));
+  if (keepdims === 1 || (rest.length === result.length && rest.every((size, i) => sameSize(size, result[i])))) {
+    return graph.node(opType, [name, graph.sizes(ones)], { keepdims });
+  }
+  return graph.reshape(graph.node(opType, [name, graph.sizes(ones)], { keepdims: 1 }), event.kept, result);
 }
 
 /** A reduction in the dtype of its result, after `first`. */
@@ -39,13 +36,15 @@ const reduction =
     );
   };
 
-/** Whether any or all elements are not 0. */
-const quantified =
-  (opType: string): Writer =>
+/** Whether some element is not 0, or is. */
+const some =
+  (isZero: boolean): Writer =>
   (graph, event) => {
     const x = operandOf(event);
     const bools = graph.cast(graph.name(x), x.dtype, 'bool');
-    return graph.cast(reduced(graph, event, graph.cast(bools, 'bool', 'int32'), opType), 'int32', 'bool');
+    const asked = isZero ? graph.node('Not', [bools]) : bools;
+    const found = graph.cast(reduced(graph, event, graph.cast(asked, 'bool', 'int32'), 'ReduceSum'), 'int32', 'bool');
+    return isZero ? graph.node('Not', [found]) : found;
   };
 
 const norm: Writer = (graph, event) => {
@@ -215,8 +214,8 @@ export const reduce: Table = {
   prod: reduction('ReduceProd'),
   amax: reduction('ReduceMax'),
   amin: reduction('ReduceMin'),
-  any: quantified('ReduceMax'),
-  all: quantified('ReduceMin'),
+  any: some(false),
+  all: some(true),
   logSumExp: reduction('ReduceLogSumExp'),
   norm,
   varMean,
