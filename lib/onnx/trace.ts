@@ -98,6 +98,8 @@ class Notes extends Listener {
   /** Values by storage and what is seen of it. */
   readonly #known = new Map<Storage, Map<string, number>>();
   readonly #made = new Set<Storage>();
+  /** By storage the row-major tensor that is all of it. */
+  readonly #wholes = new Map<Storage, AnyTensor>();
   readonly #uploads = new Map<Storage, Buffer>();
 
   constructor(
@@ -117,26 +119,26 @@ class Notes extends Listener {
     const taken = inputs.map((input, i) =>
       typeof input === 'number' ? { number: input, dtype: dtypes[tensors[i]!.dtypeCode]! } : this.numberOf(op, input),
     );
+    const befores = outputs.map((output, i) => {
+      return output === undefined || tensors[inputs.length + i]!.isFresh ? undefined : this.#overwritten(op, output);
+    });
     const made = outputs.map((output, i) => {
       if (output === undefined) return undefined;
-      if (tensors[inputs.length + i]!.isFresh) this.#made.add(output.storage);
-      else this.#overwrite(op, output);
+      if (tensors[inputs.length + i]!.isFresh) {
+        this.#made.add(output.storage);
+        if (output.isContiguous) this.#wholes.set(output.storage, output);
+      }
       return this.#add(output, undefined);
     });
     const kept = tensors[inputs.length]?.shape ?? [];
     this.notes.push({ op, inputs: taken, outputs: made, attributes, context: undefined, kept });
+    befores.forEach((before, i) => {
+      if (before !== undefined) this.#write(before, made[i]!, outputs[i]!);
+    });
   }
 
   override view(op: string, x: AnyTensor, output: AnyTensor, context: unknown): void {
-    const inputs = [this.numberOf(op, x)];
-    this.notes.push({
-      op,
-      inputs,
-      outputs: [this.#add(output, undefined)],
-      attributes: [],
-      context,
-      kept: output.shape,
-    });
+    this.#note(op, [this.numberOf(op, x)], output, context);
   }
 
   override live(): void {
@@ -169,7 +171,10 @@ class Notes extends Listener {
     const bytes = this.#uploads.get(storage);
     if (bytes !== undefined) return this.#add(tensor, { kind: 'uploaded', bytes });
     if (!this.#made.has(storage)) return this.#add(tensor, { kind: 'outside', tensor });
-    this.unwritten.add(`${op} of a tensor written to in place`);
+    if (storage.bytes === 0) return this.#add(tensor, { kind: 'uploaded', bytes: Buffer.alloc(0) });
+    const whole = this.#wholes.get(storage);
+    if (whole !== undefined) return this.#note('strided', [this.numberOf(op, whole)], tensor, placesOf(tensor));
+    this.unwritten.add(`${op} of memory without values`);
     return this.#add(tensor, undefined);
   }
 
@@ -181,14 +186,38 @@ class Notes extends Listener {
     return at;
   }
 
-  /** `op` writes into a tensor that there was: as a whole, what was seen of it before is no more. */
-  #overwrite(op: string, { storage, size, dtype }: AnyTensor): void {
+  /** Notes an op of values that makes one, and answers its number. */
+  #note(op: string, inputs: readonly number[], output: AnyTensor, context: unknown): number {
+    const made = this.#add(output, undefined);
+    this.notes.push({ op, inputs, outputs: [made], attributes: [], context, kept: output.shape });
+    return made;
+  }
+
+  /**
+   * `op` writes into a tensor that there was, so that what was seen of its memory is no more. Answers the value of all the memory before, where it is a part that
+   * is written to.
+   */
+  #overwritten(op: string, output: AnyTensor): number | undefined {
+    const { storage, size, dtype, isContiguous } = output;
+    const covers = isContiguous && size * bytesOf(dtype) === storage.bytes;
+    const whole = this.#wholes.get(storage);
     if (!this.#made.has(storage)) this.unwritten.add(`${op} into a tensor made outside`);
-    else if (size * bytesOf(dtype) !== storage.bytes) this.unwritten.add(`${op} into a part of a tensor`);
+    else if (!covers && whole === undefined) this.unwritten.add(`${op} into a part of a tensor`);
+    const before = covers || whole === undefined ? undefined : this.numberOf(op, whole);
+    if (covers) this.#wholes.set(storage, output);
     this.#known.delete(storage);
     this.#uploads.delete(storage);
+    return before;
+  }
+
+  /** A part of memory has been written: what all of it holds now. */
+  #write(before: number, part: number, output: AnyTensor): void {
+    this.#note('write', [before, part], this.#wholes.get(output.storage)!, placesOf(output));
   }
 }
+
+/** Where the elements of a tensor lie in its memory. */
+const placesOf = ({ shape, strides, offset }: AnyTensor) => ({ shape, strides, offset });
 
 /** One pass, not yet compared with others. */
 export interface Trace {

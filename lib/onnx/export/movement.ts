@@ -89,6 +89,35 @@ const frame: Writer = (graph, event) => {
   return pickedAtEnd(graph, event, 1, places, [count, size]);
 };
 
+/** Where the elements of a view lie in the memory that it looks at. */
+function placesIn(graph: Graph, { context }: Event): { readonly shape: number[]; readonly places: number[] } {
+  const own = context as { shape: Size[]; strides: Size[]; offset: Size };
+  const [shape, strides, [offset]] = [own.shape, own.strides, [own.offset]].map((sizes) =>
+    graph.fixedAll(sizes, 'a place in memory'),
+  ) as [number[], number[], [number]];
+  const places = shape.reduce(
+    (all, size, axis) => all.flatMap((place) => Array.from({ length: size }, (_, i) => place + i * strides[axis]!)),
+    [offset],
+  );
+  return { shape, places };
+}
+
+const flattened = (graph: Graph, value: Value): string => graph.node('Reshape', [graph.name(value), graph.sizes([-1])]);
+
+const strided: Writer = (graph, event) => {
+  const { shape, places } = placesIn(graph, event);
+  const flat = flattened(graph, operandOf(event));
+  return graph.node('Gather', [flat, graph.constant('int64', shape, places)], { axis: 0 });
+};
+
+/** All of a memory after a part of it was written in place. */
+const write: Writer = (graph, event) => {
+  const { places } = placesIn(graph, event);
+  const [whole, part] = [operandOf(event, 0), operandOf(event, 1)];
+  const inputs = [flattened(graph, whole), graph.constant('int64', [places.length], places), flattened(graph, part)];
+  return graph.reshape(graph.node('ScatterElements', inputs, { axis: 0 }), [], event.outputs[0]!.shape);
+};
+
 const cat: Writer = (graph, { inputs, attributes: [axis] }) =>
   graph.node(
     'Concat',
@@ -178,6 +207,8 @@ export const movement: Table = {
   slice,
   diagonal,
   frame,
+  strided,
+  write,
   cat,
   pad,
   flip,

@@ -1,6 +1,7 @@
 /** Softmax, normalisations over features and channels, and the loss of classes. */
-import { real, wideFloat, type Graph, type Table, type Writer } from './graph';
-import { activations } from './pointwise';
+import type { Operand, Value } from '../trace';
+import { isValue, real, wideFloat, type Graph, type Table, type Writer } from './graph';
+import { activations, pointwise } from './pointwise';
 import { operandOf } from './reduce';
 
 const alongAxis =
@@ -58,6 +59,37 @@ function overBatch(graph: Graph, x: string, rank: number, parameters: readonly s
   return graph.node('Add', [graph.node('Mul', [unit, scale]), shift]);
 }
 
+/** What made the value, if it is the op that is looked for. */
+const madeBy = (op: string, value: Operand): readonly Operand[] | undefined =>
+  isValue(value) && value.maker?.op === op ? value.maker.inputs : undefined;
+
+/**
+ * A sum with a product, or the batch normalisation in evaluation that it is: x · scale + shift with scale = weight / √(var + ε) and shift = bias − mean · scale,
+ * each seen so that it broadcasts.
+ */
+const addcmul: Writer = (graph, event) => {
+  const [shift, x, scale] = event.inputs as [Value, Value, Value];
+  const [vector] = madeBy('reshape', scale) ?? [];
+  const [rstd, weight] = madeBy('mul', vector) ?? [vector];
+  const [sum] = madeBy('rsqrt', rstd) ?? [];
+  const [variance, epsilon] = madeBy('add', sum) ?? [];
+  const [moved] = madeBy('reshape', shift) ?? [];
+  const [bias, negated] = madeBy('sub', moved) ?? [undefined, madeBy('neg', moved)?.[0]];
+  const [mean, same] = madeBy('mul', negated) ?? [];
+  const isNorm =
+    vector !== undefined && same === vector && isValue(variance) && isValue(mean) && epsilon !== undefined && !isValue(epsilon) && scale.shape[0] === x.shape[1]; // prettier-ignore
+  if (!isNorm || typeof epsilon.number !== 'number') return pointwise['addcmul']!(graph, event);
+  const filled = (value: number): string => graph.node('Expand', [graph.number(value, x.dtype), graph.sizes(variance.shape)]); // prettier-ignore
+  const inputs = [
+    graph.name(x),
+    weight === undefined ? filled(1) : graph.operand(weight),
+    bias === undefined ? filled(0) : graph.operand(bias),
+    graph.name(mean),
+    graph.name(variance),
+  ];
+  return graph.node('BatchNormalization', inputs, { epsilon: real(epsilon.number) });
+};
+
 const crossEntropy: Writer = (graph, event) => {
   const [ignored, smoothing] = graph.fixedAll(event.attributes, 'a setting') as [number, number];
   if (smoothing !== 0) return [];
@@ -73,5 +105,6 @@ export const normalization: Table = {
   layerNorm,
   rmsNorm,
   batchNorm,
+  addcmul,
   crossEntropy,
 };
