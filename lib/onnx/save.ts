@@ -6,7 +6,7 @@ import { Module, type ForwardModule } from '../nn/module';
 import { arange } from '../ops/creation';
 import { checkObject, checkOptions, checkTensor } from '../ops/define';
 import { checkList } from '../tensor/checks';
-import { describe, shown } from '../tensor/describe';
+import { describe } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -103,7 +103,7 @@ function namesOf(
   if (names === undefined) return undefined;
   checkList(op, option, names);
   const wrong = names.find((name: unknown) => typeof name !== 'string' || name === '');
-  if (wrong !== undefined) throw new ArgumentError(`${op}: ${option}: got ${shown(wrong)}, expected names`);
+  if (wrong !== undefined) throw new ArgumentError(`${op}: ${option}: got ${JSON.stringify(wrong)}, expected names`);
   const all = [...others, ...names];
   const twice = all.find((name, i) => all.indexOf(name) !== i);
   if (twice !== undefined) throw new ArgumentError(`${op}: ${option}: got ${twice} twice, expected different names`);
@@ -144,7 +144,7 @@ function axesOf(
       }
       if (typeof name !== 'string' || name === '') {
         throw new ArgumentError(
-          `${op}: dynamicAxes.${inputName}.${key}: got ${shown(name)}, expected the name of a size`,
+          `${op}: dynamicAxes.${inputName}.${key}: got ${JSON.stringify(name)}, expected the name of a size`,
         );
       }
       const size = shape[axis]!;

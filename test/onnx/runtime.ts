@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import { tensor, type AnyTensor, type DType } from '../../lib/index';
-import type { ArrayOf } from '../../lib/tensor/dtype';
+import { decode, type ArrayOf } from '../../lib/tensor/dtype';
 
 interface Answer {
   readonly error?: string;
@@ -37,7 +37,7 @@ export class Runtime {
     if (error !== undefined) throw new Error(error);
     return Object.fromEntries(
       outputs!.map(({ name, type, values, shape }) => {
-        return [name, tensor(values as ArrayOf<'float32'>, { dtype: type, shape }) as AnyTensor];
+        return [name, tensor(decode(type, values) as ArrayOf<'float32'>, { dtype: type, shape }) as AnyTensor];
       }),
     );
   }

@@ -65,19 +65,19 @@ const madeBy = (op: string, value: Operand): readonly Operand[] | undefined =>
 
 /**
  * A sum with a product, or the batch normalisation in evaluation that it is: x · scale + shift with scale = weight / √(var + ε) and shift = bias − mean · scale,
- * each seen so that it broadcasts.
+ * each seen so that it broadcasts to [n, c, …].
  */
 const addcmul: Writer = (graph, event) => {
   const [shift, x, scale] = event.inputs as [Value, Value, Value];
-  const [vector] = madeBy('reshape', scale) ?? [];
+  const [vector] = madeBy('reshape', scale) ?? [scale];
   const [rstd, weight] = madeBy('mul', vector) ?? [vector];
   const [sum] = madeBy('rsqrt', rstd) ?? [];
   const [variance, epsilon] = madeBy('add', sum) ?? [];
-  const [moved] = madeBy('reshape', shift) ?? [];
+  const [moved] = madeBy('reshape', shift) ?? [shift];
   const [bias, negated] = madeBy('sub', moved) ?? [undefined, madeBy('neg', moved)?.[0]];
   const [mean, same] = madeBy('mul', negated) ?? [];
   const isNorm =
-    vector !== undefined && same === vector && isValue(variance) && isValue(mean) && epsilon !== undefined && !isValue(epsilon) && scale.shape[0] === x.shape[1]; // prettier-ignore
+    same !== undefined && same === vector && isValue(variance) && isValue(mean) && epsilon !== undefined && !isValue(epsilon) && scale.shape[0] === x.shape[1]; // prettier-ignore
   if (!isNorm || typeof epsilon.number !== 'number') return pointwise['addcmul']!(graph, event);
   const filled = (value: number): string => graph.node('Expand', [graph.number(value, x.dtype), graph.sizes(variance.shape)]); // prettier-ignore
   const inputs = [
@@ -90,13 +90,27 @@ const addcmul: Writer = (graph, event) => {
   return graph.node('BatchNormalization', inputs, { epsilon: real(epsilon.number) });
 };
 
+/** With smoothing, a share of the loss is that of all classes alike. */
 const crossEntropy: Writer = (graph, event) => {
   const [ignored, smoothing] = graph.fixedAll(event.attributes, 'a setting') as [number, number];
-  if (smoothing !== 0) return [];
-  const inputs = event.inputs.map((input) => graph.operand(input));
   const { dtype } = event.outputs[0]!;
+  const [logits, target, weight] = event.inputs as [Value, Value, Value?];
+  const own = logits.dtype;
+  const inputs = [logits, target, weight].map((input) => graph.operand(input));
   const loss = graph.node('SoftmaxCrossEntropyLoss', inputs, { ignore_index: ignored, reduction: 'none' });
-  return [graph.cast(loss, operandOf(event).dtype, dtype)];
+  if (smoothing === 0) return [graph.cast(loss, own, dtype)];
+  const logs = graph.node('LogSoftmax', [graph.name(logits)], { axis: 1 });
+  const weighed = weight === undefined ? logs : graph.node('Mul', [logs, graph.name(weight)]);
+  const all = graph.node('ReduceSum', [weighed, graph.sizes([1])], { keepdims: 0 });
+  const share = -smoothing / graph.fixed(logits.shape[1]!, 'the number of classes');
+  const isLeftOut = graph.node('Equal', [graph.name(target), graph.number(ignored, target.dtype)]);
+  const smooth = graph.node('Where', [
+    isLeftOut,
+    graph.number(0, own),
+    graph.node('Mul', [all, graph.number(share, own)]),
+  ]);
+  const sum = graph.node('Add', [graph.node('Mul', [loss, graph.number(1 - smoothing, own)]), smooth]);
+  return [graph.cast(sum, own, dtype)];
 };
 
 export const normalization: Table = {
