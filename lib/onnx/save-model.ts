@@ -6,7 +6,7 @@ import { sizeOf } from '../tensor/shapes';
 import { writers } from './export';
 import { dataTypes, Graph } from './export/graph';
 import type { Dimension, ModelProto, NodeProto, TensorProto, ValueInfoProto } from './messages';
-import { Varying, type Event, type Pass, type Size, type Value } from './trace';
+import type { Varying, Event, Pass, Size, Value } from './trace';
 
 /** What inputs, outputs, tensors and sizes are called. */
 export interface Names {

@@ -1,4 +1,4 @@
-/** `onnx.save`: a module or function as an ONNX file. Owns the options and the sizes at which the pass is traced. */
+/** Saving a model as an ONNX file. Owns the options and the sizes at which the pass is traced. */
 import { ArgumentError } from '../errors';
 import { noGrad } from '../autograd/modes';
 import { checkPath } from '../io/paths';
@@ -12,7 +12,7 @@ import { show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { modelOf } from './save-model';
 import { writeModel } from './save-file';
-import { merged, trace, Varying, type Pass } from './trace';
+import { merged, trace, type Varying, type Pass } from './trace';
 
 export interface SaveOptions {
   /** What the tensors among `inputs` are called, in order; `input`, or `input_0`, `input_1`, … by their places, those in an object after its fields, unless given. */

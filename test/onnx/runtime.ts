@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import { tensor, type AnyTensor, type DType } from '../../lib/index';
-import { decode, type ArrayOf } from '../../lib/tensor/dtype';
+import { arrays, decode, type ArrayOf } from '../../lib/tensor/dtype';
 
 interface Answer {
   readonly error?: string;
@@ -36,8 +36,15 @@ export class Runtime {
     });
     if (error !== undefined) throw new Error(error);
     return Object.fromEntries(
+      // The thread's arrays are of another realm.
       outputs!.map(({ name, type, values, shape }) => {
-        return [name, tensor(decode(type, values) as ArrayOf<'float32'>, { dtype: type, shape }) as AnyTensor];
+        return [
+          name,
+          tensor(decode(type, new arrays[type](values as never)) as ArrayOf<'float32'>, {
+            dtype: type,
+            shape,
+          }) as AnyTensor,
+        ];
       }),
     );
   }
