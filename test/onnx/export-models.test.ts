@@ -316,7 +316,8 @@ const tensorsIn = (value: unknown): AnyTensor[] => {
 /** Whose second size is not in `dynamicAxes`. */
 const fixed = ['MoE', 'LSTMproj', 'Flatten'];
 
-test.each(cases)('%s', async (title, make, inputs, axes) => {
+// With rest parameters: a missing fourth would be jest's callback.
+test.each(cases)('%s', async (...[title, make, inputs, axes]: Case) => {
   manualSeed(1);
   const model = make() as nn.Module & { forward(...given: unknown[]): unknown };
   noGrad(() => {

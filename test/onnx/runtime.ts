@@ -18,14 +18,22 @@ interface Answer {
 
 /** ONNX Runtime in a thread of its own. */
 export class Runtime {
-  readonly #worker = new Worker(join(__dirname, 'runtime-thread.mjs'));
+  #worker = this.#begin();
+
+  #begin(): Worker {
+    return new Worker(join(__dirname, 'runtime-thread.mjs'));
+  }
 
   /** What the model in a file makes of tensors, by its names for the outputs. */
   async run(path: string, inputs: readonly AnyTensor[], data?: string): Promise<Record<string, AnyTensor>> {
     const given = inputs.map((x) => ({ type: x.dtype, values: x.detach().dataSync(), shape: [...x.shape] }));
     const external = data && { path: data, data: readFileSync(join(path, '..', data)) };
     const { error, outputs } = await new Promise<Answer>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('ONNX Runtime does not answer')), 30_000);
+      const timer = setTimeout(() => {
+        void this.#worker.terminate();
+        this.#worker = this.#begin();
+        reject(new Error('ONNX Runtime does not answer'));
+      }, 20_000);
       this.#worker.removeAllListeners();
       this.#worker.once('message', (answer: Answer) => {
         clearTimeout(timer);
