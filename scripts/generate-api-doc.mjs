@@ -17,7 +17,7 @@ const namespaces = [
   ['data.text', 'lib/data/text/index.ts', 'Tokenizers and vocabularies.'],
   ['io', 'lib/io/index.ts', 'Files of tensors.'],
   ['models', 'lib/models/index.ts', 'Networks.'],
-  ['onnx', 'lib/onnx/index.ts', 'ONNX files.'],
+  ['onnx', 'lib/onnx/index.ts', 'Models in ONNX files: [onnx.md](onnx.md).'],
   ['train', 'lib/train/index.ts', 'The training loop and what goes around it.'],
   ['distributed', 'lib/distributed/index.ts', 'Several processes.'],
 ];

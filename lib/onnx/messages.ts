@@ -37,6 +37,8 @@ export interface NodeProto {
   name?: string;
   opType?: string;
   domain?: string;
+  /** Tells functions of one name apart. */
+  overload?: string;
   attribute?: AttributeProto[];
 }
 
@@ -96,6 +98,7 @@ export interface Dimension {
 export interface FunctionProto {
   name?: string;
   domain?: string;
+  overload?: string;
   input?: string[];
   output?: string[];
   attribute?: string[];
@@ -154,6 +157,7 @@ const schema = {
     opType: '4 string',
     attribute: '5 AttributeProto[]',
     domain: '7 string',
+    overload: '8 string',
   },
   AttributeProto: {
     name: '1 string',
@@ -200,6 +204,7 @@ const schema = {
     opsetImport: '9 OperatorSetIdProto[]',
     domain: '10 string',
     attributeProto: '11 AttributeProto[]',
+    overload: '13 string',
   },
 };
 

@@ -7,10 +7,11 @@ import type { ReplacementCheck } from '../tensor/operand-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
-import { arange, full, meshgrid } from './creation';
+import { arange, meshgrid, ones, zeros } from './creation';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { checkVector } from './index-select';
 import { cat, stack } from './movement';
+import { where } from './pointwise-compare';
 import { replacing, type Replacement } from './pointwise-run';
 
 function checkList(op: string, tensors: unknown): asserts tensors is readonly AnyTensor[] {
@@ -203,11 +204,12 @@ export function indexFill(x: AnyTensor, axis: number, index: AnyTensor, value: R
   if (value instanceof Tensor && value.rank !== 0) {
     throw new ShapeError(`${op}: value: got shape ${show(value.shape)}, expected a scalar`);
   }
-  const filling = replacing(op, x, value);
-  const scalar: AnyTensor =
-    typeof filling === 'number' ? full([], filling, { dtype: x.dtype, device: x.device }) : filling;
-  const slices = scalar.expand(x.shape.map((size, i) => (i === along ? index.size : size))) as AnyTensor;
-  return x.indexCopy(along, index, slices) as AnyTensor;
+  const size = x.shape[along]!;
+  const { device } = x;
+  const untouched = zeros([size], { dtype: 'bool', device });
+  // A mask, since an index may be there twice, and the value's gradient counts each element once.
+  const mask = untouched.indexCopy(0, index, ones([index.size], { dtype: 'bool', device })) as AnyTensor;
+  return where(mask.reshape([size, ...x.shape.slice(along + 1).map(() => 1)]), replacing(op, x, value), x) as AnyTensor;
 }
 
 declare module '../tensor/tensor' {

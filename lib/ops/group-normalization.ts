@@ -10,17 +10,44 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros } from './creation';
 import { operand } from './autocast';
 import { checkDType, checkOptions, checkTensor, defineOp, floats, runMany } from './define';
-import { addcmul } from './pointwise-binary';
 import {
   batchNorm,
   checkParameter,
-  layerNorm,
-  perChannel,
+  composedGradients,
   statisticsDType,
   type NormContext,
   type NormOptions,
 } from './normalization';
 import { wide } from './wide';
+
+const groupNormOp = defineOp<NormContext>('groupNorm', {
+  dtypes: floats,
+  autocast: 'float32',
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const x = node.input(0);
+    const weight = node.operand(1) as AnyTensor | undefined;
+    const [mean, rstd] = [node.output(1), node.output(2)];
+    const channels = x.shape[1]!;
+    const parameter = { dtype: weight?.dtype ?? x.dtype, shape: [channels] };
+    if (recording.enabled) {
+      const [n, groups] = mean.shape as [number, number];
+      const space = sizeOf(x.shape.slice(2));
+      const grouped = (t: AnyTensor): AnyTensor => t.reshape([n, groups, channels / groups, space]);
+      const scale = weight?.reshape([groups, channels / groups, 1]);
+      const [gx, gw, gb] = composedGradients(grouped(g), grouped(x), scale, [2, 3], node.context.epsilon);
+      const own = (t: AnyTensor): AnyTensor => t.sum([0, 3]).reshape([channels]).cast(parameter.dtype);
+      return [gx.reshape(x.shape), node.needs(1) ? own(gw) : undefined, node.needs(2) ? own(gb) : undefined];
+    }
+    const [gx, gw, gb] = runMany(
+      groupNormBackwardOp,
+      [g.contiguous(), x, weight, mean, rstd],
+      [{ dtype: x.dtype, shape: x.shape }, parameter, parameter],
+    );
+    return [gx, node.needs(1) ? gw : undefined, node.needs(2) ? gb : undefined];
+  },
+});
+const groupNormBackwardOp = defineOp('groupNormBackward', { dtypes: floats });
 
 /**
  * Normalisation of x [n, c, …] over each of `groups` groups of channels: y = (x − mean) / √(var + ε) · weight + bias, with weight and bias [c].
@@ -48,6 +75,7 @@ export function groupNorm(
   const op = 'groupNorm';
   checkTensor(op, x);
   checkDType(op, x.dtype, floats);
+  x = operand(groupNormOp, x);
   if (x.rank < 2) throw new ShapeError(`${op}: wrong rank: got shape ${show(x.shape)}, expected [n, c, …]`);
   const [n, channels] = x.shape as [number, number];
   if (!(Number.isInteger(groups) && groups > 0 && channels % groups === 0)) {
@@ -55,10 +83,10 @@ export function groupNorm(
   }
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
-  const size = sizeOf(x.shape.slice(1)) / groups;
-  const y: AnyTensor = layerNorm(x.reshape([n, groups, size]), size, undefined, undefined, options).reshape(x.shape);
-  if (bias === undefined) return weight === undefined ? y : y.mul(perChannel(weight, x));
-  return weight === undefined ? y.add(perChannel(bias, x)) : addcmul(perChannel(bias, x), y, perChannel(weight, x));
+  const { epsilon = 1e-5 } = options;
+  const statistics = { shape: [n, groups], dtype: statisticsDType(x.dtype) };
+  const outputs = [{ shape: x.shape, dtype: x.dtype }, statistics, statistics];
+  return runMany(groupNormOp, [x.contiguous(), weight, bias], outputs, [epsilon], { epsilon })[0]!;
 }
 
 export interface InstanceNormOptions extends NormOptions {

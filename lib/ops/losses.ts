@@ -1,7 +1,7 @@
 /** Losses: how far predictions are from targets, as one number, or one per element or row. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import { isFloat, type DType } from '../tensor/dtype';
+import { isFloat, promote, type DType } from '../tensor/dtype';
 import { recording } from '../tensor/node';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -9,7 +9,7 @@ import { broadcastShapes, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand, operandDType } from './autocast';
 import { oneHot } from './creation';
-import { checkDType, checkOptions, checkTensor, defineOp, floats, run, runMany } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, run, runMany, type NativeOp } from './define';
 import { checkIndex } from './indexing';
 import { where } from './pointwise-compare';
 
@@ -253,6 +253,35 @@ export function mseLoss(input: AnyTensor, target: AnyTensor, options: LossOption
   return reduceLoss('mseLoss', input.sub(target).square(), options.reduction);
 }
 
+// Two terms of one sign: neither loses digits to the other, whatever the sign and size of the logits.
+const bceWithLogitsOp = defineOp('bceWithLogits', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const [x, target] = [node.input(0), node.input(1)];
+    return [
+      node.needs(0) ? run(bceWithLogitsBackwardOp, [g, x, target], g.shape, g.dtype) : undefined,
+      node.needs(1) ? g.mul(x).neg() : undefined,
+    ];
+  },
+});
+// g·((1 − t)·σ(x) − t·σ(−x))
+const bceWithLogitsBackwardOp: NativeOp = defineOp<unknown>('bceWithLogitsBackward', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const [g, x, target] = [0, 1, 2].map((i) => node.input(i)) as [AnyTensor, AnyTensor, AnyTensor];
+    const slope = (): AnyTensor => x.sigmoid().mul(x.neg().sigmoid());
+    return [
+      node.needs(0) ? run(bceWithLogitsBackwardOp, [gg, x, target], gg.shape, gg.dtype) : undefined,
+      node.needs(1) ? gg.mul(g).mul(slope()) : undefined,
+      node.needs(2) ? gg.mul(g).neg() : undefined,
+    ];
+  },
+});
+
 export interface BceWithLogitsOptions<R extends Reduction = Reduction> extends LossOptions<R> {
   /** Of each element; broadcasts to the input. */
   readonly weight?: AnyTensor;
@@ -275,10 +304,15 @@ export function bceWithLogits(input: AnyTensor, target: AnyTensor, options: BceW
   checkOptions('bceWithLogits', options);
   [input, target] = checkPrediction('bceWithLogits', input, target);
   const { posWeight, weight } = options;
-  // Two terms of one sign: neither loses digits to the other, whatever the sign and size of the logits.
-  const positive = input.logSigmoid().mul(posWeight === undefined ? target : target.mul(posWeight));
-  const negative = input.neg().logSigmoid().mul(target.neg().add(1));
-  let loss: AnyTensor = positive.add(negative).neg();
+  let loss: AnyTensor;
+  if (posWeight === undefined) {
+    const dtype = promote(input.dtype, target.dtype);
+    loss = run(bceWithLogitsOp, [input.cast(dtype), target.cast(dtype)], input.shape, dtype);
+  } else {
+    const positive = input.logSigmoid().mul(target.mul(posWeight));
+    const negative = input.neg().logSigmoid().mul(target.neg().add(1));
+    loss = positive.add(negative).neg();
+  }
   if (weight !== undefined) loss = loss.mul(weight);
   return reduceLoss('bceWithLogits', loss, options.reduction);
 }

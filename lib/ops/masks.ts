@@ -36,7 +36,10 @@ function positions(x: AnyTensor): KnownLater<Tensor<[number, number], 'int64'>> 
     count,
     build: (n) => {
       const places = build(n) as AnyTensor;
-      const along = strides.map((stride, axis) => places.floorDivide(stride).remainder(x.shape[axis]!) as AnyTensor);
+      const along = strides.map((stride, axis): AnyTensor => {
+        const steps = stride === 1 ? places : (places.floorDivide(stride) as AnyTensor);
+        return axis === 0 ? steps : (steps.remainder(x.shape[axis]!) as AnyTensor);
+      });
       const all = along.length === 0 ? places.narrow(0, 0, 0).reshape([n, 0]) : stack(along, 1);
       return all as unknown as Tensor<[number, number], 'int64'>;
     },

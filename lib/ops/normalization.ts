@@ -114,7 +114,7 @@ export const statisticsDType = (dtype: DType): DType => (dtype === 'float64' ? '
  * The gradients (gx, gw, gb) of y = x̂·weight + bias, x̂ = (x − mean)·rstd with statistics over `axes`, written over ops; gx in the dtype of x, the
  * others wide and of its shape. Used in place of the fused kernel when the backward pass is itself recorded. `weight` broadcasts against x.
  */
-function composedGradients(
+export function composedGradients(
   gradient: AnyTensor,
   input: AnyTensor,
   weight: AnyTensor | undefined,

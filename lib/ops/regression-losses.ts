@@ -8,7 +8,7 @@ import type { BroadcastCheck, Ok, SameCheck, Shape } from '../tensor/shape-types
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operand } from './autocast';
-import { checkDType, checkOptions, checkTensor, floats } from './define';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, run } from './define';
 import { checkIndex } from './indexing';
 import { broadcastTarget, checkPrediction, checkTarget, reduceLoss, type LossOptions } from './losses';
 import { where } from './pointwise-compare';
@@ -55,15 +55,22 @@ export function smoothL1Loss(input: AnyTensor, target: AnyTensor, options: Smoot
   const { beta = 1, reduction } = options;
   if (!(beta >= 0)) throw new ArgumentError(`${op}: beta: got ${shown(beta)}, expected a number of at least 0`);
   if (beta === 0) return reduceLoss(op, input.sub(target).abs(), reduction);
-  return reduceLoss(op, huber(input.sub(target), beta).div(beta), reduction);
+  return reduceLoss(op, huber(input.sub(target), beta), reduction).div(beta);
 }
 
+const huberOp = defineOp<readonly number[]>('huber', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const delta = node.context[0]!;
+    return [g.mul(node.input(0).clamp(-delta, delta))];
+  },
+});
+
 /** d² / 2 up to |d| = δ, δ·(|d| − δ/2) from there on. */
-function huber(difference: AnyTensor, delta: number): AnyTensor {
-  const size = difference.abs();
-  const square: AnyTensor = size.clamp(undefined, delta);
-  return square.mul(size.sub(square.mul(0.5)));
-}
+const huber = (difference: AnyTensor, delta: number): AnyTensor =>
+  run(huberOp, [difference], difference.shape, difference.dtype, [delta], [delta]);
 
 export interface HuberOptions<R extends Reduction = Reduction> extends LossOptions<R> {
   /** The error from which the loss is linear; 1 unless given. */

@@ -17,6 +17,7 @@
 #include "cpu/conv_one_tap.h"
 #include "cpu/conv_pairs.h"
 #include "cpu/conv_pass.h"
+#include "cpu/conv_patches.h"
 #include "cpu/conv_unfolded.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/gemm.h"
@@ -900,6 +901,7 @@ void fill_zero(KernelContext& ctx, const Images<E>& images) {
 // One pass per remainder of the stride: the input's rows phase, phase + stride, … meet the same rows of the kernel.
 template <class E>
 void input_gradient(KernelContext& ctx, const Command& cmd) {
+  if (patch_input_gradient<E>(ctx, cmd)) return;
   const Geometry geometry(cmd);
   const TensorView& weight = cmd.input(1);
   const KernelAxes axes(weight);
@@ -940,6 +942,7 @@ void input_gradient(KernelContext& ctx, const Command& cmd) {
 
 template <class E>
 void weight_gradient(KernelContext& ctx, const Command& cmd) {
+  if (patch_weight_gradient<E>(ctx, cmd)) return;
   const int64_t depth = KernelAxes(cmd.output(0)).depth;
   for (int64_t tap = 0; tap < depth; ++tap) WeightGradient<E>(cmd, tap).run(ctx);
 }

@@ -2,23 +2,13 @@
 #include <algorithm>
 
 #include "cpu/pointwise.h"
+#include "cpu/strided_copy.h"
 #include "kernels/convert.h"
 #include "runtime/registry.h"
 
 namespace hadal {
 namespace cpu {
 namespace {
-
-template <class T>
-void move_block(const void*, const BlockArguments& block) {
-  T* y = static_cast<T*>(block.y);
-  const T* x = static_cast<const T*>(block.inputs[0]);
-  if (block.scalar[0]) {
-    std::fill(y, y + block.count, *x);
-  } else {
-    std::memmove(y, x, static_cast<size_t>(block.count) * sizeof(T));
-  }
-}
 
 // Micro tile: 8 × 8 elements in registers, transposed by exchanging halves, quarters and eighths.
 template <class T>
@@ -85,20 +75,86 @@ void transpose(KernelContext& ctx, const Strides& plan, int across, T* y, const 
   });
 }
 
+// An element of twice the width.
+template <class T>
+struct PairOf {
+  struct type {
+    T first, second;
+  };
+};
+template <>
+struct PairOf<uint8_t> {
+  using type = uint16_t;
+};
+template <>
+struct PairOf<uint16_t> {
+  using type = uint32_t;
+};
+template <>
+struct PairOf<uint32_t> {
+  using type = uint64_t;
+};
+
+// Takes pairs of neighbours, in both tensors, for one element of twice the width, where they are all of a short row; false where they are not.
+bool pair_up(Strides& plan, const void* y, const void* x, size_t alignment) {
+  constexpr int64_t kLongestRow = 4;  // of elements; longer ones are copied as rows
+  const int inner = plan.rank - 1;
+  if (inner == 0 || plan.shape[inner] > kLongestRow || plan.shape[inner] % 2 != 0) return false;
+  if ((reinterpret_cast<uintptr_t>(y) | reinterpret_cast<uintptr_t>(x)) % alignment != 0) return false;
+  for (const auto& strides : {plan.strides[0], plan.strides[1]}) {
+    if (strides[inner] != 1) return false;
+    for (int axis = 0; axis < inner; ++axis) {
+      if (strides[axis] % 2 != 0) return false;
+    }
+  }
+  plan.count /= 2;
+  plan.shape[inner] /= 2;
+  for (int axis = 0; axis < inner; ++axis) {
+    plan.strides[0][axis] /= 2;
+    plan.strides[1][axis] /= 2;
+  }
+  if (plan.shape[inner] == 1) --plan.rank;
+  return true;
+}
+
+// Moves an axis to the end.
+void walk_along(Strides& plan, int axis) {
+  std::rotate(plan.shape + axis, plan.shape + axis + 1, plan.shape + plan.rank);
+  for (int k = 0; k < plan.operands; ++k) {
+    std::rotate(plan.strides[k] + axis, plan.strides[k] + axis + 1, plan.strides[k] + plan.rank);
+  }
+}
+
+template <class T>
+void move(KernelContext& ctx, Strides plan, const TensorView& x, const TensorView& y) {
+  if constexpr (std::is_integral_v<T>) {
+    using Pair = typename PairOf<T>::type;
+    if (pair_up(plan, y.data, x.data, alignof(Pair))) return move<Pair>(ctx, plan, x, y);
+  }
+  T* to = y.as<T>();
+  const T* from = x.as<const T>();
+  if constexpr (std::is_integral_v<T>) {
+    const int across = plan.inner_stride(0) == 1 ? transposed_axis(plan, 1) : -1;
+    if (across >= 0) return transpose(ctx, plan, across, to, from);
+  }
+  // Few elements of a row of y lie far apart in x: rows of x are longer.
+  const int inner = plan.rank - 1;
+  for (int axis = 0; axis < inner && plan.strides[1][inner] > 1; ++axis) {
+    if (plan.strides[1][axis] == 1 && plan.shape[axis] > plan.shape[inner]) {
+      walk_along(plan, axis);
+      break;
+    }
+  }
+  StridedCopy<T>(to, from, plan).run(ctx);
+}
+
 }  // namespace
 
 void copy_elements(KernelContext& ctx, const TensorView& x, const TensorView& y) {
   const TensorView* views[] = {&y, &x};
   const Strides plan = collapse(views, 2, true);
   if (plan.count == 0) return;
-  const int across = plan.inner_stride(0) == 1 ? transposed_axis(plan, 1) : -1;
-  visit_width(y.dtype, [&]<class T>() {
-    if (across >= 0) {
-      transpose(ctx, plan, across, y.as<T>(), x.as<const T>());
-    } else {
-      run_pointwise(ctx, {move_block<T>}, y, &x, 1);
-    }
-  });
+  visit_width(y.dtype, [&]<class T>() { move<T>(ctx, plan, x, y); });
 }
 
 namespace {

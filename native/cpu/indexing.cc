@@ -34,50 +34,10 @@ template <class I>
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-// Rows `index[i]` of the axis `axis` of x to place i of y, for every place on the axes before it. The index's axes
-// replace that axis in y.
-void select_rows(KernelContext& ctx, const Command& cmd, const TensorView& x, const TensorView& index,
-                 const TensorView& y, int axis, const char* what) {
+// y = x at the places `index`, of y's shape, along `axis`.
+void gather_along(KernelContext& ctx, const Command& cmd, const TensorView& x, const TensorView& index,
+                  const TensorView& y, int axis) {
   if (y.numel() == 0) return;
-  const int64_t size = x.shape[axis];
-  const int64_t indices = index.numel();
-  const RowOffsets x_outer(leading(x, axis), 0);
-  const RowOffsets y_outer(leading(y, axis), 0);
-  const RowOffsets y_places(leading(trailing(y, axis), index.rank), 0);
-  const RowOffsets index_places(index, 0);
-  visit_width(y.dtype, [&]<class T>() {
-    visit_index(cmd.name(), index.dtype, [&]<class I>() {
-      const StridedCopy<T> row(trailing(y, axis + index.rank), trailing(x, axis + 1));
-      const int64_t grain = kTaskElements / row.count();
-      ctx.parallel_ranges(x_outer.rows() * indices, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t outer = i / indices;
-          const int64_t place = i - outer * indices;
-          const int64_t source = index.as<I>()[index_places(place)];
-          if (is_outside(source, size)) throw_index_error<I>(cmd, index, size, what);
-          T* to = y.as<T>() + y_outer(outer) + y_places(place);
-          const T* from = x.as<T>() + x_outer(outer) + source * x.strides[axis];
-          if (row.count() == 1) *to = *from;
-          else row.run(to, from);
-        }
-      });
-    });
-  });
-}
-
-HADAL_CPU_KERNEL(embedding) { select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), 0, "rows"); }
-
-HADAL_CPU_KERNEL(indexSelect) {
-  select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), static_cast<int>(cmd.integer(0)),
-              "elements of the axis");
-}
-
-HADAL_CPU_KERNEL(gather) {
-  const TensorView& x = cmd.input(0);
-  const TensorView& index = cmd.input(1);
-  const TensorView& y = cmd.output(0);
-  if (y.numel() == 0) return;
-  const int axis = static_cast<int>(cmd.integer(0));
   const int last = std::max(y.rank - 1, 0);
   const int64_t n = size_along(y, last);
   const int64_t size = size_along(x, axis);
@@ -121,6 +81,56 @@ HADAL_CPU_KERNEL(gather) {
       });
     });
   });
+}
+
+// Rows `index[i]` of the axis `axis` of x to place i of y, for every place on the axes before it. The index's axes
+// replace that axis in y.
+void select_rows(KernelContext& ctx, const Command& cmd, const TensorView& x, const TensorView& index,
+                 const TensorView& y, int axis, const char* what) {
+  if (y.numel() == 0) return;
+  if (axis == x.rank - 1 && index.rank == 1) {
+    // Rows of one element.
+    TensorView places = y;
+    places.data = index.data;
+    places.dtype = index.dtype;
+    std::fill_n(places.strides, axis, 0);
+    places.strides[axis] = index.strides[0];
+    return gather_along(ctx, cmd, x, places, y, axis);
+  }
+  const int64_t size = x.shape[axis];
+  const int64_t indices = index.numel();
+  const RowOffsets x_outer(leading(x, axis), 0);
+  const RowOffsets y_outer(leading(y, axis), 0);
+  const RowOffsets y_places(leading(trailing(y, axis), index.rank), 0);
+  const RowOffsets index_places(index, 0);
+  visit_width(y.dtype, [&]<class T>() {
+    visit_index(cmd.name(), index.dtype, [&]<class I>() {
+      const StridedCopy<T> row(trailing(y, axis + index.rank), trailing(x, axis + 1));
+      const int64_t grain = kTaskElements / row.count();
+      ctx.parallel_ranges(x_outer.rows() * indices, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t outer = i / indices;
+          const int64_t place = i - outer * indices;
+          const int64_t source = index.as<I>()[index_places(place)];
+          if (is_outside(source, size)) throw_index_error<I>(cmd, index, size, what);
+          T* to = y.as<T>() + y_outer(outer) + y_places(place);
+          const T* from = x.as<T>() + x_outer(outer) + source * x.strides[axis];
+          row.run(to, from);
+        }
+      });
+    });
+  });
+}
+
+HADAL_CPU_KERNEL(embedding) { select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), 0, "rows"); }
+
+HADAL_CPU_KERNEL(indexSelect) {
+  select_rows(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), static_cast<int>(cmd.integer(0)),
+              "elements of the axis");
+}
+
+HADAL_CPU_KERNEL(gather) {
+  gather_along(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), static_cast<int>(cmd.integer(0)));
 }
 
 HADAL_CPU_KERNEL(oneHot) {

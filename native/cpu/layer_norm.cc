@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/packed_vector.h"
 #include "cpu/rows.h"
 #include "runtime/registry.h"
 
@@ -17,22 +18,6 @@ constexpr int64_t kElementsPerTask = 32768;
 // sums where it reads at least this many rows, and there are at most this many blocks.
 constexpr int64_t kMinBlockRows = 32;
 constexpr int64_t kMaxBlocks = 256;
-
-// The elements of a vector as C, in place when they are that already; an absent vector reads as `fill`.
-template <class C>
-const C* packed_vector(KernelContext& ctx, const char* op, const TensorView& view, int64_t size, C fill) {
-  if (view.present() && view.dtype == (sizeof(C) == 8 ? DType::kFloat64 : DType::kFloat32) &&
-      (view.strides[0] == 1 || size == 1)) {
-    return view.as<C>();
-  }
-  C* copy = ctx.scratch<C>(size);
-  if (!view.present()) {
-    std::fill(copy, copy + size, fill);
-  } else {
-    visit_floating(op, view.dtype, [&]<class From>() { gather(copy, view.as<From>(), view.strides[0], size); });
-  }
-  return copy;
-}
 
 // One tensor's rows as packed elements: where they lie, or through a buffer.
 template <class T>

@@ -1,4 +1,4 @@
-// Activation functions, and the fused gradients of pointwise ops.
+// Activation functions, losses of single elements, and the fused gradients of pointwise ops.
 #include "cpu/pointwise.h"
 #include "runtime/registry.h"
 
@@ -19,6 +19,9 @@ HADAL_CPU_KERNEL(silu) { run_floating<fn::Silu, 1>(ctx, cmd, Cost::kTranscendent
 HADAL_CPU_KERNEL(mish) { run_floating<fn::Mish, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(softplus) { run_floating<fn::Softplus, 1>(ctx, cmd, Cost::kTranscendental); }
 
+HADAL_CPU_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd, Cost::kTranscendental); }
+
 HADAL_CPU_KERNEL(reluBackward) { run_floating<fn::ReluBackward, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(leakyReluBackward) { run_floating<fn::LeakyReluBackward, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(clampBackward) { run_floating<fn::ClampBackward, 2>(ctx, cmd, Cost::kMemory); }
@@ -28,5 +31,6 @@ HADAL_CPU_KERNEL(eluBackward) { run_floating<fn::EluBackward, 2>(ctx, cmd, Cost:
 HADAL_CPU_KERNEL(geluBackward) { run_floating<fn::GeluBackward, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(geluTanhBackward) { run_floating<fn::GeluTanhBackward, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(siluBackward) { run_floating<fn::SiluBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(bceWithLogitsBackward) { run_floating<fn::BceWithLogitsBackward, 3>(ctx, cmd, Cost::kTranscendental); }
 
 }  // namespace hadal

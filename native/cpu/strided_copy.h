@@ -16,6 +16,8 @@ template <class T>
 inline void copy_row(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
     std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+  } else if (to_stride == 1 && from_stride == 0) {
+    std::fill(to, to + n, *from);
   } else if (to_stride == 1 && from_stride == -1) {
     for (int64_t i = 0; i < n; ++i) to[i] = from[-i];
   } else if (to_stride == 1) {
@@ -29,11 +31,11 @@ inline void copy_row(T* to, int64_t to_stride, const T* from, int64_t from_strid
 template <class T>
 class StridedCopy {
  public:
-  StridedCopy(const TensorView& to, const TensorView& from) : to_(to.as<T>()), from_(from.as<T>()) {
-    const TensorView* views[] = {&to, &from};
-    walk_ = collapse(views, 2, true);
-    pieces_ = (walk_.inner_size() + kPiece - 1) / kPiece;
-  }
+  StridedCopy(const TensorView& to, const TensorView& from)
+      : StridedCopy(to.as<T>(), from.as<T>(), in_order_of_writing(to, from)) {}
+  // Along a walk of its own: of operand 0, which is written, and 1.
+  StridedCopy(T* to, const T* from, const Strides& walk)
+      : to_(to), from_(from), walk_(walk), pieces_((walk.inner_size() + kPiece - 1) / kPiece) {}
   int64_t count() const { return walk_.count; }
 
   // All of it, on this thread; the second form at other addresses.
@@ -52,6 +54,11 @@ class StridedCopy {
  private:
   // Inner rows are cut into pieces that take 10 to 20 µs to copy.
   static constexpr int64_t kPiece = (int64_t{1} << 18) / static_cast<int64_t>(sizeof(T));
+
+  static Strides in_order_of_writing(const TensorView& to, const TensorView& from) {
+    const TensorView* views[] = {&to, &from};
+    return collapse(views, 2, true);
+  }
 
   void run_pieces(T* to, const T* from, int64_t begin, int64_t end) const {
     int64_t place[kMaxRank] = {};

@@ -1,7 +1,8 @@
 // Batch norm of x [n, c, …] over all axes but the channels, with the statistics of the batch, and its gradient: a reduction for
 // what each channel needs, which moves the running statistics too, then a pass over the elements, which adds a residual and
-// applies ReLU as well. 16-bit floats compute in float, sums of several blocks are taken in double; mean and rstd are kept in
+// applies ReLU as well. Group norm is the same with statistics of groups of channels of an image, each of whose channels then is one of its own. 16-bit floats compute in float, sums of several blocks are taken in double; mean and rstd are kept in
 // the compute type. All write with `=`.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -318,6 +319,150 @@ HADAL_CUDA_KERNEL(batchNormBackward) {
       run_reduction(ctx, cmd, reducer, {&g, &x}, layout, all_axes(x) & ~channel_axis(), true, false);
       apply<2, T>(ctx, cmd, NormaliseBackward<C, kRelu>(), cmd.output(0), {&g, &x}, channels);
     });
+  });
+}
+
+// --- Group norm ------------------------------------------------------------------------------------------------------------
+
+// A row-major tensor seen as `rows` rows, or with them as channels of one image.
+TensorView as_rows(TensorView x, int64_t rows) {
+  const int64_t count = x.numel();
+  x.rank = 2;
+  x.shape[0] = rows;
+  x.shape[1] = rows > 0 ? count / rows : 0;
+  x.strides[0] = x.shape[1];
+  x.strides[1] = 1;
+  return x;
+}
+TensorView as_channels(const TensorView& x, int64_t rows) {
+  TensorView view = as_rows(x, rows);
+  view.rank = 3;
+  std::copy_backward(view.shape, view.shape + 2, view.shape + 3);
+  std::copy_backward(view.strides, view.strides + 2, view.strides + 3);
+  view.shape[0] = 1;
+  view.strides[0] = x.numel();
+  return view;
+}
+template <class C>
+FloatingVector<C> vector_of(C* data) {
+  FloatingVector<C> vector;
+  vector.data = reinterpret_cast<std::byte*>(data);
+  vector.dtype = sizeof(C) == sizeof(double) ? DType::kFloat64 : DType::kFloat32;
+  return vector;
+}
+
+// What the channels of all images need, from the statistics of their groups of `size` channels; a thread for each of `count`.
+template <class C>
+__global__ void spread_groups(const C* mean, const C* rstd, int64_t size, int64_t count, int64_t channels_of_image,
+                              FloatingVector<C> weight, FloatingVector<C> bias, Channel<C>* channels) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= count) return;
+  const int64_t channel = i % channels_of_image, group = i / size;
+  channels[i] = {mean[group], weight.load(channel, C(1)) * rstd[group], bias.load(channel, C(0)), C(0), C(0)};
+}
+
+// The sums of groups, from those of their channels, Σ g and Σ g · n: what the gradient takes off. A thread for each of `count` groups.
+template <class C>
+__global__ void gather_groups(const C* rstd, const C* totals, const C* products, int64_t size, int64_t count,
+                              int64_t channels_of_image, double elements, FloatingVector<C> weight,
+                              Channel<C>* channels) {
+  const int64_t group = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (group >= count) return;
+  double total = 0, product = 0;
+  for (int64_t i = group * size; i < (group + 1) * size; ++i) {
+    const double factor = weight.load(i % channels_of_image, C(1));
+    total += factor * totals[i];
+    product += factor * products[i];
+  }
+  const double r = rstd[group];
+  for (int64_t i = group * size; i < (group + 1) * size; ++i) {
+    channels[i].shift = static_cast<C>(r * total / elements);
+    channels[i].slope = static_cast<C>(r * r * product / elements);
+  }
+}
+
+// gx = g · factor − shift − (x − mean) · slope.
+template <class C>
+struct GroupNormBackward {
+  __device__ C operator()(const Channel<C>& channel, C g, C x) const {
+    return g * channel.factor - channel.shift - (x - channel.mean) * channel.slope;
+  }
+};
+
+// gb and gw, sums over the images; a thread for each channel.
+template <class C>
+__global__ void sum_images(const C* totals, const C* products, int64_t images, int64_t channels, FloatingVector<C> gw,
+                           FloatingVector<C> gb) {
+  const int64_t channel = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (channel >= channels) return;
+  double total = 0, product = 0;
+  for (int64_t image = 0; image < images; ++image) {
+    total += totals[image * channels + channel];
+    product += products[image * channels + channel];
+  }
+  gw.store(channel, static_cast<C>(product));
+  gb.store(channel, static_cast<C>(total));
+}
+
+HADAL_CUDA_KERNEL(groupNorm) {
+  const TensorView &x = cmd.input(0), &mean = cmd.output(1), &rstd = cmd.output(2);
+  if (x.numel() == 0) return;
+  const int64_t groups = mean.numel(), count = x.shape[0] * x.shape[1], size = count / groups;
+  visit_floating(cmd.name(), x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    StatisticsReducer<T> reducer{};
+    reducer.mean = mean.as<C>();
+    reducer.rstd = rstd.as<C>();
+    reducer.mean_stride = reducer.rstd_stride = 1;
+    reducer.epsilon = cmd.attribute(0);
+    reducer.channels = ctx.scratch<Channel<C>>(groups);
+    const TensorView rows = as_channels(x, groups);
+    run_reduction(ctx, cmd, reducer, {&rows}, per_channel(rows), all_axes(rows) & ~channel_axis(), true, false);
+    auto* channels = ctx.scratch<Channel<C>>(count);
+    ctx.launch(cmd, spread_groups<C>, blocks_for(count, kBlock), kBlock, 0, mean.as<const C>(), rstd.as<const C>(),
+               size, count, x.shape[1], FloatingVector<C>(cmd.input(1)), FloatingVector<C>(cmd.input(2)), channels);
+    const TensorView from = as_channels(x, count), to = as_channels(cmd.output(0), count);
+    apply<1, T>(ctx, cmd, Normalise<C, false>(), to, {&from}, channels);
+  });
+}
+
+HADAL_CUDA_KERNEL(groupNormBackward) {
+  const TensorView &g = cmd.input(0), &x = cmd.input(1), &mean = cmd.input(3), &rstd = cmd.input(4);
+  const int64_t groups = mean.numel(), count = x.shape[0] * x.shape[1];
+  visit_floating(cmd.name(), x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    C* totals = ctx.scratch<C>(count);
+    C* products = ctx.scratch<C>(count);
+    if (x.numel() > 0) {
+      const int64_t size = count / groups;
+      const FloatingVector<C> weight(cmd.input(2));
+      // Mean and rstd of each channel's group, as statistics of its own.
+      auto* channels = ctx.scratch<Channel<C>>(count);
+      ctx.launch(cmd, spread_groups<C>, blocks_for(count, kBlock), kBlock, 0, mean.as<const C>(), rstd.as<const C>(),
+                 size, count, x.shape[1], FloatingVector<C>(), FloatingVector<C>(), channels);
+      GradientReducer<T, false> reducer{};
+      constexpr int64_t kStride = sizeof(Channel<C>) / sizeof(C);
+      reducer.mean = &channels->mean;
+      reducer.rstd = &channels->factor;
+      reducer.mean_stride = reducer.rstd_stride = kStride;
+      reducer.gw = vector_of(products);
+      reducer.gb = vector_of(totals);
+      reducer.count = 1;
+      reducer.channels = ctx.scratch<Channel<C>>(count);
+      const TensorView gs = as_channels(g, count), xs = as_channels(x, count), to = as_channels(cmd.output(0), count);
+      run_reduction(ctx, cmd, reducer, {&gs, &xs}, per_channel(xs), all_axes(xs) & ~channel_axis(), true, false);
+      ctx.launch(cmd, spread_groups<C>, blocks_for(count, kBlock), kBlock, 0, mean.as<const C>(), rstd.as<const C>(),
+                 size, count, x.shape[1], weight, FloatingVector<C>(), channels);
+      ctx.launch(cmd, gather_groups<C>, blocks_for(groups, kBlock), kBlock, 0, rstd.as<const C>(),
+                 static_cast<const C*>(totals), static_cast<const C*>(products), size, groups, x.shape[1],
+                 static_cast<double>(x.numel()) / static_cast<double>(groups), weight, channels);
+      apply<2, T>(ctx, cmd, GroupNormBackward<C>(), to, {&gs, &xs}, static_cast<const Channel<C>*>(channels));
+    }
+    const int64_t images = x.numel() > 0 ? x.shape[0] : 0;
+    if (x.shape[1] == 0) return;
+    ctx.launch(cmd, sum_images<C>, blocks_for(x.shape[1], kBlock), kBlock, 0, static_cast<const C*>(totals),
+               static_cast<const C*>(products), images, x.shape[1], FloatingVector<C>(cmd.output(1)),
+               FloatingVector<C>(cmd.output(2)));
   });
 }
 

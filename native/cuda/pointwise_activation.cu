@@ -1,4 +1,4 @@
-// Activation functions, and the fused gradients of pointwise ops.
+// Activation functions, losses of single elements, and the fused gradients of pointwise ops.
 #include "cuda/device/pointwise.cuh"
 #include "cuda/registry.h"
 
@@ -18,6 +18,9 @@ HADAL_CUDA_KERNEL(silu) { run_floating<fn::Silu, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(mish) { run_floating<fn::Mish, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(softplus) { run_floating<fn::Softplus, 1>(ctx, cmd); }
 
+HADAL_CUDA_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd); }
+
 HADAL_CUDA_KERNEL(reluBackward) { run_floating<fn::ReluBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(leakyReluBackward) { run_floating<fn::LeakyReluBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(clampBackward) { run_floating<fn::ClampBackward, 2>(ctx, cmd); }
@@ -27,5 +30,6 @@ HADAL_CUDA_KERNEL(eluBackward) { run_floating<fn::EluBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(geluBackward) { run_floating<fn::GeluBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(geluTanhBackward) { run_floating<fn::GeluTanhBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(siluBackward) { run_floating<fn::SiluBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(bceWithLogitsBackward) { run_floating<fn::BceWithLogitsBackward, 3>(ctx, cmd); }
 
 }  // namespace hadal::cuda

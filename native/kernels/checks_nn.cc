@@ -100,6 +100,41 @@ void check_rms_norm_backward(const Command& cmd) {
   require_row_statistics(cmd, x, {&cmd.input(3)});
 }
 
+namespace {
+
+// x and a result or gradient of its shape, row-major, and statistics of each group of its channels in each image.
+void require_groups(const Command& cmd, const TensorView& x, std::initializer_list<const TensorView*> tensors,
+                    const TensorView& mean, const TensorView& rstd) {
+  require_shape(x.rank >= 2, cmd, "needs a batch and a channel axis");
+  for (const TensorView* tensor : tensors) {
+    require_alike(cmd, x, *tensor, "tensors differ in shape");
+    require_shape(tensor->numel() == 0 || tensor->is_contiguous(), cmd, "needs contiguous tensors");
+  }
+  for (const TensorView* view : {&mean, &rstd}) {
+    require_shape(view->rank == 2 && view->shape[0] == x.shape[0] && view->shape[1] > 0 &&
+                      x.shape[1] % view->shape[1] == 0 && (view->numel() == 0 || view->is_contiguous()),
+                  cmd, "mean and rstd need one value per image and group");
+    require_dtype(view->dtype == compute_dtype(x.dtype), cmd, "mean and rstd need the compute dtype");
+  }
+}
+
+}  // namespace
+
+void check_group_norm(const Command& cmd) {
+  const TensorView& x = cmd.input(0);
+  require_groups(cmd, x, {&x, &cmd.output(0)}, cmd.output(1), cmd.output(2));
+  require_vector(cmd, cmd.input(1), x.shape[1], "weight does not fit the channels");
+  require_vector(cmd, cmd.input(2), x.shape[1], "bias does not fit the channels");
+}
+
+void check_group_norm_backward(const Command& cmd) {
+  const TensorView& x = cmd.input(1);
+  require_groups(cmd, x, {&x, &cmd.input(0), &cmd.output(0)}, cmd.input(3), cmd.input(4));
+  require_vector(cmd, cmd.input(2), x.shape[1], "weight does not fit the channels");
+  require_vector(cmd, cmd.output(1), x.shape[1], "gw does not fit the channels");
+  require_vector(cmd, cmd.output(2), x.shape[1], "gb does not fit the channels");
+}
+
 void check_batch_norm(const Command& cmd) {
   const TensorView& x = cmd.input(0);
   require_shape(x.rank >= 2, cmd, "needs a batch and a channel axis");

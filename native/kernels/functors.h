@@ -263,6 +263,17 @@ struct LogSigmoid {
     return math::at_most(x, splat<V>(T(0))) - math::log1p_unit(math::exp(V(-math::abs(x))));
   }
 };
+// x² / 2 up to |x| = delta, delta (|x| - delta / 2) from there on.
+struct Huber {
+  double delta;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    const V size = math::abs(x);
+    const V square = math::at_most(size, splat<V>(T(delta)));
+    return square * (size - square * T(0.5));
+  }
+};
 // min(max(x, low), high); an infinite bound is none.
 struct Clamp {
   double low, high;
@@ -545,6 +556,16 @@ struct Addcmul {
     else return x + Lane<V>(value) * a * b;
   }
 };
+// -t log sigmoid x - (1 - t) log sigmoid(-x): terms of one sign for t in [0, 1], of which none loses digits to another.
+struct BceWithLogits {
+  template <class V>
+  HADAL_HD V operator()(V x, V t) const {
+    using T = Lane<V>;
+    const V zero = splat<V>(T(0));
+    const V common = math::log1p_unit(math::exp(V(-math::abs(x))));
+    return common + t * math::at_least(V(-x), zero) + (T(1) - t) * math::at_least(x, zero);
+  }
+};
 struct Addcdiv {
   double value;
   template <class V>
@@ -633,6 +654,17 @@ struct SiluBackward {
     const V b = math::at_least(math::at_most(x, splat<V>(T(1e4))), splat<V>(T(-1e4)));
     const auto s = sigmoid_with_slope(b);
     return g * (s.value + b * s.slope);
+  }
+};
+// g ((1 - t) sigmoid x - t sigmoid(-x)).
+struct BceWithLogitsBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x, V t) const {
+    using T = Lane<V>;
+    const V e = math::exp(V(-math::abs(x)));
+    const V upper = math::quotient(splat<V>(T(1)), V(e + T(1))), lower = e * upper;
+    const auto negative = x < T(0);
+    return g * ((T(1) - t) * select(negative, lower, upper) - t * select(negative, upper, lower));
   }
 };
 struct ClampBackward {

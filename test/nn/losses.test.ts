@@ -33,6 +33,16 @@ test('bceWithLogits keeps its digits at both ends', () => {
   });
 });
 
+test('gradients of bceWithLogits keep their digits, and stay finite at any logit', () => {
+  const x = tensor([20, -20, 1e4, -1e4, 3e38]).requiresGrad_();
+  bceWithLogits(x, tensor([1, 0, 0, 1, 1]), { reduction: 'sum' }).backward();
+  const tail = Math.exp(-20);
+  const gradient = Array.from(x.grad!.dataSync());
+  [-tail, tail, 1, -1, 0].forEach((expected, i) => {
+    expect(Math.abs(gradient[i]! - expected)).toBeLessThanOrEqual(1e-6 * Math.abs(expected));
+  });
+});
+
 test('a loss has the dtype of the logits', () => {
   const logits = tensor([[2, 1, 0]], { dtype: 'bfloat16' });
   for (const reduction of ['mean', 'sum', 'none'] as const) {

@@ -21,6 +21,16 @@ const sizes: readonly (readonly [rows: number, length: number])[] = [
   [1, 140_000],
 ];
 
+/** Groups of channels of images: of a pixel, of less than a unit of 16 bytes, of odd ones, of few and of many channels, of more than a block. */
+const images: readonly (readonly [groups: number, shape: readonly number[]])[] = [
+  [4, [5, 12, 1]],
+  [1, [3, 6, 33, 5]],
+  [8, [2, 32, 7, 7]],
+  [32, [9, 96, 14, 14]],
+  [32, [1, 64, 56, 56]],
+  [2, [2, 64, 64, 65]],
+];
+
 const { functional } = nn;
 type Op = (...inputs: AnyTensor[]) => AnyTensor;
 
@@ -125,6 +135,16 @@ export async function rows(_: Device, report: Reporter, every: number): Promise<
         );
       }
       await report.check(`extremes of rows of ${length} in ${dtype}`, () => checkExtremes(dtype, length));
+    }
+  }
+  for (const [place, [groups, shape]] of images.entries()) {
+    for (const dtype of every === 1 ? dtypes : [dtypes[(place + every) % dtypes.length]!]) {
+      hadal.manualSeed(3);
+      const draw = (size: readonly number[]): AnyTensor => hadal.randn(size).cast(dtype) as AnyTensor;
+      const inputs = [draw(shape), draw([shape[1]!]), draw([shape[1]!])];
+      await report.check(`group norm of [${shape.join(', ')}] in ${groups} groups in ${dtype}`, () =>
+        checkOp((x, ...vectors) => functional.groupNorm(x!, groups, ...vectors), inputs, dtype, 'of groups'),
+      );
     }
   }
   for (const [lines, length] of [

@@ -409,6 +409,14 @@ const others: Sample[] = [
     call: (x, value) => hadal.indexFill(x!, 1, hadal.tensor([3, 0], { dtype: 'int32' }), value!),
     reference: (x, value) => generated([2, 4], ([i, j]) => (j === 0 || j === 3 ? value!.values[0]! : at(x!, i!, j!))),
   }),
+  // The value's gradient counts the column that is named twice once.
+  sample({
+    op: 'indexFill',
+    variant: 'a column twice',
+    shapes: [[2, 4], []], // prettier-ignore
+    call: (x, value) => hadal.indexFill(x!, 1, hadal.tensor([3, 0, 3], { dtype: 'int32' }), value!),
+    reference: (x, value) => generated([2, 4], ([i, j]) => (j === 0 || j === 3 ? value!.values[0]! : at(x!, i!, j!))),
+  }),
   sample({
     op: 'indexFill',
     variant: 'nothing, by a number',

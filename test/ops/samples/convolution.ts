@@ -147,6 +147,19 @@ const convolutions: Record<string, Convolution> = {
     options: { stride: 2, padding: 3 },
     order: 1,
   },
+  patches: {
+    x: [2, 3, 4, 6],
+    out: 5,
+    window: { kernel: [2, 3], stride: [2, 3] },
+    options: { stride: [2, 3] },
+    bias: true,
+  },
+  'patches and pixels beside them': {
+    x: [2, 2, 5, 7],
+    out: 3,
+    window: { kernel: [2, 2], stride: [2, 2] },
+    options: { stride: 2 },
+  },
   'a row of three': { x: [2, 2, 6], out: 3, window: single, bias: true },
   'a row, strides and padding': {
     x: [1, 2, 7],
@@ -167,6 +180,12 @@ const convolutions: Record<string, Convolution> = {
   'a long row to few channels': { x: [1, 40, 900], out: 2, window: single, bias: true, order: 0 },
   'a long row, one channel per group': { x: [1, 3, 4000], out: 3, window: single, groups: 3, order: 0 },
   'two by two by two': { x: [2, 2, 3, 3, 3], out: 2, window: { kernel: [2, 2, 2], stride: ones }, bias: true },
+  'patches of a volume': {
+    x: [2, 3, 4, 2, 6],
+    out: 4,
+    window: { kernel: [2, 2, 3], stride: [2, 2, 3] },
+    options: { stride: [2, 2, 3] },
+  },
   'a volume, strides, padding and dilation': {
     x: [1, 2, 4, 4, 3],
     out: 2,
@@ -238,6 +257,13 @@ const transposedConvolutions: Record<string, Transposed> = {
   },
   groups: { x: [1, 4, 2, 2], out: 2, window: { kernel: [2, 2], stride: ones }, groups: 2, bias: true },
   'one channel per group': { x: [1, 2, 3, 3], out: 2, window: { kernel: [3, 3], stride: ones }, groups: 2 },
+  patches: {
+    x: [2, 3, 3, 2],
+    out: 4,
+    window: { kernel: [2, 2], stride: [2, 2] },
+    options: { stride: 2 },
+    bias: true,
+  },
   'no images': { x: [0, 2, 2, 2], out: 1, window: { kernel: [2, 2], stride: ones } },
   'a row': {
     x: [2, 2, 4],

@@ -65,6 +65,7 @@ const norms: Sample[] = [
       [2, 6, 3],
       [2, 4],
       [0, 4, 2],
+      [1, 4, 5, 7],
     ] as const
   ).flatMap((shape) => [
     sample(
