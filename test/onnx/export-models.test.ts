@@ -1,4 +1,4 @@
-// Models and modules as ONNX files, run by ONNX Runtime at sizes that they were not traced at, against themselves.
+// Models and modules as ONNX files, run by ONNX Runtime and by onnx.load at sizes that they were not traced at, against themselves.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -329,10 +329,14 @@ test.each(cases)('%s', async (...[title, make, inputs, axes]: Case) => {
   const given = axes === undefined ? inputs(2, 4) : inputs(3, fixed.includes(title) ? 4 : 5);
   const expected = tensorsIn(noGrad(() => model.forward(...given)));
   const got = Object.values(await runtime.run(path, tensorsIn(given)));
+  const again = await onnx.load(path);
+  const loaded = tensorsIn(noGrad(() => again.forward(...tensorsIn(given)) as AnyTensor | AnyTensor[]));
   expect(got).toHaveLength(expected.length);
   expected.forEach((result, i) => {
     expect(got[i]!.dtype).toBe(result.dtype);
     // Layers of sums in another order.
-    expectClose(plain(got[i]!), plain(result), { rtol: 1e-5, atol: 1e-5 }, `${title}, result ${i}`);
+    const tolerance = { rtol: 1e-5, atol: 1e-5 };
+    expectClose(plain(got[i]!), plain(result), tolerance, `${title}, result ${i}`);
+    expectClose(plain(loaded[i]!), plain(result), tolerance, `${title}, loaded again, result ${i}`);
   });
 });

@@ -59,6 +59,22 @@ function overBatch(graph: Graph, x: string, rank: number, parameters: readonly s
   return graph.node('Add', [graph.node('Mul', [unit, scale]), shift]);
 }
 
+/** Groups are the channels of a row. */
+const groupNorm: Writer = (graph, event) => {
+  const [x, weight, bias] = event.inputs as [Value, Value?, Value?];
+  const groups = graph.fixed(event.outputs[1]!.shape[1]!, 'the number of groups');
+  const all = (value: number): string => graph.constant(x.dtype, [groups], new Array<number>(groups).fill(value));
+  const rows = graph.node('Reshape', [graph.name(x), graph.sizes([0, groups, -1])]);
+  const epsilon = real(graph.fixed(event.attributes[0]!, 'epsilon'));
+  const unit = graph.node('InstanceNormalization', [rows, all(1), all(0)], { epsilon });
+  const y = graph.node('Reshape', [unit, graph.node('Shape', [graph.name(x)])]);
+  const behind = graph.sizes(x.shape.slice(2).map((_, i) => i + 1));
+  const channels = (value: Value): string =>
+    x.shape.length === 2 ? graph.name(value) : graph.node('Unsqueeze', [graph.name(value), behind]);
+  const scaled = weight === undefined ? y : graph.node('Mul', [y, channels(weight)]);
+  return [bias === undefined ? scaled : graph.node('Add', [scaled, channels(bias)])];
+};
+
 /** What made the value, if it is the op that is looked for. */
 const madeBy = (op: string, value: Operand): readonly Operand[] | undefined =>
   isValue(value) && value.maker?.op === op ? value.maker.inputs : undefined;
@@ -117,6 +133,7 @@ export const normalization: Table = {
   softmax: alongAxis('Softmax'),
   logSoftmax: alongAxis('LogSoftmax'),
   layerNorm,
+  groupNorm,
   rmsNorm,
   batchNorm,
   addcmul,
