@@ -22,8 +22,8 @@ const without = new Set(
   ),
 );
 
-// Where ONNX Runtime has other results, or none: NaN, sums that the dtype does not hold, sequences without steps.
-const different = /special values|NaN|no steps|both directions, lengths|squares that the dtype/;
+// Where ONNX Runtime has other results, or none: NaN, bfloat16, sums that the dtype does not hold, sequences without steps.
+const different = /to bfloat16|special values|NaN|no steps|both directions, lengths|squares that the dtype/;
 
 const magnitude = (values: readonly number[]): number => Math.max(1, ...values.filter(Number.isFinite).map(Math.abs));
 

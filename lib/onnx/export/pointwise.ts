@@ -179,6 +179,12 @@ const unary: Table = {
   ceil: plain('Ceil'),
   round: plain('Round'),
   trunc: arithmetic(({ node }, x) => node('Mul', [node('Sign', [x]), node('Floor', [node('Abs', [x])])])),
+  // With c = min(|x|, δ): c · (|x| − c / 2).
+  huber: arithmetic(({ node, number, attributes: [delta] }, x) => {
+    const size = node('Abs', [x]);
+    const inner = node('Min', [size, number(delta!)]);
+    return node('Mul', [inner, node('Sub', [size, node('Mul', [inner, number(0.5)])])]);
+  }),
   logicalNot: asBools('Not'),
   bitwiseNot: logical('Not', 'BitwiseNot'),
 };
@@ -218,6 +224,8 @@ const binary: Table = {
   atan2: arithmetic(angle),
   maximum: plain('Max'),
   minimum: plain('Min'),
+  // log(1 + eˣ) − x · target.
+  bceWithLogits: arithmetic(({ node }, x, target) => node('Sub', [node('Softplus', [x]), node('Mul', [x, target])])),
   hypot: arithmetic(({ node }, a, b) => node('Sqrt', [node('Add', [node('Mul', [a, a]), node('Mul', [b, b])])])),
   bitwiseAnd: logical('And', 'BitwiseAnd'),
   bitwiseOr: logical('Or', 'BitwiseOr'),
