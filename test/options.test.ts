@@ -28,6 +28,7 @@ const before: Record<string, readonly unknown[]> = {
   writeSafetensorsArrays: ['nowhere/at/all', {}],
   writeShardedSafetensors: ['nowhere/at/all', {}],
   saveCheckpoint: ['nowhere/at/all', {}],
+  save: ['nowhere/at/all', () => model, []],
   'ImageFolder.open': ['nowhere/at/all'],
   gradcheck: [() => model, []],
 };

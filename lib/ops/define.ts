@@ -476,6 +476,7 @@ export function view<Context>(
   // Nothing may stand outside its storage, and a view of nothing need not stand anywhere.
   const start = offset !== 0 && shape.includes(0) ? 0 : offset;
   const output = new Tensor(x.storage, x.dtype, shape, strides, start, isContiguous(shape, strides)) as AnyTensor;
+  tape?.view(op.name, x, output, context);
   return x.edge === undefined ? output : recorded(op, [x], output, context);
 }
 

@@ -193,6 +193,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
+  'inputNames outputNames dynamicAxes externalData': 'save',
   'columns increasing': 'vander',
   accumulate: 'setAt',
   'iouThreshold scoreThreshold maxCount classes': 'nonMaxSuppression nonMaxSuppressionSync',

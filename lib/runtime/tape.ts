@@ -1,7 +1,7 @@
 /**
- * What is noted while a step is traced (lib/autograd/compile.ts): the records that ops submit, with the storages they name by number in
- * the order of their first use, and everything else that a replay would have to know or cannot repeat. Ops and storages write to it; of tensors
- * it knows the storage.
+ * What is told of a step while it is traced. Ops and storages tell the listener, of which there is one at a time: the tape of lib/autograd/compile.ts, which
+ * notes records with the storages they name by number in the order of their first use, and everything else that a replay would have to know or cannot
+ * repeat; or the notes of lib/onnx/trace.ts. Of tensors they know the storage here.
  */
 import { CompileError } from '../errors';
 import { opSignatures, type OpName } from '../native/opcodes';
@@ -53,11 +53,35 @@ function isRowMajor(words: Float64Array, at: number, rank: number): boolean {
   return true;
 }
 
-export class Tape {
-  readonly records: TapedRecord[] = [];
-  /** By number. */
-  readonly storages: Storage[] = [];
-  readonly uploads: Upload[] = [];
+/** A tensor of a record as the kernel sees it: broadcast, and with the axes that a reduction drops afterwards. A number has its value. */
+export interface SeenTensor {
+  readonly dtypeCode: number;
+  readonly shape: readonly number[];
+  readonly value: number | undefined;
+  /** Whether the record makes it. */
+  readonly isFresh: boolean;
+}
+
+/** What the words hold after an op was submitted: its tensors, those left out undefined, and its attributes. */
+export function lastRecord(): { readonly tensors: (SeenTensor | undefined)[]; readonly attributes: number[] } {
+  let at = 5;
+  const tensors = Array.from({ length: words[2]! + words[3]! }, (): SeenTensor | undefined => {
+    const header = words[at++]!;
+    const kind = header & 15;
+    if (kind === absent) return undefined;
+    const rank = header >> 8;
+    const isFresh = kind === fresh || kind === arranged;
+    const value = kind === immediate ? words[at] : undefined;
+    at += kind === immediate ? 1 : isFresh ? 2 : 3;
+    const shape = Array.from(words.subarray(at, at + rank));
+    at += kind === stored || kind === arranged ? 2 * rank : rank;
+    return { dtypeCode: (header >> 4) & 15, shape, value, isFresh };
+  });
+  return { tensors, attributes: Array.from(words.subarray(at, at + words[4]!)) };
+}
+
+/** What listens to a step. */
+export abstract class Listener {
   /** Gradients that a leaf has no more, and which user code has seen. */
   readonly droppedGradients = new Set<Storage>();
   /** What must hold for a replay to be right; see {@link guard}. */
@@ -66,6 +90,30 @@ export class Tape {
   readonly moded = new Set<object>();
   /** What JavaScript does at each replay, before the commands run. */
   readonly repeats: (() => void)[] = [];
+
+  /** The record of `op` in the words has been submitted, and its fresh outputs have their storages. */
+  abstract take(
+    op: OpName,
+    inputs: readonly (Stored | number | undefined)[],
+    outputs: readonly (Stored | undefined)[],
+  ): void;
+  /** The record just taken gets its attributes from `attributes`. */
+  abstract live(attributes: LiveAttributes): void;
+  /** The op `name` looks at the memory of `x` differently. */
+  abstract view(name: string, x: Stored, output: Stored, context: unknown): void;
+  /** Memory was allocated that no record fills. */
+  abstract allocated(storage: Storage): void;
+  /** The host wrote into `storage`. */
+  abstract uploaded(storage: Storage, offset: number, view: ArrayBufferView): void;
+  /** Throws: `op` does `what`, which cannot be part of the step. */
+  abstract refuse(op: string, what: string): never;
+}
+
+export class Tape extends Listener {
+  readonly records: TapedRecord[] = [];
+  /** By number. */
+  readonly storages: Storage[] = [];
+  readonly uploads: Upload[] = [];
   readonly #numbers = new Map<Storage, number>();
   readonly #made = new Set<Storage>();
 
@@ -78,7 +126,6 @@ export class Tape {
     return this.#numbers.get(storage);
   }
 
-  /** The record of `op` in the words has been submitted, and its fresh outputs have their storages. */
   take(op: OpName, inputs: readonly (Stored | number | undefined)[], outputs: readonly (Stored | undefined)[]): void {
     const taken: number[] = [];
     const tensors: number[] = [];
@@ -122,21 +169,25 @@ export class Tape {
     this.records.push({ op, words: taken, tensors, outputs: numbers, randomOffset, live: undefined });
   }
 
-  /** The record just taken gets its attributes from `attributes`. */
   live(attributes: LiveAttributes): void {
     this.records.at(-1)!.live = attributes;
   }
 
-  /** Memory was allocated that no record fills. */
+  // A record has the strides of what it is given.
+  view(): void {}
+
   allocated(storage: Storage): void {
     this.#made.add(storage);
   }
 
-  /** The host wrote into `storage`. */
   uploaded(storage: Storage, offset: number, view: ArrayBufferView): void {
     if (!this.#made.has(storage)) refuse(storage.madeBy, 'writes from JavaScript into a tensor made outside');
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
     this.uploads.push({ storage, offset, bytes });
+  }
+
+  refuse(op: string, what: string): never {
+    refuse(op, what);
   }
 
   #number(storage: Storage): number {
@@ -149,18 +200,23 @@ export class Tape {
   }
 }
 
-/** The tape that is listening, if any. */
-export let tape: Tape | undefined;
+/** What is listening, if anything. */
+export let tape: Listener | undefined;
+
+/** Runs `f` with `listener` listening. */
+export function heard<T>(listener: Listener, f: () => T): T {
+  tape = listener;
+  try {
+    return f();
+  } finally {
+    tape = undefined;
+  }
+}
 
 /** Runs `f` with a new tape listening. */
 export function taped<T>(f: () => T): { readonly result: T; readonly tape: Tape } {
   const listening = new Tape();
-  tape = listening;
-  try {
-    return { result: f(), tape: listening };
-  } finally {
-    tape = undefined;
-  }
+  return { result: heard(listening, f), tape: listening };
 }
 
 /**
@@ -178,12 +234,12 @@ export function everyTime(f: () => void): void {
   f();
 }
 
-/** Throws: the op cannot be part of a step that is traced. */
+/** Throws: the op cannot be part of a step that is compiled. */
 export function refuse(op: string, what: string): never {
   throw new CompileError(`compile: ${op} ${what}: a compiled step cannot repeat that`);
 }
 
-/** Throws in a traced step: `op` does `what`, which a replay cannot repeat. */
+/** Throws in a traced step: `op` does `what`, which is not repeated with it. */
 export function refuseInTrace(op: string, what: string): void {
-  if (tape !== undefined) refuse(op, what);
+  tape?.refuse(op, what);
 }
