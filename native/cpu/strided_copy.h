@@ -15,7 +15,7 @@ namespace hadal::cpu {
 template <class T>
 inline void copy_row(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
-    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+    std::memmove(to, from, static_cast<size_t>(n) * sizeof(T));  // of one tensor to itself, too
   } else if (to_stride == 1 && from_stride == 0) {
     std::fill(to, to + n, *from);
   } else if (to_stride == 1 && from_stride == -1) {
