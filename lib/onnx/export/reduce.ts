@@ -116,27 +116,17 @@ function ordered(graph: Graph, event: Event, axis: number, largest: number, coun
 const inShape = (graph: Graph, { outputs }: Event, names: readonly string[], kept: readonly Size[]): string[] =>
   names.map((name) => (outputs[0]!.shape.length === kept.length ? name : graph.reshape(name, kept, outputs[0]!.shape)));
 
-const sort: Writer = (graph, event) => {
-  const [axis, descending] = graph.fixedAll(event.attributes, 'an axis') as [number, number];
-  const { shape } = operandOf(event);
-  return inShape(
-    graph,
-    event,
-    ordered(graph, event, axis, descending, shape[axis] ?? 1),
-    shape.length === 0 ? [1] : shape,
-  );
-};
-
-const topk: Writer = (graph, event) => {
-  const [axis, largest] = graph.fixedAll(event.attributes, 'an axis') as [number, number];
-  const { shape } = event.outputs[0]!;
-  return inShape(
-    graph,
-    event,
-    ordered(graph, event, axis, largest, shape[axis] ?? 1),
-    shape.length === 0 ? [1] : shape,
-  );
-};
+/** As many of the first elements as `shapeOf` has along the axis. */
+const firsts =
+  (shapeOf: (event: Event) => readonly Size[]): Writer =>
+  (graph, event) => {
+    const [axis, order] = graph.fixedAll(event.attributes, 'an axis') as [number, number];
+    const shape = shapeOf(event);
+    const picked = ordered(graph, event, axis, order, shape[axis] ?? 1);
+    return inShape(graph, event, picked, shape.length === 0 ? [1] : shape);
+  };
+const sort = firsts((event) => operandOf(event).shape);
+const topk = firsts(({ outputs }) => outputs[0]!.shape);
 
 const kthValue: Writer = (graph, event) => {
   const [axis, descending, k] = event.attributes as [number, number, Size];
