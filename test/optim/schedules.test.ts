@@ -190,6 +190,14 @@ test('an optimizer follows its schedule', () => {
   expect(p.itemSync()).toBe(-1.75);
 });
 
+test.each([3, 5, 7, 10, 1000])('a line down to 0 in %i steps ends at 0, not below it by a rounding', (totalIters) => {
+  const optimizer = optimizerFor();
+  const schedule = new optim.LinearLR(optimizer, { endFactor: 0, totalIters });
+  for (let i = 0; i < totalIters; i++) schedule.step();
+  expect(schedule.getLastLr()).toEqual([0, 0]);
+  optimizerFor().loadStateDict(optimizer.stateDict());
+});
+
 test('what they refuse', () => {
   const optimizer = optimizerFor();
   const plateau = new optim.ReduceLROnPlateau(optimizer);

@@ -61,8 +61,9 @@ export class LinearLR extends Schedule<LinearLROptions> {
     const { lastEpoch } = this.state;
     if (lastEpoch === 0) return this.current.map((lr) => lr * startFactor);
     if (this.isInitial || lastEpoch > totalIters) return this.current;
-    const slope = endFactor - startFactor;
-    const factor = 1 + slope / (totalIters * startFactor + (lastEpoch - 1) * slope);
+    // Parts of the way, so that what ends at 0 is 0 there, and not below it by a rounding.
+    const parts = (epoch: number): number => totalIters * startFactor + epoch * (endFactor - startFactor);
+    const factor = parts(lastEpoch) / parts(lastEpoch - 1);
     return this.current.map((lr) => lr * factor);
   }
 
