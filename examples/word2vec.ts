@@ -160,7 +160,7 @@ async function main(): Promise<void> {
   const random = new data.Random(seed);
   let [steps, mean] = [0, NaN];
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = data.shuffled(sentences.length, seed, epoch);
+    const order = new data.Random(seed, epoch).permutation(sentences.length);
     let batch: number[] = [];
     for (const [i, place] of order.entries()) {
       for (const pair of pairsOf(sentences[place]!, kept, random)) {

@@ -9,7 +9,7 @@ import { describe, shown } from '../tensor/describe';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { Draw } from './draw';
-import { shuffled, type Random } from './random';
+import { Random } from './random';
 
 /** Items numbered from 0. `get` may wait, for a disk say. */
 export interface Dataset<Item> {
@@ -236,7 +236,7 @@ export function randomSplit<Item>(
       `randomSplit: lengths: got [${lengths.join(', ')}], expected counts of ${dataset.length} items or fractions of 1`,
     );
   }
-  const order = shuffled(dataset.length, options.seed ?? 0, 0);
+  const order = new Random(options.seed ?? 0).permutation(dataset.length);
   let start = 0;
   return counts.map((count) => new Subset(dataset, order.slice(start, (start += count))));
 }

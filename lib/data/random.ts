@@ -72,16 +72,20 @@ export class Random {
     const bits = this.bits();
     return ((bits & 255) + ((bits >>> 8) & 255) + ((bits >>> 16) & 255) + (bits >>> 24) - 510) / 147.8;
   }
-}
 
-/** The numbers below `count` in an order that `seed` and `epoch` decide (Fisher–Yates). */
-export function shuffled(count: number, seed: number, epoch: number): number[] {
-  checkCount('shuffled', 'count', count, 0, maxEntries);
-  const random = new Random(seed, epoch);
-  const order = [...Array(count).keys()];
-  for (let i = count - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
+  /**
+   * The numbers below `count` in random order (Fisher–Yates).
+   *
+   * @example
+   * new Random(7).permutation(3); // one of [0, 1, 2] … [2, 1, 0]
+   */
+  permutation(count: number): number[] {
+    checkCount('Random', 'count', count, 0, maxEntries);
+    const order = [...Array(count).keys()];
+    for (let i = count - 1; i > 0; i--) {
+      const j = this.integer(i + 1);
+      [order[i], order[j]] = [order[j]!, order[i]!];
+    }
+    return order;
   }
-  return order;
 }

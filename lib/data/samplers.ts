@@ -3,7 +3,7 @@ import { ArgumentError } from '../errors';
 import { checkGivenOptions, checkOptions } from '../ops/define';
 import { checkCount, checkFinite, checkMethods, maxEntries } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
-import { Random, shuffled } from './random';
+import { Random } from './random';
 
 /** The numbers of one epoch's items. */
 export interface Sampler {
@@ -72,9 +72,11 @@ export class RandomSampler implements Sampler {
       const random = new Random(this.#seed, epoch);
       return Array.from({ length: this.length }, () => random.integer(this.#size));
     }
-    if (this.length <= this.#size) return shuffled(this.#size, this.#seed, epoch).slice(0, this.length);
+    if (this.length <= this.#size) return new Random(this.#seed, epoch).permutation(this.#size).slice(0, this.length);
     const rounds = Math.ceil(this.length / this.#size);
-    return Array.from({ length: rounds }, (_, round) => shuffled(this.#size, this.#seed, epoch * rounds + round))
+    return Array.from({ length: rounds }, (_, round) =>
+      new Random(this.#seed, epoch * rounds + round).permutation(this.#size),
+    )
       .flat()
       .slice(0, this.length);
   }
@@ -174,7 +176,7 @@ export class StratifiedSampler implements Sampler {
     const placed = this.#classes.flatMap((members) => {
       const seed = random.bits();
       const shift = random.uniform();
-      return shuffled(members.length, seed, epoch).map((member, rank) => ({
+      return new Random(seed, epoch).permutation(members.length).map((member, rank) => ({
         index: members[member]!,
         place: (rank + shift) / members.length,
       }));
@@ -219,7 +221,7 @@ export class DistributedSampler implements Sampler {
 
   indices(epoch: number): readonly number[] {
     const { world, rank, shuffle = true, seed = 0 } = this.options;
-    const order = shuffle ? shuffled(this.size, seed, epoch) : undefined;
+    const order = shuffle ? new Random(seed, epoch).permutation(this.size) : undefined;
     return Array.from({ length: this.length }, (_, i) => {
       const place = (i * world + rank) % this.size;
       return order === undefined ? place : order[place]!;
@@ -293,14 +295,15 @@ export class BucketSampler implements BatchSampler {
   }
 
   *batches(epoch: number): Iterable<readonly number[]> {
-    const order = shuffled(this.#lengths.length, this.#seed, epoch);
+    const random = new Random(this.#seed, epoch);
+    const order = random.permutation(this.#lengths.length);
     const batches: number[][] = [];
     for (let begin = 0; begin < order.length; begin += BUCKET * this.batchSize) {
       const stretch = order.slice(begin, begin + BUCKET * this.batchSize);
       stretch.sort((a, b) => this.#lengths[a]! - this.#lengths[b]!);
       for (let i = 0; i < stretch.length; i += this.batchSize) batches.push(stretch.slice(i, i + this.batchSize));
     }
-    for (const i of shuffled(batches.length, this.#seed, epoch)) yield batches[i]!;
+    for (const i of random.permutation(batches.length)) yield batches[i]!;
   }
 }
 

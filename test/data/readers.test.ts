@@ -123,7 +123,9 @@ describe('tables', () => {
       shape: [2, 2],
       data: Float32Array.of(-20, 1, 0.5, 7),
     });
-    expect(() => table.numbers(['x'])).toThrow(/field at line 4, column "x": got "", expected a number$/);
+    expect(() => table.numbers(['x'])).toThrow(
+      /field at line 4, column "x": got "", expected a number, or `missing` to be given for empty fields$/,
+    );
     expect(() => table.column('z')).toThrow('CsvTable: column: got "z", expected one of name, x, y');
   });
   test('lines may end in different ways', async () => {

@@ -6,6 +6,7 @@ const {
   DataLoader,
   DistributedSampler,
   GroupSampler,
+  Random,
   RandomSampler,
   SequentialSampler,
   StratifiedSampler,
@@ -18,6 +19,20 @@ const counts = (numbers: Iterable<number>, n: number): number[] => {
   for (const number of numbers) found[number]!++;
   return found;
 };
+
+test('a permutation has each number once, and all orders are equally likely', () => {
+  const random = new Random(5);
+  const orders = new Map<string, number>();
+  for (let i = 0; i < 6000; i++) {
+    const order = random.permutation(3).join('');
+    orders.set(order, (orders.get(order) ?? 0) + 1);
+  }
+  expect([...orders.keys()].sort()).toEqual(['012', '021', '102', '120', '201', '210']);
+  // 1000 each; five deviations of 29 about it.
+  for (const count of orders.values()) expect(Math.abs(count - 1000)).toBeLessThan(145);
+  expect(random.permutation(0)).toEqual([]);
+  expect(() => random.permutation(-1)).toThrow('Random: count: got -1');
+});
 
 test('random: every item once, or drawn with replacement, or more than there are', () => {
   const sampler = new RandomSampler(20, { seed: 3 });

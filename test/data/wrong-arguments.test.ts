@@ -189,8 +189,7 @@ const whole: Record<string, Case> = {
   ),
   randomSplit: called(data.randomSplit, [items, [2, 1], { seed: 1 }]),
   Draw: made(data.Draw, [1, 2], (draw: data.Draw) => draw.random(1).uniform()),
-  Random: made(data.Random, [1, 2], (numbers: data.Random) => numbers.integer(10)),
-  shuffled: called(data.shuffled, [4, 1, 2]),
+  Random: made(data.Random, [1, 2], (numbers: data.Random) => [numbers.integer(10), numbers.permutation(3)]),
   renderDigits: called(data.renderDigits, [2, { seed: 1, size: 16 }]),
   ImageFolder: called(
     data.ImageFolder.open.bind(data.ImageFolder),

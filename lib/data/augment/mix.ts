@@ -10,7 +10,7 @@ import { shown } from '../../tensor/describe';
 import { scope } from '../../tensor/scope';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
-import { shuffled, type Random } from '../random';
+import type { Random } from '../random';
 import { boxMask } from './colour';
 import { checkImages } from './images';
 
@@ -97,7 +97,7 @@ function mixing(op: string, options: MixOptions, blend: Blend): Mix {
     }
     const [mixed, soft] = scope(() =>
       noGrad(() => {
-        const order = tensor(Int32Array.from(shuffled(images.shape[0]!, random.bits(), 0)));
+        const order = tensor(Int32Array.from(random.permutation(images.shape[0]!)));
         const rows = (x: AnyTensor): AnyTensor => indexSelect(x, 0, order) as AnyTensor;
         const hard = isSoft ? labels : (oneHot(labels.to('int64'), classes) as AnyTensor);
         const targets = hard.to('float32') as AnyTensor;

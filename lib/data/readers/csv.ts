@@ -73,7 +73,8 @@ export class CsvTable {
         const value = text === '' ? (missing ?? NaN) : numberOf(text);
         if (Number.isNaN(value) && !(text === '' ? missing !== undefined : /^[-+]?nan$/i.test(text))) {
           const where = `line ${this.lines[i]}, column ${excerpt(this.columns[place]!)}`;
-          throw malformed('readCsv', this.path, where, 'field', excerpt(text), 'a number');
+          const expected = text === '' ? 'a number, or `missing` to be given for empty fields' : 'a number';
+          throw malformed('readCsv', this.path, where, 'field', excerpt(text), expected);
         }
         data[at++] = value;
       }
