@@ -3,24 +3,13 @@ import { DTypeError, ShapeError } from '../errors';
 import { tensor } from '../ops/creation';
 import { checkOptions } from '../ops/define';
 import { pad, stack } from '../ops/movement';
+import { isArrayItem, type ArrayItem } from '../tensor/array-item';
 import { checkCount, checkFinite, checkList } from '../tensor/checks';
-import { arrays, encode, isDType, type ArrayOf, type DType } from '../tensor/dtype';
+import { arrays, encode, type ArrayOf, type DType } from '../tensor/dtype';
 import type { NestedDType } from '../tensor/operand-types';
 import type { Shape } from '../tensor/shape-types';
 import { contiguousStrides, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
-
-/** An array outside the library, cheap to make and to hand to another thread; a batch of them is a tensor. */
-export interface ArrayItem {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly data: ArrayOf<DType>;
-}
-
-export const isArrayItem = (value: unknown): value is ArrayItem => {
-  const { dtype, shape, data } = (value ?? {}) as Partial<ArrayItem>;
-  return isDType(dtype) && Array.isArray(shape) && ArrayBuffer.isView(data);
-};
 
 /** What {@link collate} makes of several items. */
 export type Collated<Item> = unknown extends Item
@@ -45,7 +34,7 @@ export interface Joiner {
   tensors(items: readonly AnyTensor[]): unknown;
 }
 
-const asTensor = ({ dtype, shape, data }: ArrayItem): AnyTensor => tensor(data, { dtype, shape: [...shape] });
+const asTensor = (item: ArrayItem): AnyTensor => tensor(item);
 
 /**
  * Joins items to a batch, part by part: numbers to an int32 tensor if all are integers, else float32; booleans to bool; typed arrays, {@link ArrayItem}s

@@ -1,7 +1,8 @@
 /** Data sets and loaders, as `data`. */
 export * as audio from './audio';
 export * as augment from './augment';
-export { collate, padCollate, type ArrayItem, type Collated, type PadCollateOptions } from './collate';
+export type { ArrayItem } from '../tensor/array-item';
+export { collate, padCollate, type Collated, type PadCollateOptions } from './collate';
 export * from './dataset';
 export * from './draw';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';

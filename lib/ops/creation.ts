@@ -1,8 +1,9 @@
 /** Tensors out of nothing and out of data: filled, counted, and from arrays. */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import { allocateStorage, writeStorage } from '../runtime/storage';
+import { isArrayItem, type ArrayItem } from '../tensor/array-item';
 import { shown } from '../tensor/describe';
-import { arrays, encode, isDType, isFloat, sizes, type ArrayOf, type DType } from '../tensor/dtype';
+import { arrays, decode, encode, isDType, isFloat, sizes, type ArrayOf, type DType } from '../tensor/dtype';
 import type { IndexTensor } from '../tensor/index-types';
 import type { OneHot } from '../tensor/layer-shape-types';
 import type { NestedArray, NestedCheck, NestedDType, NestedShape } from '../tensor/operand-types';
@@ -381,18 +382,19 @@ const ownDTypes: readonly (readonly [new (length: number) => ArrayBufferView, DT
 ];
 
 /**
- * A tensor of the given data: a number, boolean or bigint, arrays of them nested to any depth, or a typed array (a Buffer is one of bytes). The
- * dtype is that of the data unless given: float32 for numbers, bool for booleans, int64 for bigints, its own for a typed array. For
- * float16 and bfloat16 a Uint16Array holds their bits. The data is copied.
+ * A tensor of the given data: a number, boolean or bigint, arrays of them nested to any depth, a typed array (a Buffer is one of bytes), or what readers
+ * answer, `{ dtype, shape, data }`. The dtype is that of the data unless given: float32 for numbers, bool for booleans, int64 for bigints, its own for a
+ * typed array. For float16 and bfloat16 a Uint16Array holds their bits. The data is copied.
  *
  * @throws ShapeError when the arrays are ragged or do not fill `shape`.
  * @throws DTypeError when a value does not fit the dtype; ArgumentError when one is no number.
  * @example
  * tensor([[1, 2], [3, 4]]); // [[1, 2], [3, 4]]
  * tensor(new Float32Array(6), { shape: [2, 3] }).shape; // [2, 3]
+ * tensor({ dtype: 'uint8', shape: [1, 2], data: Uint8Array.of(7, 8) }); // [[7, 8]]
  */
 export function tensor<
-  A extends NestedArray,
+  A extends NestedArray | ArrayItem,
   D extends DType = NestedDType<A>,
   const T extends Shape | undefined = undefined,
 >(
@@ -401,6 +403,11 @@ export function tensor<
 ): Tensor<T extends Shape ? Sized<T> : NestedShape<A>, NoInfer<D>>;
 export function tensor(data: unknown, options: TensorOptions = {}): AnyTensor {
   checkOptions('tensor', options);
+  if (isArrayItem(data)) {
+    const { dtype = data.dtype, shape = data.shape } = options;
+    const values = dtype === data.dtype ? data.data : decode(data.dtype, data.data);
+    return upload('tensor', typedArray(values as ArrayBufferView), shape, { ...options, dtype });
+  }
   if (ArrayBuffer.isView(data)) {
     const values = typedArray(data);
     return upload('tensor', values, options.shape ?? [values.length], options, ownDType(values, options.dtype));

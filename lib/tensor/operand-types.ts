@@ -2,6 +2,7 @@
  * Owns the types of operands: what an argument that is a tensor or a number contributes to shape and dtype, and the shape and dtype
  * of nested arrays. The run-time twins are in dtype.ts (`promoteOperands`, `promoteNumber`) and in lib/ops (creation).
  */
+import type { ArrayItem } from './array-item';
 import type { ArrayOf, DType, FloatDType, Promote, PromoteNumber } from './dtype';
 import type { Bad, Good, Shape } from './shape-types';
 
@@ -85,7 +86,9 @@ type Nest<A> = NestedArray extends A
       : [A['length'], ...NestedShape<A[number]>]
     : A extends Element
       ? []
-      : [number];
+      : A extends ArrayItem
+        ? Shape
+        : [number];
 
 /** Verdict: the arrays inside A have the same lengths. */
 export type NestedCheck<A, Op extends string = 'tensor'> =
@@ -110,7 +113,9 @@ type LeafDType<L> = [L] extends [never]
       ? 'int64'
       : [L] extends [Element]
         ? 'float32'
-        : TypedArrayDType<L>;
+        : [L] extends [ArrayItem]
+          ? L['dtype']
+          : TypedArrayDType<L>;
 type TypedArrayDType<A> = A extends Float32Array
   ? 'float32'
   : A extends Float64Array

@@ -20,10 +20,17 @@ import {
   zeros,
   zerosLike,
   type AnyTensor,
+  type data,
   type DType,
 } from '../../lib/index';
 
 const seen = (x: AnyTensor): [DType, readonly number[], unknown] => [x.dtype, x.shape, x.toArraySync()];
+
+const item = <D extends DType>(dtype: D, data: data.ArrayItem<D>['data']): data.ArrayItem<D> => ({
+  dtype,
+  shape: [1, 2],
+  data,
+});
 
 describe('tensor', () => {
   test.each<[string, AnyTensor, DType, number[], unknown]>([
@@ -76,6 +83,11 @@ describe('tensor', () => {
         [3, 4],
       ],
     ],
+    ['what a reader answers', tensor(item('uint8', Uint8Array.of(7, 8))), 'uint8', [1, 2], [[7, 8]]],
+    ['that in another dtype', tensor(item('uint8', Uint8Array.of(7, 8)), { dtype: 'float32' }), 'float32', [1, 2], [[7, 8]]], // prettier-ignore
+    ['that in another shape', tensor(item('bool', Uint8Array.of(1, 0)), { shape: [2] }), 'bool', [2], [1, 0]],
+    ['bits that a reader answers', tensor(item('bfloat16', Uint16Array.of(0x3f80, 0x4000))), 'bfloat16', [1, 2], [[1, 2]]], // prettier-ignore
+    ['those bits as numbers', tensor(item('float16', Uint16Array.of(0x3c00, 0x4000)), { dtype: 'int32' }), 'int32', [1, 2], [[1, 2]]], // prettier-ignore
     ['nothing', tensor([]), 'float32', [0], []],
     ['rows of nothing', tensor([[], []]), 'float32', [2, 0], [[], []]],
   ])('%s', (_, x, dtype, shape, expected) => {
@@ -114,6 +126,12 @@ describe('tensor', () => {
       ['1'],
       {},
       new ArgumentError('tensor: an element is not a number: got string, expected number, bigint or boolean'),
+    ],
+    [
+      "a reader's array of another size",
+      { dtype: 'uint8', shape: [3], data: Uint8Array.of(1) },
+      {},
+      new ShapeError('tensor: data does not fill the shape: got 1 elements, expected 3 for [3]'),
     ],
     [
       'null',

@@ -1,6 +1,7 @@
-import { collate, padCollate, type ArrayItem, type Collated } from '../../lib/data/collate';
+import { collate, padCollate, type Collated } from '../../lib/data/collate';
 import { DataLoader } from '../../lib/data/loader';
 import { TensorDataset, type Dataset, type Rows } from '../../lib/data/dataset';
+import type { ArrayItem } from '../../lib/tensor/array-item';
 import type { Shape } from '../../lib/tensor/shape-types';
 import type { AnyTensor, Tensor } from '../../lib/tensor/tensor';
 import { expectType, type Equal, type Expect } from './expect';

@@ -1,9 +1,10 @@
-import { tensor, zeros, type AnyTensor, type Shape, type Tensor } from 'hadal';
+import { tensor, zeros, type data, type AnyTensor, type Shape, type Tensor } from 'hadal';
 import { expectType } from './expect';
 
 declare const n: number;
 declare const anyShape: Tensor;
 declare const anything: AnyTensor;
+declare const item: data.ArrayItem<'uint8'>;
 
 // Creation.
 expectType<Tensor<[32, 784]>>().of(zeros([32, 784]));
@@ -24,6 +25,9 @@ expectType<Tensor<[3], 'bool'>>().of(tensor([true, false, true]));
 expectType<Tensor<[2], 'int64'>>().of(tensor([1n, 2n]));
 expectType<Tensor<[2], 'int32'>>().of(tensor([1, 2], { dtype: 'int32' }));
 expectType<Tensor<[number]>>().of(tensor(new Float32Array(3)));
+expectType<Tensor<Shape, 'uint8'>>().of(tensor(item));
+expectType<Tensor<[1, 2], 'float32'>>().of(tensor(item, { shape: [1, 2], dtype: 'float32' }));
+tensor({ dtype: 'uint8', shape: [2], data: ['1'] }); // error: not assignable
 tensor([[1, 2], [3]]); // error: ragged
 tensor(['1']); // error: Type 'string' is not assignable
 

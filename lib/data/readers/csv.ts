@@ -5,9 +5,9 @@ import { ArgumentError, FormatError } from '../../errors';
 import { readUnpacked } from '../../io/gzip';
 import { excerpt, malformed } from '../../io/malformed';
 import { checkOptions } from '../../ops/define';
+import type { ArrayItem } from '../../tensor/array-item';
 import { checkList } from '../../tensor/checks';
 import { describe } from '../../tensor/describe';
-import type { ArrayItem } from '../collate';
 import { optionalPackage } from '../../io/optional-package';
 
 export interface CsvOptions {
@@ -60,7 +60,7 @@ export class CsvTable {
    *
    * @throws FormatError naming line and column of what is no number.
    */
-  numbers(names: readonly string[] = this.columns, options: { readonly missing?: number } = {}): ArrayItem {
+  numbers(names: readonly string[] = this.columns, options: { readonly missing?: number } = {}): ArrayItem<'float32'> {
     checkList('CsvTable', 'names', names);
     checkOptions('CsvTable', options, 'CsvTable.numbers');
     const { missing } = options;
@@ -97,7 +97,7 @@ export class CsvTable {
  * @throws FormatError naming the line, when quotes or the number of fields are wrong; HadalError when csv-parse is not installed.
  * @example
  * const table = await data.readCsv('housing.csv');
- * const x = table.numbers(['longitude', 'latitude']); // float32 [rows, 2]
+ * const x = tensor(table.numbers(['longitude', 'latitude'])); // float32 [rows, 2]
  */
 export async function readCsv(path: string, options: CsvOptions = {}): Promise<CsvTable> {
   checkOptions('readCsv', options);

@@ -5,9 +5,9 @@ import { ArgumentError, FormatError } from '../../errors';
 import { readWhole } from '../../io/byte-source';
 import { checkBytes, checkPath, refusal } from '../../io/paths';
 import { checkOptions } from '../../ops/define';
+import type { ArrayItem } from '../../tensor/array-item';
 import { checkCount, checkList } from '../../tensor/checks';
 import { shown } from '../../tensor/describe';
-import type { ArrayItem } from '../collate';
 import type { Dataset } from '../dataset';
 import { optionalPackage } from '../../io/optional-package';
 
@@ -40,9 +40,12 @@ interface Pipeline {
  *
  * @throws FormatError when the bytes are no picture; HadalError when sharp is not installed.
  * @example
- * const { shape } = await data.decodeImage('cat.jpg', { size: [224, 224] }); // [3, 224, 224]
+ * tensor(await data.decodeImage('cat.jpg', { size: [224, 224] })).shape; // [3, 224, 224]
  */
-export async function decodeImage(source: string | Uint8Array, options: ImageOptions = {}): Promise<ArrayItem> {
+export async function decodeImage(
+  source: string | Uint8Array,
+  options: ImageOptions = {},
+): Promise<ArrayItem<'uint8'>> {
   const { size, channels = 3 } = checkedOptions('decodeImage', options);
   const sharp = optionalPackage<Sharp>('decodeImage', 'sharp');
   const file = typeof source === 'string' ? source : 'bytes';
@@ -93,7 +96,7 @@ function planes(pixels: Uint8Array, channels: number, stride: number): Uint8Arra
 }
 
 export interface LabelledImage {
-  readonly image: ArrayItem;
+  readonly image: ArrayItem<'uint8'>;
   readonly label: number;
 }
 

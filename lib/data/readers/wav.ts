@@ -2,11 +2,11 @@
 import { readWhole } from '../../io/byte-source';
 import { malformed } from '../../io/malformed';
 import { checkBytes } from '../../io/paths';
-import type { ArrayItem } from '../collate';
+import type { ArrayItem } from '../../tensor/array-item';
 
 export interface Recording {
   /** float32 of shape [channels, frames]; integers are divided by their greatest magnitude. */
-  readonly samples: ArrayItem;
+  readonly samples: ArrayItem<'float32'>;
   /** Frames per second. */
   readonly sampleRate: number;
 }
@@ -102,7 +102,13 @@ function parseFormat(view: DataView, at: number, size: number, fail: Fail): Form
   return format;
 }
 
-function decode(view: DataView, start: number, size: number, { code, channels, bits }: Format, fail: Fail): ArrayItem {
+function decode(
+  view: DataView,
+  start: number,
+  size: number,
+  { code, channels, bits }: Format,
+  fail: Fail,
+): ArrayItem<'float32'> {
   const width = bits / 8;
   const frames = size / (channels * width);
   if (!Number.isInteger(frames)) {

@@ -2,8 +2,9 @@
  * What crosses between the main thread and those that make batches, and how a batch crosses without being copied: its arrays' memory is
  * handed over.
  */
+import { isArrayItem, type ArrayItem } from '../../tensor/array-item';
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
-import { isArrayItem, stackArrays, type ArrayItem, type Joiner } from '../collate';
+import { stackArrays, type Joiner } from '../collate';
 import { upload } from './upload';
 
 export interface WorkerSetup {
