@@ -4,6 +4,7 @@
  */
 export * from './alexnet';
 export * from './bert';
+export * from './bert-classifier';
 export * from './cifar-resnet';
 export * from './densenet';
 export {

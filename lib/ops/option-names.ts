@@ -179,8 +179,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   'maxOrder smooth': 'Bleu',
   'maxTokens temperature topK topP stop': 'generate',
   'numClasses dropout hidden': 'AlexNet',
-  'vocabulary context types width layers heads hidden dropout epsilon pooler': 'Bert BertMaskedLM',
-  'types keyMask': 'Bert.forward BertMaskedLM.forward',
+  'vocabulary context types width layers heads hidden dropout epsilon pooler padding': 'Bert BertMaskedLM',
+  'types keyMask': 'Bert.forward BertMaskedLM.forward BertClassifier.forward BertTokenClassifier.forward',
+  'pooler labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
+    'BertClassifier',
+  labels: 'BertClassifier.load BertTokenClassifier.load',
+  'labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
+    'BertTokenClassifier',
   numClasses: 'CifarResNet ResNet',
   'numClasses dropout': 'DenseNet',
   'numClasses auxLogits dropout': 'GoogLeNet',

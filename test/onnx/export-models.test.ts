@@ -59,6 +59,13 @@ const cases: Case[] = [
     { input_0: { 0: 'batch', 1: 'time' }, keyMask: { 0: 'batch', 1: 'time' }, types: { 0: 'batch', 1: 'time' } },
   ],
   ['BertMLM', () => new models.BertMaskedLM({ ...tiny, hidden: 32 } as never), tok, BT],
+  ['RoBERTa', () => new models.Bert({ ...tiny, hidden: 32, types: 1, padding: 1 }), tok, BT],
+  [
+    'BertClassifier',
+    () => new models.BertClassifier({ ...tiny, types: 0, pooler: 'relu', labels: ['no', 'yes'] }),
+    tok,
+    BT,
+  ],
   ['GPT2', () => new models.GPT2(tiny), tok, BT],
   [
     'GPT2mask',
