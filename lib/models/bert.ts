@@ -1,6 +1,6 @@
-/** BERT: a Transformer that sees both sides of each token. */
+/** BERT and its relatives RoBERTa and DistilBERT: Transformers that see both sides of each token. */
+import { ArgumentError } from '../errors';
 import { Embedding } from '../nn/embedding';
-import { normal_, zeros_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module, Parameter, type StateDict } from '../nn/module';
 import { LayerNorm } from '../nn/normalization';
@@ -9,16 +9,19 @@ import { TransformerEncoder, TransformerEncoderLayer } from '../nn/transformer';
 import { checkOptions } from '../ops/define';
 import { arange, zeros, zerosLike } from '../ops/creation';
 import { linear } from '../ops/matmul';
+import { checkChoice, checkCount } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
+import { encoderTranslation, maskedTranslation, publishedOptions } from './bert-config';
 import { checkTokens } from './generate';
-import { checkConfigured, configured, readPublished, translated, type Config, type Translation } from './published';
+import { initialize } from './initialize';
+import { checkConfigured, readPublished, translated } from './published';
 
 export interface BertOptions {
   /** How many tokens there are; 30,522 unless given. */
   readonly vocabulary?: number;
   /** The longest sequence; 512 unless given. */
   readonly context?: number;
-  /** How many kinds of tokens there are: those of the first text and of the second; 2 unless given. */
+  /** How many kinds of tokens there are: those of the first text and of the second, 0 for none of it; 2 unless given. */
   readonly types?: number;
   /** Features of a token; 768 unless given. */
   readonly width?: number;
@@ -32,14 +35,19 @@ export interface BertOptions {
   readonly dropout?: number;
   /** Of the norms; 1e-12 unless given. */
   readonly epsilon?: number;
-  /** Whether there is a layer that sums up the first token; true unless given. */
-  readonly pooler?: boolean;
+  /** Whether there is a layer that sums up the first token, and what it applies; true, a tanh, unless given. */
+  readonly pooler?: boolean | 'tanh' | 'relu';
+  /**
+   * The token that fills sequences up, as in RoBERTa: positions are counted over the others, from `padding` + 1 on, and it has row `padding` itself. Positions
+   * are counted over all tokens, from 0 on, unless given.
+   */
+  readonly padding?: number | undefined;
 }
 
 export interface BertCall {
   /** The kind of each token, [b, t]; 0 unless given. */
   readonly types?: AnyTensor;
-  /** Which tokens are seen, [b, t]: bool (true: attend) or added to the scores. */
+  /** Which tokens are seen, [b, t]: bool (true: attend) or added to the scores. All of them unless given, those of padding too. */
   readonly keyMask?: AnyTensor;
 }
 
@@ -50,137 +58,98 @@ export interface BertResult {
   readonly pooled: AnyTensor | undefined;
 }
 
-const encoderNames: Translation['names'] = [
-  [/\.gamma$/, '.weight'],
-  [/\.beta$/, '.bias'],
-  [/embeddings\.word_embeddings\./, 'tokens.'],
-  [/embeddings\.position_embeddings\./, 'positions.'],
-  [/embeddings\.token_type_embeddings\./, 'types.'],
-  [/embeddings\.LayerNorm\./, 'norm.'],
-  [/encoder\.layer\./, 'encoder.layers.'],
-  [/\.attention\.self\.query\.(weight|bias)$/, '.self_attn.in_proj_$1#0'],
-  [/\.attention\.self\.key\.(weight|bias)$/, '.self_attn.in_proj_$1#1'],
-  [/\.attention\.self\.value\.(weight|bias)$/, '.self_attn.in_proj_$1#2'],
-  [/\.attention\.output\.dense\./, '.self_attn.out_proj.'],
-  [/\.attention\.output\.LayerNorm\./, '.norm1.'],
-  [/\.intermediate\.dense\./, '.linear1.'],
-  [/\.output\.dense\./, '.linear2.'],
-  [/\.output\.LayerNorm\./, '.norm2.'],
-  [/pooler\.dense\./, 'pooler.'],
-];
-
-const published: Translation = {
-  prefix: 'bert.',
-  left: /position_ids$|^(cls|classifier|qa_outputs)\./,
-  names: encoderNames,
-};
-
-const publishedMasked: Translation = {
-  prefix: '',
-  left: /position_ids$|^cls\.(seq_relationship|predictions\.decoder)\./,
-  names: [
-    ...encoderNames,
-    [/^cls\.predictions\.transform\.dense\./, 'transform.'],
-    [/^cls\.predictions\.transform\.LayerNorm\./, 'norm.'],
-    [/^cls\.predictions\.bias$/, 'bias'],
-  ],
-};
-
-/** The options that a `config.json` asks for. */
-function optionsOf(owner: string, config: Config, weights: Readonly<StateDict>): BertOptions {
-  checkConfigured(owner, config, {
-    model_type: ['bert'],
-    hidden_act: ['gelu'],
-    position_embedding_type: ['absolute'],
-    is_decoder: [false],
-  });
-  const number = (name: string, fallback?: number): number => configured(owner, config, name, fallback);
-  return {
-    vocabulary: number('vocab_size'),
-    context: number('max_position_embeddings'),
-    types: number('type_vocab_size', 2),
-    width: number('hidden_size'),
-    layers: number('num_hidden_layers'),
-    heads: number('num_attention_heads'),
-    hidden: number('intermediate_size'),
-    dropout: number('hidden_dropout_prob', 0.1),
-    epsilon: number('layer_norm_eps', 1e-12),
-    pooler: Object.keys(weights).some((name) => name.includes('pooler.')),
-  };
-}
-
-/** Small normal weights, biases of zero. */
-function initialize(model: Module): void {
-  for (const [name, parameter] of model.namedParameters()) {
-    if (parameter.rank === 2) normal_(parameter, 0, 0.02);
-    else if (name.endsWith('bias')) zeros_(parameter);
-  }
-}
-
 /**
- * BERT's encoder: token numbers [b, t] to features of each token and of the whole.
+ * BERT's encoder: token numbers [b, t] to features of each token and of the whole. By its options it is RoBERTa, XLM-RoBERTa (`padding`) or DistilBERT
+ * (`types: 0`) too, which `load` reads.
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for a sequence longer than the context.
- * @see Devlin et al., 2018, BERT: pre-training of deep bidirectional Transformers for language understanding.
+ * @see Devlin et al., 2018, BERT: pre-training of deep bidirectional Transformers for language understanding; Liu et al., 2019, RoBERTa: a robustly optimized
+ * BERT pretraining approach; Conneau et al., 2020, Unsupervised cross-lingual representation learning at scale; Sanh et al., 2019, DistilBERT, a distilled version
+ * of BERT.
  * @example
  * const model = new models.Bert({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4 });
  * model.forward(zeros([2, 5], { dtype: 'int32' })).hidden.shape; // [2, 5, 32]
+ * // As RoBERTa, where token 1 fills up.
+ * const roberta = new models.Bert({ vocabulary: 100, context: 16, width: 32, layers: 2, heads: 4, types: 1, epsilon: 1e-5, padding: 1 });
+ * const tokens = tensor([[0, 5, 2, 1, 1]], { dtype: 'int32' });
+ * roberta.forward(tokens, { keyMask: tokens.notEqual(1) }).hidden.shape; // [1, 5, 32]
  */
 export class Bert extends Module {
   readonly context: number;
   readonly tokens: Embedding;
   readonly positions: Embedding;
-  readonly types: Embedding;
+  readonly types: Embedding | undefined;
   readonly norm: LayerNorm;
   readonly drop: Dropout;
   readonly encoder: TransformerEncoder;
   readonly pooler: Linear | undefined;
+  readonly #padding: number | undefined;
+  readonly #pooling: 'tanh' | 'relu';
 
   constructor(options: BertOptions = {}) {
     super();
     checkOptions('Bert', options);
     const { vocabulary = 30522, context = 512, types = 2, width = 768, layers = 12, heads = 12 } = options;
-    const { hidden = 4 * width, dropout = 0.1, epsilon = 1e-12, pooler = true } = options;
+    const { hidden = 4 * width, dropout = 0.1, epsilon = 1e-12, pooler = true, padding } = options;
+    checkChoice('Bert', 'pooler', pooler, [true, false, 'tanh', 'relu']);
+    if (padding !== undefined) checkCount('Bert', 'padding', padding, 0);
     this.context = context;
-    this.tokens = new Embedding(vocabulary, width);
-    this.positions = new Embedding(context, width);
-    this.types = new Embedding(types, width);
+    const table = (rows: number): Embedding =>
+      new Embedding(rows, width, padding === undefined ? {} : { paddingIndex: padding });
+    this.tokens = table(vocabulary);
+    this.positions = table(padding === undefined ? context : padding + 1 + context);
+    if (types !== 0) this.types = new Embedding(types, width);
     this.norm = new LayerNorm(width, { epsilon });
     this.drop = new Dropout(dropout);
     this.encoder = new TransformerEncoder(
       () => new TransformerEncoderLayer(width, heads, { hidden, dropout, activation: 'gelu', epsilon }),
       layers,
     );
-    if (pooler) this.pooler = new Linear(width, width);
+    if (pooler !== false) this.pooler = new Linear(width, width);
+    this.#pooling = pooler === 'relu' ? 'relu' : 'tanh';
+    this.#padding = padding;
     initialize(this);
   }
 
   /**
-   * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Heads
-   * for tasks are left out.
+   * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Its
+   * `model_type` is bert, roberta, xlm-roberta or distilbert. Heads for tasks are left out.
    *
-   * @throws FormatError, ArgumentError or ShapeError when the files are not those of a BERT.
+   * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model.
    */
   static async load(folder: string): Promise<Bert> {
     const { config, weights } = await readPublished('Bert', folder);
-    const model = new Bert(optionsOf('Bert', config, weights));
+    const model = new Bert(publishedOptions('Bert', config, weights));
     model.loadPublished(weights);
     return model.eval();
   }
 
   /** Takes over weights under the names that the library transformers gives them. */
   loadPublished(weights: Readonly<StateDict>): void {
-    this.loadStateDict(translated('Bert', weights, published));
+    this.loadStateDict(translated('Bert', weights, encoderTranslation));
   }
 
   forward(tokens: AnyTensor, call: BertCall = {}): BertResult {
     checkOptions('Bert', call, 'Bert.forward');
     const length = checkTokens('Bert', tokens, 0, this.context);
-    const { types = zerosLike(tokens), keyMask } = call;
-    const places = arange(length, { dtype: 'int32', device: tokens.device });
-    const embedded = this.tokens.forward(tokens).add(this.types.forward(types)).add(this.positions.forward(places));
+    const { types, keyMask } = call;
+    if (this.types === undefined && types !== undefined) {
+      throw new ArgumentError('Bert: types: got a tensor, expected none where tokens are of one kind');
+    }
+    let embedded = this.tokens.forward(tokens);
+    if (this.types !== undefined) embedded = embedded.add(this.types.forward(types ?? zerosLike(tokens)));
+    embedded = embedded.add(this.positions.forward(this.places(tokens, length)));
     const hidden = this.encoder.forward(this.drop.forward(this.norm.forward(embedded)), { keyMask });
-    return { hidden, pooled: this.pooler?.forward(hidden.select(1, 0)).tanh() };
+    const first = this.pooler?.forward(hidden.select(1, 0));
+    return { hidden, pooled: this.#pooling === 'relu' ? first?.relu() : first?.tanh() };
+  }
+
+  /** The rows of the positions, [t] or [b, t]. */
+  private places(tokens: AnyTensor, length: number): AnyTensor {
+    const padding = this.#padding;
+    if (padding === undefined) return arange(length, { dtype: 'int32', device: tokens.device });
+    const counted = tokens.notEqual(padding).cast('int32');
+    return counted.cumsum(1).mul(counted).add(padding) as AnyTensor;
   }
 }
 
@@ -209,21 +178,22 @@ export class BertMaskedLM extends Module {
   }
 
   /**
-   * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's).
+   * Reads a model that was published for the library transformers: a folder with `config.json` and weights (safetensors, sharded or not, or PyTorch's). Its
+   * `model_type` is bert, roberta, xlm-roberta or distilbert.
    *
-   * @throws FormatError, ArgumentError or ShapeError when the files are not those of a BERT with its first task.
+   * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model with its first task.
    */
   static async load(folder: string): Promise<BertMaskedLM> {
     const { config, weights } = await readPublished('BertMaskedLM', folder);
     checkConfigured('BertMaskedLM', config, { tie_word_embeddings: [true] });
-    const model = new BertMaskedLM(optionsOf('BertMaskedLM', config, weights));
+    const model = new BertMaskedLM(publishedOptions('BertMaskedLM', config, weights));
     model.loadPublished(weights);
     return model.eval();
   }
 
   /** Takes over weights under the names that the library transformers gives them. */
   loadPublished(weights: Readonly<StateDict>): void {
-    this.loadStateDict(translated('BertMaskedLM', weights, publishedMasked));
+    this.loadStateDict(translated('BertMaskedLM', weights, maskedTranslation));
   }
 
   forward(tokens: AnyTensor, call: BertCall = {}): AnyTensor {

@@ -1,7 +1,6 @@
 /** Text from a language model, token by token. */
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
-import type { Module } from '../nn/module';
 import type { AttentionCache } from '../nn/multi-head-attention';
 import { tensor } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
@@ -13,7 +12,7 @@ import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 
 export interface LanguageModelCall {
-  /** Of the earlier tokens, one cache per layer: this call's are added to them. */
+  /** Of the earlier tokens, as `makeCaches` makes them: this call's are added to them. */
   readonly caches?: readonly AttentionCache[];
   /** Which tokens are seen, [b, s]: bool (true: attend) or added to the scores. */
   readonly keyMask?: AnyTensor | undefined;
@@ -26,15 +25,23 @@ export interface LanguageModelLossOptions
     Pick<LanguageModelCall, 'keyMask'>,
     Pick<LinearCrossEntropyOptions, 'reduction' | 'ignoreIndex' | 'labelSmoothing' | 'rowsAtOnce'> {}
 
-/** A module that gives the logits [b, t, vocabulary] of what follows each token of [b, t]. */
-export interface LanguageModel extends Module {
-  /** The longest sequence. */
+/** What gives the logits [b, t, vocabulary] of what follows each token of [b, t]. */
+export interface LanguageModel {
+  /** The longest sequence; `Infinity` where there is none. */
   readonly context: number;
   /** A sequence that grows beyond this length is read anew, as its earlier tokens then differ from those in caches; none unless given. */
   readonly rereadAfter?: number | undefined;
-  /** Caches of nothing, one per layer. */
+  /** Caches of nothing, for the layers; the first one counts the tokens. */
   makeCaches(): AttentionCache[];
   forward(tokens: AnyTensor, call?: LanguageModelCall): AnyTensor;
+}
+
+/** What reads a source before it writes a target. */
+export interface SequenceToSequenceModel {
+  /** The token before the first one of a target. */
+  readonly start: number;
+  /** A model of the targets of a source [b, s]. */
+  given(source: AnyTensor): LanguageModel;
 }
 
 /** Throws unless `tokens` are [b, t] and fit in the context behind those before. Answers t. */
@@ -60,21 +67,26 @@ export interface GenerateOptions {
 }
 
 /**
- * Continues a sequence of tokens: yields each new one as soon as it is known. Keys and values of earlier tokens are cached; when the context is full, the later
- * half of the sequence is read anew, and all of it where the model's positions depend on its length. The model should be in evaluation mode.
+ * Continues a sequence of tokens, or writes the target of a source: yields each new one as soon as it is known. Keys and values of earlier tokens are cached;
+ * when the context is full, the later half of the sequence is read anew, and all of it where the model's positions depend on its length. The model should be in
+ * evaluation mode.
  *
  * @throws ArgumentError for a prompt without tokens and for options outside their ranges.
  * @example
  * const model = new models.GPT2({ vocabulary: 10, context: 8, width: 8, layers: 1, heads: 2 }).eval();
  * for await (const token of models.generate(model, [1, 2, 3], { maxTokens: 4, topK: 3 })) console.log(token);
+ * // The target of a source, up to the end token.
+ * const reader = new models.T5({ vocabulary: 10, width: 8, layers: 1, heads: 2, headSize: 4, hidden: 16 }).eval();
+ * for await (const token of models.generate(reader, [5, 4, 1], { maxTokens: 4, stop: 1 })) console.log(token);
  */
 export async function* generate(
-  model: LanguageModel,
+  model: LanguageModel | SequenceToSequenceModel,
   prompt: readonly number[],
   options: GenerateOptions = {},
 ): AsyncGenerator<number, void, undefined> {
   checkOptions('generate', options);
-  checkMethods('generate', 'model', model, ['forward', 'makeCaches']);
+  const reader = readerOf(model);
+  if (reader === undefined) checkMethods('generate', 'model', model, ['forward', 'makeCaches']);
   checkList('generate', 'prompt', prompt);
   if (prompt.length === 0) throw new ArgumentError('generate: prompt: got no tokens, expected at least one');
   const { maxTokens = 100, temperature = 1, topK, topP, stop } = options;
@@ -85,14 +97,15 @@ export async function* generate(
   if (topP !== undefined && !(topP > 0 && topP <= 1)) {
     throw new ArgumentError(`generate: topP: got ${shown(topP)}, expected a number in (0, 1]`);
   }
-  const tokens = [...prompt];
-  const half = Math.max(1, Math.floor(model.context / 2));
-  let caches = model.makeCaches();
-  let unread = tokens.slice(-model.context);
+  const decoder = noGrad(() => reader?.given(tensor([[...prompt]], { dtype: 'int32' }))) ?? (model as LanguageModel);
+  const tokens = reader === undefined ? [...prompt] : [reader.start];
+  const half = Math.max(1, Math.floor(decoder.context / 2));
+  let caches = decoder.makeCaches();
+  let unread = tokens.slice(-decoder.context);
   for (let made = 0; made < maxTokens; made++) {
     const choice = noGrad(() =>
       scope(() => {
-        const logits = model.forward(tensor([unread], { dtype: 'int32' }), { caches, lastOnly: true });
+        const logits = decoder.forward(tensor([unread], { dtype: 'int32' }), { caches, lastOnly: true });
         return chosen(logits.select(1, -1).cast('float32'), temperature, topK, topP);
       }),
     );
@@ -103,12 +116,17 @@ export async function* generate(
     if (token === stop) return;
     unread = [token];
     const read = caches[0]?.length ?? 0;
-    const isFull = read >= model.context;
-    if (isFull || read === model.rereadAfter) {
-      caches = model.makeCaches();
+    const isFull = read >= decoder.context;
+    if (isFull || read === decoder.rereadAfter) {
+      caches = decoder.makeCaches();
       unread = tokens.slice(isFull ? -half : -(read + 1));
     }
   }
+}
+
+function readerOf(model: object | undefined): SequenceToSequenceModel | undefined {
+  const reader = model as Partial<SequenceToSequenceModel> | undefined;
+  return typeof reader?.given === 'function' ? (reader as SequenceToSequenceModel) : undefined;
 }
 
 /** One token drawn by its logits [1, vocabulary]. */

@@ -4,6 +4,7 @@
  */
 export * from './alexnet';
 export * from './bert';
+export * from './bert-classifier';
 export * from './cifar-resnet';
 export * from './densenet';
 export {
@@ -12,11 +13,13 @@ export {
   type LanguageModel,
   type LanguageModelCall,
   type LanguageModelLossOptions,
+  type SequenceToSequenceModel,
 } from './generate';
 export * from './googlenet';
 export * from './gpt2';
 export * from './lenet';
 export * from './llama';
 export * from './resnet';
+export * from './t5';
 export * from './vgg';
 export * from './vit';

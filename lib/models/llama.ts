@@ -1,7 +1,6 @@
 /** Llama and its relatives Mistral, Qwen, Phi and Gemma: Transformers that predict the next token, with rotary positions, grouped queries and gated feed-forward parts. */
 import { ArgumentError } from '../errors';
 import { Embedding } from '../nn/embedding';
-import { normal_, zeros_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module, type StateDict } from '../nn/module';
 import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
@@ -16,6 +15,7 @@ import type { RotaryScaling } from '../ops/rotary';
 import { checkChoice } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
+import { initialize } from './initialize';
 import { publishedOptions, translationOf } from './llama-config';
 import { readPublished, translated } from './published';
 import { softCapped, softCappedCrossEntropy } from './soft-cap';
@@ -214,10 +214,7 @@ export class Llama extends Module implements LanguageModel {
     this.#scaledEmbedding = sizes.scaledEmbedding;
     this.#logitSoftCap = logitSoftCap;
     if (!sizes.tied) this.head = new Linear(width, vocabulary, { bias: false });
-    for (const [name, parameter] of this.namedParameters()) {
-      if (parameter.rank === 2) normal_(parameter, 0, 0.02);
-      else if (name.endsWith('bias')) zeros_(parameter);
-    }
+    initialize(this);
   }
 
   /**

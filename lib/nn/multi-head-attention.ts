@@ -116,7 +116,7 @@ export class AttentionCache {
 }
 
 export interface AttentionCall {
-  /** Broadcasts to [b, heads, t, s]: bool (true: attend) or added to the scores. */
+  /** Broadcasts to [b, heads, t, s]: bool (true: attend) or added to the scores. One that requires a gradient gets it, with the scores stored for it. */
   readonly mask?: AnyTensor | undefined;
   /** Of the keys, [b, s]: bool (true: attend) or added to the scores. */
   readonly keyMask?: AnyTensor | undefined;
@@ -247,7 +247,7 @@ export class MultiHeadAttention extends Module {
    */
   forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
     const attended = this.prepare(query, key, value, options);
-    const y = this.#softCap === undefined ? this.attend(attended) : this.attendWithWeights(attended).y;
+    const y = this.needsWeights(attended) ? this.attendWithWeights(attended).y : this.attend(attended);
     return this.outProj.forward(this.joined(y, query));
   }
 
@@ -271,6 +271,12 @@ export class MultiHeadAttention extends Module {
       output: this.outProj.forward(this.joined(y, query)),
       weights: weights.mean(1).reshape([...query.shape.slice(0, -1), -1]),
     };
+  }
+
+  /** Whether the kernel has not all that it takes: a cap, or dropout beside the gradient of a mask. */
+  private needsWeights({ mask }: Attended): boolean {
+    const drops = this.training && this.dropout > 0;
+    return this.#softCap !== undefined || (drops && mask !== undefined && mask.requiresGrad && isGradEnabled());
   }
 
   /** The sums over the values, [b, heads, t, d]. */

@@ -179,8 +179,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   'maxOrder smooth': 'Bleu',
   'maxTokens temperature topK topP stop': 'generate',
   'numClasses dropout hidden': 'AlexNet',
-  'vocabulary context types width layers heads hidden dropout epsilon pooler': 'Bert BertMaskedLM',
-  'types keyMask': 'Bert.forward BertMaskedLM.forward',
+  'vocabulary context types width layers heads hidden dropout epsilon pooler padding': 'Bert BertMaskedLM',
+  'types keyMask': 'Bert.forward BertMaskedLM.forward BertClassifier.forward BertTokenClassifier.forward',
+  'pooler labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
+    'BertClassifier',
+  labels: 'BertClassifier.load BertTokenClassifier.load',
+  'labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
+    'BertTokenClassifier',
   numClasses: 'CifarResNet ResNet',
   'numClasses dropout': 'DenseNet',
   'numClasses auxLogits dropout': 'GoogLeNet',
@@ -190,6 +195,11 @@ const takersByNames: Readonly<Record<string, string>> = {
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap postNorm window scaledEmbedding tied':
     'Llama',
+  'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated tied start':
+    'T5',
+  'sourceKeyMask caches keyMask lastOnly': 'T5.forward',
+  keyMask: 'T5.encode T5.given',
+  'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'T5.loss',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',

@@ -10,7 +10,12 @@ from safetensors.torch import save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
     BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
     DynamicCache,
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -24,14 +29,24 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MT5Config,
+    MT5ForConditionalGeneration,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
     ViTConfig,
     ViTForImageClassification,
+    XLMRobertaConfig,
+    XLMRobertaForTokenClassification,
+    XLMRobertaModel,
 )
 
 folder = pathlib.Path(__file__).parent / "transformers"
@@ -170,3 +185,87 @@ rotary = dict(sliding_attention=dict(rope_type="default", rope_theta=20.0),
               full_attention=dict(rope_type="linear", factor=4.0, rope_theta=500.0))
 config = Gemma3TextConfig(**sizes, query_pre_attn_scalar=9, sliding_window=5, sliding_window_pattern=2, rope_parameters=rotary)
 relative("gemma3", Gemma3ForCausalLM(config), seed=147)
+
+# Relatives of BERT, and their heads. The first sequence is filled up behind its tokens, the second before them. To BERT and DistilBERT no token is for
+# padding: its embedding would get no gradient, though the first token is classified.
+torch.manual_seed(1)
+kept = torch.stack([torch.arange(9) < 6, torch.arange(9) >= 4])
+tokens = torch.randint(2, 24, (2, 9))
+sizes = dict(vocab_size=24, max_position_embeddings=14, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
+distil = dict(vocab_size=24, max_position_embeddings=14, dim=8, n_layers=2, n_heads=2, hidden_dim=12, pad_token_id=None)
+names = dict(id2label={0: "dull", 1: "funny", 2: "sad"})
+labels = {"MaskedLM": torch.where(kept & (tokens % 2 == 0), tokens, -100), "SequenceClassification": torch.tensor([2, 1])}
+labels["TokenClassification"] = torch.where(kept, tokens % 3, -100)
+
+
+def relative_of_bert(name, model):
+    """The features and, where there is a head, the logits, the loss of labels and its gradients."""
+    model = weights(model)
+    padded = torch.where(kept, tokens, model.config.pad_token_id or 0)
+    inputs = dict(input_ids=padded, attention_mask=kept.long())
+    results = {"tokens": padded.int(), "seen": kept}
+    task = type(model).__name__.split("For")[-1]
+    encoder = getattr(model, model.base_model_prefix, model)(**inputs)
+    results["hidden"] = encoder.last_hidden_state
+    if encoder.get("pooler_output") is not None:
+        results["pooled"] = encoder.pooler_output
+    if task in labels:
+        answer = model(**inputs, labels=labels[task])
+        answer.loss.backward()
+        results |= {"logits": answer.logits, "loss": answer.loss.reshape(1), "labels": labels[task].int()}
+        results |= {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()}
+    write(name, model, results)
+
+
+relative_of_bert("roberta-masked", RobertaForMaskedLM(RobertaConfig(**sizes, type_vocab_size=1, layer_norm_eps=1e-5)))
+relative_of_bert("distilbert-masked", DistilBertForMaskedLM(DistilBertConfig(**distil)))
+relative_of_bert("xlm-roberta", XLMRobertaModel(XLMRobertaConfig(**sizes, type_vocab_size=1)))
+relative_of_bert("bert-classifier", BertForSequenceClassification(BertConfig(**sizes, **names, pad_token_id=None)))
+relative_of_bert("roberta-classifier", RobertaForSequenceClassification(RobertaConfig(**sizes, **names)))
+relative_of_bert("distilbert-classifier", DistilBertForSequenceClassification(DistilBertConfig(**distil, **names)))
+relative_of_bert("bert-tokens", BertForTokenClassification(BertConfig(**sizes, **names, pad_token_id=None)))
+relative_of_bert("xlm-roberta-tokens", XLMRobertaForTokenClassification(XLMRobertaConfig(**sizes, num_labels=3)))
+
+# T5, on sources longer than the largest distance that it tells from others.
+source = torch.randint(2, 24, (2, 20))
+kept = torch.stack([torch.arange(20) < 17, torch.arange(20) >= 5])
+source = torch.where(kept, source, 0)
+targets = torch.randint(2, 24, (2, 16))
+targets[1, 11:] = -100
+started = torch.arange(16) >= torch.tensor([[0], [3]])
+
+
+def reader(name, model, seed):
+    """The logits and the loss of targets, its gradients, the logits where the first tokens of a target are hidden, and the likeliest targets."""
+    torch.manual_seed(seed)
+    if name != "t5":
+        model.lm_head.weight = torch.nn.Parameter(torch.empty(24, 8))
+    model = weights(model)
+    inputs = dict(input_ids=source, attention_mask=kept.long())
+    answer = model(**inputs, labels=targets)
+    answer.loss.backward()
+    begun = torch.cat([torch.zeros(2, 1, dtype=torch.long), targets.clamp(0)[:, :-1]], 1)
+    masked = model(**inputs, decoder_input_ids=begun, decoder_attention_mask=started.long()).logits
+    options = dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
+    greedy = torch.cat([model.generate(source[i : i + 1], attention_mask=kept[i : i + 1].long(), **options) for i in range(2)])
+    memory = model.encoder(**inputs).last_hidden_state
+    results = {"source": source.int(), "kept": kept, "targets": targets.int(), "begun": begun.int(), "started": started}
+    results |= {"memory": memory, "logits": answer.logits, "loss": answer.loss.reshape(1), "masked": masked, "greedy": greedy.int()}
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()})
+
+
+sizes = dict(vocab_size=24, d_model=8, d_kv=6, d_ff=12, num_layers=2, num_heads=2, decoder_start_token_id=0)
+sizes |= dict(relative_attention_num_buckets=8, relative_attention_max_distance=12)
+gated = dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+reader("t5", T5ForConditionalGeneration(T5Config(**sizes)), seed=2)
+reader("t5-gated", T5ForConditionalGeneration(T5Config(**sizes | dict(num_decoder_layers=1), **gated)), seed=3)
+reader("mt5", MT5ForConditionalGeneration(MT5Config(**sizes, **gated)), seed=4)
+
+distances = torch.arange(-300, 301)
+attention = T5ForConditionalGeneration(T5Config(**sizes)).encoder.block[0].layer[0].SelfAttention
+buckets = {}
+for count, largest in [(32, 128), (8, 12), (64, 300), (32, 100)]:
+    for both in (False, True):
+        found = attention._relative_position_bucket(distances, both, count, largest)
+        buckets[f"{count}.{largest}.{'both' if both else 'before'}"] = found.int()
+save_file(buckets, folder / "buckets.safetensors")

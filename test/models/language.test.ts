@@ -243,7 +243,7 @@ describe('what is no such model is refused', () => {
     ['gpt2', models.GPT2, { scale_attn_weights: false }, 'true'],
     ['gpt2', models.GPT2, { scale_attn_by_inverse_layer_idx: true }, 'false'],
     ['gpt2', models.GPT2, { tie_word_embeddings: false }, 'true'],
-    ['bert', models.Bert, { model_type: 'roberta' }, 'bert'],
+    ['bert', models.Bert, { model_type: 'electra' }, 'bert or roberta or xlm-roberta or distilbert'],
     ['bert', models.Bert, { is_decoder: true }, 'false'],
     ['bert', models.Bert, { position_embedding_type: 'relative_key' }, 'absolute'],
     ['bert-masked', models.BertMaskedLM, { tie_word_embeddings: false }, 'true'],

@@ -7,9 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { io, models, nn, noGrad, tensor, zeros, type AnyTensor } from '../../lib/index';
-import { collect, difference, folderOf, referenceOf } from './references';
-
-const prefix = 'gradient.';
+import { collect, difference, expectGradients, folderOf, referenceOf } from './references';
 
 /** The likeliest tokens, the prompt first. */
 async function continued(model: models.Llama, expected: AnyTensor, prompt: number): Promise<[number[], number[]]> {
@@ -89,13 +87,7 @@ describe.each(relatives)('%s', (name) => {
     expect(difference(found, loss!.squeeze() as AnyTensor)).toBeLessThan(1e-5);
     model.zeroGrad();
     found.backward();
-    const expected = await models.Llama.load(folderOf(name));
-    const gradients = Object.entries(reference).filter(([key]) => key.startsWith(prefix));
-    expected.loadPublished(Object.fromEntries(gradients.map(([key, value]) => [key.slice(prefix.length), value])));
-    const theirs = expected.stateDict();
-    for (const [key, parameter] of model.namedParameters()) {
-      expect([key, difference(parameter.grad!, theirs[key]!) < 1e-5]).toEqual([key, true]);
-    }
+    expectGradients(model, await models.Llama.load(folderOf(name)), reference);
   });
 
   test('the likeliest tokens follow one another as in the reference', async () => {

@@ -16,3 +16,18 @@ export async function collect(tokens: AsyncIterable<number>): Promise<number[]> 
   for await (const token of tokens) list.push(token);
   return list;
 }
+
+interface Published extends nn.Module {
+  loadPublished(weights: nn.StateDict): void;
+}
+
+/** Compares the gradients of a model with those of the reference, which `other`, another such model, reads as if they were its weights. */
+export function expectGradients(model: Published, other: Published, reference: nn.StateDict): void {
+  const prefix = 'gradient.';
+  const gradients = Object.entries(reference).filter(([key]) => key.startsWith(prefix));
+  other.loadPublished(Object.fromEntries(gradients.map(([key, value]) => [key.slice(prefix.length), value])));
+  const expected = other.stateDict();
+  for (const [name, parameter] of model.namedParameters()) {
+    expect([name, difference(parameter.grad!, expected[name]!) < 1e-5]).toEqual([name, true]);
+  }
+}

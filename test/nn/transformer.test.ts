@@ -157,6 +157,24 @@ describe('scores', () => {
   });
 });
 
+test('a mask that requires a gradient gets it beside dropout', () => {
+  const layer = new nn.MultiHeadAttention(8, 2, { dropout: 1e-9 });
+  const [x, mask] = [randn([2, 5, 8]), randn([1, 2, 5, 5]).requiresGrad_()];
+  const gradientOf = (): AnyTensor => {
+    mask.grad = undefined;
+    layer.forward(x, x, x, { mask, causal: true }).square().sum().backward();
+    return mask.grad!;
+  };
+  // So few weights are dropped that none is.
+  const dropping = gradientOf();
+  layer.eval();
+  near(dropping, gradientOf());
+  expect(dropping.abs().max().itemSync()).toBeGreaterThan(1e-3);
+  const halved = new nn.MultiHeadAttention(8, 2, { dropout: 0.5 });
+  const [one, other] = [0, 1].map(() => halved.forward(x, x, x, { mask })) as [AnyTensor, AnyTensor];
+  expect(one.sub(other).abs().max().itemSync()).toBeGreaterThan(1e-3);
+});
+
 describe('a sliding window', () => {
   const options = { keyHeads: 2, headSize: 6, rotary: true };
   const hidden: [string, AnyTensor | undefined][] = [

@@ -25,6 +25,7 @@ const BHW = { input: { 0: 'batch', 2: 'height', 3: 'width' } };
 const imghw = (c: number) => (n: number, t: number) => [randn([n, c, 8 * t, 8 * t])];
 const tok = (n: number, t: number) => [randint(0, 50, [n, t], { dtype: 'int64' })];
 const tiny = { vocabulary: 50, context: 32, width: 16, layers: 2, heads: 4 };
+const t5 = { vocabulary: 50, width: 16, layers: 2, heads: 4, headSize: 6, hidden: 24, buckets: 8, maxDistance: 12 };
 const llama = { ...tiny, hidden: 24 };
 const seq = (n: number, t: number) => [randn([n, t, 16])];
 const tseq = (n: number, t: number) => [randn([t, n, 3])];
@@ -59,6 +60,19 @@ const cases: Case[] = [
     { input_0: { 0: 'batch', 1: 'time' }, keyMask: { 0: 'batch', 1: 'time' }, types: { 0: 'batch', 1: 'time' } },
   ],
   ['BertMLM', () => new models.BertMaskedLM({ ...tiny, hidden: 32 } as never), tok, BT],
+  ['RoBERTa', () => new models.Bert({ ...tiny, hidden: 32, types: 1, padding: 1 }), tok, BT],
+  [
+    'BertClassifier',
+    () => new models.BertClassifier({ ...tiny, types: 0, pooler: 'relu', labels: ['no', 'yes'] }),
+    tok,
+    BT,
+  ],
+  [
+    'T5',
+    () => new models.T5({ ...t5, tied: false, gated: true, activation: 'geluTanh' }),
+    (n, t) => [...tok(n, t), ...tok(n, t + 1)],
+    { input_0: { 0: 'batch', 1: 'source' }, input_1: { 0: 'batch', 1: 'target' } },
+  ],
   ['GPT2', () => new models.GPT2(tiny), tok, BT],
   [
     'GPT2mask',
