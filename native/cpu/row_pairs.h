@@ -6,8 +6,8 @@
 
 namespace hadal::cpu {
 
-// Calls body(lane, x...) with a vector of each of the rows at a time; `lane`, a constant, says which accumulator is its turn. Where a row
-// ends inside a vector, `fill` follows.
+// Calls body(lane, x...) with a vector of each of the rows at a time; `lane`, a constant, says which accumulator's turn it
+// is. Where a row ends inside a vector, `fill` follows.
 template <class T, class F, class... Row>
 inline __attribute__((always_inline)) void fold_rows(int64_t n, Compute<T> fill, F&& body, const Row*... rows) {
   constexpr int kWidth = kLanes<Compute<T>>;

@@ -3,7 +3,9 @@
 // as 0.
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "cpu/rows.h"
@@ -86,15 +88,24 @@ struct Lines {
   }
   const T* x(int64_t line) const { return x_.as<T>() + x_offsets_(line); }
 
+  // Items of the elements [begin, end) of a line. Returns the bits in which any of their keys differs from the line's
+  // first.
   template <class Item>
-  void read(int64_t line, int64_t begin, int64_t end, Item* items) const {
+  uint64_t read(int64_t line, int64_t begin, int64_t end, Item* items) const {
     const T* from = x(line);
     KeyOf<T> block[kKeyBlock];
+    keys(from, 0, 1, block);
+    const KeyOf<T> first = block[0];
+    KeyOf<T> differing = 0;
     for (int64_t start = begin; start < end; start += kKeyBlock) {
       const int64_t stop = std::min(end, start + kKeyBlock);
       keys(from, start, stop, block);
-      for (int64_t i = start; i < stop; ++i) items[i - begin] = Item(block[i - start], i);
+      for (int64_t i = start; i < stop; ++i) {
+        items[i - begin] = Item(block[i - start], i);
+        differing |= block[i - start] ^ first;
+      }
     }
+    return differing;
   }
   // Items [begin, end) of the result.
   template <class Item>
@@ -121,14 +132,15 @@ struct Lines {
   RowOffsets index_offsets_;
 };
 
-// Sorts by the lowest `bytes` of the keys, least significant first; items start in the order of their places. Blocks of
-// items are counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for each. Returns
-// where the result is.
+// Sorts by those bytes of the keys that have `differing` bits, least significant first; items start in the order of their
+// places. Blocks of items are counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for
+// each. Returns where the result is.
 template <class Item, class EachBlock>
-Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_size, int64_t* counts,
+Item* radix_sort(Item* items, Item* spare, int64_t n, uint64_t differing, int64_t block_size, int64_t* counts,
                  EachBlock&& each_block) {
   const int64_t blocks = (n + block_size - 1) / block_size;
-  for (int byte = 0; byte < bytes; ++byte) {
+  for (int byte = 0; byte < 8; ++byte) {
+    if ((differing >> (8 * byte) & 0xffu) == 0) continue;
     each_block(blocks, [&](int64_t block) {
       int64_t* count = counts + block * 256;
       std::fill_n(count, 256, int64_t{0});
@@ -136,16 +148,12 @@ Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_s
       for (int64_t i = block * block_size; i < end; ++i) ++count[items[i].digit(byte)];
     });
     // Counts become the places where each block's items of a digit begin.
-    bool is_sorted = false;
     int64_t begin = 0;
     for (int digit = 0; digit < 256; ++digit) {
-      const int64_t digit_begin = begin;
       for (int64_t block = 0; block < blocks; ++block) {
         begin += std::exchange(counts[block * 256 + digit], begin);
       }
-      is_sorted |= begin - digit_begin == n;
     }
-    if (is_sorted) continue;
     each_block(blocks, [&](int64_t block) {
       int64_t* place = counts + block * 256;
       const int64_t end = std::min(n, (block + 1) * block_size);
@@ -158,36 +166,39 @@ Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_s
 
 // On this thread alone; items start in the order of their places, `spare` holds n more.
 template <class Item>
-Item* sort_items(Item* items, Item* spare, int64_t n, int bytes) {
+Item* sort_items(Item* items, Item* spare, int64_t n, uint64_t differing) {
   if (n < kRadixFrom) {
     std::sort(items, items + n);
     return items;
   }
   int64_t counts[256];
-  return radix_sort(items, spare, n, bytes, n, counts, [](int64_t, auto&& body) { body(0); });
+  return radix_sort(items, spare, n, differing, n, counts, [](int64_t, auto&& body) { body(0); });
 }
 
 // Writes the first k of each sorted line.
 template <class T, class Item>
 void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
-  constexpr int kBytes = sizeof(T);
   const int64_t n = lines.n;
   if (n <= kSortBlock) {
     ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
       Item* items = ctx.thread_scratch<Item>(2 * n);
       for (int64_t line = begin; line < end; ++line) {
-        lines.read(line, 0, n, items);
-        lines.write(line, 0, lines.k, sort_items(items, items + n, n, kBytes));
+        const uint64_t differing = lines.read(line, 0, n, items);
+        lines.write(line, 0, lines.k, sort_items(items, items + n, n, differing));
       }
     });
     return;
   }
   Item* items = ctx.scratch<Item>(2 * n);
-  int64_t* counts = ctx.scratch<int64_t>((n + kSortBlock - 1) / kSortBlock * 256);
+  const int64_t blocks = (n + kSortBlock - 1) / kSortBlock;
+  int64_t* counts = ctx.scratch<int64_t>(blocks * 256);
+  uint64_t* differing = ctx.scratch<uint64_t>(blocks);
   for (int64_t line = 0; line < lines.count; ++line) {
-    ctx.parallel_ranges(n, kSortBlock,
-                        [&](int64_t begin, int64_t end) { lines.read(line, begin, end, items + begin); });
-    const Item* sorted = radix_sort(items, items + n, n, kBytes, kSortBlock, counts,
+    ctx.parallel_ranges(n, kSortBlock, [&](int64_t begin, int64_t end) {
+      differing[begin / kSortBlock] = lines.read(line, begin, end, items + begin);
+    });
+    const uint64_t any = std::accumulate(differing, differing + blocks, uint64_t{0}, std::bit_or<uint64_t>());
+    const Item* sorted = radix_sort(items, items + n, n, any, kSortBlock, counts,
                                     [&](int64_t blocks, auto&& body) { ctx.parallel(blocks, body); });
     ctx.parallel_ranges(lines.k, kSortBlock,
                         [&](int64_t begin, int64_t end) { lines.write(line, begin, end, sorted + begin); });

@@ -1,6 +1,6 @@
-// Two vectors of neighbouring elements at a time, for loops that do the same with every element. Of bfloat16 one holds the even
-// places and the other the odd ones: shifts and masks part and join them, where vectors in order take shuffles. Called by
-// pointwise.h and reduce_fold.h.
+// Two vectors of neighbouring elements at a time, for loops that do the same with every element. Of bfloat16 one holds the
+// even places and the other the odd ones: shifts and masks part and join them, where vectors in order take shuffles. Called
+// by pointwise.h, reduce_fold.h and row_pairs.h.
 #pragma once
 
 #include <cstdint>
