@@ -60,13 +60,21 @@ describe('norms', () => {
     if (!training) norm.eval();
     return norm.forward(x as never);
   };
-  const calls: Record<string, (x: AnyTensor) => AnyTensor> = {
-    'batch norm': (x) => batchNorm(x, true),
-    'batch norm in evaluation': (x) => batchNorm(x, false),
-    'group norm': (x) => groupNorm(x, 2) as AnyTensor,
-    'instance norm': (x) => instanceNorm(x) as AnyTensor,
+  const normalised = (x: AnyTensor, axes: number[]): AnyTensor => {
+    const centred = x.sub(x.mean(axes, { keepDims: true }));
+    return centred.div(centred.square().mean(axes, { keepDims: true }).add(1e-5).sqrt()) as AnyTensor;
   };
-  test.each(Object.entries(calls))('%s', (_, call) => {
+  // The kernel, and the same of other ops.
+  const calls: Record<string, [(x: AnyTensor) => AnyTensor, (x: AnyTensor) => AnyTensor]> = {
+    'batch norm': [(x) => batchNorm(x, true), (x) => normalised(x, [0, 2, 3])],
+    'batch norm in evaluation': [(x) => batchNorm(x, false), (x) => x.div(Math.sqrt(1 + 1e-5)) as AnyTensor],
+    'group norm': [
+      (x) => groupNorm(x, 2) as AnyTensor,
+      (x) => normalised(x.reshape([3, 2, -1]) as AnyTensor, [2]).reshape(x.shape) as AnyTensor,
+    ],
+    'instance norm': [(x) => instanceNorm(x) as AnyTensor, (x) => normalised(x, [2, 3])],
+  };
+  test.each(Object.entries(calls))('%s', (_, [call, reference]) => {
     for (const [height, width] of [
       [1, 3],
       [4, 8],
@@ -80,13 +88,11 @@ describe('norms', () => {
       const wide = x.cast('float32') as AnyTensor;
       // Half a unit of the last place of bfloat16, relative to the largest terms.
       const near = { rtol: 2 ** -8, atol: 2 ** -8 };
-      expect(allCloseSync(call(x).cast('float32') as AnyTensor, call(wide), near)).toBe(true);
-      const slope = (y: AnyTensor, by: AnyTensor): AnyTensor =>
-        gradients([call(y)], [y], { gradients: [by] })[0]!.cast('float32') as AnyTensor;
-      const [own, expected] = [
-        slope(x.detach().requiresGrad_() as AnyTensor, g),
-        slope(wide.detach().requiresGrad_() as AnyTensor, g.cast('float32') as AnyTensor),
-      ];
+      expect(allCloseSync(call(x).cast('float32') as AnyTensor, reference(wide), near)).toBe(true);
+      const slope = (f: (x: AnyTensor) => AnyTensor, y: AnyTensor, by: AnyTensor): AnyTensor =>
+        gradients([f(y)], [y], { gradients: [by] })[0]!.cast('float32') as AnyTensor;
+      const own = slope(call, x.detach().requiresGrad_() as AnyTensor, g);
+      const expected = slope(reference, wide.detach().requiresGrad_() as AnyTensor, g.cast('float32') as AnyTensor);
       expect(allCloseSync(own, expected, near)).toBe(true);
     }
   });
