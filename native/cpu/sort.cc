@@ -26,6 +26,7 @@ constexpr int64_t kRadixFrom = 192;
 
 // Key and place in one word, where both fit 32 bits.
 struct NarrowItem {
+  static constexpr int kKeyBytes = 4;
   uint64_t word;
 
   NarrowItem() = default;
@@ -38,6 +39,7 @@ struct NarrowItem {
 };
 
 struct WideItem {
+  static constexpr int kKeyBytes = 8;
   uint64_t key_;
   int64_t place_;
 
@@ -100,10 +102,8 @@ struct Lines {
     for (int64_t start = begin; start < end; start += kKeyBlock) {
       const int64_t stop = std::min(end, start + kKeyBlock);
       keys(from, start, stop, block);
-      for (int64_t i = start; i < stop; ++i) {
-        items[i - begin] = Item(block[i - start], i);
-        differing |= block[i - start] ^ first;
-      }
+      for (int64_t i = start; i < stop; ++i) differing |= block[i - start] ^ first;
+      for (int64_t i = start; i < stop; ++i) items[i - begin] = Item(block[i - start], i);
     }
     return differing;
   }
@@ -139,7 +139,7 @@ template <class Item, class EachBlock>
 Item* radix_sort(Item* items, Item* spare, int64_t n, uint64_t differing, int64_t block_size, int64_t* counts,
                  EachBlock&& each_block) {
   const int64_t blocks = (n + block_size - 1) / block_size;
-  for (int byte = 0; byte < 8; ++byte) {
+  for (int byte = 0; byte < Item::kKeyBytes; ++byte) {
     if ((differing >> (8 * byte) & 0xffu) == 0) continue;
     each_block(blocks, [&](int64_t block) {
       int64_t* count = counts + block * 256;
