@@ -6,6 +6,7 @@ import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zerosLike } from './creation';
 import { allDTypes, checkTensor, defineOp, floats, installMethods, integersAndBool, numbers } from './define';
+import { addcmul } from './pointwise-binary';
 import { floating, ofInput, ofOutput, predicate, unary } from './pointwise-run';
 import { wide } from './wide';
 
@@ -172,7 +173,7 @@ const squareOp = defineOp('square', {
   dtypes: numbers,
   pointwise: true,
   saves: { inputs: true },
-  gradient: (g, node) => [g.mul(node.input(0)).mul(2)],
+  gradient: (g, node) => [addcmul(0, g, node.input(0), { value: 2 })],
 });
 
 /**

@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "cpu/packed_vector.h"
-#include "cpu/rows.h"
+#include "cpu/row_pairs.h"
 #include "kernels/activation.h"
 #include "runtime/registry.h"
 
@@ -180,10 +180,10 @@ void normalise(KernelContext& ctx, const Command& cmd, const Compute<T>* means, 
   std::array<const TensorView*, kTensors> tensors{&cmd.input(0), &cmd.input(3)};
   tensors.back() = &cmd.output(0);
   const Walk<kTensors> apply(tensors);
-  const auto finish = [](Vec<C> y, const std::array<T*, kTensors>& at, int64_t i, auto part) {
-    if constexpr (kAdds) y += load(at[1] + i, part);
+  const auto finish = [](Vec<C> y, auto... residual) {
+    ((y += residual), ...);
     if constexpr (kRelu) y = functors::Relu()(y);
-    store(at.back() + i, y, part);
+    return y;
   };
   if (apply.across()) {
     apply.template each_row_block<T>(ctx, [&](int64_t, int64_t rows, auto at) {
@@ -191,16 +191,19 @@ void normalise(KernelContext& ctx, const Command& cmd, const Compute<T>* means, 
         const auto row = at(r);
         each_vector<C>(apply.channels(), [&](int64_t i, auto part, auto) {
           const Vec<C> centred = load(row[0] + i, part) - load(means + i, part);
-          finish(centred * load(factors + i, part) + load(biases + i, part), row, i, part);
+          Vec<C> y = centred * load(factors + i, part) + load(biases + i, part);
+          if constexpr (kAdds) y = finish(y, load(row[1] + i, part));
+          else y = finish(y);
+          store(row.back() + i, y, part);
         });
       }
     });
   } else {
     apply.template each_segment<T>(ctx, [&](int64_t channel, const std::array<T*, kTensors>& at, int64_t length) {
       const C mean = means[channel], factor = factors[channel], bias = biases[channel];
-      each_vector<C>(length, [&](int64_t i, auto part, auto) {
-        finish((load(at[0] + i, part) - mean) * factor + bias, at, i, part);
-      });
+      const auto value = [&](Vec<C> x, auto... residual) { return finish((x - mean) * factor + bias, residual...); };
+      if constexpr (kAdds) map_rows(at.back(), length, false, value, at[0], at[1]);
+      else map_rows(at.back(), length, false, value, at[0]);
     });
   }
 }
@@ -254,15 +257,13 @@ void batch_norm(KernelContext& ctx, const Command& cmd) {
           Accumulators<C> total(0), squares(0);
           for (int64_t s = 0; s < segments; ++s) {
             const T* x = at(s)[0];
-            each_vector<C>(length, [&](int64_t i, auto part, auto lane) { total.lanes[lane] += load(x + i, part); });
+            fold_rows<T>(length, C(0), [&](auto lane, Vec<C> v) { total.lanes[lane] += v; }, x);
           }
           const C mean = total.sum() / static_cast<C>(segments * length);
           for (int64_t s = 0; s < segments; ++s) {
             const T* x = at(s)[0];
-            each_vector<C>(length, [&](int64_t i, auto part, auto lane) {
-              const Vec<C> difference = load(x + i, part, mean) - mean;
-              squares.lanes[lane] += difference * difference;
-            });
+            const auto square = [&](auto lane, Vec<C> v) { squares.lanes[lane] += (v - mean) * (v - mean); };
+            fold_rows<T>(length, mean, square, x);
           }
           partial[block * 2 * channels + channel] = mean;
           partial[(block * 2 + 1) * channels + channel] = squares.sum();
@@ -355,13 +356,14 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
       const C mean = means[channel], factor = factors[channel], bias = biases[channel];
       Accumulators<C> total(0), products(0);
       for (int64_t s = 0; s < segments; ++s) {
-        const auto [g, x] = at(s);
-        each_vector<C>(length, [&, g = g, x = x](int64_t i, auto part, auto lane) {
-          const Vec<C> centred = load(x + i, part) - mean;
-          const Vec<C> gradient = through_relu(load(g + i, part), centred, factor, bias);
+        const auto [gradients, xs] = at(s);
+        const auto add = [&](auto lane, Vec<C> g, Vec<C> x) {
+          const Vec<C> centred = x - mean;
+          const Vec<C> gradient = through_relu(g, centred, factor, bias);
           total.lanes[lane] += gradient;
           products.lanes[lane] += gradient * centred;
-        });
+        };
+        fold_rows<T>(length, C(0), add, gradients, xs);
       }
       partial[block * 2 * channels + channel] = total.sum();
       partial[(block * 2 + 1) * channels + channel] = products.sum() * rstds[channel];
@@ -403,14 +405,13 @@ void batch_norm_backward(KernelContext& ctx, const Command& cmd) {
     });
   } else {
     apply.each_segment<T>(ctx, [&](int64_t channel, const std::array<T*, 3>& at, int64_t length) {
-      const auto [g, x, gx] = at;
       const C mean = means[channel], factor = factors[channel], bias = biases[channel];
       const C shift = shifts[channel], slope = slopes[channel];
-      each_vector<C>(length, [&, g = g, x = x, gx = gx](int64_t i, auto part, auto) {
-        const Vec<C> centred = load(x + i, part) - mean;
-        const Vec<C> gradient = through_relu(load(g + i, part), centred, factor, bias);
-        store(gx + i, (gradient - shift - centred * slope) * factor, part);
-      });
+      const auto value = [&](Vec<C> g, Vec<C> x) {
+        const Vec<C> centred = x - mean;
+        return Vec<C>((through_relu(g, centred, factor, bias) - shift - centred * slope) * factor);
+      };
+      map_rows(at[2], length, false, value, at[0], at[1]);
     });
   }
 }

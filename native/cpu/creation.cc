@@ -1,5 +1,8 @@
 // Tensors from nothing: fill and arange, of any dtype into any strides.
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "cpu/pointwise.h"
 #include "runtime/registry.h"
@@ -29,9 +32,37 @@ struct Progression {
 template <class T>
 void arange_block(const void* functor, const BlockArguments& block) {
   const auto [start, step] = *static_cast<const Progression*>(functor);
+  const double first = static_cast<double>(block.start);
+  T* y = static_cast<T*>(block.y);
+  // Blocks are counted in 32 bits, which every level converts in whole vectors.
+  for (int i = 0; i < static_cast<int>(block.count); ++i) y[i] = element_from<T>(start + (first + i) * step);
+}
+
+// Whether all of `count` numbers are whole, and exact in T as well as on the way there in double.
+template <class T>
+bool is_whole(Progression progression, int64_t count) {
+  constexpr double kExact = 4503599627370496;  // 2^52: differences are exact too
+  const auto fits = [&](double value) {
+    return value == std::trunc(value) &&
+           value >= std::max(-kExact, static_cast<double>(std::numeric_limits<T>::min())) &&
+           value <= std::min(kExact, static_cast<double>(std::numeric_limits<T>::max()));
+  };
+  const auto [start, step] = progression;
+  return step == std::trunc(step) && std::abs(step) <= kExact && fits(start) &&
+         fits(start + static_cast<double>(count - 1) * step);
+}
+// Those, in the integers of T, which may wrap between one number and the next.
+template <class T>
+void whole_arange_block(const void* functor, const BlockArguments& block) {
+  using U = std::make_unsigned_t<T>;
+  const auto [start, step] = *static_cast<const Progression*>(functor);
+  const uint64_t by = static_cast<uint64_t>(static_cast<int64_t>(step));
+  U value =
+      static_cast<U>(static_cast<uint64_t>(static_cast<int64_t>(start)) + static_cast<uint64_t>(block.start) * by);
   T* y = static_cast<T*>(block.y);
   for (int64_t i = 0; i < block.count; ++i) {
-    y[i] = element_from<T>(start + static_cast<double>(block.start + i) * step);
+    y[i] = static_cast<T>(value);
+    value = static_cast<U>(value + static_cast<U>(by));
   }
 }
 
@@ -44,11 +75,16 @@ HADAL_CPU_KERNEL(fill) {
   });
 }
 
-// start + i · step, computed in double.
+// start + i · step, computed in double or as if it were.
 HADAL_CPU_KERNEL(arange) {
   const Progression progression{cmd.attribute(0), cmd.attribute(1)};
-  visit_element(cmd.name(), cmd.output(0).dtype,
-                [&]<class T>() { run_pointwise(ctx, {arange_block<T>, &progression, Cost::kMemory, true}, cmd); });
+  visit_element(cmd.name(), cmd.output(0).dtype, [&]<class T>() {
+    BlockKernel kernel = arange_block<T>;
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      if (is_whole<T>(progression, cmd.output(0).numel())) kernel = whole_arange_block<T>;
+    }
+    run_pointwise(ctx, {kernel, &progression, Cost::kMemory, true}, cmd);
+  });
 }
 
 }  // namespace hadal

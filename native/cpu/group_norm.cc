@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "cpu/packed_vector.h"
-#include "cpu/rows.h"
+#include "cpu/row_pairs.h"
 #include "runtime/registry.h"
 
 namespace hadal::cpu {
@@ -43,18 +43,15 @@ void group_norm(KernelContext& ctx, const Command& cmd) {
       const T* from = x.as<T>() + group * size;
       T* to = cmd.output(0).as<T>() + group * size;
       Accumulators<C> total(0), squares(0);
-      each_vector<C>(size, [&](int64_t i, auto part, auto lane) { total.lanes[lane] += load(from + i, part); });
+      fold_rows<T>(size, C(0), [&](auto lane, Vec<C> v) { total.lanes[lane] += v; }, from);
       const C mean = total.sum() / static_cast<C>(size);
-      each_vector<C>(size, [&](int64_t i, auto part, auto lane) {
-        const Vec<C> difference = load(from + i, part, mean) - mean;
-        squares.lanes[lane] += difference * difference;
-      });
+      const auto square = [&](auto lane, Vec<C> v) { squares.lanes[lane] += (v - mean) * (v - mean); };
+      fold_rows<T>(size, mean, square, from);
       const C rstd = C(1) / std::sqrt(squares.sum() / static_cast<C>(size) + epsilon);
       for (int64_t channel = 0; channel < groups.channels; ++channel, from += pixels, to += pixels) {
         const C factor = rstd * weight[groups.first_channel(group) + channel];
         const C shift = bias[groups.first_channel(group) + channel];
-        write_row(to, pixels, stream_rows,
-                  [&](int64_t i, auto part) { return (load(from + i, part) - mean) * factor + shift; });
+        map_rows(to, pixels, stream_rows, [&](Vec<C> v) { return Vec<C>((v - mean) * factor + shift); }, from);
       }
       cmd.output(1).as<C>()[group] = mean;
       cmd.output(2).as<C>()[group] = rstd;
@@ -83,11 +80,11 @@ void group_norm_backward(KernelContext& ctx, const Command& cmd) {
       C of_gradient = 0, of_product = 0;  // Σ d and Σ d · n
       for (int64_t channel = 0; channel < groups.channels; ++channel) {
         Accumulators<C> total(0), products(0);
-        each_vector<C>(pixels, [&](int64_t i, auto part, auto lane) {
-          const Vec<C> gradient = load(gs + channel * pixels + i, part);
+        const auto add = [&](auto lane, Vec<C> gradient, Vec<C> v) {
           total.lanes[lane] += gradient;
-          products.lanes[lane] += gradient * (load(xs + channel * pixels + i, part) - mean);
-        });
+          products.lanes[lane] += gradient * (v - mean);
+        };
+        fold_rows<T>(pixels, C(0), add, gs + channel * pixels, xs + channel * pixels);
         own[2 * channel] = total.sum();
         own[2 * channel + 1] = products.sum() * rstd;
         of_gradient += weights[channel] * own[2 * channel];
@@ -97,9 +94,10 @@ void group_norm_backward(KernelContext& ctx, const Command& cmd) {
       const C slope = rstd * rstd * of_product / static_cast<C>(size);
       for (int64_t channel = 0; channel < groups.channels; ++channel, gs += pixels, xs += pixels, to += pixels) {
         const C factor = rstd * weights[channel];
-        write_row(to, pixels, stream_rows, [&](int64_t i, auto part) {
-          return load(gs + i, part) * factor - shift - (load(xs + i, part) - mean) * slope;
-        });
+        const auto value = [&](Vec<C> gradient, Vec<C> v) {
+          return Vec<C>(gradient * factor - shift - (v - mean) * slope);
+        };
+        map_rows(to, pixels, stream_rows, value, gs, xs);
       }
     }
     if (stream_rows) finish_streaming();

@@ -31,50 +31,91 @@ struct Operand {
   bool periodic = false;    // a short row, the same for every inner loop
 };
 
-template <class T>
-void fill_splat(std::byte* to, const std::byte* value) {
-  T element;
-  std::memcpy(&element, value, sizeof element);
-  T lanes[kSplatBytes / sizeof(T)];
-  std::fill(std::begin(lanes), std::end(lanes), element);
-  std::memcpy(to, lanes, sizeof lanes);
+// Calls body with an unsigned integer type of an element's size.
+template <class F>
+void visit_size(size_t size, F&& body) {
+  switch (size) {
+    case 8: return body.template operator()<uint64_t>();
+    case 4: return body.template operator()<uint32_t>();
+    case 2: return body.template operator()<uint16_t>();
+    default: return body.template operator()<uint8_t>();
+  }
 }
+
 void splat_bytes(std::byte* to, const std::byte* value, size_t size) {
-  switch (size) {
-    case 8: return fill_splat<uint64_t>(to, value);
-    case 4: return fill_splat<uint32_t>(to, value);
-    case 2: return fill_splat<uint16_t>(to, value);
-    default: return fill_splat<uint8_t>(to, value);
+  visit_size(size, [&]<class T>() { store(reinterpret_cast<T*>(to), broadcast(*reinterpret_cast<const T*>(value))); });
+}
+
+// Short runs are over before a call of memcpy has started: two moves that overlap serve every length up to twice theirs.
+template <int64_t kMove>
+inline void copy_ends(std::byte* to, const std::byte* from, int64_t bytes) {
+  std::byte first[kMove], last[kMove];
+  std::memcpy(first, from, kMove);
+  std::memcpy(last, from + bytes - kMove, kMove);
+  std::memcpy(to, first, kMove);
+  std::memcpy(to + bytes - kMove, last, kMove);
+}
+inline void copy_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
+  if (bytes > 128) std::memcpy(to, from, static_cast<size_t>(bytes));
+  else if (bytes >= 64) copy_ends<64>(to, from, bytes);
+  else if (bytes >= 32) copy_ends<32>(to, from, bytes);
+  else if (bytes >= 16) copy_ends<16>(to, from, bytes);
+  else if (bytes >= 8) copy_ends<8>(to, from, bytes);
+  else if (bytes >= 4) copy_ends<4>(to, from, bytes);
+  else if (bytes >= 2) copy_ends<2>(to, from, bytes);
+  else *to = *from;
+}
+// Continues `period` bytes until there are `bytes`.
+void repeat(std::byte* to, int64_t period, int64_t bytes) {
+  for (int64_t filled = period; filled < bytes; filled *= 2) {
+    copy_bytes(to + filled, to, std::min(filled, bytes - filled));
   }
 }
 
-// Copies `count` elements between strides; one side is contiguous.
+// Neighbouring rows of an operand, all of `run` elements.
+struct Piece {
+  int64_t rows, run;
+  int64_t row_stride, stride;  // from row to row and from element to element
+};
+
+// Into a buffer, in order; up to a vector behind the elements is overwritten too.
 template <class T>
-void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count) {
-  T* y = reinterpret_cast<T*>(to);
-  const T* x = reinterpret_cast<const T*>(from);
-  constexpr int64_t kInline = 32;  // shorter runs are over before a call to memcpy or memset has started
-  if (to_stride == 1 && from_stride == 1 && count > kInline) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-  } else {
-    for (int64_t i = 0; i < count; ++i) y[i * to_stride] = x[i * from_stride];
+void gather_piece(std::byte* buffer, const std::byte* data, const Piece& piece) {
+  T* to = reinterpret_cast<T*>(buffer);
+  const T* from = reinterpret_cast<const T*>(data);
+  const int64_t rows = piece.row_stride == 0 ? 1 : piece.rows, run = piece.run;
+  const int64_t bytes = run * static_cast<int64_t>(sizeof(T));
+  for (int64_t row = 0; row < rows; ++row, to += run, from += piece.row_stride) {
+    if (piece.stride == 0) {
+      for (int64_t i = 0; i < run; i += kLanes<T>) store(to + i, broadcast(*from));
+    } else if (piece.stride == 1) {
+      copy_bytes(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), bytes);
+    } else {
+      for (int64_t i = 0; i < run; ++i) to[i] = from[i * piece.stride];
+    }
   }
+  repeat(buffer, rows * bytes, piece.rows * bytes);
 }
-void copy_run(std::byte* to, int64_t to_stride, const std::byte* from, int64_t from_stride, int64_t count,
-              size_t size) {
-  switch (size) {
-    case 8: return copy_run<uint64_t>(to, to_stride, from, from_stride, count);
-    case 4: return copy_run<uint32_t>(to, to_stride, from, from_stride, count);
-    case 2: return copy_run<uint16_t>(to, to_stride, from, from_stride, count);
-    default: return copy_run<uint8_t>(to, to_stride, from, from_stride, count);
+// Out of a buffer.
+template <class T>
+void scatter_piece(const std::byte* buffer, std::byte* data, const Piece& piece) {
+  const T* from = reinterpret_cast<const T*>(buffer);
+  T* to = reinterpret_cast<T*>(data);
+  const int64_t bytes = piece.run * static_cast<int64_t>(sizeof(T));
+  for (int64_t row = 0; row < piece.rows; ++row, from += piece.run, to += piece.row_stride) {
+    if (piece.stride == 1) {
+      copy_bytes(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), bytes);
+    } else {
+      for (int64_t i = 0; i < piece.run; ++i) to[i * piece.stride] = from[i];
+    }
   }
 }
 
-// A walk over rows from element `begin` on: where each operand's piece of the row starts. Neighbouring rows cost one addition
-// per operand.
-class RowWalk {
+// A walk from element `begin` on, in pieces of whole rows that lie along the second axis from the inside, or of a part of one
+// row: where each operand's piece starts. A next piece costs one addition per operand.
+class PieceWalk {
  public:
-  RowWalk(const Strides& plan, int64_t begin, int64_t end) : plan_(plan), left_(end - begin) {
+  PieceWalk(const Strides& plan, int64_t begin, int64_t end) : plan_(plan), left_(end - begin) {
     const int inner = plan.rank - 1;
     for (int axis = inner; axis > 0; --axis) {
       at_[axis] = begin % plan.shape[axis];
@@ -84,22 +125,38 @@ class RowWalk {
     for (int k = 0; k < plan.operands; ++k) {
       for (int axis = 0; axis <= inner; ++axis) offsets_[k] += at_[axis] * plan.strides[k][axis];
     }
-    run_ = std::min(left_, plan.shape[inner] - at_[inner]);
+    measure();
   }
   bool done() const { return left_ <= 0; }
+  int64_t rows() const { return rows_; }
   int64_t run() const { return run_; }
   int64_t offset(int operand) const { return offsets_[operand]; }
+  Piece piece(int operand) const {
+    const int64_t row_stride = rows_ > 1 ? plan_.strides[operand][plan_.rank - 2] : 0;
+    return {rows_, run_, row_stride, plan_.inner_stride(operand)};
+  }
   void next() {
-    left_ -= run_;
+    left_ -= rows_ * run_;
     if (left_ <= 0) return;
     int axis = plan_.rank - 1;
     step(axis, -at_[axis]);
-    while (--axis > 0 && at_[axis] == plan_.shape[axis] - 1) step(axis, -at_[axis]);
-    step(axis, 1);
-    run_ = std::min(left_, plan_.inner_size());
+    step(--axis, rows_);
+    while (axis > 0 && at_[axis] == plan_.shape[axis]) {
+      step(axis, -at_[axis]);
+      step(--axis, 1);
+    }
+    measure();
   }
 
  private:
+  void measure() {
+    const int inner = plan_.rank - 1;
+    run_ = std::min(left_, plan_.shape[inner] - at_[inner]);
+    rows_ = 1;
+    if (inner == 0 || run_ < plan_.shape[inner]) return;
+    const int64_t rows = plan_.shape[inner - 1] - at_[inner - 1];
+    rows_ = rows * run_ <= left_ ? rows : left_ / run_;
+  }
   void step(int axis, int64_t by) {
     if (by == 0) return;
     at_[axis] += by;
@@ -108,6 +165,7 @@ class RowWalk {
 
   const Strides& plan_;
   int64_t left_;
+  int64_t rows_;
   int64_t run_;
   int64_t at_[kMaxRank] = {};
   int64_t offsets_[kMaxOperands] = {};
@@ -134,21 +192,25 @@ class Walk {
       block.wide[k] = operands_[k + 1].wide;
       block.inputs[k] = operands_[k + 1].scalar ? splats_[k] : row_splats[k];
     }
-    for (RowWalk row(plan_, begin, end); !row.done(); row.next()) {
-      block.count = row.run();
-      block.y = operands_[0].data + row.offset(0) * size[0];
-      for (int k = 0; k < inputs_; ++k) {
-        const Operand& x = operands_[k + 1];
-        if (x.scalar) continue;
-        const std::byte* at = x.data + row.offset(k + 1) * size[k + 1];
-        if (block.scalar[k]) {
-          splat_bytes(row_splats[k], at, x.size);
-        } else {
-          block.inputs[k] = at;
+    for (PieceWalk walk(plan_, begin, end); !walk.done(); walk.next()) {
+      block.count = walk.run();
+      for (int64_t row = 0; row < walk.rows(); ++row) {
+        const auto at = [&](int operand) {
+          const int64_t offset = walk.offset(operand) + row * walk.piece(operand).row_stride;
+          return operands_[operand].data + offset * size[operand];
+        };
+        block.y = at(0);
+        for (int k = 0; k < inputs_; ++k) {
+          if (operands_[k + 1].scalar) continue;
+          if (block.scalar[k]) {
+            splat_bytes(row_splats[k], at(k + 1), operands_[k + 1].size);
+          } else {
+            block.inputs[k] = at(k + 1);
+          }
         }
+        op_.kernel(op_.functor, block);
+        block.start += block.count;
       }
-      op_.kernel(op_.functor, block);
-      block.start += block.count;
     }
   }
 
@@ -162,11 +224,9 @@ class Walk {
       const Operand& x = operands_[k + 1];
       if (!x.periodic) continue;
       std::byte* row = buffers + (k + 1) * kBuffer;
-      copy_run(row, 1, x.data, plan_.inner_stride(k + 1), period, x.size);
-      for (int64_t filled = period; filled < kBlock + period; filled += period) {
-        const int64_t bytes = std::min(period, kBlock + period - filled) * static_cast<int64_t>(x.size);
-        std::memcpy(row + filled * static_cast<int64_t>(x.size), row, static_cast<size_t>(bytes));
-      }
+      const int64_t size = static_cast<int64_t>(x.size);
+      visit_size(x.size, [&]<class T>() { gather_piece<T>(row, x.data, {1, period, 0, plan_.inner_stride(k + 1)}); });
+      repeat(row, period * size, (kBlock + period) * size);
     }
     for (int64_t i = begin; i < end; i += kBlock) {
       BlockArguments block;
@@ -199,22 +259,15 @@ class Walk {
   // Between an operand's elements [start, start + count) and a buffer: into the buffer, or for the output (0) out of it.
   void transfer(int operand, std::byte* buffer, int64_t start, int64_t count) const {
     const Operand& x = operands_[operand];
-    const int64_t size = static_cast<int64_t>(x.size), stride = plan_.inner_stride(operand);
-    for (RowWalk row(plan_, start, start + count); !row.done(); row.next()) {
-      std::byte* at = x.data + row.offset(operand) * size;
-      const int64_t bytes = row.run() * size;
-      if (operand == 0) {
-        copy_run(at, stride, buffer, 1, row.run(), x.size);
-      } else if (stride == 0) {
-        // In whole vectors: the buffer has room, and the next row overwrites the excess.
-        alignas(64) std::byte splat[kSplatBytes];
-        splat_bytes(splat, at, x.size);
-        for (int64_t i = 0; i < bytes; i += kSplatBytes) std::memcpy(buffer + i, splat, kSplatBytes);
-      } else {
-        copy_run(buffer, 1, at, stride, row.run(), x.size);
+    const int64_t size = static_cast<int64_t>(x.size);
+    visit_size(x.size, [&]<class T>() {
+      for (PieceWalk walk(plan_, start, start + count); !walk.done(); walk.next()) {
+        std::byte* at = x.data + walk.offset(operand) * size;
+        if (operand == 0) scatter_piece<T>(buffer, at, walk.piece(operand));
+        else gather_piece<T>(buffer, at, walk.piece(operand));
+        buffer += walk.rows() * walk.run() * size;
       }
-      buffer += bytes;
-    }
+    });
   }
 
   const Pointwise& op_;

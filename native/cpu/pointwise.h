@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "cpu/vector_pair.h"
 #include "kernels/functors.h"
 #include "kernels/strides.h"
 #include "runtime/command.h"
@@ -94,6 +95,17 @@ struct Cursors {
   auto apply(const F& f, int64_t vectors, std::index_sequence<k...>) const {
     return f(read(k, vectors)...);
   }
+  VectorPair<Compute<T>> read_pair(int k) const {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (!wide[k]) return load_pair(at[k]);
+    }
+    return {read(k, 0), read(k, 1)};
+  }
+  template <class F, size_t... k>
+  VectorPair<Compute<T>> apply_pair(const F& f, std::index_sequence<k...>) const {
+    const VectorPair<Compute<T>> x[] = {read_pair(k)...};
+    return {f(x[k].first...), f(x[k].second...)};
+  }
   template <class F, size_t... k>
   auto apply_partial(const F& f, int lanes, std::index_sequence<k...>) const {
     return f((step[k] == 0 ? read(k, 0) : load_partial(at[k], lanes))...);
@@ -112,10 +124,7 @@ void vector_block(const void* functor, const BlockArguments& block) {
   Cursors<T, kInputs> cursors(block);
   int64_t left = block.count;
   for (; left >= 2 * kWidth; left -= 2 * kWidth, y += 2 * kWidth) {
-    const auto first = cursors.apply(f, 0, kIndices);
-    const auto second = cursors.apply(f, 1, kIndices);
-    store(y, first);
-    store(y + kWidth, second);
+    store_pair(y, cursors.apply_pair(f, kIndices));
     cursors.advance(2);
   }
   if (left >= kWidth) {

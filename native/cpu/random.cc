@@ -1,7 +1,9 @@
 // Random numbers: uniform, normal, randint, randperm and dropout. Which words of the Philox stream an element uses is told in
 // runtime/philox.h; here they are made eight counters (on x86-64-v4) at a time and turned into numbers block by block.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <utility>
 
 #include "cpu/philox_vector.h"
 #include "cpu/pointwise.h"
@@ -225,47 +227,75 @@ HADAL_CPU_KERNEL(randint) {
   });
 }
 
-// The permutation that sorts random 64-bit keys (equal ones by their place): what any device gets, however it sorts. Here the
-// keys are spread over buckets by their upper bits, and each bucket, of a few keys, is sorted.
+// The permutation that sorts random 64-bit keys (equal ones by their place): what any device gets, however it sorts. Here all
+// threads spread words of a key's upper bits and its place over parts, and each part is spread over buckets of about one word
+// in a thread's own cache, which leaves little for a sort by insertion.
 HADAL_CPU_KERNEL(randperm) {
   const Stream stream = stream_of(cmd);
   const TensorView& y = cmd.output(0);
   const int64_t n = y.shape[0];
   if (n == 0) return;
-  struct Keyed {
-    uint64_t key;
-    int64_t index;
-  };
+  constexpr int64_t kTask = 1 << 15;
+  constexpr int64_t kPart = 1 << 12;  // twice its words and their buckets: 96 KiB
+  constexpr int kMostPartBits = 10;   // more places to write to in turn are more than the TLB knows
+  int part_bits = 0;
+  while (part_bits < kMostPartBits && kPart << part_bits < n) ++part_bits;
+  const int64_t parts = int64_t{1} << part_bits;
+  const auto part_of = [&](uint64_t key) { return static_cast<int64_t>(key >> 1 >> (63 - part_bits)); };
+
+  // How many keys each task has for each part, then where it puts the next one.
+  const int64_t tasks = (n + kTask - 1) / kTask;
+  auto* places = ctx.scratch<int64_t>(tasks * parts);
   auto* keys = ctx.scratch<uint64_t>(n + kWords);
-  ctx.parallel_ranges(n, 1 << 15, [&](int64_t begin, int64_t end) {
+  ctx.parallel_ranges(n, kTask, [&](int64_t begin, int64_t end) {
     const BlockArguments block{nullptr, {}, {}, end - begin, begin, {}};
     for_words<2>(stream, block, [&](int64_t at, const uint32_t* words, int64_t count) {
       std::memcpy(keys + begin + at, words, static_cast<size_t>(count) * sizeof(uint64_t));
     });
+    int64_t* counts = places + begin / kTask * parts;
+    std::fill_n(counts, parts, 0);
+    for (int64_t i = begin; i < end; ++i) ++counts[part_of(keys[i])];
   });
-  int bits = 1;
-  while ((int64_t{4} << bits) < n) ++bits;
-  auto* ends = ctx.scratch<int64_t>((int64_t{1} << bits) + 1);
-  std::fill(ends, ends + (int64_t{1} << bits) + 1, 0);
-  for (int64_t i = 0; i < n; ++i) ++ends[(keys[i] >> (64 - bits)) + 1];
-  for (int64_t b = 0; b < int64_t{1} << bits; ++b) ends[b + 1] += ends[b];
-  // ends[b] starts as the beginning of bucket b and ends as its end.
-  auto* sorted = ctx.scratch<Keyed>(n);
-  for (int64_t i = 0; i < n; ++i) sorted[ends[keys[i] >> (64 - bits)]++] = {keys[i], i};
-  ctx.parallel_ranges(int64_t{1} << bits, 1 << 10, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t from = b == 0 ? 0 : ends[b - 1];
-      // By insertion, which is stable: equal keys keep their order.
-      for (int64_t i = from + 1; i < ends[b]; ++i) {
-        const Keyed moved = sorted[i];
-        int64_t hole = i;
-        for (; hole > from && sorted[hole - 1].key > moved.key; --hole) sorted[hole] = sorted[hole - 1];
-        sorted[hole] = moved;
-      }
+  int64_t next = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    for (int64_t task = 0; task < tasks; ++task) next += std::exchange(places[task * parts + part], next);
+  }
+  const uint64_t index_mask = (uint64_t{1} << std::bit_width(static_cast<uint64_t>(n))) - 1;
+  auto* words = ctx.scratch<uint64_t>(n);
+  ctx.parallel_ranges(n, kTask, [&](int64_t begin, int64_t end) {
+    int64_t* place = places + begin / kTask * parts;
+    for (int64_t i = begin; i < end; ++i) {
+      words[place[part_of(keys[i])]++] = (keys[i] << part_bits & ~index_mask) | static_cast<uint64_t>(i);
     }
   });
+  const auto is_less = [&](uint64_t a, uint64_t b) {
+    if ((a ^ b) > index_mask) return a < b;
+    const uint64_t key_a = keys[a & index_mask], key_b = keys[b & index_mask];
+    return key_a != key_b ? key_a < key_b : a < b;
+  };
+  const int64_t* part_ends = places + (tasks - 1) * parts;
   visit_index(cmd.name(), y.dtype, [&]<class T>() {
-    for (int64_t i = 0; i < n; ++i) y.as<T>()[i * y.strides[0]] = static_cast<T>(sorted[i].index);
+    ctx.parallel(parts, [&](int64_t part) {
+      const int64_t begin = part == 0 ? 0 : part_ends[part - 1], size = part_ends[part] - begin;
+      const uint64_t* from = words + begin;
+      int bits = 1;
+      while (int64_t{1} << bits < size) ++bits;
+      const int64_t buckets = int64_t{1} << bits;
+      auto* bucket_places = ctx.thread_scratch<int64_t>(buckets + 1 + size);
+      auto* sorted = reinterpret_cast<uint64_t*>(bucket_places + buckets + 1);
+      std::fill_n(bucket_places, buckets + 1, 0);
+      for (int64_t i = 0; i < size; ++i) ++bucket_places[(from[i] >> (64 - bits)) + 1];
+      for (int64_t b = 0; b < buckets; ++b) bucket_places[b + 1] += bucket_places[b];
+      for (int64_t i = 0; i < size; ++i) sorted[bucket_places[from[i] >> (64 - bits)]++] = from[i];
+      for (int64_t i = 1; i < size; ++i) {
+        const uint64_t moved = sorted[i];
+        int64_t hole = i;
+        for (; hole > 0 && is_less(moved, sorted[hole - 1]); --hole) sorted[hole] = sorted[hole - 1];
+        sorted[hole] = moved;
+      }
+      T* to = y.as<T>() + begin * y.strides[0];
+      for (int64_t i = 0; i < size; ++i) to[i * y.strides[0]] = static_cast<T>(sorted[i] & index_mask);
+    });
   });
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cpu/simd.h"
+#include "cpu/vector_pair.h"
 
 namespace hadal::cpu {
 
@@ -37,6 +38,11 @@ inline Vec<A> load_as(const T* from) {
     std::memcpy(&v, from, sizeof v);
     return __builtin_convertvector(v, Vec<A>);
   }
+}
+template <class A, class T>
+inline VectorPair<A> load_pair_as(const T* from) {
+  if constexpr (std::is_same_v<T, BFloat16>) return load_pair(from);
+  else return {load_as<A>(from), load_as<A>(from + kLanes<A>)};
 }
 // The first `count` lanes (0 < count < kLanes<A>); the others hold anything.
 template <class A, class T>
@@ -102,9 +108,14 @@ inline Acc fold_run(const T* x, int64_t n, Acc start, Map&& map, Combine&& combi
     Acc chains[kChains];
     for (Acc& chain : chains) chain = start;
     for (; i + kChains * kStep <= n; i += kChains * kStep) {
-      for (int k = 0; k < kChains; ++k) {
-        __builtin_prefetch(reinterpret_cast<const char*>(x + i + k * kStep) + kFetchAhead);
-        chains[k] = combine(chains[k], map(load_as<A>(x + i + k * kStep), Lanes{-1}));
+      for (int k = 0; k < kChains; k += 2) {
+        const T* from = x + i + k * kStep;
+        for (int ahead = 0; ahead < 2; ++ahead) {
+          __builtin_prefetch(reinterpret_cast<const char*>(from + ahead * kStep) + kFetchAhead);
+        }
+        const VectorPair<A> pair = load_pair_as<A>(from);
+        chains[k] = combine(chains[k], map(pair.first, Lanes{-1}));
+        chains[k + 1] = combine(chains[k + 1], map(pair.second, Lanes{-1}));
       }
     }
     for (int half = kChains / 2; half > 0; half /= 2) {

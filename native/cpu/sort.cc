@@ -2,6 +2,10 @@
 // place; ties are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0
 // as 0.
 #include <algorithm>
+#include <bit>
+#include <functional>
+#include <limits>
+#include <numeric>
 #include <utility>
 
 #include "cpu/rows.h"
@@ -22,10 +26,12 @@ constexpr int64_t kRadixFrom = 192;
 
 // Key and place in one word, where both fit 32 bits.
 struct NarrowItem {
+  static constexpr int kKeyBytes = 4;
   uint64_t word;
 
   NarrowItem() = default;
   NarrowItem(uint64_t key, int64_t place) : word(key << 32 | static_cast<uint64_t>(place)) {}
+  static NarrowItem last() { return {0xffffffffu, 0xffffffff}; }
   uint64_t key() const { return word >> 32; }
   int64_t place() const { return static_cast<int64_t>(word & 0xffffffffu); }
   unsigned digit(int byte) const { return static_cast<unsigned>(word >> (32 + 8 * byte) & 0xffu); }
@@ -33,11 +39,13 @@ struct NarrowItem {
 };
 
 struct WideItem {
+  static constexpr int kKeyBytes = 8;
   uint64_t key_;
   int64_t place_;
 
   WideItem() = default;
   WideItem(uint64_t key, int64_t place) : key_(key), place_(place) {}
+  static WideItem last() { return {~uint64_t{0}, std::numeric_limits<int64_t>::max()}; }
   uint64_t key() const { return key_; }
   int64_t place() const { return place_; }
   unsigned digit(int byte) const { return static_cast<unsigned>(key_ >> (8 * byte) & 0xffu); }
@@ -82,15 +90,22 @@ struct Lines {
   }
   const T* x(int64_t line) const { return x_.as<T>() + x_offsets_(line); }
 
+  // Items of the elements [begin, end) of a line. Returns the bits in which any of their keys differs from the line's
+  // first.
   template <class Item>
-  void read(int64_t line, int64_t begin, int64_t end, Item* items) const {
+  uint64_t read(int64_t line, int64_t begin, int64_t end, Item* items) const {
     const T* from = x(line);
     KeyOf<T> block[kKeyBlock];
+    keys(from, 0, 1, block);
+    const KeyOf<T> first = block[0];
+    KeyOf<T> differing = 0;
     for (int64_t start = begin; start < end; start += kKeyBlock) {
       const int64_t stop = std::min(end, start + kKeyBlock);
       keys(from, start, stop, block);
+      for (int64_t i = start; i < stop; ++i) differing |= block[i - start] ^ first;
       for (int64_t i = start; i < stop; ++i) items[i - begin] = Item(block[i - start], i);
     }
+    return differing;
   }
   // Items [begin, end) of the result.
   template <class Item>
@@ -117,14 +132,15 @@ struct Lines {
   RowOffsets index_offsets_;
 };
 
-// Sorts by the lowest `bytes` of the keys, least significant first; items start in the order of their places. Blocks of
-// items are counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for each. Returns
-// where the result is.
+// Sorts by those bytes of the keys that have `differing` bits, least significant first; items start in the order of their
+// places. Blocks of items are counted and moved independently, by each_block(blocks, body); `counts` has 256 cells for
+// each. Returns where the result is.
 template <class Item, class EachBlock>
-Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_size, int64_t* counts,
+Item* radix_sort(Item* items, Item* spare, int64_t n, uint64_t differing, int64_t block_size, int64_t* counts,
                  EachBlock&& each_block) {
   const int64_t blocks = (n + block_size - 1) / block_size;
-  for (int byte = 0; byte < bytes; ++byte) {
+  for (int byte = 0; byte < Item::kKeyBytes; ++byte) {
+    if ((differing >> (8 * byte) & 0xffu) == 0) continue;
     each_block(blocks, [&](int64_t block) {
       int64_t* count = counts + block * 256;
       std::fill_n(count, 256, int64_t{0});
@@ -132,16 +148,12 @@ Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_s
       for (int64_t i = block * block_size; i < end; ++i) ++count[items[i].digit(byte)];
     });
     // Counts become the places where each block's items of a digit begin.
-    bool is_sorted = false;
     int64_t begin = 0;
     for (int digit = 0; digit < 256; ++digit) {
-      const int64_t digit_begin = begin;
       for (int64_t block = 0; block < blocks; ++block) {
         begin += std::exchange(counts[block * 256 + digit], begin);
       }
-      is_sorted |= begin - digit_begin == n;
     }
-    if (is_sorted) continue;
     each_block(blocks, [&](int64_t block) {
       int64_t* place = counts + block * 256;
       const int64_t end = std::min(n, (block + 1) * block_size);
@@ -154,36 +166,39 @@ Item* radix_sort(Item* items, Item* spare, int64_t n, int bytes, int64_t block_s
 
 // On this thread alone; items start in the order of their places, `spare` holds n more.
 template <class Item>
-Item* sort_items(Item* items, Item* spare, int64_t n, int bytes) {
+Item* sort_items(Item* items, Item* spare, int64_t n, uint64_t differing) {
   if (n < kRadixFrom) {
     std::sort(items, items + n);
     return items;
   }
   int64_t counts[256];
-  return radix_sort(items, spare, n, bytes, n, counts, [](int64_t, auto&& body) { body(0); });
+  return radix_sort(items, spare, n, differing, n, counts, [](int64_t, auto&& body) { body(0); });
 }
 
 // Writes the first k of each sorted line.
 template <class T, class Item>
 void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
-  constexpr int kBytes = sizeof(T);
   const int64_t n = lines.n;
   if (n <= kSortBlock) {
     ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
       Item* items = ctx.thread_scratch<Item>(2 * n);
       for (int64_t line = begin; line < end; ++line) {
-        lines.read(line, 0, n, items);
-        lines.write(line, 0, lines.k, sort_items(items, items + n, n, kBytes));
+        const uint64_t differing = lines.read(line, 0, n, items);
+        lines.write(line, 0, lines.k, sort_items(items, items + n, n, differing));
       }
     });
     return;
   }
   Item* items = ctx.scratch<Item>(2 * n);
-  int64_t* counts = ctx.scratch<int64_t>((n + kSortBlock - 1) / kSortBlock * 256);
+  const int64_t blocks = (n + kSortBlock - 1) / kSortBlock;
+  int64_t* counts = ctx.scratch<int64_t>(blocks * 256);
+  uint64_t* differing = ctx.scratch<uint64_t>(blocks);
   for (int64_t line = 0; line < lines.count; ++line) {
-    ctx.parallel_ranges(n, kSortBlock,
-                        [&](int64_t begin, int64_t end) { lines.read(line, begin, end, items + begin); });
-    const Item* sorted = radix_sort(items, items + n, n, kBytes, kSortBlock, counts,
+    ctx.parallel_ranges(n, kSortBlock, [&](int64_t begin, int64_t end) {
+      differing[begin / kSortBlock] = lines.read(line, begin, end, items + begin);
+    });
+    const uint64_t any = std::accumulate(differing, differing + blocks, uint64_t{0}, std::bit_or<uint64_t>());
+    const Item* sorted = radix_sort(items, items + n, n, any, kSortBlock, counts,
                                     [&](int64_t blocks, auto&& body) { ctx.parallel(blocks, body); });
     ctx.parallel_ranges(lines.k, kSortBlock,
                         [&](int64_t begin, int64_t end) { lines.write(line, begin, end, sorted + begin); });
@@ -192,73 +207,120 @@ void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
 
 // --- topk ------------------------------------------------------------------------------------------------------------
 
-// The k first of a stream of items, unordered. A buffer of candidates is cut to the best k whenever it is full; after
-// that only items before the last of these are taken.
-template <class Item>
+// The k first items of a line, unordered, in memory of the thread. A buffer of candidates is cut to the best k whenever it is
+// full; after that only items before the last of these are taken.
+template <class T, class Item>
 class Selection {
  public:
-  static int64_t capacity(int64_t k) { return std::max<int64_t>(4 * k, 128); }
-  Selection(Item* buffer, int64_t k) : buffer_(buffer), k_(k) {}
-
-  void add(Item item) {
-    if (has_limit_ && !(item < limit_)) return;
-    buffer_[size_++] = item;
-    if (size_ == capacity(k_)) cut();
+  Selection(KernelContext& ctx, const Lines<T>& lines)
+      : lines_(lines),
+        k_(lines.k),
+        capacity_(std::max<int64_t>(4 * k_, 32)),
+        sample_(std::min(lines.n, std::max<int64_t>(1024, 32 * k_))),
+        groups_((4 * k_ + kKeyBlock - 1) / kKeyBlock * kKeyBlock) {
+    const int64_t bytes =
+        capacity_ * static_cast<int64_t>(sizeof(Item)) + (sample_ + groups_) * static_cast<int64_t>(sizeof(Key));
+    items_ = reinterpret_cast<Item*>(ctx.thread_scratch<std::byte>(bytes));
+    keys_ = reinterpret_cast<Key*>(items_ + capacity_);
+    least_ = keys_ + sample_;
   }
-  // Whether no item with this key or a greater one would be taken.
-  bool refuses(uint64_t key) const { return has_limit_ && key > limit_.key(); }
+
+  void clear() {
+    size_ = 0;
+    limit_ = Item::last();
+  }
+  void add(Item item) {
+    if (!(item < limit_)) return;
+    items_[size_++] = item;
+    if (size_ == capacity_) cut();
+  }
+  // The elements [begin, end) of a line, from which the selection starts.
+  void add_line(const T* x, int64_t begin, int64_t end) {
+    clear();
+    const int64_t sampled = std::min(sample_, end - begin);
+    lines_.keys(x, begin, begin + sampled, keys_);
+    if (sampled > k_) limit_ = Item(bound(sampled), end);
+    for (int64_t i = 0; i < sampled; i += kKeyBlock) add_keys(keys_ + i, begin + i, std::min(kKeyBlock, sampled - i));
+    for (int64_t start = begin + sampled; start < end; start += kKeyBlock) {
+      const int64_t stop = std::min(end, start + kKeyBlock);
+      lines_.keys(x, start, stop, keys_);
+      add_keys(keys_, start, stop - start);
+    }
+  }
   // Moves the k first, or all where there are fewer, to the front; returns how many.
   int64_t cut() {
     if (size_ > k_) {
-      std::nth_element(buffer_, buffer_ + k_ - 1, buffer_ + size_);
-      limit_ = buffer_[k_ - 1];
-      has_limit_ = true;
+      std::nth_element(items_, items_ + k_ - 1, items_ + size_);
+      limit_ = items_[k_ - 1];
       size_ = k_;
     }
     return size_;
   }
+  Item* items() const { return items_; }
 
  private:
-  Item* buffer_;
-  int64_t k_;
-  int64_t size_ = 0;
-  Item limit_{};
-  bool has_limit_ = false;
-};
+  using Key = KeyOf<T>;
 
-// Offers the elements [begin, end) of a line.
-template <class T, class Item>
-void select(const Lines<T>& lines, const T* x, int64_t begin, int64_t end, Selection<Item>& selection) {
-  KeyOf<T> block[kKeyBlock];
-  for (int64_t start = begin; start < end; start += kKeyBlock) {
-    const int64_t stop = std::min(end, start + kKeyBlock);
-    lines.keys(x, start, stop, block);
-    KeyOf<T> least = block[0];
-    for (int64_t i = 1; i < stop - start; ++i) least = std::min(least, block[i]);
-    if (selection.refuses(least)) continue;
-    for (int64_t i = start; i < stop; ++i) selection.add(Item(block[i - start], i));
+  // A key that at least k of the sampled ones do not exceed, and few more: of the least ones of groups the k-th.
+  Key bound(int64_t sampled) {
+    std::fill_n(least_, groups_, static_cast<Key>(~Key{0}));
+    for (int64_t i = 0; i < sampled; i += kKeyBlock) {
+      Key* least = least_ + i % groups_;
+      const int64_t count = std::min(kKeyBlock, sampled - i);
+      for (int64_t j = 0; j < count; ++j) least[j] = std::min(least[j], keys_[i + j]);
+    }
+    int64_t groups = groups_;
+    for (; groups / 2 >= 3 * k_; groups /= 2) {
+      for (int64_t i = 0; i < groups / 2; ++i) least_[i] = std::min(least_[i], least_[groups / 2 + i]);
+    }
+    std::nth_element(least_, least_ + k_ - 1, least_ + groups);
+    return least_[k_ - 1];
   }
-}
+  void add_keys(const Key* keys, int64_t place, int64_t count) {
+    Key last = static_cast<Key>(limit_.key());
+    if (limit_.place() < place && last-- == 0) return;  // equal keys are behind it
+    uint8_t taken[kKeyBlock] = {};
+    for (int64_t i = 0; i < count; ++i) taken[i] = keys[i] <= last;
+    for (int64_t first = 0; first < kKeyBlock; first += 8) {
+      uint64_t bits;
+      std::memcpy(&bits, taken + first, sizeof bits);
+      for (; bits != 0; bits &= bits - 1) {
+        const int64_t i = first + std::countr_zero(bits) / 8;
+        add(Item(keys[i], place + i));
+      }
+    }
+  }
+
+  const Lines<T>& lines_;
+  const int64_t k_;
+  const int64_t capacity_;
+  const int64_t sample_;
+  const int64_t groups_;
+  Item* items_;
+  Key* keys_;
+  Key* least_;
+  int64_t size_ = 0;
+  Item limit_ = Item::last();
+};
 
 template <class T, class Item>
 void top_lines(KernelContext& ctx, const Lines<T>& lines) {
   const int64_t n = lines.n;
   const int64_t k = lines.k;
   if (4 * k >= n) return sort_lines<T, Item>(ctx, lines);
-  const int64_t capacity = Selection<Item>::capacity(k);
-  const auto finish = [&](int64_t line, Selection<Item>& selection, Item* buffer) {
-    std::sort(buffer, buffer + selection.cut());
-    lines.write(line, 0, k, buffer);
+  const auto finish = [&](int64_t line, Selection<T, Item>& selection) {
+    Item* items = selection.items();
+    std::sort(items, items + selection.cut());
+    lines.write(line, 0, k, items);
   };
   const int64_t chunks = (n + kSortBlock - 1) / kSortBlock;
   // Chunks keep k candidates each, which is worth it while these are few.
   if (chunks <= 2 || k > kSortBlock / 16 || lines.count >= 16) {
     ctx.parallel_ranges(lines.count, 2 * kTaskElements / n, [&](int64_t begin, int64_t end) {
-      Item* buffer = ctx.thread_scratch<Item>(capacity);
+      Selection<T, Item> selection(ctx, lines);
       for (int64_t line = begin; line < end; ++line) {
-        Selection<Item> selection(buffer, k);
-        select(lines, lines.x(line), 0, n, selection);
-        finish(line, selection, buffer);
+        selection.add_line(lines.x(line), 0, n);
+        finish(line, selection);
       }
     });
     return;
@@ -266,21 +328,19 @@ void top_lines(KernelContext& ctx, const Lines<T>& lines) {
   // Few long lines: the best k of each chunk, then of these.
   Item* candidates = ctx.scratch<Item>(chunks * k);
   int64_t* counts = ctx.scratch<int64_t>(chunks);
-  Item* best = ctx.scratch<Item>(capacity);
   for (int64_t line = 0; line < lines.count; ++line) {
     const T* x = lines.x(line);
     ctx.parallel(chunks, [&](int64_t chunk) {
-      Item* buffer = ctx.thread_scratch<Item>(capacity);
-      Selection<Item> selection(buffer, k);
-      select(lines, x, chunk * kSortBlock, std::min(n, (chunk + 1) * kSortBlock), selection);
+      Selection<T, Item> selection(ctx, lines);
+      selection.add_line(x, chunk * kSortBlock, std::min(n, (chunk + 1) * kSortBlock));
       counts[chunk] = selection.cut();
-      std::copy_n(buffer, counts[chunk], candidates + chunk * k);
+      std::copy_n(selection.items(), counts[chunk], candidates + chunk * k);
     });
-    Selection<Item> selection(best, k);
+    Selection<T, Item> selection(ctx, lines);
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       for (int64_t i = 0; i < counts[chunk]; ++i) selection.add(candidates[chunk * k + i]);
     }
-    finish(line, selection, best);
+    finish(line, selection);
   }
 }
 

@@ -246,6 +246,49 @@ describe('sizes', () => {
   });
 });
 
+describe('arange of more than a vector', () => {
+  // Whole numbers of every width, a step that wraps in the dtype, and ends where double stops being exact or the dtype ends.
+  test.each<[DType, number, number, number]>([
+    ['int64', 0, 70_000, 1],
+    ['int64', 2 ** 52 - 50, 2 ** 52 + 50, 1],
+    ['int64', -(2 ** 62), 2 ** 62, 2 ** 53],
+    ['int64', 2 ** 63 - 2 ** 20, 2 ** 63 + 2 ** 20, 2 ** 12],
+    ['int32', 7, -200_000, -3],
+    ['int32', -(2 ** 31), 2 ** 31, 2 ** 24 + 1],
+    ['int32', 2 ** 31 - 40, 2 ** 31 + 40, 1],
+    ['int16', -32_768, 32_767, 655],
+    ['int8', 127, -129, -5],
+    ['int8', 100, 200, 1],
+    ['uint8', -20, 300, 1],
+    ['uint8', 250, 0, -3],
+    ['bool', -3, 60, 1],
+    ['float32', -3.5, 70_000, 0.75],
+    ['float64', 0.1, 10, 0.1],
+    ['bfloat16', 0, 256, 1],
+  ])('%s from %d to %d by %d', (dtype, start, end, step) => {
+    const x = arange(start, end, step, { dtype });
+    const numbers = Float64Array.from({ length: Math.ceil((end - start) / step) }, (_, i) => start + i * step);
+    const limits: Partial<Record<DType, [number, number]>> = {
+      int32: [-(2 ** 31), 2 ** 31 - 1],
+      int16: [-(2 ** 15), 2 ** 15 - 1],
+      int8: [-128, 127],
+      uint8: [0, 255],
+    };
+    const [low, high] = limits[dtype] ?? [-Infinity, Infinity];
+    const clipped = numbers.map((value) => Math.min(high, Math.max(low, value)));
+    if (dtype === 'int64') {
+      const bound = 2n ** 63n - 1n;
+      const exact = BigInt64Array.from(numbers, (value) => (BigInt(value) > bound ? bound : BigInt(value)));
+      expect(x.dataSync()).toEqual(exact);
+    } else if (dtype === 'float64') {
+      // One rounding or two, as the processor has it.
+      expect(x.sub(tensor(numbers, { dtype })).abs().max().itemSync()).toBeLessThan(4e-15);
+    } else {
+      expect(x.toArraySync()).toEqual(tensor(clipped, { dtype }).toArraySync());
+    }
+  });
+});
+
 describe('filled and counted', () => {
   test.each<[string, AnyTensor, DType, number[], unknown]>([
     ['zeros', zeros([2]), 'float32', [2], [0, 0]],

@@ -23,6 +23,7 @@ import {
   logCumSumExp,
   noGrad,
   ones,
+  pad,
   pow,
   ShapeError,
   tensor,
@@ -136,6 +137,73 @@ describe('shapes', () => {
     expect(() => pow(ints([2]), -1)).toThrow(
       'pow: exponent: got -1, expected at least 0 for a base of int32; cast it to a float',
     );
+  });
+});
+
+// A 4-d tensor of small whole numbers that repeats along the axes of `mask`, laid out plainly, as part of longer rows, or with its
+// rows across; and its value at a place.
+type Laid = { x: AnyTensor; at: (place: number[]) => number };
+function laid(shape: readonly number[], mask: number, layout: string, dtype: DType, seed: number): Laid {
+  const own = shape.map((size, axis) => ((mask >> axis) & 1 ? 1 : size));
+  const [a, b, c, d] = own as [number, number, number, number];
+  const at = (place: number[]): number => {
+    const sum = place.reduce((total, i, axis) => total + (own[axis] === 1 ? 0 : i * [11, 7, 5, 3][axis]!), seed);
+    return sum % 40;
+  };
+  const data: number[] = [];
+  for (let i = 0; i < a * b * c * d; ++i) {
+    data.push(at([Math.floor(i / (b * c * d)), Math.floor(i / (c * d)) % b, Math.floor(i / d) % c, i % d]));
+  }
+  const plain = tensor(data, { dtype }).reshape(own) as AnyTensor;
+  if (layout === 'cut') return { x: pad(plain, [[1, 2]]).narrow(3, 1, d), at };
+  if (layout === 'across') return { x: plain.permute([3, 1, 2, 0]).contiguous().permute([3, 1, 2, 0]), at };
+  return { x: plain, at };
+}
+
+describe('short rows', () => {
+  const layouts = ['plain', 'cut', 'across'];
+  // In all more than a block of 1024, which so begins and ends inside a row.
+  test.each<[number, DType]>([
+    [1, 'float32'],
+    [2, 'float32'],
+    [3, 'bfloat16'],
+    [5, 'int8'],
+    [7, 'float32'],
+    [8, 'float64'],
+    [16, 'int16'],
+    [33, 'uint8'],
+    [49, 'float32'],
+    [70, 'bfloat16'],
+  ])('of %d elements of %s, of every layout', (n, dtype) => {
+    const shape = [3, Math.ceil(130 / n), 7, n];
+    const size = shape.reduce((product, length) => product * length, 1);
+    const places = Array.from({ length: size }, (_, i) => {
+      const rest = [Math.floor(i / n), Math.floor(i / n / 7)] as const;
+      return [Math.floor(rest[1] / shape[1]!), rest[1] % shape[1]!, rest[0] % 7, i % n];
+    });
+    for (let mask = 0; mask < 16; ++mask) {
+      for (const [i, layout] of layouts.entries()) {
+        const first = laid(shape, mask, layout, dtype, 1);
+        const second = laid(shape, (mask * 7 + 5 * i) % 16, layouts[(i + mask) % 3]!, dtype, 2);
+        const sums = places.map((place) => first.at(place) + second.at(place));
+        const whole = laid(shape, 0, layout, dtype, 3);
+        const label = `${mask} ${layout}`;
+        const sum = first.x.add(second.x).expand(shape as never) as AnyTensor;
+        expect([label, values(sum.reshape([-1]))]).toEqual([label, sums]);
+        whole.x.add_(first.x);
+        const added = places.map((place) => whole.at(place) + first.at(place));
+        expect([label, values(whole.x.reshape([-1]))]).toEqual([label, added]);
+      }
+    }
+  });
+
+  test('what lies between the rows of the result stays', () => {
+    const x = tensor(new Array<number>(200 * 2 * 9).fill(5)).reshape([200, 2, 9]) as AnyTensor;
+    x.narrow(2, 1, 7).add_(arange(200).reshape([200, 1, 1]));
+    const expected = Array.from({ length: 200 }, (_, i) =>
+      [0, 1].map(() => [5, ...new Array<number>(7).fill(5 + i), 5]),
+    );
+    expect(values(x)).toEqual(expected);
   });
 });
 

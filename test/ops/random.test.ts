@@ -191,6 +191,14 @@ describe('distributions', () => {
     expect(values(randperm(0))).toEqual([]);
   });
 
+  // The keys are what randint makes of the same words, up to 12 bits; up to 4096 are sorted in one part.
+  test.each([2, 1000, 4097, 300_000])('randperm of %d puts random keys in order', (n) => {
+    manualSeed(11);
+    const keys = randint(0, 2 ** 52, [n], { dtype: 'int64' });
+    manualSeed(11);
+    expect(values(randperm(n))).toEqual(values(keys.argsort()));
+  });
+
   test('like another tensor: its shape and dtype, where not given', () => {
     const x = zeros([3, 40], { dtype: 'float64' });
     for (const y of [hadal.randLike(x), hadal.randnLike(x), hadal.randintLike(x, 0, 100)]) {
