@@ -258,12 +258,6 @@ struct PackedWeights {
   int64_t begin(int64_t panel) const { return vectors * panel / panels * kLanes<T>; }
 };
 
-// The widest panel for so many vectors of columns; as in gemm.cc.
-inline int panel_width(int64_t vectors) {
-  if (vectors <= 2) return static_cast<int>(vectors);
-  return kMaxVectors < 3 || vectors == 4 ? 2 : 3;
-}
-
 template <class E>
 PackedWeights<Compute<E>> pack_weights(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
   using T = Compute<E>;

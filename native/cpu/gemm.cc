@@ -15,7 +15,7 @@
 namespace hadal::cpu {
 namespace {
 
-// Depth of a block of k, which is a pass as well: a panel of three vectors then takes 192 KiB of an L2 cache and comes to L1 for each strip anew, while
+// Depth of a block of k, which is a pass as well: a panel then takes up to 192 KiB of an L2 cache and comes to L1 for each strip anew, while
 // the tiles that it meets begin and end seldom (measured on Cascade Lake, of a peak of 154 GFLOP/s a core: 192 deep 120, 512 134, 1,024 136).
 template <class T>
 inline constexpr int64_t kDepth = 4096 / static_cast<int64_t>(sizeof(T));
@@ -49,10 +49,13 @@ inline constexpr int64_t kOwnPackings = 4;
 inline constexpr int64_t kPassElements = int64_t{1} << 22;
 // Multiply-adds that are worth a task of their own: 10 µs at the 10^11 per second of one core.
 inline constexpr int64_t kTaskWork = int64_t{1} << 20;
+// What setting up a product costs, in these.
+inline constexpr int64_t kProductWork = int64_t{1} << 13;
 // The same where a task packs more before it begins.
 inline constexpr int64_t kSplitTaskWork = int64_t{1} << 22;
-// Up to this many rows b is read where it lies: packing it would cost more than it saves.
+// Up to this many rows, and up to so many bytes, which stay in an L2 cache, b is read where it lies: packing it would cost more than it saves.
 inline constexpr int64_t kDirectRows = 24;
+inline constexpr int64_t kDirectBytes = int64_t{256} << 10;
 // Up to this many rows a product with a larger transposed b is turned: by a tenth to a third faster on Zen 5; from here on packing no longer matters.
 inline constexpr int64_t kTurnedRows = 1024;
 // Up to this many rows a product with transposed b is a set of dot products.
@@ -105,7 +108,7 @@ class Product {
   explicit Product(const Gemm<E>& gemm) : g_(gemm) {
     // Columns of c lie along vector lanes: turn a c that is adjacent along its rows, and one of few columns.
     const bool column_major = g_.c_row == 1 && g_.c_column != 1 && g_.n > 1;
-    if (column_major || (g_.n <= kDotRows && g_.n < g_.m)) g_ = transposed(g_);
+    if (column_major || (g_.n <= kDotRows && g_.n < g_.m)) turn();
     if constexpr (std::is_same_v<E, float>) {
       const bool pays = g_.m * g_.n >= kLeastSplitReuse * (g_.m + g_.n) && work() >= kLeastSplitWork;
       if (kHasMasks && pays && has_amx()) parts_ = kFloatParts;
@@ -115,7 +118,7 @@ class Product {
     const bool in_pairs = std::is_same_v<E, BFloat16> && !has_amx() && has_pair_kernels() && g_.k % 2 == 0;
     const bool reads_b = (!kConverts || in_pairs) && parts_ == 1 && g_.b_row == 1 && g_.b_column != 1;
     const int64_t fewest = g_.k < kDotDepth ? 1 : kDotRows;
-    if (reads_b && g_.m > fewest && g_.m <= kTurnedRows && g_.m < g_.n) g_ = transposed(g_);
+    if (reads_b && g_.m > fewest && g_.m <= kTurnedRows && g_.m < g_.n) turn();
     vectors_ = ceil_div(g_.n, kWidth);
     if constexpr (std::is_same_v<E, BFloat16>) {
       amx_ = has_amx();
@@ -131,7 +134,8 @@ class Product {
     steps_ = amx_ ? ceil_div(g_.k, kPairStep) * (kPairStep / 2) : pairs_ ? ceil_div(g_.k, 2) : g_.k;
     dots_in_pairs_ = std::is_same_v<E, BFloat16> && has_pair_kernels();
     is_dot_ = g_.m <= kDotRows && (g_.b_row == 1 || g_.k == 1) && g_.b_column != 1 && (g_.m == 1 || g_.k >= kDotDepth);
-    packs_b_ = kConverts || amx_ || g_.b_column != 1 || g_.m > kDirectRows;
+    packs_b_ = kConverts || amx_ || g_.b_column != 1 ||
+               (g_.m > kDirectRows && g_.k * g_.b_row * int64_t{sizeof(E)} > kDirectBytes);
     const bool direct_a = parts_ > 1 ? false
                           : pairs_   ? g_.a_column == 1 && g_.a_row % 2 == 0 && g_.k % (amx_ ? kPairStep : 2) == 0
                                      : !kConverts;
@@ -155,17 +159,34 @@ class Product {
     strips_ = ceil_div(g_.m, strip_height_);
   }
 
+  // Elements from the operands of one product of a batch to those of another.
+  struct Step {
+    int64_t a = 0;
+    int64_t b = 0;
+    int64_t c = 0;
+    Step operator-(const Step& other) const { return {a - other.a, b - other.b, c - other.c}; }
+  };
+  void move(const Step& step) {
+    const Step own = as_turned(step);
+    g_.a += own.a;
+    g_.b += own.b;
+    g_.c += own.c;
+    if (reinterpret_cast<uintptr_t>(g_.c) % 64 != 0) streams_ = false;
+  }
+
   int64_t work() const { return g_.m * g_.n * g_.k; }
   int64_t task_work() const { return parts_ > 1 ? kSplitTaskWork : kTaskWork; }
 
-  // All of it on this thread, for small products and inside the tasks of a batch. Uses thread scratch only.
-  void run_serial(KernelContext& ctx) const {
+  // All of it on this thread, for small products and inside the tasks of a batch, where the one that is `next` away follows. Uses thread
+  // scratch only.
+  void run_serial(KernelContext& ctx, const Step& next = {}) const {
     const int64_t bias_size = align(bias_scratch());
     if (is_dot_) {
       T* scratch = ctx.thread_scratch<T>(bias_size + g_.m * g_.k);
       return with_dot_rows(scratch + bias_size, [&](const auto* a) { dot_range(gather_bias(scratch), a, 0, g_.n); });
     }
     Block block;
+    block.ahead = ahead_of(as_turned(next));
     block.strips_end = strips_;
     block.panels_end = panels_;
     block.a_block = packs_a_ ? strips_ * strip_stride() : 0;
@@ -204,7 +225,7 @@ class Product {
     if (is_dot_) {
       // Bound by memory: 2^18 elements of b are 1 MiB of float, some 20 µs.
       return with_dot_rows(ctx.scratch<T>(g_.m * g_.k), [&](const auto* a) {
-        ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, g_.k),
+        ctx.parallel_ranges(g_.n, ceil_div(int64_t{1} << 18, std::max<int64_t>(1, g_.k)),
                             [&](int64_t begin, int64_t end) { dot_range(bias, a, begin, end); });
       });
     }
@@ -276,6 +297,12 @@ class Product {
   }
 
  private:
+  void turn() {
+    g_ = transposed(g_);
+    turned_ = !turned_;
+  }
+  Step as_turned(const Step& step) const { return turned_ ? Step{step.b, step.a, step.c} : step; }
+
   // A task takes some rows, and block by block of k all columns: a tile's columns stay in the L1 cache while the rows pass by from L2.
   void run_dots(KernelContext& ctx) const {
     constexpr int64_t kLine = 64 / sizeof(E);
@@ -352,10 +379,37 @@ class Product {
       begin = end;
     } while (begin < steps_);
   }
-  int64_t blocks_of(Range pass) const { return std::max<int64_t>(1, ceil_div(pass.depth(), block_depth_)); }
+  int64_t blocks_of(Range pass) const {
+    return pass.depth() <= block_depth_ ? 1 : ceil_div(pass.depth(), block_depth_);
+  }
   Range block_of(Range pass, int64_t i) const {
     const int64_t begin = pass.begin + i * block_depth_;
     return {begin, std::min(pass.end, begin + block_depth_)};
+  }
+
+  // Lines of a's and b's memory that tiles bring to the L2 cache for another product: some each.
+  struct Ahead {
+    const char* from[2] = {};
+    int64_t lines[2] = {};
+    int64_t lines_per_tile = 0;
+    const char* at(int64_t tile) const {
+      const int64_t line = tile * lines_per_tile;
+      return line < lines[0] ? from[0] + 64 * line : from[1] + 64 * (line - lines[0]);
+    }
+  };
+  // What the next product reads and this does not, where it is all of a piece of memory.
+  Ahead ahead_of(const Step& next) const {
+    Ahead ahead;
+    const auto lines = [](int64_t rows, int64_t columns, int64_t row, int64_t column) {
+      const bool dense = (column == 1 && row == columns) || (row == 1 && column == rows);
+      return dense ? rows * columns * int64_t{sizeof(E)} / 64 : 0;
+    };
+    ahead.from[0] = reinterpret_cast<const char*>(g_.a + next.a);
+    ahead.from[1] = reinterpret_cast<const char*>(g_.b + next.b);
+    if (next.a != 0) ahead.lines[0] = lines(g_.m, g_.k, g_.a_row, g_.a_column);
+    if (next.b != 0) ahead.lines[1] = lines(g_.k, g_.n, g_.b_row, g_.b_column);
+    ahead.lines_per_tile = ceil_div(ahead.lines[0] + ahead.lines[1], strips_ * panels_);
+    return ahead;
   }
 
   // Strips × panels over one pass.
@@ -375,6 +429,7 @@ class Product {
     T* kept = nullptr;   // sums of the strips and one panel, between blocks of k and until they are finished
     T* whole = nullptr;  // for operands that are not the sums of their parts
     T* sums = nullptr;   // [m, vectors], between passes where c itself cannot hold them
+    Ahead ahead;
   };
 
   struct Cut {
@@ -392,7 +447,7 @@ class Product {
     const int64_t least_blocks = ceil_div(g_.m, rows), unit = least_blocks < 8 ? 2 : 4;
     const int64_t blocks = least_blocks == 1 ? 1 : ceil_div(least_blocks, unit) * unit;
     if (blocks >= kRowTasks || g_.m >= wanted * kLeastBlockRows) {
-      return {std::max(blocks, std::min(wanted, g_.m / kLeastBlockRows)), 1};
+      return {std::max(blocks, std::min(wanted, g_.m / kLeastBlockRows) / unit * unit), 1};
     }
     // Each block reads its rows of a and columns of b from an L3 cache that gives a core some 10 GB/s, so blocks are as square as their number allows.
     const int64_t columns = panels * widest_ * kWidth;
@@ -417,12 +472,13 @@ class Product {
   // The most rows of a strip.
   int strip_rows() const { return amx_ ? kPairRows : max_rows(widest_); }
 
-  // The width of a panel: three vectors where that leaves few narrow ones, fewer where rows or columns are few.
+  // The width of a panel: as wide as it may be where all rows then fit one tile.
   int panel_vectors() const {
-    if (vectors_ <= 2) return static_cast<int>(vectors_);
-    if (amx_) return kPairVectors;
-    if (kMaxVectors < 3 || vectors_ == 4) return 2;
-    return g_.m > max_rows(3) && g_.m <= max_rows(2) ? 2 : 3;
+    const int most = amx_                            ? kPairVectors
+                     : g_.m <= max_rows(kMaxVectors) ? kMaxVectors
+                     : g_.m <= max_rows(2)           ? 2
+                                                     : panel_width(vectors_);
+    return static_cast<int>(std::min<int64_t>(vectors_, most));
   }
   // Strips are equally high but the last: another number of rows is another kernel, or another set-up of AMX's registers.
   int64_t strip_begin(int64_t strip) const { return std::min(g_.m, strip * strip_height_); }
@@ -523,6 +579,7 @@ class Product {
     };
     for (int64_t number = block.panels_begin; number < block.panels_end; ++number) {
       Panel panel;
+      panel.number = number;
       panel.column = panel_begin(number);
       panel.width = panel_begin(number + 1) - panel.column;
       panel.columns = std::min(panel.width, g_.n - panel.column);
@@ -562,6 +619,7 @@ class Product {
   };
   // A panel over one block of k.
   struct Panel {
+    int64_t number = 0;
     int64_t column = 0;
     int64_t width = 0;
     int64_t columns = 0;  // that c has
@@ -590,6 +648,7 @@ class Product {
     tile.from_row = panel.from.stride;
     tile.c_row = panel.to.stride;
     tile.fetch = reinterpret_cast<const char*>(panel.fetched);
+    const int64_t strips = block.strips_end - block.strips_begin;
     const bool unit_row = panel.a != nullptr || (g_.a_row == 1 && !pairs_);
     int64_t known_rows = 0;
     TileKernel<T> kernel = nullptr;
@@ -613,6 +672,9 @@ class Product {
       if (tile.start == Start::kRowBias) tile.bias = block.bias + row;
       tile.from = panel.from.at(row);
       tile.c = panel.to.at(row);
+      if (block.ahead.lines_per_tile > 0) {
+        tile.fetch = block.ahead.at((panel.number - block.panels_begin) * strips + strip - block.strips_begin);
+      }
       kernel(tile);
       tile.fetch += 64 * panel.lines_per_strip;
       if (is_last) finish(block, panel, row, rows);
@@ -817,9 +879,12 @@ class Product {
     };
     const auto one_by_one = [](Vec<T> factor, Vec<T> v, Vec<T> sum)
                                 __attribute__((always_inline)) { return sum + factor * v; };
-    // The columns after these meanwhile: each column is a stream of its own, too short for the processor to notice.
+    // What these columns hold eight lines on meanwhile, at their ends the columns after them: each column is a stream of its own, which the
+    // processor notices late.
     const auto fetch_next = [&](int64_t p) __attribute__((always_inline)) {
-      for (int j = 0; j < kColumns; ++j) __builtin_prefetch(b[j] + p + kColumns * g_.b_column);
+      constexpr int64_t kAhead = 8 * 64 / sizeof(E);
+      const int64_t offset = p + kAhead < g_.k ? p + kAhead : p + kAhead - g_.k + kColumns * g_.b_column;
+      for (int j = 0; j < kColumns; ++j) __builtin_prefetch(b[j] + offset);
     };
     int64_t p = 0;
 #if defined(__AVX512F__)
@@ -851,6 +916,7 @@ class Product {
   }
 
   Gemm<E> g_;
+  bool turned_ = false;  // whether a and b have changed places
   bool amx_ = false;     // through PairTiles
   int parts_ = 1;        // of an element that these take
   bool pairs_ = false;   // bfloat16 in pairs, through those or pair_kernel
@@ -884,25 +950,39 @@ void gemm_batch(KernelContext& ctx, const Gemm<E>& first, const GemmBatch& batch
   int64_t count = 1;
   for (int axis = 0; axis < batch.rank; ++axis) count *= batch.shape[axis];
   if (count == 0 || first.m == 0 || first.n == 0) return;
+  using Step = typename Product<E>::Step;
+  const Product<E> product(first);
   const auto at = [&](int64_t index) {
-    Gemm<E> g = first;
+    Step step;
     for (int axis = batch.rank - 1; axis >= 0; --axis) {
       const int64_t i = index % batch.shape[axis];
       index /= batch.shape[axis];
-      g.a += i * batch.a[axis];
-      g.b += i * batch.b[axis];
-      g.c += i * batch.c[axis];
+      step.a += i * batch.a[axis];
+      step.b += i * batch.b[axis];
+      step.c += i * batch.c[axis];
     }
-    return g;
+    return step;
   };
   // Few and large: each product is cut. Many or small: whole products are the tasks, several to a task when they are tiny.
-  const int64_t work = std::max<int64_t>(1, first.m * first.n * first.k);
+  const int64_t work = std::max<int64_t>(1, product.work());
   if (count == 1 || (count < 16 && work >= 8 * kTaskWork) || work >= 64 * kTaskWork) {
-    for (int64_t i = 0; i < count; ++i) gemm(ctx, at(i));
+    for (int64_t i = 0; i < count; ++i) {
+      Product<E> one = product;
+      one.move(at(i));
+      one.run(ctx);
+    }
     return;
   }
-  ctx.parallel_ranges(count, ceil_div(kTaskWork, work), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) Product<E>(at(i)).run_serial(ctx);
+  ctx.parallel_ranges(count, ceil_div(kTaskWork, work + kProductWork), [&](int64_t begin, int64_t end) {
+    Product<E> one = product;
+    Step here = at(begin);
+    one.move(here);
+    for (int64_t i = begin; i < end; ++i) {
+      const Step there = at(std::min(i + 1, count - 1)), next = there - here;
+      one.run_serial(ctx, next);
+      one.move(next);
+      here = there;
+    }
   });
 }
 

@@ -12,6 +12,8 @@ namespace hadal::cpu {
 
 // Elements that packing may write beyond the end of a strip or panel: whole vectors are stored, the next one overwrites.
 inline constexpr int64_t kPackSlack = 64;
+// Lanes that are packed one by one.
+inline constexpr int64_t kFewLanes = 3;
 // Bytes of a result that is written past the caches: twice an L2 cache.
 inline constexpr int64_t kStreamedBytes = int64_t{4} << 20;
 
@@ -52,6 +54,14 @@ void pack(const E* from, int64_t lane_stride, int64_t step, int64_t lanes, int64
     return;
   }
   int64_t p = 0;
+  if (step == 1 && padded <= kFewLanes) {  // of which most of a square would be empty
+    for (int64_t lane = 0; lane < padded; ++lane) {
+      for (int64_t i = 0; i < steps; ++i) {
+        to[i * width + lane] = lane < lanes ? static_cast<T>(from[lane * lane_stride + i]) : T(0);
+      }
+    }
+    return;
+  }
   if (step == 1) {
     // Squares through registers. The last group of lanes first: what it stores too much, the first group overwrites.
     const int64_t groups = ceil_div(padded, kWidth);
