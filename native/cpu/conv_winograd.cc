@@ -90,7 +90,7 @@ constexpr float kZero = 1 / (kA2 * kB2), kNearA = 1 / (2 * kA2 * (kA2 - kB2)), k
 }
 
 // Applies `transform`, from kFrom to kTo vectors, to the rows of a square that load(row, column) reads, then to its columns;
-// store(row, column, vector) takes the result.
+// store(row, column, vector) takes the result, from right to left.
 template <int64_t kFrom, int64_t kTo, auto kTransform, class Load, class Store>
 [[gnu::always_inline]] inline void transform_square(Load&& load, Store&& store) {
   V columns[kTo][kFrom];
@@ -100,7 +100,7 @@ template <int64_t kFrom, int64_t kTo, auto kTransform, class Load, class Store>
     kTransform(x, y);
     unroll<kTo>([&](auto j) __attribute__((always_inline)) { columns[j][i] = y[j]; });
   });
-  for (int64_t j = 0; j < kTo; ++j) {
+  for (int64_t j = kTo - 1; j >= 0; --j) {
     V y[kTo];
     kTransform(columns[j], y);
     unroll<kTo>([&](auto i) __attribute__((always_inline)) { store(i, j, y[i]); });
@@ -501,7 +501,7 @@ class Winograd {
     const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
     const V bias = bias_ == nullptr ? V{} : load(bias_ + o);
     for (int64_t row = 0; row < tiles_h; ++row) {
-      // From right to left: what the last tile of a row writes too much, the first of the next row overwrites.
+      // From right to left, as pixels of a tile are: what lies beyond the last column of a row is the first of the next, which is written later.
       for (int64_t column = tiles_w - 1; column >= 0; --column) {
         const float* from = m + (row * tiles_w + column) * out_;
         float* to = pixels + (row * kOut * unit.columns + column * kOut) * kLane;
