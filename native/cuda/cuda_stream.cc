@@ -43,7 +43,7 @@ Restore(F) -> Restore<F>;
 }  // namespace
 
 CudaStream::CudaStream(const DeviceProperties& device, const CudaKernelTable& kernels)
-    : kernels_(kernels), allocator_(device_memory(device.index)) {
+    : kernels_(kernels), allocator_(device_memory(device.index), SIZE_MAX) {
   device_ = device;
   check(cudaSetDevice(device.index));
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));

@@ -64,7 +64,7 @@ class CudaStream final : public CommandQueue, private CudaContext {
   [[noreturn]] void fail(cudaError_t status) const;
 
   const CudaKernelTable& kernels_;
-  Allocator allocator_;
+  Allocator allocator_;  // keeps all it can: giving back waits for the device
   DeviceArena scratch_;
   DeviceArena* arena_ = &scratch_;  // of the command that runs
   std::unique_ptr<ProgramGraphs> graphs_;

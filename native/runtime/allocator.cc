@@ -56,9 +56,11 @@ Block Allocator::allocate(size_t bytes) {
     block = *cached;
     list.erase(std::next(cached).base());
     statistics_.cached -= block.capacity;
+    if (block.capacity >= kLargeBlock) cached_large_ -= block.capacity;
   }
   if (block.data == nullptr) {
     if (size >= kLargeBlock) {
+      if (cached_large_ > spare_ && cached_large_ - spare_ > 2 * most_live_) return {};
       block.data = source_.map(size + kLargeGap);
     } else {
       if (slabs_.empty() || slab_used_ + size + kPoisonedGap > kSlab) {
@@ -77,6 +79,7 @@ Block Allocator::allocate(size_t bytes) {
   }
   statistics_.live += block.capacity;
   statistics_.peak = std::max(statistics_.peak, statistics_.live);
+  most_live_ = std::max(most_live_, statistics_.live);
   ++statistics_.storages;
   return block;
 }
@@ -85,6 +88,7 @@ void Allocator::free(Block block, uint64_t sequence) {
   block.freed_at = sequence;
   statistics_.live -= block.capacity;
   statistics_.cached += block.capacity;
+  if (block.capacity >= kLargeBlock) cached_large_ += block.capacity;
   --statistics_.storages;
   free_lists_[size_class(block.capacity)].push_back(block);
 }
@@ -98,6 +102,7 @@ void Allocator::release_cache() {
     }
     list.clear();
   }
+  cached_large_ = 0;
 }
 
 Allocator::~Allocator() {

@@ -26,12 +26,15 @@ struct Block {
 
 class Allocator {
  public:
-  explicit Allocator(MemorySource& source) : source_(source) {}
+  // Of large blocks no more is kept for reuse than `spare` bytes and twice what was in use at once: a program of ever
+  // other sizes would keep some memory of each.
+  Allocator(MemorySource& source, size_t spare) : source_(source), spare_(spare) {}
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  // At least max(bytes, 1), 64-byte aligned, uninitialised. An empty block when the limit or the machine says no.
+  // At least max(bytes, 1), 64-byte aligned, uninitialised. An empty block when the limit or the machine says no, or when too
+  // much is kept: release_cache() may help.
   Block allocate(size_t bytes);
   void free(Block block, uint64_t sequence);
   // Gives cached large blocks back to the system. The stream must be idle.
@@ -46,6 +49,9 @@ class Allocator {
   void unmap(std::byte* memory, size_t bytes);
 
   MemorySource& source_;
+  size_t spare_;
+  size_t cached_large_ = 0;  // bytes of large blocks kept for reuse
+  size_t most_live_ = 0;     // highest `live` ever
   std::vector<std::vector<Block>> free_lists_;
   std::vector<std::byte*> slabs_;  // mappings that small blocks are cut from
   size_t slab_used_ = 0;

@@ -42,7 +42,8 @@ class CpuStream final : public CommandQueue, private CollectiveContext {
   void* thread_scratch_bytes(size_t bytes) override;
 
   const CpuKernelTable& kernels_;
-  alignas(kApart) Allocator allocator_{host_memory()};  // JS thread only
+  static constexpr size_t kSpareMemory = size_t{1} << 30;
+  alignas(kApart) Allocator allocator_{host_memory(), kSpareMemory};  // JS thread only
   // Queue's thread only.
   alignas(kApart) ScratchArena<HostScratch> scratch_;
   std::vector<std::unique_ptr<Command>> group_;  // the commands of the group that runs
