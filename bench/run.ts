@@ -1,7 +1,7 @@
 /**
  * Runs benches and prints a table, JSON with --json:   npm run bench -- [name …] [--json FILE]
  *
- * Names are those of the files here (products, convolutions, ops, overhead, training, inference, event-loop, trainer-loop, leak) or of single workloads; all without one. With
+ * Names are those of the files here (products, convolutions, ops, overhead, training, programs, inference, event-loop, trainer-loop, leak) or of single workloads; all without one. With
  * --eager the peer is not compiled. Exits with 1 when results disagree with the peer's.
  */
 import { writeFileSync } from 'node:fs';
@@ -19,9 +19,18 @@ import { measurePeaks, type Peaks } from './peak';
 import { workloads as ops } from './ops';
 import { workloads as overhead } from './overhead';
 import { workloads as products } from './products';
+import { workloads as programs } from './programs';
 import { workloads as training } from './training';
 
-const groups: Readonly<Record<string, Workload[]>> = { products, convolutions, ops, overhead, training, inference };
+const groups: Readonly<Record<string, Workload[]>> = {
+  products,
+  convolutions,
+  ops,
+  overhead,
+  training,
+  programs,
+  inference,
+};
 const checks: Readonly<Record<string, () => Promise<string>>> = {
   'event-loop': measureEventLoop,
   'trainer-loop': measureTrainerLoop,

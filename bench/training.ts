@@ -9,7 +9,7 @@ interface Training extends Prepared {
   trainStep(): Promise<number>;
 }
 
-function training(optimizer: optim.Adam | optim.SGD, lossOf: () => AnyTensor): Training {
+export function training(optimizer: optim.Adam | optim.SGD, lossOf: () => AnyTensor): Training {
   const step = compile((): AnyTensor => {
     optimizer.zeroGrad();
     const loss = lossOf();
