@@ -7,6 +7,7 @@ import { zeros } from './creation';
 import { checkTensor, defineOp, floats, installMethods, numbers, run, runMany, type NativeOp } from './define';
 import { where } from './pointwise-compare';
 import { ofOrdered } from './sorting';
+import { wide } from './wide';
 
 function extremeOp(name: 'cummax' | 'cummin'): NativeOp<number> {
   return defineOp<number>(name, {
@@ -67,8 +68,9 @@ const logCumSumExpOp = defineOp<number>('logCumSumExp', {
   saves: { inputs: true, outputs: true },
   gradient: (g, node) => {
     const axis = node.context;
-    const x = node.input(0);
-    const y = node.output();
+    const x = wide(node.input(0));
+    // 16 bits would hold y to a few hundredths, which then stand in an exponent.
+    const y = x.dtype === g.dtype ? node.output() : x.logCumSumExp(axis);
     // gxⱼ = Σ_{i ≥ j} gᵢ e^(xⱼ - yᵢ), with the sum from the end formed in logarithms: no factor overflows. Of g the parts of either sign; a y of
     // -∞ depends on nothing.
     const part = (share: AnyTensor): AnyTensor => {
@@ -76,7 +78,8 @@ const logCumSumExpOp = defineOp<number>('logCumSumExp', {
       const logs: AnyTensor = where(none, -Infinity, (where(none, 1, share) as AnyTensor).log().sub(y));
       return logs.flip(axis).logCumSumExp(axis).flip(axis).add(x).exp();
     };
-    return [part(g).sub(part(g.neg()))];
+    const outer = wide(g);
+    return [part(outer).sub(part(outer.neg())).cast(g.dtype)];
   },
 });
 

@@ -97,3 +97,17 @@ describe('norms', () => {
     }
   });
 });
+
+test.each([0, 1])('gradients of running sums of exponentials along axis %i are rounded once', (axis) => {
+  for (const dtype of ['bfloat16', 'float16'] as const) {
+    const [x, g] = [randn([90, 70]).cast(dtype), randn([90, 70]).cast(dtype)] as AnyTensor[];
+    const slope = (of: 'float64' | typeof dtype): AnyTensor => {
+      const leaf = x!.cast(of).detach().requiresGrad_() as AnyTensor;
+      const [gx] = gradients([leaf.logCumSumExp(axis)], [leaf], { gradients: [g!.cast(of) as AnyTensor] });
+      return gx!.cast('float64') as AnyTensor;
+    };
+    // Half a unit of the last place; sums of both signs are formed in float32.
+    const unit = dtype === 'bfloat16' ? 2 ** -8 : 2 ** -11;
+    expect(allCloseSync(slope(dtype), slope('float64'), { rtol: 1.01 * unit, atol: 1e-6 })).toBe(true);
+  }
+});
