@@ -21,7 +21,7 @@ export type Float = 'float32' | 'bfloat16';
 
 export interface Workload {
   readonly name: string;
-  /** The peer's side: the name of a function in bench/peers/peer.py and its arguments. */
+  /** The peer's side: the name of a workload in bench/peers/peer.py and its arguments. */
   readonly twin: readonly [name: string, ...args: unknown[]];
   prepare(): Prepared;
   /** How many operations one of our iterations holds; 1 unless given. */
@@ -59,7 +59,7 @@ export interface Result {
   readonly budget: number | undefined;
 }
 
-/** sin(0.7·i + seed)·scale as float32: the inputs that bench/peers/peer.py makes too. */
+/** sin(0.7·i + seed)·scale as float32: the inputs that bench/peers/workload.py makes too. */
 export function wave(shape: readonly number[], seed: number, scale = 1): AnyTensor {
   const count = shape.reduce((product, size) => product * size, 1);
   return tensor(Float32Array.from({ length: count }, (_, i) => scale * Math.sin(0.7 * i + seed))).reshape(shape);

@@ -7,7 +7,7 @@ import { training } from './training';
 type Loss<M> = (model: M, ...data: AnyTensor[]) => AnyTensor;
 type Forward = nn.Module & { forward(...inputs: AnyTensor[]): AnyTensor };
 
-function program<M extends nn.Module>(name: string, make: () => M, loss: Loss<M>, data: AnyTensor[]): Workload {
+function program<M extends nn.Module>(name: string, make: () => M, loss: Loss<M>, data: () => AnyTensor[]): Workload {
   return {
     name,
     twin: [name],
@@ -17,7 +17,8 @@ function program<M extends nn.Module>(name: string, make: () => M, loss: Loss<M>
     prepare() {
       const model = make();
       fill(model);
-      return training(new optim.Adam(model.parameters(), { lr: 1e-3 }), () => loss(model, ...data));
+      const inputs = data();
+      return training(new optim.Adam(model.parameters(), { lr: 1e-3 }), () => loss(model, ...inputs));
     },
   };
 }
@@ -288,46 +289,81 @@ class GraphConvolution extends nn.Module {
 }
 
 export const workloads: Workload[] = [
-  program('policy', policy, classLoss, [wave([32, 8], 1), labels([32], 2)]),
-  program('wide mlp', wideMlp, classLoss, [wave([128, 784], 1), labels([128], 10)]),
-  program('few-shot', fewShot, classLoss, [wave([180, 1, 28, 28], 1), labels([180], 20)]),
-  program('u-net', () => new UNet(), squareLoss, [wave([8, 1, 64, 64], 1), wave([8, 1, 64, 64], 2)]),
-  program('letters', () => new Letters(27, 32, new nn.GRU(32, 128, { batchFirst: true }), 27), tokenLoss, [
-    labels([128, 12], 27),
-    labels([128, 12], 26),
-  ]),
+  program('policy', policy, classLoss, () => [wave([32, 8], 1), labels([32], 2)]),
+  program('wide mlp', wideMlp, classLoss, () => [wave([128, 784], 1), labels([128], 10)]),
+  program('few-shot', fewShot, classLoss, () => [wave([180, 1, 28, 28], 1), labels([180], 20)]),
+  program(
+    'u-net',
+    () => new UNet(),
+    squareLoss,
+    () => [wave([8, 1, 64, 64], 1), wave([8, 1, 64, 64], 2)],
+  ),
+  program(
+    'letters',
+    () => new Letters(27, 32, new nn.GRU(32, 128, { batchFirst: true }), 27),
+    tokenLoss,
+    () => [labels([128, 12], 27), labels([128, 12], 26)],
+  ),
   program(
     'tagger',
     () => new Letters(5000, 128, new nn.LSTM(128, 128, { layers: 2, batchFirst: true, bidirectional: true }), 2),
     tokenLoss,
-    [labels([32, 40], 5000), labels([32, 40], 2)],
+    () => [labels([32, 40], 5000), labels([32, 40], 2)],
   ),
-  program('attending', () => new Attending(), tokenLoss, [labels([32, 10], 12), labels([32, 10], 11)]),
-  program('transformer', () => new Classifier(), classLoss, [labels([32, 64], 1000), labels([32], 2)]),
-  program('mobile', mobile, classLoss, [wave([16, 3, 64, 64], 1), labels([16], 10)]),
-  program('generator', generator, squareLoss, [wave([64, 64, 1, 1], 1), wave([64, 3, 32, 32], 2)]),
+  program(
+    'attending',
+    () => new Attending(),
+    tokenLoss,
+    () => [labels([32, 10], 12), labels([32, 10], 11)],
+  ),
+  program(
+    'transformer',
+    () => new Classifier(),
+    classLoss,
+    () => [labels([32, 64], 1000), labels([32], 2)],
+  ),
+  program('mobile', mobile, classLoss, () => [wave([16, 3, 64, 64], 1), labels([16], 10)]),
+  program('generator', generator, squareLoss, () => [wave([64, 64, 1, 1], 1), wave([64, 3, 32, 32], 2)]),
   program(
     'critic',
     () => new nn.Sequential(...critic(true), new nn.Conv2d(128, 1, 4)),
     (model, x) => model.forward(x!).mean(),
-    [wave([64, 3, 32, 32], 1)],
+    () => [wave([64, 3, 32, 32], 1)],
   ),
-  program('penalty', () => new nn.Sequential(...critic(false), new nn.Flatten(), new nn.Linear(2048, 1)), penalty, [
-    wave([32, 3, 32, 32], 1),
-  ]),
-  program('dilated', () => new Dilated(), squareLoss, [wave([32, 7, 256], 1), wave([32, 7, 256], 2)]),
+  program(
+    'penalty',
+    () => new nn.Sequential(...critic(false), new nn.Flatten(), new nn.Linear(2048, 1)),
+    penalty,
+    () => [wave([32, 3, 32, 32], 1)],
+  ),
+  program(
+    'dilated',
+    () => new Dilated(),
+    squareLoss,
+    () => [wave([32, 7, 256], 1), wave([32, 7, 256], 2)],
+  ),
   program(
     'skip-gram',
     () => new SkipGram(),
     (model, ...words) => model.forward(words[0]!, words[1]!, words[2]!),
-    [labels([512], 10000), labels([512], 9999), labels([512, 5], 9973)],
+    () => [labels([512], 10000), labels([512], 9999), labels([512, 5], 9973)],
   ),
-  program('mixer', () => new Mixer(), classLoss, [wave([32, 3, 32, 32], 1), labels([32], 10)]),
-  program('field', () => new Field(), squareLoss, [wave([4096, 3], 1), wave([4096, 4], 2)]),
+  program(
+    'mixer',
+    () => new Mixer(),
+    classLoss,
+    () => [wave([32, 3, 32, 32], 1), labels([32], 10)],
+  ),
+  program(
+    'field',
+    () => new Field(),
+    squareLoss,
+    () => [wave([4096, 3], 1), wave([4096, 4], 2)],
+  ),
   program(
     'graph',
     () => new GraphConvolution(),
     (model, x, adjacency, y) => nn.functional.crossEntropy(model.forward(x!, adjacency!), y!),
-    [wave([1000, 300], 1), wave([1000, 1000], 2).greater(0.99).cast('float32'), labels([1000], 6)],
+    () => [wave([1000, 300], 1), wave([1000, 1000], 2).greater(0.99).cast('float32'), labels([1000], 6)],
   ),
 ];

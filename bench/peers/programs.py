@@ -10,15 +10,15 @@ from workload import classes, filled, training, wave
 
 
 def program(make, loss_of, data):
-    return lambda: training(
-        lambda: filled(make()),
-        lambda model: torch.optim.Adam(model.parameters(), lr=1e-3, fused=True),
-        lambda run: loss_of(run, *data()),
-    )
+    def prepare():
+        inputs = data()
+        return training(
+            lambda: filled(make()),
+            lambda model: torch.optim.Adam(model.parameters(), lr=1e-3, fused=True),
+            lambda run: loss_of(run, *inputs),
+        )
 
-
-def kept(*tensors):
-    return lambda: tensors
+    return prepare
 
 
 def labels(shape, number):
@@ -280,32 +280,32 @@ def node_loss(run, x, adjacency, y):
 
 
 PROGRAMS = {
-    "policy": program(policy, class_loss, kept(wave([32, 8], 1), labels([32], 2))),
-    "wide mlp": program(wide_mlp, class_loss, kept(wave([128, 784], 1), labels([128], 10))),
-    "few-shot": program(few_shot, class_loss, kept(wave([180, 1, 28, 28], 1), labels([180], 20))),
-    "u-net": program(UNet, square_loss, kept(wave([8, 1, 64, 64], 1), wave([8, 1, 64, 64], 2))),
+    "policy": program(policy, class_loss, lambda: (wave([32, 8], 1), labels([32], 2))),
+    "wide mlp": program(wide_mlp, class_loss, lambda: (wave([128, 784], 1), labels([128], 10))),
+    "few-shot": program(few_shot, class_loss, lambda: (wave([180, 1, 28, 28], 1), labels([180], 20))),
+    "u-net": program(UNet, square_loss, lambda: (wave([8, 1, 64, 64], 1), wave([8, 1, 64, 64], 2))),
     "letters": program(
         lambda: Letters(27, 32, nn.GRU(32, 128, batch_first=True), 27), token_loss,
-        kept(labels([128, 12], 27), labels([128, 12], 26)),
+        lambda: (labels([128, 12], 27), labels([128, 12], 26)),
     ),
     "tagger": program(
         lambda: Letters(5000, 128, nn.LSTM(128, 128, 2, batch_first=True, bidirectional=True), 2), token_loss,
-        kept(labels([32, 40], 5000), labels([32, 40], 2)),
+        lambda: (labels([32, 40], 5000), labels([32, 40], 2)),
     ),
-    "attending": program(Attending, token_loss, kept(labels([32, 10], 12), labels([32, 10], 11))),
-    "transformer": program(Classifier, class_loss, kept(labels([32, 64], 1000), labels([32], 2))),
-    "mobile": program(mobile, class_loss, kept(wave([16, 3, 64, 64], 1), labels([16], 10))),
-    "generator": program(generator, square_loss, kept(wave([64, 64, 1, 1], 1), wave([64, 3, 32, 32], 2))),
-    "critic": program(critic, mean_score, kept(wave([64, 3, 32, 32], 1))),
-    "penalty": program(plain_critic, penalty, kept(wave([32, 3, 32, 32], 1))),
-    "dilated": program(Dilated, square_loss, kept(wave([32, 7, 256], 1), wave([32, 7, 256], 2))),
+    "attending": program(Attending, token_loss, lambda: (labels([32, 10], 12), labels([32, 10], 11))),
+    "transformer": program(Classifier, class_loss, lambda: (labels([32, 64], 1000), labels([32], 2))),
+    "mobile": program(mobile, class_loss, lambda: (wave([16, 3, 64, 64], 1), labels([16], 10))),
+    "generator": program(generator, square_loss, lambda: (wave([64, 64, 1, 1], 1), wave([64, 3, 32, 32], 2))),
+    "critic": program(critic, mean_score, lambda: (wave([64, 3, 32, 32], 1),)),
+    "penalty": program(plain_critic, penalty, lambda: (wave([32, 3, 32, 32], 1),)),
+    "dilated": program(Dilated, square_loss, lambda: (wave([32, 7, 256], 1), wave([32, 7, 256], 2))),
     "skip-gram": program(
-        SkipGram, loss_of_words, kept(labels([512], 10000), labels([512], 9999), labels([512, 5], 9973))
+        SkipGram, loss_of_words, lambda: (labels([512], 10000), labels([512], 9999), labels([512, 5], 9973))
     ),
-    "mixer": program(Mixer, class_loss, kept(wave([32, 3, 32, 32], 1), labels([32], 10))),
-    "field": program(Field, square_loss, kept(wave([4096, 3], 1), wave([4096, 4], 2))),
+    "mixer": program(Mixer, class_loss, lambda: (wave([32, 3, 32, 32], 1), labels([32], 10))),
+    "field": program(Field, square_loss, lambda: (wave([4096, 3], 1), wave([4096, 4], 2))),
     "graph": program(
         GraphConvolution, node_loss,
-        kept(wave([1000, 300], 1), (wave([1000, 1000], 2) > 0.99).float(), labels([1000], 6)),
+        lambda: (wave([1000, 300], 1), (wave([1000, 1000], 2) > 0.99).float(), labels([1000], 6)),
     ),
 }
