@@ -71,3 +71,24 @@ export const siluBackwardOp = backwardOp('siluBackward', (x) => {
   const slope = s.mul(s.neg().add(1));
   return slope.mul(x.mul(s.mul(-2).add(1)).add(2));
 });
+export const mishBackwardOp = backwardOp('mishBackward', (x) => {
+  const s = x.sigmoid();
+  const t = x.softplus().tanh();
+  const inner = s.mul(t.square().neg().add(1));
+  return inner.mul(x.mul(s.neg().add(1).sub(s.mul(t).mul(2))).add(2));
+});
+export const softplusBackwardOp = backwardOp('softplusBackward', (x, [beta, threshold]) => {
+  const z = x.mul(beta!);
+  return where(z.greater(threshold!), 0, z.sigmoid().mul(z.neg().sigmoid()).mul(beta!));
+});
+export const logSigmoidBackwardOp = backwardOp('logSigmoidBackward', (x) => x.sigmoid().mul(x.neg().sigmoid()).neg());
+export const hardsigmoidBackwardOp = backwardOp('hardsigmoidBackward');
+export const hardswishBackwardOp = backwardOp('hardswishBackward', (x) =>
+  where(x.abs().less(3), 1 / 3, 0).cast(x.dtype),
+);
+export const softsignBackwardOp = backwardOp('softsignBackward', (x) => x.sign().mul(x.abs().add(1).pow(-3)).mul(-2));
+export const shrinkBackwardOp = backwardOp('shrinkBackward');
+export const tanhshrinkBackwardOp = backwardOp('tanhshrinkBackward', (x) => {
+  const t = x.tanh();
+  return t.mul(2).mul(t.square().neg().add(1));
+});

@@ -304,12 +304,9 @@ function spaced(
   const storage = allocateStorage(device, count * sizes[dtype], op);
   for (let first = 0; first < count; first += spacedBlock) {
     const length = Math.min(spacedBlock, count - first);
-    const bytes = encode(
-      dtype,
-      Float64Array.from({ length }, (_, i) => image(at(first + i))),
-      op,
-    );
-    writeStorage(storage, first * sizes[dtype], bytes, op);
+    const values = new Float64Array(length);
+    for (let i = 0; i < length; i++) values[i] = image(at(first + i));
+    writeStorage(storage, first * sizes[dtype], encode(dtype, values, op), op);
   }
   return finish(contiguousTensor(storage, dtype, [count]), requiresGrad);
 }

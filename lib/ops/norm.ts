@@ -19,7 +19,13 @@ const euclideanOp = defineOp<Reduction>('norm', {
   gradient: (g, node) => {
     const { kept } = node.context;
     const y = node.output().reshape(kept);
-    return [node.input(0).mul(g.reshape(kept).div(where(y.equalTo(0), 1, y)))];
+    // At most 1 before it meets the gradient.
+    return [
+      node
+        .input(0)
+        .div(where(y.equalTo(0), 1, y))
+        .mul(g.reshape(kept)),
+    ];
   },
 });
 const countOp = withGradient<Reduction>(euclideanOp as NativeOp, (g, node) => [

@@ -13,11 +13,19 @@ import {
   eluBackwardOp,
   geluBackwardOp,
   geluTanhBackwardOp,
+  hardsigmoidBackwardOp,
+  hardswishBackwardOp,
   leakyReluBackwardOp,
+  logSigmoidBackwardOp,
+  mishBackwardOp,
   reluBackwardOp,
+  shrinkBackwardOp,
   sigmoidBackwardOp,
   siluBackwardOp,
+  softplusBackwardOp,
+  softsignBackwardOp,
   tanhBackwardOp,
+  tanhshrinkBackwardOp,
   type Attributed,
 } from './activation-slopes';
 import { lowerPrecision, operand } from './autocast';
@@ -33,14 +41,20 @@ import {
   type NativeOp,
 } from './define';
 import { describe } from '../tensor/describe';
-import { binary, fitted, floating, ofInput, unary } from './pointwise-run';
+import { binary, fitted, floating, unary } from './pointwise-run';
 import { greaterEqual, lessEqual, where } from './pointwise-compare';
 import './pointwise-binary';
 
 /** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
-function activation(name: OpName, of: Attributed, saved: 'input' | 'output', dtypes = floats): Attributed {
+function activation(
+  name: OpName,
+  of: Attributed,
+  saved: 'input' | 'output',
+  { dtypes = floats, autocast }: { readonly dtypes?: typeof floats; readonly autocast?: 'float32' } = {},
+): Attributed {
   return defineOp<readonly number[]>(name, {
     dtypes,
+    ...(autocast && { autocast }),
     pointwise: true,
     saves: saved === 'input' ? { inputs: true } : { outputs: true },
     gradient: (g, node) => [backward(of, g, saved === 'input' ? node.input(0) : node.output(), node.context)],
@@ -73,7 +87,7 @@ export function tanh<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(tanhOp, x);
 }
 
-const logSigmoidOp = ofInput('logSigmoid', (g, x) => g.mul(x.neg().sigmoid()));
+const logSigmoidOp = activation('logSigmoid', logSigmoidBackwardOp, 'input');
 
 /**
  * `ln(sigmoid(x)) = -ln(1 + e^-x)`, without overflow. Integers and bool become float32.
@@ -85,17 +99,7 @@ export function logSigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): T
   return floating(logSigmoidOp, x);
 }
 
-const softplusOp = defineOp('softplus', {
-  dtypes: floats,
-  autocast: 'float32',
-  pointwise: true,
-  saves: { inputs: true },
-  gradient: (g, node) => {
-    const [beta, threshold] = node.context as [number, number];
-    const scaled = node.input(0).mul(beta);
-    return [where(scaled.greater(threshold), g, g.mul(scaled.sigmoid()))];
-  },
-});
+const softplusOp = activation('softplus', softplusBackwardOp, 'input', { autocast: 'float32' });
 
 export interface SoftplusOptions {
   /** How sharp the bend is; 1 unless given. */
@@ -121,18 +125,19 @@ export function softplus<S extends Shape, D extends DType>(
   return floating(softplusOp, x, [beta, threshold]);
 }
 
+const softsignOp = activation('softsign', softsignBackwardOp, 'input');
+
 /**
  * `x / (1 + |x|)`. Integers and bool become float32.
  *
  * @example
  * softsign(tensor([0, 1, -3])); // [0, 0.5, -0.75]
  */
-export function softsign<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
-export function softsign(x: AnyTensor): AnyTensor {
-  checkTensor('softsign', x);
-  const floating = x.cast(toFloat(x.dtype));
-  return floating.div(floating.abs().add(1));
+export function softsign<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(softsignOp, x);
 }
+
+const hardsigmoidOp = activation('hardsigmoid', hardsigmoidBackwardOp, 'input');
 
 /**
  * The piecewise linear sigmoid `clamp(x + 3, 0, 6) / 6`. Integers and bool become float32.
@@ -140,15 +145,13 @@ export function softsign(x: AnyTensor): AnyTensor {
  * @example
  * hardsigmoid(tensor([-4, 0, 1.5])); // [0, 0.5, 0.75]
  */
-export function hardsigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
-export function hardsigmoid(x: AnyTensor): AnyTensor {
-  checkTensor('hardsigmoid', x);
-  return hardtanh(x.add(3), 0, 6).div(6);
+export function hardsigmoid<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(hardsigmoidOp, x);
 }
 
 // -------------------------------------------------------------------------------------------------------------------- relus
 
-const reluOp = activation('relu', reluBackwardOp, 'output', numbers);
+const reluOp = activation('relu', reluBackwardOp, 'output', { dtypes: numbers });
 
 /**
  * `max(x, 0)`; NaN stays NaN. All dtypes but bool.
@@ -291,10 +294,7 @@ export function silu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(siluOp, x);
 }
 
-const mishOp = ofInput('mish', (g, x) => {
-  const t = x.softplus().tanh();
-  return g.mul(t.add(x.mul(x.sigmoid()).mul(t.square().neg().add(1))));
-});
+const mishOp = activation('mish', mishBackwardOp, 'input');
 
 /**
  * `x · tanh(softplus(x))`. Integers and bool become float32. [Misra 2019, arXiv:1908.08681]
@@ -306,20 +306,21 @@ export function mish<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return floating(mishOp, x);
 }
 
+const hardswishOp = activation('hardswish', hardswishBackwardOp, 'input');
+
 /**
  * `x · hardsigmoid(x)`. Integers and bool become float32. [Howard et al. 2019, arXiv:1905.02244]
  *
  * @example
  * hardswish(tensor([-4, 0, 1.5])); // [0, 0, 1.125]
  */
-export function hardswish<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
-export function hardswish(x: AnyTensor): AnyTensor {
-  return hardsigmoid(x).mul(x);
+export function hardswish<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(hardswishOp, x);
 }
 
 // ---------------------------------------------------------------------------------------------------- shrinking and clipping
 
-const clampOp = activation('clamp', clampBackwardOp, 'input', numbers);
+const clampOp = activation('clamp', clampBackwardOp, 'input', { dtypes: numbers });
 
 /** The larger or smaller of x and a bound, which takes the gradient only where it takes the place of x. */
 function bound(name: OpName, within: (x: Operand, bound: Operand) => AnyTensor): NativeOp {
@@ -409,16 +410,17 @@ export function hardtanh<S extends Shape, D extends DType>(
   return clampTo('hardtanh', hardtanhOp, x, min, max) as Tensor<S, PromoteNumber<D, number>>;
 }
 
+const softshrinkOp = activation('softshrink', shrinkBackwardOp, 'input');
+const hardshrinkOp = activation('hardshrink', shrinkBackwardOp, 'input');
+
 /**
  * 0 where `|x| ≤ lambda`, else x moved towards 0 by lambda. Integers and bool become float32.
  *
  * @example
  * softshrink(tensor([-2, 0.3, 1])); // [-1.5, 0, 0.5]
  */
-export function softshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda?: number): Tensor<S, ToFloat<D>>;
-export function softshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
-  const input = shrinkable('softshrink', x, lambda);
-  return input.sub(clamp(input, -lambda, lambda));
+export function softshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda = 0.5): Tensor<S, ToFloat<D>> {
+  return shrunk('softshrink', softshrinkOp, x, lambda);
 }
 
 /**
@@ -427,18 +429,23 @@ export function softshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
  * @example
  * hardshrink(tensor([-2, 0.3, 1])); // [-2, 0, 1]
  */
-export function hardshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda?: number): Tensor<S, ToFloat<D>>;
-export function hardshrink(x: AnyTensor, lambda = 0.5): AnyTensor {
-  const input = shrinkable('hardshrink', x, lambda);
-  return where(input.abs().lessEqual(lambda), 0, input);
+export function hardshrink<S extends Shape, D extends DType>(x: Tensor<S, D>, lambda = 0.5): Tensor<S, ToFloat<D>> {
+  return shrunk('hardshrink', hardshrinkOp, x, lambda);
 }
 
-function shrinkable(name: string, x: AnyTensor, lambda: number): AnyTensor {
+function shrunk<S extends Shape, D extends DType>(
+  name: string,
+  op: Attributed,
+  x: Tensor<S, D>,
+  lambda: number,
+): Tensor<S, ToFloat<D>> {
   checkTensor(name, x);
   if (typeof lambda !== 'number' || !(lambda >= 0))
     throw new ArgumentError(`${name}: lambda: got ${shown(lambda)}, expected a number of at least 0`);
-  return x.cast(toFloat(x.dtype));
+  return floating(op, x, [lambda]);
 }
+
+const tanhshrinkOp = activation('tanhshrink', tanhshrinkBackwardOp, 'input');
 
 /**
  * `x - tanh(x)`. Integers and bool become float32.
@@ -446,9 +453,8 @@ function shrinkable(name: string, x: AnyTensor, lambda: number): AnyTensor {
  * @example
  * tanhshrink(tensor([0, 2])); // [0, 1.036]
  */
-export function tanhshrink<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>>;
-export function tanhshrink(x: AnyTensor): AnyTensor {
-  return tanh(x).neg().add(x);
+export function tanhshrink<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, ToFloat<D>> {
+  return floating(tanhshrinkOp, x);
 }
 
 /**

@@ -257,13 +257,12 @@ const atan2Op = defineOp('atan2', {
   gradient: (g, node) => {
     const a = node.operand(0)!;
     const b = node.operand(1)!;
-    const square = (x: Operand): Operand => (typeof x === 'number' ? x * x : x.square());
-    const squares = add(square(a), square(b)) as AnyTensor;
+    const length = hypot(a, b) as AnyTensor;
     // 0 at the origin, as in PyTorch.
-    const scaled = where(squares.equalTo(0), 0, g.div(squares));
+    const scaled = where(length.equalTo(0), 0, g.div(length));
     return [
-      node.needs(0) ? scaled.mul(b).sumTo(node.shape(0)) : undefined,
-      node.needs(1) ? scaled.mul(a).neg().sumTo(node.shape(1)) : undefined,
+      node.needs(0) ? scaled.mul(div(b, length)).sumTo(node.shape(0)) : undefined,
+      node.needs(1) ? scaled.mul(div(a, length)).neg().sumTo(node.shape(1)) : undefined,
     ];
   },
 });

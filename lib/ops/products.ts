@@ -5,11 +5,10 @@ import { normalizeAxes, normalizeAxis, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
 import { ones } from './creation';
-import { eye } from './diagonal';
 import { checkOptions, checkTensor, defineOp, installMethods, numbers, run, type NativeOp } from './define';
 import { cat } from './movement';
-import { where } from './pointwise-compare';
 import type { ReduceOptions } from './reduce';
+import { wide } from './wide';
 
 interface ProductContext {
   readonly axes: readonly number[];
@@ -37,24 +36,16 @@ const prodOp = defineOp<ProductContext>('prod', {
 const factors = <C>(op: NativeOp<C>, x: AnyTensor): AnyTensor =>
   x.dtype === 'bool' ? x.cast('uint8') : operand(op, x);
 
+/** For every element of the last axis the product of those before it. */
+function productOfThoseBefore(x: AnyTensor): AnyTensor {
+  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype, device: x.device });
+  return cat([one, x.narrow(-1, 0, x.shape[x.rank - 1]! - 1).cumprod(-1)], -1);
+}
+
 /** For every element of the last axis the product of the others: of those before times of those behind. */
 function productOfOthers(x: AnyTensor): AnyTensor {
-  const count = x.shape[x.rank - 1]!;
-  if (count === 0) return x;
-  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype, device: x.device });
-  const before = cat([one, x.narrow(-1, 0, count - 1).cumprod(-1)], -1);
-  const behind = cat(
-    [
-      x
-        .narrow(-1, 1, count - 1)
-        .flip(-1)
-        .cumprod(-1)
-        .flip(-1),
-      one,
-    ],
-    -1,
-  );
-  return before.mul(behind);
+  if (x.shape[x.rank - 1] === 0) return x;
+  return productOfThoseBefore(x).mul(productOfThoseBefore(x.flip(-1)).flip(-1));
 }
 
 /**
@@ -91,19 +82,33 @@ const cumprodOp = defineOp<number>('cumprod', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const axis = node.context;
-    const x = node.input(0).transpose(axis, -1);
-    const count = x.shape[x.rank - 1]!;
-    // Row k holds the running products without factor k; they depend on it from position k on.
-    const diagonal = eye(count, count, { dtype: 'bool', device: x.device });
-    const rows = where(diagonal, 1, x.unsqueeze(-2)).cumprod(-1).triu();
-    const gx = rows.mul(g.transpose(axis, -1).unsqueeze(-2)).sum(-1);
-    return [gx.transpose(axis, -1)];
+    const [x, slopes] = [node.input(0), g].map((t) => wide(t).transpose(axis, -1)) as [AnyTensor, AnyTensor];
+    if (x.size === 0) return [g];
+    const gx = productOfThoseBefore(x).mul(sumsOfProductsBehind(x, slopes));
+    return [gx.transpose(axis, -1).cast(g.dtype)];
   },
 });
 
 /**
- * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers and bool are multiplied in int64. The gradient takes memory in proportion to the
- * square of the axis' size.
+ * y_i = g_i + x_{i+1} y_{i+1} along the last axis, without a division: an element may be 0. Each round joins what is known of two neighbouring runs, as
+ * [Hillis, Steele 1986, Data parallel algorithms] add.
+ */
+function sumsOfProductsBehind(x: AnyTensor, g: AnyTensor): AnyTensor {
+  const count = x.shape[x.rank - 1]!;
+  let sums = g;
+  let products = x.narrow(-1, 1, count - 1) as AnyTensor;
+  for (let run = 1; run < count; run *= 2) {
+    const unfinished = count - run;
+    const reached = sums.narrow(-1, 0, unfinished).add(products.mul(sums.narrow(-1, run, unfinished)));
+    sums = cat([reached, sums.narrow(-1, unfinished, run)], -1);
+    const left = unfinished - run;
+    if (left > 0) products = products.narrow(-1, 0, left).mul(products.narrow(-1, run, left)) as AnyTensor;
+  }
+  return sums;
+}
+
+/**
+ * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers and bool are multiplied in int64.
  *
  * @throws ShapeError for an axis that x does not have.
  * @example

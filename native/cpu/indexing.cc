@@ -7,6 +7,7 @@
 
 #include "cpu/rows.h"
 #include "cpu/strided_copy.h"
+#include "kernels/convert.h"
 #include "kernels/view_axes.h"
 #include "runtime/registry.h"
 
@@ -199,9 +200,8 @@ HADAL_CPU_KERNEL(nonzero) {
 
 enum class ScatterMode : int64_t { kAssign, kAdd, kMultiply, kMax, kMin };
 
-template <ScatterMode kMode, class T>
-inline void combine_into(T& to, T value) {
-  using A = Compute<T>;
+template <ScatterMode kMode, class To, class T>
+inline void combine_into(To& to, T value) {
   if constexpr (kMode == ScatterMode::kAssign) {
     to = value;
   } else if constexpr (std::is_integral_v<T> && (kMode == ScatterMode::kAdd || kMode == ScatterMode::kMultiply)) {
@@ -210,38 +210,61 @@ inline void combine_into(T& to, T value) {
     const auto b = static_cast<uint64_t>(value);
     to = static_cast<T>(kMode == ScatterMode::kAdd ? a + b : a * b);
   } else {
-    const A a = to;
-    const A b = value;
-    if constexpr (kMode == ScatterMode::kAdd) to = static_cast<T>(a + b);
-    if constexpr (kMode == ScatterMode::kMultiply) to = static_cast<T>(a * b);
+    const Compute<To> a = to, b = value;
+    if constexpr (kMode == ScatterMode::kAdd) to = a + b;
+    if constexpr (kMode == ScatterMode::kMultiply) to = a * b;
     if constexpr (kMode == ScatterMode::kMax) to = ((b > a) | (b != b)) ? value : to;
     if constexpr (kMode == ScatterMode::kMin) to = ((b < a) | (b != b)) ? value : to;
   }
 }
 
+// A tensor of another dtype than `view`, row-major, in scratch memory.
+template <class T>
+TensorView packed_as(KernelContext& ctx, const TensorView& view, DType dtype) {
+  TensorView packed = view;
+  packed.dtype = dtype;
+  packed.data = reinterpret_cast<std::byte*>(ctx.scratch<T>(view.numel()));
+  int64_t stride = 1;
+  for (int axis = view.rank - 1; axis >= 0; --axis) {
+    packed.strides[axis] = stride;
+    stride *= view.shape[axis];
+  }
+  return packed;
+}
+
+// y = x, in another dtype.
+template <class To, class From>
+void convert_rows(KernelContext& ctx, const TensorView& y, const TensorView& x) {
+  if (y.numel() == 0) return;
+  const int last = std::max(y.rank - 1, 0);
+  const uint32_t row_axis = y.rank > 0 ? 1u << last : 0u;
+  const RowOffsets x_rows(x, row_axis), y_rows(y, row_axis);
+  const int64_t n = size_along(y, last), x_stride = stride_along(x, last), y_stride = stride_along(y, last);
+  ctx.parallel_ranges(y_rows.rows(), kTaskElements / n, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const From* from = x.as<From>() + x_rows(row);
+      To* to = y.as<To>() + y_rows(row);
+      int64_t i = 0;
+      if constexpr (std::is_same_v<Compute<To>, Compute<From>>) {
+        const int64_t whole = x_stride == 1 && y_stride == 1 ? n : 0;
+        for (; i + kLanes<float> <= whole; i += kLanes<float>) store(to + i, load(from + i));
+      }
+      for (; i < n; ++i) to[i * y_stride] = convert<To>(from[i * x_stride]);
+    }
+  });
+}
+
 // An index as int64, so that the kernels below exist once for every element type.
 TensorView as_int64(KernelContext& ctx, const TensorView& index) {
   if (index.dtype == DType::kInt64) return index;
-  TensorView wide = index;
-  wide.dtype = DType::kInt64;
-  int64_t stride = 1;
-  for (int axis = index.rank - 1; axis >= 0; --axis) {
-    wide.strides[axis] = stride;
-    stride *= index.shape[axis];
-  }
-  const int64_t count = index.numel();
-  int64_t* values = ctx.scratch<int64_t>(count);
-  wide.data = reinterpret_cast<std::byte*>(values);
-  const RowOffsets places(index, 0);
-  ctx.parallel_ranges(count, kTaskElements, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) values[i] = index.as<int32_t>()[places(i)];
-  });
+  const TensorView wide = packed_as<int64_t>(ctx, index, DType::kInt64);
+  convert_rows<int64_t, int32_t>(ctx, wide, index);
   return wide;
 }
 
 // y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on
 // one place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
-template <ScatterMode kMode, class T>
+template <ScatterMode kMode, class To, class T>
 void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& index, const TensorView& source,
                    const TensorView& y, int axis) {
   if (index.numel() == 0) return;
@@ -274,7 +297,7 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       const int64_t count = std::min(tile, width - first);
       const int64_t* places = index.as<int64_t>() + index_groups(group) + first * index_stride;
       const T* from = source.as<T>() + source_groups(group) + first * source_stride;
-      T* to = y.as<T>() + y_groups(group) + first * y_stride;
+      To* to = y.as<To>() + y_groups(group) + first * y_stride;
       const auto each = [&](int64_t n, int64_t place_stride, int64_t value_stride, int64_t shift) {
         for (int64_t i = 0; i < n; ++i) {
           combine_into<kMode>(to[checked(places[i * place_stride]) * y_step + i * shift], from[i * value_stride]);
@@ -286,7 +309,7 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       }
       for (int64_t p = 0; p < length; ++p, places += index_step, from += source_step) {
         if (index_stride == 0 && source_stride == 1 && y_stride == 1) {
-          T* __restrict row = to + checked(*places) * y_step;
+          To* __restrict row = to + checked(*places) * y_step;
           const T* __restrict values = from;
           for (int64_t i = 0; i < count; ++i) combine_into<kMode>(row[i], values[i]);
         } else {
@@ -295,6 +318,22 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       }
     }
   });
+}
+
+// Sums and products of 16-bit floats are made in float and rounded once: rounded one by one, a sum stays where it is once what is added is
+// less than half a unit of its last place.
+template <ScatterMode kMode, class T>
+void scatter_to(KernelContext& ctx, const Command& cmd, const TensorView& index, const TensorView& source,
+                const TensorView& y, int axis) {
+  constexpr bool kRounds = kMode == ScatterMode::kAdd || kMode == ScatterMode::kMultiply;
+  if constexpr (kRounds && !std::is_arithmetic_v<T>) {
+    const TensorView total = packed_as<float>(ctx, y, DType::kFloat32);
+    convert_rows<float, T>(ctx, total, y);
+    scatter_lines<kMode, float, T>(ctx, cmd, index, source, total, axis);
+    convert_rows<T, float>(ctx, y, total);
+  } else {
+    scatter_lines<kMode, T, T>(ctx, cmd, index, source, y, axis);
+  }
 }
 
 void copy_unless_same(KernelContext& ctx, const TensorView& to, const TensorView& from) {
@@ -310,12 +349,12 @@ HADAL_CPU_KERNEL(scatter) {
   const int axis = static_cast<int>(cmd.integer(0));
   copy_unless_same(ctx, y, cmd.input(0));
   const auto run = [&]<ScatterMode kMode>() {
-    visit_any(cmd.name(), y.dtype, [&]<class T>() { scatter_lines<kMode, T>(ctx, cmd, index, source, y, axis); });
+    visit_any(cmd.name(), y.dtype, [&]<class T>() { scatter_to<kMode, T>(ctx, cmd, index, source, y, axis); });
   };
   switch (static_cast<ScatterMode>(cmd.integer(1))) {
     case ScatterMode::kAssign:
       return visit_width(y.dtype,
-                         [&]<class T>() { scatter_lines<ScatterMode::kAssign, T>(ctx, cmd, index, source, y, axis); });
+                         [&]<class T>() { scatter_to<ScatterMode::kAssign, T>(ctx, cmd, index, source, y, axis); });
     case ScatterMode::kAdd: return run.template operator()<ScatterMode::kAdd>();
     case ScatterMode::kMultiply: return run.template operator()<ScatterMode::kMultiply>();
     case ScatterMode::kMax: return run.template operator()<ScatterMode::kMax>();
@@ -336,7 +375,7 @@ HADAL_CPU_KERNEL(indexAdd) {
   index.strides[axis] = places.strides[0];
   copy_unless_same(ctx, y, cmd.input(0));
   visit_any(cmd.name(), y.dtype,
-            [&]<class T>() { scatter_lines<ScatterMode::kAdd, T>(ctx, cmd, index, source, y, axis); });
+            [&]<class T>() { scatter_to<ScatterMode::kAdd, T>(ctx, cmd, index, source, y, axis); });
 }
 
 // --- Embedding's gradient --------------------------------------------------------------------------------------------

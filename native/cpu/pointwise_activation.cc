@@ -18,6 +18,12 @@ HADAL_CPU_KERNEL(geluTanh) { run_floating<fn::GeluTanh, 1>(ctx, cmd, Cost::kTran
 HADAL_CPU_KERNEL(silu) { run_floating<fn::Silu, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(mish) { run_floating<fn::Mish, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(softplus) { run_floating<fn::Softplus, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(hardsigmoid) { run_floating<fn::HardSigmoid, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(hardswish) { run_floating<fn::HardSwish, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(softsign) { run_floating<fn::Softsign, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(softshrink) { run_floating<fn::SoftShrink, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(hardshrink) { run_floating<fn::HardShrink, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(tanhshrink) { run_floating<fn::TanhShrink, 1>(ctx, cmd, Cost::kTranscendental); }
 
 HADAL_CPU_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd, Cost::kTranscendental); }
@@ -31,6 +37,14 @@ HADAL_CPU_KERNEL(eluBackward) { run_floating<fn::EluBackward, 2>(ctx, cmd, Cost:
 HADAL_CPU_KERNEL(geluBackward) { run_floating<fn::GeluBackward, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(geluTanhBackward) { run_floating<fn::GeluTanhBackward, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(siluBackward) { run_floating<fn::SiluBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(mishBackward) { run_floating<fn::MishBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(softplusBackward) { run_floating<fn::SoftplusBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(logSigmoidBackward) { run_floating<fn::LogSigmoidBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(hardsigmoidBackward) { run_floating<fn::HardSigmoidBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(hardswishBackward) { run_floating<fn::HardSwishBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(softsignBackward) { run_floating<fn::SoftsignBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(shrinkBackward) { run_floating<fn::ShrinkBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(tanhshrinkBackward) { run_floating<fn::TanhShrinkBackward, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(bceWithLogitsBackward) { run_floating<fn::BceWithLogitsBackward, 3>(ctx, cmd, Cost::kTranscendental); }
 
 }  // namespace hadal

@@ -263,6 +263,49 @@ struct LogSigmoid {
     return math::at_most(x, splat<V>(T(0))) - math::log1p_unit(math::exp(V(-math::abs(x))));
   }
 };
+// clamp(x + 3, 0, 6) / 6.
+struct HardSigmoid {
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    return math::at_most(math::at_least(V(x + T(3)), splat<V>(T(0))), splat<V>(T(6))) * T(1.0 / 6);
+  }
+};
+struct HardSwish {
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    return x * HardSigmoid()(x);
+  }
+};
+struct Softsign {
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    return x / (math::abs(x) + Lane<V>(1));
+  }
+};
+// x moved towards 0 by the bound, and 0 within it.
+struct SoftShrink {
+  double bound;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    return x - math::at_most(math::at_least(x, splat<V>(T(-bound))), splat<V>(T(bound)));
+  }
+};
+struct HardShrink {
+  double bound;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    return select(math::abs(x) <= T(bound), splat<V>(T(0)), x);
+  }
+};
+struct TanhShrink {
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    return x - math::tanh(x);
+  }
+};
 // x² / 2 up to |x| = delta, delta (|x| - delta / 2) from there on.
 struct Huber {
   double delta;
@@ -654,6 +697,69 @@ struct SiluBackward {
     const V b = math::at_least(math::at_most(x, splat<V>(T(1e4))), splat<V>(T(-1e4)));
     const auto s = sigmoid_with_slope(b);
     return g * (s.value + b * s.slope);
+  }
+};
+// With e = e^x and m = e (e + 2), tanh(softplus x) is m / (m + 2), and sigmoid x times the derivative of tanh there 4 e (e + 1) / (m + 2)².
+struct MishBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    const V b = math::at_least(x, splat<V>(T(-1e4)));
+    const V e = math::exp(math::at_most(b, splat<V>(T(22))));
+    const V m = e * (e + T(2)), over = math::quotient(splat<V>(T(1)), V(m + T(2)));
+    return g * (m * over + b * (T(4) * e * over) * ((e + T(1)) * over));
+  }
+};
+struct SoftplusBackward {
+  double beta, threshold;
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    const V z = x * T(beta);
+    return select(z > T(threshold), g, V(g * math::sigmoid(z)));
+  }
+};
+struct LogSigmoidBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    return g * math::sigmoid(V(-x));
+  }
+};
+struct HardSigmoidBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    return select(math::abs(x) < T(3), V(g * T(1.0 / 6)), splat<V>(T(0)));
+  }
+};
+struct HardSwishBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    const V inner = g * (x * T(1.0 / 3) + T(0.5));
+    return select(x <= T(-3), splat<V>(T(0)), V(select(x < T(3), inner, g)));
+  }
+};
+struct SoftsignBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    const V size = math::abs(x) + Lane<V>(1);
+    return g / size / size;
+  }
+};
+struct ShrinkBackward {  // of both kinds
+  double bound;
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    return select(math::abs(x) <= T(bound), splat<V>(T(0)), g);
+  }
+};
+struct TanhShrinkBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    const V t = math::tanh(x);
+    return g * t * t;
   }
 };
 // g ((1 - t) sigmoid x - t sigmoid(-x)).

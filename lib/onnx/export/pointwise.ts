@@ -172,6 +172,14 @@ const unary: Table = {
       ? node('Softplus', [x])
       : node('Div', [node('Softplus', [node('Mul', [x, number(beta!)])]), number(beta!)]),
   ),
+  hardsigmoid: arithmetic(({ node }, x) => node('HardSigmoid', [x], { alpha: real(1 / 6), beta: real(0.5) })),
+  hardswish: plain('HardSwish'),
+  softsign: plain('Softsign'),
+  softshrink: arithmetic(({ node, attributes: [bound] }, x) =>
+    node('Shrink', [x], { lambd: real(bound!), bias: real(bound!) }),
+  ),
+  hardshrink: arithmetic(({ node, attributes: [bound] }, x) => node('Shrink', [x], { lambd: real(bound!) })),
+  tanhshrink: arithmetic(({ node }, x) => node('Sub', [x, node('Tanh', [x])])),
   clamp: arithmetic(({ node, number, attributes: [low, high] }, x) =>
     node('Clip', [x, low === -Infinity ? '' : number(low!), high === Infinity ? '' : number(high!)]),
   ),

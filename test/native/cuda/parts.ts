@@ -9,6 +9,8 @@ import { observeSubmissions } from '../../../lib/runtime/recorder';
 import { isFloat } from '../../../lib/tensor/dtype';
 import { channelsLastStrides } from '../../../lib/tensor/shapes';
 import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
+import { checkRandomCalls } from '../../ops/random-calls/check';
+import { kinds } from '../../ops/random-calls/kinds';
 import { titleOf, type Sample } from '../../ops/sample';
 import { samples } from '../../ops/samples';
 import { expectClose, expectEqual, valuesOf, withGradients, type Part, type Reporter } from './checks';
@@ -730,6 +732,15 @@ async function collectives(device: Device, report: Reporter): Promise<void> {
   });
 }
 
+/** Calls at random sizes and layouts, for what depends on sizes that no sample has. An emulated device takes long for large ones. */
+async function randomCalls(device: Device, report: Reporter, every: number): Promise<void> {
+  const isEmulated = hadal.devices().some(({ name, description }) => name === device && /emulated/.test(description));
+  for (const kind of Object.keys(kinds)) {
+    const calls = Math.ceil((kind === 'convolution' ? 400 : 40) / every);
+    await report.check(kind, () => checkRandomCalls(kind, 1, calls, device, isEmulated ? 4_000 : 200_000));
+  }
+}
+
 const ops = 6;
 const many = (make: (i: number, n: number) => Part): Part[] => Array.from({ length: ops }, (_, i) => make(i, ops));
 
@@ -740,6 +751,7 @@ export const groups: readonly (readonly Part[])[] = [
   many(gradients),
   [{ name: 'products', limit: 60, run: products }],
   [{ name: 'rows', limit: 60, run: rows }],
+  [{ name: 'random calls', limit: 90, run: randomCalls }],
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
   [attention('attention by cuDNN', { HADAL_CUDNN: 'all' }), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
