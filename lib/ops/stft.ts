@@ -21,6 +21,7 @@ import {
 import { checkPairs } from './fft';
 import type { PadMode } from './movement';
 import { where } from './pointwise-compare';
+import { wide } from './wide';
 
 function checkPositive(op: string, name: string, value: number): void {
   if (Number.isSafeInteger(value) && value > 0) return;
@@ -54,14 +55,14 @@ function overlapped(x: AnyTensor, hop: number): AnyTensor {
   const front = x.shape.slice(0, -2);
   // Room for whole hops: the pieces of all frames that begin so many hops in lie side by side.
   const pieces = Math.ceil(size / hop);
-  const wide: AnyTensor = zeros([...front, (count + pieces) * hop], { dtype: x.dtype, device: x.device });
-  const frames = x.detach();
+  const frames = wide(x.detach());
+  const sum: AnyTensor = zeros([...front, (count + pieces) * hop], { dtype: frames.dtype, device: x.device });
   for (let i = 0; i < pieces; i++) {
     const width = Math.min(hop, size - i * hop);
-    const place = wide.narrow(-1, i * hop, count * hop).reshape([...front, count, hop]) as AnyTensor;
+    const place = sum.narrow(-1, i * hop, count * hop).reshape([...front, count, hop]) as AnyTensor;
     place.narrow(-1, 0, width).add_(frames.narrow(-1, i * hop, width));
   }
-  const y = wide.narrow(-1, 0, count === 0 ? 0 : (count - 1) * hop + size) as AnyTensor;
+  const y = sum.narrow(-1, 0, count === 0 ? 0 : (count - 1) * hop + size).cast(x.dtype) as AnyTensor;
   return recorded(overlapAddOp, [x], y, { size, hop });
 }
 

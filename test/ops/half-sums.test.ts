@@ -40,9 +40,11 @@ describeOnDevices(() => {
     expect([...sums[name]!(dtype).cast('float32').dataSync()]).toEqual([rounded[dtype], rounded[dtype]]),
   );
 
-  test.each(['bfloat16', 'float16'] as const)('means and products in %s', (dtype) => {
+  test.each(['bfloat16', 'float16'] as const)('means, products and frames in %s', (dtype) => {
     const mean = hadal.segmentMean(rows(dtype), places() as never, 1) as AnyTensor;
     expect([...mean.cast('float32').dataSync()]).toEqual([1, 1]);
+    const frames = hadal.overlapAdd(ones([600, 600], { dtype }), 1) as AnyTensor;
+    expect([...frames.narrow(0, 599, 1).cast('float32').dataSync()]).toEqual([600]);
     // 1.0078125 (1 + 2⁻⁷) to the 256th power, which has no exact factor in 16 bits.
     const factors = ones([256], { dtype }).mul(1 + 2 ** -7) as AnyTensor;
     const product = hadal.scatterReduce(
