@@ -13,7 +13,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
   options: {
     every: { type: 'string', default: '1' },
-    only: { type: 'string', default: 'basics,ops,gradients,products,rows,random,compile' },
+    only: { type: 'string', default: 'basics,elsewhere,ops,gradients,products,rows,random,compile' },
     order: { type: 'string', default: 'forward' },
     capability: { type: 'string', default: '86' },
     sanitize: { type: 'string', default: 'OFF' },

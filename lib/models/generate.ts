@@ -1,10 +1,12 @@
 /** Text from a language model, token by token. */
 import { noGrad } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
+import { Module } from '../nn/module';
 import type { AttentionCache } from '../nn/multi-head-attention';
 import { tensor } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
 import type { LinearCrossEntropyOptions } from '../ops/linear-cross-entropy';
+import { getDefaultDevice, type Device } from '../runtime/device';
 import { checkCount, checkFinite, checkList, checkMethods, checkNumber } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { scope } from '../tensor/scope';
@@ -97,7 +99,8 @@ export async function* generate(
   if (topP !== undefined && !(topP > 0 && topP <= 1)) {
     throw new ArgumentError(`generate: topP: got ${shown(topP)}, expected a number in (0, 1]`);
   }
-  const decoder = noGrad(() => reader?.given(tensor([[...prompt]], { dtype: 'int32' }))) ?? (model as LanguageModel);
+  const where = { dtype: 'int32', device: deviceOf(model) } as const;
+  const decoder = noGrad(() => reader?.given(tensor([[...prompt]], where))) ?? (model as LanguageModel);
   const tokens = reader === undefined ? [...prompt] : [reader.start];
   const half = Math.max(1, Math.floor(decoder.context / 2));
   let caches = decoder.makeCaches();
@@ -105,7 +108,7 @@ export async function* generate(
   for (let made = 0; made < maxTokens; made++) {
     const choice = noGrad(() =>
       scope(() => {
-        const logits = decoder.forward(tensor([unread], { dtype: 'int32' }), { caches, lastOnly: true });
+        const logits = decoder.forward(tensor([unread], where), { caches, lastOnly: true });
         return chosen(logits.select(1, -1).cast('float32'), temperature, topK, topP);
       }),
     );
@@ -122,6 +125,11 @@ export async function* generate(
       unread = tokens.slice(isFull ? -half : -(read + 1));
     }
   }
+}
+
+/** Where a model's parameters are; of one that is no module, the default device. */
+function deviceOf(model: unknown): Device {
+  return (model instanceof Module ? model.parameters()[0]?.device : undefined) ?? getDefaultDevice();
 }
 
 function readerOf(model: object | undefined): SequenceToSequenceModel | undefined {

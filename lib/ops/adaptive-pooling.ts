@@ -109,7 +109,7 @@ function adaptiveMaxPool(
     ? input
     : windows.reduce<AnyTensor>(
         (y, { places }, i) =>
-          places.length === space[i]! ? y : y.indexSelect(2 + i, tensor(places, { dtype: 'int32' })),
+          places.length === space[i]! ? y : y.indexSelect(2 + i, tensor(places, { dtype: 'int32', device: x.device })),
         input,
       );
   const { values, index } = maxPool(op, rank, laidOut, kernel, {});
@@ -121,7 +121,7 @@ function adaptiveMaxPool(
       [0],
     );
     const at = index();
-    const table = tensor(origin, { dtype: 'float64' }).cast('int64') as AnyTensor;
+    const table = tensor(origin, { dtype: 'float64', device: x.device }).cast('int64') as AnyTensor;
     return lowered(table.indexSelect(0, at.reshape([sizeOf(at.shape)]) as Tensor<Shape, 'int64'>).reshape(at.shape));
   };
   return { values: lowered(values), index: placed };

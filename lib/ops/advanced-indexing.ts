@@ -62,7 +62,7 @@ function rangeOf(
   ];
 }
 
-function planOf(op: string, shape: Shape, indices: readonly unknown[]): Plan {
+function planOf(op: string, { shape, device }: AnyTensor, indices: readonly unknown[]): Plan {
   if (!Array.isArray(indices)) {
     throw new ArgumentError(`${op}: indices: got ${describe(indices)}, expected an array`);
   }
@@ -117,7 +117,10 @@ function planOf(op: string, shape: Shape, indices: readonly unknown[]): Plan {
           `${op}: index: got [${positions.map(shown).join(', ')}], expected positions in ${size} elements`,
         );
       }
-      tensors.push({ axis, index: tensor(positions as number[], { dtype: 'int64', shape: [positions.length] }) });
+      tensors.push({
+        axis,
+        index: tensor(positions as number[], { dtype: 'int64', shape: [positions.length], device }),
+      });
       axis++;
       from++;
     } else {
@@ -204,7 +207,7 @@ const isMask = ({ index }: { readonly index: AnyTensor }): boolean => index.dtyp
 /** What an index reads; known later where it has masks. */
 function read(op: string, x: AnyTensor, indices: readonly unknown[]): AnyTensor | KnownLater<AnyTensor> {
   checkTensor(op, x);
-  const { look, reversed, tensors } = planOf(op, x.shape, indices);
+  const { look, reversed, tensors } = planOf(op, x, indices);
   const seen = look(x);
   const view: AnyTensor = reversed.length === 0 ? seen : seen.flip(reversed);
   const masks = tensors.filter(isMask);
@@ -324,7 +327,7 @@ export function setAt(
   checkOptions('setAt', options);
   checkTensor('setAt', x);
   const { accumulate = false } = options;
-  const { look, reversed, tensors } = planOf('setAt', x.shape, indices);
+  const { look, reversed, tensors } = planOf('setAt', x, indices);
   const seen = look(x);
   const view: AnyTensor = reversed.length === 0 ? seen : seen.flip(reversed);
   const source = sourceOf(x, value);

@@ -98,7 +98,7 @@ export function to(x: AnyTensor, target: Device | DType): AnyTensor {
   return recorded(transferred, [x], contiguousTensor(storage, x.dtype, x.shape), x.device);
 }
 
-/** Writes `source`, broadcast and converted, into `x` in place. Answers `x`. */
+/** Writes `source`, broadcast and converted, into `x` in place, from whichever device it is on. Answers `x`. */
 export function copy_<T extends AnyTensor>(x: T, source: Operand): T {
   checkTensor('copy_', x);
   if (typeof source !== 'number') {
@@ -109,7 +109,8 @@ export function copy_<T extends AnyTensor>(x: T, source: Operand): T {
       );
     }
   }
-  runInto(copyOp, [source], [x]);
+  const isElsewhere = typeof source !== 'number' && source.storage.device !== x.storage.device;
+  runInto(copyOp, [isElsewhere ? to(source, x.device) : source], [x]);
   return x;
 }
 

@@ -172,9 +172,10 @@ export function ctcLoss(
   const { blank = 0, zeroInfinity = false, reduction = 'mean' } = options;
   const lengths = { inputLengths, targetLengths };
   const [inputs, labels] = Object.entries(lengths).map(([name, value]): AnyTensor => {
-    const vector = Array.isArray(value) ? tensor(value as number[], { dtype: 'int64' }) : (value as AnyTensor);
+    const options = { dtype: 'int64', device: logProbs.device } as const;
+    const vector = Array.isArray(value) ? tensor(value as number[], options) : (value as AnyTensor);
     checkIndex(op, vector, name);
-    return vector;
+    return vector.to(logProbs.device);
   }) as [AnyTensor, AnyTensor];
   if (logProbs.rank === 2) {
     const loss = ctcLoss(logProbs.unsqueeze(1), targets, inputs.reshape([1]), labels.reshape([1]), options);

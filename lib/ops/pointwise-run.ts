@@ -4,6 +4,7 @@
  */
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import type { OpName } from '../native/opcodes';
+import type { Device } from '../runtime/device';
 import { isFloat, promoteNumber, promoteOperands, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { PromoteOperand, PromoteOperands } from '../tensor/operand-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/shape-types';
@@ -153,7 +154,7 @@ function typed<C>(op: NativeOp<C>, a: Operand, b: Operand, dtype: DType, result:
 }
 
 /** The dtype and shape of several operands together, at least one of them a tensor. */
-export function common(name: string, operands: readonly Operand[]): { dtype: DType; shape: Shape } {
+export function common(name: string, operands: readonly Operand[]): { dtype: DType; shape: Shape; device: Device } {
   const tensors = operands.filter((operand) => typeof operand !== 'number');
   tensors.forEach((tensor: unknown) => checkTensor(name, tensor, 'operand'));
   const first = tensors[0];
@@ -164,7 +165,7 @@ export function common(name: string, operands: readonly Operand[]): { dtype: DTy
     shape = broadcastShapes(name, shape, tensor.shape);
   }
   for (const operand of operands) if (typeof operand === 'number') dtype = promoteNumber(dtype, operand);
-  return { dtype, shape };
+  return { dtype, shape, device: first.device };
 }
 
 /** Runs an op of any number of operands; `leaves` says whether it leaves the integers. */

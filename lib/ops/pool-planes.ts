@@ -258,7 +258,7 @@ function scaleToSums(y: AnyTensor, sizes: readonly number[], windows: Windows, d
     (scaled, factors, axis) => {
       if (factors.every((factor) => factor === 1)) return scaled;
       const shape = windows.space.map((size, i) => (i === axis ? size : 1));
-      return scaled.mul(tensor(factors, { dtype: y.dtype as 'float32', shape })) as AnyTensor;
+      return scaled.mul(tensor(factors, { dtype: y.dtype as 'float32', shape, device: y.device })) as AnyTensor;
     },
     y.mul(whole) as AnyTensor,
   );

@@ -149,8 +149,8 @@ export function normal(mean: Operand, deviation: Operand, shape?: Shape, options
   if (typeof mean === 'number' && typeof deviation === 'number') {
     return drawn('normal', normalOp, shape as Shape, [mean, deviation], options);
   }
-  const together = common('normal', [mean, deviation]);
-  const noise: AnyTensor = randn(together.shape, { dtype: toFloat(together.dtype) });
+  const { shape: together, dtype, device } = common('normal', [mean, deviation]);
+  const noise: AnyTensor = randn(together, { dtype: toFloat(dtype), device });
   return noise.mul(deviation).add(mean);
 }
 

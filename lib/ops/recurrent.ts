@@ -429,7 +429,7 @@ function recur(
       const zero = (size: number): AnyTensor => zeros([b, size], { dtype: x.dtype, device: x.device });
       const h0: AnyTensor = hidden === undefined ? zero(own.state) : hidden.select(0, at);
       const c0 = kind === 'lstm' ? (cell === undefined ? zero(own.units) : cell.select(0, at)) : undefined;
-      return direction(kind, y, weights, h0, c0, side === 1, lengths?.detach());
+      return direction(kind, y, weights, h0, c0, side === 1, lengths?.detach().to(x.device) as AnyTensor | undefined);
     });
     y = bidirectional
       ? cat(

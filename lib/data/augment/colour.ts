@@ -36,7 +36,9 @@ export function normalize(mean: readonly number[], deviation: readonly number[])
       );
     }
     const channelwise = (values: readonly number[]): AnyTensor =>
-      tensor(Float32Array.from(values), { shape: [1, channels, 1, 1] }).to(images.dtype) as AnyTensor;
+      tensor(Float32Array.from(values), { shape: [1, channels, 1, 1], device: images.device }).to(
+        images.dtype,
+      ) as AnyTensor;
     return images.sub(channelwise(mean)).div(channelwise(deviation)) as AnyTensor;
   });
 }
@@ -50,7 +52,9 @@ const blended = (images: AnyTensor, other: AnyTensor, factor: AnyTensor): AnyTen
 /** [n, 1, h, w]: the brightness that eyes see (ITU-R 601). */
 export function grey(images: AnyTensor): AnyTensor {
   if (images.shape[1] === 1) return images;
-  const weights = tensor([0.299, 0.587, 0.114]).reshape([1, 3, 1, 1]).to(images.dtype) as AnyTensor;
+  const weights = tensor([0.299, 0.587, 0.114], { device: images.device })
+    .reshape([1, 3, 1, 1])
+    .to(images.dtype) as AnyTensor;
   return images.mul(weights).sum(1, { keepDims: true }) as AnyTensor;
 }
 
@@ -219,7 +223,7 @@ export function boxMask(images: AnyTensor, boxes: readonly (Box | undefined)[]):
       mask.fill(1, (i * h + row) * w + left, (i * h + row) * w + right);
     }
   });
-  return tensor(mask, { dtype: 'bool', shape: [n, 1, h, w] }) as AnyTensor;
+  return tensor(mask, { dtype: 'bool', shape: [n, 1, h, w], device: images.device }) as AnyTensor;
 }
 
 function erased(images: AnyTensor, boxes: readonly (Box | undefined)[], value: number): AnyTensor {

@@ -244,15 +244,16 @@ export function warp(
   fill: number,
 ): AnyTensor {
   const [n, c, h, w] = images.shape as [number, number, number, number];
+  const { device } = images;
   const flat = images.reshape([n, c, h * w]) as AnyTensor;
   const coefficient = (i: number): AnyTensor =>
     tensor(
       Float32Array.from(matrices, (matrix) => matrix[i]!),
-      { shape: [n, 1, 1] },
+      { shape: [n, 1, 1], device },
     ) as AnyTensor;
   const [midX, midY] = [(w - 1) / 2, (h - 1) / 2];
-  const column = arange(w).sub(midX).reshape([1, 1, w]) as AnyTensor;
-  const row = arange(h).sub(midY).reshape([1, h, 1]) as AnyTensor;
+  const column = arange(w, { device }).sub(midX).reshape([1, 1, w]) as AnyTensor;
+  const row = arange(h, { device }).sub(midY).reshape([1, h, 1]) as AnyTensor;
   const source = (first: number, middle: number): AnyTensor =>
     column
       .mul(coefficient(first))

@@ -43,15 +43,15 @@ export function checkRandom(op: string, random: unknown): void {
 
 /** A number for each image, shaped to broadcast over its other axes. */
 export function perImage(images: AnyTensor, draw: (i: number) => number): AnyTensor {
-  const { shape, dtype } = images;
+  const { shape, dtype, device } = images;
   const values = Float32Array.from({ length: shape[0]! }, (_, i) => draw(i));
-  return tensor(values, { shape: [shape[0]!, 1, 1, 1] }).to(isFloat(dtype) ? dtype : 'float32') as AnyTensor;
+  return tensor(values, { shape: [shape[0]!, 1, 1, 1], device }).to(isFloat(dtype) ? dtype : 'float32') as AnyTensor;
 }
 
 /** A choice for each image: `chance` of true. */
 export function chosen(images: AnyTensor, random: Random, chance: number): AnyTensor {
   const flags = Uint8Array.from({ length: images.shape[0]! }, () => (random.uniform() < chance ? 1 : 0));
-  return tensor(flags, { dtype: 'bool', shape: [images.shape[0]!, 1, 1, 1] }) as AnyTensor;
+  return tensor(flags, { dtype: 'bool', shape: [images.shape[0]!, 1, 1, 1], device: images.device }) as AnyTensor;
 }
 
 /** A part of each image, by its place. */

@@ -97,8 +97,8 @@ function mixing(op: string, options: MixOptions, blend: Blend): Mix {
     }
     const [mixed, soft] = scope(() =>
       noGrad(() => {
-        const order = tensor(Int32Array.from(random.permutation(images.shape[0]!)));
-        const rows = (x: AnyTensor): AnyTensor => indexSelect(x, 0, order) as AnyTensor;
+        const order = Int32Array.from(random.permutation(images.shape[0]!));
+        const rows = (x: AnyTensor): AnyTensor => indexSelect(x, 0, tensor(order, { device: x.device })) as AnyTensor;
         const hard = isSoft ? labels : (oneHot(labels.to('int64'), classes) as AnyTensor);
         const targets = hard.to('float32') as AnyTensor;
         const result = blend(images, rows(images), beta(random, alpha), random);

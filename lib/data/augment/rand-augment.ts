@@ -122,13 +122,14 @@ function sharpness(images: AnyTensor, factor: AnyTensor): AnyTensor {
 /** Spreads each channel's 256 levels evenly, as PIL does. */
 function equalize(images: AnyTensor): AnyTensor {
   const [n, c, h, w] = images.shape as [number, number, number, number];
+  const { device } = images;
   const levels = images
     .mul(255)
     .round()
     .clamp(0, 255)
     .to('int64')
     .reshape([n, c, h * w]) as Tensor<Shape, 'int64'>;
-  const counts = scatterAdd(zeros([n, c, 256]), 2, levels, ones([n, c, h * w])) as AnyTensor;
+  const counts = scatterAdd(zeros([n, c, 256], { device }), 2, levels, ones([n, c, h * w], { device })) as AnyTensor;
   const last = gather(counts, 2, levels.max(2, { keepDims: true }) as typeof levels) as AnyTensor;
   const step = last
     .neg()
@@ -189,4 +190,4 @@ function eachOne(images: AnyTensor, strength: number, random: Random, fill: numb
 }
 
 const pick = (images: AnyTensor, indices: readonly number[]): AnyTensor =>
-  indexSelect(images, 0, tensor(Int32Array.from(indices))) as AnyTensor;
+  indexSelect(images, 0, tensor(Int32Array.from(indices), { device: images.device })) as AnyTensor;

@@ -14,6 +14,7 @@ import { kinds } from '../../ops/random-calls/kinds';
 import { titleOf, type Sample } from '../../ops/sample';
 import { samples } from '../../ops/samples';
 import { expectClose, expectEqual, valuesOf, withGradients, type Part, type Reporter } from './checks';
+import { elsewhere } from './elsewhere';
 import { rows } from './rows';
 
 type Step = (x: AnyTensor) => AnyTensor;
@@ -746,7 +747,10 @@ const many = (make: (i: number, n: number) => Part): Part[] => Array.from({ leng
 
 /** In the order of their importance; those of one group run side by side. */
 export const groups: readonly (readonly Part[])[] = [
-  [{ name: 'basics', limit: 60, run: basics }],
+  [
+    { name: 'basics', limit: 60, run: basics },
+    { name: 'elsewhere', limit: 60, run: elsewhere },
+  ],
   many(forward),
   many(gradients),
   [{ name: 'products', limit: 60, run: products }],
