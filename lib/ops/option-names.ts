@@ -193,7 +193,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap postNorm window scaledEmbedding tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm postNorm residualScale window scaledEmbedding logitScale tied':
     'Llama',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated tied start':
     'T5',

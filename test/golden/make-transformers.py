@@ -4,9 +4,10 @@
 """
 import json
 import pathlib
+import tempfile
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -25,21 +26,35 @@ from transformers import (
     GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     MT5Config,
     MT5ForConditionalGeneration,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
     ViTConfig,
@@ -61,6 +76,14 @@ def weights(model):
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, 0.1, 0.4)
     return model.eval()
+
+
+def gradients(model):
+    """Under the names that files have, which those of experts in memory are not."""
+    with tempfile.TemporaryDirectory() as other:
+        state = {key: parameter.grad for key, parameter in model.named_parameters()}
+        model.save_pretrained(other, state_dict=state)
+        return {f"gradient.{key}": value for key, value in load_file(f"{other}/model.safetensors").items()}
 
 
 def write(name, model, reference):
@@ -109,13 +132,15 @@ def relative(name, model, more=lambda model: {}, use_cache=True, seed=None):
     model = weights(model)
     logits = model(tokens).logits
     masked = model(tokens, attention_mask=kept.long()).logits
-    loss = model(tokens, labels=tokens).loss
+    read, following = tokens[:, :-1], tokens[:, 1:].contiguous()
+    # How experts are used depends on all tokens that are read, so the last is not.
+    routes = hasattr(model.config, "router_aux_loss_coef")
+    loss = (model(read, labels=read, shift_labels=following) if routes else model(tokens, labels=tokens)).loss
     loss.backward()
-    gradients = {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()}
     options = dict(max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None, use_cache=use_cache)
     greedy = model.generate(tokens[:1, :4], attention_mask=torch.ones(1, 4, dtype=torch.long), **options)[0]
     results = {"logits": logits, "masked": masked, "greedy": greedy.int(), "loss": loss.reshape(1)}
-    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients, **more(model)})
+    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients(model), **more(model)})
 
 
 sizes = dict(vocab_size=40, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, intermediate_size=24)
@@ -185,6 +210,20 @@ rotary = dict(sliding_attention=dict(rope_type="default", rope_theta=20.0),
               full_attention=dict(rope_type="linear", factor=4.0, rope_theta=500.0))
 config = Gemma3TextConfig(**sizes, query_pre_attn_scalar=9, sliding_window=5, sliding_window_pattern=2, rope_parameters=rotary)
 relative("gemma3", Gemma3ForCausalLM(config), seed=147)
+
+# Mixtures of experts, on which the loss depends too, and relatives of other scales and norms.
+mixture = dict(num_experts_per_tok=2, output_router_logits=True, router_aux_loss_coef=0.1)
+small = dict(moe_intermediate_size=8, num_experts=4, decoder_sparse_step=1)
+sizes.pop("head_dim")
+relative("mixtral", MixtralForCausalLM(MixtralConfig(**sizes, **mixture, num_local_experts=4, sliding_window=5)), seed=1)
+shared = dict(shared_expert_intermediate_size=10, mlp_only_layers=[0])
+relative("qwen2-moe", Qwen2MoeForCausalLM(Qwen2MoeConfig(**sizes, **mixture, **small, **shared)), seed=8)
+relative("qwen3-moe", Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **mixture, **small, head_dim=6, norm_topk_prob=True)), seed=1)
+relative("olmoe", OlmoeForCausalLM(OlmoeConfig(**sizes, **mixture | dict(num_experts_per_tok=3), num_experts=5)), seed=1)
+relative("olmo2", Olmo2ForCausalLM(Olmo2Config(**sizes)), seed=1)
+scales = dict(embedding_multiplier=3.0, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=1.7)
+relative("granite", GraniteForCausalLM(GraniteConfig(**sizes, **scales)), seed=3)
+relative("smollm3", SmolLM3ForCausalLM(SmolLM3Config(**sizes, no_rope_layer_interval=2)), seed=4)
 
 # Relatives of BERT, and their heads. The first sequence is filled up behind its tokens, the second before them. To BERT and DistilBERT no token is for
 # padding: its embedding would get no gradient, though the first token is classified.

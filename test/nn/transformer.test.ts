@@ -61,6 +61,7 @@ test.each([
   ['in a window', { window: 3 }],
   ['in a window of one', { window: 1 }],
   ['heads of their own size, normalised', { headSize: 6, outputBias: false, rotary: true, queryKeyNorm: true }],
+  ['normalised across heads', { keyHeads: 2, queryKeyNorm: { acrossHeads: true } }],
 ])('a cache gives what the whole sequence does: %s', (_, layerOptions) => {
   const layer = new nn.MultiHeadAttention(16, 4, layerOptions);
   const x = randn([2, 7, 16]);
@@ -77,6 +78,20 @@ test.each([
   near(cat(parts, 1), whole);
   cache.clear();
   expect(cache.length).toBe(0);
+});
+
+test('queries and keys normalised across heads are so before they are split', () => {
+  const layer = new nn.MultiHeadAttention(16, 4, { keyHeads: 2, queryKeyNorm: { acrossHeads: true, epsilon: 0.5 } });
+  for (const norm of [layer.qNorm!, layer.kNorm!]) nn.init.normal_(norm.weight!);
+  const x = randn([2, 7, 16]);
+  const [q, k, v] = nn.functional.linear(x, layer.inProjWeight!).split([16, 8, 8], -1) as AnyTensor[];
+  const heads = (y: AnyTensor): AnyTensor => y.reshape([2, 7, -1, 4]).transpose(1, 2);
+  const attended = nn.functional.scaledDotProductAttention(
+    heads(layer.qNorm!.forward(q!)) as never,
+    heads(layer.kNorm!.forward(k!)),
+    heads(v!) as never,
+  ) as AnyTensor;
+  near(layer.forward(x), layer.outProj.forward(attended.transpose(1, 2).reshape([2, 7, 16])));
 });
 
 test('a cache may be filled with and without gradients, past the room that it has', () => {
