@@ -9,6 +9,8 @@ import tempfile
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
@@ -30,6 +32,8 @@ from transformers import (
     GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MarianConfig,
+    MarianMTModel,
     MistralConfig,
     MistralForCausalLM,
     MixtralConfig,
@@ -40,6 +44,8 @@ from transformers import (
     Olmo2ForCausalLM,
     OlmoeConfig,
     OlmoeForCausalLM,
+    PegasusConfig,
+    PegasusForConditionalGeneration,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
@@ -74,7 +80,8 @@ seen = torch.arange(7) < torch.tensor([[7], [5]])
 def weights(model):
     """Far larger than at a start, so that every part counts."""
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, 0.1, 0.4)
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, 0.1, 0.4)
     return model.eval()
 
 
@@ -274,23 +281,27 @@ targets[1, 11:] = -100
 started = torch.arange(16) >= torch.tensor([[0], [3]])
 
 
-def reader(name, model, seed):
+def reader(name, model, seed, **options):
     """The logits and the loss of targets, its gradients, the logits where the first tokens of a target are hidden, and the likeliest targets."""
     torch.manual_seed(seed)
-    if name != "t5":
+    if name in ("t5-gated", "mt5"):
         model.lm_head.weight = torch.nn.Parameter(torch.empty(24, 8))
     model = weights(model)
+    if hasattr(model, "final_logits_bias"):
+        torch.nn.init.normal_(model.final_logits_bias)
     inputs = dict(input_ids=source, attention_mask=kept.long())
     answer = model(**inputs, labels=targets)
     answer.loss.backward()
-    begun = torch.cat([torch.zeros(2, 1, dtype=torch.long), targets.clamp(0)[:, :-1]], 1)
+    start = model.config.decoder_start_token_id
+    begun = torch.cat([torch.full((2, 1), start), targets.clamp(0)[:, :-1]], 1)
     masked = model(**inputs, decoder_input_ids=begun, decoder_attention_mask=started.long()).logits
-    options = dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
+    options |= dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
     greedy = torch.cat([model.generate(source[i : i + 1], attention_mask=kept[i : i + 1].long(), **options) for i in range(2)])
-    memory = model.encoder(**inputs).last_hidden_state
+    memory = model.get_encoder()(**inputs).last_hidden_state
     results = {"source": source.int(), "kept": kept, "targets": targets.int(), "begun": begun.int(), "started": started}
     results |= {"memory": memory, "logits": answer.logits, "loss": answer.loss.reshape(1), "masked": masked, "greedy": greedy.int()}
-    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()})
+    trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in trained})
 
 
 sizes = dict(vocab_size=24, d_model=8, d_kv=6, d_ff=12, num_layers=2, num_heads=2, decoder_start_token_id=0)
@@ -299,6 +310,15 @@ gated = dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)
 reader("t5", T5ForConditionalGeneration(T5Config(**sizes)), seed=2)
 reader("t5-gated", T5ForConditionalGeneration(T5Config(**sizes | dict(num_decoder_layers=1), **gated)), seed=3)
 reader("mt5", MT5ForConditionalGeneration(MT5Config(**sizes, **gated)), seed=4)
+
+# Relatives of BART. Marian's targets begin with the token that fills up, which it does not write.
+sizes = dict(vocab_size=24, max_position_embeddings=24, d_model=8, encoder_layers=2, decoder_layers=1, encoder_ffn_dim=12, decoder_ffn_dim=10)
+sizes |= dict(encoder_attention_heads=2, decoder_attention_heads=4, pad_token_id=0, bos_token_id=None, eos_token_id=None, forced_eos_token_id=None)
+reader("bart", BartForConditionalGeneration(BartConfig(**sizes, decoder_start_token_id=2)), seed=1)
+marian = MarianConfig(**sizes, decoder_start_token_id=0, activation_function="swish", scale_embedding=True)
+reader("marian", MarianMTModel(marian), seed=33, bad_words_ids=[[0]])
+pegasus = PegasusConfig(**sizes, decoder_start_token_id=0, activation_function="relu", scale_embedding=True)
+reader("pegasus", PegasusForConditionalGeneration(pegasus), seed=26)
 
 distances = torch.arange(-300, 301)
 attention = T5ForConditionalGeneration(T5Config(**sizes)).encoder.block[0].layer[0].SelfAttention
