@@ -7,6 +7,7 @@ export * from './bart';
 export * from './bert';
 export * from './bert-classifier';
 export * from './cifar-resnet';
+export * from './clip';
 export * from './densenet';
 export { EncoderDecoder, type EncoderDecoderCall, type EncoderDecoderLossOptions } from './encoder-decoder';
 export {

@@ -179,7 +179,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   outputs: 'R2Score',
   'maxOrder smooth': 'Bleu',
   'sourceKeyMask caches keyMask lastOnly': 'EncoderDecoder.forward',
-  keyMask: 'EncoderDecoder.encode EncoderDecoder.given',
+  keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
   'maxTokens temperature topK topP stop': 'generate',
   'numClasses dropout hidden': 'AlexNet',
@@ -193,6 +193,10 @@ const takersByNames: Readonly<Record<string, string>> = {
   'labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
     'BertTokenClassifier',
   numClasses: 'CifarResNet ResNet',
+  'size imageSize patchSize channels imageWidth imageLayers imageHeads imageHidden vocabulary context textWidth textLayers textHeads textHidden end activation epsilon':
+    'CLIP',
+  normalized: 'CLIP.encodeImage',
+  'normalized keyMask': 'CLIP.encodeText',
   'numClasses dropout': 'DenseNet',
   'numClasses auxLogits dropout': 'GoogLeNet',
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',

@@ -16,6 +16,8 @@ from transformers import (
     BertForSequenceClassification,
     BertForTokenClassification,
     BertModel,
+    CLIPConfig,
+    CLIPModel,
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
@@ -319,6 +321,31 @@ marian = MarianConfig(**sizes, decoder_start_token_id=0, activation_function="sw
 reader("marian", MarianMTModel(marian), seed=33, bad_words_ids=[[0]])
 pegasus = PegasusConfig(**sizes, decoder_start_token_id=0, activation_function="relu", scale_embedding=True)
 reader("pegasus", PegasusForConditionalGeneration(pegasus), seed=26)
+
+# CLIP with both ways to find the end of a text, of which one is followed by what fills up, and images that are not squares of whole patches.
+tokens = torch.tensor([[22, 3, 7, 9, 23, 4], [22, 5, 5, 23, 23, 23], [22, 8, 23, 1, 0, 2]])
+hidden = torch.tensor([[1, 0, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0]])
+tower = dict(num_hidden_layers=2, num_attention_heads=2)
+for name, end, act in [("clip", 2, "quick_gelu"), ("clip-end", 23, "gelu")]:
+    torch.manual_seed(5)
+    text = dict(tower, vocab_size=24, hidden_size=8, intermediate_size=12, max_position_embeddings=7, hidden_act=act, eos_token_id=end)
+    image = dict(tower, image_size=14, patch_size=4, num_channels=2, hidden_size=12, intermediate_size=10, hidden_act=act)
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=image, projection_dim=6))
+    # Smaller where all images and texts have the same, so that cosines are not all alike.
+    for key, parameter in model.named_parameters():
+        scales = key.endswith("norm.weight") or "norm1.weight" in key or "norm2.weight" in key
+        torch.nn.init.normal_(parameter, float(scales), 0.5 if parameter.dim() > 1 else 0.2)
+    torch.nn.init.constant_(model.logit_scale, 1)
+    model.eval()
+    images = torch.randn(3, 2, 14, 14)
+    inputs = dict(input_ids=tokens, pixel_values=images)
+    answer = model(**inputs, return_loss=True)
+    answer.loss.backward()
+    masked = model(**inputs, attention_mask=hidden).logits_per_image
+    results = {"tokens": tokens.int(), "kept": hidden.bool(), "images": images, "logits": answer.logits_per_image, "masked": masked}
+    results |= {"image": answer.image_embeds, "text": answer.text_embeds, "loss": answer.loss.reshape(1)}
+    results |= {"image.plain": model.get_image_features(images).pooler_output, "text.plain": model.get_text_features(tokens).pooler_output}
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()})
 
 distances = torch.arange(-300, 301)
 attention = T5ForConditionalGeneration(T5Config(**sizes)).encoder.block[0].layer[0].SelfAttention
