@@ -229,7 +229,10 @@ export class CLIP extends Module {
     return finished(this.imageProjection.forward(this.images.forward(images)), options);
   }
 
-  /** tokens [b, t], each text with its end token: [b, size]. What stands behind the end is seen by nothing; `keyMask` [b, t] hides what stands before. */
+  /**
+   * tokens [b, t], each text with its end token, as `data.text.loadTokenizer` makes them by the model's `tokenizer.json`: [b, size]. What stands behind the end
+   * is seen by nothing, so that any token may fill texts up; `keyMask` [b, t] hides what stands before.
+   */
   encodeText(tokens: AnyTensor, options: CLIPTextOptions = {}): AnyTensor {
     checkOptions('CLIP', options, 'CLIP.encodeText');
     return finished(this.textProjection.forward(this.texts.forward(tokens, options.keyMask)), options);

@@ -192,7 +192,7 @@ class LlamaBlock extends Module {
 /**
  * Llama: token numbers [b, t] to logits [b, t, vocabulary]. Sizes are those of TinyLlama 1.1B unless given. By its options it is Mistral, Mixtral, Qwen2,
  * Qwen2.5, Qwen3, Qwen2-MoE, Qwen3-MoE, OLMoE, OLMo 2, Granite, SmolLM3, Phi-3, Phi-3.5, Phi-4-mini, Gemma, Gemma 2 or Gemma 3 (text) too, which `load` reads.
- * Of many experts none leaves a token out, and the memory and time of a step grow with the tokens and with what they use, not with all experts.
+ * Where there are experts, none leaves a token out, and a few tokens read the weights of those only that they use.
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for a sequence longer than the context.
  * @see Touvron et al., 2023, Llama 2: open foundation and fine-tuned chat models; Jiang et al., 2023, Mistral 7B; Yang et al., 2024, Qwen2 technical report;

@@ -94,6 +94,24 @@ test('queries and keys normalised across heads are so before they are split', ()
   near(layer.forward(x), layer.outProj.forward(attended.transpose(1, 2).reshape([2, 7, 16])));
 });
 
+test.each([{ normFirst: false }, { normFirst: true }])(
+  'caches of a decoder layer give what the whole sequence does: %j',
+  (options) => {
+    const layer = new nn.TransformerDecoderLayer(16, 4, options).eval();
+    const [x, memory] = [randn([2, 7, 16]), randn([2, 5, 16])];
+    const memoryKeyMask = tensor([true, true, true, false, true, true, false, true, true, true], { shape: [2, 5] });
+    const whole = layer.forward(x, memory, { memoryKeyMask });
+    const [cache, memoryCache] = [new nn.AttentionCache(), new nn.AttentionCache()];
+    const parts = x.split([3, 1, 3], 1).map((part, i) => {
+      // What is cached is not read again.
+      const read = i === 0 ? memory : memory.mul(NaN);
+      return noGrad(() => layer.forward(part, read, { memoryKeyMask, cache, memoryCache }));
+    });
+    expect([cache.length, memoryCache.length]).toEqual([7, 5]);
+    near(cat(parts, 1), whole);
+  },
+);
+
 test('a cache may be filled with and without gradients, past the room that it has', () => {
   const layer = new nn.MultiHeadAttention(8, 2);
   const x = randn([1, 50, 8]);
