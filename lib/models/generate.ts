@@ -33,6 +33,8 @@ export interface LanguageModel {
   readonly context: number;
   /** A sequence that grows beyond this length is read anew, as its earlier tokens then differ from those in caches; none unless given. */
   readonly rereadAfter?: number | undefined;
+  /** Tokens that `generate` does not make; none unless given. */
+  readonly never?: readonly number[] | undefined;
   /** Caches of nothing, for the layers; the first one counts the tokens. */
   makeCaches(): AttentionCache[];
   forward(tokens: AnyTensor, call?: LanguageModelCall): AnyTensor;
@@ -102,6 +104,7 @@ export async function* generate(
   const where = { dtype: 'int32', device: deviceOf(model) } as const;
   const decoder = noGrad(() => reader?.given(tensor([[...prompt]], where))) ?? (model as LanguageModel);
   const tokens = reader === undefined ? [...prompt] : [reader.start];
+  const { never = [] } = decoder;
   const half = Math.max(1, Math.floor(decoder.context / 2));
   let caches = decoder.makeCaches();
   let unread = tokens.slice(-decoder.context);
@@ -109,7 +112,9 @@ export async function* generate(
     const choice = noGrad(() =>
       scope(() => {
         const logits = decoder.forward(tensor([unread], where), { caches, lastOnly: true });
-        return chosen(logits.select(1, -1).cast('float32'), temperature, topK, topP);
+        const last = logits.select(1, -1).cast('float32') as AnyTensor;
+        const allowed = never.length === 0 ? last : last.indexFill(1, tensor(never, where), -Infinity);
+        return chosen(allowed as AnyTensor, temperature, topK, topP);
       }),
     );
     const token = await choice.item();

@@ -3,10 +3,13 @@
  * library transformers.
  */
 export * from './alexnet';
+export * from './bart';
 export * from './bert';
 export * from './bert-classifier';
 export * from './cifar-resnet';
+export * from './clip';
 export * from './densenet';
+export { EncoderDecoder, type EncoderDecoderCall, type EncoderDecoderLossOptions } from './encoder-decoder';
 export {
   generate,
   type GenerateOptions,

@@ -5,7 +5,7 @@ import type { Module } from '../nn/module';
 /** Small normal weights, biases of zero. */
 export function initialize(model: Module): void {
   for (const [name, parameter] of model.namedParameters()) {
-    if (parameter.rank === 2) normal_(parameter, 0, 0.02);
+    if (parameter.rank > 1) normal_(parameter, 0, 0.02);
     else if (name.endsWith('bias')) zeros_(parameter);
   }
 }

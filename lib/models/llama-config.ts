@@ -1,8 +1,8 @@
 /** What the files of Llama and its relatives, as the library transformers writes them, ask of the model. */
-import { ArgumentError, FormatError } from '../errors';
-import type { RotaryScaling } from '../ops/rotary';
-import { describe, shown } from '../tensor/describe';
+import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { LlamaOptions } from './llama';
+import { rotary, rotaryByLayer } from './llama-rotary';
 import { checkConfigured, configured, type Config, type Translation } from './published';
 
 /** The names of weights; those of norms differ where there are norms behind attention too. */
@@ -22,8 +22,17 @@ export const translationOf = (postNorm: boolean): Translation => ({
     [/\.self_attn\.v_proj\.(weight|bias)$/, '.self_attn.in_proj_$1#2'],
     [/\.self_attn\.qkv_proj\./, '.self_attn.in_proj_'],
     [/\.self_attn\.o_proj\./, '.self_attn.out_proj.'],
-    [/\.mlp\.gate_up_proj\./, '.(gate|up).'],
-    [/\.mlp\.(gate|up|down)_proj\./, '.$1.'],
+    [/\.(mlp|block_sparse_moe)\./, '.feed_forward.'],
+    [/\.feed_forward\.gate\./, '.feed_forward.router.'],
+    [/\.gate_up_proj\./, '.(gate|up).'],
+    [/\.(gate|up|down)_proj\./, '.$1.'],
+    // Mixtral's have the names of its first files.
+    [/\.w1\./, '.gate.'],
+    [/\.w2\./, '.down.'],
+    [/\.w3\./, '.up.'],
+    [/\.experts\.(\d+)\.(gate|up|down)\.weight$/, '.$2@$1'],
+    [/\.shared_expert\./, '.shared.'],
+    [/\.shared_expert_gate\./, '.shared_gate.'],
   ],
 });
 
@@ -33,6 +42,8 @@ interface Kind {
   readonly defaults?: Config;
   /** What a file may ask for, so far as it is not the same for all; the first where it leaves it out. */
   readonly known?: Readonly<Record<string, readonly unknown[]>>;
+  /** Whether it has experts. */
+  readonly isMixture?: boolean;
   /** What no file says. */
   readonly options?: LlamaOptions;
 }
@@ -51,6 +62,13 @@ const laterGemma = {
   options: { ...gemma.options, postNorm: true },
 } satisfies Kind;
 
+/** What mixtures of experts share. */
+const mixture = {
+  isMixture: true,
+  known: { output_router_logits: [false, true], norm_topk_prob: [false, true], use_sliding_window: [false] },
+  defaults: { router_aux_loss_coef: 0.001 },
+} satisfies Kind;
+
 const kinds: Readonly<Record<string, Kind>> = {
   llama: { known: { sliding_window: [null] } },
   mistral: { defaults: { num_key_value_heads: 8, sliding_window: 4096 } },
@@ -61,6 +79,56 @@ const kinds: Readonly<Record<string, Kind>> = {
   qwen3: {
     defaults: { num_key_value_heads: 32, sliding_window: 4096, max_window_layers: 28, head_dim: 128 },
     options: { queryKeyNorm: true },
+  },
+  mixtral: {
+    ...mixture,
+    defaults: {
+      ...mixture.defaults,
+      num_key_value_heads: 8,
+      num_local_experts: 8,
+      norm_topk_prob: true,
+      rms_norm_eps: 1e-5,
+      rope_theta: 1e6,
+    },
+  },
+  qwen2_moe: {
+    ...mixture,
+    defaults: {
+      ...mixture.defaults,
+      num_key_value_heads: 16,
+      num_experts: 60,
+      num_experts_per_tok: 4,
+      moe_intermediate_size: 1408,
+      shared_expert_intermediate_size: 5632,
+      qkv_bias: true,
+    },
+    options: { outputBias: false },
+  },
+  qwen3_moe: {
+    ...mixture,
+    defaults: {
+      ...mixture.defaults,
+      num_key_value_heads: 4,
+      num_experts: 128,
+      num_experts_per_tok: 8,
+      moe_intermediate_size: 768,
+    },
+    options: { queryKeyNorm: true },
+  },
+  olmoe: {
+    ...mixture,
+    known: { ...mixture.known, clip_qkv: [null] },
+    defaults: { num_experts: 64, num_experts_per_tok: 8, router_aux_loss_coef: 0.01, rms_norm_eps: 1e-5 },
+    options: { queryKeyNorm: 'acrossHeads' },
+  },
+  olmo2: {
+    defaults: { rms_norm_eps: 1e-5 },
+    options: { queryKeyNorm: 'acrossHeads', preNorm: false, postNorm: true },
+  },
+  granite: { defaults: { attention_multiplier: 1 } },
+  smollm3: {
+    known: { use_sliding_window: [false] },
+    defaults: { num_key_value_heads: 4, no_rope_layer_interval: 4, rope_theta: 2e6, tie_word_embeddings: true },
   },
   phi3: { defaults: { rms_norm_eps: 1e-5, original_max_position_embeddings: 4096 } },
   gemma: { ...gemma, known: { ...gemma.known, sliding_window: [null] } },
@@ -80,100 +148,13 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
 };
 
-/** The rotary positions that a `config.json` asks for, in the older form or the newer one, and the longest sequence that they are meant for. */
-function rotary(config: Config, headSize: number) {
-  const { model_type, rope_theta, partial_rotary_factor } = config;
-  const stated = (config['rope_parameters'] ?? config['rope_scaling']) as Config | undefined;
-  const scaling: Config = { rope_theta, partial_rotary_factor, ...stated };
-  const number = (name: string, fallback?: number): number => configured('Llama', scaling, name, fallback);
-  const isPhi = model_type === 'phi3';
-  if (!isPhi) checkConfigured('Llama', scaling, { partial_rotary_factor: [1] });
-  const share = number('partial_rotary_factor', 1);
-  const kind = scaling['rope_type'] ?? scaling['type'] ?? 'default';
-  return {
-    context: configured('Llama', config, 'max_position_embeddings'),
-    rotaryBase: number('rope_theta', 10000),
-    rotarySize: share === 1 ? undefined : Math.floor(headSize * share),
-    // Early files of Phi-3 have other names for it.
-    ...rotaryScaling(isPhi && (kind === 'su' || kind === 'yarn') ? 'longrope' : kind, config, scaling),
-  };
-}
-
-/** The same for Gemma 3, whose layers with sliding windows have positions of their own. The longest sequence is that of the others. */
-function rotaryByLayer(config: Config, headSize: number, isSliding: readonly boolean[]): LlamaOptions {
-  const { rope_parameters, rope_scaling, rope_local_base_freq } = config;
-  const stated = (rope_parameters ?? { full_attention: rope_scaling }) as Readonly<Record<string, unknown>>;
-  const full = rotary({ ...config, rope_parameters: stated['full_attention'] ?? {} }, headSize);
-  const local = { ...config, rope_theta: rope_local_base_freq, rope_parameters: stated['sliding_attention'] ?? {} };
-  const layers = isSliding.map((each) => (each ? rotary(local, headSize) : full));
-  return {
-    ...full,
-    rotaryBase: layers.map(({ rotaryBase }) => rotaryBase),
-    rotaryScaling: layers.map((each) => each.rotaryScaling),
-  };
-}
-
-/** How rotary positions of that kind are scaled, and the longest sequence where that changes it. */
-function rotaryScaling(
-  kind: unknown,
-  config: Config,
-  scaling: Config,
-): { context?: number; rotaryScaling?: RotaryScaling } {
-  const number = (name: string, fallback?: number): number => configured('Llama', scaling, name, fallback);
-  const context = configured('Llama', config, 'max_position_embeddings');
-  if (kind === 'default') return {};
-  if (kind === 'linear') return { rotaryScaling: { kind, factor: number('factor') } };
-  if (kind === 'dynamic') {
-    const factor = number('factor');
-    return { context: Math.floor(context * factor), rotaryScaling: { kind, factor, originalContext: context } };
-  }
-  const original = 'original_max_position_embeddings';
-  const originalContext = configured('Llama', config, original, number(original, context));
-  if (kind === 'llama3') {
-    const [slow, fast] = [number('low_freq_factor'), number('high_freq_factor')];
-    return { rotaryScaling: { kind, factor: number('factor'), slow, fast, originalContext } };
-  }
-  const factor = number('factor', context / originalContext);
-  if (kind === 'longrope') {
-    const [short, long] = [numbers(scaling, 'short_factor'), numbers(scaling, 'long_factor')];
-    const inferred = Math.sqrt(1 + Math.log(Math.max(factor, 1)) / Math.log(originalContext));
-    const attentionFactor = number('attention_factor', inferred);
-    return { rotaryScaling: { kind, factor: Math.max(factor, 1), short, long, originalContext, attentionFactor } };
-  }
-  if (kind !== 'yarn') {
-    throw new ArgumentError(
-      `Llama: config.json: rope_type: got ${shown(kind)}, expected default, linear, dynamic, llama3, yarn or longrope`,
-    );
-  }
-  const magnitude = (scale: number): number => (factor > 1 ? 0.1 * scale * Math.log(factor) + 1 : 1);
-  const [mscale, mscaleAll] = [number('mscale', 0), number('mscale_all_dim', 0)];
-  const inferred = mscale !== 0 && mscaleAll !== 0 ? magnitude(mscale) / magnitude(mscaleAll) : magnitude(1);
-  return {
-    context: Math.max(context, Math.floor(originalContext * factor)),
-    rotaryScaling: {
-      kind,
-      factor,
-      slow: number('beta_slow', 1),
-      fast: number('beta_fast', 32),
-      originalContext,
-      attentionFactor: number('attention_factor', inferred),
-      truncate: scaling['truncate'] !== false,
-    },
-  };
-}
-
-function numbers(config: Config, name: string): readonly number[] {
-  const list = config[name];
-  if (Array.isArray(list) && list.every((each) => typeof each === 'number')) return list;
-  throw new FormatError(`Llama: config.json: ${name}: got ${describe(list)}, expected an array of numbers`);
-}
-
-const isQwen = ({ model_type }: Config): boolean => model_type === 'qwen2' || model_type === 'qwen3';
+/** Whether files name windows that are used only where they say so. */
+const namesUnused = ({ model_type }: Config): boolean => /^(qwen|smollm)/.test(model_type as string);
 
 /** Whether each layer has a sliding window. Where nothing is said, they begin in Qwen at a layer, and in Gemma each so many-th layer has none. */
 function slidingLayers(config: Config, layers: number): boolean[] {
   const { layer_types } = config;
-  const from = isQwen(config) ? configured('Llama', config, 'max_window_layers', layers) : 0;
+  const from = namesUnused(config) ? configured('Llama', config, 'max_window_layers', layers) : 0;
   const pattern = configured('Llama', config, 'sliding_window_pattern', Infinity);
   const isFull = (i: number): boolean => i < from || (i + 1) % pattern === 0;
   const known = ['full_attention', 'sliding_attention'];
@@ -186,18 +167,51 @@ function slidingLayers(config: Config, layers: number): boolean[] {
   return types.map((type) => type === known[1]);
 }
 
-/** The size of the windows that there are. Files of Qwen name one that may not be used. */
+/** The size of the windows that there are. */
 function windowSize(config: Config): number | undefined {
   const { sliding_window, use_sliding_window } = config;
-  if ((sliding_window ?? null) === null || (isQwen(config) && use_sliding_window !== true)) return undefined;
+  if ((sliding_window ?? null) === null || (namesUnused(config) && use_sliding_window !== true)) return undefined;
   return configured('Llama', config, 'sliding_window');
+}
+
+/** The experts that a `config.json` describes: in Qwen some layers may have none. */
+function expertsOf(config: Config, layers: number): LlamaOptions {
+  const { norm_topk_prob, output_router_logits, mlp_only_layers, shared_expert_intermediate_size } = config;
+  const number = (name: string, fallback?: number): number => configured('Llama', config, name, fallback);
+  // Newer files of Qwen3-MoE have the name that those of Mixtral have.
+  const count = number(config['num_local_experts'] === undefined ? 'num_experts' : 'num_local_experts');
+  const every = number('decoder_sparse_step', 1);
+  const dense = mlp_only_layers ?? [];
+  if (!Array.isArray(dense)) {
+    throw new ArgumentError(`Llama: config.json: mlp_only_layers: got ${shown(dense)}, expected numbers of layers`);
+  }
+  return {
+    experts: Array.from({ length: layers }, (_, i) => (dense.includes(i) || (i + 1) % every !== 0 ? 0 : count)),
+    expertsPerToken: number('num_experts_per_tok', 2),
+    expertHidden: number('moe_intermediate_size', number('intermediate_size')),
+    normalizedShares: norm_topk_prob === true,
+    sharedHidden:
+      (shared_expert_intermediate_size ?? null) === null ? undefined : number('shared_expert_intermediate_size'),
+    balance: output_router_logits === true ? number('router_aux_loss_coef') : 0,
+  };
+}
+
+/** Which layers have rotary positions: all, unless a list tells them with 1, or a distance those that have none. */
+function rotaryLayers(config: Config, layers: number): boolean | boolean[] {
+  const list = config['no_rope_layers'] ?? null;
+  const every = configured('Llama', config, 'no_rope_layer_interval', Infinity);
+  if (list === null) return every === Infinity || Array.from({ length: layers }, (_, i) => (i + 1) % every !== 0);
+  if (Array.isArray(list) && list.length >= layers) return list.slice(0, layers).map((each) => each === 1);
+  throw new ArgumentError(
+    `Llama: config.json: no_rope_layers: got ${shown(list)}, expected 0 or 1 for each of ${layers} layers`,
+  );
 }
 
 /** The options of the model that a `config.json` describes. */
 export function publishedOptions(stated: Config): LlamaOptions {
   const type = (stated['model_type'] ?? 'llama') as string;
   checkConfigured('Llama', stated, { model_type: Object.keys(kinds) });
-  const { defaults, known, options } = kinds[type]!;
+  const { defaults, known, isMixture = false, options } = kinds[type]!;
   checkConfigured('Llama', stated, {
     hidden_act: ['silu'],
     attention_bias: [false, true],
@@ -212,6 +226,7 @@ export function publishedOptions(stated: Config): LlamaOptions {
   const [isSliding, window] = [slidingLayers(config, layers), windowSize(config)];
   const optional = (name: string): number | undefined => ((config[name] ?? null) === null ? undefined : number(name));
   const queryScalar = optional('query_pre_attn_scalar');
+  const { attention_bias, qkv_bias } = config;
   return {
     vocabulary: number('vocab_size'),
     width,
@@ -222,12 +237,17 @@ export function publishedOptions(stated: Config): LlamaOptions {
     hidden: number('intermediate_size'),
     epsilon: number('rms_norm_eps', 1e-6),
     ...(type === 'gemma3_text' ? rotaryByLayer(config, headSize, isSliding) : rotary(config, headSize)),
-    attentionBias: config['attention_bias'] === true,
+    rotary: rotaryLayers(config, layers),
+    attentionBias: attention_bias === true || qkv_bias === true,
     hiddenBias: config['mlp_bias'] === true,
-    attentionScale: queryScalar && queryScalar ** -0.5,
+    attentionScale: queryScalar === undefined ? optional('attention_multiplier') : queryScalar ** -0.5,
     attentionSoftCap: optional('attn_logit_softcapping'),
     logitSoftCap: optional('final_logit_softcapping'),
     window: isSliding.map((each) => (each ? window : undefined)),
+    scaledEmbedding: optional('embedding_multiplier') ?? false,
+    residualScale: number('residual_multiplier', 1),
+    logitScale: 1 / number('logits_scaling', 1),
+    ...(isMixture && expertsOf(config, layers)),
     tied: config['tie_word_embeddings'] === true,
     ...options,
   };

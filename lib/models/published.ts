@@ -20,8 +20,8 @@ export interface Translation {
   /** Names that are left out: masks, copies of shared weights, other heads. */
   readonly left: RegExp;
   /**
-   * Applied in this order. Names that then end in `#0`, `#1`, … are joined along the first axis; one that holds `(a|b)` is split along it, in equal parts of
-   * which the first has `a` in its place.
+   * Applied in this order. Names that then end in `#0`, `#1`, … are joined along the first axis, or stacked along a new one where they end in `@0`, `@1`, …; one
+   * that holds `(a|b)` is split along the first axis, in equal parts of which the first has `a` in its place.
    */
   readonly names: readonly (readonly [pattern: RegExp, replacement: string])[];
   /** Names, before they are changed, of matrices [in, out]. */
@@ -39,11 +39,11 @@ export function translated(owner: string, dict: unknown, translation: Translatio
     const name = full.startsWith(prefix) ? full.slice(prefix.length) : full;
     if (left.test(name)) continue;
     checkTensor(owner, value, full);
-    const [own, part = '0'] = names
-      .reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name)
-      .split('#') as [string, string?];
+    const place = names.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name);
+    const [own, part = '0'] = place.split(/[#@]/) as [string, string?];
     const list = parts.get(own) ?? [];
-    list[Number(part)] = transposed?.test(name) === true ? value.transpose(0, 1) : value;
+    const matrix: AnyTensor = transposed?.test(name) === true ? value.transpose(0, 1) : value;
+    list[Number(part)] = place.includes('@') ? matrix.unsqueeze(0) : matrix;
     parts.set(own, list);
   }
   for (const [name, list] of parts) {

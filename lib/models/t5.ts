@@ -5,28 +5,19 @@ import { Embedding } from '../nn/embedding';
 import { normal_ } from '../nn/init';
 import { Linear } from '../nn/linear';
 import { Module, type StateDict } from '../nn/module';
-import { AttentionCache, MultiHeadAttention, type AttentionCall } from '../nn/multi-head-attention';
+import { MultiHeadAttention, type AttentionCache, type AttentionCall } from '../nn/multi-head-attention';
 import { RMSNorm } from '../nn/normalization';
 import { Dropout } from '../nn/regularization';
-import { arange, full } from '../ops/creation';
+import { arange } from '../ops/creation';
 import { checkOptions } from '../ops/define';
 import { writtenActivations, type FeedForwardActivation } from '../ops/feed-forward';
 import { embedding } from '../ops/indexing';
-import { linearCrossEntropy } from '../ops/linear-cross-entropy';
-import { linear } from '../ops/matmul';
-import { cat } from '../ops/movement';
-import { where } from '../ops/pointwise-compare';
 import { checkChoice, checkCount } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { distanceBuckets } from './distance-buckets';
-import {
-  checkTokens,
-  type LanguageModel,
-  type LanguageModelCall,
-  type LanguageModelLossOptions,
-  type SequenceToSequenceModel,
-} from './generate';
+import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
+import { checkTokens, type LanguageModelCall } from './generate';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface T5Options {
@@ -62,20 +53,7 @@ export interface T5Options {
   readonly start?: number;
 }
 
-export interface T5Call extends LanguageModelCall {
-  /** Which tokens of the source are seen, [b, s]: bool (true: attend) or added to the scores. */
-  readonly sourceKeyMask?: AnyTensor | undefined;
-}
-
-export interface T5LossOptions extends LanguageModelLossOptions, Pick<T5Call, 'sourceKeyMask'> {}
-
 type Sizes = Required<T5Options>;
-
-/** What a decoder's layers attend to beside themselves. */
-interface Source extends Pick<AttentionCall, 'keyMask'> {
-  /** [b, s, width] */
-  readonly memory: AnyTensor;
-}
 
 /** Attention to the layer's own tokens, in a decoder to a source too, and a feed-forward part: each adds dropout(f(norm(x))) to x. */
 class T5Block extends Module {
@@ -233,8 +211,9 @@ const feedForwards: Readonly<Record<string, Pick<T5Options, 'activation' | 'gate
  * // As T5 1.1 has it.
  * new models.T5({ vocabulary: 100, width: 32, layers: 2, heads: 4, headSize: 8, hidden: 64, activation: 'geluTanh', gated: true, tied: false });
  */
-export class T5 extends Module implements SequenceToSequenceModel {
+export class T5 extends EncoderDecoder {
   readonly start: number;
+  readonly context = Infinity;
   readonly tokens: Embedding;
   readonly encoder: T5Stack;
   readonly decoder: T5Stack;
@@ -329,66 +308,20 @@ export class T5 extends Module implements SequenceToSequenceModel {
     this.loadStateDict(own);
   }
 
-  forward(source: AnyTensor, target: AnyTensor, call: T5Call = {}): AnyTensor {
-    checkOptions('T5', call, 'T5.forward');
-    const { sourceKeyMask, ...rest } = call;
-    return this.logits(target, rest, this.read(source, sourceKeyMask));
+  protected override layerCount(): number {
+    return this.decoder.blocks.length;
   }
 
-  /** The features of each token of a source [b, s]: [b, s, width]. Of `keyMask` see `T5Call`. */
-  encode(source: AnyTensor, call: Pick<LanguageModelCall, 'keyMask'> = {}): AnyTensor {
-    checkOptions('T5', call, 'T5.encode');
-    return this.read(source, call.keyMask).memory;
+  protected override output(): OutputLayer {
+    return this.head ?? this.tokens;
   }
 
-  /**
-   * The decoder for a source [b, s], which is read once: a language model of its target, as `models.generate` wants it. `keyMask` is for the source.
-   *
-   * @example
-   * const model = new models.T5({ vocabulary: 100, width: 32, layers: 1, heads: 4, headSize: 8, hidden: 64 }).eval();
-   * const decoder = model.given(randint(0, 100, [2, 7]));
-   * decoder.forward(zeros([2, 1], { dtype: 'int32' })).shape; // [2, 1, 100]
-   */
-  given(source: AnyTensor, call: Pick<LanguageModelCall, 'keyMask'> = {}): LanguageModel {
-    checkOptions('T5', call, 'T5.given');
-    const read = this.read(source, call.keyMask);
-    const caches = 2 * this.decoder.blocks.length;
-    return {
-      context: Infinity,
-      makeCaches: () => Array.from({ length: caches }, () => new AttentionCache()),
-      forward: (target, own = {}) => this.logits(target, own, read),
-    };
-  }
-
-  /**
-   * The cross entropy of the logits and the tokens `targets` [b, t], their end token too, for a source [b, s], without all logits at once: by
-   * `nn.functional.linearCrossEntropy`, whose memory and time it has. The decoder reads `start` and the targets but for the last; `keyMask` is for these.
-   */
-  loss(source: AnyTensor, targets: AnyTensor, options: T5LossOptions = {}): AnyTensor {
-    checkOptions('T5', options, 'T5.loss');
-    const { sourceKeyMask, keyMask, ...rest } = options;
-    const { start } = this;
-    const length = checkTokens('T5', targets, 0, Infinity);
-    const { dtype, device } = targets;
-    const before = targets.narrow(1, 0, length - 1);
-    const readable = where(before.equalTo(rest.ignoreIndex ?? -100), start, before) as AnyTensor;
-    const first = full([targets.shape[0]!, 1], start, { dtype, device });
-    const read = this.read(source, sourceKeyMask);
-    const y = this.features(cat([first, readable.cast(dtype)], 1) as AnyTensor, { keyMask }, read);
-    return linearCrossEntropy(y, (this.head ?? this.tokens).weight, targets, rest);
-  }
-
-  private read(source: AnyTensor, keyMask: AnyTensor | undefined): Source {
+  protected override read(source: AnyTensor, keyMask: AnyTensor | undefined): AnyTensor {
     checkTokens('T5', source, 0, Infinity);
-    return { memory: this.encoder.forward(this.tokens.forward(source), { keyMask }), keyMask };
+    return this.encoder.forward(this.tokens.forward(source), { keyMask });
   }
 
-  private logits(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
-    return linear(this.features(target, call, source), (this.head ?? this.tokens).weight);
-  }
-
-  /** [b, t, width], of which the logits are made. */
-  private features(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
+  protected override features(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
     checkTokens('T5', target, 0, Infinity);
     const y = this.decoder.forward(this.tokens.forward(target), call, source);
     return this.head === undefined ? (y.mul(this.tokens.size ** -0.5) as AnyTensor) : y;

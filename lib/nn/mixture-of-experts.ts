@@ -1,18 +1,18 @@
 /** Mixtures of experts: layers that send each row to a few of many networks. */
 import { ArgumentError, ShapeError } from '../errors';
-import { arange, full, oneHot, zeros } from '../ops/creation';
+import { arange, full, zeros } from '../ops/creation';
 import { checkGivenOptions, checkTensor } from '../ops/define';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
 import { randnLike } from '../ops/random';
-import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor } from '../tensor/tensor';
 import { GELU } from './activation';
 import { Sequential, type Layer } from './container';
 import { Linear } from './linear';
 import { Module } from './module';
 import { checkSizes } from './options';
+import { turnsOf } from './routing';
 
 export interface MixtureOfExpertsOptions {
   /** How many experts there are. */
@@ -96,14 +96,10 @@ export class MixtureOfExperts extends Module {
 
     // Place j of choice k: first come the first choices of all rows, then their second ones.
     const wanted = (chosen.transpose() as AnyTensor).reshape([topK * count]);
-    const marks: AnyTensor = oneHot(wanted as Tensor<Shape, 'int64'>, experts.length, { dtype: 'int64' });
-    const turn = (marks.cumsum(0) as AnyTensor)
-      .gather(1, wanted.unsqueeze(1) as never)
-      .squeeze(1)
-      .sub(1) as AnyTensor;
-    const fits = turn.less(capacity) as AnyTensor;
+    const { marks, turns } = turnsOf(wanted, experts.length);
+    const fits = turns.less(capacity) as AnyTensor;
     const slots = experts.length * capacity;
-    const slot = where(fits, wanted.mul(capacity).add(turn), slots) as AnyTensor; // the last stands for nowhere
+    const slot = where(fits, wanted.mul(capacity).add(turns), slots) as AnyTensor; // the last stands for nowhere
 
     // Each slot's row: the one behind the last where it is free.
     const nobody: AnyTensor = zeros([1, size], { dtype: x.dtype as 'float32', device: x.device });

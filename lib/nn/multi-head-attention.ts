@@ -3,7 +3,7 @@ import { isGradEnabled } from '../autograd/modes';
 import { ArgumentError, ShapeError } from '../errors';
 import { scaledDotProductAttention } from '../ops/attention';
 import { empty, ones, zeros } from '../ops/creation';
-import { checkOptions, checkTensor } from '../ops/define';
+import { checkObject, checkOptions, checkTensor } from '../ops/define';
 import { linear } from '../ops/matmul';
 import { cat } from '../ops/movement';
 import { where } from '../ops/pointwise-compare';
@@ -16,6 +16,11 @@ import { Linear } from './linear';
 import { Module, Parameter } from './module';
 import { RMSNorm, type RMSNormOptions } from './normalization';
 import { checkPositive, checkProbability, checkSizes } from './options';
+
+export interface QueryKeyNormOptions extends Pick<RMSNormOptions, 'epsilon' | 'zeroCentered'> {
+  /** Whether the mean is that of all heads together, with a weight for each of their features, as in OLMo 2; false unless given. */
+  readonly acrossHeads?: boolean;
+}
 
 export interface MultiHeadAttentionOptions {
   /** Of attention weights, in training; 0 unless given. */
@@ -35,7 +40,7 @@ export interface MultiHeadAttentionOptions {
   /** Rotates queries and keys by their positions; see `nn.functional.rotaryEmbedding`. */
   readonly rotary?: boolean | Pick<RotaryOptions, 'base' | 'interleaved' | 'scaling' | 'size'>;
   /** Divides the queries and keys of each head by their root mean square, before the rotation (`nn.RMSNorm`); false unless given. */
-  readonly queryKeyNorm?: boolean | Pick<RMSNormOptions, 'epsilon' | 'zeroCentered'>;
+  readonly queryKeyNorm?: boolean | QueryKeyNormOptions;
   /** Of the scores; 1 / √headSize unless given. */
   readonly scale?: number | undefined;
   /**
@@ -233,9 +238,11 @@ export class MultiHeadAttention extends Module {
       this.biasV = new Parameter(normal_(empty([1, 1, width]), 0, deviation));
     }
     if (queryKeyNorm !== false) {
-      const norm = queryKeyNorm === true ? {} : queryKeyNorm;
-      this.qNorm = new RMSNorm(headSize, norm);
-      this.kNorm = new RMSNorm(headSize, norm);
+      const given: QueryKeyNormOptions = queryKeyNorm === true ? {} : queryKeyNorm;
+      checkObject('MultiHeadAttention', given, 'queryKeyNorm');
+      const { acrossHeads = false, ...norm } = given;
+      this.qNorm = new RMSNorm(acrossHeads ? inner : headSize, norm);
+      this.kNorm = new RMSNorm(acrossHeads ? width : headSize, norm);
     }
     this.outProj = new Linear(inner, size, { bias: outputBias });
     if (this.outProj.bias !== undefined) this.outProj.bias.detach().copy_(0);
@@ -384,11 +391,11 @@ export class MultiHeadAttention extends Module {
     });
   }
 
-  /** [b, t, heads · d] as [b, heads, t, d], each head normalised where there is a norm. */
+  /** [b, t, heads · d] as [b, heads, t, d], normalised where there is a norm: each head, or all together. */
   private perHead(x: AnyTensor, norm?: RMSNorm): AnyTensor {
     const [b, t, width] = x.shape as [number, number, number];
-    const heads: AnyTensor = x.reshape([b, t, width / this.headSize, this.headSize]);
-    return (norm === undefined ? heads : norm.forward(heads)).transpose(1, 2);
+    const together: AnyTensor = norm === undefined ? x : norm.forward(x.reshape([b, t, -1, norm.shape[0]!]));
+    return together.reshape([b, t, width / this.headSize, this.headSize]).transpose(1, 2);
   }
 
   /** [b, heads, t, d] as [b, t, heads · d], or without the batch where the query has none. */

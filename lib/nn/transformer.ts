@@ -9,7 +9,7 @@ import { checkModule } from './container';
 import { xavierUniform_ } from './init';
 import { Linear } from './linear';
 import { Module } from './module';
-import { MultiHeadAttention, type AttentionCall } from './multi-head-attention';
+import { MultiHeadAttention, type AttentionCache, type AttentionCall } from './multi-head-attention';
 import { LayerNorm } from './normalization';
 import { checkSizes } from './options';
 import { Dropout } from './regularization';
@@ -122,6 +122,13 @@ export interface DecoderCall {
   readonly memoryKeyMask?: AnyTensor | undefined;
 }
 
+export interface DecoderLayerCall extends DecoderCall {
+  /** Of the layer's own earlier positions: this call's are added to it. */
+  readonly cache?: AttentionCache | undefined;
+  /** Of the memory, which is read where nothing is cached yet. */
+  readonly memoryCache?: AttentionCache | undefined;
+}
+
 /**
  * Causal self-attention, attention to an encoder's output, and a feed-forward network, each with a residual connection and layer norm. State names are
  * PyTorch's.
@@ -140,12 +147,14 @@ export class TransformerDecoderLayer extends TransformerLayer {
     this.norm3 = normOf(size, options);
   }
 
-  forward(x: AnyTensor, memory: AnyTensor, options: DecoderCall = {}): AnyTensor {
+  forward(x: AnyTensor, memory: AnyTensor, options: DecoderLayerCall = {}): AnyTensor {
     checkOptions('TransformerDecoderLayer', options, 'TransformerDecoderLayer.forward');
-    const { causal = true, mask, keyMask, memoryMask, memoryKeyMask } = options;
-    const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask, keyMask }));
+    const { causal = true, mask, keyMask, cache, memoryMask, memoryKeyMask, memoryCache } = options;
+    const own = this.sublayer(x, this.norm1, (y) => this.selfAttn.forward(y, y, y, { causal, mask, keyMask, cache }));
+    // What a cache has seen of the memory is all of it.
+    const unseen = memoryCache === undefined || memoryCache.length === 0 ? memory : memory.narrow(-2, 0, 0);
     const crossed = this.sublayer(own, this.norm2, (y) =>
-      this.multiheadAttn.forward(y, memory, memory, { mask: memoryMask, keyMask: memoryKeyMask }),
+      this.multiheadAttn.forward(y, unseen, unseen, { mask: memoryMask, keyMask: memoryKeyMask, cache: memoryCache }),
     );
     return this.sublayer(crossed, this.norm3, (y) => this.feedForward(y));
   }

@@ -90,8 +90,9 @@ const takersByNames: Readonly<Record<string, string>> = {
   'hidden lengths cell': 'LSTM.forward',
   'bias nonlinearity': 'RNNCell',
   'hidden dropout activation normFirst bias epsilon': 'TransformerEncoderLayer TransformerDecoderLayer',
-  'causal mask keyMask memoryMask memoryKeyMask': 'TransformerDecoderLayer.forward TransformerDecoder.forward',
+  'cache memoryCache causal mask keyMask memoryMask memoryKeyMask': 'TransformerDecoderLayer.forward',
   norm: 'TransformerEncoder TransformerDecoder',
+  'causal mask keyMask memoryMask memoryKeyMask': 'TransformerDecoder.forward',
   'encoderLayers decoderLayers hidden dropout activation normFirst bias epsilon': 'Transformer',
   'sourceMask sourceKeyMask causal mask keyMask memoryMask memoryKeyMask': 'Transformer.forward',
   'decay warmUp useBuffers': 'AveragedModel',
@@ -177,8 +178,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   ignoreIndex: 'TopKAccuracy Perplexity',
   outputs: 'R2Score',
   'maxOrder smooth': 'Bleu',
+  'sourceKeyMask caches keyMask lastOnly': 'EncoderDecoder.forward',
+  keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
+  'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
   'maxTokens temperature topK topP stop': 'generate',
   'numClasses dropout hidden': 'AlexNet',
+  'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
+    'Bart',
   'vocabulary context types width layers heads hidden dropout epsilon pooler padding': 'Bert BertMaskedLM',
   'types keyMask': 'Bert.forward BertMaskedLM.forward BertClassifier.forward BertTokenClassifier.forward',
   'pooler labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
@@ -187,19 +193,20 @@ const takersByNames: Readonly<Record<string, string>> = {
   'labels classifierDropout padding hidden vocabulary context types width layers heads dropout epsilon':
     'BertTokenClassifier',
   numClasses: 'CifarResNet ResNet',
+  'size imageSize patchSize channels imageWidth imageLayers imageHeads imageHidden vocabulary context textWidth textLayers textHeads textHidden end activation epsilon':
+    'CLIP',
+  normalized: 'CLIP.encodeImage',
+  'normalized keyMask': 'CLIP.encodeText',
   'numClasses dropout': 'DenseNet',
   'numClasses auxLogits dropout': 'GoogLeNet',
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',
   'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
-  'vocabulary context width layers heads keyHeads headSize hidden epsilon rotaryBase rotarySize rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap postNorm window scaledEmbedding tied':
+  'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm postNorm residualScale window scaledEmbedding logitScale tied':
     'Llama',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated tied start':
     'T5',
-  'sourceKeyMask caches keyMask lastOnly': 'T5.forward',
-  keyMask: 'T5.encode T5.given',
-  'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'T5.loss',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',

@@ -26,7 +26,7 @@ interface Case {
 }
 const read = (name: string): unknown => JSON.parse(readFileSync(join(golden, name), 'utf8'));
 
-describe.each(['wordpiece', 'llama', 'unigram', 'words', 'suffix', 'modern'])('tokenizer.json: %s', (name) => {
+describe.each(['wordpiece', 'llama', 'unigram', 'words', 'suffix', 'clip', 'modern'])('tokenizer.json: %s', (name) => {
   const cases = read(`${name}.cases.json`) as Case[];
   test.each(cases)('$text', async ({ text, ids, decoded, all }) => {
     const tokenizer = await loadTokenizer(join(golden, `${name}.json`));

@@ -89,6 +89,18 @@ suffix.decoder = decoders.BPEDecoder()
 write("suffix", suffix, trainers.BpeTrainer(
     vocab_size=400, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False))
 
+clip = Tokenizer(models.BPE(unk_token="<|endoftext|>", continuing_subword_prefix="", end_of_word_suffix="</w>"))
+clip.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+clip.pre_tokenizer = pre_tokenizers.Sequence([
+    pre_tokenizers.Split(
+        Regex(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
+    pre_tokenizers.ByteLevel(add_prefix_space=False)])
+clip.decoder = decoders.ByteLevel()
+clip.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False, add_prefix_space=False)
+write("clip", clip, trainers.BpeTrainer(
+    vocab_size=700, special_tokens=["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>",
+    initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+
 modern = Tokenizer(models.BPE(ignore_merges=True))
 modern.pre_tokenizer = pre_tokenizers.Sequence([
     pre_tokenizers.Split(

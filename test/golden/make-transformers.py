@@ -4,15 +4,20 @@
 """
 import json
 import pathlib
+import tempfile
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
     BertModel,
+    CLIPConfig,
+    CLIPModel,
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForSequenceClassification,
@@ -25,21 +30,39 @@ from transformers import (
     GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MarianConfig,
+    MarianMTModel,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     MT5Config,
     MT5ForConditionalGeneration,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
+    PegasusConfig,
+    PegasusForConditionalGeneration,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
     ViTConfig,
@@ -59,8 +82,17 @@ seen = torch.arange(7) < torch.tensor([[7], [5]])
 def weights(model):
     """Far larger than at a start, so that every part counts."""
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, 0.1, 0.4)
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, 0.1, 0.4)
     return model.eval()
+
+
+def gradients(model):
+    """Under the names that files have, which those of experts in memory are not."""
+    with tempfile.TemporaryDirectory() as other:
+        state = {key: parameter.grad for key, parameter in model.named_parameters()}
+        model.save_pretrained(other, state_dict=state)
+        return {f"gradient.{key}": value for key, value in load_file(f"{other}/model.safetensors").items()}
 
 
 def write(name, model, reference):
@@ -109,13 +141,15 @@ def relative(name, model, more=lambda model: {}, use_cache=True, seed=None):
     model = weights(model)
     logits = model(tokens).logits
     masked = model(tokens, attention_mask=kept.long()).logits
-    loss = model(tokens, labels=tokens).loss
+    read, following = tokens[:, :-1], tokens[:, 1:].contiguous()
+    # How experts are used depends on all tokens that are read, so the last is not.
+    routes = hasattr(model.config, "router_aux_loss_coef")
+    loss = (model(read, labels=read, shift_labels=following) if routes else model(tokens, labels=tokens)).loss
     loss.backward()
-    gradients = {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()}
     options = dict(max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None, use_cache=use_cache)
     greedy = model.generate(tokens[:1, :4], attention_mask=torch.ones(1, 4, dtype=torch.long), **options)[0]
     results = {"logits": logits, "masked": masked, "greedy": greedy.int(), "loss": loss.reshape(1)}
-    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients, **more(model)})
+    write(name, model, {"tokens": tokens.int(), "kept": kept, **results, **gradients(model), **more(model)})
 
 
 sizes = dict(vocab_size=40, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, intermediate_size=24)
@@ -186,6 +220,20 @@ rotary = dict(sliding_attention=dict(rope_type="default", rope_theta=20.0),
 config = Gemma3TextConfig(**sizes, query_pre_attn_scalar=9, sliding_window=5, sliding_window_pattern=2, rope_parameters=rotary)
 relative("gemma3", Gemma3ForCausalLM(config), seed=147)
 
+# Mixtures of experts, on which the loss depends too, and relatives of other scales and norms.
+mixture = dict(num_experts_per_tok=2, output_router_logits=True, router_aux_loss_coef=0.1)
+small = dict(moe_intermediate_size=8, num_experts=4, decoder_sparse_step=1)
+sizes.pop("head_dim")
+relative("mixtral", MixtralForCausalLM(MixtralConfig(**sizes, **mixture, num_local_experts=4, sliding_window=5)), seed=1)
+shared = dict(shared_expert_intermediate_size=10, mlp_only_layers=[0])
+relative("qwen2-moe", Qwen2MoeForCausalLM(Qwen2MoeConfig(**sizes, **mixture, **small, **shared)), seed=8)
+relative("qwen3-moe", Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **mixture, **small, head_dim=6, norm_topk_prob=True)), seed=1)
+relative("olmoe", OlmoeForCausalLM(OlmoeConfig(**sizes, **mixture | dict(num_experts_per_tok=3), num_experts=5)), seed=1)
+relative("olmo2", Olmo2ForCausalLM(Olmo2Config(**sizes)), seed=1)
+scales = dict(embedding_multiplier=3.0, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=1.7)
+relative("granite", GraniteForCausalLM(GraniteConfig(**sizes, **scales)), seed=3)
+relative("smollm3", SmolLM3ForCausalLM(SmolLM3Config(**sizes, no_rope_layer_interval=2)), seed=4)
+
 # Relatives of BERT, and their heads. The first sequence is filled up behind its tokens, the second before them. To BERT and DistilBERT no token is for
 # padding: its embedding would get no gradient, though the first token is classified.
 torch.manual_seed(1)
@@ -235,23 +283,27 @@ targets[1, 11:] = -100
 started = torch.arange(16) >= torch.tensor([[0], [3]])
 
 
-def reader(name, model, seed):
+def reader(name, model, seed, **options):
     """The logits and the loss of targets, its gradients, the logits where the first tokens of a target are hidden, and the likeliest targets."""
     torch.manual_seed(seed)
-    if name != "t5":
+    if name in ("t5-gated", "mt5"):
         model.lm_head.weight = torch.nn.Parameter(torch.empty(24, 8))
     model = weights(model)
+    if hasattr(model, "final_logits_bias"):
+        torch.nn.init.normal_(model.final_logits_bias)
     inputs = dict(input_ids=source, attention_mask=kept.long())
     answer = model(**inputs, labels=targets)
     answer.loss.backward()
-    begun = torch.cat([torch.zeros(2, 1, dtype=torch.long), targets.clamp(0)[:, :-1]], 1)
+    start = model.config.decoder_start_token_id
+    begun = torch.cat([torch.full((2, 1), start), targets.clamp(0)[:, :-1]], 1)
     masked = model(**inputs, decoder_input_ids=begun, decoder_attention_mask=started.long()).logits
-    options = dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
+    options |= dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
     greedy = torch.cat([model.generate(source[i : i + 1], attention_mask=kept[i : i + 1].long(), **options) for i in range(2)])
-    memory = model.encoder(**inputs).last_hidden_state
+    memory = model.get_encoder()(**inputs).last_hidden_state
     results = {"source": source.int(), "kept": kept, "targets": targets.int(), "begun": begun.int(), "started": started}
     results |= {"memory": memory, "logits": answer.logits, "loss": answer.loss.reshape(1), "masked": masked, "greedy": greedy.int()}
-    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()})
+    trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in trained})
 
 
 sizes = dict(vocab_size=24, d_model=8, d_kv=6, d_ff=12, num_layers=2, num_heads=2, decoder_start_token_id=0)
@@ -260,6 +312,40 @@ gated = dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)
 reader("t5", T5ForConditionalGeneration(T5Config(**sizes)), seed=2)
 reader("t5-gated", T5ForConditionalGeneration(T5Config(**sizes | dict(num_decoder_layers=1), **gated)), seed=3)
 reader("mt5", MT5ForConditionalGeneration(MT5Config(**sizes, **gated)), seed=4)
+
+# Relatives of BART. Marian's targets begin with the token that fills up, which it does not write.
+sizes = dict(vocab_size=24, max_position_embeddings=24, d_model=8, encoder_layers=2, decoder_layers=1, encoder_ffn_dim=12, decoder_ffn_dim=10)
+sizes |= dict(encoder_attention_heads=2, decoder_attention_heads=4, pad_token_id=0, bos_token_id=None, eos_token_id=None, forced_eos_token_id=None)
+reader("bart", BartForConditionalGeneration(BartConfig(**sizes, decoder_start_token_id=2)), seed=1)
+marian = MarianConfig(**sizes, decoder_start_token_id=0, activation_function="swish", scale_embedding=True)
+reader("marian", MarianMTModel(marian), seed=33, bad_words_ids=[[0]])
+pegasus = PegasusConfig(**sizes, decoder_start_token_id=0, activation_function="relu", scale_embedding=True)
+reader("pegasus", PegasusForConditionalGeneration(pegasus), seed=26)
+
+# CLIP with both ways to find the end of a text, of which one is followed by what fills up, and images that are not squares of whole patches.
+tokens = torch.tensor([[22, 3, 7, 9, 23, 4], [22, 5, 5, 23, 23, 23], [22, 8, 23, 1, 0, 2]])
+hidden = torch.tensor([[1, 0, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0]])
+tower = dict(num_hidden_layers=2, num_attention_heads=2)
+for name, end, act in [("clip", 2, "quick_gelu"), ("clip-end", 23, "gelu")]:
+    torch.manual_seed(5)
+    text = dict(tower, vocab_size=24, hidden_size=8, intermediate_size=12, max_position_embeddings=7, hidden_act=act, eos_token_id=end)
+    image = dict(tower, image_size=14, patch_size=4, num_channels=2, hidden_size=12, intermediate_size=10, hidden_act=act)
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=image, projection_dim=6))
+    # Smaller where all images and texts have the same, so that cosines are not all alike.
+    for key, parameter in model.named_parameters():
+        scales = key.endswith("norm.weight") or "norm1.weight" in key or "norm2.weight" in key
+        torch.nn.init.normal_(parameter, float(scales), 0.5 if parameter.dim() > 1 else 0.2)
+    torch.nn.init.constant_(model.logit_scale, 1)
+    model.eval()
+    images = torch.randn(3, 2, 14, 14)
+    inputs = dict(input_ids=tokens, pixel_values=images)
+    answer = model(**inputs, return_loss=True)
+    answer.loss.backward()
+    masked = model(**inputs, attention_mask=hidden).logits_per_image
+    results = {"tokens": tokens.int(), "kept": hidden.bool(), "images": images, "logits": answer.logits_per_image, "masked": masked}
+    results |= {"image": answer.image_embeds, "text": answer.text_embeds, "loss": answer.loss.reshape(1)}
+    results |= {"image.plain": model.get_image_features(images).pooler_output, "text.plain": model.get_text_features(tokens).pooler_output}
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in model.named_parameters()})
 
 distances = torch.arange(-300, 301)
 attention = T5ForConditionalGeneration(T5Config(**sizes)).encoder.block[0].layer[0].SelfAttention

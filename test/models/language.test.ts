@@ -217,7 +217,9 @@ describe('what is no such model is refused', () => {
 
   test('sizes that are not those of the weights', async () => {
     change({ intermediate_size: 20 });
-    await expect(models.Llama.load(folder)).rejects.toThrow('loadStateDict: shapes differ: blocks.0.gate.weight');
+    await expect(models.Llama.load(folder)).rejects.toThrow(
+      'loadStateDict: shapes differ: blocks.0.feed_forward.gate.weight',
+    );
   });
 
   test('layers that the weights lack', async () => {
@@ -232,7 +234,7 @@ describe('what is no such model is refused', () => {
       'llama',
       models.Llama,
       { model_type: 'gpt2' },
-      'llama or mistral or qwen2 or qwen3 or phi3 or gemma or gemma2 or gemma3_text',
+      'llama or mistral or qwen2 or qwen3 or mixtral or qwen2_moe or qwen3_moe or olmoe or olmo2 or granite or smollm3 or phi3 or gemma or gemma2 or gemma3_text',
     ],
     ['llama', models.Llama, { sliding_window: 4 }, 'null'],
     ['llama', models.Llama, { attention_bias: 'all' }, 'false or true'],

@@ -6,7 +6,23 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, models, nn, noGrad, tensor, zeros, type AnyTensor } from '../../lib/index';
+import {
+  cat,
+  full,
+  gradcheck,
+  io,
+  manualSeed,
+  models,
+  nn,
+  noGrad,
+  ones,
+  randint,
+  randn,
+  tensor,
+  where,
+  zeros,
+  type AnyTensor,
+} from '../../lib/index';
 import { collect, difference, expectGradients, folderOf, referenceOf } from './references';
 
 /** The likeliest tokens, the prompt first. */
@@ -27,6 +43,13 @@ const relatives = [
   'gemma',
   'gemma2',
   'gemma3',
+  'mixtral',
+  'qwen2-moe',
+  'qwen3-moe',
+  'olmoe',
+  'olmo2',
+  'granite',
+  'smollm3',
 ];
 
 describe.each(relatives)('%s', (name) => {
@@ -73,11 +96,11 @@ describe.each(relatives)('%s', (name) => {
     });
   }
 
+  const ofLogits = (tokens: AnyTensor, next: AnyTensor): AnyTensor =>
+    nn.functional.crossEntropy(model.forward(tokens).flatten(0, 1), next.flatten() as never);
   const losses: [string, (tokens: AnyTensor, next: AnyTensor) => AnyTensor][] = [
-    [
-      'the loss',
-      (tokens, next) => nn.functional.crossEntropy(model.forward(tokens).flatten(0, 1), next.flatten() as never),
-    ],
+    // That of mixtures of experts says too how they are used.
+    ...(/moe$|mixtral/.test(name) ? [] : [['the loss', ofLogits] as [string, typeof ofLogits]]),
     ['loss()', (tokens, next) => model.loss(tokens, next)],
     ['loss(), in pieces of the logits', (tokens, next) => model.loss(tokens, next, { rowsAtOnce: 5 })],
   ];
@@ -251,6 +274,29 @@ describe('files that are changed', () => {
     ],
     ['phi3-longrope', { rope_parameters: { ...longrope, attention_factor: 1.1 } }, false],
     ['phi3-longrope', { rope_parameters: { ...longrope, factor: 2 } }, false],
+    [
+      'mixtral',
+      { num_experts_per_tok: undefined, rope_parameters: undefined, rms_norm_eps: undefined, num_key_value_heads: 1 },
+    ],
+    ['mixtral', { sliding_window: null }, false],
+    ['mixtral', { num_experts_per_tok: 3 }, false],
+    [
+      'qwen2-moe',
+      { mlp_only_layers: undefined, decoder_sparse_step: 2, use_sliding_window: undefined, sliding_window: 4 },
+    ],
+    ['qwen2-moe', { norm_topk_prob: true }, false],
+    // As in the first files.
+    ['qwen3-moe', { num_local_experts: undefined, num_experts: 4, mlp_only_layers: null }],
+    ['qwen3-moe', { norm_topk_prob: undefined }, false],
+    ['olmoe', { num_experts_per_tok: 2 }, false],
+    ['olmoe', { clip_qkv: undefined, norm_topk_prob: undefined, rms_norm_eps: undefined }],
+    ['granite', { embedding_multiplier: undefined }, false],
+    ['granite', { residual_multiplier: undefined }, false],
+    ['granite', { logits_scaling: undefined }, false],
+    ['granite', { attention_multiplier: undefined }, false],
+    ['smollm3', { no_rope_layers: undefined, tie_word_embeddings: undefined, sliding_window: 3 }],
+    ['smollm3', { no_rope_layers: undefined, no_rope_layer_interval: undefined }, false],
+    ['smollm3', { no_rope_layers: [0, 1] }, false],
   ] as const)('%s with %j', async (name, fields, same: boolean = true) => {
     const reference = await referenceOf(name);
     const found = (await loaded(name, fields)).forward(reference['tokens']!);
@@ -286,6 +332,14 @@ describe('files that are changed', () => {
     ['gemma3', { rope_parameters: { sliding_attention: { rope_type: 'axial' } } }, 'rope_type: got axial'],
     ['gemma', { head_dim: undefined }, 'shapes differ: blocks.0.self_attn.in_proj_weight'],
     ['phi3-longrope', { rope_parameters: { rope_type: 'longrope' } }, 'short_factor: got undefined, expected an array'],
+    ['mixtral', { num_experts_per_tok: 5 }, 'Llama: expertsPerToken: got 5, expected at most the 4 experts'],
+    ['mixtral', { num_local_experts: 3 }, 'blocks.0.feed_forward.router.weight: got [4, 8], expected [3, 8]'],
+    ['qwen2-moe', { mlp_only_layers: 1 }, 'mlp_only_layers: got 1, expected numbers of layers'],
+    ['qwen2-moe', { mlp_only_layers: [] }, 'names differ: missing [blocks.0.feed_forward.gate, '],
+    ['qwen2-moe', { use_sliding_window: true }, 'use_sliding_window: got true, expected false'],
+    ['qwen2-moe', { shared_expert_intermediate_size: null }, 'unexpected [blocks.1.feed_forward.shared.'],
+    ['olmoe', { clip_qkv: 8 }, 'clip_qkv: got 8, expected null'],
+    ['smollm3', { no_rope_layers: [1] }, 'no_rope_layers: got an array, expected 0 or 1 for each of 2 layers'],
     ['llama', { rope_parameters: { rope_type: 'dynamic' } }, 'factor: got undefined, expected a number'],
     ['llama', { rope_parameters: { partial_rotary_factor: 0.5 } }, 'partial_rotary_factor: got 0.5, expected 1'],
   ])('%s with %j is refused', async (name, fields, message) => {
@@ -365,6 +419,98 @@ describe('the loss of capped logits', () => {
     expect(() => new models.Llama({ ...sizes, logitSoftCap: -1 })).toThrow(
       'Llama: logitSoftCap: got -1, expected a positive number',
     );
+  });
+});
+
+describe('experts', () => {
+  const sizes = { vocabulary: 12, context: 32, width: 16, layers: 2, heads: 2, hidden: 8 };
+  const tokens = (b: number, t: number): AnyTensor => randint(0, 12, [b, t], { dtype: 'int32' });
+
+  // As many blocks as any choice can need: all tokens to the same experts, all to others, fewer choices than experts, and blocks of several rows.
+  test.each([
+    ['to the same', 5, 2, 1, 13],
+    ['to others', 5, 3, 7, 3],
+    ['by one token', 16, 3, 1, 1],
+    ['to all', 4, 4, 3, 5],
+    ['to one', 1, 1, 2, 5],
+  ])('what each token is sent to is what its experts answer: %s', (kind, experts, expertsPerToken, b, t) => {
+    manualSeed(1);
+    const model = new models.Llama({ ...sizes, layers: 1, experts, expertsPerToken, normalizedShares: false });
+    const layer = model.blocks[0]!.feedForward;
+    for (const parameter of layer.parameters()) nn.init.normal_(parameter);
+    const x = (kind === 'to the same' ? ones([b, t, 16]) : randn([b, t, 16])) as AnyTensor;
+    const { router, gate, up, down } = Object.fromEntries(
+      layer.namedParameters().map(([n, p]) => [n.split('.')[0], p]),
+    );
+    const shares = x.matmul(router!.transpose()).softmax(-1) as AnyTensor;
+    const [likeliest] = shares.topk(expertsPerToken) as [AnyTensor, AnyTensor];
+    const least = likeliest.narrow(-1, expertsPerToken - 1, 1);
+    const used = shares.mul(shares.greaterEqual(least).cast('float32')) as AnyTensor;
+    const answers = Array.from({ length: experts }, (_, i) => {
+      const own = (weights: AnyTensor): AnyTensor => weights.select(0, i).transpose();
+      const hidden = nn.functional.silu(x.matmul(own(gate!))).mul(x.matmul(own(up!)));
+      return hidden.matmul(own(down!)).mul(used.narrow(-1, i, 1)) as AnyTensor;
+    });
+    const expected = answers.reduce((sum, each) => sum.add(each));
+    expect(difference(layer.forward(x), expected)).toBeLessThan(1e-5);
+  });
+
+  test('gradients, and theirs, are those of differences', () => {
+    manualSeed(2);
+    const model = new models.Llama({ ...sizes, experts: [0, 3], sharedHidden: 4, expertHidden: 5 }).to('float64');
+    const layer = model.blocks[1]!.feedForward;
+    const parameters = layer.parameters() as readonly AnyTensor[];
+    for (const parameter of parameters) nn.init.normal_(parameter as nn.Parameter, 0, 0.5);
+    const x = randn([3, 16], { dtype: 'float64' }).requiresGrad_() as AnyTensor;
+    expect(() => gradcheck((...inputs) => layer.forward(inputs[0]!), [x, ...parameters])).not.toThrow();
+  });
+
+  // With equal probabilities of 1/4, Σ f·p is 1/4 whoever is used; of one expert it is p.
+  test.each([
+    ['equal', 0, 1],
+    ['of one', 5, 4 / (1 + 3 * Math.exp(-5))],
+  ])('how unequally they are used: %s', (_, score, expected) => {
+    manualSeed(3);
+    const options = { ...sizes, experts: 4, expertsPerToken: 1 };
+    const [model, plain] = [new models.Llama({ ...options, balance: 0.5 }), new models.Llama(options)];
+    nn.init.ones_(model.tokens.weight);
+    for (const { selfAttn, feedForward } of model.blocks) {
+      nn.init.zeros_(selfAttn.outProj.weight);
+      for (const parameter of feedForward.parameters()) nn.init.zeros_(parameter);
+      noGrad(() => (feedForward as unknown as { router: nn.Linear }).router.weight.narrow(0, 2, 1).fill_(score / 16));
+    }
+    plain.loadStateDict(model.stateDict());
+    const [text, targets] = [tokens(2, 8), tokens(2, 8)];
+    const found = model.loss(text, targets).sub(plain.loss(text, targets)).itemSync();
+    // Of two losses near 3 in float32.
+    expect(found / 0.5).toBeCloseTo(expected, 5);
+  });
+
+  test('hidden tokens do not count in how they are used', () => {
+    manualSeed(6);
+    const model = new models.Llama({ ...sizes, experts: 4, balance: 1 });
+    for (const parameter of model.parameters()) nn.init.normal_(parameter, 0, 0.5);
+    const text = tokens(1, 8);
+    const [whole, part] = [text.narrow(1, 3, 4), text.narrow(1, 4, 4)];
+    const alone = model.loss(whole, part, { reduction: 'sum' });
+    const mask = tensor([[false, false, false, true, true, true, true]]);
+    const targets = cat([full([1, 3], -100, { dtype: 'int32' }), part], 1);
+    // Rotary positions tell distances only, so that what comes before and is hidden changes nothing else.
+    for (const keyMask of [mask, where(mask, 0, -Infinity) as AnyTensor]) {
+      const found = model.loss(text.narrow(1, 0, 7), targets, { keyMask, reduction: 'sum' });
+      expect(difference(found, alone)).toBeLessThan(1e-5);
+    }
+  });
+
+  test.each<[object, string]>([
+    [{ experts: -1 }, 'Llama: experts: got -1, expected an integer of at least 0'],
+    [{ experts: [2] }, 'Llama: experts: got 1 of them, expected one for each of 2 layers'],
+    [{ experts: 4, expertsPerToken: 0 }, 'Llama: expertsPerToken: got 0, expected an integer of at least 1'],
+    [{ experts: 4, expertHidden: 0 }, 'Llama: expertHidden: got 0, expected a positive integer'],
+    [{ balance: NaN }, 'Llama: balance: got NaN, expected'],
+    [{ queryKeyNorm: 'heads' }, 'Llama: queryKeyNorm: got heads, expected'],
+  ])('%j is refused', (options, message) => {
+    expect(() => new models.Llama({ ...sizes, ...options })).toThrow(message);
   });
 });
 

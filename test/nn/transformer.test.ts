@@ -61,6 +61,7 @@ test.each([
   ['in a window', { window: 3 }],
   ['in a window of one', { window: 1 }],
   ['heads of their own size, normalised', { headSize: 6, outputBias: false, rotary: true, queryKeyNorm: true }],
+  ['normalised across heads', { keyHeads: 2, queryKeyNorm: { acrossHeads: true } }],
 ])('a cache gives what the whole sequence does: %s', (_, layerOptions) => {
   const layer = new nn.MultiHeadAttention(16, 4, layerOptions);
   const x = randn([2, 7, 16]);
@@ -78,6 +79,38 @@ test.each([
   cache.clear();
   expect(cache.length).toBe(0);
 });
+
+test('queries and keys normalised across heads are so before they are split', () => {
+  const layer = new nn.MultiHeadAttention(16, 4, { keyHeads: 2, queryKeyNorm: { acrossHeads: true, epsilon: 0.5 } });
+  for (const norm of [layer.qNorm!, layer.kNorm!]) nn.init.normal_(norm.weight!);
+  const x = randn([2, 7, 16]);
+  const [q, k, v] = nn.functional.linear(x, layer.inProjWeight!).split([16, 8, 8], -1) as AnyTensor[];
+  const heads = (y: AnyTensor): AnyTensor => y.reshape([2, 7, -1, 4]).transpose(1, 2);
+  const attended = nn.functional.scaledDotProductAttention(
+    heads(layer.qNorm!.forward(q!)) as never,
+    heads(layer.kNorm!.forward(k!)),
+    heads(v!) as never,
+  ) as AnyTensor;
+  near(layer.forward(x), layer.outProj.forward(attended.transpose(1, 2).reshape([2, 7, 16])));
+});
+
+test.each([{ normFirst: false }, { normFirst: true }])(
+  'caches of a decoder layer give what the whole sequence does: %j',
+  (options) => {
+    const layer = new nn.TransformerDecoderLayer(16, 4, options).eval();
+    const [x, memory] = [randn([2, 7, 16]), randn([2, 5, 16])];
+    const memoryKeyMask = tensor([true, true, true, false, true, true, false, true, true, true], { shape: [2, 5] });
+    const whole = layer.forward(x, memory, { memoryKeyMask });
+    const [cache, memoryCache] = [new nn.AttentionCache(), new nn.AttentionCache()];
+    const parts = x.split([3, 1, 3], 1).map((part, i) => {
+      // What is cached is not read again.
+      const read = i === 0 ? memory : memory.mul(NaN);
+      return noGrad(() => layer.forward(part, read, { memoryKeyMask, cache, memoryCache }));
+    });
+    expect([cache.length, memoryCache.length]).toEqual([7, 5]);
+    near(cat(parts, 1), whole);
+  },
+);
 
 test('a cache may be filled with and without gradients, past the room that it has', () => {
   const layer = new nn.MultiHeadAttention(8, 2);

@@ -1,0 +1,15 @@
+/** Positions as sines and cosines of falling frequencies (Vaswani et al., 2017, Attention is all you need, section 3.5). */
+import { arange } from '../ops/creation';
+import { cat } from '../ops/movement';
+import type { AnyTensor } from '../tensor/tensor';
+
+/** The positions from `start` to `end`, [end − start, width], in the dtype and on the device of `like`: of frequencies 10000^(−2i/width) all sines, then all cosines. */
+export function sinusoids(start: number, end: number, width: number, like: AnyTensor): AnyTensor {
+  const { dtype, device } = like;
+  const numbers = { dtype: 'float64', device } as const;
+  const frequencies = arange(0, width, 2, numbers)
+    .mul(-Math.log(10000) / width)
+    .exp();
+  const angles = arange(start, end, numbers).unsqueeze(1).mul(frequencies) as AnyTensor;
+  return cat([angles.sin(), angles.cos()], 1).cast(dtype) as AnyTensor;
+}
