@@ -156,7 +156,9 @@ class Product {
     // puts them into the same few sets of the L1 cache, whose twelve or eight ways hold the panel as well.
     const int64_t distance = g_.a_column == 1 ? g_.a_row * int64_t{sizeof(E)} : 0;
     const bool aliases = g_.a_column == 1 && distance % 4096 == 0;
-    const bool stays = g_.a_column == 1 ? distance % 4096 != 0 : (slices_ > 1 || g_.m <= kDirectRows) && g_.a_row == 1;
+    const bool stays = g_.a_column == 1 ? distance % 4096 != 0
+                                        : g_.a_row == 1 && (slices_ > 1 || g_.m <= kDirectRows ||
+                                                            g_.k * g_.a_column * int64_t{sizeof(E)} <= kDirectBytes);
     packs_a_ = !direct_a || (panels_ > 2 && g_.m * steps_ > kDirectElements && (amx_ || !stays));
     dots_ = slices_ == 1 && direct_a && !amx_ && g_.a_column == 1 && !is_dot_ && g_.n <= kDotColumns &&
             g_.k >= kDotSteps && g_.m * g_.k >= kDotElements && (packs_a_ || 5 * g_.n < 4 * vectors_ * kWidth);
@@ -213,6 +215,54 @@ class Product {
       multiply_all(block, slice_of(slice), scratch + bias_size + sums_size);
     }
     if (slices_ > 1) add_slices(scratch + bias_size, bias, 0, g_.m);
+  }
+
+  // Products of a batch from `begin` to `end`, `at` their steps, on this thread. Where tiles are few, setting one up costs as much as running it: they are
+  // recorded for the first product and moved along.
+  template <class F>
+  void run_range(KernelContext& ctx, int64_t begin, int64_t end, int64_t count, F&& at) {
+    Step here = at(begin);
+    move(here);
+    const bool replays = direct_ && !is_dot_ && !packs_a_ && slices_ == 1 && steps_ <= pass_depth_ &&
+                         strips_ * panels_ <= kMostTiles && g_.bias == nullptr && g_.activation == Activation::kNone;
+    if (!replays) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Step there = at(std::min(i + 1, count - 1)), next = there - here;
+        run_serial(ctx, next);
+        move(next);
+        here = there;
+      }
+      return;
+    }
+    [[maybe_unused]] const FlushSubnormals flush;
+    Tiles tiles;
+    T* const b = ctx.thread_scratch<T>(panel_scratch(panels_) + kPackSlack);
+    Block block;
+    block.pass = block.steps = {0, steps_};
+    block.strips_end = strips_;
+    block.panels_end = panels_;
+    block.b = b;
+    block.tiles = &tiles;
+    block.ahead = ahead_of(as_turned(at(std::min(begin + 1, count - 1)) - here));
+    multiply(block);
+    const bool packs = packs_panel(panels_ - 1);
+    for (int64_t i = begin;;) {
+      if (packs) pack_panels(0, 0, panels_, block.pass, b);
+      for (int t = 0; t < tiles.count; ++t) {
+        tiles.list[t].run(tiles.list[t].tile);
+      }
+      if (++i == end) return;
+      const Step there = at(i), step = there - here, own = as_turned(step);
+      move(step);
+      here = there;
+      for (int t = 0; t < tiles.count; ++t) {
+        auto& [run, tile, packed, fetches_b] = tiles.list[t];
+        tile.a += own.a;
+        if (!packed) tile.b += own.b;
+        tile.c += own.c;
+        tile.fetch += int64_t{sizeof(E)} * (fetches_b ? own.b : own.a);
+      }
+    }
   }
 
   // Cut into tasks. Pass by pass over c, b is packed by all threads, then each task works through a block of c.
@@ -428,6 +478,19 @@ class Product {
     return ahead;
   }
 
+  // Tiles to be run later.
+  static constexpr int kMostTiles = 16;
+  struct Tiles {
+    struct Entry {
+      TileKernel<T> run = nullptr;
+      Tile<T> tile;
+      bool packed = false;     // whether its b is
+      bool fetches_b = false;  // or else a
+    };
+    Entry list[kMostTiles];
+    int count = 0;
+  };
+
   // Strips × panels over one pass.
   struct Block {
     Range steps;  // in passes, of which this is one
@@ -447,6 +510,7 @@ class Product {
     T* whole = nullptr;  // for operands that are not the sums of their parts
     T* sums = nullptr;   // [m, vectors], between passes where c itself cannot hold them, and of a slice
     Ahead ahead;
+    Tiles* tiles = nullptr;  // where they are kept instead of being run
   };
 
   // All of c over some of k: the operands are packed, what is not set of the block follows from the sizes.
@@ -750,6 +814,11 @@ class Product {
       if (block.ahead.lines_per_tile > 0) {
         tile.fetch = block.ahead.at((panel.number - block.panels_begin) * strips + strip - block.strips_begin);
       }
+      if (block.tiles != nullptr) {
+        const bool fetches_b = block.tiles->count * block.ahead.lines_per_tile >= block.ahead.lines[0];
+        block.tiles->list[block.tiles->count++] = {kernel, tile, packs_panel(panel.number), fetches_b};
+        continue;
+      }
       kernel(tile);
       tile.fetch += 64 * panel.lines_per_strip;
       if (is_last) finish(block, panel, row, rows);
@@ -1049,16 +1118,10 @@ void gemm_batch(KernelContext& ctx, const Gemm<E>& first, const GemmBatch& batch
     }
     return;
   }
-  ctx.parallel_ranges(count, ceil_div(kTaskWork, work + kProductWork), [&](int64_t begin, int64_t end) {
-    Product<E> one = product;
-    Step here = at(begin);
-    one.move(here);
-    for (int64_t i = begin; i < end; ++i) {
-      const Step there = at(std::min(i + 1, count - 1)), next = there - here;
-      one.run_serial(ctx, next);
-      one.move(next);
-      here = there;
-    }
+  // An even number of tasks, so that two threads end together.
+  const int64_t tasks = std::min(count, ceil_div(ceil_div(count * (work + kProductWork), kTaskWork), 2) * 2);
+  ctx.parallel(tasks, [&](int64_t task) {
+    Product<E>(product).run_range(ctx, count * task / tasks, count * (task + 1) / tasks, count, at);
   });
 }
 
