@@ -42,7 +42,15 @@ function convolved(given: readonly AnyTensor[], padding: number): Results {
   return [y, x!.grad!, weight!.grad!, bias!.grad!];
 }
 
-function inputs([batch, from, to, height, width, padding, kernel = 3]: Size): AnyTensor[] {
+function inputs(size: Size): AnyTensor[] {
+  const [batch, from, to, height, width, padding, kernel = 3] = size as readonly number[] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   manualSeed(from * to);
   return [
     randn([batch, from, height, width]),
