@@ -7,13 +7,13 @@ import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { onesLike } from './creation';
-import { checkOptions, checkTensor, installMethods, run, withGradient, type NativeOp } from './define';
+import { checkOptions, checkTensor, installMethods, nativeOps, run, withGradient } from './define';
 import { triuIndices } from './diagonal';
 import { product } from './matmul';
 import { cat } from './movement';
 import { norm } from './norm';
 import { where } from './pointwise-compare';
-import { sqrtOp } from './pointwise-unary';
+import './pointwise-unary'; // defines sqrt
 import { wide } from './wide';
 
 /** Throws unless `p` is the order of a norm. */
@@ -121,7 +121,7 @@ export function pairwiseDistance(a: AnyTensor, b: AnyTensor, options: PairwiseDi
 
 /** The square root, with the subgradient 0 where it is 0. */
 const distanceOp = withGradient(
-  sqrtOp as NativeOp,
+  nativeOps.get('sqrt')!,
   (g, node) => {
     const y = node.output();
     return [g.mul(0.5).div(where(y.equalTo(0), Infinity, y))];

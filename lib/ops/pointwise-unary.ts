@@ -145,7 +145,7 @@ export function log1p<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
   return floating(log1pOp, x);
 }
 
-export const sqrtOp = ofOutput('sqrt', (g, y) => g.div(y.mul(2)));
+const sqrtOp = ofOutput('sqrt', (g, y) => g.div(y.mul(2)));
 
 /**
  * The square root; NaN below 0. Integers and bool become float32.
