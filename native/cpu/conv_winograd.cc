@@ -23,6 +23,8 @@ constexpr float kA = 0.75f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
 // Weights at the points that stay in an L2 cache beside the tiles; larger ones pass by once, for all tiles.
 constexpr int64_t kStayingBytes = 1 << 20;
+// Tiles from which output channels are cut into blocks whose weights stay: enough that each block keeps many threads busy.
+constexpr int64_t kLeastBlockTiles = 512;
 // Tiles of a task, image's and output's.
 constexpr int64_t kBlockBytes = 768 << 10;
 // Tiles at a time where the weights pass by.
@@ -554,6 +556,29 @@ class Winograd {
   int64_t steps_, in_, out_, unit_tiles_, share_, v_point_, m_point_, u_point_, window_size_;
 };
 
+// Output channels in blocks whose weights at the points stay in an L2 cache, where 32 and more do: that each transforms the images anew costs less than tiles that
+// leave it.
+template <int64_t kTaps, class E>
+void run_blocks(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  constexpr int64_t kUnit = 2 * kLane;
+  const int64_t channel_bytes = kPoints * pass.taps_d.count() * whole_lanes(pass.in) * int64_t{sizeof(float)};
+  const int64_t most = kStayingBytes / channel_bytes / kUnit * kUnit;
+  int64_t block = pass.channels;
+  constexpr int64_t kOut = kIn - kTaps + 1;
+  const int64_t tiles = pass.planes() * ceil_div(pass.rows, kOut) * ceil_div(pass.columns, kOut);
+  if (most > 0 && tiles >= kLeastBlockTiles && !has_amx())
+    block = ceil_div(ceil_div(block, ceil_div(block, most)), kUnit) * kUnit;
+  for (int64_t begin = 0; begin < pass.channels; begin += block) {
+    Pass<E> part = pass;
+    Weights<E> of_part = weights;
+    part.channels = std::min(block, pass.channels - begin);
+    part.out.data += begin * pass.out.channel_stride;
+    if (pass.bias != nullptr) part.bias += begin * pass.bias_stride;
+    of_part.data += begin * weights.out_stride;
+    Winograd<E, kTaps>(part).run(ctx, of_part);
+  }
+}
+
 }  // namespace
 
 template <class E>
@@ -566,8 +591,8 @@ bool suits_winograd(const Pass<E>& pass) {
 
 template <class E>
 void convolve_winograd(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  if (pass.taps_h.count() == 3) return Winograd<E, 3>(pass).run(ctx, weights);
-  Winograd<E, 5>(pass).run(ctx, weights);
+  if (pass.taps_h.count() == 3) return run_blocks<3>(ctx, pass, weights);
+  run_blocks<5>(ctx, pass, weights);
 }
 
 template <class E>

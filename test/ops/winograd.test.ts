@@ -20,7 +20,10 @@ const sizes = [
   // Large enough for sums of three bfloat16.
   [6, 80, 112, 23, 25, 1],
   [4, 64, 64, 29, 31, 1],
+  // Output channels in blocks, the last of which is smaller.
+  [12, 100, 140, 28, 27, 1],
   // With kernels of 5 × 5.
+  [8, 33, 200, 17, 15, 2, 5],
   [1, 16, 16, 16, 16, 2, 5],
   [2, 17, 37, 15, 22, 2, 5],
   [3, 64, 48, 13, 14, 0, 5],
@@ -81,7 +84,7 @@ test.each(sizes)('%d images, %d to %d channels, %d × %d, padding %d', (...size)
 test('the same bits at any number of threads', () => {
   const before = getNumThreads();
   try {
-    for (const size of [sizes[1], sizes[4], sizes[6], sizes[7], sizes[15], sizes[18]]) {
+    for (const size of [sizes[1], sizes[4], sizes[6], sizes[7], sizes[14], sizes[15], sizes[18]]) {
       const given = inputs(size);
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
