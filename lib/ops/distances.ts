@@ -6,10 +6,14 @@ import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
-import { checkOptions, checkTensor, installMethods } from './define';
+import { onesLike } from './creation';
+import { checkOptions, checkTensor, installMethods, nativeOps, run, withGradient } from './define';
 import { triuIndices } from './diagonal';
+import { product } from './matmul';
+import { cat } from './movement';
 import { norm } from './norm';
 import { where } from './pointwise-compare';
+import './pointwise-unary'; // defines sqrt
 import { wide } from './wide';
 
 /** Throws unless `p` is the order of a norm. */
@@ -115,6 +119,16 @@ export function pairwiseDistance(a: AnyTensor, b: AnyTensor, options: PairwiseDi
   return norm(x.sub(y).add(epsilon) as AnyTensor, -1, { p, keepDims });
 }
 
+/** The square root, with the subgradient 0 where it is 0. */
+const distanceOp = withGradient(
+  nativeOps.get('sqrt')!,
+  (g, node) => {
+    const y = node.output();
+    return [g.mul(0.5).div(where(y.equalTo(0), Infinity, y))];
+  },
+  { outputs: true },
+);
+
 export interface CdistOptions {
   /** Of the norm; 2 unless given. */
   readonly p?: number;
@@ -146,11 +160,13 @@ export function cdist(a: AnyTensor, b: AnyTensor, options: CdistOptions = {}): A
     return norm(x.sub(y) as AnyTensor, -1, { p });
   }
   const [rows, columns] = [wide(x.squeeze(-2) as AnyTensor), wide(y.squeeze(-3) as AnyTensor)];
-  const products: AnyTensor = rows.matmul(columns.transpose());
-  const squares = rows.square().sum(-1, { keepDims: true }).add(columns.square().sum(-1).unsqueeze(-2));
-  const total = squares.sub(products.mul(2)) as AnyTensor;
-  const near = total.lessEqual(0);
-  return (where(near, 0, (where(near, 1, total) as AnyTensor).sqrt()) as AnyTensor).cast(x.dtype) as AnyTensor;
+  // ‖a‖² − 2 a·b + ‖b‖² as one product, [−2a, ‖a‖², 1] · [b, 1, ‖b‖²].
+  const squares = (points: AnyTensor): AnyTensor => points.square().sum(-1, { keepDims: true }) as AnyTensor;
+  const [of, and] = [squares(rows), squares(columns)];
+  const left = cat([rows.mul(-2), of, onesLike(of)], -1) as AnyTensor;
+  const right = cat([columns, onesLike(and), and], -1) as AnyTensor;
+  const total = product(left, right.transpose() as AnyTensor).relu() as AnyTensor;
+  return run(distanceOp, [total], total.shape, total.dtype).cast(x.dtype) as AnyTensor;
 }
 
 /**

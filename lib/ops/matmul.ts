@@ -74,8 +74,8 @@ export function matmul(a: AnyTensor, b: AnyTensor): AnyTensor {
   return product(left, right);
 }
 
-/** The product of two operands with at least two axes and one dtype. */
-function product(a: AnyTensor, b: AnyTensor): AnyTensor {
+/** The product of two operands with at least two axes and one dtype, which mixed precision leaves as it is. */
+export function product(a: AnyTensor, b: AnyTensor): AnyTensor {
   const m = a.shape[a.rank - 2]!;
   const n = b.shape[b.rank - 1]!;
   // A stack of rows against one matrix is one larger product.

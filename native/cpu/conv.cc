@@ -1,6 +1,6 @@
 // Convolution of images and volumes and its two gradients. Owns the reduction of each to passes over channels-last windows and the cut
-// into tasks; layouts are conv_layout.h, the inner loop is gemm_tile.h, 1 × 1 kernels are plain products (gemm.h), and most 3 × 3 kernels of float
-// are run by conv_winograd.h.
+// into tasks; layouts are conv_layout.h, the inner loop is gemm_tile.h, 1 × 1 kernels are plain products (gemm.h), and most 3 × 3 and 5 × 5
+// kernels of float are run by conv_winograd.h.
 //
 // A pass computes out[p, o] = bias[o] + Σ_tap Σ_c image[p · step + tap, c] · weight[tap][c, o] for a grid of pixels p. Rows of a
 // tile are neighbouring pixels, its columns output channels; for each tap the tile reads the padded image where it lies, so
@@ -319,10 +319,11 @@ void run_depthwise(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& we
   });
 }
 
-// A quarter of the multiply-adds, in float: more than pairs of bfloat16 save, but for AMX.
+// A quarter of the multiply-adds, in float: more than pairs of bfloat16 save, but for AMX. Of 5 × 5 taps a third, as good as pairs.
 template <class E>
 bool prefers_winograd(const Pass<E>& pass) {
-  return suits_winograd(pass) && !(std::is_same_v<E, BFloat16> && has_amx());
+  const bool pairs = std::is_same_v<E, BFloat16> && (has_amx() || (pass.taps_h.count() == 5 && has_pair_tiles()));
+  return suits_winograd(pass) && !pairs;
 }
 
 template <class E>
@@ -448,7 +449,8 @@ class WeightGradient {
     const int64_t columns = vectors_ * kWidth;
     if constexpr (std::is_same_v<T, float>) {
       const Pass<E> pass = as_pass();
-      if (prefers_winograd(pass)) return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
+      if (kernel_h_ == 3 && prefers_winograd(pass))
+        return write_out(ctx, kernel_sums_winograd(ctx, pass), 1, depth, columns);
     }
     if (run_one_tap(ctx)) return;
     if constexpr (std::is_same_v<E, BFloat16>) {

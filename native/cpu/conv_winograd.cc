@@ -1,6 +1,7 @@
 // See conv_winograd.h. F(4 × 4, 3 × 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015): a tile of 4 × 4 pixels of the
 // output depends on 6 × 6 of the image. Both that and the kernel are polynomials, evaluated at 6 × 6 points; a product per point,
-// summed over channels, and interpolation give the tile with 36 multiply-adds instead of 144.
+// summed over channels, and interpolation give the tile with 36 multiply-adds instead of 144. From the same 6 × 6 points a kernel of 5 × 5 gives
+// 2 × 2 pixels, with 36 instead of 100. Taps in depth are sums like those over channels: each has a slice of the image of its own.
 //
 // The points are 0, ±3/4, ±3/2 and ∞. With the usual 0, ±1, ±2, ∞ rounding errors are four times as large; with these the largest is 0.8
 // to 3.9 times that of a sum tap by tap.
@@ -16,12 +17,14 @@
 namespace hadal::cpu {
 namespace {
 
-constexpr int64_t kOut = 4, kIn = 6, kPoints = kIn * kIn;
+constexpr int64_t kIn = 6, kPoints = kIn * kIn;
 constexpr int kLane = kLanes<float>;
 constexpr float kA = 0.75f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
 // Weights at the points that stay in an L2 cache beside the tiles; larger ones pass by once, for all tiles.
 constexpr int64_t kStayingBytes = 1 << 20;
+// Tiles from which output channels are cut into blocks whose weights stay: enough that each block keeps many threads busy.
+constexpr int64_t kLeastBlockTiles = 512;
 // Tiles of a task, image's and output's.
 constexpr int64_t kBlockBytes = 768 << 10;
 // Tiles at a time where the weights pass by.
@@ -51,27 +54,40 @@ using V = Vec<float>;
 
 constexpr float kZero = 1 / (kA2 * kB2), kNearA = 1 / (2 * kA2 * (kA2 - kB2)), kNearB = 1 / (2 * kB2 * (kB2 - kA2));
 
-[[gnu::always_inline]] inline void kernel_points(const V (&w)[3], V (&y)[kIn]) {
-  const V even_a = kNearA * w[0] + kNearA * kA2 * w[2], odd_a = kNearA * kA * w[1];
-  const V even_b = kNearB * w[0] + kNearB * kB2 * w[2], odd_b = kNearB * kB * w[1];
+template <int64_t kTaps>
+[[gnu::always_inline]] inline void kernel_points(const V (&w)[kTaps], V (&y)[kIn]) {
+  V even_a = kNearA * w[0] + kNearA * kA2 * w[2], odd_a = kNearA * kA * w[1];
+  V even_b = kNearB * w[0] + kNearB * kB2 * w[2], odd_b = kNearB * kB * w[1];
+  if constexpr (kTaps == 5) {
+    even_a += kNearA * kA2 * kA2 * w[4];
+    even_b += kNearB * kB2 * kB2 * w[4];
+    odd_a += kNearA * kA2 * kA * w[3];
+    odd_b += kNearB * kB2 * kB * w[3];
+  }
   y[0] = kZero * w[0];
   y[1] = even_a + odd_a;
   y[2] = even_a - odd_a;
   y[3] = even_b + odd_b;
   y[4] = even_b - odd_b;
-  y[5] = w[2];
+  y[5] = w[kTaps - 1];
 }
 
+template <int64_t kOut>
 [[gnu::always_inline]] inline void interpolate(const V (&m)[kIn], V (&y)[kOut]) {
   const V even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
   y[0] = m[0] + even_a + even_b;
-  y[1] = kA * odd_a + kB * odd_b;
-  y[2] = kA2 * even_a + kB2 * even_b;
-  y[3] = kA2 * kA * odd_a + (kB2 * kB * odd_b + m[5]);
+  if constexpr (kOut == 2) {
+    y[1] = kA * odd_a + (kB * odd_b + m[5]);
+  } else {
+    y[1] = kA * odd_a + kB * odd_b;
+    y[2] = kA2 * even_a + kB2 * even_b;
+    y[3] = kA2 * kA * odd_a + (kB2 * kB * odd_b + m[5]);
+  }
 }
 
-// The transposes of interpolate() and kernel_points().
-[[gnu::always_inline]] inline void gradient_points(const V (&g)[kOut], V (&y)[kIn]) {
+// The transposes of interpolate() and kernel_points() for kernels of three taps. (Those for five would sum a gradient of weights from a fourth of the pixels to a
+// tile, with two to five times the rounding errors.)
+[[gnu::always_inline]] inline void gradient_points(const V (&g)[4], V (&y)[kIn]) {
   const V even_a = g[0] + kA2 * g[2], odd_a = g[1] + kA2 * g[3], even_b = g[0] + kB2 * g[2], odd_b = g[1] + kB2 * g[3];
   y[0] = g[0];
   y[1] = even_a + kA * odd_a;
@@ -109,20 +125,24 @@ template <int64_t kFrom, int64_t kTo, auto kTransform, class Load, class Store>
 
 int64_t whole_lanes(int64_t channels) { return ceil_div(channels, kLane) * kLane; }
 
-template <class E>
+// Kernels of kTaps × kTaps.
+template <class E, int64_t kTaps>
 class Winograd {
+  static constexpr int64_t kOut = kIn - kTaps + 1, kReach = kTaps - 1;
+
  public:
-  explicit Winograd(const Pass<E>& pass) : pass_(pass) {
+  explicit Winograd(const Pass<E>& pass) : pass_(pass), slices_(pass.taps_d.count()) {
     in_ = whole_lanes(pass.in);
+    row_ = slices_ * in_;
     out_ = whole_lanes(pass.channels);
     const int64_t tiles_h = ceil_div(pass.rows, kOut), tiles_w = ceil_div(pass.columns, kOut);
     const bool pays = std::min(pass.in, pass.channels) >= kLeastSplitChannels &&
                       pass.planes() * tiles_h * tiles_w >= kLeastSplitTiles;
-    if (kHasMasks && pays && has_amx()) parts_ = kFloatParts;
+    if (kHasMasks && kTaps == 3 && slices_ == 1 && pays && has_amx()) parts_ = kFloatParts;
     // Bytes of a channel in: a float or its parts.
     const int64_t in_bytes = parts_ > 1 ? kFloatParts * 2 : 4;
-    const int64_t tile_bytes = kPoints * (in_ * in_bytes + out_ * 4);
-    stays_ = kPoints * in_ * out_ * in_bytes <= kStayingBytes;
+    const int64_t tile_bytes = kPoints * (row_ * in_bytes + out_ * 4);
+    stays_ = kPoints * row_ * out_ * in_bytes <= kStayingBytes;
     const int64_t tiles = std::max<int64_t>(8, kBlockBytes / tile_bytes);
     // Windows of 16 channels in the L1 cache.
     const int64_t wide = std::min<int64_t>(tiles_w, std::min<int64_t>(20, tiles));
@@ -136,7 +156,7 @@ class Winograd {
     const int64_t shares = ceil_div(cut_.units, share_);
     share_ = ceil_div(cut_.units, shares);
     m_point_ = share_ * unit_tiles_ * out_ + kLane;
-    window_size_ = (band * kOut + 2) * (piece * kOut + 2) * kLane + kPackSlack;
+    window_size_ = (band * kOut + kReach) * (piece * kOut + kReach) * kLane + kPackSlack;
     lay_out(parts_);
   }
 
@@ -201,10 +221,10 @@ class Winograd {
         ctx.parallel(kPoints, [&](int64_t p) { multiply_gradient(p, v, m, starts.back(), first > 0, u); });
       }
     }
-    float* sums = ctx.scratch<float>(9 * pass_.in * out_);
+    float* sums = ctx.scratch<float>(kTaps * kTaps * pass_.in * out_);
     ctx.parallel_ranges(pass_.in * out_groups, 32, [&](int64_t begin, int64_t end) {
       for (int64_t index = begin * kLane; index < end * kLane; index += kLane) {
-        transform_square<kIn, 3, kernel_sums>(
+        transform_square<kIn, kTaps, kernel_sums>(
             [&](auto i, auto j) __attribute__((always_inline)) {
               V sum = load(u + (i * kIn + j) * u_point_ + index);
               for (int64_t share = 1; share < shares; ++share) {
@@ -213,21 +233,21 @@ class Winograd {
               return sum;
             },
             [&](auto i, auto j, V y)
-                __attribute__((always_inline)) { store(sums + (3 * i + j) * pass_.in * out_ + index, y); });
+                __attribute__((always_inline)) { store(sums + (kTaps * i + j) * pass_.in * out_ + index, y); });
       }
     });
     return sums;
   }
 
  private:
-  // The layout of v, [point][tile][in] or, in parts, [point][strip of 32 tiles][step of k][part][tile][32], and of the weights, [point][panel][in][columns] or
+  // The layout of v, [point][tile][slice][in] or, in parts, [point][strip of 32 tiles][step of k][part][tile][32], and of the weights, [point][panel][slice][in][columns] or
   // [point][panel of 32 columns][step of k][part][16 columns][pair][column].
   void lay_out(int parts) {
     parts_ = parts;
     steps_ = ceil_div(in_, kPairStep);
     const int64_t tiles = share_ * unit_tiles_;
-    v_point_ = parts > 1 ? ceil_div(tiles, kPairRows) * kPairRows * split_depth() + kLane : tiles * in_ + kLane;
-    u_point_ = parts > 1 ? out_ * split_depth() + kLane : pass_.in * out_ + kLane;
+    v_point_ = parts > 1 ? ceil_div(tiles, kPairRows) * kPairRows * split_depth() + kLane : tiles * row_ + kLane;
+    u_point_ = parts > 1 ? out_ * split_depth() + kLane : slices_ * pass_.in * out_ + kLane;
   }
   // Floats that all parts of all channels in take.
   int64_t split_depth() const { return steps_ * kFloatParts * kPairStep / 2; }
@@ -236,22 +256,25 @@ class Winograd {
   void transform_kernel(KernelContext& ctx) {
     float* u = ctx.scratch<float>(kPoints * u_point_);
     u_ = u;
-    ctx.parallel_ranges(panels_.panels * pass_.in, 32, [&](int64_t begin, int64_t end) {
+    const int64_t depth = slices_ * pass_.in;
+    ctx.parallel_ranges(panels_.panels * depth, 32, [&](int64_t begin, int64_t end) {
       for (int64_t index = begin; index < end; ++index) {
-        const int64_t panel = index / pass_.in, c = index % pass_.in;
+        const int64_t panel = index / depth, c = index % depth;
         const int64_t first = panels_.begin(panel), width = panels_.begin(panel + 1) - first;
         for (int64_t lane = 0; lane < width; lane += kLane) {
-          transform_kernel(c, panel, lane, u + pass_.in * first + c * width + lane, u_point_);
+          transform_kernel(c, panel, lane, u + depth * first + c * width + lane, u_point_);
         }
       }
     });
   }
-  // Those of one channel in and 16 out, to rows `point` floats apart.
+  // Those of one channel in, of all slices, and 16 out, to rows `point` floats apart.
   void transform_kernel(int64_t c, int64_t panel, int64_t lane, float* to, int64_t point) const {
     const int64_t first = panels_.begin(panel), width = panels_.begin(panel + 1) - first;
-    const float* from = panels_.data + 9 * pass_.in * first + c * width + lane;
-    transform_square<3, kIn, kernel_points>(
-        [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (3 * i + j) * pass_.in * width); },
+    const int64_t slice = c / pass_.in;
+    const float* from =
+        panels_.data + kTaps * kTaps * pass_.in * (slices_ * first + slice * width) + c % pass_.in * width + lane;
+    transform_square<kTaps, kIn, kernel_points<kTaps>>(
+        [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (kTaps * i + j) * pass_.in * width); },
         [&](auto i, auto j, V y) __attribute__((always_inline)) { store(to + (i * kIn + j) * point, y); });
   }
   // The same in parts, if they are the sums of these.
@@ -296,7 +319,7 @@ class Winograd {
         const int64_t units = static_cast<int64_t>(starts.size()) - 1;
         const auto unit_at = [&](int64_t i) { return cut_.at(share * share_ + i); };
         for (int64_t i = 0; i < units; ++i) {
-          for (int64_t c = 0; c < in_; c += kLane) {
+          for (int64_t c = 0; c < row_; c += kLane) {
             if (!transform_image(unit_at(i), c, starts[i], v, window)) return;
           }
         }
@@ -317,7 +340,7 @@ class Winograd {
       if (!waits[share]) continue;
       const std::vector<int64_t> starts = starts_of(share * share_);
       const int64_t units = static_cast<int64_t>(starts.size()) - 1, tiles = starts.back();
-      const int64_t in_groups = in_ / kLane, out_groups = out_ / kLane;
+      const int64_t in_groups = row_ / kLane, out_groups = out_ / kLane;
       const auto unit_at = [&](int64_t i) { return cut_.at(share * share_ + i); };
       std::atomic<bool> holds{true};
       ctx.parallel(units * in_groups, [&](int64_t task) {
@@ -351,13 +374,14 @@ class Winograd {
   }
   static int64_t tiles_of(const Unit& unit) { return ceil_div(unit.rows, kOut) * ceil_div(unit.columns, kOut); }
 
-  // 16 channels, from c on, of a unit's tiles, the first of which is number `tile`. False where they are not the sums of their parts.
+  // 16 channels, from c on, those of all slices in a row, of a unit's tiles, the first of which is number `tile`. False where they are not the sums of their parts.
   bool transform_image(const Unit& unit, int64_t c, int64_t tile, float* v, float* window) const {
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t tiles_h = ceil_div(unit.rows, kOut), tiles_w = ceil_div(unit.columns, kOut);
-    const Window of{unit.row + pass_.taps_h.first(), unit.column + pass_.taps_w.first(), tiles_h * kOut + 2,
-                    tiles_w * kOut + 2, unit.slice * pass_.step_d + pass_.taps_d.first()};
-    to_channels_last(pass_.image, unit.image, c, std::min<int64_t>(kLane, pass_.in - c), of, window, kLane);
+    const int64_t channel = c % in_;
+    const Window of{unit.row + pass_.taps_h.first(), unit.column + pass_.taps_w.first(), tiles_h * kOut + kReach,
+                    tiles_w * kOut + kReach, unit.slice * pass_.step_d + pass_.taps_d.shifts[c / in_]};
+    to_channels_last(pass_.image, unit.image, channel, std::min<int64_t>(kLane, pass_.in - channel), of, window, kLane);
     if (parts_ > 1) {
       SplitRange range;
       for (int64_t pixel = 0; pixel < of.rows * of.columns; ++pixel) range.see(load(window + pixel * kLane));
@@ -370,7 +394,7 @@ class Winograd {
           float* to = v + (parts_ > 1 ? tile / kPairRows * kPairRows * split_depth() +
                                             (c / kPairStep * kFloatParts * kPairRows + tile % kPairRows) * kLane +
                                             c % kPairStep / 2
-                                      : tile * in_ + c);
+                                      : tile * row_ + c);
           transform_square<kIn, kIn, image_points>(
               [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * of.columns + j) * kLane); },
               [&](auto i, auto j, V y)
@@ -444,7 +468,7 @@ class Winograd {
     [[maybe_unused]] const FlushSubnormals flush;
     const int64_t blocks = ceil_div(pass_.in, kDepth);
     Tile<float> tile;
-    tile.a_row = in_;
+    tile.a_row = row_;
     tile.a_step = 1;
     tile.c_row = out_;
     for (int64_t panel = 0; panel < panels_.panels; ++panel) {
@@ -452,15 +476,15 @@ class Winograd {
       const int vectors = static_cast<int>(width / kLane);
       tile.b_step = tile.columns = static_cast<int>(width);
       const int64_t pieces = ceil_div(end - begin, max_rows(vectors));
-      for (int64_t block = 0; block < blocks; ++block) {
-        const int64_t k = pass_.in * block / blocks;
+      for (int64_t part = 0; part < slices_ * blocks; ++part) {
+        const int64_t slice = part / blocks, block = part % blocks, k = pass_.in * block / blocks;
         tile.k = pass_.in * (block + 1) / blocks - k;
-        tile.start = block == 0 ? Start::kZero : Start::kAccumulate;
-        tile.b = u_ + p * u_point_ + pass_.in * first + k * width;
+        tile.start = part == 0 ? Start::kZero : Start::kAccumulate;
+        tile.b = u_ + p * u_point_ + slices_ * pass_.in * first + (slice * pass_.in + k) * width;
         for (int64_t piece = 0; piece < pieces; ++piece) {
           const int64_t row = begin + (end - begin) * piece / pieces,
                         rows = begin + (end - begin) * (piece + 1) / pieces - row;
-          tile.a = v + p * v_point_ + row * in_ + k;
+          tile.a = v + p * v_point_ + row * row_ + slice * in_ + k;
           tile.c = m + p * m_point_ + row * out_ + first;
           tile_kernel<float>(static_cast<int>(rows), vectors, false)(tile);
         }
@@ -505,7 +529,7 @@ class Winograd {
       for (int64_t column = tiles_w - 1; column >= 0; --column) {
         const float* from = m + (row * tiles_w + column) * out_;
         float* to = pixels + (row * kOut * unit.columns + column * kOut) * kLane;
-        transform_square<kIn, kOut, interpolate>(
+        transform_square<kIn, kOut, interpolate<kOut>>(
             [&](auto i, auto j) __attribute__((always_inline)) { return load(from + (i * kIn + j) * m_point_); },
             [&](auto i, auto j, V y)
                 __attribute__((always_inline)) { store(to + (i * unit.columns + j) * kLane, y + bias); });
@@ -527,27 +551,53 @@ class Winograd {
   const float* bias_ = nullptr;
   int parts_ = 1;
   bool stays_;
+  int64_t slices_;  // taps in depth
+  int64_t row_;     // of a tile's image: all slices' channels
   int64_t steps_, in_, out_, unit_tiles_, share_, v_point_, m_point_, u_point_, window_size_;
 };
+
+// Output channels in blocks whose weights at the points stay in an L2 cache, where 32 and more do: that each transforms the images anew costs less than tiles that
+// leave it.
+template <int64_t kTaps, class E>
+void run_blocks(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
+  constexpr int64_t kUnit = 2 * kLane;
+  const int64_t channel_bytes = kPoints * pass.taps_d.count() * whole_lanes(pass.in) * int64_t{sizeof(float)};
+  const int64_t most = kStayingBytes / channel_bytes / kUnit * kUnit;
+  int64_t block = pass.channels;
+  constexpr int64_t kOut = kIn - kTaps + 1;
+  const int64_t tiles = pass.planes() * ceil_div(pass.rows, kOut) * ceil_div(pass.columns, kOut);
+  if (most > 0 && tiles >= kLeastBlockTiles && !has_amx())
+    block = ceil_div(ceil_div(block, ceil_div(block, most)), kUnit) * kUnit;
+  for (int64_t begin = 0; begin < pass.channels; begin += block) {
+    Pass<E> part = pass;
+    Weights<E> of_part = weights;
+    part.channels = std::min(block, pass.channels - begin);
+    part.out.data += begin * pass.out.channel_stride;
+    if (pass.bias != nullptr) part.bias += begin * pass.bias_stride;
+    of_part.data += begin * weights.out_stride;
+    Winograd<E, kTaps>(part).run(ctx, of_part);
+  }
+}
 
 }  // namespace
 
 template <class E>
 bool suits_winograd(const Pass<E>& pass) {
-  const auto three = [](const Taps& taps) { return taps.count() == 3 && taps.reach() == 2; };
-  return three(pass.taps_h) && three(pass.taps_w) && pass.taps_d.count() == 1 && pass.step_h == 1 && pass.step_w == 1 &&
-         pass.out_step_h == 1 && pass.out_step_w == 1 && pass.groups == 1 && pass.in >= 16 && pass.channels >= 16 &&
-         pass.planes() * pass.rows * pass.columns >= 256;
+  const int64_t taps = pass.taps_h.count();
+  return (taps == 3 || taps == 5) && pass.taps_w.count() == taps && pass.taps_h.adjacent() && pass.taps_w.adjacent() &&
+         pass.step_h == 1 && pass.step_w == 1 && pass.out_step_h == 1 && pass.out_step_w == 1 && pass.groups == 1 &&
+         pass.in >= 16 && pass.channels >= 16 && pass.planes() * pass.rows * pass.columns >= 256;
 }
 
 template <class E>
 void convolve_winograd(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights) {
-  Winograd<E>(pass).run(ctx, weights);
+  if (pass.taps_h.count() == 3) return run_blocks<3>(ctx, pass, weights);
+  run_blocks<5>(ctx, pass, weights);
 }
 
 template <class E>
 const float* kernel_sums_winograd(KernelContext& ctx, const Pass<E>& pass) {
-  return Winograd<E>(pass).run_gradient(ctx);
+  return Winograd<E, 3>(pass).run_gradient(ctx);
 }
 
 template bool suits_winograd<float>(const Pass<float>&);

@@ -1,4 +1,4 @@
-// Convolutions with kernels of 3 × 3 and a stride of 1 in Winograd's minimal filtering form. Called by conv.cc.
+// Convolutions with kernels of 3 × 3 and 5 × 5, in each slice of a volume, and a stride of 1 there in Winograd's minimal filtering form. Called by conv.cc.
 #pragma once
 
 #include "cpu/conv_pass.h"
@@ -13,7 +13,7 @@ bool suits_winograd(const Pass<E>& pass);
 template <class E>
 void convolve_winograd(KernelContext& ctx, const Pass<E>& pass, const Weights<E>& weights);
 
-// The gradient of the weights of such a pass, whose `out` is the output's gradient: [tap][in][output channels in whole vectors].
+// The gradient of the weights of such a pass of one tap in depth and 3 × 3, whose `out` is the output's gradient: [tap][in][output channels in whole vectors].
 template <class E>
 const float* kernel_sums_winograd(KernelContext& ctx, const Pass<E>& pass);
 

@@ -1,4 +1,4 @@
-// Kernels of 3 × 3 in Winograd's form (native/cpu/conv_winograd.cc), whose rounding errors are larger than those of a sum tap by tap: against the same convolution in
+// Kernels of 3 × 3 and 5 × 5 in Winograd's form (native/cpu/conv_winograd.cc), whose rounding errors are larger than those of a sum tap by tap: against the same convolution in
 // float64, which is such a sum.
 import { cat, getNumThreads, manualSeed, nn, ones, randn, setNumThreads, tensor, type AnyTensor } from '../../lib';
 
@@ -20,6 +20,19 @@ const sizes = [
   // Large enough for sums of three bfloat16.
   [6, 80, 112, 23, 25, 1],
   [4, 64, 64, 29, 31, 1],
+  // Output channels in blocks, the last of which is smaller.
+  [12, 100, 140, 28, 27, 1],
+  // With kernels of 5 × 5.
+  [8, 33, 200, 17, 15, 2, 5],
+  [1, 16, 16, 16, 16, 2, 5],
+  [2, 17, 37, 15, 22, 2, 5],
+  [3, 64, 48, 13, 14, 0, 5],
+  [2, 40, 33, 9, 95, 4, 5],
+  [2, 160, 180, 14, 14, 1, 5],
+  [17, 250, 129, 5, 6, 2, 5],
+  [70, 17, 16, 1, 2, 2, 5],
+  [13, 16, 33, 9, 3, 2, 5],
+  [26, 16, 16, 12, 1, 2, 5],
 ] as const;
 type Size = (typeof sizes)[number];
 
@@ -32,13 +45,21 @@ function convolved(given: readonly AnyTensor[], padding: number): Results {
   return [y, x!.grad!, weight!.grad!, bias!.grad!];
 }
 
-function inputs([batch, from, to, height, width, padding]: Size): AnyTensor[] {
+function inputs(size: Size): AnyTensor[] {
+  const [batch, from, to, height, width, padding, kernel = 3] = size as readonly number[] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   manualSeed(from * to);
   return [
     randn([batch, from, height, width]),
-    randn([to, from, 3, 3]),
+    randn([to, from, kernel, kernel]),
     randn([to]),
-    randn([batch, to, height + 2 * padding - 2, width + 2 * padding - 2]),
+    randn([batch, to, height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1]),
   ];
 }
 
@@ -63,7 +84,7 @@ test.each(sizes)('%d images, %d to %d channels, %d × %d, padding %d', (...size)
 test('the same bits at any number of threads', () => {
   const before = getNumThreads();
   try {
-    for (const size of [sizes[1], sizes[4], sizes[6], sizes[7]]) {
+    for (const size of [sizes[1], sizes[4], sizes[6], sizes[7], sizes[14], sizes[15], sizes[18]]) {
       const given = inputs(size);
       const [one, three] = [1, 3].map((threads) => {
         setNumThreads(threads);
@@ -76,15 +97,27 @@ test('the same bits at any number of threads', () => {
   }
 });
 
-test("a volume's weight gradient, a tap in depth at a time", () => {
-  manualSeed(1);
-  const given: AnyTensor[] = [randn([2, 16, 4, 13, 12]), randn([24, 16, 3, 3, 3])];
+// Batch, channels in and out, slices, height, width; the kernel; the stride, padding and dilation in depth.
+test.each([
+  [[2, 16, 24, 4, 13, 12], [3, 3, 3], 1, 1, 1],
+  [[1, 19, 37, 7, 9, 11], [2, 3, 3], 2, 0, 1],
+  [[2, 20, 16, 6, 8, 10], [3, 5, 5], 1, 2, 2],
+  [[2, 200, 130, 3, 7, 9], [3, 3, 3], 1, 1, 1],
+  [[1, 16, 16, 1, 16, 17], [3, 3, 3], 1, 1, 1],
+  [[1, 64, 64, 5, 14, 14], [1, 3, 3], 1, 0, 1],
+] as const)('volumes of %j, kernel %j, stride %d, padding %d and dilation %d in depth', (size, kernel, s, p, d) => {
+  manualSeed(size[1]);
+  const [batch, from, to, ...extent] = size;
+  const given: AnyTensor[] = [randn([batch, from, ...extent]), randn([to, from, ...kernel]), randn([to])];
   const [found, right] = (['float32', 'float64'] as const).map((dtype) => {
-    const [x, weight] = given.map((t) => t.cast(dtype).detach().requiresGrad_(true));
-    nn.functional.conv3d(x!, weight!, undefined, { padding: 1 }).square().sum().backward();
-    return weight!.grad!;
+    const [x, weight, bias] = given.map((t) => t.cast(dtype).detach().requiresGrad_(true));
+    const side = (kernel[1] - 1) / 2;
+    const options = { stride: [s, 1, 1], padding: [p, side, side], dilation: [d, 1, 1] } as const;
+    const y = nn.functional.conv3d(x!, weight!, bias, options) as AnyTensor;
+    y.square().sum().backward();
+    return [y, x!.grad!, weight!.grad!, bias!.grad!];
   });
-  expect(error(found!, right!)).toBeLessThan(2e-5);
+  found!.forEach((y, i) => expect(error(y, right![i]!)).toBeLessThan(2e-5));
 });
 
 test.each([16, 64])('a NaN reaches all pixels that depend on it, and none of another tile: %d channels', (channels) => {
