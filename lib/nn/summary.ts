@@ -137,7 +137,9 @@ export function summary(
     model.eval();
     noGrad(() =>
       scope(() => {
-        const inputs = shapes.map((shape) => zeros(shape, { dtype: (options.dtype ?? 'float32') as 'float32' }));
+        const device = model.parameters()[0]?.device;
+        const dtype = (options.dtype ?? 'float32') as 'float32';
+        const inputs = shapes.map((shape) => zeros(shape, { dtype, ...(device && { device }) }));
         inputBytes = memoryOf(inputs);
         (model as ForwardModule).forward(...(inputs as never[]));
       }),

@@ -49,6 +49,12 @@ const calls: Readonly<Record<string, (there: There, device: Device) => readonly 
     layer.loadStateDict(other.stateDict());
     return [layer.weight as AnyTensor];
   },
+  'a summary': (there, device) => {
+    const layer = new nn.Linear(3, 4);
+    layer.to(device);
+    nn.summary(layer, [2, 3]);
+    return [there(1)];
+  },
   augmentations: (there) => {
     const { augment } = data;
     const random = new data.Random(1);
