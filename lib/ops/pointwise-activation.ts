@@ -48,6 +48,7 @@ import { describe } from '../tensor/describe';
 import { binary, fitted, floating, floatingBinary, unary } from './pointwise-run';
 import { greaterEqual, lessEqual, where } from './pointwise-compare';
 import './pointwise-binary';
+import { wide } from './wide';
 
 /** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
 function activation(
@@ -476,7 +477,8 @@ const thresholdOp = defineOp<readonly number[]>('threshold', {
   dtypes: floats,
   pointwise: true,
   saves: { inputs: true },
-  gradient: (g, node) => [where(node.input(0).lessEqual(node.context[0]!), 0, g)],
+  // Compared with the bound as it is, not rounded to 16 bits.
+  gradient: (g, node) => [where(wide(node.input(0)).lessEqual(node.context[0]!), 0, g)],
 });
 
 /**
