@@ -41,8 +41,15 @@ export const sigmoidBackwardOp = backwardOp('sigmoidBackward', (y) => y.mul(-2).
 export const reluBackwardOp = backwardOp('reluBackward');
 export const leakyReluBackwardOp = backwardOp('leakyReluBackward');
 export const clampBackwardOp = backwardOp('clampBackward');
-export const eluBackwardOp = backwardOp('eluBackward', (x, [alpha, scale]) =>
-  where(x.lessEqual(0), x.exp().mul(alpha! * scale!), 0),
+export const eluBackwardOp = backwardOp('eluBackward', (x, [alpha, scale, inputScale]) =>
+  where(
+    x.lessEqual(0),
+    x
+      .mul(inputScale!)
+      .exp()
+      .mul(alpha! * scale! * inputScale! ** 2),
+    0,
+  ),
 );
 export const geluBackwardOp = backwardOp('geluBackward', (x) => {
   const square = x.square();
@@ -87,8 +94,57 @@ export const hardswishBackwardOp = backwardOp('hardswishBackward', (x) =>
   where(x.abs().less(3), 1 / 3, 0).cast(x.dtype),
 );
 export const softsignBackwardOp = backwardOp('softsignBackward', (x) => x.sign().mul(x.abs().add(1).pow(-3)).mul(-2));
+export const logitBackwardOp = backwardOp('logitBackward', (x, [epsilon]) => {
+  const rest = x.neg().add(1);
+  const slope = rest.pow(-2).sub(x.pow(-2));
+  return epsilon === 0 ? slope : where(x.greaterEqual(epsilon!).logicalAnd(x.lessEqual(1 - epsilon!)), slope, 0);
+});
 export const shrinkBackwardOp = backwardOp('shrinkBackward');
 export const tanhshrinkBackwardOp = backwardOp('tanhshrinkBackward', (x) => {
   const t = x.tanh();
   return t.mul(2).mul(t.square().neg().add(1));
+});
+
+/** `(g, x, w) → g` where x is positive, else `g · w`. */
+export const preluBackwardOp: NativeOp = defineOp('preluBackward', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const [g, x, weight] = [node.input(0), node.input(1), node.input(2)];
+    return [
+      node.needs(0) ? run(preluBackwardOp, [gg, x, weight], gg.shape, gg.dtype) : undefined,
+      undefined,
+      node.needs(2) ? where(x.greater(0), 0, gg.mul(g)).sumTo(weight.shape) : undefined,
+    ];
+  },
+});
+/** `(g, x) → 0` where x is positive, else `g · x`. */
+export const preluWeightBackwardOp: NativeOp = defineOp('preluWeightBackward', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const [g, x] = [node.input(0), node.input(1)];
+    return [
+      node.needs(0) ? run(preluWeightBackwardOp, [gg, x], gg.shape, gg.dtype).sumTo(g.shape) : undefined,
+      node.needs(1) ? where(x.greater(0), 0, gg.mul(g)) : undefined,
+    ];
+  },
+});
+/** `(g, a, b) → g · a · s(b) (1 - s(b))` for the sigmoid s. */
+export const gluBackwardOp: NativeOp = defineOp('gluBackward', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const [g, a, b] = [node.input(0), node.input(1), node.input(2)];
+    const slope = (x: AnyTensor): AnyTensor => run(gluBackwardOp, [gg, x, b], gg.shape, gg.dtype);
+    return [
+      node.needs(0) ? slope(a) : undefined,
+      node.needs(1) ? slope(g) : undefined,
+      // s'' = s' (1 - 2s).
+      node.needs(2) ? slope(g).mul(a).mul(b.sigmoid().mul(-2).add(1)) : undefined,
+    ];
+  },
 });

@@ -12,7 +12,7 @@ import type { Resized } from '../tensor/vision-shape-types';
 import { tensor } from './creation';
 import { checkDType, checkTensor, floats } from './define';
 import { resample } from './interpolate';
-import { avgPool, maxPool } from './pool-planes';
+import { avgPool, maxPool, sharedAvgPool, sharedMaxPool } from './pool-planes';
 import { batched, perAxis, type SpatialRank } from './window';
 
 /** The size of an axis of the output; null for that of the input. */
@@ -62,6 +62,8 @@ function adaptiveAvgPool(
       sizes.map((size, i) => space[i]! / size),
       {},
     );
+  } else if (rank < 3) {
+    y = sharedAvgPool(input, sizes);
   } else {
     y = resample(
       input,
@@ -101,8 +103,12 @@ function adaptiveMaxPool(
   if (sizes.some((size) => size > mostWindows)) {
     throw new ArgumentError(`${op}: outputSize: got ${show(sizes)}, expected at most ${mostWindows} along an axis`);
   }
-  const windows = sizes.map((size, i) => windowsOf(space[i]!, size));
   const lowered = (y: AnyTensor): AnyTensor => (x.rank === input.rank ? y : y.squeeze(0));
+  if (rank < 3 && sizes.some((size, i) => space[i]! % size !== 0)) {
+    const { values, index } = sharedMaxPool(input, sizes);
+    return { values: lowered(values), index: () => lowered(index()) };
+  }
+  const windows = sizes.map((size, i) => windowsOf(space[i]!, size));
   const kernel = windows.map((window) => window.kernel);
   const whole = windows.every(({ places }, i) => places.length === space[i]!);
   const laidOut = whole

@@ -5,8 +5,8 @@ import type { Shape } from '../tensor/shape-types';
 import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { arange, ones, zeros } from './creation';
-import { checkDType, checkOptions, checkTensor, floats } from './define';
-import { checkIndex, embedding, paddingRow } from './indexing';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, run } from './define';
+import { checkIndex, embedding, embeddingBackwardOp, noPadding, paddingRow } from './indexing';
 import { where } from './pointwise-compare';
 import { segmentMax, segmentMean, segmentSum } from './segments';
 import { wide } from './wide';
@@ -56,6 +56,13 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   }
   const paddingIndex =
     options.paddingIndex === undefined ? undefined : paddingRow(op, options.paddingIndex, weight.shape[0]!);
+  if (mode !== 'max' && perSampleWeights === undefined && paddingIndex === undefined) {
+    if (offsets !== undefined) checkOffsets(op, offsets);
+    const context = { index: index.detach(), offsets: offsets?.detach(), isMean: mode === 'mean' };
+    const shape = [offsets === undefined ? index.shape[0]! : offsets.size, weight.shape[1]!];
+    const rows = weight.strides[1] === 1 ? weight : weight.contiguous();
+    return run(embeddingBagOp, [rows, index, offsets], shape, weight.dtype, [Number(context.isMean)], context);
+  }
   const flat: AnyTensor = index.flatten();
   const bags = offsets === undefined ? index.shape[0]! : offsets.size;
   // Rows of the padding go to a bag of their own behind the others.
@@ -72,6 +79,53 @@ export function embeddingBag(weight: AnyTensor, index: AnyTensor, options: Embed
   return join(rows, bag, segments).narrow(0, 0, bags).cast(weight.dtype) as AnyTensor;
 }
 
+interface BagContext {
+  readonly index: AnyTensor;
+  readonly offsets: AnyTensor | undefined;
+  readonly isMean: boolean;
+}
+
+/** Sums and means of bags without padding or factors. */
+const embeddingBagOp = defineOp<BagContext>('embeddingBag', {
+  dtypes: floats,
+  // Each row named gets its bag's gradient.
+  gradient: (g, node) => {
+    const { index, offsets, isMean } = node.context;
+    const context = { index, paddingIndex: noPadding };
+    const rowsOfGradient = (): AnyTensor => {
+      if (offsets === undefined) {
+        const size = index.shape[1]!;
+        const share: AnyTensor = isMean ? g.div(Math.max(size, 1)) : g;
+        return share.unsqueeze(1).expand([...index.shape, g.shape[1]!]) as AnyTensor;
+      }
+      const bag = bagsOf('embeddingBag', offsets, index);
+      if (!isMean) return g.indexSelect(0, bag as Tensor<Shape, 'int64'>) as AnyTensor;
+      const counts = countsOf(bag, offsets.size).clamp(1) as AnyTensor;
+      const share = g.div(counts.cast(wide(g).dtype).unsqueeze(1)).cast(g.dtype) as AnyTensor;
+      return share.indexSelect(0, bag as Tensor<Shape, 'int64'>) as AnyTensor;
+    };
+    return [
+      run(embeddingBackwardOp, [rowsOfGradient(), index], node.shape(0), g.dtype, [noPadding], context),
+      undefined,
+      undefined,
+    ];
+  },
+});
+
+/** How many indices each bag has, [bags]. */
+function countsOf(bag: AnyTensor, bags: number): AnyTensor {
+  const { device } = bag;
+  const one: AnyTensor = ones([1], { dtype: 'int64', device }).expand(bag.shape);
+  return (zeros([bags], { dtype: 'int64', device }) as AnyTensor).indexAdd(0, bag, one);
+}
+
+function checkOffsets(op: string, offsets: AnyTensor): void {
+  checkIndex(op, offsets, 'offsets');
+  if (offsets.rank !== 1 || offsets.size === 0) {
+    throw new ShapeError(`${op}: offsets: got shape ${show(offsets.shape)}, expected [bags]`);
+  }
+}
+
 /** The row of each element of a matrix. */
 function rowsOf(index: AnyTensor): AnyTensor {
   const [bags, size] = index.shape as [number, number];
@@ -83,10 +137,7 @@ function rowsOf(index: AnyTensor): AnyTensor {
 
 /** The bag of each index: how many offsets are at or before it, less one. */
 function bagsOf(op: string, offsets: AnyTensor, index: AnyTensor): AnyTensor {
-  checkIndex(op, offsets, 'offsets');
-  if (offsets.rank !== 1 || offsets.size === 0) {
-    throw new ShapeError(`${op}: offsets: got shape ${show(offsets.shape)}, expected [bags]`);
-  }
+  checkOffsets(op, offsets);
   const { device } = index;
   // One place more, for bags that begin at the end.
   const begins: AnyTensor = zeros([index.size + 1], { dtype: 'int64', device }).indexAdd(

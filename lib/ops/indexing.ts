@@ -17,9 +17,9 @@ export function checkIndex(op: string, index: unknown, name = 'index'): asserts 
 }
 
 /** No row: what kernels are told where every row gets a gradient. */
-const noPadding = -1;
+export const noPadding = -1;
 
-interface EmbeddingContext {
+export interface EmbeddingContext {
   readonly index: AnyTensor;
   readonly paddingIndex: number;
 }
@@ -34,7 +34,7 @@ const embeddingOp: NativeOp<EmbeddingContext> = defineOp<EmbeddingContext>('embe
     ];
   },
 });
-const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward', {
+export const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward', {
   dtypes: allDTypes,
   gradient: (gg, { context }) => {
     const rows = run(
@@ -109,8 +109,8 @@ const gatherOp = defineOp<AxisContext>('gather', {
   dtypes: allDTypes,
   saves: { inputs: true },
   gradient: (g, node) => {
-    const zero: AnyTensor = zeros(node.shape(0), { dtype: g.dtype, device: g.device });
-    return [zero.scatterAdd(node.context.axis, node.input(1), g), undefined];
+    const zero: AnyTensor = zeros([], { dtype: g.dtype, device: g.device });
+    return [zero.expand(node.shape(0)).scatterAdd(node.context.axis, node.input(1), g), undefined];
   },
 });
 

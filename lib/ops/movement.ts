@@ -38,10 +38,12 @@ import {
   checkTensor,
   defineOp,
   defineView,
+  floats,
   installMethods,
   recordedParts,
   run,
   view,
+  type NativeOp,
 } from './define';
 import { describe } from '../tensor/describe';
 
@@ -253,17 +255,18 @@ const sliceOp = defineView<SliceContext>('slice', (g, node) => {
   if (step > 1 && count > 0) {
     // Each element becomes the first of a group of `step`, the others zero.
     const rank = g.rank;
-    const grouped = padConstant(
+    const grouped = padded(
       g.unsqueeze(axis + 1),
       axes(rank + 1, axis + 1, 0),
       axes(rank + 1, axis + 1, step - 1),
+      'constant',
       0,
     );
     const flat = grouped.reshape(g.shape.map((size, i) => (i === axis ? size * step : size)));
     spread = flat.slice(axis, 0, Math.min(count * step, total - start));
   }
   const after = total - start - spread.shape[axis]!;
-  return [padConstant(spread, axes(g.rank, axis, start), axes(g.rank, axis, after), 0)];
+  return [padded(spread, axes(g.rank, axis, start), axes(g.rank, axis, after), 'constant', 0)];
 });
 
 /** One number per axis: `value` at `axis`, else 0. */
@@ -550,28 +553,47 @@ export function stack(tensors: readonly AnyTensor[], axis = 0): AnyTensor {
   );
 }
 
-interface PadContext {
-  readonly before: readonly number[];
-}
-
 const padModes = { constant: 0, reflect: 1, replicate: 2, circular: 3 } as const;
 export type PadMode = keyof typeof padModes;
 
-const padOp = defineOp<PadContext>('pad', {
+interface PadContext {
+  readonly mode: PadMode;
+  readonly before: readonly number[];
+}
+
+const padOp: NativeOp<PadContext> = defineOp<PadContext>('pad', {
   dtypes: allDTypes,
   channels: 'kept',
   gradient: (g, node) => {
+    const { mode, before } = node.context;
+    if (mode !== 'constant') {
+      return [run(padBackwardOp, [g], node.shape(0), g.dtype, [padModes[mode], ...before], node.context)];
+    }
     let inner = g;
-    const { before } = node.context;
     node.shape(0).forEach((size, axis) => (inner = inner.slice(axis, before[axis], before[axis]! + size)));
     return [inner];
   },
 });
+const padBackwardOp: NativeOp<PadContext> = defineOp<PadContext>('padBackward', {
+  dtypes: floats,
+  channels: 'kept',
+  gradient: (gg, node) => {
+    const { mode, before } = node.context;
+    return [run(padOp, [gg], node.shape(0), gg.dtype, [padModes[mode], 0, ...before], node.context)];
+  },
+});
 
-function padConstant(x: AnyTensor, before: readonly number[], after: readonly number[], value: number): AnyTensor {
+/** Pads in front of and behind each axis, by no negative counts. */
+function padded(
+  x: AnyTensor,
+  before: readonly number[],
+  after: readonly number[],
+  mode: PadMode,
+  value: number,
+): AnyTensor {
   if (before.every((count) => count === 0) && after.every((count) => count === 0)) return x;
   const shape = x.shape.map((size, axis) => before[axis]! + size + after[axis]!);
-  return run(padOp, [x], shape, x.dtype, [padModes.constant, value, ...before], { before });
+  return run(padOp, [x], shape, x.dtype, [padModes[mode], value, ...before], { mode, before });
 }
 
 export interface PadOptions {
@@ -617,12 +639,12 @@ export function pad(
   const cropped = (y: AnyTensor): AnyTensor =>
     y.shape.reduce((left, _, axis) => cropAxis(left, axis, before![axis]!, after![axis]!), y);
   const [more, behind] = [before!, after!].map((counts) => counts.map((count) => Math.max(count, 0)));
-  if (mode === 'constant') return padConstant(cropped(x), more!, behind!, value);
   // As in PyTorch: what is mirrored or repeated may be removed.
-  const isLast = mode !== 'circular';
-  let padded = isLast ? x : cropped(x);
-  x.shape.forEach((_, axis) => (padded = padAxis(padded, axis, more![axis]!, behind![axis]!, mode)));
-  return isLast ? cropped(padded) : padded;
+  const isLast = mode === 'reflect' || mode === 'replicate';
+  const whole = isLast ? x : cropped(x);
+  whole.shape.forEach((size, axis) => checkFits(mode, axis, size, more![axis]!, behind![axis]!));
+  const y = padded(whole, more!, behind!, mode, value);
+  return isLast ? cropped(y) : y;
 }
 
 function shownPadding(padding: unknown): string {
@@ -643,30 +665,15 @@ function cropAxis(x: AnyTensor, axis: number, before: number, after: number): An
   return x.slice(axis, start, stop) as AnyTensor;
 }
 
-/** Pads one axis with its own elements. */
-function padAxis(
-  x: AnyTensor,
-  axis: number,
-  before: number,
-  after: number,
-  mode: Exclude<PadMode, 'constant'>,
-): AnyTensor {
-  if (before === 0 && after === 0) return x;
-  const size = x.shape[axis]!;
+/** Throws unless an axis has the elements that padding it repeats. */
+function checkFits(mode: PadMode, axis: number, size: number, before: number, after: number): void {
+  if (mode === 'constant' || (before === 0 && after === 0)) return;
   const most = mode === 'reflect' ? size - 1 : mode === 'circular' ? size : size === 0 ? 0 : Infinity;
   if (before > most || after > most) {
     throw new ShapeError(
       `pad: ${mode} needs more elements: got padding [${before}, ${after}], expected at most ${most} at axis ${axis}`,
     );
   }
-  const edge = (at: number, count: number): AnyTensor =>
-    x.slice(axis, at, at + 1).expand(x.shape.map((n, i) => (i === axis ? count : n)));
-  const parts = {
-    reflect: () => [x.slice(axis, 1, before + 1).flip(axis), x.slice(axis, size - 1 - after, size - 1).flip(axis)],
-    replicate: () => [edge(0, before), edge(size - 1, after)],
-    circular: () => [x.slice(axis, size - before), x.slice(axis, 0, after)],
-  }[mode]();
-  return cat([parts[0]!, x, parts[1]!], axis);
 }
 
 const flipOp = defineOp<readonly number[]>('flip', {

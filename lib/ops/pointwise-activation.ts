@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import type { OpName } from '../native/opcodes';
 import type { DType, PromoteNumber, ToFloat } from '../tensor/dtype';
-import { toFloat } from '../tensor/dtype';
+import { isFloat, toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
@@ -13,11 +13,14 @@ import {
   eluBackwardOp,
   geluBackwardOp,
   geluTanhBackwardOp,
+  gluBackwardOp,
   hardsigmoidBackwardOp,
   hardswishBackwardOp,
   leakyReluBackwardOp,
   logSigmoidBackwardOp,
   mishBackwardOp,
+  preluBackwardOp,
+  preluWeightBackwardOp,
   reluBackwardOp,
   shrinkBackwardOp,
   sigmoidBackwardOp,
@@ -37,13 +40,15 @@ import {
   installMethods,
   nativeOps,
   numbers,
+  run,
   withGradient,
   type NativeOp,
 } from './define';
 import { describe } from '../tensor/describe';
-import { binary, fitted, floating, unary } from './pointwise-run';
+import { binary, fitted, floating, floatingBinary, unary } from './pointwise-run';
 import { greaterEqual, lessEqual, where } from './pointwise-compare';
 import './pointwise-binary';
+import { wide } from './wide';
 
 /** Defines an activation whose gradient is the kernel `of` applied to g and its input or output. */
 function activation(
@@ -188,6 +193,19 @@ export function leakyRelu<S extends Shape, D extends DType>(x: Tensor<S, D>, slo
   return floating(leakyReluOp, x, [slope]);
 }
 
+const preluOp = defineOp('prelu', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const [x, weight] = [node.input(0), node.input(1)];
+    return [
+      node.needs(0) ? run(preluBackwardOp, [g, x, weight], g.shape, g.dtype) : undefined,
+      node.needs(1) ? run(preluWeightBackwardOp, [g, x], g.shape, g.dtype).sumTo(weight.shape) : undefined,
+    ];
+  },
+});
+
 /**
  * x where it is positive, else `weight · x`, with a learned weight: one value, or one per channel (axis 1 of x).
  *
@@ -208,8 +226,7 @@ export function prelu(x: AnyTensor, weight: AnyTensor): AnyTensor {
   }
   const input = operand(lowerPrecision, x);
   const slope = operand(lowerPrecision, weight).reshape(x.shape.map((_, axis) => (axis === 1 ? weight.size : 1)));
-  const positive = input.greater(0);
-  return where(positive, input, where(positive, 0, input).mul(slope));
+  return floatingBinary(preluOp, input, slope);
 }
 
 const eluOp = activation('elu', eluBackwardOp, 'input');
@@ -222,11 +239,11 @@ const eluOp = activation('elu', eluBackwardOp, 'input');
  */
 export function elu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha = 1): Tensor<S, ToFloat<D>> {
   checkNumber('elu', 'alpha', alpha);
-  return floating(eluOp, x, [alpha, 1]);
+  return floating(eluOp, x, [alpha, 1, 1]);
 }
 
 /** The fixed point of the moments of a unit normal variable. */
-const seluConstants = [1.6732632423543772, 1.0507009873554805];
+const seluConstants = [1.6732632423543772, 1.0507009873554805, 1];
 
 /**
  * The self-normalising elu, `λ · elu(x, α)` with α ≈ 1.6733 and λ ≈ 1.0507. Integers and bool become float32.
@@ -247,12 +264,11 @@ export function selu<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
  * @example
  * celu(tensor([-1, 2]), 2); // [-0.7869, 2]
  */
-export function celu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha?: number): Tensor<S, ToFloat<D>>;
-export function celu(x: AnyTensor, alpha = 1): AnyTensor {
+export function celu<S extends Shape, D extends DType>(x: Tensor<S, D>, alpha = 1): Tensor<S, ToFloat<D>> {
   checkTensor('celu', x);
   checkNumber('celu', 'alpha', alpha);
   if (alpha === 0) throw new ArgumentError('celu: alpha: got 0, expected another number');
-  return alpha === 1 ? elu(x) : where(x.greater(0), x, elu(x.div(alpha)).mul(alpha));
+  return floating(eluOp, x, [alpha, 1, 1 / alpha]);
 }
 
 const geluOp = activation('gelu', geluBackwardOp, 'input');
@@ -457,6 +473,14 @@ export function tanhshrink<S extends Shape, D extends DType>(x: Tensor<S, D>): T
   return floating(tanhshrinkOp, x);
 }
 
+const thresholdOp = defineOp<readonly number[]>('threshold', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  // Compared with the bound as it is, not rounded to 16 bits.
+  gradient: (g, node) => [where(wide(node.input(0)).lessEqual(node.context[0]!), 0, g)],
+});
+
 /**
  * x where it is above the bound, else `value`.
  *
@@ -472,8 +496,21 @@ export function threshold(x: AnyTensor, bound: number, value: number): AnyTensor
   checkTensor('threshold', x);
   checkNumber('threshold', 'bound', bound);
   checkNumber('threshold', 'value', value);
-  return where(x.lessEqual(bound), value, x);
+  return isFloat(x.dtype) ? unary(thresholdOp, x, [bound, value]) : where(x.lessEqual(bound), value, x);
 }
+
+const gluOp: NativeOp = defineOp('glu', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const [a, b] = [node.input(0), node.input(1)];
+    return [
+      node.needs(0) ? run(gluOp, [g, b], g.shape, g.dtype) : undefined,
+      node.needs(1) ? run(gluBackwardOp, [g, a, b], g.shape, g.dtype) : undefined,
+    ];
+  },
+});
 
 /**
  * Gated linear unit: the first half of an axis times the sigmoid of the second. [Dauphin et al. 2016, arXiv:1612.08083]
@@ -492,7 +529,8 @@ export function glu(x: AnyTensor, axis = -1): AnyTensor {
       axis,
     });
   }
-  return x.narrow(axis, 0, size / 2).mul(sigmoid(x.narrow(axis, size / 2, size / 2)));
+  const [values, gates] = x.split([size / 2, size / 2], axis) as [AnyTensor, AnyTensor];
+  return floatingBinary(gluOp, values, gates);
 }
 
 function checkNumber(name: string, argument: string, value: unknown): void {

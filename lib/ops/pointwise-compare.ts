@@ -9,8 +9,17 @@ import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/sh
 import { broadcastShapes, sameShape } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { full } from './creation';
-import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, run } from './define';
-import { as, common, comparison, type Comparison, type ComparisonWith, type Fits, type FitsIn } from './pointwise-run';
+import { allDTypes, checkOptions, checkTensor, defineOp, floats, installMethods, run } from './define';
+import {
+  as,
+  common,
+  comparison,
+  unary,
+  type Comparison,
+  type ComparisonWith,
+  type Fits,
+  type FitsIn,
+} from './pointwise-run';
 
 const equalToOp = defineOp('equalTo', { dtypes: allDTypes, pointwise: true });
 const notEqualOp = defineOp('notEqual', { dtypes: allDTypes, pointwise: true });
@@ -196,6 +205,13 @@ const greatest: Record<FloatDType, number> = {
   bfloat16: (2 - 2 ** -7) * 2 ** 127,
 };
 
+const nanToNumOp = defineOp<readonly number[]>('nanToNum', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => [where(node.input(0).isFinite(), g, 0)],
+});
+
 /**
  * x with numbers in place of NaN and the infinities. Integers and bool stay as they are.
  *
@@ -208,8 +224,7 @@ export function nanToNum(x: AnyTensor, options: NanToNumOptions = {}): AnyTensor
   checkTensor('nanToNum', x);
   if (!isFloat(x.dtype)) return x;
   const { nan = 0, posInf = greatest[x.dtype], negInf = -greatest[x.dtype] } = options;
-  const finite = where(x.equalTo(Infinity), posInf, where(x.equalTo(-Infinity), negInf, x));
-  return where(x.isNaN(), nan, finite);
+  return unary(nanToNumOp, x, [nan, posInf, negInf]);
 }
 
 export interface CloseOptions {

@@ -5,11 +5,16 @@ import { shown } from '../tensor/describe';
 import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
+import { backward, logitBackwardOp, type Attributed } from './activation-slopes';
 import { full } from './creation';
-import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
-import { where } from './pointwise-compare';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, numbers, run } from './define';
+import { sub } from './pointwise-binary';
+import { equalTo, where } from './pointwise-compare';
 import {
   common,
+  floating,
+  floatingBinary,
+  nary,
   type Arithmetic,
   type ArithmeticWith,
   type Fits,
@@ -33,19 +38,42 @@ const kept = (dtype: DType): DType => dtype;
 
 const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<Shape, 'bool'>;
 
-/** The logarithm of the sum of two powers, both to the base e^`unit`. */
-function logOfSum(op: string, a: Operand, b: Operand, unit: number): AnyTensor {
-  const [p, q] = operands(op, a, b, toFloat);
-  const [x, y] = [wide(p), wide(q)];
-  // Chosen, as the maximum and the minimum have no slope of a slope where both are equal.
-  const isSwapped = x.less(y) as Tensor<Shape, 'bool'>;
-  const [larger, smaller] = [where(isSwapped, y, x) as AnyTensor, where(isSwapped, x, y) as AnyTensor];
-  // Two equal infinities have no difference.
-  const alike = isInfinite(larger).logicalAnd(larger.equalTo(smaller)) as Tensor<Shape, 'bool'>;
-  const distance = where(alike, 0, larger.sub(smaller)) as AnyTensor;
-  const above = unit === 1 ? distance.logSigmoid() : distance.mul(unit).logSigmoid().div(unit);
-  return larger.sub(above).cast(p.dtype) as AnyTensor;
-}
+const logAddExpOp = defineOp<readonly number[]>('logAddExp', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => {
+    const [a, b] = [node.operand(0)!, node.operand(1)!];
+    const share = (own: Operand, other: Operand): AnyTensor =>
+      run(logAddExpBackwardOp, [g, own, other], g.shape, g.dtype, node.context);
+    return [
+      node.needs(0) ? share(a, b).sumTo(node.shape(0)) : undefined,
+      node.needs(1) ? share(b, a).sumTo(node.shape(1)) : undefined,
+    ];
+  },
+});
+/** `(g, a, b) → g · sigmoid(unit (a - b))`, half of g for equal ones. */
+const logAddExpBackwardOp: Attributed = defineOp<readonly number[]>('logAddExpBackward', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (gg, node) => {
+    const [a, b] = [node.operand(1)!, node.operand(2)!];
+    const { context } = node;
+    const slope = (): AnyTensor => {
+      const distance = where(equalTo(a, b), 0, sub(a, b)).mul(context[0]!) as AnyTensor;
+      const second = distance.sigmoid().mul(distance.neg().sigmoid()).mul(context[0]!);
+      return gg.mul(node.operand(0)!).mul(second) as AnyTensor;
+    };
+    return [
+      node.needs(0)
+        ? run(logAddExpBackwardOp, [gg, a, b], gg.shape, gg.dtype, context).sumTo(node.shape(0))
+        : undefined,
+      node.needs(1) ? slope().sumTo(node.shape(1)) : undefined,
+      node.needs(2) ? slope().neg().sumTo(node.shape(2)) : undefined,
+    ];
+  },
+});
 
 /**
  * `ln(eᵃ + eᵇ)`, without overflow. Integers and bool become float32.
@@ -56,7 +84,7 @@ function logOfSum(op: string, a: Operand, b: Operand, unit: number): AnyTensor {
  */
 export function logAddExp<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'logAddExp'>): Quotient<A, B>;
 export function logAddExp(a: Operand, b: Operand): AnyTensor {
-  return logOfSum('logAddExp', a, b, 1);
+  return nary(logAddExpOp, [a, b], true, [1]);
 }
 
 /**
@@ -68,7 +96,7 @@ export function logAddExp(a: Operand, b: Operand): AnyTensor {
  */
 export function logAddExp2<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'logAddExp2'>): Quotient<A, B>;
 export function logAddExp2(a: Operand, b: Operand): AnyTensor {
-  return logOfSum('logAddExp2', a, b, Math.LN2);
+  return nary(logAddExpOp, [a, b], true, [Math.LN2]);
 }
 
 /**
@@ -132,6 +160,13 @@ export function signBit(x: AnyTensor): AnyTensor {
     : negative;
 }
 
+const copySignOp = defineOp('copySign', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => [g.mul(node.input(0).sign().mul(node.output().sign())).sumTo(node.shape(0)), undefined],
+});
+
 /**
  * The magnitude of a with the sign of b, which counts for −0 too. Integers and bool become float32. The sign of b has no gradient.
  *
@@ -141,9 +176,7 @@ export function signBit(x: AnyTensor): AnyTensor {
  */
 export function copySign<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'copySign'>): Quotient<A, B>;
 export function copySign(a: Operand, b: Operand): AnyTensor {
-  const [x, y] = operands('copySign', a, b, toFloat);
-  const size: AnyTensor = x.abs();
-  return where(signBit(y.detach()) as Tensor<Shape, 'bool'>, size.neg(), size) as AnyTensor;
+  return floatingBinary(copySignOp, a, typeof b === 'number' ? b : b.detach());
 }
 
 /**
@@ -203,6 +236,13 @@ export function sinc(x: AnyTensor): AnyTensor {
   return where(isZero, 1, safe.sin().div(safe)).cast(dtype) as AnyTensor;
 }
 
+const logitOp = defineOp<readonly number[]>('logit', {
+  dtypes: floats,
+  pointwise: true,
+  saves: { inputs: true },
+  gradient: (g, node) => [backward(logitBackwardOp, g, node.input(0), node.context)],
+});
+
 export interface LogitOptions {
   /** Moves x into [ε, 1 − ε] first; 0 unless given. */
   readonly epsilon?: number;
@@ -223,10 +263,7 @@ export function logit(x: AnyTensor, options: LogitOptions = {}): AnyTensor {
   if (typeof epsilon !== 'number' || !(epsilon >= 0 && epsilon <= 0.5)) {
     throw new ArgumentError(`logit: epsilon: got ${shown(epsilon)}, expected a number in [0, 0.5]`);
   }
-  const dtype = toFloat(x.dtype);
-  const share = wide(x.cast(dtype) as AnyTensor);
-  const inside: AnyTensor = epsilon === 0 ? share : share.clamp(epsilon, 1 - epsilon);
-  return inside.log().sub(inside.neg().log1p()).cast(dtype) as AnyTensor;
+  return floating(logitOp, x, [epsilon]);
 }
 
 // What leaves the integers has type parameters of its own: with S and D the compiler could not prove that Tensor is covariant.

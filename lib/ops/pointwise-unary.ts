@@ -478,6 +478,8 @@ export function trunc<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
   return rounded(truncOp, x);
 }
 
+const fracOp = defineOp('frac', { dtypes: numbers, pointwise: true, gradient: (g) => [g] });
+
 /**
  * The fraction `x - trunc(x)`, with the sign of x.
  *
@@ -485,8 +487,7 @@ export function trunc<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor
  * frac(tensor([1.75, -1.25])); // [0.75, -0.25]
  */
 export function frac<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
-  checkTensor('frac', x);
-  return x.sub(trunc(x)) as unknown as Tensor<S, D>;
+  return unary(fracOp, x);
 }
 
 const isNaNOp = defineOp('isNaN', { dtypes: allDTypes, pointwise: true });

@@ -263,3 +263,24 @@ function scaleToSums(y: AnyTensor, sizes: readonly number[], windows: Windows, d
     y.mul(whole) as AnyTensor,
   );
 }
+
+/** The windows of adaptive pooling, `sizes` of them, which share the axes of x. */
+const sharedWindows = (x: AnyTensor, sizes: readonly number[]): [planes: AnyTensor, Windows] => {
+  const none = sizes.map(() => 0);
+  const steps = sizes.map(() => 1);
+  const windows = { kernel: none, stride: steps, padding: none, dilation: steps, space: sizes };
+  return sizes.length === 1 ? [x.unsqueeze(2), inRow(windows)] : [x, windows];
+};
+
+/** Means of windows that share the one or two axes of [n, c, …]. */
+export function sharedAvgPool(x: AnyTensor, sizes: readonly number[]): AnyTensor {
+  const y = meanOfPlanes(...sharedWindows(x, sizes), false);
+  return sizes.length === 1 ? y.squeeze(2) : y;
+}
+
+/** The maxima of windows that share the one or two axes of [n, c, …], and a function that makes their positions. */
+export function sharedMaxPool(x: AnyTensor, sizes: readonly number[]): { values: AnyTensor; index: () => AnyTensor } {
+  const [values, index] = maxOfPlanes(...sharedWindows(x, sizes));
+  const lowered = (y: AnyTensor): AnyTensor => (sizes.length === 1 ? y.squeeze(2) : y);
+  return { values: lowered(values), index: () => lowered(index.cast('int64') as AnyTensor) };
+}

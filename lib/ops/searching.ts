@@ -84,6 +84,9 @@ export interface HistogramOptions {
   readonly density?: boolean;
 }
 
+/** Fewer are counted one after the other. */
+const fewElements = 2 ** 15;
+
 /**
  * How many elements fall into each of `bins` equal bins, or between the given edges: `[counts, edges]`. A bin holds its lower edge, the last one both.
  * What lies outside, and NaN, does not count. Integers and bool give float32.
@@ -115,16 +118,27 @@ export function histogram(
   const edges = edgesOf(flat, bins, options.range);
   const count = edges.size - 1;
   const top = edges.narrow(0, count, 1);
-  const place = edges.searchSorted(flat, { right: true }).sub(1) as AnyTensor;
-  const isInside = flat.greaterEqual(edges.narrow(0, 0, 1)).logicalAnd(flat.lessEqual(top));
   // The upper edge belongs to the last bin, and what lies outside goes to one more.
-  const index = where(isInside as Tensor<Shape, 'bool'>, place.minimum(count - 1), count) as Tensor<Shape, 'int64'>;
+  const place = edges.narrow(0, 1, count - 1).searchSorted(flat, { right: true });
+  const isInside = flat.greaterEqual(edges.narrow(0, 0, 1)).logicalAnd(flat.lessEqual(top));
+  const index = where(isInside as Tensor<Shape, 'bool'>, place, count) as AnyTensor;
   const { device } = x;
+  // Many elements are counted in parts, at the same time.
+  const parts = flat.size < fewElements ? 1 : 64;
+  const length = Math.ceil(flat.size / parts);
+  const inParts = (values: AnyTensor, value: number): AnyTensor =>
+    values.pad([[0, parts * length - flat.size]], { value }).reshape([parts, length]) as AnyTensor;
   // Ones are counted in integers, which do not stop at 2^24 as float32 does.
-  const each = (weights?.detach().reshape([-1]) ??
-    ones([1], { dtype: 'int64', device }).expand(flat.shape)) as AnyTensor;
-  const sums: AnyTensor = (zeros([count + 1], { dtype: each.dtype, device }) as AnyTensor).scatterAdd(0, index, each);
-  const counts = sums.narrow(0, 0, count).cast(flat.dtype) as AnyTensor;
+  const each =
+    weights === undefined
+      ? (ones([1], { dtype: 'int64', device }).expand([parts, length]) as AnyTensor)
+      : inParts(weights.detach().reshape([-1]) as AnyTensor, 0);
+  const sums: AnyTensor = (zeros([parts, count + 1], { dtype: each.dtype, device }) as AnyTensor).scatterAdd(
+    1,
+    inParts(index, count) as Tensor<Shape, 'int64'>,
+    each,
+  );
+  const counts = sums.sum(0).narrow(0, 0, count).cast(flat.dtype) as AnyTensor;
   if (!density) return [counts, edges];
   const widths = edges.narrow(0, 1, count).sub(edges.narrow(0, 0, count));
   return [counts.div(counts.sum()).div(widths) as AnyTensor, edges];

@@ -1,4 +1,4 @@
-// Reading and writing at places that a tensor of indices names: embedding, gather, indexSelect, oneHot, and scatter,
+// Reading and writing at places that a tensor of indices names: embedding, bags of it, gather, indexSelect, oneHot, and scatter,
 // indexAdd and embedding's gradient, which combine what falls on one place in row-major order of the index, whatever
 // the number of threads. Indices are checked as they are read; the error names the first bad one.
 #include <algorithm>
@@ -31,6 +31,50 @@ template <class I>
                                      std::to_string(index.as<I>()[offsets(position)]) + " at position " +
                                      std::to_string(position) + " out of range for " + std::to_string(size) + " " +
                                      what);
+}
+
+// A tensor of another dtype than `view`, row-major, in scratch memory.
+template <class T>
+TensorView packed_as(KernelContext& ctx, const TensorView& view, DType dtype) {
+  TensorView packed = view;
+  packed.dtype = dtype;
+  packed.data = reinterpret_cast<std::byte*>(ctx.scratch<T>(view.numel()));
+  int64_t stride = 1;
+  for (int axis = view.rank - 1; axis >= 0; --axis) {
+    packed.strides[axis] = stride;
+    stride *= view.shape[axis];
+  }
+  return packed;
+}
+
+// y = x, in another dtype.
+template <class To, class From>
+void convert_rows(KernelContext& ctx, const TensorView& y, const TensorView& x) {
+  if (y.numel() == 0) return;
+  const int last = std::max(y.rank - 1, 0);
+  const uint32_t row_axis = y.rank > 0 ? 1u << last : 0u;
+  const RowOffsets x_rows(x, row_axis), y_rows(y, row_axis);
+  const int64_t n = size_along(y, last), x_stride = stride_along(x, last), y_stride = stride_along(y, last);
+  ctx.parallel_ranges(y_rows.rows(), kTaskElements / n, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const From* from = x.as<From>() + x_rows(row);
+      To* to = y.as<To>() + y_rows(row);
+      int64_t i = 0;
+      if constexpr (std::is_same_v<Compute<To>, Compute<From>>) {
+        const int64_t whole = x_stride == 1 && y_stride == 1 ? n : 0;
+        for (; i + kLanes<float> <= whole; i += kLanes<float>) store(to + i, load(from + i));
+      }
+      for (; i < n; ++i) to[i * y_stride] = convert<To>(from[i * x_stride]);
+    }
+  });
+}
+
+// An index as int64, so that the kernels below exist once for every element type.
+TensorView as_int64(KernelContext& ctx, const TensorView& index) {
+  if (index.dtype == DType::kInt64) return index;
+  const TensorView wide = packed_as<int64_t>(ctx, index, DType::kInt64);
+  convert_rows<int64_t, int32_t>(ctx, wide, index);
+  return wide;
 }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
@@ -134,6 +178,51 @@ HADAL_CPU_KERNEL(gather) {
   gather_along(ctx, cmd, cmd.input(0), cmd.input(1), cmd.output(0), static_cast<int>(cmd.integer(0)));
 }
 
+// y [bags, :] = the sum or mean of the rows of weight that the index names, in its order; 0 without any. Sums in float of 16-bit floats.
+template <class T>
+void embedding_bag(KernelContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  const TensorView& weight = cmd.input(0);
+  const TensorView index = as_int64(ctx, cmd.input(1));
+  const bool has_offsets = cmd.input(2).present();
+  const TensorView offsets = has_offsets ? as_int64(ctx, cmd.input(2)) : TensorView{};
+  const TensorView& y = cmd.output(0);
+  const bool is_mean = cmd.flag(0);
+  const int64_t bags = y.shape[0], width = y.shape[1], rows = weight.shape[0], places = index.numel();
+  const int64_t step = index.strides[index.rank - 1];
+  if (bags == 0) return;
+  const int64_t grain = kTaskElements / std::max<int64_t>(1, width * (places / bags + 1));
+  const auto offset_of = [&](int64_t bag) {
+    const int64_t offset = bag < bags ? offsets.as<int64_t>()[bag * offsets.strides[0]] : places;
+    if (offset >= 0 && offset <= places) return offset;
+    throw Error(ErrorCode::kIndex, std::string(cmd.name()) + ": offset " + std::to_string(offset) + " at position " +
+                                       std::to_string(bag) + " out of range for " + std::to_string(places) + " places");
+  };
+  ctx.parallel_ranges(bags, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t bag = begin; bag < end; ++bag) {
+      const int64_t first = has_offsets ? offset_of(bag) : 0;
+      const int64_t count = has_offsets ? std::max<int64_t>(0, offset_of(bag + 1) - first) : index.shape[1];
+      const int64_t* named = index.as<int64_t>() + (has_offsets ? first * step : bag * index.strides[0]);
+      for (int64_t i = 0; i < count; ++i) {
+        if (is_outside(named[i * step], rows)) throw_index_error<int64_t>(cmd, index, rows, "rows");
+      }
+      const Vec<C> divisor = broadcast(static_cast<C>(is_mean ? std::max<int64_t>(1, count) : 1));
+      T* to = y.as<T>() + bag * y.strides[0];
+      each_vector<C>(width, [&](int64_t column, auto part, auto) {
+        Vec<C> sum{};
+        for (int64_t i = 0; i < count; ++i) {
+          sum += load(weight.as<T>() + named[i * step] * weight.strides[0] + column, part);
+        }
+        store(to + column, sum / divisor, part);
+      });
+    }
+  });
+}
+
+HADAL_CPU_KERNEL(embeddingBag) {
+  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() { embedding_bag<T>(ctx, cmd); });
+}
+
 HADAL_CPU_KERNEL(oneHot) {
   const TensorView& index = cmd.input(0);
   const TensorView& y = cmd.output(0);
@@ -218,50 +307,6 @@ inline void combine_into(To& to, T value) {
   }
 }
 
-// A tensor of another dtype than `view`, row-major, in scratch memory.
-template <class T>
-TensorView packed_as(KernelContext& ctx, const TensorView& view, DType dtype) {
-  TensorView packed = view;
-  packed.dtype = dtype;
-  packed.data = reinterpret_cast<std::byte*>(ctx.scratch<T>(view.numel()));
-  int64_t stride = 1;
-  for (int axis = view.rank - 1; axis >= 0; --axis) {
-    packed.strides[axis] = stride;
-    stride *= view.shape[axis];
-  }
-  return packed;
-}
-
-// y = x, in another dtype.
-template <class To, class From>
-void convert_rows(KernelContext& ctx, const TensorView& y, const TensorView& x) {
-  if (y.numel() == 0) return;
-  const int last = std::max(y.rank - 1, 0);
-  const uint32_t row_axis = y.rank > 0 ? 1u << last : 0u;
-  const RowOffsets x_rows(x, row_axis), y_rows(y, row_axis);
-  const int64_t n = size_along(y, last), x_stride = stride_along(x, last), y_stride = stride_along(y, last);
-  ctx.parallel_ranges(y_rows.rows(), kTaskElements / n, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const From* from = x.as<From>() + x_rows(row);
-      To* to = y.as<To>() + y_rows(row);
-      int64_t i = 0;
-      if constexpr (std::is_same_v<Compute<To>, Compute<From>>) {
-        const int64_t whole = x_stride == 1 && y_stride == 1 ? n : 0;
-        for (; i + kLanes<float> <= whole; i += kLanes<float>) store(to + i, load(from + i));
-      }
-      for (; i < n; ++i) to[i * y_stride] = convert<To>(from[i * x_stride]);
-    }
-  });
-}
-
-// An index as int64, so that the kernels below exist once for every element type.
-TensorView as_int64(KernelContext& ctx, const TensorView& index) {
-  if (index.dtype == DType::kInt64) return index;
-  const TensorView wide = packed_as<int64_t>(ctx, index, DType::kInt64);
-  convert_rows<int64_t, int32_t>(ctx, wide, index);
-  return wide;
-}
-
 // y[.., index[.., p, ..], ..] (combined with) = source[.., p, ..]. Only elements of one line along the axis can fall on
 // one place, so lines are independent; a task takes neighbouring lines together, to read and write memory in order.
 template <ScatterMode kMode, class To, class T>
@@ -299,8 +344,12 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       const T* from = source.as<T>() + source_groups(group) + first * source_stride;
       To* to = y.as<To>() + y_groups(group) + first * y_stride;
       const auto each = [&](int64_t n, int64_t place_stride, int64_t value_stride, int64_t shift) {
+        // Checked first and then combined without a branch.
+        bool fails = false;
+        for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i * place_stride], size);
+        if (fails) throw_index_error<int64_t>(cmd, index, size, "elements of the axis");
         for (int64_t i = 0; i < n; ++i) {
-          combine_into<kMode>(to[checked(places[i * place_stride]) * y_step + i * shift], from[i * value_stride]);
+          combine_into<kMode>(to[places[i * place_stride] * y_step + i * shift], from[i * value_stride]);
         }
       };
       if (is_last) {

@@ -1,8 +1,9 @@
-// Movement of elements without arithmetic: cat, pad, flip, tril, triu. All write every element of the output, with `=`;
+// Movement of elements without arithmetic: cat, pad and its gradient, flip, tril, triu. All write every element of the output, with `=`;
 // runs that are contiguous on both sides are copied as memory.
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/pointwise.h"
 #include "cpu/rows.h"
 #include "cpu/strided_copy.h"
 #include "kernels/pad.h"
@@ -59,7 +60,7 @@ HADAL_CPU_KERNEL(flip) {
     x.data += (x.shape[axis] - 1) * x.strides[axis] * static_cast<int64_t>(size_of(x.dtype));
     x.strides[axis] = -x.strides[axis];
   }
-  copy_view(ctx, cmd.output(0), x);
+  copy_elements(ctx, x, cmd.output(0));
 }
 
 // --- Padding ---------------------------------------------------------------------------------------------------------
@@ -132,6 +133,66 @@ HADAL_CPU_KERNEL(pad) {
     else value = T(static_cast<Compute<T>>(cmd.attribute(1)));
     pad<T>(ctx, cmd, value);
   });
+}
+
+// gx = the sum of g over the places that each element was padded to, row by row. Sums in float of 16-bit floats.
+template <class T>
+void pad_backward(KernelContext& ctx, const Command& cmd) {
+  using C = Compute<T>;
+  const TensorView& g = cmd.input(0);
+  const TensorView& gx = cmd.output(0);
+  if (gx.numel() == 0) return;
+  const auto mode = static_cast<PadMode>(cmd.integer(0));
+  const int last = gx.rank - 1;
+  const int64_t n = gx.shape[last], padded = g.shape[last], before = cmd.integer(1 + last);
+  const int64_t g_stride = g.strides[last];
+  // Where what was added to a row comes from.
+  int64_t* sources = ctx.scratch<int64_t>(padded);
+  for (int64_t place = 0; place < padded; ++place) sources[place] = pad_source(mode, place, before, n);
+  const RowOffsets rows(gx, 1u << last);
+  ctx.parallel_ranges(gx.numel() / n, kTaskElements / n, [&](int64_t begin, int64_t end) {
+    C* sums = ctx.thread_scratch<C>(n);
+    const auto add = [&](const T* from) {
+      if (g_stride == 1) {
+        each_vector<C>(n, [&](int64_t i, auto part, auto) {
+          store(sums + i, load(sums + i, part) + load(from + before + i, part), part);
+        });
+      } else {
+        for (int64_t i = 0; i < n; ++i) sums[i] += static_cast<C>(from[(before + i) * g_stride]);
+      }
+      for (int64_t i = 0; i < before; ++i) sums[sources[i]] += static_cast<C>(from[i * g_stride]);
+      for (int64_t i = before + n; i < padded; ++i) sums[sources[i]] += static_cast<C>(from[i * g_stride]);
+    };
+    for (int64_t row = begin; row < end; ++row) {
+      PadPlaces places[kMaxRank];
+      int64_t counts[kMaxRank], combinations = 1, rest = row;
+      for (int axis = last - 1; axis >= 0; --axis) {
+        places[axis] = pad_places(mode, rest % gx.shape[axis], cmd.integer(1 + axis), gx.shape[axis], g.shape[axis],
+                                  &counts[axis]);
+        combinations *= counts[axis];
+        rest /= gx.shape[axis];
+      }
+      std::fill_n(sums, n, C(0));
+      for (int64_t combination = 0; combination < combinations; ++combination) {
+        int64_t offset = 0, left = combination;
+        for (int axis = 0; axis < last; ++axis) {
+          offset += places[axis][left % counts[axis]] * g.strides[axis];
+          left /= counts[axis];
+        }
+        add(g.as<T>() + offset);
+      }
+      T* to = gx.as<T>() + rows(row);
+      if (gx.strides[last] == 1) {
+        each_vector<C>(n, [&](int64_t i, auto part, auto) { store(to + i, load(sums + i, part), part); });
+      } else {
+        scatter(to, gx.strides[last], sums, n);
+      }
+    }
+  });
+}
+
+HADAL_CPU_KERNEL(padBackward) {
+  visit_floating(cmd.name(), cmd.output(0).dtype, [&]<class T>() { pad_backward<T>(ctx, cmd); });
 }
 
 // --- Triangles -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "cpu/pointwise.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace hadal::cpu {
 namespace {
@@ -296,7 +297,7 @@ bool far_apart(const Strides& plan, int k, size_t size) {
 
 int transposed_axis(const Strides& plan, int k) {
   constexpr int64_t kShortestSide = 8;  // below, a tile is mostly edge, and the general walk does as well
-  if (plan.inner_stride(k) <= 1 || plan.inner_size() < kShortestSide) return -1;
+  if (std::abs(plan.inner_stride(k)) <= 1 || plan.inner_size() < kShortestSide) return -1;
   for (int axis = plan.rank - 2; axis >= 0; --axis) {
     if (plan.strides[k][axis] == 1 && plan.shape[axis] >= kShortestSide) return axis;
   }

@@ -24,6 +24,9 @@ HADAL_CPU_KERNEL(softsign) { run_floating<fn::Softsign, 1>(ctx, cmd, Cost::kMemo
 HADAL_CPU_KERNEL(softshrink) { run_floating<fn::SoftShrink, 1>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(hardshrink) { run_floating<fn::HardShrink, 1>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(tanhshrink) { run_floating<fn::TanhShrink, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(threshold) { run_floating<fn::Threshold, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(prelu) { run_floating<fn::Prelu, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(glu) { run_floating<fn::Glu, 2>(ctx, cmd, Cost::kTranscendental); }
 
 HADAL_CPU_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd, Cost::kTranscendental); }
@@ -45,6 +48,11 @@ HADAL_CPU_KERNEL(hardswishBackward) { run_floating<fn::HardSwishBackward, 2>(ctx
 HADAL_CPU_KERNEL(softsignBackward) { run_floating<fn::SoftsignBackward, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(shrinkBackward) { run_floating<fn::ShrinkBackward, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(tanhshrinkBackward) { run_floating<fn::TanhShrinkBackward, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(preluBackward) { run_floating<fn::PreluBackward, 3>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(preluWeightBackward) { run_floating<fn::PreluWeightBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(gluBackward) { run_floating<fn::GluBackward, 3>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(logitBackward) { run_floating<fn::LogitBackward, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(logAddExpBackward) { run_floating<fn::LogAddExpBackward, 3>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(bceWithLogitsBackward) { run_floating<fn::BceWithLogitsBackward, 3>(ctx, cmd, Cost::kTranscendental); }
 
 }  // namespace hadal

@@ -124,6 +124,8 @@ HADAL_CPU_KERNEL(pow) {
 }
 HADAL_CPU_KERNEL(atan2) { run_floating<fn::Atan2, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(hypot) { run_floating<fn::Hypot, 2>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(copySign) { run_floating<fn::CopySign, 2>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(logAddExp) { run_floating<fn::LogAddExp, 2>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(zeta) { run_floating<fn::Zeta, 2>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(gammainc) { run_floating<fn::Gammainc, 2>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(gammaincc) { run_floating<fn::Gammaincc, 2>(ctx, cmd, Cost::kScalar); }

@@ -7,6 +7,18 @@ namespace hadal {
 using namespace cpu;
 namespace fn = functors;
 
+namespace {
+
+// Of bools, whose bytes are 0 and 1, by B.
+template <class F, class B>
+void run_logic(KernelContext& ctx, const Command& cmd) {
+  if (cmd.input(0).dtype != DType::kBool) return run_predicate<F, 2>(ctx, cmd);
+  const B functor{};
+  run_pointwise(ctx, {vector_block<B, uint8_t, 2>, &functor}, cmd);
+}
+
+}  // namespace
+
 HADAL_CPU_KERNEL(isNaN) { run_predicate<fn::IsNaN, 1>(ctx, cmd); }
 HADAL_CPU_KERNEL(isInf) { run_predicate<fn::IsInf, 1>(ctx, cmd); }
 HADAL_CPU_KERNEL(isFinite) { run_predicate<fn::IsFinite, 1>(ctx, cmd); }
@@ -17,9 +29,9 @@ HADAL_CPU_KERNEL(less) { run_predicate<fn::Less, 2>(ctx, cmd); }
 HADAL_CPU_KERNEL(lessEqual) { run_predicate<fn::LessEqual, 2>(ctx, cmd); }
 HADAL_CPU_KERNEL(greater) { run_predicate<fn::Greater, 2>(ctx, cmd); }
 HADAL_CPU_KERNEL(greaterEqual) { run_predicate<fn::GreaterEqual, 2>(ctx, cmd); }
-HADAL_CPU_KERNEL(logicalAnd) { run_predicate<fn::LogicalAnd, 2>(ctx, cmd); }
-HADAL_CPU_KERNEL(logicalOr) { run_predicate<fn::LogicalOr, 2>(ctx, cmd); }
-HADAL_CPU_KERNEL(logicalXor) { run_predicate<fn::LogicalXor, 2>(ctx, cmd); }
+HADAL_CPU_KERNEL(logicalAnd) { run_logic<fn::LogicalAnd, fn::BitwiseAnd>(ctx, cmd); }
+HADAL_CPU_KERNEL(logicalOr) { run_logic<fn::LogicalOr, fn::BitwiseOr>(ctx, cmd); }
+HADAL_CPU_KERNEL(logicalXor) { run_logic<fn::LogicalXor, fn::BitwiseXor>(ctx, cmd); }
 
 namespace {
 

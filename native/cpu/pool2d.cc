@@ -51,8 +51,8 @@ struct Span {
 };
 Span touched(const WindowAxis& axis, int64_t row, int64_t rows) {
   const int64_t first = std::clamp<int64_t>(axis.start(row), 0, axis.size);
-  const int64_t last =
-      std::clamp<int64_t>(axis.start(row + rows - 1) + (axis.kernel - 1) * axis.dilation + 1, first, axis.size);
+  const int64_t last = std::clamp<int64_t>(
+      axis.start(row + rows - 1) + (axis.taps(row + rows - 1) - 1) * axis.dilation + 1, first, axis.size);
   return {first, last};
 }
 
@@ -63,8 +63,8 @@ void max_pool(KernelContext& ctx, const Command& cmd) {
   constexpr int kWidth = kLanes<T>;
   Images<E> x(cmd.input(0)), y(cmd.output(0));
   Images<int32_t> index(cmd.output(1));
-  const WindowAxis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)};
-  const WindowAxis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7)};
+  const auto h = WindowAxis::of(x.height, y.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6));
+  const auto w = WindowAxis::of(x.width, y.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7));
   if (index.image_stride == index.channels * index.channel_stride) merge_images(x, y);
   index.count = y.count;
   index.channels = y.channels;
@@ -189,8 +189,8 @@ void avg_pool(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   constexpr int kWidth = kLanes<T>;
   Images<E> x(cmd.input(0)), y(cmd.output(0));
-  const WindowAxis h{x.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
-  const WindowAxis w{x.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
+  const auto h = WindowAxis::of(x.height, y.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1);
+  const auto w = WindowAxis::of(x.width, y.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1);
   const bool with_padding = cmd.flag(6);
   merge_images(x, y);
   for_each_band(ctx, x.count, x.channels, kWidth, y.height, h.stride * x.width * kWidth, x.channel_stride == 1,
@@ -224,8 +224,8 @@ void avg_pool_backward(KernelContext& ctx, const Command& cmd) {
   using T = Compute<E>;
   constexpr int kWidth = kLanes<T>;
   Images<E> g(cmd.input(0)), gx(cmd.output(0));
-  const WindowAxis h{gx.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1};
-  const WindowAxis w{gx.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1};
+  const auto h = WindowAxis::of(gx.height, g.height, cmd.integer(0), cmd.integer(2), cmd.integer(4), 1);
+  const auto w = WindowAxis::of(gx.width, g.width, cmd.integer(1), cmd.integer(3), cmd.integer(5), 1);
   const bool with_padding = cmd.flag(6);
   merge_images(g, gx);
   for_each_band(ctx, gx.count, gx.channels, kWidth, gx.height, gx.width * kWidth, gx.channel_stride == 1,

@@ -398,22 +398,43 @@ void search_lines(KernelContext& ctx, const Command& cmd) {
   const RowOffsets sorted_rows(sorted, 1u << (sorted.rank - 1));
   const RowOffsets x_places(x, 0);
   const RowOffsets index_places(index, 0);
-  ctx.parallel_ranges(x.numel(), kTaskElements / 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* line = sorted.as<T>() + (sorted.rank > 1 ? sorted_rows(i / width) : 0);
-      const KeyOf<T> key = key_of(x.as<T>()[x_places(i)]);
-      int64_t low = 0;
-      // Without a branch on the comparison: `low` moves past half of what is left or not.
-      for (int64_t left = n; left > 0;) {
-        const int64_t half = (left + 1) / 2;
-        const KeyOf<T> probe = key_of(line[(low + half - 1) * stride]);
-        const bool is_past = kRight ? probe <= key : probe < key;
-        low += is_past ? half : 0;
-        left -= half;
+  // `key_at(start_of(row) + at · step)` is the key of an element of a line.
+  const auto search = [&](auto start_of, int64_t step, auto key_at) {
+    ctx.parallel_ranges(x.numel(), kTaskElements / 8, [&](int64_t begin, int64_t end) {
+      // Some searches at a time, which all take the same steps, so that none waits for its own last one.
+      constexpr int kTogether = 16;
+      for (int64_t first = begin; first < end; first += kTogether) {
+        const int count = static_cast<int>(std::min<int64_t>(kTogether, end - first));
+        KeyOf<T> keys[kTogether];
+        int64_t starts[kTogether], low[kTogether] = {};
+        for (int j = 0; j < kTogether; ++j) {
+          const int64_t i = first + std::min(j, count - 1);
+          starts[j] = sorted.rank > 1 ? start_of(i / width) : 0;
+          keys[j] = key_of(x.as<T>()[x_places(i)]);
+        }
+        // Without a branch on the comparison: `low` moves past half of what is left or not.
+        for (int64_t left = n; left > 0;) {
+          const int64_t half = (left + 1) / 2;
+          for (int j = 0; j < kTogether; ++j) {
+            const KeyOf<T> probe = key_at(starts[j] + (low[j] + half - 1) * step);
+            low[j] += half & -static_cast<int64_t>(kRight ? probe <= keys[j] : probe < keys[j]);
+          }
+          left -= half;
+        }
+        for (int j = 0; j < count; ++j) index.as<int64_t>()[index_places(first + j)] = low[j];
       }
-      index.as<int64_t>()[index_places(i)] = low;
-    }
-  });
+    });
+  };
+  const T* elements = sorted.as<T>();
+  if (sorted.numel() > x.numel()) {
+    return search(sorted_rows, stride, [=](int64_t at) { return key_of(elements[at]); });
+  }
+  // Fewer than are searched for: their keys are made once.
+  KeyOf<T>* packed = ctx.scratch<KeyOf<T>>(sorted.numel());
+  for (int64_t row = 0; n > 0 && row < sorted_rows.rows(); ++row) {
+    for (int64_t at = 0; at < n; ++at) packed[row * n + at] = key_of(elements[sorted_rows(row) + at * stride]);
+  }
+  search([=](int64_t row) { return row * n; }, 1, [=](int64_t at) { return packed[at]; });
 }
 
 HADAL_CPU_KERNEL(searchSorted) {

@@ -130,6 +130,74 @@ HADAL_CUDA_KERNEL(gather) {
   });
 }
 
+template <class T>
+struct BagArguments {
+  const T* weight;
+  T* y;
+  Indices index, offsets;
+  bool has_offsets, is_mean;
+  int64_t bags, width, rows, places, row_stride, bag_stride, y_stride, index_step, offset_step;
+  FaultSite row_site, offset_site;
+};
+
+// y [bags, :] = the sum or mean of the rows that the index names; 0 without any. Block (lanes, bags): a column to each lane.
+template <class T>
+__global__ void __launch_bounds__(kBlock) bag_kernel(BagArguments<T> args) {
+  const int64_t bag = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  if (bag >= args.bags) return;
+  int64_t first = bag * args.places, end = first + args.places, start = bag * args.bag_stride;
+  if (args.has_offsets) {
+    first = args.offsets[bag * args.offset_step];
+    end = bag + 1 < args.bags ? args.offsets[(bag + 1) * args.offset_step] : args.places;
+    for (const int64_t offset : {first, end}) {
+      if (offset >= 0 && offset <= args.places) continue;
+      if (threadIdx.x == 0) args.offset_site.index_out_of_range(offset, offset == first ? bag : bag + 1, args.places);
+      return;
+    }
+    start = first * args.index_step;
+  }
+  for (int64_t column = blockIdx.y * blockDim.x + threadIdx.x; column < args.width; column += gridDim.y * blockDim.x) {
+    Compute<T> sum = 0;
+    for (int64_t i = 0; i < end - first; ++i) {
+      const int64_t row = args.index[start + i * args.index_step];
+      if (is_outside(row, args.rows)) {
+        args.row_site.index_out_of_range(row, first + i, args.rows);
+        break;
+      }
+      sum += load_element(args.weight[row * args.row_stride + column]);
+    }
+    const int64_t count = args.is_mean && end > first ? end - first : 1;
+    args.y[bag * args.y_stride + column] = to_element<T>(sum / static_cast<Compute<T>>(count));
+  }
+}
+
+HADAL_CUDA_KERNEL(embeddingBag) {
+  const TensorView &weight = cmd.input(0), &index = cmd.input(1), &offsets = cmd.input(2), &y = cmd.output(0);
+  const bool has_offsets = offsets.present();
+  const dim3 block = block_for(y.shape[1]);
+  const dim3 grid(blocks_for(y.shape[0], block.y), blocks_for(y.shape[1], block.x));
+  visit_floating(cmd.name(), y.dtype, [&]<class T>() {
+    const BagArguments<T> args{weight.as<const T>(),
+                               y.as<T>(),
+                               Indices(index),
+                               Indices(offsets),
+                               has_offsets,
+                               cmd.flag(0),
+                               y.shape[0],
+                               y.shape[1],
+                               weight.shape[0],
+                               has_offsets ? index.shape[0] : index.shape[1],
+                               weight.strides[0],
+                               index.strides[0],
+                               y.strides[0],
+                               index.strides[index.rank - 1],
+                               has_offsets ? offsets.strides[0] : 0,
+                               ctx.fault_site(cmd, "rows"),
+                               ctx.fault_site(cmd, "places", "offset")};
+    ctx.launch(cmd, bag_kernel<T>, grid, block, 0, args);
+  });
+}
+
 // The axes are y's and the index's, repeated for every class.
 template <class W>
 __global__ void __launch_bounds__(kBlock)

@@ -1,4 +1,4 @@
-// Movement of elements without arithmetic: cat, pad, flip, tril, triu. All write every element of the output, with `=`.
+// Movement of elements without arithmetic: cat, pad and its gradient, flip, tril, triu. All write every element of the output, with `=`.
 #include <cstring>
 
 #include "cuda/device/coordinates.cuh"
@@ -116,7 +116,19 @@ HADAL_CUDA_KERNEL(flip) {
 
 // The innermost axis first.
 struct PaddedAxes {
-  int64_t before[kMaxRank], size[kMaxRank], x_stride[kMaxRank], y_stride[kMaxRank];
+  int64_t before[kMaxRank], size[kMaxRank], padded[kMaxRank], x_stride[kMaxRank], y_stride[kMaxRank];
+
+  // x padded to y; what is added before each axis are the attributes from `first` on.
+  PaddedAxes(const TensorView& x, const TensorView& y, const Command& cmd, int first) {
+    for (int axis = 0; axis < y.rank; ++axis) {
+      const int from = y.rank - 1 - axis;
+      before[axis] = cmd.integer(first + from);
+      size[axis] = x.shape[from];
+      padded[axis] = y.shape[from];
+      x_stride[axis] = x.strides[from];
+      y_stride[axis] = y.strides[from];
+    }
+  }
 };
 
 template <class W>
@@ -141,14 +153,7 @@ HADAL_CUDA_KERNEL(pad) {
   const TensorView& x = cmd.input(0);
   const TensorView& y = cmd.output(0);
   const Coordinates places(y);
-  PaddedAxes axes{};
-  for (int axis = 0; axis < y.rank; ++axis) {
-    const int from = y.rank - 1 - axis;
-    axes.before[axis] = cmd.integer(2 + from);
-    axes.size[axis] = x.shape[from];
-    axes.x_stride[axis] = x.strides[from];
-    axes.y_stride[axis] = y.strides[from];
-  }
+  const PaddedAxes axes(x, y, cmd, 2);
   uint64_t bits = 0;
   visit_any(cmd.name(), y.dtype, [&]<class T>() {
     T value;
@@ -160,6 +165,44 @@ HADAL_CUDA_KERNEL(pad) {
   visit_width(y.dtype, [&]<class W>() {
     ctx.launch(cmd, pad_kernel<W>, blocks_for(places.count, kBlock), kBlock, 0, x.as<const W>(), y.as<W>(),
                static_cast<W>(bits), static_cast<PadMode>(cmd.integer(0)), places, axes);
+  });
+}
+
+// gx = the sum of g over the places that each element was padded to.
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    pad_backward_kernel(const T* g, T* gx, PadMode mode, Coordinates places, PaddedAxes axes) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= places.count) return;
+  int64_t place[kMaxRank];
+  places.find(i, place);
+  PadPlaces copies[kMaxRank];
+  int64_t counts[kMaxRank], combinations = 1, to = 0;
+  for (int axis = 0; axis < places.rank; ++axis) {
+    copies[axis] = pad_places(mode, place[axis], axes.before[axis], axes.size[axis], axes.padded[axis], &counts[axis]);
+    combinations *= counts[axis];
+    to += place[axis] * axes.x_stride[axis];
+  }
+  Compute<T> sum = 0;
+  for (int64_t combination = 0; combination < combinations; ++combination) {
+    int64_t from = 0, left = combination;
+    for (int axis = places.rank - 1; axis >= 0; --axis) {
+      from += copies[axis][left % counts[axis]] * axes.y_stride[axis];
+      left /= counts[axis];
+    }
+    sum += load_element(g[from]);
+  }
+  gx[to] = to_element<T>(sum);
+}
+
+HADAL_CUDA_KERNEL(padBackward) {
+  const TensorView& g = cmd.input(0);
+  const TensorView& gx = cmd.output(0);
+  const Coordinates places(gx);
+  const PaddedAxes axes(gx, g, cmd, 1);
+  visit_floating(cmd.name(), gx.dtype, [&]<class T>() {
+    ctx.launch(cmd, pad_backward_kernel<T>, blocks_for(places.count, kBlock), kBlock, 0, g.as<const T>(), gx.as<T>(),
+               static_cast<PadMode>(cmd.integer(0)), places, axes);
   });
 }
 

@@ -23,6 +23,9 @@ HADAL_CUDA_KERNEL(softsign) { run_floating<fn::Softsign, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(softshrink) { run_floating<fn::SoftShrink, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(hardshrink) { run_floating<fn::HardShrink, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(tanhshrink) { run_floating<fn::TanhShrink, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(threshold) { run_floating<fn::Threshold, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(prelu) { run_floating<fn::Prelu, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(glu) { run_floating<fn::Glu, 2>(ctx, cmd); }
 
 HADAL_CUDA_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd); }
@@ -44,6 +47,11 @@ HADAL_CUDA_KERNEL(hardswishBackward) { run_floating<fn::HardSwishBackward, 2>(ct
 HADAL_CUDA_KERNEL(softsignBackward) { run_floating<fn::SoftsignBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(shrinkBackward) { run_floating<fn::ShrinkBackward, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(tanhshrinkBackward) { run_floating<fn::TanhShrinkBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(preluBackward) { run_floating<fn::PreluBackward, 3>(ctx, cmd); }
+HADAL_CUDA_KERNEL(preluWeightBackward) { run_floating<fn::PreluWeightBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(gluBackward) { run_floating<fn::GluBackward, 3>(ctx, cmd); }
+HADAL_CUDA_KERNEL(logitBackward) { run_floating<fn::LogitBackward, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(logAddExpBackward) { run_floating<fn::LogAddExpBackward, 3>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bceWithLogitsBackward) { run_floating<fn::BceWithLogitsBackward, 3>(ctx, cmd); }
 
 }  // namespace hadal::cuda

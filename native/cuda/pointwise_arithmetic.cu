@@ -55,6 +55,8 @@ HADAL_CUDA_KERNEL(fmod) { run_division<fn::Fmod>(ctx, cmd); }
 HADAL_CUDA_KERNEL(pow) { run_number<fn::Pow, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(atan2) { run_floating<fn::Atan2, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(hypot) { run_floating<fn::Hypot, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(copySign) { run_floating<fn::CopySign, 2>(ctx, cmd); }
+HADAL_CUDA_KERNEL(logAddExp) { run_floating<fn::LogAddExp, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(zeta) { run_floating<fn::Zeta, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(gammainc) { run_floating<fn::Gammainc, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(gammaincc) { run_floating<fn::Gammaincc, 2>(ctx, cmd); }

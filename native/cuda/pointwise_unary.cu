@@ -14,9 +14,11 @@ HADAL_CUDA_KERNEL(floor) { run_number<fn::Floor, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(ceil) { run_number<fn::Ceil, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(round) { run_number<fn::Round, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(trunc) { run_number<fn::Trunc, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(frac) { run_number<fn::Frac, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(sqrt) { run_floating<fn::Sqrt, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(rsqrt) { run_floating<fn::Rsqrt, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(reciprocal) { run_floating<fn::Reciprocal, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(nanToNum) { run_floating<fn::NanToNum, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(exp) { run_floating<fn::Exp, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(exp2) { run_floating<fn::Exp2, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(expm1) { run_floating<fn::Expm1, 1>(ctx, cmd); }
@@ -24,6 +26,7 @@ HADAL_CUDA_KERNEL(log) { run_floating<fn::Log, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(log2) { run_floating<fn::Log2, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(log10) { run_floating<fn::Log10, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(log1p) { run_floating<fn::Log1p, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(logit) { run_floating<fn::Logit, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(sin) { run_floating<fn::Sin, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(cos) { run_floating<fn::Cos, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(tan) { run_floating<fn::Tan, 1>(ctx, cmd); }

@@ -191,19 +191,20 @@ void run_pool(const Command& cmd, const TensorView& y, std::initializer_list<con
   });
 }
 
-Windows dilated_windows(const Command& cmd, const TensorView& x) {
-  return {{x.shape[2], cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)},
-          {x.shape[3], cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7)}};
+// Over planes of x; y has a place for each window.
+Windows dilated_windows(const Command& cmd, const TensorView& x, const TensorView& y) {
+  return {WindowAxis::of(x.shape[2], y.shape[2], cmd.integer(0), cmd.integer(2), cmd.integer(4), cmd.integer(6)),
+          WindowAxis::of(x.shape[3], y.shape[3], cmd.integer(1), cmd.integer(3), cmd.integer(5), cmd.integer(7))};
 }
-Windows averaged_windows(const Command& cmd, const TensorView& x) {
-  return {{x.shape[2], cmd.integer(0), cmd.integer(2), cmd.integer(4), 1},
-          {x.shape[3], cmd.integer(1), cmd.integer(3), cmd.integer(5), 1}};
+Windows averaged_windows(const Command& cmd, const TensorView& x, const TensorView& y) {
+  return {WindowAxis::of(x.shape[2], y.shape[2], cmd.integer(0), cmd.integer(2), cmd.integer(4), 1),
+          WindowAxis::of(x.shape[3], y.shape[3], cmd.integer(1), cmd.integer(3), cmd.integer(5), 1)};
 }
 
 HADAL_CUDA_KERNEL(maxPool2d) {
   const TensorView &x = cmd.input(0), &y = cmd.output(0), &index = cmd.output(1);
   run_pool(cmd, y, {&x, &index}, [&]<class T, int kPack>(const Coordinates& places, unsigned blocks) {
-    ctx.launch(cmd, max_pool<T, kPack>, blocks, kBlock, 0, x.as<const T>(), Planes(x), dilated_windows(cmd, x),
+    ctx.launch(cmd, max_pool<T, kPack>, blocks, kBlock, 0, x.as<const T>(), Planes(x), dilated_windows(cmd, x, y),
                y.as<T>(), Planes(y), index.as<int32_t>(), Planes(index), places);
   });
 }
@@ -211,13 +212,13 @@ HADAL_CUDA_KERNEL(maxPool2dBackward) {
   const TensorView &g = cmd.input(0), &index = cmd.input(1), &gx = cmd.output(0);
   run_pool(cmd, gx, {&g, &index}, [&]<class T, int kPack>(const Coordinates& places, unsigned blocks) {
     ctx.launch(cmd, max_pool_backward<T, kPack>, blocks, kBlock, 0, g.as<const T>(), Planes(g), g.shape[2], g.shape[3],
-               index.as<const int32_t>(), Planes(index), dilated_windows(cmd, gx), gx.as<T>(), Planes(gx), places);
+               index.as<const int32_t>(), Planes(index), dilated_windows(cmd, gx, g), gx.as<T>(), Planes(gx), places);
   });
 }
 HADAL_CUDA_KERNEL(avgPool2d) {
   const TensorView &x = cmd.input(0), &y = cmd.output(0);
   run_pool(cmd, y, {&x}, [&]<class T, int kPack>(const Coordinates& places, unsigned blocks) {
-    ctx.launch(cmd, avg_pool<T, kPack>, blocks, kBlock, 0, x.as<const T>(), Planes(x), averaged_windows(cmd, x),
+    ctx.launch(cmd, avg_pool<T, kPack>, blocks, kBlock, 0, x.as<const T>(), Planes(x), averaged_windows(cmd, x, y),
                cmd.flag(6), y.as<T>(), Planes(y), places);
   });
 }
@@ -225,7 +226,7 @@ HADAL_CUDA_KERNEL(avgPool2dBackward) {
   const TensorView &g = cmd.input(0), &gx = cmd.output(0);
   run_pool(cmd, gx, {&g}, [&]<class T, int kPack>(const Coordinates& places, unsigned blocks) {
     ctx.launch(cmd, avg_pool_backward<T, kPack>, blocks, kBlock, 0, g.as<const T>(), Planes(g), g.shape[2], g.shape[3],
-               averaged_windows(cmd, gx), cmd.flag(6), gx.as<T>(), Planes(gx), places);
+               averaged_windows(cmd, gx, g), cmd.flag(6), gx.as<T>(), Planes(gx), places);
   });
 }
 

@@ -59,8 +59,8 @@ void require_planes(const Command& cmd, const TensorView& x, const TensorView& y
 }
 
 void require_kernel(const Command& cmd, const TensorView& y, bool has_dilation) {
-  const int64_t kernel[] = {require_integer(cmd, 0, 1, kLargestAttribute, "kernel size out of range"),
-                            require_integer(cmd, 1, 1, kLargestAttribute, "kernel size out of range")};
+  const int64_t kernel[] = {require_integer(cmd, 0, 0, kLargestAttribute, "kernel size out of range"),
+                            require_integer(cmd, 1, 0, kLargestAttribute, "kernel size out of range")};
   require_geometry(cmd, 2, 2, 0, y.shape + 2, kernel, has_dilation);
 }
 

@@ -48,16 +48,16 @@ void check_cat(const Command& cmd) {
   require_shape(size == y.shape[axis], cmd, "the inputs do not fill the output");
 }
 
-void check_pad(const Command& cmd) {
-  const TensorView& x = cmd.input(0);
-  const TensorView& y = cmd.output(0);
+namespace {
+
+constexpr int64_t kLimit = int64_t{1} << 52;
+
+// x padded to y by the mode and, of each axis, the attribute from `first` on.
+void require_padding(const Command& cmd, const TensorView& x, const TensorView& y, int64_t mode, int first) {
   require_same_dtype(cmd, x, y);
-  require_shape(x.rank == y.rank && cmd.attribute_count == 2 + x.rank, cmd, "needs one padding per axis");
-  const int64_t mode = require_integer(cmd, 0, 0, 3, "unknown mode");
-  constexpr int64_t kLimit = int64_t{1} << 52;
-  if (!is_floating(x.dtype)) require_integer(cmd, 1, -kLimit * 2, kLimit * 2, "the value needs to be an integer");
+  require_shape(x.rank == y.rank && cmd.attribute_count == first + x.rank, cmd, "needs one padding per axis");
   for (int axis = 0; axis < x.rank; ++axis) {
-    const int64_t before = require_integer(cmd, 2 + axis, -kLimit, kLimit, "padding out of range");
+    const int64_t before = require_integer(cmd, first + axis, -kLimit, kLimit, "padding out of range");
     const int64_t after = y.shape[axis] - x.shape[axis] - before;
     if (mode == 0 || (before == 0 && after == 0)) continue;
     // Reflection repeats all but the edge, replication needs an edge, a circle goes round once.
@@ -65,6 +65,21 @@ void check_pad(const Command& cmd) {
     require_shape(before >= 0 && after >= 0 && before <= limit && after <= limit, cmd,
                   "padding too large for the axis");
   }
+}
+
+}  // namespace
+
+void check_pad(const Command& cmd) {
+  require_padding(cmd, cmd.input(0), cmd.output(0), require_integer(cmd, 0, 0, 3, "unknown mode"), 2);
+  if (is_floating(cmd.input(0).dtype)) return;
+  require_integer(cmd, 1, -kLimit * 2, kLimit * 2, "the value needs to be an integer");
+}
+
+void check_pad_backward(const Command& cmd) {
+  const TensorView &g = cmd.input(0), &gx = cmd.output(0);
+  require_padding(cmd, gx, g, require_integer(cmd, 0, 1, 3, "unknown mode"), 1);
+  require_dtype(is_floating(g.dtype), cmd, "needs gradients of a floating dtype");
+  require_shape(gx.rank >= 1, cmd, "scalars have no axis to pad");
 }
 
 void check_flip(const Command& cmd) {
@@ -95,6 +110,22 @@ void check_embedding_backward(const Command& cmd) {
   require_looked_up(cmd, gw, cmd.input(1), g);
   require_shape(gw.numel() == 0 || gw.is_contiguous(), cmd, "the output needs to be contiguous");
   require_integer(cmd, 0, -1, int64_t{1} << 52, "padding index out of range");
+}
+
+void check_embedding_bag(const Command& cmd) {
+  const TensorView &weight = cmd.input(0), &index = cmd.input(1), &offsets = cmd.input(2), &y = cmd.output(0);
+  require_index(cmd, index);
+  require_dtype(is_floating(y.dtype) && weight.dtype == y.dtype, cmd, "needs rows of one floating dtype");
+  require_shape(weight.rank == 2 && y.rank == 2 && weight.shape[1] == y.shape[1], cmd, "the table does not fit");
+  require_shape((weight.shape[1] <= 1 || weight.strides[1] == 1) && (y.shape[1] <= 1 || y.strides[1] == 1), cmd,
+                "the elements of a row need to be adjacent");
+  if (offsets.present()) {
+    require_index(cmd, offsets);
+    require_shape(index.rank == 1 && offsets.rank == 1 && offsets.shape[0] == y.shape[0], cmd,
+                  "needs an offset for each bag");
+  } else {
+    require_shape(index.rank == 2 && index.shape[0] == y.shape[0], cmd, "needs a row of indices for each bag");
+  }
 }
 
 void check_gather(const Command& cmd) {

@@ -182,6 +182,12 @@ HADAL_ROUNDING(Ceil, ceil)
 HADAL_ROUNDING(Round, rint)
 HADAL_ROUNDING(Trunc, trunc)
 #undef HADAL_ROUNDING
+struct Frac {
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    return x - Trunc()(x);
+  }
+};
 
 // max(x, 0); NaN stays.
 struct Relu {
@@ -200,13 +206,13 @@ struct LeakyRelu {
     return select(x > T(0), x, V(x * T(slope)));
   }
 };
-// scale · (x, or alpha (e^x - 1) below 0): elu, and selu with its two constants.
+// scale · (x, or alpha (e^(input_scale x) - 1) below 0): elu, selu with its two constants, celu with alpha = 1 / input_scale.
 struct Elu {
-  double alpha, scale;
+  double alpha, scale, input_scale;
   template <class V>
   HADAL_HD V operator()(V x) const {
     using T = Lane<V>;
-    return T(scale) * select(x > T(0), x, V(T(alpha) * math::expm1(x)));
+    return T(scale) * select(x > T(0), x, V(T(alpha) * math::expm1(V(x * T(input_scale)))));
   }
 };
 // x Φ(x) = max(x, 0) - |x| Φ(-|x|), which cancels nowhere.
@@ -324,6 +330,36 @@ struct Clamp {
   HADAL_HD V operator()(V x) const {
     using T = Lane<V>;
     return smaller(larger(x, splat<V>(saturate<T>(low))), splat<V>(saturate<T>(high)));
+  }
+};
+
+// x where it is above the bound, NaN too, else the value.
+struct Threshold {
+  double bound, value;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    return select(x <= T(bound), splat<V>(T(value)), x);
+  }
+};
+// log(x / (1 - x)), of x moved into [epsilon, 1 - epsilon] where epsilon is not 0.
+struct Logit {
+  double epsilon;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    const V inside = epsilon == 0 ? x : smaller(larger(x, splat<V>(T(epsilon))), splat<V>(T(1 - epsilon)));
+    return math::log(V(inside / (T(1) - inside)));
+  }
+};
+struct NanToNum {
+  double nan, pos_inf, neg_inf;
+  template <class V>
+  HADAL_HD V operator()(V x) const {
+    using T = Lane<V>;
+    constexpr T kInfinity = Format<T>::kInfinity;
+    const V low = select(x == -kInfinity, splat<V>(T(neg_inf)), x);
+    return select(x != x, splat<V>(T(nan)), select(x == kInfinity, splat<V>(T(pos_inf)), low));
   }
 };
 
@@ -519,6 +555,36 @@ struct Hypot {
     return math::hypot(a, b);
   }
 };
+// The sign of a NaN counts as positive.
+struct CopySign {
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    const V size = math::abs(a);
+    return select(b != b, size, math::with_sign(size, b));
+  }
+};
+// log(e^(unit a) + e^(unit b)) / unit. Two equal infinities have no difference.
+struct LogAddExp {
+  double unit;
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    using T = Lane<V>;
+    const V distance = select(a == b, splat<V>(T(0)), math::abs(V(a - b)));
+    return larger(a, b) + math::log1p_unit(math::exp(V(distance * T(-unit)))) * T(1 / unit);
+  }
+};
+struct Prelu {
+  template <class V>
+  HADAL_HD V operator()(V x, V weight) const {
+    return select(x > Lane<V>(0), x, V(x * weight));
+  }
+};
+struct Glu {
+  template <class V>
+  HADAL_HD V operator()(V a, V b) const {
+    return a * math::sigmoid(b);
+  }
+};
 struct Zeta {
   template <class V>
   HADAL_HD V operator()(V s, V q) const {
@@ -634,11 +700,11 @@ struct LeakyReluBackward {
   }
 };
 struct EluBackward {
-  double alpha, scale;
+  double alpha, scale, input_scale;
   template <class V>
   HADAL_HD V operator()(V g, V x) const {
     using T = Lane<V>;
-    const V below = T(alpha) * math::exp(math::at_most(x, splat<V>(T(0))));
+    const V below = T(alpha * input_scale) * math::exp(V(math::at_most(x, splat<V>(T(0))) * T(input_scale)));
     return g * T(scale) * select(x > T(0), splat<V>(T(1)), below);
   }
 };
@@ -771,6 +837,43 @@ struct BceWithLogitsBackward {
     const V upper = math::quotient(splat<V>(T(1)), V(e + T(1))), lower = e * upper;
     const auto negative = x < T(0);
     return g * ((T(1) - t) * select(negative, lower, upper) - t * select(negative, upper, lower));
+  }
+};
+struct LogitBackward {
+  double epsilon;
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    using T = Lane<V>;
+    const V gx = g / (x * (T(1) - x));
+    if (epsilon == 0) return gx;
+    return select((x >= T(epsilon)) & (x <= T(1 - epsilon)), gx, splat<V>(T(0)));
+  }
+};
+struct LogAddExpBackward {
+  double unit;
+  template <class V>
+  HADAL_HD V operator()(V g, V a, V b) const {
+    using T = Lane<V>;
+    const V difference = select(a == b, splat<V>(T(0)), V(a - b));
+    return g * math::sigmoid(V(difference * T(unit)));
+  }
+};
+struct PreluBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x, V weight) const {
+    return select(x > Lane<V>(0), g, V(g * weight));
+  }
+};
+struct PreluWeightBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V x) const {
+    return select(x > Lane<V>(0), splat<V>(Lane<V>(0)), V(g * x));
+  }
+};
+struct GluBackward {
+  template <class V>
+  HADAL_HD V operator()(V g, V a, V b) const {
+    return g * a * sigmoid_with_slope(b).slope;
   }
 };
 struct ClampBackward {

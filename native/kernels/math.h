@@ -876,22 +876,6 @@ inline V lgamma(V x) {
 
 // --- Special functions, one number at a time, in double ----------------------------------------------------------------
 
-// The inverse of erf: a closed form good to 0.2 %, then Halley's iteration, which triples the digits of each step. Close to
-// ±1 the residual comes from erfc, whose digits erf has lost.
-HADAL_HD inline double erfinv_scalar(double x) {
-  const double a = x < 0 ? -x : x;
-  if (!(a < 1)) return a == 1 ? (x < 0 ? -HUGE_VAL : HUGE_VAL) : Format<double>::kNaN;
-  if (a < 1e-9) return x * 0.88622692545275801;
-  const double l = ::log1p(-a * a), t = 4.3307467508 + 0.5 * l;  // 2 / (π 0.147) + log(1 - a²) / 2
-  double y = ::sqrt(::sqrt(t * t - l * (1 / 0.147)) - t);
-  for (int step = 0; step < 3; ++step) {
-    const double residual = a < 0.5 ? ::erf(y) - a : (1 - a) - ::erfc(y);
-    const double newton = residual * 0.88622692545275801 * ::exp(y * y);
-    y -= newton / (1 + y * newton);
-  }
-  return x < 0 ? -y : y;
-}
-
 // The derivative of log Γ: shifted above 10 by ψ(x) = ψ(x + 1) - 1/x, then the asymptotic series; left of 1/2 by reflection.
 HADAL_HD inline double digamma_scalar(double x) {
   if (x == 0) return ::copysign(HUGE_VAL, -x);
@@ -937,6 +921,17 @@ HADAL_HD inline double zeta_scalar(double s, double q) {
   return zeta_of_positive(s, right) + sign * (zeta_of_positive(s, 1 - right) - zeta_of_positive(s, 1 - q));
 }
 
+// ζ(2, x) for x > 0: shifted above 10, then the asymptotic series.
+HADAL_HD inline double trigamma_of_positive(double x) {
+  double value = 0;
+  for (; x < 10; x += 1) value += 1 / (x * x);
+  const double z = 1 / (x * x);
+  const double series =
+      z * (1.0 / 6 -
+           z * (1.0 / 30 - z * (1.0 / 42 - z * (1.0 / 30 - z * (5.0 / 66 - z * (691.0 / 2730 - z * (7.0 / 6)))))));
+  return value + 0.5 * z + (1 + series) / x;
+}
+
 inline constexpr int kMaxPolygammaOrder = 64;
 // The order-th derivative of digamma, (-1)^(n+1) n! ζ(n + 1, x). Left of 0 by reflection, whose cotangent differentiates into
 // polynomials of itself.
@@ -965,7 +960,7 @@ HADAL_HD inline double polygamma_scalar(int order, double x) {
   }
   double factorial = 1;
   for (int i = 2; i <= order; ++i) factorial *= i;
-  return factor * factorial * zeta_scalar(order + 1, x) + reflected;
+  return factor * factorial * (order == 1 ? trigamma_of_positive(x) : zeta_scalar(order + 1, x)) + reflected;
 }
 
 // The modified Bessel function of the first kind, order 0 or 1, times e^-|x|: its power series, from 20 on the asymptotic one.
@@ -1174,9 +1169,43 @@ HADAL_HD inline V in_double(F&& f, V x, More... more) {
   return per_lane(f, x, more...);
 #endif
 }
+// The inverse of erf: x times a function of w = -log(1 - x²), which is smooth, from √w = 2.5 on as one of √w. Chebyshev interpolants in
+// float to 1.2e-7 and in double to 3e-16, made from 50 digits.
 template <class V>
 HADAL_HD inline V erfinv(V x) {
-  return in_double([](double lane) { return erfinv_scalar(lane); }, x);
+  using T = Lane<V>;
+  const V w = -log(V((T(1) - x) * (T(1) + x)));
+  const V d = w - T(3.125), root = sqrt(w);
+  V ratio;
+  if constexpr (kIsFloat<V>) {
+    const V inner = polynomial(d, 1.65365469f, 0.240158182f, -0.006034321f, -0.000740697887f, 0.000187276501f,
+                               -1.38876039e-5f, -1.52713119e-6f, 4.25769406e-7f, -8.52794706e-9f, -4.61340219e-9f);
+    const V outer = polynomial(V(root - 3.3f), 3.13416153f, 1.00576876f, 0.00484380217f, -0.00328530042f,
+                               0.00209897207f, -0.00146217826f, 0.000857505988f, -0.000257871738f, -5.70043567e-6f);
+    ratio = select(w < T(6.25), inner, outer);
+  } else {
+    const V inner =
+        polynomial(d, 1.6536545626831027, 0.24015818242558971, -0.0060336708714270113, -0.00074070253416694011,
+                   0.00018673420802124272, -1.3882523361276876e-5, -1.3654691796592068e-6, 4.2347877672780653e-7,
+                   -2.9070386660191429e-8, -4.1126331042976139e-9, 1.0512202440121784e-9, -5.4154417754696635e-11,
+                   -1.2977505202014967e-11, 2.6335724924608484e-12, -8.1065944564384951e-14, -4.0554139746886005e-14,
+                   6.5819553059292389e-15, 2.166994626283574e-17, -1.290702354613073e-16, 1.1125794759379465e-17,
+                   1.1027771591500033e-18, -1.6787330615256772e-19, -2.3623696985661074e-22);
+    const V middle =
+        polynomial(V(root - 3.25), 3.0838856104922207, 1.0052589676941654, 0.005370914553555033, -0.003751208508224734,
+                   0.0024914420979569604, -0.0016882755354488555, 0.00095328934157941372, -0.00035503781378524518,
+                   2.4031512865758356e-5, 6.8287117392519557e-5, -4.7320680665446968e-5, 1.2465028224217455e-5,
+                   2.93257845538535e-6, -3.9857059456481733e-6, 1.4815977874022539e-6, -2.7617162238162412e-8,
+                   -2.4549818963339822e-7, 1.3158663683192966e-7, -2.091453334773126e-8, -1.5305397964152548e-8,
+                   7.6802004790770527e-9);
+    const V outer = polynomial(
+        V(root - 5.1), 4.9509348530788713, 1.010266564502289, -0.00019885886828725879, -0.00018651301708240504,
+        6.6800062432942879e-5, -1.7162636549272057e-5, 3.8899798713249018e-6, -8.3104902200158543e-7,
+        1.78989529870195e-7, -4.5502439864256077e-8, 1.6831009497546422e-8, -8.0377068626703506e-9,
+        3.9523129000166667e-9, -2.1419201051656484e-9, 1.0359697024830226e-9, -2.4227574105772944e-10);
+    ratio = select(w < T(6.25), inner, select(root < T(4), middle, outer));
+  }
+  return select(abs(x) == T(1), with_sign(splat<V>(Format<T>::kInfinity), x), V(x * ratio));
 }
 template <class V>
 HADAL_HD inline V erfcx(V x) {

@@ -111,6 +111,9 @@ const angle: Formula = ({ node, number }, y, x) => {
   return node('Where', [flat, node('Sub', [at(above, Math.PI / 2), at(below, Math.PI / 2)]), turned]);
 };
 
+const truncated = ({ node }: Given, x: string): string =>
+  node('Mul', [node('Sign', [x]), node('Floor', [node('Abs', [x])])]);
+
 const sigmoidTimes: Formula = ({ node }, x) => node('Mul', [x, node('Sigmoid', [x])]);
 
 /** The activations that products apply as they write, by their codes in native/kernels/activation.h. */
@@ -158,11 +161,12 @@ const unary: Table = {
   logSigmoid: arithmetic(({ node }, x) => node('Neg', [node('Softplus', [node('Neg', [x])])])),
   relu: plain('Relu'),
   leakyRelu: arithmetic(({ node, attributes }, x) => node('LeakyRelu', [x], { alpha: real(attributes[0]!) })),
-  elu: arithmetic(({ node, attributes: [alpha, scale] }, x) =>
-    scale === 1
+  elu: arithmetic(({ node, attributes: [alpha, scale, inputScale] }, x) => {
+    if (inputScale !== 1) return node('Celu', [x], { alpha: real(alpha!) });
+    return scale === 1
       ? node('Elu', [x], { alpha: real(alpha!) })
-      : node('Selu', [x], { alpha: real(alpha!), gamma: real(scale!) }),
-  ),
+      : node('Selu', [x], { alpha: real(alpha!), gamma: real(scale!) });
+  }),
   gelu: plain('Gelu'),
   geluTanh: arithmetic(({ node }, x) => node('Gelu', [x], { approximate: 'tanh' })),
   silu: arithmetic(sigmoidTimes),
@@ -186,7 +190,22 @@ const unary: Table = {
   floor: plain('Floor'),
   ceil: plain('Ceil'),
   round: plain('Round'),
-  trunc: arithmetic(({ node }, x) => node('Mul', [node('Sign', [x]), node('Floor', [node('Abs', [x])])])),
+  trunc: arithmetic(truncated),
+  frac: arithmetic((given, x) => given.node('Sub', [x, truncated(given, x)])),
+  threshold: arithmetic(({ node, number, attributes: [bound, value] }, x) =>
+    node('Where', [node('LessOrEqual', [x, number(bound!)]), number(value!), x]),
+  ),
+  logit: arithmetic(({ node, number, attributes: [epsilon] }, x) => {
+    const inside = epsilon === 0 ? x : node('Clip', [x, number(epsilon!), number(1 - epsilon!)]);
+    return node('Sub', [node('Log', [inside]), node('Log', [node('Sub', [number(1), inside])])]);
+  }),
+  nanToNum: arithmetic(({ node, number, attributes: [nan, posInf, negInf] }, x) =>
+    [
+      [node('IsNaN', [x]), nan!] as const,
+      [node('IsInf', [x], { detect_negative: 0 }), posInf!] as const,
+      [node('IsInf', [x], { detect_positive: 0 }), negInf!] as const,
+    ].reduce((y, [condition, value]) => node('Where', [condition, number(value), y]), x),
+  ),
   // With c = min(|x|, δ): c · (|x| − c / 2).
   huber: arithmetic(({ node, number, attributes: [delta] }, x) => {
     const size = node('Abs', [x]);
@@ -235,6 +254,23 @@ const binary: Table = {
   // log(1 + eˣ) − x · target.
   bceWithLogits: arithmetic(({ node }, x, target) => node('Sub', [node('Softplus', [x]), node('Mul', [x, target])])),
   hypot: arithmetic(({ node }, a, b) => node('Sqrt', [node('Add', [node('Mul', [a, a]), node('Mul', [b, b])])])),
+  prelu: plain('PRelu'),
+  glu: arithmetic(({ node }, a, b) => node('Mul', [a, node('Sigmoid', [b])])),
+  // max(a, b) + softplus(−unit |a − b|) / unit.
+  logAddExp: arithmetic(({ node, number, attributes: [unit] }, a, b) => {
+    const alike = node('Equal', [a, b]);
+    const distance = node('Where', [alike, number(0), node('Abs', [node('Sub', [a, b])])]);
+    const above = node('Softplus', [node('Mul', [distance, number(-unit!)])]);
+    return node('Add', [node('Max', [a, b]), unit === 1 ? above : node('Div', [above, number(unit!)])]);
+  }),
+  // The reciprocal of −0 tells its sign.
+  copySign: arithmetic(({ node, number }, a, b) => {
+    const below = (x: string): string => node('Less', [x, number(0)]);
+    const isZero = node('Equal', [b, number(0)]);
+    const isNegative = node('Or', [below(b), node('And', [isZero, below(node('Reciprocal', [b]))])]);
+    const size = node('Abs', [a]);
+    return node('Where', [isNegative, node('Neg', [size]), size]);
+  }),
   bitwiseAnd: logical('And', 'BitwiseAnd'),
   bitwiseOr: logical('Or', 'BitwiseOr'),
   bitwiseXor: logical('Xor', 'BitwiseXor'),

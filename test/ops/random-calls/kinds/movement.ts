@@ -1,8 +1,9 @@
 // Ops that move elements: to other places, together, apart, and back where several meet.
+import * as hadal from '../../../../lib/index';
 import type { AnyTensor } from '../../../../lib/index';
 import { ops, type Kind } from '../call';
 
-const { cat, embedding, flip, pad, roll, scatterReduce, segmentSum, stack, tile, tril } = ops;
+const { cat, embedding, embeddingBag, flip, pad, roll, scatterReduce, segmentSum, stack, tile, tril } = ops;
 
 export const movement: Readonly<Record<string, Kind>> = {
   cat(chance) {
@@ -78,6 +79,28 @@ export const movement: Readonly<Record<string, Kind>> = {
     return {
       inputs: [chance.normal(rows, width)],
       f: (table) => embedding(table, places.to(table.device)),
+      roundings: 2,
+    };
+  },
+  'bags of rows'(chance) {
+    const [rows, width, bags, size] = [chance.size(400), chance.size(200), chance.size(40), chance.size(20)] as const;
+    const mode = chance.pick('sum', 'mean');
+    const isCut = chance.happens(0.5);
+    const places = chance.below(rows, ...(isCut ? [bags * size] : [bags, size]));
+    // Some bags have nothing, others twice as much.
+    const offsets = isCut
+      ? hadal
+          .arange(bags, { dtype: 'int64' })
+          .div(2)
+          .floor()
+          .mul(2 * size)
+          .cast('int64')
+      : undefined;
+    return {
+      inputs: [chance.normal(rows, width)],
+      f: (table) =>
+        embeddingBag(table, places.to(table.device), { mode, ...(offsets && { offsets: offsets.to(table.device) }) }),
+      options: { mode, bags, size, isCut },
       roundings: 2,
     };
   },

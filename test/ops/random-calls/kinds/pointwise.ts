@@ -2,7 +2,7 @@
 import type { AnyTensor } from '../../../../lib/index';
 import { ops, type Kind } from '../call';
 
-const { addcmul, gelu, glu, lerp, maximum, prelu, where } = ops;
+const { addcmul, copySign, gelu, glu, lerp, logit, maximum, prelu, where } = ops;
 
 /** Functions whose slopes are bounded. */
 const activations = [
@@ -30,13 +30,37 @@ export const pointwise: Readonly<Record<string, Kind>> = {
     const name = chance.pick(...activations);
     return { inputs: [chance.normal(...chance.shape())], f: (x) => ops[name](x), options: name, roundings: 4 };
   },
+  'an activation with a number'(chance) {
+    const [name, ...rest] = chance.pick(
+      ['celu', 1.5] as const,
+      ['threshold', 0.1, 2] as const,
+      ['nanToNum'] as const,
+      ['frac'] as const,
+    );
+    const f = (x: AnyTensor): AnyTensor => ops[name](x, ...rest);
+    return { inputs: [chance.normal(...chance.shape())], f, options: [name, ...rest], roundings: 4 };
+  },
+  logit(chance) {
+    const epsilon = chance.pick(0, 0.2);
+    // Away from where the slope is infinite.
+    const shares = chance
+      .normal(...chance.shape())
+      .sigmoid()
+      .clamp(0.05, 0.95) as AnyTensor;
+    return { inputs: [shares], f: (x) => logit(x, { epsilon }), options: epsilon, roundings: 8 };
+  },
+  signs(chance) {
+    const shape = chance.shape();
+    const inputs = [chance.narrowed(shape), chance.narrowed(shape)].map((each) => chance.normal(...each));
+    return { inputs, f: (a, b) => copySign(a, b).add(b), roundings: 2 };
+  },
   'a function'(chance) {
     const name = chance.pick(...functions);
     return { inputs: [chance.normal(...chance.shape())], f: (x) => ops[name](x), options: name, roundings: 4 };
   },
   arithmetic(chance) {
     const shape = chance.shape();
-    const op = chance.pick('add', 'sub', 'mul', 'atan2', 'hypot');
+    const op = chance.pick('add', 'sub', 'mul', 'atan2', 'hypot', 'logAddExp');
     const inputs = [chance.narrowed(shape), chance.narrowed(shape)].map(
       (each) => chance.normal(...each).add(op === 'hypot' ? 3 : 0) as AnyTensor,
     );
