@@ -79,7 +79,10 @@ function adaptiveAvgPool(
 const mostWindows = 2 ** 16;
 
 /** The windows of an axis, laid out one after the other; short ones repeat their last element, which changes no maximum. */
-function windowsOf(size: number, count: number): { readonly kernel: number; readonly places: readonly number[] } {
+export function windowsOf(
+  size: number,
+  count: number,
+): { readonly kernel: number; readonly places: readonly number[] } {
   const bounds = Array.from({ length: count }, (_, i) => [
     Math.floor((i * size) / count),
     Math.ceil(((i + 1) * size) / count),

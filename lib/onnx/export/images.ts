@@ -1,4 +1,5 @@
 /** Convolutions, pooling, and resampling of images. */
+import { windowsOf as adaptiveWindows } from '../../ops/adaptive-pooling';
 import type { DType } from '../../tensor/dtype';
 import { Varying, type Event, type Size, type Value } from '../trace';
 import { real, type Graph, type Table, type Writer } from './graph';
@@ -73,8 +74,30 @@ function windowsOf(event: Event, windows: Windows) {
   };
 }
 
+/** Maxima of windows that share the axes: of their elements, laid out one window after the other. */
+function sharedMaxPool(graph: Graph, event: Event): string | string[] {
+  const [x, [y, place]] = [operandOf(event), event.outputs];
+  const from = graph.fixedAll(x.shape.slice(2), 'a size');
+  const to = graph.fixedAll(y!.shape.slice(2), 'a size');
+  const windows = from.map((size, axis) => adaptiveWindows(size, to[axis]!));
+  const indices = (places: readonly number[]): string => graph.constant('int64', [places.length], places);
+  const laidOut = windows.reduce(
+    (name, { places }, axis) => graph.node('Gather', [name, indices(places)], { axis: 2 + axis }),
+    graph.name(x),
+  );
+  const kernel = windows.map((window) => window.kernel);
+  const attributes = { kernel_shape: kernel, strides: kernel };
+  if (place?.used !== true) return graph.node('MaxPool', [laidOut], attributes);
+  const [maxima, at] = graph.nodeOf('MaxPool', [laidOut], attributes, 2) as [string, string];
+  const plane = windows.reduce((product, { places }) => product * places.length, 1);
+  const origins = windows.reduce((flat, { places }, axis) => flat.flatMap((p) => places.map((q) => p * from[axis]! + q)), [0]); // prettier-ignore
+  const within = graph.node('Mod', [at, graph.number(plane, 'int64')]);
+  return [maxima, graph.cast(graph.node('Gather', [indices(origins), within]), 'int64', 'int32')];
+}
+
 const maxPool: Writer = (graph, event) => {
   const [kernel, strides, padding, dilations] = parts(graph.fixedAll(event.attributes, 'a window'), 2, 4);
+  if (kernel!.includes(0)) return sharedMaxPool(graph, event);
   const { isOver: _, ...attributes } = windowsOf(event, { kernel: kernel!, strides: strides!, padding: padding!, dilations: dilations! }); // prettier-ignore
   const [x, [, place]] = [operandOf(event), event.outputs];
   if (place?.used !== true) return graph.node('MaxPool', [graph.name(x)], attributes);
@@ -86,6 +109,7 @@ const maxPool: Writer = (graph, event) => {
 
 const avgPool: Writer = (graph, event) => {
   const [kernel, strides, padding, last] = parts(graph.fixedAll(event.attributes, 'a window'), 2, 3);
+  if (kernel!.includes(0)) return meanOfAreas(graph, operandOf(event), event.outputs[0]!.shape);
   const counted = last![0]!;
   const ones = kernel!.map(() => 1);
   const { isOver, ...attributes } = windowsOf(event, { kernel: kernel!, strides: strides!, padding: padding!, dilations: ones }); // prettier-ignore
@@ -142,15 +166,16 @@ const resample: Writer = (graph, event) => {
 /** Along each axis a product with the shares of the elements in each mean. */
 function meanOfAreas(graph: Graph, x: Value, shape: readonly Size[]): string {
   const rank = shape.length;
-  return [2, 3, 4].reduce((name, axis) => {
+  return shape.slice(2).reduce<string>((name, _, i) => {
+    const axis = 2 + i;
     const [from, to] = graph.fixedAll([x.shape[axis]!, shape[axis]!], 'a size') as [number, number];
     if (from === to) return name;
-    const shares = Array.from({ length: to * from }, (_, i) => {
-      const [out, inner] = [Math.floor(i / from), i % from];
+    const shares = Array.from({ length: to * from }, (_, place) => {
+      const [out, inner] = [Math.floor(place / from), place % from];
       const [start, end] = [Math.floor((out * from) / to), Math.ceil(((out + 1) * from) / to)];
       return inner >= start && inner < end ? 1 / (end - start) : 0;
     });
-    const order = Array.from({ length: rank }, (_, i) => (i === axis ? rank - 1 : i === rank - 1 ? axis : i));
+    const order = Array.from({ length: rank }, (_, k) => (k === axis ? rank - 1 : k === rank - 1 ? axis : k));
     const moved = graph.node('Transpose', [name], { perm: order });
     const matrix = graph.node('Transpose', [graph.constant(x.dtype, [to, from], shares)], { perm: [1, 0] });
     return graph.node('Transpose', [graph.node('MatMul', [moved, matrix])], { perm: order });

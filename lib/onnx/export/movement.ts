@@ -156,6 +156,32 @@ const flip: Writer = (graph, event) => {
 const embedding: Writer = (graph, { inputs: [weight, index] }) =>
   graph.node('Gather', [graph.operand(weight), graph.operand(index)], { axis: 0 });
 
+const embeddingBag: Writer = (graph, event) => {
+  const [weight, index, offsets] = event.inputs;
+  const rows = graph.node('Gather', [graph.operand(weight), graph.operand(index)], { axis: 0 });
+  const isMean = graph.fixed(event.attributes[0]!, 'a mode') === 1;
+  if (offsets === undefined) {
+    return graph.node(isMean ? 'ReduceMean' : 'ReduceSum', [rows, graph.sizes([1])], { keepdims: 0 });
+  }
+  // By a matrix of the indices that are in each bag.
+  const count = operandOf(event, 1).shape[0]!;
+  const begins = graph.cast(graph.operand(offsets), operandOf(event, 2).dtype, 'int64');
+  const later = graph.node('Slice', [begins, ...[1, END, 0].map((size) => graph.sizes([size]))]);
+  const ends = graph.node('Concat', [later, graph.sizes([count])], { axis: 0 });
+  const columnOf = (bounds: string): string => graph.node('Unsqueeze', [bounds, graph.sizes([1])]);
+  const places = graph.node('Range', [graph.number(0, 'int64'), graph.number(count, 'int64'), graph.number(1, 'int64')]); // prettier-ignore
+  const isInside = graph.node('And', [
+    graph.node('GreaterOrEqual', [places, columnOf(begins)]),
+    graph.node('Less', [places, columnOf(ends)]),
+  ]);
+  const { dtype } = event.outputs[0]!;
+  const shares = graph.cast(isInside, 'bool', dtype);
+  if (!isMean) return graph.node('MatMul', [shares, rows]);
+  const sizes = graph.node('ReduceSum', [shares, graph.sizes([1])], { keepdims: 1 });
+  const divisors = graph.node('Max', [sizes, graph.number(1, dtype)]);
+  return graph.node('MatMul', [graph.node('Div', [shares, divisors]), rows]);
+};
+
 const indexSelect: Writer = (graph, { inputs: [x, index], attributes: [axis] }) =>
   graph.node('Gather', [graph.operand(x), graph.operand(index)], { axis: graph.fixed(axis!, 'an axis') });
 
@@ -213,6 +239,7 @@ export const movement: Table = {
   pad,
   flip,
   embedding,
+  embeddingBag,
   indexSelect,
   gather,
   scatter,
