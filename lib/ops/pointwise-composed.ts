@@ -36,8 +36,6 @@ function operands(op: string, a: Operand, b: Operand, convert: (dtype: DType) =>
 }
 const kept = (dtype: DType): DType => dtype;
 
-const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<Shape, 'bool'>;
-
 const logAddExpOp = defineOp<readonly number[]>('logAddExp', {
   dtypes: floats,
   pointwise: true,
