@@ -258,8 +258,8 @@ const atan2Op = defineOp('atan2', {
     const a = node.operand(0)!;
     const b = node.operand(1)!;
     const distance = hypot(a, b) as AnyTensor;
-    // 0 at the origin, as in PyTorch.
-    const length = where(distance.equalTo(0), 1, distance);
+    // 0 at the origin, as in PyTorch, and so close to it that the slope is out of range.
+    const length = where(distance.reciprocal().isInf(), Infinity, distance);
     const scaled = g.div(length);
     return [
       node.needs(0) ? scaled.mul(div(b, length)).sumTo(node.shape(0)) : undefined,
