@@ -12,7 +12,7 @@ import type { Resized } from '../tensor/vision-shape-types';
 import { tensor } from './creation';
 import { checkDType, checkTensor, floats } from './define';
 import { resample } from './interpolate';
-import { avgPool, maxPool, sharedAvgPool, sharedMaxPool } from './pool-planes';
+import { adaptiveWindows, avgPool, maxPool, sharedAvgPool, sharedMaxPool } from './pool-planes';
 import { batched, perAxis, type SpatialRank } from './window';
 
 /** The size of an axis of the output; null for that of the input. */
@@ -78,22 +78,6 @@ function adaptiveAvgPool(
 /** Windows are listed on the JS thread, so there is a bound. */
 const mostWindows = 2 ** 16;
 
-/** The windows of an axis, laid out one after the other; short ones repeat their last element, which changes no maximum. */
-export function windowsOf(
-  size: number,
-  count: number,
-): { readonly kernel: number; readonly places: readonly number[] } {
-  const bounds = Array.from({ length: count }, (_, i) => [
-    Math.floor((i * size) / count),
-    Math.ceil(((i + 1) * size) / count),
-  ]) as [number, number][];
-  const kernel = Math.max(...bounds.map(([start, end]) => end - start));
-  const places = bounds.flatMap(([start, end]) =>
-    Array.from({ length: kernel }, (_, k) => Math.min(start + k, end - 1)),
-  );
-  return { kernel, places };
-}
-
 function adaptiveMaxPool(
   op: string,
   rank: SpatialRank,
@@ -111,7 +95,7 @@ function adaptiveMaxPool(
     const { values, index } = sharedMaxPool(input, sizes);
     return { values: lowered(values), index: () => lowered(index()) };
   }
-  const windows = sizes.map((size, i) => windowsOf(space[i]!, size));
+  const windows = sizes.map((size, i) => adaptiveWindows(space[i]!, size));
   const kernel = windows.map((window) => window.kernel);
   const whole = windows.every(({ places }, i) => places.length === space[i]!);
   const laidOut = whole

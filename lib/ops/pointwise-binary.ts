@@ -257,9 +257,10 @@ const atan2Op = defineOp('atan2', {
   gradient: (g, node) => {
     const a = node.operand(0)!;
     const b = node.operand(1)!;
-    const length = hypot(a, b) as AnyTensor;
-    // 0 at the origin, as in PyTorch.
-    const scaled = where(length.equalTo(0), 0, g.div(length));
+    const distance = hypot(a, b) as AnyTensor;
+    // 0 at the origin, as in PyTorch, and so close to it that the slope is out of range.
+    const length = where(distance.reciprocal().isInf(), Infinity, distance);
+    const scaled = g.div(length);
     return [
       node.needs(0) ? scaled.mul(div(b, length)).sumTo(node.shape(0)) : undefined,
       node.needs(1) ? scaled.mul(div(a, length)).neg().sumTo(node.shape(1)) : undefined,

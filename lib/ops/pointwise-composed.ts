@@ -36,8 +36,6 @@ function operands(op: string, a: Operand, b: Operand, convert: (dtype: DType) =>
 }
 const kept = (dtype: DType): DType => dtype;
 
-const isInfinite = (x: AnyTensor): Tensor<Shape, 'bool'> => x.isInf() as Tensor<Shape, 'bool'>;
-
 const logAddExpOp = defineOp<readonly number[]>('logAddExp', {
   dtypes: floats,
   pointwise: true,
@@ -176,7 +174,9 @@ const copySignOp = defineOp('copySign', {
  */
 export function copySign<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'copySign'>): Quotient<A, B>;
 export function copySign(a: Operand, b: Operand): AnyTensor {
-  return floatingBinary(copySignOp, a, typeof b === 'number' ? b : b.detach());
+  if (typeof b === 'number') return floatingBinary(copySignOp, a, b);
+  checkTensor('copySign', b, 'second operand');
+  return floatingBinary(copySignOp, a, b.detach());
 }
 
 /**

@@ -284,3 +284,19 @@ export function sharedMaxPool(x: AnyTensor, sizes: readonly number[]): { values:
   const lowered = (y: AnyTensor): AnyTensor => (sizes.length === 1 ? y.squeeze(2) : y);
   return { values: lowered(values), index: () => lowered(index.cast('int64') as AnyTensor) };
 }
+
+/** The windows of an axis, laid out one after the other; short ones repeat their last element, which changes no maximum. */
+export function adaptiveWindows(
+  size: number,
+  count: number,
+): { readonly kernel: number; readonly places: readonly number[] } {
+  const bounds = Array.from({ length: count }, (_, i) => [
+    Math.floor((i * size) / count),
+    Math.ceil(((i + 1) * size) / count),
+  ]) as [number, number][];
+  const kernel = Math.max(...bounds.map(([start, end]) => end - start));
+  const places = bounds.flatMap(([start, end]) =>
+    Array.from({ length: kernel }, (_, k) => Math.min(start + k, end - 1)),
+  );
+  return { kernel, places };
+}

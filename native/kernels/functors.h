@@ -770,8 +770,9 @@ struct MishBackward {
   template <class V>
   HADAL_HD V operator()(V g, V x) const {
     using T = Lane<V>;
-    const V b = math::at_least(x, splat<V>(T(-1e4)));
-    const V e = math::exp(math::at_most(b, splat<V>(T(22))));
+    // From 22 on the derivative rounds to 1.
+    const V b = math::at_most(math::at_least(x, splat<V>(T(-1e4))), splat<V>(T(22)));
+    const V e = math::exp(b);
     const V m = e * (e + T(2)), over = math::quotient(splat<V>(T(1)), V(m + T(2)));
     return g * (m * over + b * (T(4) * e * over) * ((e + T(1)) * over));
   }

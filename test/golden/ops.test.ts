@@ -6,7 +6,7 @@ import { designTolerance } from '../ops/sample';
 import { expectTiny, readFamily, replay, type Case, type Family, type ReplayOptions } from './replay';
 
 /** Ops that choose between their argument and 0, which may be either zero, or that underflow. */
-const anyZero = new Set(['relu6', 'softshrink', 'gelu']);
+const anyZero = new Set(['relu6', 'softshrink', 'gelu', 'tanhshrink']);
 /** Ops that are composed of others. */
 const composed =
   /^(logSumExp|prod|norm|convTranspose.d|fold|segmentSoftmax|einsum|addmm|baddbmm|interpolate|lpPool.d|adaptiveAvgPool.d|embeddingBag|(batch|group|instance|localResponse)Norm|cosineSimilarity|cdist|pdist|pairwiseDistance|scaledDotProductAttention|(rnn|gru|lstm)(Cell)?)$/;

@@ -1,5 +1,5 @@
 /** Convolutions, pooling, and resampling of images. */
-import { windowsOf as adaptiveWindows } from '../../ops/adaptive-pooling';
+import { adaptiveWindows } from '../../ops/pool-planes';
 import type { DType } from '../../tensor/dtype';
 import { Varying, type Event, type Size, type Value } from '../trace';
 import { real, type Graph, type Table, type Writer } from './graph';
