@@ -149,7 +149,7 @@ const published: Translation = {
  * @see Radford et al., 2022, Robust speech recognition via large-scale weak supervision, arXiv:2212.04356.
  * @example
  * const model = new models.Whisper({ vocabulary: 100, sourceContext: 50, context: 16, width: 32, layers: 2, heads: 4, start: 90, never: [99] });
- * const speech = models.whisperFeatures(randn([2, 16000]).mul(0.1), { seconds: 1 }); // [2, 80, 100]
+ * const speech = models.whisperFeatures(randn([2, 16000]).mul(0.1), { seconds: 1 });
  * model.forward(speech, full([2, 1], model.start, { dtype: 'int32' })).shape; // [2, 1, 100]
  * model.loss(speech, randint(0, 100, [2, 5])).backward();
  * // What the first one says, behind the tokens 91 and 92.
