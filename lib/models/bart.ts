@@ -12,6 +12,7 @@ import type { AnyTensor } from '../tensor/tensor';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
 import { checkTokens, type LanguageModelCall } from './generate';
 import { initialize } from './initialize';
+import { layerNames } from './layer-names';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 import { sinusoids } from './sinusoids';
 
@@ -101,16 +102,7 @@ const published: Translation = {
     [/^shared\./, 'tokens.'],
     [/\.embed_positions\./, '.positions.'],
     [/\.layernorm_embedding\./, '.embedding_norm.'],
-    [/^(en|de)coder\.layer_norm\./, '$1coder.norm.'],
-    [/\.self_attn_layer_norm\./, '.norm1.'],
-    [/\.encoder_attn_layer_norm\./, '.norm2.'],
-    [/^encoder(.*)\.final_layer_norm\./, 'encoder$1.norm2.'],
-    [/^decoder(.*)\.final_layer_norm\./, 'decoder$1.norm3.'],
-    [/\.encoder_attn\./, '.multihead_attn.'],
-    [/_attn\.q_proj\.(weight|bias)$/, '_attn.in_proj_$1#0'],
-    [/_attn\.k_proj\.(weight|bias)$/, '_attn.in_proj_$1#1'],
-    [/_attn\.v_proj\.(weight|bias)$/, '_attn.in_proj_$1#2'],
-    [/\.fc(1|2)\./, '.linear$1.'],
+    ...layerNames,
   ],
 };
 

@@ -38,14 +38,19 @@ export interface OutputLayer {
   readonly bias?: AnyTensor | undefined;
 }
 
-/** An encoder of a source and a decoder that writes its target, as {@link T5} and {@link Bart} are: what both can do. */
+/**
+ * An encoder of a source and a decoder that writes its target, as {@link T5}, {@link Bart} and {@link Whisper} are: what all can do. A source is token numbers [b, s], or
+ * what else the model reads; s is how many features it makes of them.
+ */
 export abstract class EncoderDecoder extends Module implements SequenceToSequenceModel {
   /** The token before the first one of a target. */
   abstract readonly start: number;
-  /** The longest source and the longest target. */
+  /** The longest target and, where it has tokens, the longest source. */
   abstract readonly context: number;
   /** Tokens that `models.generate` does not make. */
   readonly never: readonly number[] = [];
+  /** Those that it does not make first. */
+  readonly neverFirst: readonly number[] = [];
 
   /** The features of a source: [b, s, width]. */
   protected abstract read(source: AnyTensor, keyMask: AnyTensor | undefined): AnyTensor;
@@ -55,21 +60,21 @@ export abstract class EncoderDecoder extends Module implements SequenceToSequenc
   /** Of the decoder. */
   protected abstract layerCount(): number;
 
-  /** Token numbers of a source [b, s] and of a target [b, t] to logits [b, t, vocabulary] of what follows each token of the target. */
+  /** A source and token numbers of a target [b, t] to logits [b, t, vocabulary] of what follows each token of the target. */
   forward(source: AnyTensor, target: AnyTensor, call: EncoderDecoderCall = {}): AnyTensor {
     checkOptions(this.constructor.name, call, 'EncoderDecoder.forward');
     const { sourceKeyMask: keyMask, ...rest } = call;
     return this.logits(target, rest, { memory: this.read(source, keyMask), keyMask });
   }
 
-  /** The features of each token of a source [b, s]: [b, s, width]. `keyMask` says which of them are seen; see {@link EncoderDecoderCall}. */
+  /** The features of a source: [b, s, width]. `keyMask` says which of them are seen; see {@link EncoderDecoderCall}. */
   encode(source: AnyTensor, call: Pick<LanguageModelCall, 'keyMask'> = {}): AnyTensor {
     checkOptions(this.constructor.name, call, 'EncoderDecoder.encode');
     return this.read(source, call.keyMask);
   }
 
   /**
-   * The decoder for a source [b, s], which is read once: a language model of its target, as `models.generate` wants it. `keyMask` is for the source.
+   * The decoder for a source, which is read once: a language model of its target, as `models.generate` wants it. `keyMask` is for the source.
    *
    * @example
    * const model = new models.T5({ vocabulary: 100, width: 32, layers: 1, heads: 4, headSize: 8, hidden: 64 }).eval();
@@ -80,17 +85,18 @@ export abstract class EncoderDecoder extends Module implements SequenceToSequenc
     checkOptions(this.constructor.name, call, 'EncoderDecoder.given');
     const { keyMask } = call;
     const read: Source = { memory: this.read(source, keyMask), keyMask };
-    const { context, never } = this;
+    const { context, never, neverFirst } = this;
     return {
       context,
       never,
+      neverFirst,
       makeCaches: () => Array.from({ length: 2 * this.layerCount() }, () => new AttentionCache()),
       forward: (target, own = {}) => this.logits(target, own, read),
     };
   }
 
   /**
-   * The cross entropy of the logits and the tokens `targets` [b, t], their end token too, for a source [b, s], without all logits at once: by
+   * The cross entropy of the logits and the tokens `targets` [b, t], their end token too, for a source, without all logits at once: by
    * `nn.functional.linearCrossEntropy`, whose memory and time it has. The decoder reads `start` and the targets but for the last; `keyMask` is for these.
    */
   loss(source: AnyTensor, targets: AnyTensor, options: EncoderDecoderLossOptions = {}): AnyTensor {

@@ -11,7 +11,7 @@ import { checkCount, checkFinite, checkList, checkMethods, checkNumber } from '.
 import { shown } from '../tensor/describe';
 import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
-import type { AnyTensor } from '../tensor/tensor';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
 
 export interface LanguageModelCall {
   /** Of the earlier tokens, as `makeCaches` makes them: this call's are added to them. */
@@ -35,6 +35,8 @@ export interface LanguageModel {
   readonly rereadAfter?: number | undefined;
   /** Tokens that `generate` does not make; none unless given. */
   readonly never?: readonly number[] | undefined;
+  /** Tokens that it does not make first; none unless given. */
+  readonly neverFirst?: readonly number[] | undefined;
   /** Caches of nothing, for the layers; the first one counts the tokens. */
   makeCaches(): AttentionCache[];
   forward(tokens: AnyTensor, call?: LanguageModelCall): AnyTensor;
@@ -44,7 +46,7 @@ export interface LanguageModel {
 export interface SequenceToSequenceModel {
   /** The token before the first one of a target. */
   readonly start: number;
-  /** A model of the targets of a source [b, s]. */
+  /** A model of the targets of a source, as token numbers [b, s]. */
   given(source: AnyTensor): LanguageModel;
 }
 
@@ -68,14 +70,16 @@ export interface GenerateOptions {
   readonly topP?: number;
   /** The token after which nothing follows; it is the last one that is made. */
   readonly stop?: number;
+  /** What the target of a source begins with, behind the model's `start`, as the language and the task for Whisper; nothing unless given. */
+  readonly begin?: readonly number[];
 }
 
 /**
- * Continues a sequence of tokens, or writes the target of a source: yields each new one as soon as it is known. Keys and values of earlier tokens are cached;
- * when the context is full, the later half of the sequence is read anew, and all of it where the model's positions depend on its length. The model should be in
- * evaluation mode.
+ * Continues a sequence of tokens, or writes the target of a source: yields each new one as soon as it is known. A source is a list of tokens or, as a tensor, a batch
+ * of one of what the model reads. Keys and values of earlier tokens are cached; when the context is full, the later half of the sequence is read anew, and all of it
+ * where the model's positions depend on its length. The model should be in evaluation mode.
  *
- * @throws ArgumentError for a prompt without tokens and for options outside their ranges.
+ * @throws ArgumentError for a prompt without tokens and for options outside their ranges; ShapeError for a source of more than one.
  * @example
  * const model = new models.GPT2({ vocabulary: 10, context: 8, width: 8, layers: 1, heads: 2 }).eval();
  * for await (const token of models.generate(model, [1, 2, 3], { maxTokens: 4, topK: 3 })) console.log(token);
@@ -85,15 +89,14 @@ export interface GenerateOptions {
  */
 export async function* generate(
   model: LanguageModel | SequenceToSequenceModel,
-  prompt: readonly number[],
+  prompt: readonly number[] | AnyTensor,
   options: GenerateOptions = {},
 ): AsyncGenerator<number, void, undefined> {
   checkOptions('generate', options);
   const reader = readerOf(model);
   if (reader === undefined) checkMethods('generate', 'model', model, ['forward', 'makeCaches']);
-  checkList('generate', 'prompt', prompt);
-  if (prompt.length === 0) throw new ArgumentError('generate: prompt: got no tokens, expected at least one');
-  const { maxTokens = 100, temperature = 1, topK, topP, stop } = options;
+  const { maxTokens = 100, temperature = 1, topK, topP, stop, begin = [] } = options;
+  const given = reader !== undefined && prompt instanceof Tensor ? checkedSource(prompt) : checkedPrompt(prompt);
   checkCount('generate', 'maxTokens', maxTokens, 0);
   checkFinite('generate', 'temperature', temperature);
   checkNumber('generate', 'temperature', temperature, 0);
@@ -101,10 +104,15 @@ export async function* generate(
   if (topP !== undefined && !(topP > 0 && topP <= 1)) {
     throw new ArgumentError(`generate: topP: got ${shown(topP)}, expected a number in (0, 1]`);
   }
+  checkList('generate', 'begin', begin);
+  if (reader === undefined && begin.length > 0) {
+    throw new ArgumentError('generate: begin: got tokens for a model without a source, expected them in the prompt');
+  }
   const where = { dtype: 'int32', device: deviceOf(model) } as const;
-  const decoder = noGrad(() => reader?.given(tensor([[...prompt]], where))) ?? (model as LanguageModel);
-  const tokens = reader === undefined ? [...prompt] : [reader.start];
-  const { never = [] } = decoder;
+  const source = (): AnyTensor => (given instanceof Tensor ? given : tensor([given], where));
+  const decoder = noGrad(() => reader?.given(source())) ?? (model as LanguageModel);
+  const tokens = reader === undefined ? (given as number[]) : [reader.start, ...begin];
+  const { never = [], neverFirst = [] } = decoder;
   const half = Math.max(1, Math.floor(decoder.context / 2));
   let caches = decoder.makeCaches();
   let unread = tokens.slice(-decoder.context);
@@ -113,7 +121,8 @@ export async function* generate(
       scope(() => {
         const logits = decoder.forward(tensor([unread], where), { caches, lastOnly: true });
         const last = logits.select(1, -1).cast('float32') as AnyTensor;
-        const allowed = never.length === 0 ? last : last.indexFill(1, tensor(never, where), -Infinity);
+        const hidden = made === 0 ? [...never, ...neverFirst] : never;
+        const allowed = hidden.length === 0 ? last : last.indexFill(1, tensor(hidden, where), -Infinity);
         return chosen(allowed as AnyTensor, temperature, topK, topP);
       }),
     );
@@ -130,6 +139,18 @@ export async function* generate(
       unread = tokens.slice(isFull ? -half : -(read + 1));
     }
   }
+}
+
+function checkedPrompt(prompt: unknown): number[] {
+  checkList('generate', 'prompt', prompt);
+  const tokens = [...(prompt as readonly number[])];
+  if (tokens.length > 0) return tokens;
+  throw new ArgumentError('generate: prompt: got no tokens, expected at least one');
+}
+
+function checkedSource(source: AnyTensor): AnyTensor {
+  if (source.shape[0] === 1) return source;
+  throw new ShapeError(`generate: prompt: got shape ${show(source.shape)}, expected a batch of one`);
 }
 
 /** Where a model's parameters are; of one that is no module, the default device. */

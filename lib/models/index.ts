@@ -26,3 +26,5 @@ export * from './resnet';
 export * from './t5';
 export * from './vgg';
 export * from './vit';
+export * from './whisper';
+export * from './whisper-features';

@@ -77,17 +77,29 @@ export async function readPublished(owner: string, folder: string): Promise<{ co
   if (file === undefined) {
     throw new ArgumentError(`${owner}: folder: got ${folder} without weights, expected ${weightFiles.join(' or ')}`);
   }
-  const configPath = join(folder, 'config.json');
+  return {
+    config: await readConfig(owner, join(folder, 'config.json')),
+    weights: (await load(join(folder, file))) as StateDict,
+  };
+}
+
+/** Reads what a folder says of how to generate, where it has a file for that. */
+export async function readGeneration(owner: string, folder: string): Promise<Config | undefined> {
+  const file = join(folder, 'generation_config.json');
+  return existsSync(file) ? readConfig(owner, file) : undefined;
+}
+
+async function readConfig(owner: string, file: string): Promise<Config> {
   let config: unknown;
   try {
-    config = JSON.parse(await readFile(configPath, 'utf8'));
+    config = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new FormatError(`${owner}: ${configPath}: ${(error as Error).message}`, { file: configPath });
+    throw new FormatError(`${owner}: ${file}: ${(error as Error).message}`, { file });
   }
   if (typeof config !== 'object' || config === null) {
-    throw new FormatError(`${owner}: ${configPath}: got ${describe(config)}, expected an object`, { file: configPath });
+    throw new FormatError(`${owner}: ${file}: got ${describe(config)}, expected an object`, { file });
   }
-  return { config: config as Config, weights: (await load(join(folder, file))) as StateDict };
+  return config as Config;
 }
 
 /** A number of a configuration; `fallback` where it is left out. */
@@ -95,6 +107,13 @@ export function configured(owner: string, config: Config, name: string, fallback
   const value = config[name] ?? fallback;
   if (typeof value === 'number') return value;
   throw new FormatError(`${owner}: config.json: ${name}: got ${describe(value)}, expected a number`);
+}
+
+/** A list of numbers of a configuration; an empty one where it is left out. */
+export function configuredList(owner: string, config: Config, name: string): readonly number[] {
+  const value = config[name] ?? [];
+  if (Array.isArray(value) && value.every((each) => typeof each === 'number')) return value;
+  throw new FormatError(`${owner}: ${name}: got ${describe(value)}, expected numbers`);
 }
 
 /** Throws unless each option that a configuration sets is among those that the model knows; one left out is the first of them. */

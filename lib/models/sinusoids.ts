@@ -3,12 +3,15 @@ import { arange } from '../ops/creation';
 import { cat } from '../ops/movement';
 import type { AnyTensor } from '../tensor/tensor';
 
-/** The positions from `start` to `end`, [end − start, width], in the dtype and on the device of `like`: of frequencies 10000^(−2i/width) all sines, then all cosines. */
-export function sinusoids(start: number, end: number, width: number, like: AnyTensor): AnyTensor {
+/**
+ * The positions from `start` to `end`, [end − start, width], in the dtype and on the device of `like`: of frequencies 10000^(−i/steps), for i from 0 to width / 2 − 1, all
+ * sines, then all cosines.
+ */
+export function sinusoids(start: number, end: number, width: number, like: AnyTensor, steps = width / 2): AnyTensor {
   const { dtype, device } = like;
   const numbers = { dtype: 'float64', device } as const;
   const frequencies = arange(0, width, 2, numbers)
-    .mul(-Math.log(10000) / width)
+    .mul(-Math.log(10000) / (2 * steps))
     .exp();
   const angles = arange(start, end, numbers).unsqueeze(1).mul(frequencies) as AnyTensor;
   return cat([angles.sin(), angles.cos()], 1).cast(dtype) as AnyTensor;

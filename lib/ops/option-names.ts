@@ -181,7 +181,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'sourceKeyMask caches keyMask lastOnly': 'EncoderDecoder.forward',
   keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
-  'maxTokens temperature topK topP stop': 'generate',
+  'maxTokens temperature topK topP stop begin': 'generate',
   'numClasses dropout hidden': 'AlexNet',
   'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
     'Bart',
@@ -210,6 +210,9 @@ const takersByNames: Readonly<Record<string, string>> = {
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
+  'vocabulary mels sourceContext context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout start padding never neverFirst':
+    'Whisper',
+  'mels seconds': 'whisperFeatures',
   'inputNames outputNames dynamicAxes externalData': 'save',
   'columns increasing': 'vander',
   accumulate: 'setAt',

@@ -28,6 +28,7 @@ from transformers import (
     Gemma3TextConfig,
     GemmaConfig,
     GemmaForCausalLM,
+    GenerationMixin,
     GPT2Config,
     GPT2LMHeadModel,
     GraniteConfig,
@@ -67,6 +68,9 @@ from transformers import (
     T5ForConditionalGeneration,
     ViTConfig,
     ViTForImageClassification,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
     XLMRobertaConfig,
     XLMRobertaForTokenClassification,
     XLMRobertaModel,
@@ -283,7 +287,7 @@ targets[1, 11:] = -100
 started = torch.arange(16) >= torch.tensor([[0], [3]])
 
 
-def reader(name, model, seed, **options):
+def reader(name, model, seed, more=lambda model: {}, **options):
     """The logits and the loss of targets, its gradients, the logits where the first tokens of a target are hidden, and the likeliest targets."""
     torch.manual_seed(seed)
     if name in ("t5-gated", "mt5"):
@@ -291,19 +295,20 @@ def reader(name, model, seed, **options):
     model = weights(model)
     if hasattr(model, "final_logits_bias"):
         torch.nn.init.normal_(model.final_logits_bias)
-    inputs = dict(input_ids=source, attention_mask=kept.long())
+    inputs = {model.main_input_name: source, "attention_mask": kept.long()}
     answer = model(**inputs, labels=targets)
     answer.loss.backward()
     start = model.config.decoder_start_token_id
     begun = torch.cat([torch.full((2, 1), start), targets.clamp(0)[:, :-1]], 1)
     masked = model(**inputs, decoder_input_ids=begun, decoder_attention_mask=started.long()).logits
     options |= dict(max_new_tokens=14, do_sample=False, eos_token_id=None)
-    greedy = torch.cat([model.generate(source[i : i + 1], attention_mask=kept[i : i + 1].long(), **options) for i in range(2)])
+    own = [dict(inputs=source[i : i + 1], attention_mask=kept[i : i + 1].long(), **options) for i in range(2)]
+    greedy = torch.cat([GenerationMixin.generate(model, **each) for each in own])
     memory = model.get_encoder()(**inputs).last_hidden_state
-    results = {"source": source.int(), "kept": kept, "targets": targets.int(), "begun": begun.int(), "started": started}
+    results = {"source": source if source.is_floating_point() else source.int(), "kept": kept, "targets": targets.int(), "begun": begun.int(), "started": started}
     results |= {"memory": memory, "logits": answer.logits, "loss": answer.loss.reshape(1), "masked": masked, "greedy": greedy.int()}
     trained = ((key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad)
-    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in trained})
+    write(name, model, results | {f"gradient.{key}": parameter.grad for key, parameter in trained} | more(model))
 
 
 sizes = dict(vocab_size=24, d_model=8, d_kv=6, d_ff=12, num_layers=2, num_heads=2, decoder_start_token_id=0)
@@ -355,3 +360,30 @@ for count, largest in [(32, 128), (8, 12), (64, 300), (32, 100)]:
         found = attention._relative_position_bucket(distances, both, count, largest)
         buckets[f"{count}.{largest}.{'both' if both else 'before'}"] = found.int()
 save_file(buckets, folder / "buckets.safetensors")
+
+# Whisper, which hears all of a source. Recordings are whole 128ths, with silence and with loud parts; of what is heard of them only some frames are kept.
+sizes = dict(sizes, num_mel_bins=6, max_source_positions=10, max_target_positions=24, eos_token_id=5)
+sizes.pop("max_position_embeddings")
+suppressed = dict(suppress_tokens=[2], begin_suppress_tokens=[14])
+whisper = WhisperForConditionalGeneration(WhisperConfig(**sizes, **suppressed, decoder_start_token_id=2))
+torch.manual_seed(3)
+source, kept = torch.randn(2, 6, 20), torch.ones(2, 10, dtype=torch.bool)
+
+
+def spoken(model):
+    """The likeliest targets behind more first tokens, and what is heard of recordings."""
+    begin = torch.tensor([[2, 9, 14]])
+    options = dict(suppressed, max_new_tokens=14, do_sample=False, eos_token_id=None, decoder_input_ids=begin)
+    greedy = torch.cat([GenerationMixin.generate(model, source[i : i + 1], **options) for i in range(2)])
+    generator = torch.Generator().manual_seed(0)
+    envelope = torch.sin(torch.arange(18000) / 900) ** 2 * (torch.arange(18000) > 4000)
+    sound = (torch.randn(2, 18000, generator=generator) * envelope * torch.tensor([[10.0], [40.0]])).round().clamp(-127, 127)
+    heard = {}
+    for mels, seconds, length, step in [(80, 1, 18000, 2), (128, 1, 16000, 8), (80, 30, 18000, 60)]:
+        extract = WhisperFeatureExtractor(feature_size=mels, chunk_length=seconds)
+        found = extract((sound[:, :length] / 128).numpy(), sampling_rate=16000, return_tensors="pt").input_features
+        heard[f"heard.{mels}.{seconds}"] = found[:, :, ::step]
+    return {"spoken": greedy.int(), "sound": sound.to(torch.int8), **heard}
+
+
+reader("whisper", whisper, seed=277, more=spoken, **suppressed)

@@ -1,0 +1,54 @@
+/** Recordings as Whisper hears them. */
+import { noGrad } from '../autograd/modes';
+import { melSpectrogram, toDecibels } from '../data/audio';
+import { checkSound } from '../data/audio/resample';
+import { ShapeError } from '../errors';
+import { checkOptions } from '../ops/define';
+import { checkCount } from '../tensor/checks';
+import { scope } from '../tensor/scope';
+import { show } from '../tensor/shapes';
+import type { AnyTensor } from '../tensor/tensor';
+
+export interface WhisperFeaturesOptions {
+  /** How many mel bands, as many as the model has; 80 unless given, as in all published models but large-v3 and its relatives, which have 128. */
+  readonly mels?: number;
+  /** Of the window that the model hears; 30 unless given. */
+  readonly seconds?: number;
+}
+
+const RATE = 16000;
+const HOP = 160;
+
+/**
+ * What Whisper hears of recordings at 16,000 samples per second, [time] or [b, time] within ±1: [b, mels, 100 · seconds], of [time] with b = 1. Silence is added to
+ * what is shorter than the window, and what lasts longer is cut. A frame is the logarithm of the power in each mel band around every 160th sample, at most 8 powers of
+ * ten below the loudest of its recording: (log₁₀ power + 4) / 4.
+ *
+ * @throws ShapeError for samples of another shape; DTypeError for those of no floating dtype.
+ * @see Radford et al., 2022, Robust speech recognition via large-scale weak supervision, section 2.2.
+ * @example
+ * models.whisperFeatures(randn([16000]).mul(0.1)).shape; // [1, 80, 3000]
+ */
+export function whisperFeatures(samples: AnyTensor, options: WhisperFeaturesOptions = {}): AnyTensor {
+  const op = 'whisperFeatures';
+  checkSound(op, samples);
+  checkOptions(op, options);
+  const { mels = 80, seconds = 30 } = options;
+  checkCount(op, 'mels', mels);
+  checkCount(op, 'seconds', seconds);
+  if (samples.rank > 2) {
+    throw new ShapeError(`${op}: samples: got shape ${show(samples.shape)}, expected [time] or [b, time]`);
+  }
+  const length = seconds * RATE;
+  return scope(() =>
+    noGrad(() => {
+      const batch = samples.reshape([-1, samples.shape.at(-1)!]) as AnyTensor;
+      const heard = batch.narrow(1, 0, Math.min(batch.shape[1]!, length));
+      const window = heard.pad([[0, length - heard.shape[1]!]]) as AnyTensor;
+      const bands = { sampleRate: RATE, frame: 400, hop: HOP, mels, scale: 'slaney', normalize: true } as const;
+      // The last frame is left out: it begins where the window ends.
+      const power = melSpectrogram(window, bands).narrow(-1, 0, length / HOP);
+      return toDecibels(power, { range: 80 }).div(40).add(1) as AnyTensor;
+    }),
+  );
+}
