@@ -115,7 +115,9 @@ export function melSpectrogram(waveform: AnyTensor, options: MelOptions): AnyTen
   return scope(() =>
     noGrad(() => {
       const power = powerSpectrogram(waveform, frame, hop);
-      const bank = melFilterBank(Math.floor(frame / 2) + 1, bands).to(power.dtype) as AnyTensor;
+      const bank = melFilterBank(Math.floor(frame / 2) + 1, bands)
+        .to(power.device)
+        .to(power.dtype) as AnyTensor;
       return matmul(bank, power) as AnyTensor;
     }),
   );
@@ -173,7 +175,7 @@ export function mfcc(waveform: AnyTensor, options: MfccOptions): AnyTensor {
         return Math.cos((Math.PI / mels) * (n + 0.5) * k) * Math.sqrt((k === 0 ? 1 : 2) / mels);
       });
       return matmul(
-        tensor(transform, { shape: [coefficients, mels] }).to(decibels.dtype) as AnyTensor,
+        tensor(transform, { shape: [coefficients, mels], device: decibels.device }).to(decibels.dtype) as AnyTensor,
         decibels,
       ) as AnyTensor;
     }),

@@ -52,7 +52,9 @@ export function resample(waveform: AnyTensor, from: number, to: number, options:
   const outer = waveform.shape.slice(0, -1);
   const rows = outer.reduce((product, size) => product * size, 1);
   const padded = pad(waveform.reshape([rows, 1, time]) as AnyTensor, [[width, width + source]]) as AnyTensor;
-  const weight = tensor(kernels, { shape: [target, 1, length] }).to(waveform.dtype) as AnyTensor;
+  const weight = tensor(kernels, { shape: [target, 1, length], device: waveform.device }).to(
+    waveform.dtype,
+  ) as AnyTensor;
   const phases = conv1d(padded, weight, undefined, { stride: source }) as AnyTensor; // [rows, target, frames]
   const result = phases.transpose(1, 2).reshape([rows, phases.shape[2]! * target]) as AnyTensor;
   const size = Math.ceil((target * time) / source);

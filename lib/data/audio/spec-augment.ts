@@ -73,7 +73,8 @@ export function specAugment(options: SpecAugmentOptions = {}): (spectrograms: An
     const between = new Array<number>(shape.length - 3).fill(1);
     return scope(() =>
       noGrad(() => {
-        const isMasked = tensor(mask, { dtype: 'bool', shape: [n, ...between, frequencies, frames] }) as AnyTensor;
+        const placed = { shape: [n, ...between, frequencies, frames], device: spectrograms.device };
+        const isMasked = tensor(mask, { dtype: 'bool', ...placed }) as AnyTensor;
         return where(isMasked, value, spectrograms).to(spectrograms.dtype) as AnyTensor;
       }),
     );

@@ -55,6 +55,13 @@ const calls: Readonly<Record<string, (there: There, device: Device) => readonly 
     nn.summary(layer, [2, 3]);
     return [there(1)];
   },
+  sounds: (there) => {
+    const { audio } = data;
+    const waveform = there(2, 4000).mul(0.1) as AnyTensor;
+    const mel = audio.melSpectrogram(waveform, { sampleRate: 16_000 });
+    const masked = audio.specAugment({ timeMasks: 1 })(mel, new data.Random(1));
+    return [mel, masked, audio.mfcc(waveform, { sampleRate: 16_000 }), audio.resample(waveform, 16_000, 8_000)];
+  },
   augmentations: (there) => {
     const { augment } = data;
     const random = new data.Random(1);
