@@ -1,10 +1,11 @@
-/** Fourier transforms of real sequences and back. Spectra are real tensors whose last axis holds real and imaginary parts. */
+/** Fourier transforms. Complex numbers are real tensors whose last axis holds real and imaginary parts. */
 import { ArgumentError, ShapeError } from '../errors';
+import { checkList } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Ok, Shape } from '../tensor/shape-types';
-import { normalizeAxis, show } from '../tensor/shapes';
-import type { Irfft, PairsCheck, Rfft } from '../tensor/signal-shape-types';
+import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
+import type { Fft, Irfft, Irfftn, PairsCheck, Rfft, Rfftn } from '../tensor/signal-shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkDType, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
 
@@ -20,6 +21,15 @@ const irfftOp: NativeOp<readonly number[]> = defineOp('irfft', {
   gradient: (g, node) => [run(rfftOp, [g], node.shape(0), g.dtype, node.context)],
 });
 
+// Attributes: scale, whether back, axis.
+const fftOp: NativeOp<readonly number[]> = defineOp('fft', {
+  dtypes,
+  gradient: (g, node) => {
+    const [scale, back, axis] = node.context as [number, number, number];
+    return [run(fftOp, [g], node.shape(0), g.dtype, [scale, 1 - back, axis])];
+  },
+});
+
 /** Which of the transforms divides: the one back by n, the one forth, or each by √n. */
 export type FftNorm = 'backward' | 'forward' | 'ortho';
 
@@ -29,6 +39,18 @@ export interface FftOptions<N extends number | undefined = number | undefined, A
   /** The axis of the sequences, not counting the pairs; the last unless given. */
   readonly axis?: A;
   /** `'backward'` unless given: only the transform back divides, by n. */
+  readonly norm?: FftNorm;
+}
+
+export interface FftnOptions<
+  N extends readonly number[] | undefined = readonly number[] | undefined,
+  A extends readonly number[] | undefined = readonly number[] | undefined,
+> {
+  /** The lengths of the sequences along each of the axes: longer ones are cut, shorter ones continued by zeros. */
+  readonly n?: N;
+  /** The axes of the sequences, not counting the pairs; all unless given. */
+  readonly axes?: A;
+  /** `'backward'` unless given: only the transform back divides, by the product of the lengths. */
   readonly norm?: FftNorm;
 }
 
@@ -51,6 +73,57 @@ function resized(x: AnyTensor, axis: number, size: number): AnyTensor {
   return x.pad(x.shape.map((_, i) => [0, i === axis ? size - own : 0] as const));
 }
 
+/** What a transform along several axes does along each, in the order in which they are given. */
+function perAxis(op: string, options: FftnOptions, shape: Shape): FftOptions[] {
+  const { axes = shape.map((_, axis) => axis), n, norm = 'backward' } = options;
+  if (normalizeAxes(op, axes, shape).length === 0) {
+    throw new ShapeError(`${op}: axes: got none for shape ${show(shape)}, expected at least one`);
+  }
+  if (n !== undefined) checkList(op, 'n', n);
+  if (n !== undefined && n.length !== axes.length) {
+    throw new ShapeError(`${op}: n: got ${n.length} lengths, expected ${axes.length}, one for each axis`);
+  }
+  return axes.map((axis, i) => ({ axis, n: n?.[i], norm }));
+}
+
+function realToSpectra(op: string, x: AnyTensor, options: FftOptions): AnyTensor {
+  checkTensor(op, x);
+  checkDType(op, x.dtype, dtypes);
+  const axis = normalizeAxis(op, options.axis ?? -1, x.shape);
+  const { n = x.shape[axis]!, norm = 'backward' } = options;
+  checkLength(op, n, x.shape);
+  const rows: AnyTensor = resized(x, axis, n).moveAxis(axis, -1);
+  const scale = 1 / divisor(op, norm, n, true);
+  const y = run(rfftOp, [rows], [...rows.shape.slice(0, -1), Math.floor(n / 2) + 1, 2], x.dtype, [scale, 1]);
+  return y.moveAxis(-2, axis);
+}
+
+function spectraToReal(op: string, x: AnyTensor, options: FftOptions): AnyTensor {
+  checkPairs(op, x);
+  const axis = normalizeAxis(op, options.axis ?? -1, x.shape.slice(0, -1));
+  const { n = 2 * (x.shape[axis]! - 1), norm = 'backward' } = options;
+  checkLength(op, n, x.shape);
+  const rows: AnyTensor = resized(x, axis, Math.floor(n / 2) + 1).moveAxis(axis, -2);
+  // A bin stands for its mirror image too.
+  const attributes = [1 / divisor(op, norm, n, false), 2];
+  const y = run(irfftOp, [rows], [...rows.shape.slice(0, -2), n], x.dtype, attributes);
+  return y.moveAxis(-1, axis);
+}
+
+function complexToComplex(op: string, x: AnyTensor, options: FftOptions, isForward: boolean): AnyTensor {
+  checkPairs(op, x);
+  const axis = normalizeAxis(op, options.axis ?? -1, x.shape.slice(0, -1));
+  const { n = x.shape[axis]!, norm = 'backward' } = options;
+  checkLength(op, n, x.shape);
+  const whole = resized(x, axis, n);
+  return run(fftOp, [whole], whole.shape, x.dtype, [1 / divisor(op, norm, n, isForward), Number(!isForward), axis]);
+}
+
+/** Complex transforms, one after the other. */
+function complexAlong(op: string, x: AnyTensor, each: readonly FftOptions[], isForward: boolean): AnyTensor {
+  return each.reduce((y, options) => complexToComplex(op, y, options, isForward), x);
+}
+
 /**
  * The Fourier transform of real sequences x [..., n]: X[k] = Σⱼ xⱼ·e^(−2πijk/n) for k = 0 … n/2, of shape [..., n/2 + 1, 2]. The last axis holds real and
  * imaginary parts; the other half of the spectrum is its conjugate mirror image. Any n, in O(n log n).
@@ -68,16 +141,7 @@ export function rfft<
 >(x: Tensor<S, D>, options?: FftOptions<N, A>): Tensor<Rfft<S, N, A>, D>;
 export function rfft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
   checkOptions('rfft', options);
-  const op = 'rfft';
-  checkTensor(op, x);
-  checkDType(op, x.dtype, dtypes);
-  const axis = normalizeAxis(op, options.axis ?? -1, x.shape);
-  const { n = x.shape[axis]!, norm = 'backward' } = options;
-  checkLength(op, n, x.shape);
-  const rows: AnyTensor = resized(x, axis, n).moveAxis(axis, -1);
-  const scale = 1 / divisor(op, norm, n, true);
-  const y = run(rfftOp, [rows], [...rows.shape.slice(0, -1), Math.floor(n / 2) + 1, 2], x.dtype, [scale, 1]);
-  return y.moveAxis(-2, axis);
+  return realToSpectra('rfft', x, options);
 }
 
 /**
@@ -96,16 +160,121 @@ export function irfft<
 >(x: Tensor<S, D> & Ok<PairsCheck<S, 'irfft'>>, options?: FftOptions<N, A>): Tensor<Irfft<S, N, A>, D>;
 export function irfft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
   checkOptions('irfft', options);
-  const op = 'irfft';
-  checkPairs(op, x);
-  const axis = normalizeAxis(op, options.axis ?? -1, x.shape.slice(0, -1));
-  const { n = 2 * (x.shape[axis]! - 1), norm = 'backward' } = options;
-  checkLength(op, n, x.shape);
-  const rows: AnyTensor = resized(x, axis, Math.floor(n / 2) + 1).moveAxis(axis, -2);
-  // A bin stands for its mirror image too.
-  const attributes = [1 / divisor(op, norm, n, false), 2];
-  const y = run(irfftOp, [rows], [...rows.shape.slice(0, -2), n], x.dtype, attributes);
-  return y.moveAxis(-1, axis);
+  return spectraToReal('irfft', x, options);
+}
+
+/**
+ * The Fourier transform of complex sequences x [..., n, 2], whose last axis holds real and imaginary parts: X[k] = Σⱼ xⱼ·e^(−2πijk/n) for k = 0 … n − 1, of the same
+ * shape. Any n, in O(n log n).
+ *
+ * @throws ShapeError unless the last axis has size 2, when an axis is out of range or empty; DTypeError unless x is float32 or float64.
+ * @see {@link rfft} for real sequences.
+ * @example
+ * fft(tensor([[1, 0], [0, 1]])); // [[1, 1], [1, -1]]
+ */
+export function fft<
+  S extends Shape,
+  D extends DType,
+  const N extends number | undefined = undefined,
+  const A extends number = -1,
+>(x: Tensor<S, D> & Ok<PairsCheck<S, 'fft'>>, options?: FftOptions<N, A>): Tensor<Fft<S, N, A>, D>;
+export function fft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
+  checkOptions('fft', options);
+  return complexToComplex('fft', x, options, true);
+}
+
+/**
+ * Complex sequences from their spectra x [..., n, 2]: the inverse of {@link fft} with the same options, of the same shape.
+ *
+ * @throws ShapeError unless the last axis has size 2, when an axis is out of range or empty; DTypeError unless x is float32 or float64.
+ * @example
+ * ifft(tensor([[1, 1], [1, -1]])); // [[1, 0], [0, 1]]
+ */
+export function ifft<
+  S extends Shape,
+  D extends DType,
+  const N extends number | undefined = undefined,
+  const A extends number = -1,
+>(x: Tensor<S, D> & Ok<PairsCheck<S, 'ifft'>>, options?: FftOptions<N, A>): Tensor<Fft<S, N, A>, D>;
+export function ifft(x: AnyTensor, options: FftOptions = {}): AnyTensor {
+  checkOptions('ifft', options);
+  return complexToComplex('ifft', x, options, false);
+}
+
+/**
+ * The Fourier transform of real x along several axes: {@link rfft} along the last of them, and {@link fft} along the others. Of [h, w] it gives [h, w/2 + 1, 2].
+ *
+ * @throws ShapeError when an axis is out of range, empty or given twice, and unless there are as many lengths as axes; DTypeError unless x is float32 or float64.
+ * @example
+ * const image = randn([8, 3, 32, 32]);
+ * rfftn(image, { axes: [-2, -1] }).shape; // [8, 3, 32, 17, 2]
+ */
+export function rfftn<
+  S extends Shape,
+  D extends DType,
+  const N extends readonly number[] | undefined = undefined,
+  const A extends readonly number[] | undefined = undefined,
+>(x: Tensor<S, D>, options?: FftnOptions<N, A>): Tensor<Rfftn<S, N, A>, D>;
+export function rfftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
+  checkOptions('rfftn', options);
+  checkTensor('rfftn', x);
+  const each = perAxis('rfftn', options, x.shape);
+  return complexAlong('rfftn', realToSpectra('rfftn', x, each.at(-1)!), each.slice(0, -1), true);
+}
+
+/**
+ * Real x from its spectrum along several axes [..., bins, 2], as {@link rfftn} makes it: {@link ifft} along all axes but the last one of them, and {@link irfft} along that.
+ *
+ * @throws ShapeError unless the last axis of x has size 2, when an axis is out of range, empty or given twice, and unless there are as many lengths as axes; DTypeError unless x is float32 or float64.
+ * @example
+ * const image = randn([3, 32, 32]);
+ * irfftn(rfftn(image, { axes: [-2, -1] }), { axes: [-2, -1] }); // the image
+ */
+export function irfftn<
+  S extends Shape,
+  D extends DType,
+  const N extends readonly number[] | undefined = undefined,
+  const A extends readonly number[] | undefined = undefined,
+>(x: Tensor<S, D> & Ok<PairsCheck<S, 'irfftn'>>, options?: FftnOptions<N, A>): Tensor<Irfftn<S, N, A>, D>;
+export function irfftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
+  checkOptions('irfftn', options);
+  checkPairs('irfftn', x);
+  const each = perAxis('irfftn', options, x.shape.slice(0, -1));
+  return spectraToReal('irfftn', complexAlong('irfftn', x, each.slice(0, -1), false), each.at(-1)!);
+}
+
+/**
+ * The Fourier transform of complex x [..., 2] along several axes, of the same shape: {@link fft} along each of them.
+ *
+ * @throws ShapeError unless the last axis has size 2, when an axis is out of range, empty or given twice, and unless there are as many lengths as axes; DTypeError unless x is float32 or float64.
+ * @example
+ * fftn(randn([8, 16, 16, 2]), { axes: [-2, -1] }).shape; // [8, 16, 16, 2]
+ */
+export function fftn<S extends Shape, D extends DType, const N extends readonly number[] | undefined = undefined>(
+  x: Tensor<S, D> & Ok<PairsCheck<S, 'fftn'>>,
+  options?: FftnOptions<N>,
+): Tensor<N extends undefined ? S : Shape, D>;
+export function fftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
+  checkOptions('fftn', options);
+  checkPairs('fftn', x);
+  return complexAlong('fftn', x, perAxis('fftn', options, x.shape.slice(0, -1)), true);
+}
+
+/**
+ * Complex x from its spectrum [..., 2] along several axes, of the same shape: the inverse of {@link fftn} with the same options.
+ *
+ * @throws ShapeError unless the last axis has size 2, when an axis is out of range, empty or given twice, and unless there are as many lengths as axes; DTypeError unless x is float32 or float64.
+ * @example
+ * ifftn(fftn(randn([16, 16, 2]))).shape; // [16, 16, 2]
+ */
+export function ifftn<S extends Shape, D extends DType, const N extends readonly number[] | undefined = undefined>(
+  x: Tensor<S, D> & Ok<PairsCheck<S, 'ifftn'>>,
+  options?: FftnOptions<N>,
+): Tensor<N extends undefined ? S : Shape, D>;
+export function ifftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
+  checkOptions('ifftn', options);
+  checkPairs('ifftn', x);
+  return complexAlong('ifftn', x, perAxis('ifftn', options, x.shape.slice(0, -1)), false);
 }
 
 /** Throws unless the last axis of `x` holds pairs. */
@@ -127,6 +296,30 @@ declare module '../tensor/tensor' {
     irfft<const N extends number | undefined = undefined, const A extends number = -1>(
       options?: FftOptions<N, A>,
     ): Tensor<Irfft<S, N, A>, D>;
+    fft<const N extends number | undefined = undefined, const A extends number = -1>(
+      options?: FftOptions<N, A>,
+    ): Tensor<Fft<S, N, A>, D>;
+    ifft<const N extends number | undefined = undefined, const A extends number = -1>(
+      options?: FftOptions<N, A>,
+    ): Tensor<Fft<S, N, A>, D>;
+    rfftn<
+      const N extends readonly number[] | undefined = undefined,
+      const A extends readonly number[] | undefined = undefined,
+    >(
+      options?: FftnOptions<N, A>,
+    ): Tensor<Rfftn<S, N, A>, D>;
+    irfftn<
+      const N extends readonly number[] | undefined = undefined,
+      const A extends readonly number[] | undefined = undefined,
+    >(
+      options?: FftnOptions<N, A>,
+    ): Tensor<Irfftn<S, N, A>, D>;
+    fftn<const N extends readonly number[] | undefined = undefined>(
+      options?: FftnOptions<N>,
+    ): Tensor<N extends undefined ? S : Shape, D>;
+    ifftn<const N extends readonly number[] | undefined = undefined>(
+      options?: FftnOptions<N>,
+    ): Tensor<N extends undefined ? S : Shape, D>;
   }
 }
-installMethods({ rfft, irfft });
+installMethods({ rfft, irfft, fft, ifft, rfftn, irfftn, fftn, ifftn });

@@ -46,7 +46,19 @@ export {
   type InstanceNormOptions,
   type LocalResponseNormOptions,
 } from './group-normalization';
-export { irfft, rfft, type FftNorm, type FftOptions } from './fft';
+export {
+  fft,
+  fftn,
+  ifft,
+  ifftn,
+  irfft,
+  irfftn,
+  rfft,
+  rfftn,
+  type FftNorm,
+  type FftnOptions,
+  type FftOptions,
+} from './fft';
 export { affineGrid, gridSample, type AffineGridOptions, type GridSampleOptions } from './grid-sample';
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';

@@ -21,6 +21,34 @@ export type Irfft<S extends Shape, N extends number | undefined, A extends numbe
   N extends number ? N : Multiply<Subtract<SizeAt<Paired<S>, A>, 1>, 2>
 >;
 
+/** S with axis A, not counting the pairs, of N elements where given. */
+export type Fft<S extends Shape, N extends number | undefined, A extends number> = N extends number
+  ? [...Resize<Paired<S>, A, N>, 2]
+  : S;
+
+type LastOf<A extends readonly number[] | undefined> = A extends readonly [
+  ...(readonly number[]),
+  infer Last extends number,
+]
+  ? Last
+  : A extends undefined
+    ? -1
+    : number;
+
+/** As `Rfft` along the last of the axes A; with lengths N it is not known. */
+export type Rfftn<
+  S extends Shape,
+  N extends readonly number[] | undefined,
+  A extends readonly number[] | undefined,
+> = N extends undefined ? Rfft<S, undefined, LastOf<A>> : Shape;
+
+/** As `Irfft` along the last of the axes A; with lengths N it is not known. */
+export type Irfftn<
+  S extends Shape,
+  N extends readonly number[] | undefined,
+  A extends readonly number[] | undefined,
+> = N extends undefined ? Irfft<S, undefined, LastOf<A>> : Shape;
+
 /** Verdict: the last axis holds real and imaginary parts. */
 export type PairsCheck<S extends Shape, Op extends string> = S extends readonly []
   ? Bad<`${Op}: not pairs: got shape [], expected a last axis of real and imaginary parts`>

@@ -1,7 +1,7 @@
-// Fourier transforms of real sequences and back, over rows: x [..., n] and y [..., n / 2 + 1, 2], the pairs being real and
-// imaginary parts. An even n is transformed as n / 2 complex numbers (neighbours are the parts of one), an odd n as n of them. Rows lie
-// side by side in the lanes of vectors; where there are few, but long ones, each is cut into columns instead. Computes in the
-// tensors' own dtype from tables made in float64; writes `=`.
+// Fourier transforms over rows: of real ones [..., n] to spectra [..., n / 2 + 1, 2], the pairs being real and imaginary parts, of
+// spectra back, and of complex ones [..., n, 2]. An even n of reals is transformed as n / 2 complex numbers (neighbours are the parts
+// of one), an odd n as n of them. Rows lie side by side in the lanes of vectors; where there are few, but long ones, each is cut into
+// columns instead. Computes in the tensors' own dtype from tables made in float64; writes `=`.
 #include "cpu/fft.h"
 
 #include "cpu/rows.h"
@@ -23,6 +23,7 @@ using fft::scaled;
 using fft::set_point;
 using hadal::fft::Factors;
 using hadal::fft::Lengths;
+using hadal::fft::mirrored;
 using hadal::fft::pack;
 using hadal::fft::unpack;
 
@@ -55,151 +56,228 @@ void load_rows(const T* const (&rows)[kLanes<T>], int64_t size, T* to) {
   }
 }
 
-// Real rows [n][lane] to spectra, which are stored as rows [bins, 2]. `z` has room for the plan's points.
-template <class T>
-void transform(const LaneFft<T>& plan, const Lengths& lengths, const Complex<T>* w, const Factors<T>& factors, T* z,
-               int lanes, T* to) {
-  if (!lengths.even) {
-    // Real parts move apart, from the last on, and zeros between them.
-    for (int64_t j = lengths.n - 1; j >= 0; --j) set_point(z, j, {load(z + j * kLanes<T>), Vec<T>{}});
-  }
-  plan.run(z);
-  Complex<Vec<T>> value{};
-  fft::store_lanes(2 * lengths.bins, lanes, to, 2 * lengths.bins, [&](int64_t i) {
-    if (i % 2 != 0) return value.im;
-    const int64_t k = i / 2;
-    if (lengths.even) {
-      const int64_t mirror = lengths.points - k, lower = std::min(k, mirror), upper = lengths.points - lower;
-      const auto a = point(z, plan.position(lower));
-      const auto b = point(z, plan.position(upper == lengths.points ? 0 : upper));
-      Complex<Vec<T>> bin, mirrored;
-      unpack(a, b, w[lower], bin, mirrored);
-      value = k <= mirror ? bin : mirrored;
-    } else {
-      value = point(z, plan.position(k));
-    }
-    value = scaled(value, factors.at(k));
-    return value.re;
-  });
-}
+// Rows of a view as they lie in memory: `size` numbers, or twice as many of pairs.
+struct RowShape {
+  int64_t size, stride, part_stride;
+  bool pairs;
+  RowShape(const TensorView& x, bool pairs)
+      : size(pairs ? 2 * x.size(-2) : x.size(-1)),
+        stride(pairs ? x.stride(-2) : x.stride(-1)),
+        part_stride(pairs ? x.stride(-1) : 0),
+        pairs(pairs) {}
+  bool is_packed() const { return pairs ? part_stride == 1 && (stride == 2 || size == 2) : stride == 1; }
+  int64_t operator()(int64_t i) const { return pairs ? i / 2 * stride + i % 2 * part_stride : i * stride; }
+};
 
-// Spectra [bins][re, im][lane] to real rows [n].
+// Real and imaginary parts apart; a point is `stride` from the next one.
 template <class T>
-void transform_back(const LaneFft<T>& plan, const Lengths& lengths, const Complex<T>* w, const Factors<T>& factors,
-                    T* z, int lanes, T* to) {
-  const auto bin = [&](int64_t k) {
-    auto x = scaled(point(z, k), factors.at(k) * (factors.is_end(k) ? T(1) : T(0.5)));
-    if (factors.is_end(k)) x.im = Vec<T>{};
-    return x;
-  };
-  if (lengths.even) {
-    for (int64_t k = 0; k <= lengths.points / 2; ++k) {
-      const int64_t mirror = lengths.points - k;
-      Complex<Vec<T>> a, b;
-      pack(bin(k), bin(mirror), w[k], a, b);
-      if (mirror < lengths.points) set_point(z, mirror, b);
-      set_point(z, k, a);
-    }
-  } else {
-    set_point(z, 0, bin(0));
-    for (int64_t k = 1; k < lengths.bins; ++k) {
-      const auto x = bin(k);
-      set_point(z, k, x);
-      set_point(z, lengths.n - k, conjugate(x));
-    }
-  }
-  plan.run(z);
-  // Backward is forward with the result in the other order.
-  const auto result = [&](int64_t j) { return point(z, plan.position(j == 0 ? 0 : lengths.points - j)); };
-  fft::store_lanes(lengths.n, lanes, to, lengths.n, [&](int64_t j) {
-    if (!lengths.even) return result(j).re;
-    return j % 2 == 0 ? result(j / 2).re : result(j / 2).im;
-  });
-}
-
-// Real and imaginary parts apart and together again.
-template <class T>
-void take_apart(KernelContext& ctx, const T* x, int64_t stride, int64_t count, Planes<T> z) {
+void take_apart(KernelContext& ctx, const T* x, int64_t stride, int64_t part_stride, int64_t count, Planes<T> z) {
   ctx.parallel_ranges(count, kTaskElements, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
-      z.re[j] = x[2 * j * stride];
-      z.im[j] = x[(2 * j + 1) * stride];
+      z.re[j] = x[j * stride];
+      z.im[j] = x[j * stride + part_stride];
     }
   });
 }
 
-// One long row.
-template <class T>
-void transform_long(KernelContext& ctx, const AnyLongFft<T>& plan, const Lengths& lengths, const Complex<T>* w,
-                    const Factors<T>& factors, const T* x, int64_t stride, Planes<T> z, T* y) {
-  if (lengths.even) {
-    take_apart(ctx, x, stride, lengths.points, z);
-  } else {
-    gather(z.re, x, stride, lengths.n);
-    std::fill_n(z.im, lengths.n, T(0));
-  }
-  plan.run(ctx, z);
-  const auto put = [&](int64_t k, Complex<T> value) {
-    y[2 * k] = value.re * factors.at(k);
-    y[2 * k + 1] = value.im * factors.at(k);
-  };
-  if (!lengths.even) {
-    for (int64_t k = 0; k < lengths.bins; ++k) put(k, {z.re[k], z.im[k]});
-    return;
-  }
-  ctx.parallel_ranges(lengths.points / 2 + 1, kTaskElements, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t mirror = lengths.points - k;
-      const int64_t other = mirror == lengths.points ? 0 : mirror;
-      Complex<T> bin, mirrored;
-      unpack(Complex<T>{z.re[k], z.im[k]}, Complex<T>{z.re[other], z.im[other]}, w[k], bin, mirrored);
-      put(k, bin);
-      put(mirror, mirrored);
-    }
-  });
-}
+// The transforms differ in what they make of a row before and after its points are transformed, in lanes() of rows in the lanes of vectors,
+// whose numbers `z` has as [size][lane] and room for the plan's points, and in row() of a long one.
 
+// Real rows to their spectra.
 template <class T>
-void transform_back_long(KernelContext& ctx, const AnyLongFft<T>& plan, const Lengths& lengths, const Complex<T>* w,
-                         const Factors<T>& factors, const T* x, int64_t stride, int64_t part, Planes<T> z, T* y) {
-  const auto bin = [&](int64_t k) {
-    const bool end = factors.is_end(k);
-    const T factor = factors.at(k) * (end ? T(1) : T(0.5));
-    return Complex<T>{x[k * stride] * factor, end ? T(0) : x[k * stride + part] * factor};
-  };
-  const auto put = [&](int64_t k, Complex<T> value) {
-    z.re[k] = value.re;
-    z.im[k] = value.im;
-  };
-  if (lengths.even) {
-    ctx.parallel_ranges(lengths.points / 2 + 1, kTaskElements, [&](int64_t begin, int64_t end) {
+class RealToSpectra {
+ public:
+  static constexpr bool kFromPairs = false;
+  RealToSpectra(KernelContext& ctx, const Command& cmd)
+      : lengths_(cmd.input(0).size(-1)),
+        factors_(cmd.attribute(0), cmd.attribute(1), lengths_),
+        w_(turns<T>(ctx, lengths_)) {}
+  int64_t points() const { return lengths_.points; }
+  int64_t written() const { return 2 * lengths_.bins; }
+
+  void lanes(const LaneFft<T>& plan, T* z, int lanes, T* to) const {
+    if (!lengths_.even) {
+      // Real parts move apart, from the last on, and zeros between them.
+      for (int64_t j = lengths_.n - 1; j >= 0; --j) set_point(z, j, {load(z + j * kLanes<T>), Vec<T>{}});
+    }
+    plan.run(z);
+    fft::store_points<T>(lengths_.bins, lanes, to, [&](int64_t k) {
+      if (!lengths_.even) return scaled(point(z, plan.position(k)), factors_.at(k));
+      const int64_t mirror = lengths_.points - k, lower = std::min(k, mirror), upper = lengths_.points - lower;
+      const auto a = point(z, plan.position(lower));
+      const auto b = point(z, plan.position(upper == lengths_.points ? 0 : upper));
+      Complex<Vec<T>> bin, mirrored;
+      unpack(a, b, w_[lower], bin, mirrored);
+      return scaled(k <= mirror ? bin : mirrored, factors_.at(k));
+    });
+  }
+
+  void row(KernelContext& ctx, const AnyLongFft<T>& plan, const T* x, const RowShape& shape, Planes<T> z, T* y) const {
+    if (lengths_.even) {
+      take_apart(ctx, x, 2 * shape.stride, shape.stride, lengths_.points, z);
+    } else {
+      gather(z.re, x, shape.stride, lengths_.n);
+      std::fill_n(z.im, lengths_.n, T(0));
+    }
+    plan.run(ctx, z);
+    const auto put = [&](int64_t k, Complex<T> value) {
+      y[2 * k] = value.re * factors_.at(k);
+      y[2 * k + 1] = value.im * factors_.at(k);
+    };
+    if (!lengths_.even) {
+      for (int64_t k = 0; k < lengths_.bins; ++k) put(k, {z.re[k], z.im[k]});
+      return;
+    }
+    ctx.parallel_ranges(lengths_.points / 2 + 1, kTaskElements, [&](int64_t begin, int64_t end) {
       for (int64_t k = begin; k < end; ++k) {
-        const int64_t mirror = lengths.points - k;
-        Complex<T> a, b;
-        pack(bin(k), bin(mirror), w[k], a, b);
-        if (mirror < lengths.points) put(mirror, b);
-        put(k, a);
+        const int64_t mirror = lengths_.points - k;
+        const int64_t other = mirror == lengths_.points ? 0 : mirror;
+        Complex<T> bin, mirrored;
+        unpack(Complex<T>{z.re[k], z.im[k]}, Complex<T>{z.re[other], z.im[other]}, w_[k], bin, mirrored);
+        put(k, bin);
+        put(mirror, mirrored);
       }
     });
-  } else {
-    for (int64_t k = 0; k < lengths.bins; ++k) {
-      put(k, bin(k));
-      if (k > 0) put(lengths.n - k, conjugate(bin(k)));
-    }
   }
-  plan.run(ctx, z);
-  ctx.parallel_ranges(lengths.points, kTaskElements, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) {
-      const int64_t at = j == 0 ? 0 : lengths.points - j;
-      if (!lengths.even) {
-        y[j] = z.re[at];
-      } else {
-        y[2 * j] = z.re[at];
-        y[2 * j + 1] = z.im[at];
+
+ private:
+  Lengths lengths_;
+  Factors<T> factors_;
+  const Complex<T>* w_;
+};
+
+// Spectra to the real rows that they are of.
+template <class T>
+class SpectraToReal {
+ public:
+  static constexpr bool kFromPairs = true;
+  SpectraToReal(KernelContext& ctx, const Command& cmd)
+      : lengths_(cmd.output(0).size(-1)),
+        factors_(cmd.attribute(0), cmd.attribute(1), lengths_),
+        w_(turns<T>(ctx, lengths_)) {}
+  int64_t points() const { return lengths_.points; }
+  int64_t written() const { return lengths_.n; }
+
+  void lanes(const LaneFft<T>& plan, T* z, int lanes, T* to) const {
+    const auto bin = [&](int64_t k) {
+      auto x = scaled(point(z, k), factors_.at(k) * (factors_.is_end(k) ? T(1) : T(0.5)));
+      if (factors_.is_end(k)) x.im = Vec<T>{};
+      return x;
+    };
+    if (lengths_.even) {
+      for (int64_t k = 0; k <= lengths_.points / 2; ++k) {
+        const int64_t mirror = lengths_.points - k;
+        Complex<Vec<T>> a, b;
+        pack(bin(k), bin(mirror), w_[k], a, b);
+        if (mirror < lengths_.points) set_point(z, mirror, b);
+        set_point(z, k, a);
+      }
+    } else {
+      set_point(z, 0, bin(0));
+      for (int64_t k = 1; k < lengths_.bins; ++k) {
+        const auto x = bin(k);
+        set_point(z, k, x);
+        set_point(z, lengths_.n - k, conjugate(x));
       }
     }
-  });
-}
+    plan.run(z);
+    const auto result = [&](int64_t j) { return point(z, plan.position(mirrored(j, lengths_.points))); };
+    fft::store_lanes(lengths_.n, lanes, to, lengths_.n, [&](int64_t j) {
+      if (!lengths_.even) return result(j).re;
+      return j % 2 == 0 ? result(j / 2).re : result(j / 2).im;
+    });
+  }
+
+  void row(KernelContext& ctx, const AnyLongFft<T>& plan, const T* x, const RowShape& shape, Planes<T> z, T* y) const {
+    const auto bin = [&](int64_t k) {
+      const bool end = factors_.is_end(k);
+      const T factor = factors_.at(k) * (end ? T(1) : T(0.5));
+      return Complex<T>{x[shape(2 * k)] * factor, end ? T(0) : x[shape(2 * k + 1)] * factor};
+    };
+    const auto put = [&](int64_t k, Complex<T> value) {
+      z.re[k] = value.re;
+      z.im[k] = value.im;
+    };
+    if (lengths_.even) {
+      ctx.parallel_ranges(lengths_.points / 2 + 1, kTaskElements, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+          const int64_t mirror = lengths_.points - k;
+          Complex<T> a, b;
+          pack(bin(k), bin(mirror), w_[k], a, b);
+          if (mirror < lengths_.points) put(mirror, b);
+          put(k, a);
+        }
+      });
+    } else {
+      for (int64_t k = 0; k < lengths_.bins; ++k) {
+        put(k, bin(k));
+        if (k > 0) put(lengths_.n - k, conjugate(bin(k)));
+      }
+    }
+    plan.run(ctx, z);
+    ctx.parallel_ranges(lengths_.points, kTaskElements, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        const int64_t at = mirrored(j, lengths_.points);
+        if (!lengths_.even) {
+          y[j] = z.re[at];
+        } else {
+          y[2 * j] = z.re[at];
+          y[2 * j + 1] = z.im[at];
+        }
+      }
+    });
+  }
+
+ private:
+  Lengths lengths_;
+  Factors<T> factors_;
+  const Complex<T>* w_;
+};
+
+// Complex rows to complex rows, forth or back.
+template <class T>
+class ComplexToComplex {
+ public:
+  static constexpr bool kFromPairs = true;
+  ComplexToComplex(KernelContext&, const Command& cmd)
+      : n_(cmd.input(0).size(static_cast<int>(cmd.attribute(2)))),
+        scale_(static_cast<T>(cmd.attribute(0))),
+        back_(cmd.attribute(1) != 0) {}
+  int64_t points() const { return n_; }
+  int64_t written() const { return 2 * n_; }
+
+  void lanes(const LaneFft<T>& plan, T* z, int lanes, T* to) const {
+    plan.run(z);
+    fft::store_points<T>(n_, lanes, to, [&](int64_t k) { return result(plan, z, k); });
+  }
+  // The same for rows side by side: neighbours of a result are `stride` apart.
+  void columns(const LaneFft<T>& plan, T* z, int lanes, T* to, int64_t stride) const {
+    plan.run(z);
+    for (int64_t k = 0; k < n_; ++k) fft::store_pairs<T>(to + k * stride, lanes, result(plan, z, k));
+  }
+
+  void row(KernelContext& ctx, const AnyLongFft<T>& plan, const T* x, const RowShape& shape, Planes<T> z, T* y,
+           int64_t stride = 2) const {
+    take_apart(ctx, x, shape.stride, shape.part_stride, n_, z);
+    plan.run(ctx, z);
+    ctx.parallel_ranges(n_, kTaskElements, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        y[k * stride] = z.re[place(k)] * scale_;
+        y[k * stride + 1] = z.im[place(k)] * scale_;
+      }
+    });
+  }
+
+ private:
+  int64_t place(int64_t k) const { return back_ ? mirrored(k, n_) : k; }
+  Complex<Vec<T>> result(const LaneFft<T>& plan, const T* z, int64_t k) const {
+    return scaled(point(z, plan.position(place(k))), scale_);
+  }
+
+  int64_t n_;
+  T scale_;
+  bool back_;
+};
 
 // Whether rows are cut into columns: rows that no cache holds, or so few that most lanes would be idle.
 template <class T>
@@ -207,74 +285,119 @@ bool takes_long(int64_t rows, int64_t points) {
   return points > kLongest || (points >= kShortestLong && rows < kLanes<T> / 2);
 }
 
-template <class T>
-void run(KernelContext& ctx, const Command& cmd, bool back) {
+template <template <class> class Transform, class T>
+void run(KernelContext& ctx, const Command& cmd) {
   constexpr int kWidth = kLanes<T>;
+  constexpr bool kFromPairs = Transform<T>::kFromPairs;
   const TensorView& x = cmd.input(0);
-  const TensorView& y = cmd.output(0);
-  const Lengths lengths(back ? y.size(-1) : x.size(-1));
-  const Factors<T> factors(cmd.attribute(0), cmd.attribute(1), lengths);
-  const Complex<T>* w = turns<T>(ctx, lengths);
-  // The axes of a row, and its sizes as it is read and written.
-  const uint32_t own = back ? 1u << (x.rank - 1) | 1u << (x.rank - 2) : 1u << (x.rank - 1);
-  const RowOffsets offsets(x, own);
-  const int64_t read = back ? 2 * lengths.bins : lengths.n, written = back ? lengths.n : 2 * lengths.bins;
-  const int64_t rows = offsets.rows();
+  const Transform<T> transform(ctx, cmd);
+  const RowShape shape(x, kFromPairs);
+  const RowOffsets offsets(x, (kFromPairs ? 0b11u : 0b1u) << (x.rank - (kFromPairs ? 2 : 1)));
+  const int64_t points = transform.points(), written = transform.written(), rows = offsets.rows();
   const T* from = x.as<T>();
-  T* to = y.as<T>();
+  T* to = cmd.output(0).as<T>();
 
-  if (takes_long<T>(rows, lengths.points)) {
-    const AnyLongFft<T> plan(ctx, lengths.points);
-    const Planes<T> z = make_planes<T>(ctx, lengths.points);
-    for (int64_t row = 0; row < rows; ++row) {
-      if (back) {
-        transform_back_long(ctx, plan, lengths, w, factors, from + offsets(row), x.stride(-2), x.stride(-1), z,
-                            to + row * written);
-      } else {
-        transform_long(ctx, plan, lengths, w, factors, from + offsets(row), x.stride(-1), z, to + row * written);
-      }
-    }
+  if (takes_long<T>(rows, points)) {
+    const AnyLongFft<T> plan(ctx, points);
+    const Planes<T> z = make_planes<T>(ctx, points);
+    for (int64_t row = 0; row < rows; ++row)
+      transform.row(ctx, plan, from + offsets(row), shape, z, to + row * written);
     return;
   }
 
-  const LaneFft<T> plan(ctx, lengths.points);
-  const bool packed = back ? x.stride(-1) == 1 && (x.stride(-2) == 2 || lengths.bins == 1) : x.stride(-1) == 1;
-  const int64_t room = std::max(plan.room(), 2 * kWidth * (lengths.points + 1));
+  const LaneFft<T> plan(ctx, points);
+  const int64_t room = std::max(plan.room(), 2 * kWidth * (points + 1));
   const int64_t blocks = (rows + kWidth - 1) / kWidth;
-  ctx.parallel_ranges(blocks, kTaskElements / (kWidth * lengths.n), [&](int64_t begin, int64_t end) {
-    T* z = ctx.thread_scratch<T>(room + (packed ? 0 : kWidth * read));
+  ctx.parallel_ranges(blocks, kTaskElements / (kWidth * shape.size), [&](int64_t begin, int64_t end) {
+    T* z = ctx.thread_scratch<T>(room + (shape.is_packed() ? 0 : kWidth * shape.size));
     for (int64_t block = begin; block < end; ++block) {
       const int count = static_cast<int>(std::min<int64_t>(kWidth, rows - block * kWidth));
       const T* lanes[kWidth];
       for (int lane = 0; lane < kWidth; ++lane) {
         lanes[lane] = from + offsets(block * kWidth + std::min(lane, count - 1));
-        if (packed) continue;
-        T* copy = z + room + lane * read;
-        for (int64_t i = 0; i < read; ++i) {
-          copy[i] = back ? lanes[lane][i / 2 * x.stride(-2) + i % 2 * x.stride(-1)] : lanes[lane][i * x.stride(-1)];
-        }
+        if (shape.is_packed()) continue;
+        T* copy = z + room + lane * shape.size;
+        for (int64_t i = 0; i < shape.size; ++i) copy[i] = lanes[lane][shape(i)];
         lanes[lane] = copy;
       }
-      load_rows<T>(lanes, read, z);
-      T* result = to + block * kWidth * written;
-      if (back) transform_back(plan, lengths, w, factors, z, count, result);
-      else transform(plan, lengths, w, factors, z, count, result);
+      load_rows<T>(lanes, shape.size, z);
+      transform.lanes(plan, z, count, to + block * kWidth * written);
     }
   });
 }
 
-}  // namespace
-
-HADAL_CPU_KERNEL(rfft) {
+template <template <class> class Transform>
+void run(KernelContext& ctx, const Command& cmd) {
   if (cmd.output(0).numel() == 0) return;
-  if (cmd.output(0).dtype == DType::kFloat32) run<float>(ctx, cmd, false);
-  else run<double>(ctx, cmd, false);
+  if (cmd.output(0).dtype == DType::kFloat32) run<Transform, float>(ctx, cmd);
+  else run<Transform, double>(ctx, cmd);
 }
 
-HADAL_CPU_KERNEL(irfft) {
+// The transform along an axis that others follow: `inner` rows lie side by side, as columns.
+template <class T>
+void run_columns(KernelContext& ctx, const Command& cmd, int axis, int64_t inner) {
+  constexpr int kWidth = kLanes<T>;
+  const TensorView& x = cmd.input(0);
+  const ComplexToComplex<T> transform(ctx, cmd);
+  RowShape shape(x, true);
+  shape.size = 2 * x.size(axis);
+  shape.stride = x.stride(axis);
+  const RowOffsets offsets(x, 1u << axis | 1u << (x.rank - 1));
+  const int64_t points = transform.points(), rows = offsets.rows(), stride = 2 * inner;
+  const T* from = x.as<T>();
+  T* to = cmd.output(0).as<T>();
+  const auto result = [&](int64_t row) { return to + (row / inner * points * inner + row % inner) * 2; };
+
+  if (points > kLongest) {
+    const AnyLongFft<T> plan(ctx, points);
+    const Planes<T> z = make_planes<T>(ctx, points);
+    for (int64_t row = 0; row < rows; ++row) {
+      transform.row(ctx, plan, from + offsets(row), shape, z, result(row), stride);
+    }
+    return;
+  }
+
+  const LaneFft<T> plan(ctx, points);
+  const int64_t blocks = (inner + kWidth - 1) / kWidth;
+  ctx.parallel_ranges(rows / inner * blocks, kTaskElements / (kWidth * shape.size), [&](int64_t begin, int64_t end) {
+    T* z = ctx.thread_scratch<T>(plan.room());
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t column = block % blocks * kWidth, row = block / blocks * inner + column;
+      const int count = static_cast<int>(std::min<int64_t>(kWidth, inner - column));
+      const int64_t first = offsets(row);
+      if (shape.part_stride == 1 && offsets(row + count - 1) == first + 2 * (count - 1)) {
+        for (int64_t j = 0; j < points; ++j) {
+          set_point(z, j, fft::load_pairs(from + first + j * shape.stride, count));
+        }
+      } else {
+        for (int lane = 0; lane < count; ++lane) {
+          const T* lanes = from + offsets(row + lane);
+          for (int64_t i = 0; i < shape.size; ++i) z[i * kWidth + lane] = lanes[shape(i)];
+        }
+      }
+      transform.columns(plan, z, count, result(row), stride);
+    }
+  });
+}
+
+template <class T>
+void run_complex(KernelContext& ctx, const Command& cmd) {
+  const TensorView& y = cmd.output(0);
+  const auto axis = static_cast<int>(cmd.attribute(2));
+  int64_t inner = 1;
+  for (int after = axis + 1; after < y.rank - 1; ++after) inner *= y.shape[after];
+  if (inner == 1) run<ComplexToComplex, T>(ctx, cmd);
+  else run_columns<T>(ctx, cmd, axis, inner);
+}
+
+}  // namespace
+
+HADAL_CPU_KERNEL(rfft) { run<RealToSpectra>(ctx, cmd); }
+HADAL_CPU_KERNEL(irfft) { run<SpectraToReal>(ctx, cmd); }
+HADAL_CPU_KERNEL(fft) {
   if (cmd.output(0).numel() == 0) return;
-  if (cmd.output(0).dtype == DType::kFloat32) run<float>(ctx, cmd, true);
-  else run<double>(ctx, cmd, true);
+  if (cmd.output(0).dtype == DType::kFloat32) run_complex<float>(ctx, cmd);
+  else run_complex<double>(ctx, cmd);
 }
 
 }  // namespace hadal::cpu

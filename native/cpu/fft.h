@@ -8,6 +8,7 @@
 #include <cmath>
 #include <new>
 #include <numeric>
+#include <utility>
 
 #include "cpu/gemm_tile.h"
 #include "cpu/simd.h"
@@ -23,6 +24,7 @@ using hadal::fft::conjugate;
 using hadal::fft::is_smooth;
 using hadal::fft::kLargestRadix;
 using hadal::fft::kMostRadices;
+using hadal::fft::mirrored;
 using hadal::fft::radices_of;
 using hadal::fft::Roots;
 using hadal::fft::rounded;
@@ -103,7 +105,7 @@ class LaneFft {
     std::fill(values, values + inner_->room(), T(0));
     for (int64_t j = 0; j < size; ++j) {
       const auto w = conjugate(chirp_.chirp[j]);
-      for (const int64_t at : {j, j == 0 ? 0 : chirp_.padded - j})
+      for (const int64_t at : {j, mirrored(j, chirp_.padded)})
         set_point(values, at, {broadcast(w.re), broadcast(w.im)});
     }
     inner_->run(values);
@@ -193,9 +195,8 @@ class LaneFft {
     inner_->run(data);
     for (int64_t k = 0; k < padded; ++k) set_point(product, k, point(data, inner_->position(k)) * chirp_.spectrum[k]);
     inner_->run(product);
-    // Backward is forward with the result in the other order.
     for (int64_t k = 0; k < size_; ++k) {
-      set_point(data, k, point(product, inner_->position(k == 0 ? 0 : padded - k)) * chirp_.chirp[k]);
+      set_point(data, k, point(product, inner_->position(mirrored(k, padded))) * chirp_.chirp[k]);
     }
   }
 
@@ -236,6 +237,45 @@ inline void store_lanes(int64_t count, int lanes, T* to, int64_t stride, F&& vec
     for (int lane = 0; lane < lanes; ++lane) {
       std::memcpy(to + lane * stride + at, rows[lane], static_cast<size_t>(here) * sizeof(T));
     }
+  }
+}
+
+// The same of points, real and imaginary parts side by side: rows of `count` of them without gaps.
+template <class T, class F>
+inline void store_points(int64_t count, int lanes, T* to, F&& value) {
+  Complex<Vec<T>> pair{};
+  store_lanes(2 * count, lanes, to, 2 * count, [&](int64_t i) {
+    if (i % 2 != 0) return pair.im;
+    pair = value(i / 2);
+    return pair.re;
+  });
+}
+
+// Points of as many lanes side by side, real and imaginary parts in turns. Lanes from `count` on are zeros.
+template <class T>
+inline Complex<Vec<T>> load_pairs(const T* from, int count) {
+  constexpr int kWidth = kLanes<T>;
+  const bool is_full = count == kWidth;
+  const Vec<T> low = is_full ? load(from) : load_partial(from, std::min(2 * count, kWidth));
+  const Vec<T> high = is_full ? load(from + kWidth) : load_partial(from + kWidth, std::max(2 * count - kWidth, 0));
+  return [&]<int... kLane>(std::integer_sequence<int, kLane...>) -> Complex<Vec<T>> {
+    return {__builtin_shufflevector(low, high, (2 * kLane)...), __builtin_shufflevector(low, high, (2 * kLane + 1)...)};
+  }(std::make_integer_sequence<int, kWidth>{});
+}
+template <class T>
+inline void store_pairs(T* to, int count, Complex<Vec<T>> z) {
+  constexpr int kWidth = kLanes<T>;
+  const auto [low, high] = [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
+    return std::pair<Vec<T>, Vec<T>>{
+        __builtin_shufflevector(z.re, z.im, (kLane / 2 + kLane % 2 * kWidth)...),
+        __builtin_shufflevector(z.re, z.im, (kWidth / 2 + kLane / 2 + kLane % 2 * kWidth)...)};
+  }(std::make_integer_sequence<int, kWidth>{});
+  if (count == kWidth) {
+    store(to, low);
+    store(to + kWidth, high);
+  } else {
+    store_partial(to, low, std::min(2 * count, kWidth));
+    store_partial(to + kWidth, high, std::max(2 * count - kWidth, 0));
   }
 }
 
@@ -337,7 +377,7 @@ class AnyLongFft {
     std::fill_n(padded_.re, chirp_.padded, T(0));
     std::fill_n(padded_.im, chirp_.padded, T(0));
     for (int64_t j = 0; j < size; ++j) {
-      for (const int64_t at : {j, j == 0 ? 0 : chirp_.padded - j}) {
+      for (const int64_t at : {j, mirrored(j, chirp_.padded)}) {
         padded_.re[at] = chirp_.chirp[j].re;
         padded_.im[at] = -chirp_.chirp[j].im;
       }
@@ -363,7 +403,7 @@ class AnyLongFft {
     }
     plan_.run(ctx, padded_, padded_);
     for (int64_t k = 0; k < size_; ++k) {
-      const int64_t at = k == 0 ? 0 : chirp_.padded - k;
+      const int64_t at = mirrored(k, chirp_.padded);
       const auto value = Complex<T>{padded_.re[at], padded_.im[at]} * chirp_.chirp[k];
       z.re[k] = value.re;
       z.im[k] = value.im;

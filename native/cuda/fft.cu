@@ -1,5 +1,6 @@
-// Fourier transforms of real sequences and back, over rows: x [..., n] and y [..., n / 2 + 1, 2], the pairs being real and imaginary
-// parts. An even n is transformed as n / 2 complex numbers (neighbours are the parts of one), an odd n as n of them. A block transforms
+// Fourier transforms over rows: of real ones [..., n] to spectra [..., n / 2 + 1, 2], the pairs being real and imaginary parts, of spectra
+// back, and of complex ones [..., n, 2]. An even n of reals is transformed as n / 2 complex numbers (neighbours are the parts of one), an
+// odd n as n of them. A block transforms
 // sequences in shared memory, by Stockham's algorithm: each radix reads from one half and writes to the other, in order. Rows that it has
 // room for are read, transformed and written by one kernel; longer ones are transformed in several passes over global memory, each of
 // which is such a transform of the columns of what the last has left (Govindaraju et al., 2008, High performance discrete Fourier transforms on
@@ -200,7 +201,7 @@ __global__ void __launch_bounds__(kFftBlock) transform_kernel(FftPass<T> pass, S
       };
       if (pass.spectrum == nullptr) return at(k);
       // Backward is forward with the result in the other order.
-      return at(k == 0 ? 0 : pass.size - k) * pass.chirp[k];
+      return at(fft::mirrored(k, pass.size)) * pass.chirp[k];
     });
   }
 }
@@ -274,6 +275,20 @@ struct Spectra {
   }
 };
 
+// Pairs of a view along any axis.
+template <class T>
+struct ComplexRows {
+  const T* x;
+  Axes<1> rows;
+  int64_t first, stride, part_stride;
+  __device__ Complex<T> operator()(int64_t row, int64_t j) const {
+    int64_t at[1];
+    rows.offsets(first + row, at);
+    const T* from = x + at[0] + j * stride;
+    return {from[0], from[part_stride]};
+  }
+};
+
 template <class T>
 struct ToSpectra {
   T* y;
@@ -286,9 +301,9 @@ struct ToSpectra {
   __device__ void operator()(int64_t row, int64_t, int64_t k, F&& result) const {
     Complex<T> value;
     if (lengths.even) {
-      const int64_t mirror = lengths.points - k, lower = min(k, mirror), upper = lengths.points - lower;
+      const int64_t mirror = lengths.points - k, lower = min(k, mirror);
       Complex<T> bin, mirrored;
-      fft::unpack(result(lower), result(lower == 0 ? 0 : upper), w[lower], bin, mirrored);
+      fft::unpack(result(lower), result(fft::mirrored(lower, lengths.points)), w[lower], bin, mirrored);
       value = k <= mirror ? bin : mirrored;
     } else {
       value = result(k);
@@ -306,7 +321,7 @@ struct ToRealRows {
   int64_t stored() const { return lengths.points; }
   template <class F>
   __device__ void operator()(int64_t row, int64_t, int64_t j, F&& result) const {
-    const Complex<T> value = result(j == 0 ? 0 : lengths.points - j);
+    const Complex<T> value = result(fft::mirrored(j, lengths.points));
     T* to = y + (first + row) * lengths.n;
     if (lengths.even) {
       to[2 * j] = value.re;
@@ -314,6 +329,22 @@ struct ToRealRows {
     } else {
       to[j] = value.re;
     }
+  }
+};
+
+template <class T>
+struct ToComplexRows {
+  T* y;
+  Axes<1> rows;
+  int64_t first, n, stride;
+  T scale;
+  bool back;
+  int64_t stored() const { return n; }
+  template <class F>
+  __device__ void operator()(int64_t row, int64_t, int64_t k, F&& result) const {
+    int64_t at[1];
+    rows.offsets(first + row, at);
+    *reinterpret_cast<Complex<T>*>(y + at[0] + k * stride) = fft::scaled(result(back ? fft::mirrored(k, n) : k), scale);
   }
 };
 
@@ -326,7 +357,7 @@ __global__ void __launch_bounds__(kBlock)
   const int64_t row = i / stored;
   sink(row, 0, i - row * stored, [&](int64_t k) {
     if (chirp == nullptr) return points(row, k);
-    return points(row, k == 0 ? 0 : points.size - k) * chirp[k];
+    return points(row, fft::mirrored(k, points.size)) * chirp[k];
   });
 }
 
@@ -360,9 +391,10 @@ class Passes {
 
   // All in one kernel, where there is one pass.
   template <class Source, class Sink>
-  void run(const Source& source, const Sink& sink, int64_t rows, int64_t points, const Complex<T>* chirp,
+  void run(const Source& source, const Sink& sink, int64_t rows, int64_t points, bool across, const Complex<T>* chirp,
            const Complex<T>* spectrum) const {
     FftPass<T> pass = make_pass(0, rows, rows, 1);
+    pass.loads_across = pass.stores_across = across;
     pass.points = points;
     pass.chirp = chirp;
     pass.spectrum = spectrum;
@@ -433,9 +465,11 @@ class Passes {
   fft::Roots turns_;
 };
 
-// Transforms `rows` rows of `points` that the source has into what the sink writes.
+// Transforms `rows` rows of `points` that the source has into what the sink writes. `across`: rows are neighbours in memory, rather than the
+// points of one.
 template <class T, class Source, class Sink>
-void transform_rows(CudaContext& ctx, const Command& cmd, Source source, Sink sink, int64_t rows, int64_t points) {
+void transform_rows(CudaContext& ctx, const Command& cmd, Source source, Sink sink, int64_t rows, int64_t points,
+                    bool across = false) {
   const bool is_smooth = fft::is_smooth(points);
   const int64_t size = is_smooth ? points : fft::smooth_length(2 * points - 1);
   const Passes<T> passes(ctx, cmd, size);
@@ -448,7 +482,7 @@ void transform_rows(CudaContext& ctx, const Command& cmd, Source source, Sink si
     auto *z = ctx.scratch<Complex<T>>(size), *other = ctx.scratch<Complex<T>>(size);
     spectrum = passes.run(Points<T>{conjugates, size}, 1, z, other, size, nullptr, nullptr);
   }
-  if (passes.is_one()) return passes.run(source, sink, rows, points, chirp, spectrum);
+  if (passes.is_one()) return passes.run(source, sink, rows, points, across, chirp, spectrum);
 
   const int64_t round = std::clamp<int64_t>(kPointsAtOnce / size, 1, rows);
   auto *z = ctx.scratch<Complex<T>>(round * size), *other = ctx.scratch<Complex<T>>(round * size);
@@ -489,6 +523,23 @@ void transform(CudaContext& ctx, const Command& cmd, bool back) {
   }
 }
 
+template <class T>
+void transform_complex(CudaContext& ctx, const Command& cmd) {
+  const TensorView &x = cmd.input(0), &y = cmd.output(0);
+  const auto axis = static_cast<int>(cmd.attribute(2));
+  const uint32_t others = ((1u << (x.rank - 1)) - 1) & ~(1u << axis);
+  const Axes<1> rows = axes_of<1>({&x}, others);
+  const ComplexRows<T> source{x.as<const T>(), rows, 0, x.stride(axis), x.stride(-1)};
+  const ToComplexRows<T> sink{y.as<T>(),
+                              axes_of<1>({&y}, others),
+                              0,
+                              x.size(axis),
+                              y.stride(axis),
+                              static_cast<T>(cmd.attribute(0)),
+                              cmd.attribute(1) != 0};
+  transform_rows<T>(ctx, cmd, source, sink, rows.count, x.size(axis), y.stride(axis) > 2);
+}
+
 HADAL_CUDA_KERNEL(rfft) {
   if (cmd.output(0).numel() == 0) return;
   if (cmd.output(0).dtype == DType::kFloat32) transform<float>(ctx, cmd, false);
@@ -499,6 +550,12 @@ HADAL_CUDA_KERNEL(irfft) {
   if (cmd.output(0).numel() == 0) return;
   if (cmd.output(0).dtype == DType::kFloat32) transform<float>(ctx, cmd, true);
   else transform<double>(ctx, cmd, true);
+}
+
+HADAL_CUDA_KERNEL(fft) {
+  if (cmd.output(0).numel() == 0) return;
+  if (cmd.output(0).dtype == DType::kFloat32) transform_complex<float>(ctx, cmd);
+  else transform_complex<double>(ctx, cmd);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // The arithmetic of discrete Fourier transforms, Z[k] = Σ_j z[j]·e^(-2πijk/n): complex numbers (of numbers, or of vectors of
 // them), roots of unity, the butterflies of small radices, how lengths are cut into these, and what makes the spectrum of real
 // numbers of one of complex numbers. Lengths with a prime factor above kLargestRadix go through Bluestein's convolution. Plain
-// arithmetic. Called by the kernels of rfft and irfft.
+// arithmetic. Called by the kernels of rfft, irfft and fft.
 #pragma once
 
 #include <algorithm>
@@ -98,6 +98,9 @@ class Roots {
   int shift_ = 0;
   Complex<double>* table_ = nullptr;
 };
+
+// Where result k of the transform back is among those of the transform forth, which is backward with the results in the other order.
+HADAL_HD inline int64_t mirrored(int64_t k, int64_t n) { return k == 0 ? 0 : n - k; }
 
 // --- Butterflies -------------------------------------------------------------------------------------------------------------
 

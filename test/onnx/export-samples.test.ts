@@ -33,7 +33,7 @@ test.each([...samplesByOp.keys()])('%s', async (op) => {
     const title = titleOf(sample);
     const inputs = sample.inputs(new Draw(title), sample.dtypes.includes('float32') ? 'float32' : sample.dtypes[0]!);
     // Of a long transform the matrix has the square of as many elements.
-    if (/rfft/.test(op) && inputs.some(({ size }) => size > 1000)) continue;
+    if (/fft/.test(op) && inputs.some(({ size }) => size > 1000)) continue;
     const path = join(folder, 'sample.onnx');
     const call = (...xs: AnyTensor[]): AnyTensor | readonly AnyTensor[] => sample.call(...xs);
     try {

@@ -1,15 +1,20 @@
 // Fourier transforms: wrong arguments, any number of threads, and values of torch.stft.
 import {
   arange,
+  fft,
+  fftn,
   frame,
   hannWindow,
+  ifft,
   irfft,
+  irfftn,
   istft,
   manualSeed,
   ones,
   overlapAdd,
   randn,
   rfft,
+  rfftn,
   setNumThreads,
   getNumThreads,
   stft,
@@ -27,6 +32,17 @@ test.each([
     'irfft: not pairs: got shape [4, 3], expected a last axis of real and imaginary parts',
   ],
   [() => irfft(ones([1, 2])), 'irfft: n: got 0 for shape [1, 2], expected a length from 1 to 2^30 - 1'],
+  [
+    () => fft(ones([4]) as AnyTensor),
+    'fft: not pairs: got shape [4], expected a last axis of real and imaginary parts',
+  ],
+  [() => fft(ones([4, 2]), { axis: 1 }), 'fft: axis 1 out of range for shape [4]'],
+  [() => ifft(ones([0, 2])), 'ifft: n: got 0 for shape [0, 2], expected a length from 1 to 2^30 - 1'],
+  [() => rfftn(ones([])), 'rfftn: axes: got none for shape [], expected at least one'],
+  [() => rfftn(ones([2, 3]), { axes: [1, -1] }), 'rfftn: axis 1 given twice for shape [2, 3]'],
+  [() => rfftn(ones([2, 3]), { n: [4] }), 'rfftn: n: got 1 lengths, expected 2, one for each axis'],
+  [() => fftn(ones([2, 3, 2]), { n: [4, 0] }), 'fftn: n: got 0 for shape [4, 3, 2], expected a length from 1 to 2^30 - 1'], // prettier-ignore
+  [() => irfftn(ones([2, 1, 2])), 'irfftn: n: got 0 for shape [2, 1, 2], expected a length from 1 to 2^30 - 1'],
   [() => frame(ones([3]), 4, 1), 'frame: too short: got shape [3], expected at least 4 elements of time'],
   [() => frame(ones([3]), 2, 0), 'frame: hop: got 0, expected a positive integer'],
   [() => overlapAdd(ones([3]), 1), 'overlapAdd: no frames: got shape [3], expected [..., frames, size]'],
@@ -43,11 +59,18 @@ test('the same bits at any number of threads, of many rows and of a long one', (
   manualSeed(0);
   const rows = randn([70, 600]);
   const long = randn([20_000]);
+  const complex = randn([35, 300, 2]);
   const results = (threads: number): unknown[] => {
     setNumThreads(threads);
-    return [rfft(rows), irfft(rfft(rows)), rfft(long), irfft(rfft(long)), rfft(long.narrow(0, 0, 10_007))].map((x) =>
-      plain(x as AnyTensor),
-    );
+    return [
+      rfft(rows),
+      irfft(rfft(rows)),
+      rfft(long),
+      irfft(rfft(long)),
+      rfft(long.narrow(0, 0, 10_007)),
+      fft(complex),
+      ifft(long.reshape([10_000, 2])),
+    ].map((x) => plain(x as AnyTensor));
   };
   const before = getNumThreads();
   const one = results(1);

@@ -15,6 +15,18 @@ function matrixOf(n: number, scale: number, weight: number): number[][] {
   );
 }
 
+/** The same for complex sequences, [2 · n, 2 · n], which have pairs themselves. */
+function complexMatrixOf(n: number, scale: number, isBack: boolean): number[][] {
+  return Array.from({ length: 2 * n }, (_, row) =>
+    Array.from({ length: 2 * n }, (_, column) => {
+      const angle = (2 * Math.PI * (((row >> 1) * (column >> 1)) % n)) / n;
+      const isSamePart = row % 2 === column % 2;
+      const sine = (row % 2 === 0) === isBack ? Math.sin(angle) : -Math.sin(angle);
+      return (isSamePart ? Math.cos(angle) : sine) * scale;
+    }),
+  );
+}
+
 const rfft: Writer = (graph, event) => {
   const x = operandOf(event);
   const { shape } = event.outputs[0]!;
@@ -34,4 +46,19 @@ const irfft: Writer = (graph, event) => {
   return graph.node('MatMul', [pairs, graph.constant(x.dtype, [width, matrix.length], turned)]);
 };
 
-export const spectra: Table = { rfft, irfft };
+const fft: Writer = (graph, event) => {
+  const x = operandOf(event);
+  const [scale, back, axis] = graph.fixedAll(event.attributes, 'a setting') as [number, number, number];
+  const matrix = complexMatrixOf(graph.fixed(x.shape[axis]!, 'the length of a transform'), scale, back !== 0);
+  const width = matrix.length;
+  // The axis goes beside the pairs and back, by one and the same exchange.
+  const order = x.shape.map((_, i) => i);
+  [order[axis], order[order.length - 2]] = [order.length - 2, axis];
+  const exchanged = order.map((i) => x.shape[i]!);
+  const exchange = (name: string): string => graph.node('Transpose', [name], { perm: order });
+  const pairs = graph.reshape(exchange(graph.name(x)), exchanged, [...exchanged.slice(0, -2), width]);
+  const product = graph.node('MatMul', [pairs, graph.constant(x.dtype, [width, width], matrix.flat())]);
+  return exchange(graph.reshape(product, [...exchanged.slice(0, -2), width], exchanged));
+};
+
+export const spectra: Table = { rfft, irfft, fft };

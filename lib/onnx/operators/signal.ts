@@ -13,12 +13,7 @@ function whole(x: AnyTensor): AnyTensor {
   return ops.cat([half, ops.cat(parts, -1)], -2);
 }
 
-/** (a + ib) · i */
-const turned = (z: AnyTensor): AnyTensor => ops.cat([z.narrow(-1, 1, 1).neg(), z.narrow(-1, 0, 1)], -1);
 const conjugate = (z: AnyTensor): AnyTensor => ops.cat([z.narrow(-1, 0, 1), z.narrow(-1, 1, 1).neg()], -1);
-
-/** The transform of complex sequences [..., n, 2]. */
-const complex = (z: AnyTensor): AnyTensor => whole(z.select(-1, 0)).add(turned(whole(z.select(-1, 1))));
 
 /** x [..., 1 or 2] with the axis of its elements cut or continued by zeros to a size. */
 function resized(x: AnyTensor, axis: number, size: number | undefined): AnyTensor {
@@ -26,6 +21,12 @@ function resized(x: AnyTensor, axis: number, size: number | undefined): AnyTenso
   if (size === undefined || size === own) return x;
   return x.pad(x.shape.map((_, i) => [0, i === axis ? size - own : 0] as const));
 }
+
+const ofComplex = (z: AnyTensor, isInverse: boolean): AnyTensor => (isInverse ? ops.ifft(z) : ops.fft(z));
+
+// The transform back is the conjugate of the transform of the conjugate, which a real sequence is itself.
+const ofReal = (x: AnyTensor, isInverse: boolean): AnyTensor =>
+  isInverse ? conjugate(whole(x)).div(x.shape.at(-1)!) : whole(x);
 
 function dft(call: Call): AnyTensor {
   const given = call.tensor(0);
@@ -40,11 +41,8 @@ function dft(call: Call): AnyTensor {
       .unsqueeze(-1)
       .moveAxis(-2, axis);
   }
-  const isReal = sequence.shape.at(-1) === 1;
-  const z = isReal ? sequence.select(-1, 0) : sequence;
-  const transform = (y: AnyTensor): AnyTensor => (isReal ? whole(y) : complex(y));
-  // The inverse is the conjugate of the transform of the conjugate.
-  const spectrum = isInverse ? conjugate(transform(isReal ? z : conjugate(z))).div(n) : transform(z);
+  const spectrum =
+    sequence.shape.at(-1) === 1 ? ofReal(sequence.select(-1, 0), isInverse) : ofComplex(sequence, isInverse);
   const bins = isOneSided ? spectrum.narrow(-2, 0, Math.floor(n / 2) + 1) : spectrum;
   return bins.moveAxis(-2, axis);
 }
@@ -62,7 +60,7 @@ function stft(call: Call): AnyTensor {
     const frames = ops.frame(own, size, hop);
     return window === undefined ? frames : frames.mul(window);
   };
-  const spectra = isReal ? whole(part(0)) : whole(part(0)).add(turned(whole(part(1))));
+  const spectra = isReal ? whole(part(0)) : ops.fft(ops.stack([part(0), part(1)], -1));
   return call.int('onesided', 1) !== 0 ? spectra.narrow(-2, 0, Math.floor(size / 2) + 1) : spectra;
 }
 

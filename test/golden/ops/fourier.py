@@ -19,6 +19,17 @@ def cases():
             f.case("rfft", f.uniform(dtype, [5, 6]), n=n, axis=0)
             f.case("irfft", torch.view_as_real(torch.fft.rfft(f.uniform(dtype, [6, 4]), dim=0)), n=n, axis=0)
         f.case("rfft", f.uniform(dtype, [257]))
+        for n in [1, 2, 5, 8, 17, 30]:
+            f.case("fft", f.uniform(dtype, [2, n, 2]))
+            f.case("ifft", f.uniform(dtype, [2, n, 2]))
+        for o in [{"n": 3}, {"n": 9, "axis": 0}, {"norm": "ortho"}, {"norm": "forward", "axis": 0}]:
+            f.case("fft", f.uniform(dtype, [5, 6, 2]), **o)
+            f.case("ifft", f.uniform(dtype, [5, 6, 2]), **o)
+        for o in [{}, {"axes": [-2, -1]}, {"axes": [2, 0], "n": [4, 5]}, {"axes": [1, 2], "norm": "ortho"}]:
+            f.case("rfftn", f.uniform(dtype, [2, 3, 6]), **o)
+            f.case("fftn", f.uniform(dtype, [2, 3, 6, 2]), **o)
+            f.case("ifftn", f.uniform(dtype, [2, 3, 6, 2]), **o)
+            f.case("irfftn", f.uniform(dtype, [2, 3, 4, 2]), **o)
         window = Fixed(torch.hann_window(8, dtype=dtype))
         for o in [{}, {"hopLength": 3}, {"window": window, "hopLength": 4}, {"window": window, "center": False}, {"normalized": True, "winLength": 6}]:
             f.case("stft", f.uniform(dtype, [2, 24]), 8, **o)

@@ -558,6 +558,10 @@ def from_pairs(function):
     return lambda x, *args, **options: function(torch.view_as_complex(x), *args, **options)
 
 
+def complex_pairs(function):
+    return in_pairs(from_pairs(function))
+
+
 def short_time(function, forward):
     def f(x, size, hopLength=None, winLength=None, window=None, center=True, normalized=False, length=None):
         if window is None:  # a rectangle
@@ -608,6 +612,12 @@ define(
     indexFill=torch.index_fill,
     rfft=in_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.rfft(x, n, axis, norm)),
     irfft=from_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.irfft(x, n, axis, norm)),
+    fft=complex_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.fft(x, n, axis, norm)),
+    ifft=complex_pairs(lambda x, n=None, axis=-1, norm="backward": torch.fft.ifft(x, n, axis, norm)),
+    fftn=complex_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.fftn(x, n, axes, norm)),
+    ifftn=complex_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.ifftn(x, n, axes, norm)),
+    rfftn=in_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.rfftn(x, n, axes, norm)),
+    irfftn=from_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.irfftn(x, n, axes, norm)),
     stft=short_time(torch.stft, True),
     istft=short_time(torch.istft, False),
 )

@@ -122,6 +122,121 @@ const back: Sample[] = (
   };
 });
 
+/** The transform of complex x [..., n, 2] along an axis by its definition, back with sign 1. */
+function complexSpectrum({ shape, values }: Plain, axis: number, n: number, sign: 1 | -1, scale: number): Plain {
+  const size = shape[axis]!;
+  const stride = shape.slice(axis + 1).reduce((product, own) => product * own, 1);
+  return generated(
+    shape.map((own, i) => (i === axis ? n : own)),
+    (position) => {
+      const k = position[axis]!;
+      const part = position.at(-1)!;
+      const start = ravel([...position.map((own, i) => (i === axis ? 0 : own)).slice(0, -1), 0], shape);
+      const [cosines, sines, end] = [wave(n, 0), wave(n, 1), Math.min(n, size)];
+      let sum = 0;
+      for (let j = 0; j < end; j++) {
+        const [re, im] = [values[start + j * stride]!, values[start + j * stride + 1]!];
+        const [c, s] = [cosines[(k * j) % n]!, -sign * sines[(k * j) % n]!];
+        sum += part === 0 ? re * c - im * s : re * s + im * c;
+      }
+      return sum * scale;
+    },
+  );
+}
+
+const complex: Sample[] = (
+  [
+    ['two points', [2, 2], {}],
+    ['one point', [1, 2], {}],
+    ['rows of an odd length', [3, 5, 2], {}],
+    ['rows of a prime length', [2, 7, 2], {}],
+    ['as many rows as no vector has', [19, 6, 2], {}],
+    ['cut', [2, 6, 2], { n: 4 }],
+    ['continued by zeros', [2, 3, 2], { n: 5 }],
+    ['orthonormal', [2, 6, 2], { norm: 'ortho' }],
+    ['divided forth', [5, 2], { norm: 'forward' }],
+    ['another axis', [4, 3, 2], { axis: 0 }],
+    ['columns, more than a vector has', [2, 5, 37, 2], { axis: 1 }],
+    ['columns of a large prime', [67, 3, 2], { axis: 0 }],
+    ['long columns', [4116, 2, 2], { axis: 0, norm: 'ortho' }],
+    ['no rows', [0, 4, 2], {}],
+    ['a large prime', [2, 67, 2], {}],
+    ['few long rows', [1, 1024, 2], {}],
+    ['a long prime', [1, 1031, 2], {}],
+    // More than a GPU's block has room for.
+    ['long rows', [2, 4116, 2], { norm: 'ortho' }],
+    ['a longer prime', [1, 2053, 2], { norm: 'ortho' }],
+  ] as readonly (readonly [string, Shape, hadal.FftOptions])[]
+).flatMap(([variant, shape, options]) =>
+  (['fft', 'ifft'] as const).map((op): Sample => {
+    const axis = options.axis ?? shape.length - 2;
+    const n = options.n ?? shape[axis]!;
+    const divides = op === 'fft' ? 'forward' : 'backward';
+    const { norm = 'backward' } = options;
+    const scale = norm === 'ortho' ? 1 / Math.sqrt(n) : norm === divides ? 1 / n : 1;
+    return {
+      op,
+      variant,
+      dtypes,
+      inputs: (draw, dtype) => [draw.tensor(shape, dtype)],
+      call: (x) => hadal[op](x!, options) as AnyTensor,
+      reference: (x) => complexSpectrum(x!, axis, n, op === 'fft' ? -1 : 1, scale),
+      order: n > 20 || Math.max(...shape) > 18 ? 0 : 2,
+      tolerance,
+    };
+  }),
+);
+
+/** Real x as pairs, with imaginary parts of zero. */
+const withZeros = ({ shape, values }: Plain): Plain =>
+  generated([...shape, 2], (position) => (position.at(-1) === 0 ? values[ravel(position.slice(0, -1), shape)]! : 0));
+
+const severalAxes: Sample[] = [
+  {
+    op: 'rfftn',
+    variant: 'all axes',
+    dtypes,
+    inputs: (draw, dtype) => [draw.tensor([3, 4], dtype)],
+    call: (x) => hadal.rfftn(x!) as AnyTensor,
+    reference: (x) => {
+      const whole = complexSpectrum(complexSpectrum(withZeros(x!), 1, 4, -1, 1), 0, 3, -1, 1);
+      return generated([3, 3, 2], (position) => whole.values[ravel(position, whole.shape)]!);
+    },
+    order: 2,
+    tolerance,
+  },
+  {
+    op: 'irfftn',
+    variant: 'what rfftn makes, with lengths, in another order of axes',
+    dtypes,
+    inputs: (draw, dtype) => [draw.tensor([2, 5, 4], dtype)],
+    call: (x) => hadal.irfftn(hadal.rfftn(x!, { axes: [2, 1] }), { axes: [2, 1], n: [4, 5] }) as AnyTensor,
+    reference: (x) => x!,
+    order: 2,
+    tolerance,
+  },
+  {
+    op: 'fftn',
+    variant: 'two of three axes',
+    dtypes,
+    inputs: (draw, dtype) => [draw.tensor([3, 2, 5, 2], dtype)],
+    call: (x) => hadal.fftn(x!, { axes: [0, -1], n: [4, 3] }) as AnyTensor,
+    reference: (x) => complexSpectrum(complexSpectrum(x!, 0, 4, -1, 1), 2, 3, -1, 1),
+    order: 2,
+    tolerance,
+  },
+  {
+    op: 'ifftn',
+    variant: 'all axes',
+    dtypes,
+    inputs: (draw, dtype) => [draw.tensor([3, 4, 2], dtype)],
+    call: (x) => hadal.ifftn(x!, { norm: 'ortho' }) as AnyTensor,
+    reference: (x) => complexSpectrum(complexSpectrum(x!, 0, 3, 1, 3 ** -0.5), 1, 4, 1, 1 / 2),
+    order: 2,
+    tolerance,
+  },
+];
+
 const alongAxis: Sample[] = [
   {
     op: 'rfft',
@@ -313,6 +428,8 @@ export const samples: Sample[] = [
   ...forth,
   ...back,
   ...alongAxis,
+  ...complex,
+  ...severalAxes,
   ...frames,
   ...sums,
   ...shortTime,
