@@ -34,6 +34,8 @@ export interface Workload {
   readonly dtype?: Float;
   /** Bytes that an iteration must move. */
   readonly bytes?: number;
+  /** Seconds of a turn; 0.3 unless given. */
+  readonly turn?: number;
   /** How far checks may differ, relative; 1e-4 unless given. */
   readonly tolerance?: number;
   /** How many times as fast as the peer is asked for. */
@@ -161,7 +163,6 @@ export class Peer {
   }
 }
 
-const turnSeconds = 0.3;
 const turns = 9;
 
 function timeOurs(prepared: Prepared, iterations: number, burst: number | undefined): number {
@@ -185,7 +186,18 @@ const median = (values: number[]): number => values.sort((a, b) => a - b)[values
 
 /** Runs a workload in turns with its twin. */
 export async function measure(workload: Workload, peer: Peer | undefined): Promise<Result> {
-  const { name, twin, per = 1, burst, dtype = 'float32', flops, bytes, reach, budget } = workload;
+  const {
+    name,
+    twin,
+    per = 1,
+    turn: turnSeconds = 0.3,
+    burst,
+    dtype = 'float32',
+    flops,
+    bytes,
+    reach,
+    budget,
+  } = workload;
   const { tolerance = dtype === 'float32' ? 1e-4 : 2e-2 } = workload;
   const prepared = workload.prepare();
   const setup =

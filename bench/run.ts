@@ -1,7 +1,7 @@
 /**
  * Runs benches and prints a table, JSON with --json:   npm run bench -- [name …] [--json FILE]
  *
- * Names are those of the files here (products, convolutions, ops, overhead, training, programs, inference, event-loop, trainer-loop, leak) or of single workloads; all without one. With
+ * Names are those of the files here (products, convolutions, ops, functions, overhead, training, programs, inference, event-loop, trainer-loop, leak) or of single workloads; all without one. With
  * --eager the peer is not compiled. Exits with 1 when results disagree with the peer's.
  */
 import { writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { devices } from 'hadal';
 import { measureEventLoop, measureTrainerLoop } from './event-loop';
 import { workloads as convolutions } from './convolutions';
 import { duration, measure, Peer, type Result, type Workload } from './harness';
+import { workloads as functions } from './functions';
 import { workloads as inference } from './inference';
 import { measureLeak } from './leak';
 import { measurePeaks, type Peaks } from './peak';
@@ -26,6 +27,7 @@ const groups: Readonly<Record<string, Workload[]>> = {
   products,
   convolutions,
   ops,
+  functions,
   overhead,
   training,
   programs,

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from call import call
 from programs import PROGRAMS
 from workload import Workload, classes, faster, filled, kernel, summary, training, wave
 
@@ -350,6 +351,7 @@ def add(requires_grad):
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WORKLOADS = {
     "add": add,
+    "call": call,
     "product": lambda m, k, n, dtype: kernel(torch.matmul, [[m, k], [k, n]], DTYPES[dtype]),
     "linear": lambda rows, inner, out, dtype: kernel(
         F.linear, [[rows, inner], [out, inner], [out]], DTYPES[dtype]
