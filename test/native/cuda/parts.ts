@@ -9,6 +9,7 @@ import { observeSubmissions } from '../../../lib/runtime/recorder';
 import { isFloat } from '../../../lib/tensor/dtype';
 import { channelsLastStrides } from '../../../lib/tensor/shapes';
 import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
+import { checkRandomStep } from '../../autograd/random-step';
 import { checkRandomCalls } from '../../ops/random-calls/check';
 import { kinds } from '../../ops/random-calls/kinds';
 import { titleOf, type Sample } from '../../ops/sample';
@@ -742,6 +743,13 @@ async function randomCalls(device: Device, report: Reporter, every: number): Pro
   }
 }
 
+/** Training steps of random ops, as CUDA graphs on a GPU. */
+async function randomSteps(device: Device, report: Reporter, every: number): Promise<void> {
+  for (let seed = 1; seed <= 60; seed += every) {
+    await report.check(`a compiled step of random ops, seed ${seed}`, () => checkRandomStep(seed, device));
+  }
+}
+
 const ops = 6;
 const many = (make: (i: number, n: number) => Part): Part[] => Array.from({ length: ops }, (_, i) => make(i, ops));
 
@@ -759,6 +767,7 @@ export const groups: readonly (readonly Part[])[] = [
   [convolutions('convolutions by cuDNN', {}), convolutions('convolutions without cuDNN', { HADAL_CUDNN: '0' })],
   [attention('attention by cuDNN', { HADAL_CUDNN: 'all' }), attention('attention without cuDNN', { HADAL_CUDNN: '0' })],
   [{ name: 'compile', limit: 60, run: compiled }],
+  [{ name: 'random steps', limit: 60, run: randomSteps }],
   [{ name: 'memory', limit: 90, run: memory }],
   [{ name: 'collectives', limit: 60, run: collectives }],
 ];
