@@ -35,6 +35,7 @@ import {
 } from './losses';
 import { checkLayer, linear, matmulOp, parameterGradients, rowsOf } from './matmul';
 import { cat } from './movement';
+import { where } from './pointwise-compare';
 import { wide } from './wide';
 
 export interface LinearCrossEntropyOptions<R extends Reduction = Reduction> extends CrossEntropyOptions<R> {
@@ -119,7 +120,9 @@ const linearCrossEntropyOp = defineView<Context>(
         each?.cast(inputs[i]!.dtype),
       );
     }
-    const factor = g.narrow(0, 0, 1).reshape([]);
+    // Where no row counts, a mean divides by 0, and the gradients are 0 nonetheless.
+    const { target, attributes } = node.context;
+    const factor = where(target.notEqual(attributes[0]).any(), g.narrow(0, 0, 1).reshape([]), 0);
     return known.map((each, i) => each?.mul(factor).cast(inputs[i]!.dtype));
   },
   { inputs: true },

@@ -77,7 +77,7 @@ export function composedGradient(
     .softmax(1)
     .mul(targets.sum(1, { keepDims: true }))
     .sub(targets)
-    .mul(g.mul(counted.cast(dtype)).unsqueeze(1))
+    .mul(where(counted, g, 0).unsqueeze(1))
     .cast(logits.dtype);
 }
 

@@ -50,6 +50,14 @@ function expectClose(got: number[][], expected: number[][], tolerance: number): 
   });
 }
 
+test.each([false, true])('where no row counts, gradients are 0, recorded: %s', (createGraph) => {
+  const [x, w, b, target] = made() as [AnyTensor, AnyTensor, AnyTensor, AnyTensor];
+  const loss = inPieces(x, w, zeros(target.shape, { dtype: 'int64' }), { linearBias: b, ignoreIndex: 0 });
+  expect(loss.itemSync()).toBeNaN();
+  for (const gradient of numbers(gradients([loss], [x, w, b], { createGraph })).flat())
+    expect(Math.abs(gradient)).toBe(0);
+});
+
 test.each([1, 5, 36, 37, 100])('%d rows at once', (rowsAtOnce) => {
   const [x, w, b, target] = made() as [AnyTensor, AnyTensor, AnyTensor, AnyTensor];
   const run = (f: Loss): number[][] => {

@@ -64,6 +64,7 @@ def cases():
             f.case("crossEntropy", logits, target, weight=weight, **r)
             f.case("crossEntropy", logits, counted, labelSmoothing=0.2, **r)
             f.case("crossEntropy", logits, counted, weight=weight, ignoreIndex=3, labelSmoothing=0.2, **r)
+            f.case("crossEntropy", logits, torch.full([6], 2), ignoreIndex=2, **r)  # a mean of nothing
             f.case("crossEntropy", logits, chances(6, 4), **r)
             f.case("crossEntropy", logits, chances(6, 4), weight=weight, labelSmoothing=0.1, **r)
             f.case("crossEntropy", spatial, places, weight=weight, **r)
@@ -72,6 +73,7 @@ def cases():
             log = torch.log_softmax(logits.double(), 1).to(dtype)
             f.case("nllLoss", log, target, **r)
             f.case("nllLoss", log, counted, weight=weight, ignoreIndex=3, **r)
+            f.case("nllLoss", log, torch.full([6], 2), ignoreIndex=2, **r)
             f.case("nllLoss", torch.log_softmax(spatial.double(), 1).to(dtype), places, weight=weight, **r)
             for how in [reduction, "batchmean"] if reduction == "none" else [reduction]:
                 f.case("klDiv", log, chances(6, 4), reduction=how)
