@@ -10,7 +10,7 @@ import type { FeedForwardActivation } from '../ops/feed-forward';
 import { checkChoice, checkCount } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
 import { layerNames } from './layer-names';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
@@ -60,6 +60,10 @@ type Sizes = Required<Omit<BartOptions, 'padding'>> & BartOptions;
 /** Published tables of positions have so many rows before the first position. */
 const ROWS_BEFORE = 2;
 
+/** Where tokens [b, t] stand behind `past` others: [t]. */
+const placesOf = ({ shape, device }: AnyTensor, past: number): AnyTensor =>
+  arange(past, past + shape[1]!, { dtype: 'int32', device });
+
 /** What the encoder and the decoder share: where tokens stand, layers one after the other, and the norms before and behind them. */
 class BartStack<L extends Module> extends Module {
   readonly positions: Embedding | undefined;
@@ -78,15 +82,12 @@ class BartStack<L extends Module> extends Module {
     this.drop = new Dropout(sizes.dropout);
   }
 
-  /** x [b, t, width], embedded, behind `past` others. */
-  forward(x: AnyTensor, past: number, apply: (layer: L, y: AnyTensor, index: number) => AnyTensor): AnyTensor {
-    const [, t, width] = x.shape as [number, number, number];
+  /** x [b, t, width], embedded, of tokens at `places`, [t] or [b, t]. */
+  forward(x: AnyTensor, places: AnyTensor, apply: (layer: L, y: AnyTensor, index: number) => AnyTensor): AnyTensor {
     const { positions, embeddingNorm, norm } = this;
-    const first = ROWS_BEFORE + past;
-    const places =
-      positions?.forward(arange(first, first + t, { dtype: 'int32', device: x.device })) ??
-      sinusoids(past, past + t, width, x);
-    const placed = x.add(places);
+    const placed = x.add(
+      positions?.forward(places.add(ROWS_BEFORE) as AnyTensor) ?? sinusoids(places, x.shape[2]!, x.dtype),
+    );
     const start: AnyTensor = this.drop.forward(embeddingNorm?.forward(placed) ?? placed);
     const y = this.layers.reduce((each, layer, i) => apply(layer, each, i), start);
     return norm?.forward(y) ?? y;
@@ -264,7 +265,8 @@ export class Bart extends EncoderDecoder {
 
   protected override read(source: AnyTensor, keyMask: AnyTensor | undefined): AnyTensor {
     checkTokens('Bart', source, 0, this.context);
-    return this.encoder.forward(this.embed(source), 0, (layer, x) => layer.forward(x, { keyMask }));
+    const places = placesOf(source, 0);
+    return this.encoder.forward(this.embed(source), places, (layer, x) => layer.forward(x, { keyMask }));
   }
 
   protected override features(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
@@ -272,8 +274,9 @@ export class Bart extends EncoderDecoder {
     const past = caches?.[0]?.length ?? 0;
     checkTokens('Bart', target, past, this.context);
     const { memory, keyMask: memoryKeyMask } = source;
-    const y = this.decoder.forward(this.embed(target), past, (layer, x, i) => {
-      const [cache, memoryCache] = [caches?.[i], caches?.[this.layerCount() + i]];
+    const { positions = placesOf(target, past) } = call;
+    const y = this.decoder.forward(this.embed(target), positions, (layer, x, i) => {
+      const [cache, memoryCache] = [caches?.[i], source.caches?.[i]];
       return layer.forward(x, memory, { keyMask, cache, memoryKeyMask, memoryCache });
     });
     return lastOnly ? y.narrow(1, -1, 1) : y;

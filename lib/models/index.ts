@@ -10,14 +10,7 @@ export * from './cifar-resnet';
 export * from './clip';
 export * from './densenet';
 export { EncoderDecoder, type EncoderDecoderCall, type EncoderDecoderLossOptions } from './encoder-decoder';
-export {
-  generate,
-  type GenerateOptions,
-  type LanguageModel,
-  type LanguageModelCall,
-  type LanguageModelLossOptions,
-  type SequenceToSequenceModel,
-} from './generate';
+export * from './generation';
 export * from './googlenet';
 export * from './gpt2';
 export * from './lenet';

@@ -14,7 +14,7 @@ import { shown } from '../tensor/describe';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
 import { layerNames } from './layer-names';
 import {
@@ -80,7 +80,7 @@ class WhisperEncoder extends Module {
     this.conv1 = new Conv1d(mels, width, 3, { padding: 1 });
     this.conv2 = new Conv1d(width, width, 3, { stride: 2, padding: 1 });
     // The last of the width / 2 frequencies is 1 / 10000.
-    this.positions = sinusoids(0, sourceContext, width, this.conv1.weight, width / 2 - 1);
+    this.positions = sinusoids(arange(sourceContext), width, 'float32', width / 2 - 1);
     const layer = { hidden, dropout, activation: 'gelu', normFirst: true } as const;
     this.layers = Array.from({ length: layers }, () => new TransformerEncoderLayer(width, heads, layer));
     this.norm = new LayerNorm(width);
@@ -111,13 +111,14 @@ class WhisperDecoder extends Module {
   }
 
   /** x [b, t, width], embedded. */
-  forward(x: AnyTensor, { caches, keyMask }: LanguageModelCall, source: Source): AnyTensor {
+  forward(x: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
+    const { caches, keyMask } = call;
     const past = caches?.[0]?.length ?? 0;
-    const places = arange(past, past + x.shape[1]!, { dtype: 'int32', device: x.device });
-    const start: AnyTensor = this.drop.forward(x.add(this.positions.forward(places)) as AnyTensor);
+    const { positions = arange(past, past + x.shape[1]!, { dtype: 'int32', device: x.device }) } = call;
+    const start: AnyTensor = this.drop.forward(x.add(this.positions.forward(positions)) as AnyTensor);
     const { memory, keyMask: memoryKeyMask } = source;
     const y = this.layers.reduce((each, layer, i) => {
-      const [cache, memoryCache] = [caches?.[i], caches?.[this.layers.length + i]];
+      const [cache, memoryCache] = [caches?.[i], source.caches?.[i]];
       return layer.forward(each, memory, { keyMask, cache, memoryKeyMask, memoryCache });
     }, start);
     return this.norm.forward(y);

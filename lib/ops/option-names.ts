@@ -74,7 +74,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   strict: 'Module.loadStateDict DistributedDataParallel.loadStateDict',
   'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm scale softCap window addBiasKv addZeroAttention':
     'MultiHeadAttention',
-  'mask keyMask causal cache':
+  'mask keyMask causal cache positions':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
   'epsilon momentum affine bias trackRunningStats activation': 'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d',
@@ -178,10 +178,9 @@ const takersByNames: Readonly<Record<string, string>> = {
   ignoreIndex: 'TopKAccuracy Perplexity',
   outputs: 'R2Score',
   'maxOrder smooth': 'Bleu',
-  'sourceKeyMask caches keyMask lastOnly': 'EncoderDecoder.forward',
+  'sourceKeyMask caches keyMask positions lastOnly': 'EncoderDecoder.forward',
   keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
-  'maxTokens temperature topK topP stop begin': 'generate',
   'numClasses dropout hidden': 'AlexNet',
   'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
     'Bart',
@@ -198,9 +197,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   normalized: 'CLIP.encodeImage',
   'normalized keyMask': 'CLIP.encodeText',
   'numClasses dropout': 'DenseNet',
+  'beams returned lengthPenalty earlyStopping maxTokens stop begin repetitionPenalty noRepeatNgram logitsProcessor':
+    'beamSearch',
+  'maxTokens stop begin temperature topK topP minP repetitionPenalty noRepeatNgram logitsProcessor':
+    'generate generateBatch',
   'numClasses auxLogits dropout': 'GoogLeNet',
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',
-  'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
+  'caches keyMask positions lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm postNorm residualScale window scaledEmbedding logitScale tied':

@@ -16,7 +16,7 @@ const two = (shape: number[], options: object = {}): Case => ({ args: [options],
 manualSeed(0);
 const rows = x(2, 4);
 const sequence = x(2, 3, 8);
-const attend = { mask: undefined, causal: true };
+const attend = { mask: undefined, causal: true, positions: index([2, 3], 9) };
 const edges = index([2, 6], 5);
 
 const cases: Record<string, Case> = {
