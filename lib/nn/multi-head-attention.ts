@@ -337,7 +337,8 @@ export class MultiHeadAttention extends Module {
   /** Queries, keys and values per head, and what hides them. */
   private prepare(query: AnyTensor, key: AnyTensor, value: AnyTensor, options: AttentionCall): Attended {
     checkOptions('MultiHeadAttention', options, 'MultiHeadAttention.forward');
-    const { mask, keyMask, cache } = options;
+    const { mask, keyMask, positions, cache } = options;
+    if (positions !== undefined) checkTensor('MultiHeadAttention', positions, 'positions');
     const window = this.#window ?? Infinity;
     const causal = (options.causal ?? false) || window < Infinity;
     const sizes = [this.size, this.keySize, this.valueSize];
@@ -350,7 +351,7 @@ export class MultiHeadAttention extends Module {
     });
     if (query.rank === 2) {
       const batched = (x: AnyTensor | undefined): AnyTensor | undefined => x?.unsqueeze(0) as AnyTensor | undefined;
-      const alone = { ...options, keyMask: batched(keyMask), positions: batched(options.positions) };
+      const alone = { ...options, keyMask: batched(keyMask), positions: batched(positions) };
       return this.prepare(query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), alone);
     }
     const past = cache?.length ?? 0;
@@ -361,7 +362,7 @@ export class MultiHeadAttention extends Module {
       this.perHead(projected[2]),
     ];
     if (this.#rotary !== undefined) {
-      const rotary = { offset: past, positions: options.positions?.unsqueeze(1) as AnyTensor, ...this.#rotary };
+      const rotary = { offset: past, positions: positions?.unsqueeze(1) as AnyTensor | undefined, ...this.#rotary };
       q = rotaryEmbedding(q, rotary);
       k = rotaryEmbedding(k, rotary);
     }
