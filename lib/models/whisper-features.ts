@@ -16,8 +16,25 @@ export interface WhisperFeaturesOptions {
   readonly seconds?: number;
 }
 
+/** Samples per second. */
 const RATE = 16000;
-const HOP = 160;
+/** Samples from one frame to the next. */
+export const HOP = 160;
+
+/** What is heard of samples [b, time], cut or followed by silence so that there are so many frames: [b, mels, frames]. */
+export function heard(samples: AnyTensor, mels: number, frames: number): AnyTensor {
+  return scope(() =>
+    noGrad(() => {
+      const length = frames * HOP;
+      const part = samples.narrow(1, 0, Math.min(samples.shape[1]!, length));
+      const window = part.pad([[0, length - part.shape[1]!]]) as AnyTensor;
+      const bands = { sampleRate: RATE, frame: 400, hop: HOP, mels, scale: 'slaney', normalize: true } as const;
+      // The last frame is left out: it begins where the window ends.
+      const power = melSpectrogram(window, bands).narrow(-1, 0, frames);
+      return toDecibels(power, { range: 80 }).div(40).add(1) as AnyTensor;
+    }),
+  );
+}
 
 /**
  * What Whisper hears of recordings at 16,000 samples per second, [time] or [b, time] within ±1: [b, mels, 100 · seconds], of [time] with b = 1. Silence is added to
@@ -39,16 +56,6 @@ export function whisperFeatures(samples: AnyTensor, options: WhisperFeaturesOpti
   if (samples.rank > 2) {
     throw new ShapeError(`${op}: samples: got shape ${show(samples.shape)}, expected [time] or [b, time]`);
   }
-  const length = seconds * RATE;
-  return scope(() =>
-    noGrad(() => {
-      const batch = samples.reshape([-1, samples.shape.at(-1)!]) as AnyTensor;
-      const heard = batch.narrow(1, 0, Math.min(batch.shape[1]!, length));
-      const window = heard.pad([[0, length - heard.shape[1]!]]) as AnyTensor;
-      const bands = { sampleRate: RATE, frame: 400, hop: HOP, mels, scale: 'slaney', normalize: true } as const;
-      // The last frame is left out: it begins where the window ends.
-      const power = melSpectrogram(window, bands).narrow(-1, 0, length / HOP);
-      return toDecibels(power, { range: 80 }).div(40).add(1) as AnyTensor;
-    }),
-  );
+  const batch = samples.reshape([-1, samples.shape.at(-1)!]) as AnyTensor;
+  return heard(batch, mels, (seconds * RATE) / HOP);
 }

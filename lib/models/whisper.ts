@@ -55,6 +55,10 @@ export interface WhisperOptions {
   readonly dropout?: number;
   /** The token before the first one of a target; 50,258 unless given. */
   readonly start?: number;
+  /** The token at the end of targets, for `models.transcribe`; none unless given. */
+  readonly end?: number | undefined;
+  /** The token that says that no times are written, for the same; those behind it are times, 0.02 seconds apart, from 0 on. None unless given. */
+  readonly noTimes?: number | undefined;
   /** The token that fills targets up: what the table holds for it has no gradient where it is read; none unless given. */
   readonly padding?: number | undefined;
   /** Tokens that `models.generate` does not make, as those of what is no speech; none unless given. */
@@ -63,7 +67,7 @@ export interface WhisperOptions {
   readonly neverFirst?: readonly number[];
 }
 
-type Sizes = Required<Omit<WhisperOptions, 'padding'>> & WhisperOptions;
+type Sizes = Required<Omit<WhisperOptions, 'padding' | 'end' | 'noTimes'>> & WhisperOptions;
 
 /** Two convolutions, of which the second leaves half of the frames, positions as sines and cosines, and layers. */
 class WhisperEncoder extends Module {
@@ -143,7 +147,7 @@ const published: Translation = {
  * there, and as they change all scores of a query alike, they change nothing.
  *
  * A target begins with `start`, and in models of many languages with the tokens of a language, of a task and of whether times are written, which are `begin` of
- * `models.generate`. It does not write times by the rules that Whisper has for them.
+ * `models.generate`. {@link transcribe} writes down whole recordings, with times, which come by rules ({@link whisperTimes}).
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for speech that is not [b, mels, 2 · sourceContext], and for tokens that are not [b, t] or more than the
  * context.
@@ -159,6 +163,8 @@ const published: Translation = {
  */
 export class Whisper extends EncoderDecoder {
   readonly start: number;
+  readonly end: number | undefined;
+  readonly noTimes: number | undefined;
   readonly context: number;
   readonly mels: number;
   override readonly never: readonly number[];
@@ -196,12 +202,17 @@ export class Whisper extends EncoderDecoder {
     if (width % 2 !== 0 || width < 4) {
       throw new ArgumentError(`Whisper: width: got ${shown(width)}, expected an even number of at least 4`);
     }
-    checkCount('Whisper', 'start', start, 0, vocabulary - 1);
+    const { end, noTimes } = sizes;
+    for (const [name, token] of Object.entries({ start, end, noTimes })) {
+      if (token !== undefined) checkCount('Whisper', name, token, 0, vocabulary - 1);
+    }
     for (const [name, tokens] of Object.entries({ never, neverFirst })) {
       checkList('Whisper', name, tokens);
       tokens.forEach((token, i) => checkCount('Whisper', `${name}[${i}]`, token, 0, vocabulary - 1));
     }
     this.start = start;
+    this.end = end;
+    this.noTimes = noTimes;
     this.context = context;
     this.mels = mels;
     this.never = never;
@@ -214,8 +225,8 @@ export class Whisper extends EncoderDecoder {
 
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json`, weights (safetensors, sharded or not, or PyTorch's) and, where it
-   * has one, `generation_config.json`. Its `model_type` is whisper. Of what the files say of how to generate, the tokens that are not made are read: `suppress_tokens`
-   * and `begin_suppress_tokens`.
+   * has one, `generation_config.json`. Its `model_type` is whisper. Of what the files say of how to generate, tokens are read: those that are not made
+   * (`suppress_tokens` and `begin_suppress_tokens`), `eos_token_id` and `no_timestamps_token_id`.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `WhisperOptions` does not have.
    */
@@ -229,6 +240,8 @@ export class Whisper extends EncoderDecoder {
     });
     const generation = (await readGeneration('Whisper', folder)) ?? config;
     const number = (name: string, fallback?: number): number => configured('Whisper', config, name, fallback);
+    const token = (name: string): number | undefined =>
+      (generation[name] ?? null) === null ? undefined : configured('Whisper', generation, name);
     const model = new Whisper({
       vocabulary: number('vocab_size'),
       mels: number('num_mel_bins'),
@@ -243,6 +256,8 @@ export class Whisper extends EncoderDecoder {
       decoderHidden: number('decoder_ffn_dim'),
       dropout: number('dropout', 0),
       start: number('decoder_start_token_id', 50257),
+      end: token('eos_token_id'),
+      noTimes: token('no_timestamps_token_id'),
       padding: config['pad_token_id'] === null ? undefined : number('pad_token_id', 50256),
       never: configuredList('Whisper', generation, 'suppress_tokens'),
       neverFirst: configuredList('Whisper', generation, 'begin_suppress_tokens'),

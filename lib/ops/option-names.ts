@@ -181,6 +181,8 @@ const takersByNames: Readonly<Record<string, string>> = {
   'sourceKeyMask caches keyMask positions lastOnly': 'EncoderDecoder.forward',
   keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
+  'mels seconds': 'whisperFeatures',
+  latestStart: 'whisperTimes',
   'numClasses dropout hidden': 'AlexNet',
   'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
     'Bart',
@@ -210,12 +212,12 @@ const takersByNames: Readonly<Record<string, string>> = {
     'Llama',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated tied start':
     'T5',
+  'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
-  'vocabulary mels sourceContext context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout start padding never neverFirst':
+  'vocabulary mels sourceContext context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout start end noTimes padding never neverFirst':
     'Whisper',
-  'mels seconds': 'whisperFeatures',
   'inputNames outputNames dynamicAxes externalData': 'save',
   'columns increasing': 'vander',
   accumulate: 'setAt',
