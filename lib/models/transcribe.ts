@@ -27,8 +27,7 @@ export interface TranscribeOptions
 /**
  * What is said in a recording of any length, [time] at 16,000 samples per second within ±1, as {@link whisperFeatures} hears it: yields segments as soon as they are
  * known. The model hears a window at a time, in published models of 30 seconds; the next window begins at the last time that it has written, so that nothing is cut in
- * two. `begin` is the language and the task, in models that have such tokens. Windows do not know the text of those before, and none is decoded again at random. What is
- * heard is made of the whole recording at once.
+ * two. `begin` is the language and the task, in models that have such tokens. Windows do not know the text of those before, and none is decoded again at random.
  *
  * @throws ArgumentError for another model, and one without `end` or `noTimes`; ShapeError for samples of another shape; DTypeError for those of no floating dtype.
  * @see Radford et al., 2022, Robust speech recognition via large-scale weak supervision, section 4.5.
