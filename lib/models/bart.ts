@@ -9,6 +9,7 @@ import { checkOptions } from '../ops/define';
 import type { FeedForwardActivation } from '../ops/feed-forward';
 import { checkChoice, checkCount } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
+import { checkTokenOptions, coderSizes, type CoderOptions } from './coder-options';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
 import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
@@ -16,7 +17,7 @@ import { layerNames } from './layer-names';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 import { sinusoids } from './sinusoids';
 
-export interface BartOptions {
+export interface BartOptions extends CoderOptions {
   /** How many tokens there are; 50,265 unless given. */
   readonly vocabulary?: number;
   /** The longest source and the longest target; 1,024 unless given. */
@@ -25,16 +26,8 @@ export interface BartOptions {
   readonly width?: number;
   /** Of the encoder; 6 unless given. */
   readonly layers?: number;
-  /** Of the decoder; as many as `layers` unless given. */
-  readonly decoderLayers?: number;
   /** Of the encoder; 12 unless given. */
   readonly heads?: number;
-  /** Of the decoder; as many as `heads` unless given. */
-  readonly decoderHeads?: number;
-  /** Of the feed-forward parts of the encoder; four times the width unless given. */
-  readonly hidden?: number;
-  /** Of those of the decoder; as `hidden` unless given. */
-  readonly decoderHidden?: number;
   /** Of embeddings, attention weights, the layers' results and the features within, in training; 0.1 unless given. */
   readonly dropout?: number;
   /** Of the feed-forward parts; `'gelu'` unless given. */
@@ -49,10 +42,6 @@ export interface BartOptions {
   readonly normFirst?: boolean;
   /** The token before the first one of a target; 2 unless given. */
   readonly start?: number;
-  /** The token that fills sequences up: what the table holds for it has no gradient where it is read; none unless given. */
-  readonly padding?: number | undefined;
-  /** Tokens that `models.generate` does not make, as the one that fills up in Marian; none unless given. */
-  readonly never?: readonly number[];
 }
 
 type Sizes = Required<Omit<BartOptions, 'padding'>> & BartOptions;
@@ -157,17 +146,10 @@ export class Bart extends EncoderDecoder {
   constructor(options: BartOptions = {}) {
     super();
     checkOptions('Bart', options);
-    const { width = 768, layers = 6, heads = 12, hidden = 4 * width } = options;
     const sizes: Sizes = {
+      ...coderSizes({ width: 768, layers: 6, heads: 12, ...options }),
       vocabulary: 50265,
       context: 1024,
-      width,
-      layers,
-      decoderLayers: layers,
-      heads,
-      decoderHeads: heads,
-      hidden,
-      decoderHidden: hidden,
       dropout: 0.1,
       activation: 'gelu',
       positions: 'learned',
@@ -175,14 +157,13 @@ export class Bart extends EncoderDecoder {
       embeddingNorm: true,
       normFirst: false,
       start: 2,
-      never: [],
       ...options,
     };
-    const { vocabulary, context, dropout, activation, normFirst, start, padding, never } = sizes;
+    const { vocabulary, context, width, layers, heads, hidden, dropout, activation, normFirst } = sizes;
+    const { start, padding, never } = sizes;
     checkChoice('Bart', 'positions', sizes.positions, ['learned', 'sinusoidal']);
     checkCount('Bart', 'context', context);
-    checkCount('Bart', 'start', start, 0, vocabulary - 1);
-    never.forEach((token, i) => checkCount('Bart', `never[${i}]`, token, 0, vocabulary - 1));
+    checkTokenOptions('Bart', vocabulary, { start }, { never });
     this.start = start;
     this.context = context;
     this.never = never;

@@ -9,10 +9,11 @@ import { TransformerDecoderLayer, TransformerEncoderLayer } from '../nn/transfor
 import { arange, zerosLike } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
 import { gelu } from '../ops/pointwise-activation';
-import { checkCount, checkList } from '../tensor/checks';
+import { checkCount } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
+import { checkTokenOptions, coderSizes, type CoderOptions } from './coder-options';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
 import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
@@ -28,7 +29,7 @@ import {
 } from './published';
 import { sinusoids } from './sinusoids';
 
-export interface WhisperOptions {
+export interface WhisperOptions extends CoderOptions {
   /** How many tokens there are; 51,865 unless given. */
   readonly vocabulary?: number;
   /** The mel bands of what it hears; 80 unless given. */
@@ -41,16 +42,8 @@ export interface WhisperOptions {
   readonly width?: number;
   /** Of the encoder; 4 unless given. */
   readonly layers?: number;
-  /** Of the decoder; as many as `layers` unless given. */
-  readonly decoderLayers?: number;
   /** Of the encoder; 6 unless given. */
   readonly heads?: number;
-  /** Of the decoder; as many as `heads` unless given. */
-  readonly decoderHeads?: number;
-  /** Of the feed-forward parts of the encoder; four times the width unless given. */
-  readonly hidden?: number;
-  /** Of those of the decoder; as `hidden` unless given. */
-  readonly decoderHidden?: number;
   /** Of embeddings, attention weights, the layers' results and the features within, in training; 0 unless given. */
   readonly dropout?: number;
   /** The token before the first one of a target; 50,258 unless given. */
@@ -59,10 +52,6 @@ export interface WhisperOptions {
   readonly end?: number | undefined;
   /** The token that says that no times are written, for the same; those behind it are times, 0.02 seconds apart, from 0 on. None unless given. */
   readonly noTimes?: number | undefined;
-  /** The token that fills targets up: what the table holds for it has no gradient where it is read; none unless given. */
-  readonly padding?: number | undefined;
-  /** Tokens that `models.generate` does not make, as those of what is no speech; none unless given. */
-  readonly never?: readonly number[];
   /** Tokens that it does not make first, as the end and a space; none unless given. */
   readonly neverFirst?: readonly number[];
 }
@@ -176,40 +165,25 @@ export class Whisper extends EncoderDecoder {
   constructor(options: WhisperOptions = {}) {
     super();
     checkOptions('Whisper', options);
-    const { width = 384, layers = 4, heads = 6, hidden = 4 * width } = options;
     const sizes: Sizes = {
+      ...coderSizes({ width: 384, layers: 4, heads: 6, ...options }),
       vocabulary: 51865,
       mels: 80,
       sourceContext: 1500,
       context: 448,
-      width,
-      layers,
-      decoderLayers: layers,
-      heads,
-      decoderHeads: heads,
-      hidden,
-      decoderHidden: hidden,
       dropout: 0,
       start: 50258,
-      never: [],
       neverFirst: [],
       ...options,
     };
-    const { vocabulary, context, mels, start, padding, never, neverFirst } = sizes;
+    const { vocabulary, context, width, mels, start, end, noTimes, padding, never, neverFirst } = sizes;
     for (const name of ['mels', 'sourceContext', 'context', 'layers', 'decoderLayers'] as const) {
       checkCount('Whisper', name, sizes[name]);
     }
     if (width % 2 !== 0 || width < 4) {
       throw new ArgumentError(`Whisper: width: got ${shown(width)}, expected an even number of at least 4`);
     }
-    const { end, noTimes } = sizes;
-    for (const [name, token] of Object.entries({ start, end, noTimes })) {
-      if (token !== undefined) checkCount('Whisper', name, token, 0, vocabulary - 1);
-    }
-    for (const [name, tokens] of Object.entries({ never, neverFirst })) {
-      checkList('Whisper', name, tokens);
-      tokens.forEach((token, i) => checkCount('Whisper', `${name}[${i}]`, token, 0, vocabulary - 1));
-    }
+    checkTokenOptions('Whisper', vocabulary, { start, end, noTimes }, { never, neverFirst });
     this.start = start;
     this.end = end;
     this.noTimes = noTimes;

@@ -184,7 +184,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'mels seconds': 'whisperFeatures',
   latestStart: 'whisperTimes',
   'numClasses dropout hidden': 'AlexNet',
-  'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
+  'vocabulary context width layers heads dropout activation positions scaledEmbedding embeddingNorm normFirst start decoderLayers decoderHeads hidden decoderHidden padding never':
     'Bart',
   'vocabulary context types width layers heads hidden dropout epsilon pooler padding': 'Bert BertMaskedLM',
   'types keyMask': 'Bert.forward BertMaskedLM.forward BertClassifier.forward BertTokenClassifier.forward',
@@ -216,7 +216,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
-  'vocabulary mels sourceContext context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout start end noTimes padding never neverFirst':
+  'vocabulary mels sourceContext context width layers heads dropout start end noTimes neverFirst decoderLayers decoderHeads hidden decoderHidden padding never':
     'Whisper',
   'inputNames outputNames dynamicAxes externalData': 'save',
   'columns increasing': 'vander',
