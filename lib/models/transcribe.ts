@@ -68,9 +68,8 @@ export async function* transcribe(
     );
     const spoken = target.at(-1) === end ? target.slice(0, -1) : target;
     const { segments, move } = segmentsOf(spoken, firstTime, Math.min(window, frames - frame));
-    const offset = frame / FRAMES_PER_SECOND;
-    for (const segment of segments) {
-      yield { ...segment, start: offset + segment.start, end: offset + segment.end };
+    for (const { start, end: until, tokens } of segments) {
+      yield { start: (frame + start) / FRAMES_PER_SECOND, end: (frame + until) / FRAMES_PER_SECOND, tokens };
     }
     frame += move;
   }

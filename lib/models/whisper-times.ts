@@ -8,11 +8,10 @@ import { describe } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import type { LogitsProcessor } from './generation';
 
-/** Seconds between one time and the next. */
-export const TIME_STEP = 0.02;
 /** Of what is heard; see `whisperFeatures`. */
 export const FRAMES_PER_SECOND = 100;
-const FRAMES_PER_TIME = TIME_STEP * FRAMES_PER_SECOND;
+/** From one time to the next. */
+const FRAMES_PER_TIME = 2;
 
 /** The tokens of a model that rules for times are about. */
 export interface TimedTokens {
@@ -55,7 +54,7 @@ export function whisperTimes(model: TimedTokens, options: WhisperTimesOptions = 
   const { latestStart = 1 } = options;
   checkNumber('whisperTimes', 'latestStart', latestStart, 0);
   const { end, firstTime } = checkedTimes('whisperTimes', model);
-  const latestFirst = firstTime + Math.round(latestStart / TIME_STEP);
+  const latestFirst = firstTime + Math.round((latestStart * FRAMES_PER_SECOND) / FRAMES_PER_TIME);
   return (logits, sequences, made) => {
     const { shape, device } = logits;
     const vocabulary = shape[1]!;
@@ -92,24 +91,27 @@ export interface WhisperSegment {
   readonly tokens: readonly number[];
 }
 
+/** With frames for seconds. */
+type SegmentInFrames = WhisperSegment;
+
 /**
- * The segments of a window's target without its end token, which is of `rest` frames, from the beginning of the window on; and by how many frames the next window is
- * behind this one. A segment that does not end in the window belongs to the next.
+ * The segments of a window's target without its end token, which is of `rest` frames, from which frame to which; and by how many frames the next window is behind
+ * this one. A segment that does not end in the window belongs to the next.
  */
 export function segmentsOf(
   target: readonly number[],
   firstTime: number,
   rest: number,
-): { segments: WhisperSegment[]; move: number } {
+): { segments: SegmentInFrames[]; move: number } {
   const isTime = target.map((token) => token >= firstTime);
-  const timeOf = (token: number): number => (token - firstTime) * TIME_STEP;
-  const segment = (start: number, end: number, tokens: readonly number[]): WhisperSegment => {
+  const frameOf = (token: number): number => (token - firstTime) * FRAMES_PER_TIME;
+  const segment = (start: number, end: number, tokens: readonly number[]): SegmentInFrames => {
     return { start, end, tokens: tokens.filter((token) => token < firstTime) };
   };
   const cuts = target.flatMap((_, i) => (i > 0 && isTime[i - 1]! && isTime[i]! ? [i] : []));
   if (cuts.length === 0) {
     const last = target.findLast((token) => token >= firstTime) ?? firstTime;
-    const end = last === firstTime ? Math.floor(rest / FRAMES_PER_TIME) * TIME_STEP : timeOf(last);
+    const end = last === firstTime ? rest - (rest % FRAMES_PER_TIME) : frameOf(last);
     return { segments: [segment(0, end, target)], move: rest };
   }
   // A time behind a text, and none behind it: what follows is silence.
@@ -117,7 +119,7 @@ export function segmentsOf(
   const ends = isDone ? [...cuts, target.length] : cuts;
   const segments = ends.map((end, i) => {
     const tokens = target.slice(i === 0 ? 0 : ends[i - 1]!, end);
-    return segment(timeOf(tokens[0]!), timeOf(tokens.at(-1)!), tokens);
+    return segment(frameOf(tokens[0]!), frameOf(tokens.at(-1)!), tokens);
   });
-  return { segments, move: isDone ? rest : (target[cuts.at(-1)! - 1]! - firstTime) * FRAMES_PER_TIME };
+  return { segments, move: isDone ? rest : frameOf(target[cuts.at(-1)! - 1]!) };
 }
