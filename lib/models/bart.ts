@@ -9,14 +9,15 @@ import { checkOptions } from '../ops/define';
 import type { FeedForwardActivation } from '../ops/feed-forward';
 import { checkChoice, checkCount } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
+import { checkTokenOptions, coderSizes, type CoderOptions } from './coder-options';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
 import { layerNames } from './layer-names';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 import { sinusoids } from './sinusoids';
 
-export interface BartOptions {
+export interface BartOptions extends CoderOptions {
   /** How many tokens there are; 50,265 unless given. */
   readonly vocabulary?: number;
   /** The longest source and the longest target; 1,024 unless given. */
@@ -25,16 +26,8 @@ export interface BartOptions {
   readonly width?: number;
   /** Of the encoder; 6 unless given. */
   readonly layers?: number;
-  /** Of the decoder; as many as `layers` unless given. */
-  readonly decoderLayers?: number;
   /** Of the encoder; 12 unless given. */
   readonly heads?: number;
-  /** Of the decoder; as many as `heads` unless given. */
-  readonly decoderHeads?: number;
-  /** Of the feed-forward parts of the encoder; four times the width unless given. */
-  readonly hidden?: number;
-  /** Of those of the decoder; as `hidden` unless given. */
-  readonly decoderHidden?: number;
   /** Of embeddings, attention weights, the layers' results and the features within, in training; 0.1 unless given. */
   readonly dropout?: number;
   /** Of the feed-forward parts; `'gelu'` unless given. */
@@ -49,16 +42,16 @@ export interface BartOptions {
   readonly normFirst?: boolean;
   /** The token before the first one of a target; 2 unless given. */
   readonly start?: number;
-  /** The token that fills sequences up: what the table holds for it has no gradient where it is read; none unless given. */
-  readonly padding?: number | undefined;
-  /** Tokens that `models.generate` does not make, as the one that fills up in Marian; none unless given. */
-  readonly never?: readonly number[];
 }
 
 type Sizes = Required<Omit<BartOptions, 'padding'>> & BartOptions;
 
 /** Published tables of positions have so many rows before the first position. */
 const ROWS_BEFORE = 2;
+
+/** Where tokens [b, t] stand behind `past` others: [t]. */
+const placesOf = ({ shape, device }: AnyTensor, past: number): AnyTensor =>
+  arange(past, past + shape[1]!, { dtype: 'int32', device });
 
 /** What the encoder and the decoder share: where tokens stand, layers one after the other, and the norms before and behind them. */
 class BartStack<L extends Module> extends Module {
@@ -78,15 +71,12 @@ class BartStack<L extends Module> extends Module {
     this.drop = new Dropout(sizes.dropout);
   }
 
-  /** x [b, t, width], embedded, behind `past` others. */
-  forward(x: AnyTensor, past: number, apply: (layer: L, y: AnyTensor, index: number) => AnyTensor): AnyTensor {
-    const [, t, width] = x.shape as [number, number, number];
+  /** x [b, t, width], embedded, of tokens at `places`, [t] or [b, t]. */
+  forward(x: AnyTensor, places: AnyTensor, apply: (layer: L, y: AnyTensor, index: number) => AnyTensor): AnyTensor {
     const { positions, embeddingNorm, norm } = this;
-    const first = ROWS_BEFORE + past;
-    const places =
-      positions?.forward(arange(first, first + t, { dtype: 'int32', device: x.device })) ??
-      sinusoids(past, past + t, width, x);
-    const placed = x.add(places);
+    const placed = x.add(
+      positions?.forward(places.add(ROWS_BEFORE) as AnyTensor) ?? sinusoids(places, x.shape[2]!, x.dtype),
+    );
     const start: AnyTensor = this.drop.forward(embeddingNorm?.forward(placed) ?? placed);
     const y = this.layers.reduce((each, layer, i) => apply(layer, each, i), start);
     return norm?.forward(y) ?? y;
@@ -156,17 +146,10 @@ export class Bart extends EncoderDecoder {
   constructor(options: BartOptions = {}) {
     super();
     checkOptions('Bart', options);
-    const { width = 768, layers = 6, heads = 12, hidden = 4 * width } = options;
     const sizes: Sizes = {
+      ...coderSizes({ width: 768, layers: 6, heads: 12, ...options }),
       vocabulary: 50265,
       context: 1024,
-      width,
-      layers,
-      decoderLayers: layers,
-      heads,
-      decoderHeads: heads,
-      hidden,
-      decoderHidden: hidden,
       dropout: 0.1,
       activation: 'gelu',
       positions: 'learned',
@@ -174,14 +157,13 @@ export class Bart extends EncoderDecoder {
       embeddingNorm: true,
       normFirst: false,
       start: 2,
-      never: [],
       ...options,
     };
-    const { vocabulary, context, dropout, activation, normFirst, start, padding, never } = sizes;
+    const { vocabulary, context, width, layers, heads, hidden, dropout, activation, normFirst } = sizes;
+    const { start, padding, never } = sizes;
     checkChoice('Bart', 'positions', sizes.positions, ['learned', 'sinusoidal']);
     checkCount('Bart', 'context', context);
-    checkCount('Bart', 'start', start, 0, vocabulary - 1);
-    never.forEach((token, i) => checkCount('Bart', `never[${i}]`, token, 0, vocabulary - 1));
+    checkTokenOptions('Bart', vocabulary, { start }, { never });
     this.start = start;
     this.context = context;
     this.never = never;
@@ -264,7 +246,8 @@ export class Bart extends EncoderDecoder {
 
   protected override read(source: AnyTensor, keyMask: AnyTensor | undefined): AnyTensor {
     checkTokens('Bart', source, 0, this.context);
-    return this.encoder.forward(this.embed(source), 0, (layer, x) => layer.forward(x, { keyMask }));
+    const places = placesOf(source, 0);
+    return this.encoder.forward(this.embed(source), places, (layer, x) => layer.forward(x, { keyMask }));
   }
 
   protected override features(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
@@ -272,8 +255,9 @@ export class Bart extends EncoderDecoder {
     const past = caches?.[0]?.length ?? 0;
     checkTokens('Bart', target, past, this.context);
     const { memory, keyMask: memoryKeyMask } = source;
-    const y = this.decoder.forward(this.embed(target), past, (layer, x, i) => {
-      const [cache, memoryCache] = [caches?.[i], caches?.[this.layerCount() + i]];
+    const { positions = placesOf(target, past) } = call;
+    const y = this.decoder.forward(this.embed(target), positions, (layer, x, i) => {
+      const [cache, memoryCache] = [caches?.[i], source.caches?.[i]];
       return layer.forward(x, memory, { keyMask, cache, memoryKeyMask, memoryCache });
     });
     return lastOnly ? y.narrow(1, -1, 1) : y;

@@ -12,7 +12,7 @@ import { linear } from '../ops/matmul';
 import { checkChoice, checkCount } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { encoderTranslation, maskedTranslation, publishedOptions } from './bert-config';
-import { checkTokens } from './generate';
+import { checkTokens } from './generation/language-model';
 import { initialize } from './initialize';
 import { checkConfigured, readPublished, translated } from './published';
 

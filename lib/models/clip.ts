@@ -16,7 +16,7 @@ import { checkChoice, checkCount } from '../tensor/checks';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { clipOptions, clipTranslation } from './clip-config';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
 import { readPublished, translated } from './published';
 

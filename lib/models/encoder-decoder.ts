@@ -1,4 +1,5 @@
 /** Models that read a source and write a target: what they share. */
+import { isGradEnabled } from '../autograd/modes';
 import { Module } from '../nn/module';
 import { AttentionCache, type AttentionCall } from '../nn/multi-head-attention';
 import { full } from '../ops/creation';
@@ -14,7 +15,7 @@ import {
   type LanguageModelCall,
   type LanguageModelLossOptions,
   type SequenceToSequenceModel,
-} from './generate';
+} from './generation/language-model';
 
 export interface EncoderDecoderCall extends LanguageModelCall {
   /** Which tokens of the source are seen, [b, s]: bool (true: attend) or added to the scores. */
@@ -28,6 +29,8 @@ export interface EncoderDecoderLossOptions
 export interface Source extends Pick<AttentionCall, 'keyMask'> {
   /** [b, s, width] */
   readonly memory: AnyTensor;
+  /** Of what the decoder's layers make of it. */
+  readonly caches?: readonly AttentionCache[] | undefined;
 }
 
 /** The layer that makes logits of features. */
@@ -84,15 +87,7 @@ export abstract class EncoderDecoder extends Module implements SequenceToSequenc
   given(source: AnyTensor, call: Pick<LanguageModelCall, 'keyMask'> = {}): LanguageModel {
     checkOptions(this.constructor.name, call, 'EncoderDecoder.given');
     const { keyMask } = call;
-    const read: Source = { memory: this.read(source, keyMask), keyMask };
-    const { context, never, neverFirst } = this;
-    return {
-      context,
-      never,
-      neverFirst,
-      makeCaches: () => Array.from({ length: 2 * this.layerCount() }, () => new AttentionCache()),
-      forward: (target, own = {}) => this.logits(target, own, read),
-    };
+    return this.decoderOf({ memory: this.read(source, keyMask), keyMask, caches: this.makeCaches() });
   }
 
   /**
@@ -113,6 +108,33 @@ export abstract class EncoderDecoder extends Module implements SequenceToSequenc
     const y = this.features(cat([first, readable.cast(dtype)], 1) as AnyTensor, { keyMask }, read);
     const { weight, bias } = this.output();
     return linearCrossEntropy(y, weight, targets, { ...rest, linearBias: bias });
+  }
+
+  private makeCaches(): AttentionCache[] {
+    return Array.from({ length: this.layerCount() }, () => new AttentionCache());
+  }
+
+  private decoderOf(source: Source): LanguageModel {
+    const { context, device, never, neverFirst } = this;
+    return {
+      context,
+      device,
+      never,
+      neverFirst,
+      makeCaches: () => this.makeCaches(),
+      // What gradients are recorded of is made anew for each call.
+      forward: (target, call = {}) =>
+        this.logits(target, call, isGradEnabled() ? { ...source, caches: undefined } : source),
+      select: (rows) => {
+        const chosen = (x: AnyTensor): AnyTensor => (x.indexSelect(0, rows) as AnyTensor).keep();
+        const { memory, keyMask, caches } = source;
+        return this.decoderOf({
+          memory: chosen(memory),
+          keyMask: keyMask && chosen(keyMask),
+          caches: caches?.map((cache) => cache.select(rows)),
+        });
+      },
+    };
   }
 
   private logits(target: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {

@@ -11,7 +11,12 @@ import { arange } from '../ops/creation';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy';
 import { linear } from '../ops/matmul';
 import type { AnyTensor } from '../tensor/tensor';
-import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
+import {
+  checkTokens,
+  type LanguageModel,
+  type LanguageModelCall,
+  type LanguageModelLossOptions,
+} from './generation/language-model';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface GPT2Options {
@@ -159,8 +164,8 @@ export class GPT2 extends Module implements LanguageModel {
     const { caches, keyMask, lastOnly = false } = call;
     const past = caches?.[0]?.length ?? 0;
     const length = checkTokens('GPT2', tokens, past, this.context);
-    const places = arange(past, past + length, { dtype: 'int32', device: tokens.device });
-    let x: AnyTensor = this.drop.forward(this.tokens.forward(tokens).add(this.positions.forward(places)));
+    const { positions = arange(past, past + length, { dtype: 'int32', device: tokens.device }) } = call;
+    let x: AnyTensor = this.drop.forward(this.tokens.forward(tokens).add(this.positions.forward(positions)));
     this.blocks.forEach((block, i) => {
       x = block.forward(x, { causal: true, cache: caches?.[i], keyMask });
     });

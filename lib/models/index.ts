@@ -10,21 +10,16 @@ export * from './cifar-resnet';
 export * from './clip';
 export * from './densenet';
 export { EncoderDecoder, type EncoderDecoderCall, type EncoderDecoderLossOptions } from './encoder-decoder';
-export {
-  generate,
-  type GenerateOptions,
-  type LanguageModel,
-  type LanguageModelCall,
-  type LanguageModelLossOptions,
-  type SequenceToSequenceModel,
-} from './generate';
+export * from './generation';
 export * from './googlenet';
 export * from './gpt2';
 export * from './lenet';
 export * from './llama';
 export * from './resnet';
 export * from './t5';
+export * from './transcribe';
 export * from './vgg';
 export * from './vit';
 export * from './whisper';
-export * from './whisper-features';
+export { whisperFeatures, type WhisperFeaturesOptions } from './whisper-features';
+export { whisperTimes, type TimedTokens, type WhisperSegment, type WhisperTimesOptions } from './whisper-times';

@@ -19,7 +19,12 @@ import { checkChoice, checkCount, checkFinite } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { balanceLoss, GatedExperts, type Routing } from './gated-experts';
 import { GatedFeedForward } from './gated-feed-forward';
-import { checkTokens, type LanguageModel, type LanguageModelCall, type LanguageModelLossOptions } from './generate';
+import {
+  checkTokens,
+  type LanguageModel,
+  type LanguageModelCall,
+  type LanguageModelLossOptions,
+} from './generation/language-model';
 import { initialize } from './initialize';
 import { publishedOptions, translationOf } from './llama-config';
 import { readPublished, translated } from './published';
@@ -348,7 +353,7 @@ export class Llama extends Module implements LanguageModel {
 
   /** [b, t, width], of which the logits are made. */
   private features(tokens: AnyTensor, call: LanguageModelCall, routings?: Routing[]): AnyTensor {
-    const { caches, keyMask, lastOnly = false } = call;
+    const { caches, keyMask, positions, lastOnly = false } = call;
     checkTokens('Llama', tokens, caches?.[0]?.length ?? 0, this.context);
     let x: AnyTensor = this.tokens.forward(tokens);
     if (this.#embeddingScale !== undefined) {
@@ -356,7 +361,7 @@ export class Llama extends Module implements LanguageModel {
       x = x.mul(tensor(this.#embeddingScale, { dtype, device })) as AnyTensor;
     }
     this.blocks.forEach((block, i) => {
-      x = block.forward(x, { causal: true, cache: caches?.[i], keyMask }, routings);
+      x = block.forward(x, { causal: true, cache: caches?.[i], keyMask, positions }, routings);
     });
     if (lastOnly) x = x.narrow(1, -1, 1);
     const y = this.norm.forward(x);

@@ -17,7 +17,7 @@ import { shown } from '../tensor/describe';
 import type { AnyTensor } from '../tensor/tensor';
 import { distanceBuckets } from './distance-buckets';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { checkConfigured, configured, readPublished, translated, type Translation } from './published';
 
 export interface T5Options {
@@ -130,7 +130,7 @@ class T5Stack extends Module {
     this.#maxDistance = maxDistance;
   }
 
-  /** x [b, t, width], embedded; `caches` are those of the layers' own tokens, then those of the source. */
+  /** x [b, t, width], embedded. */
   forward(x: AnyTensor, { caches, keyMask, lastOnly = false }: LanguageModelCall, source?: Source): AnyTensor {
     const { blocks } = this;
     const past = caches?.[0]?.length ?? 0;
@@ -138,7 +138,7 @@ class T5Stack extends Module {
     let y: AnyTensor = this.drop.forward(x);
     blocks.forEach((block, i) => {
       const call = { causal: this.#isDecoder, mask, keyMask, cache: caches?.[i] };
-      y = block.forward(y, call, source, caches?.[blocks.length + i]);
+      y = block.forward(y, call, source, source?.caches?.[i]);
     });
     if (lastOnly) y = y.narrow(1, -1, 1);
     return this.drop.forward(this.norm.forward(y));

@@ -9,12 +9,13 @@ import { TransformerDecoderLayer, TransformerEncoderLayer } from '../nn/transfor
 import { arange, zerosLike } from '../ops/creation';
 import { checkOptions, checkTensor } from '../ops/define';
 import { gelu } from '../ops/pointwise-activation';
-import { checkCount, checkList } from '../tensor/checks';
+import { checkCount } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
+import { checkTokenOptions, coderSizes, type CoderOptions } from './coder-options';
 import { EncoderDecoder, type OutputLayer, type Source } from './encoder-decoder';
-import { checkTokens, type LanguageModelCall } from './generate';
+import { checkTokens, type LanguageModelCall } from './generation/language-model';
 import { initialize } from './initialize';
 import { layerNames } from './layer-names';
 import {
@@ -28,7 +29,7 @@ import {
 } from './published';
 import { sinusoids } from './sinusoids';
 
-export interface WhisperOptions {
+export interface WhisperOptions extends CoderOptions {
   /** How many tokens there are; 51,865 unless given. */
   readonly vocabulary?: number;
   /** The mel bands of what it hears; 80 unless given. */
@@ -41,29 +42,21 @@ export interface WhisperOptions {
   readonly width?: number;
   /** Of the encoder; 4 unless given. */
   readonly layers?: number;
-  /** Of the decoder; as many as `layers` unless given. */
-  readonly decoderLayers?: number;
   /** Of the encoder; 6 unless given. */
   readonly heads?: number;
-  /** Of the decoder; as many as `heads` unless given. */
-  readonly decoderHeads?: number;
-  /** Of the feed-forward parts of the encoder; four times the width unless given. */
-  readonly hidden?: number;
-  /** Of those of the decoder; as `hidden` unless given. */
-  readonly decoderHidden?: number;
   /** Of embeddings, attention weights, the layers' results and the features within, in training; 0 unless given. */
   readonly dropout?: number;
   /** The token before the first one of a target; 50,258 unless given. */
   readonly start?: number;
-  /** The token that fills targets up: what the table holds for it has no gradient where it is read; none unless given. */
-  readonly padding?: number | undefined;
-  /** Tokens that `models.generate` does not make, as those of what is no speech; none unless given. */
-  readonly never?: readonly number[];
+  /** The token at the end of targets, for `models.transcribe`; none unless given. */
+  readonly end?: number | undefined;
+  /** The token that says that no times are written, for the same; those behind it are times, 0.02 seconds apart, from 0 on. None unless given. */
+  readonly noTimes?: number | undefined;
   /** Tokens that it does not make first, as the end and a space; none unless given. */
   readonly neverFirst?: readonly number[];
 }
 
-type Sizes = Required<Omit<WhisperOptions, 'padding'>> & WhisperOptions;
+type Sizes = Required<Omit<WhisperOptions, 'padding' | 'end' | 'noTimes'>> & WhisperOptions;
 
 /** Two convolutions, of which the second leaves half of the frames, positions as sines and cosines, and layers. */
 class WhisperEncoder extends Module {
@@ -80,7 +73,7 @@ class WhisperEncoder extends Module {
     this.conv1 = new Conv1d(mels, width, 3, { padding: 1 });
     this.conv2 = new Conv1d(width, width, 3, { stride: 2, padding: 1 });
     // The last of the width / 2 frequencies is 1 / 10000.
-    this.positions = sinusoids(0, sourceContext, width, this.conv1.weight, width / 2 - 1);
+    this.positions = sinusoids(arange(sourceContext), width, 'float32', width / 2 - 1);
     const layer = { hidden, dropout, activation: 'gelu', normFirst: true } as const;
     this.layers = Array.from({ length: layers }, () => new TransformerEncoderLayer(width, heads, layer));
     this.norm = new LayerNorm(width);
@@ -111,13 +104,14 @@ class WhisperDecoder extends Module {
   }
 
   /** x [b, t, width], embedded. */
-  forward(x: AnyTensor, { caches, keyMask }: LanguageModelCall, source: Source): AnyTensor {
+  forward(x: AnyTensor, call: LanguageModelCall, source: Source): AnyTensor {
+    const { caches, keyMask } = call;
     const past = caches?.[0]?.length ?? 0;
-    const places = arange(past, past + x.shape[1]!, { dtype: 'int32', device: x.device });
-    const start: AnyTensor = this.drop.forward(x.add(this.positions.forward(places)) as AnyTensor);
+    const { positions = arange(past, past + x.shape[1]!, { dtype: 'int32', device: x.device }) } = call;
+    const start: AnyTensor = this.drop.forward(x.add(this.positions.forward(positions)) as AnyTensor);
     const { memory, keyMask: memoryKeyMask } = source;
     const y = this.layers.reduce((each, layer, i) => {
-      const [cache, memoryCache] = [caches?.[i], caches?.[this.layers.length + i]];
+      const [cache, memoryCache] = [caches?.[i], source.caches?.[i]];
       return layer.forward(each, memory, { keyMask, cache, memoryKeyMask, memoryCache });
     }, start);
     return this.norm.forward(y);
@@ -142,7 +136,7 @@ const published: Translation = {
  * there, and as they change all scores of a query alike, they change nothing.
  *
  * A target begins with `start`, and in models of many languages with the tokens of a language, of a task and of whether times are written, which are `begin` of
- * `models.generate`. It does not write times by the rules that Whisper has for them.
+ * `models.generate`. {@link transcribe} writes down whole recordings, with times, which come by rules ({@link whisperTimes}).
  *
  * @throws ArgumentError for sizes that do not fit; ShapeError for speech that is not [b, mels, 2 · sourceContext], and for tokens that are not [b, t] or more than the
  * context.
@@ -158,6 +152,8 @@ const published: Translation = {
  */
 export class Whisper extends EncoderDecoder {
   readonly start: number;
+  readonly end: number | undefined;
+  readonly noTimes: number | undefined;
   readonly context: number;
   readonly mels: number;
   override readonly never: readonly number[];
@@ -169,38 +165,28 @@ export class Whisper extends EncoderDecoder {
   constructor(options: WhisperOptions = {}) {
     super();
     checkOptions('Whisper', options);
-    const { width = 384, layers = 4, heads = 6, hidden = 4 * width } = options;
     const sizes: Sizes = {
+      ...coderSizes({ width: 384, layers: 4, heads: 6, ...options }),
       vocabulary: 51865,
       mels: 80,
       sourceContext: 1500,
       context: 448,
-      width,
-      layers,
-      decoderLayers: layers,
-      heads,
-      decoderHeads: heads,
-      hidden,
-      decoderHidden: hidden,
       dropout: 0,
       start: 50258,
-      never: [],
       neverFirst: [],
       ...options,
     };
-    const { vocabulary, context, mels, start, padding, never, neverFirst } = sizes;
+    const { vocabulary, context, width, mels, start, end, noTimes, padding, never, neverFirst } = sizes;
     for (const name of ['mels', 'sourceContext', 'context', 'layers', 'decoderLayers'] as const) {
       checkCount('Whisper', name, sizes[name]);
     }
     if (width % 2 !== 0 || width < 4) {
       throw new ArgumentError(`Whisper: width: got ${shown(width)}, expected an even number of at least 4`);
     }
-    checkCount('Whisper', 'start', start, 0, vocabulary - 1);
-    for (const [name, tokens] of Object.entries({ never, neverFirst })) {
-      checkList('Whisper', name, tokens);
-      tokens.forEach((token, i) => checkCount('Whisper', `${name}[${i}]`, token, 0, vocabulary - 1));
-    }
+    checkTokenOptions('Whisper', vocabulary, { start, end, noTimes }, { never, neverFirst });
     this.start = start;
+    this.end = end;
+    this.noTimes = noTimes;
     this.context = context;
     this.mels = mels;
     this.never = never;
@@ -213,8 +199,8 @@ export class Whisper extends EncoderDecoder {
 
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json`, weights (safetensors, sharded or not, or PyTorch's) and, where it
-   * has one, `generation_config.json`. Its `model_type` is whisper. Of what the files say of how to generate, the tokens that are not made are read: `suppress_tokens`
-   * and `begin_suppress_tokens`.
+   * has one, `generation_config.json`. Its `model_type` is whisper. Of what the files say of how to generate, tokens are read: those that are not made
+   * (`suppress_tokens` and `begin_suppress_tokens`), `eos_token_id` and `no_timestamps_token_id`.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `WhisperOptions` does not have.
    */
@@ -228,6 +214,8 @@ export class Whisper extends EncoderDecoder {
     });
     const generation = (await readGeneration('Whisper', folder)) ?? config;
     const number = (name: string, fallback?: number): number => configured('Whisper', config, name, fallback);
+    const token = (name: string): number | undefined =>
+      (generation[name] ?? null) === null ? undefined : configured('Whisper', generation, name);
     const model = new Whisper({
       vocabulary: number('vocab_size'),
       mels: number('num_mel_bins'),
@@ -242,6 +230,8 @@ export class Whisper extends EncoderDecoder {
       decoderHidden: number('decoder_ffn_dim'),
       dropout: number('dropout', 0),
       start: number('decoder_start_token_id', 50257),
+      end: token('eos_token_id'),
+      noTimes: token('no_timestamps_token_id'),
       padding: config['pad_token_id'] === null ? undefined : number('pad_token_id', 50256),
       never: configuredList('Whisper', generation, 'suppress_tokens'),
       neverFirst: configuredList('Whisper', generation, 'begin_suppress_tokens'),

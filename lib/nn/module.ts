@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../errors';
 import { checkOptions, checkTensor } from '../ops/define';
-import type { Device } from '../runtime/device';
+import { getDefaultDevice, type Device } from '../runtime/device';
 import { guard, tape } from '../runtime/tape';
 import { checkFunction } from '../tensor/checks';
 import { describe } from '../tensor/describe';
@@ -183,6 +183,11 @@ export abstract class Module {
     checkFunction('apply', 'f', f);
     for (const module of this.modules()) f(module);
     return this;
+  }
+
+  /** Where its parameters are, by the first of them; the default device where it has none. */
+  get device(): Device {
+    return this.parameters()[0]?.device ?? getDefaultDevice();
   }
 
   /**

@@ -84,6 +84,20 @@ class GrowingRows {
     this.#room.narrow(2, before, count).copy_(more);
     return (this.rows = this.#room.narrow(2, 0, after));
   }
+
+  /** The same for those of the batch that `index` names. */
+  select(index: AnyTensor): GrowingRows {
+    const chosen = new GrowingRows();
+    const of = (x: AnyTensor | undefined): AnyTensor | undefined => (x?.indexSelect(0, index) as AnyTensor)?.keep();
+    chosen.#room = of(this.#room);
+    chosen.rows = chosen.#room === undefined ? of(this.rows) : chosen.#room.narrow(2, 0, this.rows!.shape[2]!);
+    return chosen;
+  }
+
+  /** Frees what nobody else has. */
+  dispose(): void {
+    this.#room?.dispose();
+  }
 }
 
 /**
@@ -113,8 +127,18 @@ export class AttentionCache {
     return [this.#keys.append(key), this.#values.append(value)];
   }
 
-  /** Forgets everything. */
+  /** The same for those of the batch that `rows` [n], int32 or int64, names, in its order: some may be there several times. It outlives scopes. */
+  select(rows: AnyTensor): AttentionCache {
+    const chosen = new AttentionCache();
+    chosen.#keys = this.#keys.select(rows);
+    chosen.#values = this.#values.select(rows);
+    return chosen;
+  }
+
+  /** Forgets everything, and frees its memory: `key` and `value` of before are not to be used any more. */
   clear(): void {
+    this.#keys.dispose();
+    this.#values.dispose();
     this.#keys = new GrowingRows();
     this.#values = new GrowingRows();
   }
@@ -129,6 +153,8 @@ export interface AttentionCall {
   readonly causal?: boolean;
   /** Keys and values so far; this call's are added to it. */
   readonly cache?: AttentionCache | undefined;
+  /** Where queries and keys stand for the rotation, [b, t], int32 or int64: behind those in the cache unless given. */
+  readonly positions?: AnyTensor | undefined;
 }
 
 /** Queries, keys and values per head, [b, heads, t, d], and what hides them. */
@@ -249,8 +275,8 @@ export class MultiHeadAttention extends Module {
   }
 
   /**
-   * query [b, t, size], key [b, s, keySize] and value [b, s, valueSize]: [b, t, size]. Key and value are the query unless given. All three and `keyMask` may be
-   * without the batch.
+   * query [b, t, size], key [b, s, keySize] and value [b, s, valueSize]: [b, t, size]. Key and value are the query unless given. All three, `keyMask` and
+   * `positions` may be without the batch.
    */
   forward(query: AnyTensor, key: AnyTensor = query, value: AnyTensor = key, options: AttentionCall = {}): AnyTensor {
     const attended = this.prepare(query, key, value, options);
@@ -311,7 +337,8 @@ export class MultiHeadAttention extends Module {
   /** Queries, keys and values per head, and what hides them. */
   private prepare(query: AnyTensor, key: AnyTensor, value: AnyTensor, options: AttentionCall): Attended {
     checkOptions('MultiHeadAttention', options, 'MultiHeadAttention.forward');
-    const { mask, keyMask, cache } = options;
+    const { mask, keyMask, positions, cache } = options;
+    if (positions !== undefined) checkTensor('MultiHeadAttention', positions, 'positions');
     const window = this.#window ?? Infinity;
     const causal = (options.causal ?? false) || window < Infinity;
     const sizes = [this.size, this.keySize, this.valueSize];
@@ -323,7 +350,8 @@ export class MultiHeadAttention extends Module {
       }
     });
     if (query.rank === 2) {
-      const alone = { ...options, keyMask: keyMask?.unsqueeze(0) as AnyTensor | undefined };
+      const batched = (x: AnyTensor | undefined): AnyTensor | undefined => x?.unsqueeze(0) as AnyTensor | undefined;
+      const alone = { ...options, keyMask: batched(keyMask), positions: batched(positions) };
       return this.prepare(query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0), alone);
     }
     const past = cache?.length ?? 0;
@@ -334,8 +362,9 @@ export class MultiHeadAttention extends Module {
       this.perHead(projected[2]),
     ];
     if (this.#rotary !== undefined) {
-      q = rotaryEmbedding(q, { offset: past, ...this.#rotary });
-      k = rotaryEmbedding(k, { offset: past, ...this.#rotary });
+      const rotary = { offset: past, positions: positions?.unsqueeze(1) as AnyTensor | undefined, ...this.#rotary };
+      q = rotaryEmbedding(q, rotary);
+      k = rotaryEmbedding(k, rotary);
     }
     if (cache !== undefined) [k, v] = cache.append(k, v);
     let hidden = joinMasks(mask, keyMask?.unsqueeze(1).unsqueeze(1));

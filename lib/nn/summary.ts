@@ -137,9 +137,8 @@ export function summary(
     model.eval();
     noGrad(() =>
       scope(() => {
-        const device = model.parameters()[0]?.device;
         const dtype = (options.dtype ?? 'float32') as 'float32';
-        const inputs = shapes.map((shape) => zeros(shape, { dtype, ...(device && { device }) }));
+        const inputs = shapes.map((shape) => zeros(shape, { dtype, device: model.device }));
         inputBytes = memoryOf(inputs);
         (model as ForwardModule).forward(...(inputs as never[]));
       }),

@@ -74,7 +74,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   strict: 'Module.loadStateDict DistributedDataParallel.loadStateDict',
   'dropout bias outputBias keyHeads headSize keySize valueSize rotary queryKeyNorm scale softCap window addBiasKv addZeroAttention':
     'MultiHeadAttention',
-  'mask keyMask causal cache':
+  'mask keyMask causal cache positions':
     'MultiHeadAttention.forward MultiHeadAttention.forwardWithWeights TransformerEncoderLayer.forward TransformerEncoder.forward',
   'epsilon affine bias': 'LayerNorm GroupNorm',
   'epsilon momentum affine bias trackRunningStats activation': 'BatchNorm BatchNorm1d BatchNorm2d BatchNorm3d',
@@ -178,12 +178,13 @@ const takersByNames: Readonly<Record<string, string>> = {
   ignoreIndex: 'TopKAccuracy Perplexity',
   outputs: 'R2Score',
   'maxOrder smooth': 'Bleu',
-  'sourceKeyMask caches keyMask lastOnly': 'EncoderDecoder.forward',
+  'sourceKeyMask caches keyMask positions lastOnly': 'EncoderDecoder.forward',
   keyMask: 'EncoderDecoder.encode EncoderDecoder.given CLIP.forward CLIP.loss',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce sourceKeyMask': 'EncoderDecoder.loss',
-  'maxTokens temperature topK topP stop begin': 'generate',
+  'mels seconds': 'whisperFeatures',
+  latestStart: 'whisperTimes',
   'numClasses dropout hidden': 'AlexNet',
-  'vocabulary context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout activation positions scaledEmbedding embeddingNorm normFirst start padding never':
+  'vocabulary context width layers heads dropout activation positions scaledEmbedding embeddingNorm normFirst start decoderLayers decoderHeads hidden decoderHidden padding never':
     'Bart',
   'vocabulary context types width layers heads hidden dropout epsilon pooler padding': 'Bert BertMaskedLM',
   'types keyMask': 'Bert.forward BertMaskedLM.forward BertClassifier.forward BertTokenClassifier.forward',
@@ -198,21 +199,25 @@ const takersByNames: Readonly<Record<string, string>> = {
   normalized: 'CLIP.encodeImage',
   'normalized keyMask': 'CLIP.encodeText',
   'numClasses dropout': 'DenseNet',
+  'beams returned lengthPenalty earlyStopping maxTokens stop begin repetitionPenalty noRepeatNgram logitsProcessor':
+    'beamSearch',
+  'maxTokens stop begin temperature topK topP minP repetitionPenalty noRepeatNgram logitsProcessor':
+    'generate generateBatch',
   'numClasses auxLogits dropout': 'GoogLeNet',
   'vocabulary context width layers heads hidden dropout epsilon': 'GPT2',
-  'caches keyMask lastOnly': 'GPT2.forward Llama.forward',
+  'caches keyMask positions lastOnly': 'GPT2.forward Llama.forward',
   'keyMask reduction ignoreIndex labelSmoothing rowsAtOnce': 'GPT2.loss Llama.loss',
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias outputBias hiddenBias activation zeroCenteredNorm queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm postNorm residualScale window scaledEmbedding logitScale tied':
     'Llama',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated tied start':
     'T5',
+  'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',
   'batchNorm numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
-  'vocabulary mels sourceContext context width layers decoderLayers heads decoderHeads hidden decoderHidden dropout start padding never neverFirst':
+  'vocabulary mels sourceContext context width layers heads dropout start end noTimes neverFirst decoderLayers decoderHeads hidden decoderHidden padding never':
     'Whisper',
-  'mels seconds': 'whisperFeatures',
   'inputNames outputNames dynamicAxes externalData': 'save',
   'columns increasing': 'vander',
   accumulate: 'setAt',

@@ -82,7 +82,7 @@ export interface RotaryOptions {
   readonly size?: number | undefined;
   /** Whether pairs are neighbours (2i, 2i + 1), as in RoFormer and GPT-J, or halves (i, i + d/2), as in GPT-NeoX and Llama; halves unless given. */
   readonly interleaved?: boolean;
-  /** The position of the first row, where earlier ones are cached; 0 unless given. */
+  /** The position of the first row, where earlier ones are cached; 0 unless given. Beside `positions`, how many rows come before these: it tells the length. */
   readonly offset?: number;
   /** The position of each row, int32 or int64, that broadcasts to x.shape[:-1]; offset, offset + 1, … unless given. */
   readonly positions?: AnyTensor | undefined;
@@ -145,7 +145,7 @@ function attentionFactorOf(op: string, scaling: RotaryScaling | undefined): numb
 /**
  * Rotates pairs of features of x [..., t, d] by angles position · base^(−2i/d), so that products of queries and keys depend on relative positions alone.
  *
- * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling, and for positions with one that depends on the length.
+ * @throws ShapeError for an odd d; DTypeError; ArgumentError for another scaling, and for positions with one that depends on the length, but no offset.
  * @see Su et al., 2021, RoFormer.
  * @example
  * rotaryEmbedding(ones([2, 2])); // [[1, 1], [-0.3012, 1.3818]]
@@ -176,7 +176,7 @@ export function rotaryEmbedding(x: AnyTensor, options: RotaryOptions = {}): AnyT
   if (positions === undefined) positions = arange(offset, offset + t, { dtype: 'int64', device: x.device });
   else {
     checkIndex(op, positions, 'positions');
-    if (scaling?.kind === 'dynamic' || scaling?.kind === 'longrope') {
+    if (options.offset === undefined && (scaling?.kind === 'dynamic' || scaling?.kind === 'longrope')) {
       throw new ArgumentError(
         `${op}: positions: got some with ${scaling.kind} scaling, expected an offset, which tells the length`,
       );

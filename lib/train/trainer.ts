@@ -458,11 +458,10 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     const seconds = (now - this.#speed.start) / 1000;
     const { step: from, samples } = this.#speed;
     this.#speed = { start: now, step, samples: 0 };
-    const device = this.model.parameters()[0]?.device;
     return {
       stepsPerSecond: (step - from) / seconds,
       ...(samples > 0 && { samplesPerSecond: samples / seconds }),
-      tensorBytes: memory(device).liveBytes,
+      tensorBytes: memory(this.model.device).liveBytes,
       processBytes: process.memoryUsage.rss(),
     };
   }
@@ -566,8 +565,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /** Goes on from what {@link save} saved, in this `fit` or the next. */
   async load(path: string): Promise<void> {
-    const device = this.model.parameters()[0]?.device ?? 'cpu';
-    this.#positions = await loadCheckpoint(path, this.#parts(), { device });
+    this.#positions = await loadCheckpoint(path, this.#parts(), { device: this.model.device });
     const [low, high, offset] = this.#randomStates?.[rank()] ?? [];
     if (offset !== undefined) setRandomState({ seed: [low!, high!], offset });
     for (const logger of this.#loggers) await logger.resume?.(this.#step);

@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { io, manualSeed, models, noGrad, optim, randint, scope, zeros, type AnyTensor } from '../../lib/index';
+import { arange, io, manualSeed, models, noGrad, optim, randint, scope, zeros, type AnyTensor } from '../../lib/index';
 import { sinusoids } from '../../lib/models/sinusoids';
 import { collect, difference, folderOf, referenceOf } from './references';
 
@@ -14,7 +14,7 @@ type Reference = Record<string, AnyTensor>;
 const tiny = { vocabulary: 12, context: 16, width: 8, layers: 1, heads: 2, hidden: 12 };
 
 test('sines and cosines are those of 64 bits, rounded', () => {
-  const found = sinusoids(1000, 1003, 6, zeros([1])).toArraySync() as number[][];
+  const found = sinusoids(arange(1000, 1003), 6, 'float32').toArraySync() as number[][];
   const frequencies = [1, 10000 ** (-1 / 3), 10000 ** (-2 / 3)];
   [1000, 1001, 1002].forEach((place, i) => {
     const expected = [...frequencies.map((f) => Math.sin(place * f)), ...frequencies.map((f) => Math.cos(place * f))];

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import {
+  cat,
   gradients,
   io,
   manualSeed,
@@ -166,6 +167,30 @@ describe('generate', () => {
   ])('refuses %j with %j', async (prompt, options, message) => {
     await expect(collect(models.generate(model(), prompt, options))).rejects.toThrow(message);
   });
+});
+
+test.each([
+  ['GPT-2', new models.GPT2(tiny).eval()],
+  ['Llama', new models.Llama({ ...tiny, hidden: 24 })],
+  ['a decoder', new models.Bart({ ...tiny, hidden: 24 }).eval().given(tensor([[1, 2]], { dtype: 'int32' }))],
+])('%s: tokens may stand apart, as if those between were hidden', (_, model) => {
+  const tokens = tensor([[3, 9, 9, 1, 4, 9, 7]], { dtype: 'int32' });
+  const positions = tensor([[0, 3, 4, 6]], { dtype: 'int32' });
+  const places = positions.select(0, 0) as AnyTensor;
+  const keyMask = tensor([[true, false, false, true, true, false, true]]);
+  const expected = model.forward(tokens, { keyMask }).indexSelect(1, places as never) as AnyTensor;
+  const apart = tokens.indexSelect(1, places as never) as AnyTensor;
+  expect(difference(model.forward(apart, { positions }), expected)).toBeLessThan(1e-5);
+  const caches = model.makeCaches();
+  const pieces = [
+    [0, 1],
+    [1, 3],
+  ].map(([start, count]) =>
+    noGrad(() =>
+      model.forward(apart.narrow(1, start!, count!), { caches, positions: positions.narrow(1, start!, count!) }),
+    ),
+  );
+  expect(difference(cat(pieces, 1), expected)).toBeLessThan(1e-5);
 });
 
 test.each([

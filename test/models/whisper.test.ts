@@ -64,6 +64,19 @@ describe('what is heard of recordings', () => {
     expect(difference(one, heard.narrow(0, 1, 1))).toBe(0);
   });
 
+  test('longer than what is heard at once', () => {
+    manualSeed(4);
+    const sound = randn([16000 * 61]).mul(0.1) as AnyTensor;
+    const heard = models.whisperFeatures(sound, { seconds: 61 });
+    expect(heard.shape).toEqual([1, 80, 6100]);
+    // Nothing is 8 powers of ten below the loudest, so that it does not matter what else is in a recording, but for frames at the ends.
+    for (const second of [0, 29, 59]) {
+      const part = models.whisperFeatures(sound.narrow(0, 16000 * second, 32000), { seconds: 2 });
+      const inner = (x: AnyTensor, from: number): AnyTensor => x.narrow(2, from, 196);
+      expect(difference(inner(heard, 100 * second + 2), inner(part, 2))).toBe(0);
+    }
+  });
+
   test('of silence is the same everywhere', () => {
     // Ten powers of ten below 1.
     const heard = models.whisperFeatures(zeros([100]) as AnyTensor, { seconds: 1 });

@@ -162,6 +162,10 @@ describe('state dicts', () => {
   });
 });
 
+test('it is where its first parameter is, or where others will be made', () => {
+  expect([new nn.Linear(2, 3).device, new nn.ReLU().device]).toEqual(['cpu', 'cpu']);
+});
+
 test('train and eval reach everything below', () => {
   const model = new nn.Sequential(new nn.Dropout(0.5), new nn.Sequential(new nn.BatchNorm1d(2)));
   expect(model.eval()).toBe(model);

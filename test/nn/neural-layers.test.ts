@@ -243,6 +243,14 @@ test('a zero-centred norm scales by 1 + weight', () => {
   expect(narrow.cast('float32').sub(exact.cast('float32')).abs().max().itemSync()).toBe(0);
 });
 
+test('beside positions an offset tells the length, for rotations that depend on it', () => {
+  const x = randn([2, 3, 4]);
+  const options = { offset: 6, scaling: { kind: 'dynamic', factor: 2, originalContext: 8 } } as const;
+  const positions = tensor([6, 7, 8], { dtype: 'int32' });
+  const [found, expected] = [{ ...options, positions }, options].map((each) => nn.functional.rotaryEmbedding(x, each));
+  expect(found!.sub(expected!).abs().max().itemSync()).toBe(0);
+});
+
 describe('what layers refuse', () => {
   test.each<[() => unknown, string]>([
     [() => new nn.GroupNorm(4, 6), 'GroupNorm: channels / groups: got 1.5, expected a positive integer'],

@@ -1,5 +1,17 @@
 // Transformers against PyTorch, and what attention layers add to it: caches, grouped queries, rotary positions.
-import { arange, cat, gradients, nn, noGrad, randn, scope, tensor, zeros, type AnyTensor } from '../../lib/index';
+import {
+  arange,
+  cat,
+  gradients,
+  nn,
+  noGrad,
+  randn,
+  scope,
+  stack,
+  tensor,
+  zeros,
+  type AnyTensor,
+} from '../../lib/index';
 import { compareLayer, type LayerCase } from '../golden/compare-layer';
 import { plain, expectClose } from '../ops/sample';
 import { submitted } from '../submitted';
@@ -78,6 +90,71 @@ test.each([
   near(cat(parts, 1), whole);
   cache.clear();
   expect(cache.length).toBe(0);
+});
+
+describe('a cache of some of a batch', () => {
+  const layer = new nn.MultiHeadAttention(16, 4, { rotary: true });
+  const x = randn([3, 7, 16]);
+  const rows = tensor([2, 0, 2, 1], { dtype: 'int32' });
+  const part = (start: number, count: number): AnyTensor => x.narrow(1, start, count) as AnyTensor;
+  const attended = (y: AnyTensor, cache?: nn.AttentionCache): AnyTensor =>
+    layer.forward(y, y, y, { causal: true, cache });
+
+  test.each([
+    ['within noGrad', noGrad],
+    ['with gradients recorded', <T>(f: () => T): T => f()],
+  ])('goes on for these, in their order, and leaves the other: %s', (_, within) => {
+    within(() => {
+      const cache = new nn.AttentionCache();
+      attended(part(0, 4), cache);
+      const chosen = scope(() => cache.select(rows));
+      expect([chosen.length, chosen.key!.shape]).toEqual([4, [4, 4, 4, 4]]);
+      const found = [4, 5].map((start) => attended(part(start, 1).indexSelect(0, rows) as AnyTensor, chosen));
+      near(cat(found, 1), attended(x).narrow(1, 4, 2).indexSelect(0, rows) as AnyTensor);
+      near(attended(part(4, 3), cache), attended(x).narrow(1, 4, 3) as AnyTensor);
+      expect(new nn.AttentionCache().select(rows).length).toBe(0);
+    });
+  });
+
+  test('cleared, it has its memory no more', () => {
+    const cache = new nn.AttentionCache();
+    noGrad(() => attended(part(0, 4), cache));
+    const { key } = cache;
+    cache.clear();
+    expect(cache.length).toBe(0);
+    expect(() => key!.dataSync()).toThrow('released by dispose()');
+    noGrad(() => attended(part(0, 4), cache));
+    expect(cache.length).toBe(4);
+  });
+});
+
+test('positions say where queries and keys stand', () => {
+  const layer = new nn.MultiHeadAttention(16, 4, { keyHeads: 2, rotary: { size: 2 } });
+  const x = randn([2, 5, 16]);
+  const positions = tensor(
+    [
+      [0, 2, 4],
+      [0, 1, 3],
+    ],
+    { dtype: 'int64' },
+  );
+  const some = stack(
+    [0, 1].map((i) => (x.select(0, i) as AnyTensor).indexSelect(0, positions.select(0, i) as never)),
+    0,
+  );
+  const keyMask = tensor([
+    [true, false, true, false, true],
+    [true, true, false, true, false],
+  ]);
+  const whole = layer.forward(x, x, x, { keyMask });
+  const expected = stack(
+    [0, 1].map((i) => (whole.select(0, i) as AnyTensor).indexSelect(0, positions.select(0, i) as never)),
+    0,
+  );
+  near(layer.forward(some, some, some, { positions }), expected);
+  // Without a batch too.
+  const one = some.select(0, 1) as AnyTensor;
+  near(layer.forward(one, one, one, { positions: positions.select(0, 1) }), expected.select(0, 1) as AnyTensor);
 });
 
 test('queries and keys normalised across heads are so before they are split', () => {

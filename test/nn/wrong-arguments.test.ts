@@ -61,7 +61,7 @@ const cases: Record<string, Case> = {
         window: 2,
       },
     ],
-    inputs: [sequence, x(2, 3, 8), x(2, 3, 8), attend],
+    inputs: [sequence, x(2, 3, 8), x(2, 3, 8), { ...attend, positions: index([2, 3], 9) }],
   },
   TransformerEncoderLayer: {
     args: [8, 2, { hidden: 8, dropout: 0.1, activation: 'gelu', normFirst: true }],
