@@ -115,10 +115,9 @@ export abstract class EncoderDecoder extends Module implements SequenceToSequenc
   }
 
   private decoderOf(source: Source): LanguageModel {
-    const { context, device, never, neverFirst } = this;
+    const { context, never, neverFirst } = this;
     return {
       context,
-      device,
       never,
       neverFirst,
       makeCaches: () => this.makeCaches(),

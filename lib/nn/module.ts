@@ -185,11 +185,6 @@ export abstract class Module {
     return this;
   }
 
-  /** Where its parameters are, by the first of them; the default device where it has none. */
-  get device(): Device {
-    return this.parameters()[0]?.device ?? getDefaultDevice();
-  }
-
   /**
    * Moves parameters and buffers to a device, or converts the floating ones to a dtype. Make the optimizer afterwards: those moved or
    * converted are new tensors.
@@ -318,6 +313,16 @@ function* leaves(fields: Iterable<[string, unknown]>): Generator<[string, unknow
       yield* leaves(Object.entries(value).map(([key, inner]): [string, unknown] => [`${name}.${key}`, inner]));
     }
   }
+}
+
+/**
+ * Where the parameters of a module are, by the first of them; the default device for what has none. A function, so that modules may have a `device` of their own.
+ *
+ * @example
+ * nn.deviceOf(new nn.Linear(2, 3)); // 'cpu'
+ */
+export function deviceOf(model: unknown): Device {
+  return (model instanceof Module ? model.parameters()[0]?.device : undefined) ?? getDefaultDevice();
 }
 
 function isContainer(value: unknown): value is object {

@@ -9,7 +9,7 @@ import type { Shape } from '../tensor/shape-types';
 import { show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { checkForward } from './container';
-import type { ForwardModule, Module } from './module';
+import { deviceOf, type ForwardModule, type Module } from './module';
 
 export interface SummaryOptions {
   /** Of the inputs; float32 unless given. */
@@ -138,7 +138,7 @@ export function summary(
     noGrad(() =>
       scope(() => {
         const dtype = (options.dtype ?? 'float32') as 'float32';
-        const inputs = shapes.map((shape) => zeros(shape, { dtype, device: model.device }));
+        const inputs = shapes.map((shape) => zeros(shape, { dtype, device: deviceOf(model) }));
         inputBytes = memoryOf(inputs);
         (model as ForwardModule).forward(...(inputs as never[]));
       }),

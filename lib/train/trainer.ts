@@ -9,7 +9,7 @@ import { DistributedDataParallel } from '../distributed/distributed-data-paralle
 import { rank, worldSize } from '../distributed/process-group';
 import { ArgumentError, HadalError } from '../errors';
 import { checkSignal } from '../io/paths';
-import { Module, type ForwardModule } from '../nn/module';
+import { deviceOf, Module, type ForwardModule } from '../nn/module';
 import type { AveragedModel } from '../optim/averaging';
 import { clipGradNorm, clipGradValue } from '../optim/clip';
 import { tensor } from '../ops/creation';
@@ -461,7 +461,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     return {
       stepsPerSecond: (step - from) / seconds,
       ...(samples > 0 && { samplesPerSecond: samples / seconds }),
-      tensorBytes: memory(this.model.device).liveBytes,
+      tensorBytes: memory(deviceOf(this.model)).liveBytes,
       processBytes: process.memoryUsage.rss(),
     };
   }
@@ -565,7 +565,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /** Goes on from what {@link save} saved, in this `fit` or the next. */
   async load(path: string): Promise<void> {
-    this.#positions = await loadCheckpoint(path, this.#parts(), { device: this.model.device });
+    this.#positions = await loadCheckpoint(path, this.#parts(), { device: deviceOf(this.model) });
     const [low, high, offset] = this.#randomStates?.[rank()] ?? [];
     if (offset !== undefined) setRandomState({ seed: [low!, high!], offset });
     for (const logger of this.#loggers) await logger.resume?.(this.#step);

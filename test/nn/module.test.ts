@@ -163,7 +163,7 @@ describe('state dicts', () => {
 });
 
 test('it is where its first parameter is, or where others will be made', () => {
-  expect([new nn.Linear(2, 3).device, new nn.ReLU().device]).toEqual(['cpu', 'cpu']);
+  expect([nn.deviceOf(new nn.Linear(2, 3)), nn.deviceOf(new nn.ReLU())]).toEqual(['cpu', 'cpu']);
 });
 
 test('train and eval reach everything below', () => {

@@ -1,8 +1,9 @@
 /** The state of sequences that a model continues: their tokens, and what it has read of them. */
 import { ArgumentError, ShapeError } from '../../errors';
+import { deviceOf } from '../../nn/module';
 import type { AttentionCache } from '../../nn/multi-head-attention';
 import { arange, tensor } from '../../ops/creation';
-import { getDefaultDevice, type Device } from '../../runtime/device';
+import type { Device } from '../../runtime/device';
 import { checkList, checkMethods } from '../../tensor/checks';
 import { show } from '../../tensor/shapes';
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
@@ -144,7 +145,7 @@ export function decodingOf(
   if (reader === undefined && begin.length > 0) {
     throw new ArgumentError(`${owner}: begin: got tokens for a model without a source, expected them in the prompt`);
   }
-  const { device = getDefaultDevice() } = model;
+  const device = deviceOf(model);
   const targets = (count: number): Tokens[] => Array.from({ length: count }, () => [reader!.start, ...begin]);
   if (reader !== undefined && prompts instanceof Tensor) {
     const [count = 0] = prompts.shape;

@@ -3,7 +3,6 @@ import { ShapeError } from '../../errors';
 import type { AttentionCache } from '../../nn/multi-head-attention';
 import { checkTensor } from '../../ops/define';
 import type { LinearCrossEntropyOptions } from '../../ops/linear-cross-entropy';
-import type { Device } from '../../runtime/device';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
 
@@ -30,8 +29,6 @@ export interface LanguageModelLossOptions
 export interface LanguageModel {
   /** The longest sequence; `Infinity` where there is none. */
   readonly context: number;
-  /** Where its tokens are to be; on the default device unless given. */
-  readonly device?: Device;
   /** A sequence that grows beyond this length is read anew, as its earlier tokens then differ from those in caches; none unless given. */
   readonly rereadAfter?: number | undefined;
   /** Tokens that are not made; none unless given. */
@@ -49,8 +46,6 @@ export interface LanguageModel {
 export interface SequenceToSequenceModel {
   /** The token before the first one of a target. */
   readonly start: number;
-  /** Where its sources are to be; on the default device unless given. */
-  readonly device?: Device;
   /** A model of the targets of sources, as token numbers [b, s]; `keyMask`, bool [b, s], says which of them are seen. */
   given(source: AnyTensor, call?: Pick<LanguageModelCall, 'keyMask'>): LanguageModel;
 }
