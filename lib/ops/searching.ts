@@ -9,7 +9,6 @@ import { arange, full, linspace, ones, tensor, zeros } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, run } from './define';
 import { describe } from '../tensor/describe';
 import { later, now, type KnownLater } from './known-later';
-import { cat } from './movement';
 import { where } from './pointwise-compare';
 
 const searchSortedOp = defineOp('searchSorted', { dtypes: allDTypes });
@@ -118,11 +117,9 @@ export function histogram(
   const flat = x.detach().cast(toFloat(x.dtype)).reshape([-1]) as AnyTensor;
   const edges = edgesOf(flat, bins, options.range);
   const count = edges.size - 1;
-  // The upper edge belongs to the last bin, so the next larger number bounds it; behind infinity that is NaN. What lies below counts as before
-  // the bins, what lies above and NaN as behind them.
-  const top: AnyTensor = edges.narrow(0, count, 1);
-  const behind = where(top.equalTo(Infinity), NaN, top.nextAfter(Infinity)) as AnyTensor;
-  const index = cat([edges.narrow(0, 0, count), behind], 0).searchSorted(flat, { right: true }) as AnyTensor;
+  // What lies below goes before the bins, what lies above and NaN behind them; the upper edge belongs to the last bin.
+  const place = edges.searchSorted(flat, { right: true });
+  const index = where(flat.equalTo(edges.narrow(0, count, 1)) as Tensor<Shape, 'bool'>, count, place) as AnyTensor;
   const sums = sumsOfBins(
     index as Tensor<Shape, 'int64'>,
     count + 2,
