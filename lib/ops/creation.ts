@@ -195,6 +195,7 @@ function zero_<T extends AnyTensor>(x: T): T {
 // ------------------------------------------------------------------------------------------------------------------ counted
 
 const arangeOp = defineOp('arange', { dtypes: allDTypes });
+const linspaceOp = defineOp('linspace', { dtypes: allDTypes });
 
 /**
  * The numbers from `start` up to, but without, `end`: `start, start + step, …`.
@@ -252,7 +253,7 @@ export function linspace<const N extends number, D extends DType = 'float32'>(
   count: N,
   options?: CreationOptions<D>,
 ): Tensor<[N], NoInfer<D>> {
-  return spaced('linspace', start, end, count, options ?? {}, (value) => value) as unknown as Tensor<[N], NoInfer<D>>;
+  return spaced('linspace', start, end, count, options ?? {}) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
 export interface LogspaceOptions<D extends DType = DType> extends CreationOptions<D> {
@@ -274,41 +275,29 @@ export function logspace<const N extends number, D extends DType = 'float32'>(
   options: LogspaceOptions<D> = {},
 ): Tensor<[N], NoInfer<D>> {
   checkOptions('logspace', options);
-  const { base = 10 } = options;
-  return spaced('logspace', start, end, count, options, (exponent) => base ** exponent) as unknown as Tensor<
-    [N],
-    NoInfer<D>
-  >;
+  const { base = 10, requiresGrad = false, ...rest } = options;
+  const { dtype } = creation('logspace', rest);
+  const wide = { ...rest, dtype: 'float64' } as const;
+  const exponents = spaced('logspace', start, end, count, wide);
+  for (const bound of [start, end]) elementOf('logspace', base ** bound, dtype);
+  // Rounded to narrower floats the quicker power is as exact.
+  const isQuick = isFloat(dtype) && dtype !== 'float64' && base > 0;
+  const powers = isQuick ? exponents.mul(Math.log2(base)).exp2() : full([], base, wide).pow(exponents as never);
+  const y = powers.cast(dtype) as AnyTensor;
+  return (requiresGrad ? y.requiresGrad_() : y) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
-/** Numbers are made and written this many at a time, so that no size takes more memory here than on the device. */
-const spacedBlock = 2 ** 16;
-
-/** The images of numbers at equal distances. */
-function spaced(
-  op: string,
-  start: number,
-  end: number,
-  count: number,
-  options: CreationOptions,
-  image: (value: number) => number,
-): AnyTensor {
+/** Numbers at equal distances, between bounds that fit the dtype. */
+function spaced(op: string, start: number, end: number, count: number, options: CreationOptions): AnyTensor {
   const { dtype, device, requiresGrad } = creation(op, options);
   if (!Number.isFinite(start) || !Number.isFinite(end)) {
     throw new ArgumentError(`${op}: bounds: got ${shown(start)} and ${shown(end)}, expected finite numbers`);
   }
-  checkShape(op, [count]);
-  const step = (end - start) / (count - 1);
-  // From both ends, so that both are met exactly.
-  const at = (i: number): number => (i < count / 2 ? start + (i === 0 ? 0 : i * step) : end - (count - 1 - i) * step);
-  const storage = allocateStorage(device, count * sizes[dtype], op);
-  for (let first = 0; first < count; first += spacedBlock) {
-    const length = Math.min(spacedBlock, count - first);
-    const values = new Float64Array(length);
-    for (let i = 0; i < length; i++) values[i] = image(at(first + i));
-    writeStorage(storage, first * sizes[dtype], encode(dtype, values, op), op);
-  }
-  return finish(contiguousTensor(storage, dtype, [count]), requiresGrad);
+  const shape = [count];
+  checkShape(op, shape);
+  for (const bound of [start, end]) elementOf(op, bound, dtype);
+  const attributes = [start, end];
+  return finish(run(linspaceOp, [], shape, dtype, attributes, attributes, dtype, shape, device), requiresGrad);
 }
 
 /**

@@ -1,11 +1,12 @@
 /** Diagonals and triangles of matrices. */
 import { ArgumentError, ShapeError } from '../errors';
+import type { Device } from '../runtime/device';
 import { shown } from '../tensor/describe';
 import type { DType, IndexDType } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, show } from '../tensor/shapes';
 import type { Tensor, AnyTensor } from '../tensor/tensor';
-import { tensor, zeros, type CreationOptions } from './creation';
+import { ones, zeros, type CreationOptions } from './creation';
 import {
   allDTypes,
   checkDType,
@@ -17,7 +18,8 @@ import {
   run,
   view,
 } from './define';
-import { where } from './pointwise-compare';
+import { nonzeroPlaces } from './masks';
+import { stack } from './movement';
 
 /** How many elements the diagonal of a matrix has that begins `offset` columns to the right of the corner. */
 const lengthOf = (rows: number, columns: number, offset: number): number =>
@@ -57,16 +59,18 @@ const diagonalOp = defineView<number>('diagonal', (g, node) => {
   return [placed(g, rows, columns, node.context)];
 });
 
-/** Matrices of zeros with the rows of `x` as diagonals. */
+/** Matrices of zeros with the rows of `x` as diagonals: the elements of a diagonal are `columns + 1` apart in the flattened matrix. */
 function placed(x: AnyTensor, rows: number, columns: number, offset: number): AnyTensor {
-  const mask = zeros([rows, columns], { dtype: 'bool', device: x.device });
-  lastDiagonal(mask, offset).fill_(1);
-  // Element i stands in row i of a diagonal above the corner, in column i of one below.
-  const missing = (offset >= 0 ? rows : columns) - x.shape[x.rank - 1]!;
-  const padded = missing > 0 ? x.pad([[0, missing]]) : x;
-  // A number would make int64 of bool.
-  const zero: AnyTensor = zeros([], { dtype: x.dtype, device: x.device });
-  return where(mask, padded.unsqueeze(offset >= 0 ? -1 : -2), zero);
+  const batch = x.shape.slice(0, -1);
+  const length = x.shape[x.rank - 1]!;
+  const size = rows * columns;
+  if (length === 0) return zeros([...batch, rows, columns], { dtype: x.dtype, device: x.device });
+  const spread = x.unsqueeze(-1).pad([[0, columns]]) as AnyTensor;
+  const reach = (length - 1) * (columns + 1) + 1;
+  const first = offset >= 0 ? offset : -offset * columns;
+  let flat = spread.reshape([...batch, length * (columns + 1)]).narrow(-1, 0, reach) as AnyTensor;
+  if (reach < size) flat = flat.pad([[first, size - first - reach]]);
+  return flat.reshape([...batch, rows, columns]);
 }
 
 export interface DiagonalOptions {
@@ -199,30 +203,42 @@ export interface TriangleIndicesOptions<D extends IndexDType = IndexDType> exten
   readonly offset?: number;
 }
 
-/** Places [2, count] of a matrix, row by row: in row i the columns from `first(i)` up to `end(i)`. */
-function places(
+/** Which triangle of a matrix is meant: the elements from a diagonal on to the right, or up to it. */
+interface Triangle {
+  readonly rows: number;
+  readonly columns: number;
+  /** Of the diagonal, in columns to the right of the corner. */
+  readonly offset: number;
+  readonly isUpper: boolean;
+}
+
+/** How many elements of a matrix are left of the diagonal that begins `offset` columns to the right of the corner. */
+function countBefore(rows: number, columns: number, offset: number): number {
+  const clipped = (row: number): number => Math.min(Math.max(row, 0), rows);
+  // The first row whose diagonal is in the matrix, and the first whose diagonal is behind it.
+  const [first, whole] = [clipped(-offset), clipped(columns - offset)];
+  return ((whole - first) * (first + whole - 1 + 2 * offset)) / 2 + columns * (rows - whole);
+}
+
+/** The places of a triangle in the flattened matrix, row by row. */
+export function trianglePlaces({ rows, columns, offset, isUpper }: Triangle, device?: Device): AnyTensor {
+  const all = ones([rows, columns], { dtype: 'bool', ...(device === undefined ? {} : { device }) }) as AnyTensor;
+  const count = isUpper ? rows * columns - countBefore(rows, columns, offset) : countBefore(rows, columns, offset + 1);
+  return nonzeroPlaces(isUpper ? triu(all, offset) : tril(all, offset)).build(count) as unknown as AnyTensor;
+}
+
+/** Places [2, count] of a triangle: row numbers, and below them column numbers. */
+function trianglePositions(
   op: string,
-  rows: number,
-  columns: number,
   { offset = 0, dtype = 'int64', device }: TriangleIndicesOptions,
-  range: (diagonal: number) => readonly [first: number, end: number],
+  triangle: Omit<Triangle, 'offset'>,
 ): AnyTensor {
-  checkShape(op, [rows, columns]);
+  checkShape(op, [triangle.rows, triangle.columns]);
   checkOffset(op, offset);
   checkDType(op, dtype, ['int64', 'int32']);
-  const clipped = (column: number): number => Math.min(Math.max(column, 0), columns);
-  const bounds = Array.from({ length: rows }, (_, i) => range(i + offset).map(clipped) as [number, number]);
-  const count = bounds.reduce((sum, [first, end]) => sum + end - first, 0);
-  checkShape(op, [2, count]);
-  const values = new Int32Array(2 * count);
-  let at = 0;
-  bounds.forEach(([first, end], row) => {
-    for (let column = first; column < end; column++, at++) {
-      values[at] = row;
-      values[count + at] = column;
-    }
-  });
-  return tensor(values, { shape: [2, count], ...(device === undefined ? {} : { device }) }).cast(dtype) as AnyTensor;
+  const places = trianglePlaces({ ...triangle, offset }, device);
+  const width = Math.max(triangle.columns, 1);
+  return stack([places.floorDivide(width) as AnyTensor, places.remainder(width) as AnyTensor]).cast(dtype) as AnyTensor;
 }
 
 /**
@@ -239,7 +255,7 @@ export function trilIndices<D extends IndexDType = 'int64'>(
 ): Tensor<[2, number], NoInfer<D>>;
 export function trilIndices(rows: number, columns = rows, options: TriangleIndicesOptions = {}): AnyTensor {
   checkOptions('trilIndices', options);
-  return places('trilIndices', rows, columns, options, (diagonal) => [0, diagonal + 1]);
+  return trianglePositions('trilIndices', options, { rows, columns, isUpper: false });
 }
 
 /**
@@ -256,7 +272,7 @@ export function triuIndices<D extends IndexDType = 'int64'>(
 ): Tensor<[2, number], NoInfer<D>>;
 export function triuIndices(rows: number, columns = rows, options: TriangleIndicesOptions = {}): AnyTensor {
   checkOptions('triuIndices', options);
-  return places('triuIndices', rows, columns, options, (diagonal) => [diagonal, columns]);
+  return trianglePositions('triuIndices', options, { rows, columns, isUpper: true });
 }
 
 declare module '../tensor/tensor' {

@@ -4,14 +4,24 @@ import { shown } from '../tensor/describe';
 import { toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
+import { recording } from '../tensor/node';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { fullPrecision, operandDType } from './autocast';
 import { onesLike } from './creation';
-import { checkOptions, checkTensor, installMethods, nativeOps, run, withGradient } from './define';
-import { triuIndices } from './diagonal';
+import {
+  checkOptions,
+  checkTensor,
+  defineOp,
+  installMethods,
+  nativeOps,
+  run,
+  withGradient,
+  type NativeOp,
+} from './define';
+import { trianglePlaces } from './diagonal';
 import { product } from './matmul';
 import { cat } from './movement';
-import { norm } from './norm';
+import { norm, power } from './norm';
 import { where } from './pointwise-compare';
 import './pointwise-unary'; // defines sqrt
 import { wide } from './wide';
@@ -25,8 +35,13 @@ function checkOrder(op: string, p: number): void {
 function pairOf(op: string, a: AnyTensor, b: AnyTensor): [AnyTensor, AnyTensor] {
   checkTensor(op, a, 'a');
   checkTensor(op, b, 'b');
-  if (a.dtype !== b.dtype) throw new DTypeError(`${op}: b: got dtype ${b.dtype}, expected ${a.dtype} as a`);
   broadcastShapes(op, a.shape, b.shape);
+  return floatsOf(op, a, b);
+}
+
+/** Two tensors of one dtype as floats. */
+function floatsOf(op: string, a: AnyTensor, b: AnyTensor): [AnyTensor, AnyTensor] {
+  if (a.dtype !== b.dtype) throw new DTypeError(`${op}: b: got dtype ${b.dtype}, expected ${a.dtype} as a`);
   const dtype = operandDType(fullPrecision, toFloat(a.dtype));
   return [a.cast(dtype), b.cast(dtype)];
 }
@@ -129,14 +144,55 @@ const distanceOp = withGradient(
   { outputs: true },
 );
 
+const cdistOp: NativeOp<readonly number[]> = defineOp('cdist', {
+  dtypes: ['float64', 'float32'],
+  saves: { inputs: true, outputs: true },
+  gradient: (g, node) => {
+    const [a, b, y] = [node.input(0), node.input(1), node.output()];
+    const p = node.context[0]!;
+    if (recording.enabled) {
+      const slopes = slopeOf(a.unsqueeze(-2).sub(b.unsqueeze(-3)), y.unsqueeze(-1), p).mul(g.unsqueeze(-1));
+      return [slopes.sum(-2), slopes.sum(-3).neg()];
+    }
+    const back = (...inputs: [g: AnyTensor, a: AnyTensor, b: AnyTensor, y: AnyTensor]): AnyTensor =>
+      run(cdistBackwardOp, inputs, inputs[1].shape, g.dtype, [p]);
+    return [
+      node.needs(0) ? back(g, a, b, y) : undefined,
+      node.needs(1) ? back(g.transpose(), b, a, y.transpose()) : undefined,
+    ];
+  },
+});
+const cdistBackwardOp = defineOp('cdistBackward', { dtypes: cdistOp.dtypes });
+
+/** How distances y move with differences, which they broadcast to; 0 where those are 0. */
+function slopeOf(difference: AnyTensor, y: AnyTensor, p: number): AnyTensor {
+  const sign: AnyTensor = difference.sign();
+  if (p === 0) return sign.mul(0);
+  if (p === 1) return sign;
+  if (p === Infinity) return sign.mul(difference.abs().equalTo(y).cast(y.dtype));
+  const share: AnyTensor = difference.div(where(y.equalTo(0), 1, y));
+  return p === 2 ? share : sign.mul(power(share.abs(), p - 1));
+}
+
+/** The distances of every row of a from every row of b, without rounding in between. */
+function distances(a: AnyTensor, b: AnyTensor, p: number): AnyTensor {
+  const batch = broadcastShapes('cdist', a.shape.slice(0, -2), b.shape.slice(0, -2));
+  // The kernels want adjacent rows.
+  const [x, y] = [a, b].map((t): AnyTensor => {
+    const whole: AnyTensor = wide(t).expand([...batch, ...t.shape.slice(-2)]);
+    return whole.strides.at(-1) === 1 || whole.shape.at(-1)! <= 1 ? whole : whole.contiguous();
+  }) as [AnyTensor, AnyTensor];
+  return run(cdistOp, [x, y], [...batch, x.shape.at(-2)!, y.shape.at(-2)!], x.dtype, [p]).cast(a.dtype) as AnyTensor;
+}
+
 export interface CdistOptions {
   /** Of the norm; 2 unless given. */
   readonly p?: number;
 }
 
 /**
- * The distance ‖a_i − b_j‖_p of every row of a [..., n, d] from every row of b [..., m, d]: [..., n, m]. Memory grows with n · m · d, but for p = 2
- * with more than 25 rows on a side, which is computed from the product of the matrices, as in PyTorch.
+ * The distance ‖a_i − b_j‖_p of every row of a [..., n, d] from every row of b [..., m, d]: [..., n, m]. For p = 2 with more than 25 rows on a side
+ * it is computed from the product of the matrices, as in PyTorch. Of equal largest differences each gets the whole gradient where p is infinite.
  *
  * @throws ShapeError, DTypeError; ArgumentError for a negative p.
  * @example
@@ -155,11 +211,9 @@ export function cdist(a: AnyTensor, b: AnyTensor, options: CdistOptions = {}): A
       `${op}: shapes do not fit: got a ${show(a.shape)} and b ${show(b.shape)}, expected [..., n, d] and [..., m, d]`,
     );
   }
-  const [x, y] = pairOf(op, a.unsqueeze(-2), b.unsqueeze(-3));
-  if (p !== 2 || (a.shape[a.rank - 2]! <= 25 && b.shape[b.rank - 2]! <= 25)) {
-    return norm(x.sub(y) as AnyTensor, -1, { p });
-  }
-  const [rows, columns] = [wide(x.squeeze(-2) as AnyTensor), wide(y.squeeze(-3) as AnyTensor)];
+  const [x, y] = floatsOf(op, a, b);
+  if (p !== 2 || (a.shape[a.rank - 2]! <= 25 && b.shape[b.rank - 2]! <= 25)) return distances(x, y, p);
+  const [rows, columns] = [wide(x), wide(y)];
   // ‖a‖² − 2 a·b + ‖b‖² as one product, [−2a, ‖a‖², 1] · [b, 1, ‖b‖²].
   const squares = (points: AnyTensor): AnyTensor => points.square().sum(-1, { keepDims: true }) as AnyTensor;
   const [of, and] = [squares(rows), squares(columns)];
@@ -182,10 +236,15 @@ export function pdist(x: AnyTensor, options: CdistOptions = {}): AnyTensor {
   checkOptions(op, options);
   const { p = 2 } = options;
   checkOrder(op, p);
-  const [points] = pairOf(op, x, x);
+  checkTensor(op, x);
   if (x.rank !== 2) throw new ShapeError(`${op}: got shape ${show(x.shape)}, expected [n, d]`);
-  const [rows, others] = triuIndices(x.shape[0]!, x.shape[0]!, { offset: 1, device: x.device }).unbind(0);
-  return norm(points.indexSelect(0, rows!).sub(points.indexSelect(0, others!)) as AnyTensor, -1, { p });
+  const [points] = floatsOf(op, x, x);
+  const n = x.shape[0]!;
+  const pairs = trianglePlaces({ rows: n, columns: n, offset: 1, isUpper: true }, x.device) as Tensor<
+    [number],
+    'int64'
+  >;
+  return distances(points, points, p).flatten().indexSelect(0, pairs);
 }
 
 declare module '../tensor/tensor' {

@@ -26,7 +26,18 @@ export {
 } from './boxes';
 export * from './creation';
 export { ctcLoss, type CtcOptions } from './ctc';
-export * from './diagonal';
+export {
+  diag,
+  diagEmbed,
+  diagonal,
+  eye,
+  tril,
+  trilIndices,
+  triu,
+  triuIndices,
+  type DiagonalOptions,
+  type TriangleIndicesOptions,
+} from './diagonal';
 export {
   cdist,
   cosineSimilarity,

@@ -36,16 +36,20 @@ const prodOp = defineOp<ProductContext>('prod', {
 const factors = <C>(op: NativeOp<C>, x: AnyTensor): AnyTensor =>
   x.dtype === 'bool' ? x.cast('uint8') : operand(op, x);
 
-/** For every element of the last axis the product of those before it. */
-function productOfThoseBefore(x: AnyTensor): AnyTensor {
-  const one: AnyTensor = ones([...x.shape.slice(0, -1), 1], { dtype: x.dtype, device: x.device });
-  return cat([one, x.narrow(-1, 0, x.shape[x.rank - 1]! - 1).cumprod(-1)], -1);
+/** For every element along an axis the product of those before it. */
+function productOfThoseBefore(x: AnyTensor, axis: number): AnyTensor {
+  const one: AnyTensor = ones(
+    x.shape.map((size, i) => (i === axis ? 1 : size)),
+    { dtype: x.dtype, device: x.device },
+  );
+  return cat([one, x.narrow(axis, 0, x.shape[axis]! - 1).cumprod(axis)], axis);
 }
 
 /** For every element of the last axis the product of the others: of those before times of those behind. */
 function productOfOthers(x: AnyTensor): AnyTensor {
-  if (x.shape[x.rank - 1] === 0) return x;
-  return productOfThoseBefore(x).mul(productOfThoseBefore(x.flip(-1)).flip(-1));
+  const last = x.rank - 1;
+  if (x.shape[last] === 0) return x;
+  return productOfThoseBefore(x, last).mul(productOfThoseBefore(x.flip(last), last).flip(last));
 }
 
 /**
@@ -82,30 +86,33 @@ const cumprodOp = defineOp<number>('cumprod', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const axis = node.context;
-    const [x, slopes] = [node.input(0), g].map((t) => wide(t).transpose(axis, -1)) as [AnyTensor, AnyTensor];
+    const x = wide(node.input(0));
     if (x.size === 0) return [g];
-    const gx = productOfThoseBefore(x).mul(sumsOfProductsBehind(x, slopes));
-    return [gx.transpose(axis, -1).cast(g.dtype)];
+    // The products behind an element, each times its gradient: no division, so an element may be 0.
+    const behind = linearScan(x, wide(g), axis, true);
+    return [productOfThoseBefore(x, axis).mul(behind).cast(g.dtype)];
   },
 });
 
-/**
- * y_i = g_i + x_{i+1} y_{i+1} along the last axis, without a division: an element may be 0. Each round joins what is known of two neighbouring runs, as
- * [Hillis, Steele 1986, Data parallel algorithms] add.
- */
-function sumsOfProductsBehind(x: AnyTensor, g: AnyTensor): AnyTensor {
-  const count = x.shape[x.rank - 1]!;
-  let sums = g;
-  let products = x.narrow(-1, 1, count - 1) as AnyTensor;
-  for (let run = 1; run < count; run *= 2) {
-    const unfinished = count - run;
-    const reached = sums.narrow(-1, 0, unfinished).add(products.mul(sums.narrow(-1, run, unfinished)));
-    sums = cat([reached, sums.narrow(-1, unfinished, run)], -1);
-    const left = unfinished - run;
-    if (left > 0) products = products.narrow(-1, 0, left).mul(products.narrow(-1, run, left)) as AnyTensor;
-  }
-  return sums;
-}
+const linearScanOp: NativeOp<readonly [axis: number, reverse: number]> = defineOp('linearScan', {
+  dtypes: ['float64', 'float32'],
+  saves: { inputs: true, outputs: true },
+  // The transpose of a scan is the one in reverse. Factor i joins terms i - 1 and i.
+  gradient: (g, node) => {
+    const [axis, reverse] = node.context;
+    const [a, y] = [node.input(0), node.output()];
+    const gb = linearScan(a, g, axis, reverse === 0);
+    if (!node.needs(0)) return [undefined, gb];
+    const joined = a.shape[axis]! - 1;
+    const [first, second] = reverse === 0 ? [y, gb] : [gb, y];
+    const products = first.narrow(axis, 0, joined).mul(second.narrow(axis, 1, joined));
+    return [products.pad(a.shape.map((_, i) => [i === axis ? 1 : 0, 0] as const)), gb];
+  },
+});
+
+/** yᵢ = bᵢ + aᵢ yᵢ₋₁ along an axis, or from the end yᵢ = bᵢ + aᵢ₊₁ yᵢ₊₁. */
+const linearScan = (a: AnyTensor, b: AnyTensor, axis: number, reverse: boolean): AnyTensor =>
+  run(linearScanOp, [a, b], b.shape, b.dtype, [axis, reverse ? 1 : 0]);
 
 /**
  * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers and bool are multiplied in int64.

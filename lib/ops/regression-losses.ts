@@ -1,7 +1,7 @@
 /** Losses of values, rates and probabilities against targets of the same shape, and of log-probabilities against classes. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import type { DType } from '../tensor/dtype';
+import { promote, type DType } from '../tensor/dtype';
 import type { IndexCheck } from '../tensor/index-types';
 import type { CrossEntropyCheck, Loss, Reduction, Targets } from '../tensor/layer-shape-types';
 import type { BroadcastCheck, Ok, SameCheck, Shape } from '../tensor/shape-types';
@@ -55,7 +55,7 @@ export function smoothL1Loss(input: AnyTensor, target: AnyTensor, options: Smoot
   const { beta = 1, reduction } = options;
   if (!(beta >= 0)) throw new ArgumentError(`${op}: beta: got ${shown(beta)}, expected a number of at least 0`);
   if (beta === 0) return reduceLoss(op, input.sub(target).abs(), reduction);
-  return reduceLoss(op, huber(input.sub(target), beta), reduction).div(beta);
+  return reduceLoss(op, huber(input, target, beta), reduction).div(beta);
 }
 
 const huberOp = defineOp<readonly number[]>('huber', {
@@ -64,13 +64,16 @@ const huberOp = defineOp<readonly number[]>('huber', {
   saves: { inputs: true },
   gradient: (g, node) => {
     const delta = node.context[0]!;
-    return [g.mul(node.input(0).clamp(-delta, delta))];
+    const slope = g.mul(node.input(0).sub(node.input(1)).clamp(-delta, delta));
+    return [slope, node.needs(1) ? slope.neg() : undefined];
   },
 });
 
-/** d² / 2 up to |d| = δ, δ·(|d| − δ/2) from there on. */
-const huber = (difference: AnyTensor, delta: number): AnyTensor =>
-  run(huberOp, [difference], difference.shape, difference.dtype, [delta], [delta]);
+/** d² / 2 for an error d = |input − target| up to δ, δ·(d − δ/2) from there on; of one shape, in the dtype of both. */
+function huber(input: AnyTensor, target: AnyTensor, delta: number): AnyTensor {
+  const dtype = promote(input.dtype, target.dtype);
+  return run(huberOp, [input.cast(dtype), target.cast(dtype)], input.shape, dtype, [delta]);
+}
 
 export interface HuberOptions<R extends Reduction = Reduction> extends LossOptions<R> {
   /** The error from which the loss is linear; 1 unless given. */
@@ -95,7 +98,7 @@ export function huberLoss(input: AnyTensor, target: AnyTensor, options: HuberOpt
   [input, target] = checkPrediction(op, input, target);
   const { delta = 1, reduction } = options;
   if (!(delta > 0)) throw new ArgumentError(`${op}: delta: got ${shown(delta)}, expected a positive number`);
-  return reduceLoss(op, huber(input.sub(target), delta), reduction);
+  return reduceLoss(op, huber(input, target, delta), reduction);
 }
 
 export interface BceOptions<R extends Reduction = Reduction> extends LossOptions<R> {
@@ -215,20 +218,16 @@ export function nllLoss(input: AnyTensor, target: AnyTensor, options: NllOptions
   const index: AnyTensor = target;
   const counted = index.notEqual(ignoreIndex);
   const safe = where(counted, index, 0);
-  const picked = input.gather(classAxis, safe.unsqueeze(classAxis) as typeof safe).squeeze(classAxis);
-  const weights: AnyTensor = where(
-    counted,
-    weight === undefined
-      ? 1
-      : weight
-          .cast(input.dtype)
-          .gather(0, safe.flatten() as typeof safe)
-          .reshape(target.shape),
-    0,
-  ).cast(input.dtype);
-  const loss = (where(counted, picked, 0) as AnyTensor).mul(weights).neg();
-  if (reduction !== undefined && reduction !== 'mean') return reduceLoss(op, loss, reduction);
-  return loss.sum().div(weights.sum());
+  let loss = input.gather(classAxis, safe.unsqueeze(classAxis) as typeof safe).squeeze(classAxis) as AnyTensor;
+  let weights: AnyTensor = counted;
+  if (weight !== undefined) {
+    const own = weight.cast(input.dtype).gather(0, safe.flatten() as typeof safe) as AnyTensor;
+    weights = where(counted, own.reshape(target.shape), 0);
+    loss = loss.mul(weights);
+  }
+  loss = where(counted, loss, 0);
+  if (reduction !== undefined && reduction !== 'mean') return reduceLoss(op, loss.neg(), reduction);
+  return loss.sum().div(weights.sum().neg());
 }
 
 export interface PoissonNllOptions<R extends Reduction = Reduction> extends LossOptions<R> {

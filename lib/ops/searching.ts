@@ -117,31 +117,36 @@ export function histogram(
   const flat = x.detach().cast(toFloat(x.dtype)).reshape([-1]) as AnyTensor;
   const edges = edgesOf(flat, bins, options.range);
   const count = edges.size - 1;
-  const top = edges.narrow(0, count, 1);
-  // The upper edge belongs to the last bin, and what lies outside goes to one more.
-  const place = edges.narrow(0, 1, count - 1).searchSorted(flat, { right: true });
-  const isInside = flat.greaterEqual(edges.narrow(0, 0, 1)).logicalAnd(flat.lessEqual(top));
-  const index = where(isInside as Tensor<Shape, 'bool'>, place, count) as AnyTensor;
-  const { device } = x;
-  // Many elements are counted in parts, at the same time.
-  const parts = flat.size < fewElements ? 1 : 64;
-  const length = Math.ceil(flat.size / parts);
-  const inParts = (values: AnyTensor, value: number): AnyTensor =>
-    values.pad([[0, parts * length - flat.size]], { value }).reshape([parts, length]) as AnyTensor;
-  // Ones are counted in integers, which do not stop at 2^24 as float32 does.
-  const each =
-    weights === undefined
-      ? (ones([1], { dtype: 'int64', device }).expand([parts, length]) as AnyTensor)
-      : inParts(weights.detach().reshape([-1]) as AnyTensor, 0);
-  const sums: AnyTensor = (zeros([parts, count + 1], { dtype: each.dtype, device }) as AnyTensor).scatterAdd(
-    1,
-    inParts(index, count) as Tensor<Shape, 'int64'>,
-    each,
+  // What lies below goes before the bins, what lies above and NaN behind them; the upper edge belongs to the last bin.
+  const place = edges.searchSorted(flat, { right: true });
+  const index = where(flat.equalTo(edges.narrow(0, count, 1)) as Tensor<Shape, 'bool'>, count, place) as AnyTensor;
+  const sums = sumsOfBins(
+    index as Tensor<Shape, 'int64'>,
+    count + 2,
+    weights?.detach().reshape([-1]) as AnyTensor | undefined,
   );
-  const counts = sums.sum(0).narrow(0, 0, count).cast(flat.dtype) as AnyTensor;
+  const counts = sums.narrow(0, 1, count).cast(flat.dtype) as AnyTensor;
   if (!density) return [counts, edges];
   const widths = edges.narrow(0, 1, count).sub(edges.narrow(0, 0, count));
   return [counts.div(counts.sum()).div(widths) as AnyTensor, edges];
+}
+
+/** How often each of `bins` numbers occurs in a vector, in int64, which does not stop at 2^24 as float32 does; or the sums of weights. */
+function sumsOfBins(index: Tensor<Shape, 'int64'>, bins: number, weights: AnyTensor | undefined): AnyTensor {
+  const { device, size } = index;
+  // Many elements are counted in parts, at the same time, where these have few bins; what fills the last part goes to one more bin.
+  const parts = size < fewElements || 64 * bins > size ? 1 : 64;
+  const length = Math.ceil(size / parts);
+  const missing = parts * length - size;
+  const inParts = (values: AnyTensor, value: number): AnyTensor =>
+    (missing === 0 ? values : values.pad([[0, missing]], { value })).reshape([parts, length]) as AnyTensor;
+  const each =
+    weights === undefined
+      ? (ones([1], { dtype: 'int64', device }).expand([parts, length]) as AnyTensor)
+      : inParts(weights, 0);
+  const nothing = zeros([parts, bins + 1], { dtype: each.dtype, device }) as AnyTensor;
+  const sums = nothing.scatterAdd(1, inParts(index as AnyTensor, bins) as Tensor<Shape, 'int64'>, each);
+  return sums.sum(0).narrow(0, 0, bins).cast(each.dtype) as AnyTensor;
 }
 
 function edgesOf(
@@ -205,14 +210,10 @@ function counted(x: AnyTensor, options: BincountOptions): KnownLater<AnyTensor> 
   }
   const { device } = x;
   const index = x.cast('int64') as Tensor<Shape, 'int64'>;
-  const each: AnyTensor = weights?.detach() ?? (ones([1], { dtype: 'int64', device }).expand(x.shape) as AnyTensor);
   const largest: AnyTensor = x.size === 0 ? full([], -1, { dtype: 'int64', device }) : (index.max() as AnyTensor);
   return {
     count: largest,
-    build: (last) => {
-      const length = Math.max(last + 1, minLength);
-      return (zeros([length], { dtype: each.dtype, device }) as AnyTensor).scatterAdd(0, index, each);
-    },
+    build: (last) => sumsOfBins(index, Math.max(last + 1, minLength), weights?.detach()),
   };
 }
 

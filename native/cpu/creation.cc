@@ -1,4 +1,4 @@
-// Tensors from nothing: fill and arange, of any dtype into any strides.
+// Tensors from nothing: fill, arange and linspace, of any dtype into any strides.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -36,6 +36,26 @@ void arange_block(const void* functor, const BlockArguments& block) {
   T* y = static_cast<T*>(block.y);
   // Blocks are counted in 32 bits, which every level converts in whole vectors.
   for (int i = 0; i < static_cast<int>(block.count); ++i) y[i] = element_from<T>(start + (first + i) * step);
+}
+
+// From both ends, so that both are met exactly.
+struct Between {
+  double start, end, step;
+  int64_t count;
+
+  Between(double start, double end, int64_t count)
+      : start(start), end(end), step(count > 1 ? (end - start) / static_cast<double>(count - 1) : 0), count(count) {}
+};
+template <class T>
+void linspace_block(const void* functor, const BlockArguments& block) {
+  const Between& line = *static_cast<const Between*>(functor);
+  T* y = static_cast<T*>(block.y);
+  const double first = static_cast<double>(block.start);
+  const double last = static_cast<double>(line.count - 1 - block.start);
+  const int middle = static_cast<int>(std::clamp<int64_t>((line.count + 1) / 2 - block.start, 0, block.count));
+  for (int i = 0; i < middle; ++i) y[i] = element_from<T>(line.start + (first + i) * line.step);
+  for (int i = middle; i < static_cast<int>(block.count); ++i)
+    y[i] = element_from<T>(line.end - (last - i) * line.step);
 }
 
 // Whether all of `count` numbers are whole, and exact in T as well as on the way there in double.
@@ -85,6 +105,12 @@ HADAL_CPU_KERNEL(arange) {
     }
     run_pointwise(ctx, {kernel, &progression, Cost::kMemory, true}, cmd);
   });
+}
+
+HADAL_CPU_KERNEL(linspace) {
+  const Between line(cmd.attribute(0), cmd.attribute(1), cmd.output(0).numel());
+  visit_element(cmd.name(), cmd.output(0).dtype,
+                [&]<class T>() { run_pointwise(ctx, {linspace_block<T>, &line, Cost::kMemory, true}, cmd); });
 }
 
 }  // namespace hadal

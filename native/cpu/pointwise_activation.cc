@@ -28,7 +28,7 @@ HADAL_CPU_KERNEL(threshold) { run_floating<fn::Threshold, 1>(ctx, cmd, Cost::kMe
 HADAL_CPU_KERNEL(prelu) { run_floating<fn::Prelu, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(glu) { run_floating<fn::Glu, 2>(ctx, cmd, Cost::kTranscendental); }
 
-HADAL_CPU_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd, Cost::kMemory); }
+HADAL_CPU_KERNEL(huber) { run_floating<fn::Huber, 2>(ctx, cmd, Cost::kMemory); }
 HADAL_CPU_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd, Cost::kTranscendental); }
 
 HADAL_CPU_KERNEL(reluBackward) { run_floating<fn::ReluBackward, 2>(ctx, cmd, Cost::kMemory); }

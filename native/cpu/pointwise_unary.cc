@@ -43,14 +43,14 @@ HADAL_CPU_KERNEL(acosh) { run_floating<fn::Acosh, 1>(ctx, cmd, Cost::kTranscende
 HADAL_CPU_KERNEL(atanh) { run_floating<fn::Atanh, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(erf) { run_floating<fn::Erf, 1>(ctx, cmd, Cost::kTranscendental); }
 
-HADAL_CPU_KERNEL(erfc) { run_floating<fn::Erfc, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(erfinv) { run_floating<fn::Erfinv, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(erfcx) { run_floating<fn::Erfcx, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(erfc) { run_floating<fn::Erfc, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(erfinv) { run_floating<fn::Erfinv, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(erfcx) { run_floating<fn::Erfcx, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(ndtri) { run_floating<fn::Ndtri, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(i0) { run_floating<fn::I0, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(i0e) { run_floating<fn::I0e, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(i1) { run_floating<fn::I1, 1>(ctx, cmd, Cost::kScalar); }
-HADAL_CPU_KERNEL(i1e) { run_floating<fn::I1e, 1>(ctx, cmd, Cost::kScalar); }
+HADAL_CPU_KERNEL(i0) { run_floating<fn::I0, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(i0e) { run_floating<fn::I0e, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(i1) { run_floating<fn::I1, 1>(ctx, cmd, Cost::kTranscendental); }
+HADAL_CPU_KERNEL(i1e) { run_floating<fn::I1e, 1>(ctx, cmd, Cost::kTranscendental); }
 HADAL_CPU_KERNEL(lgamma) { run_floating<fn::Lgamma, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(digamma) { run_floating<fn::Digamma, 1>(ctx, cmd, Cost::kScalar); }
 HADAL_CPU_KERNEL(polygamma) {

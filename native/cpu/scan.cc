@@ -1,4 +1,4 @@
-// Scans along an axis: cumsum, cumprod, logCumSumExp, and cummax and cummin with the places of the extrema. Sums of
+// Scans along an axis: cumsum, cumprod, logCumSumExp, linearScan, and cummax and cummin with the places of the extrema. Sums of
 // float run in double, of 16-bit floats in float, of integers in 64 bits that wrap. All write with `=`.
 #include <algorithm>
 #include <limits>
@@ -34,7 +34,9 @@ struct Lines {
       axis = static_cast<int>(cmd.integer(0));
       length = x.shape[axis];
       columns = packed_behind(x);
-      for (int i = 0; i < cmd.output_count; ++i) columns = std::min(columns, packed_behind(cmd.output(i)));
+      for (int i = 1; i < cmd.input_count + cmd.output_count; ++i) {
+        columns = std::min(columns, packed_behind(cmd.tensors[i]));
+      }
       if (columns < kMinColumns) columns = 1;
     }
     if (length > 0) count = x.numel() / (length * columns);
@@ -283,6 +285,50 @@ HADAL_CPU_KERNEL(cumsum) { scan_totals<Sum>(ctx, cmd, cmd.flag(1)); }
 HADAL_CPU_KERNEL(cumprod) { scan_totals<Product>(ctx, cmd, false); }
 HADAL_CPU_KERNEL(logCumSumExp) {
   visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() { scan<LogAddExp, T, T>(ctx, cmd, false); });
+}
+
+// --- Linear recurrences ----------------------------------------------------------------------------------------------
+
+// y_i = b_i + a_i y_(i-1), or in reverse y_i = b_i + a_(i+1) y_(i+1), of float in double. Lines are independent; columns side by side take a step together.
+template <class T>
+void linear_scan(KernelContext& ctx, const Command& cmd) {
+  const TensorView &a = cmd.input(0), &b = cmd.input(1), &y = cmd.output(0);
+  const bool reverse = cmd.flag(1);
+  const Lines lines(cmd);
+  if (lines.count == 0) return;
+  const RowOffsets a_offsets = lines.offsets(a), b_offsets = lines.offsets(b), y_offsets = lines.offsets(y);
+  const int64_t n = lines.length;
+  const auto step = [&](const TensorView& view) { return reverse ? -lines.stride(view) : lines.stride(view); };
+  const auto start = [&](const TensorView& view, int64_t offset) {
+    return view.as<T>() + offset - (reverse ? (n - 1) * step(view) : 0);
+  };
+  const int64_t a_step = step(a), b_step = step(b), y_step = step(y);
+  const int64_t tile = std::min(lines.columns, kBlock), tiles = (lines.columns + tile - 1) / tile;
+  ctx.parallel_ranges(lines.count * tiles, kTaskElements / (n * tile), [&](int64_t begin, int64_t end) {
+    double sums[kBlock];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t line = i / tiles, column = i % tiles * tile, width = std::min(tile, lines.columns - column);
+      // The factor of a step stands beside the element that the step leaves or, in reverse, the one that it came from.
+      const T* factors = start(a, a_offsets(line)) + column - (reverse ? a_step : 0);
+      const T* terms = start(b, b_offsets(line)) + column;
+      T* to = start(y, y_offsets(line)) + column;
+      for (int64_t c = 0; c < width; ++c) to[c] = static_cast<T>(sums[c] = static_cast<double>(terms[c]));
+      for (int64_t row = 1; row < n; ++row) {
+        factors += a_step;
+        terms += b_step;
+        to += y_step;
+        for (int64_t c = 0; c < width; ++c) {
+          sums[c] = static_cast<double>(terms[c]) + static_cast<double>(factors[c]) * sums[c];
+          to[c] = static_cast<T>(sums[c]);
+        }
+      }
+    }
+  });
+}
+
+HADAL_CPU_KERNEL(linearScan) {
+  if (cmd.output(0).dtype == DType::kFloat32) linear_scan<float>(ctx, cmd);
+  else linear_scan<double>(ctx, cmd);
 }
 
 // --- Running extrema -------------------------------------------------------------------------------------------------

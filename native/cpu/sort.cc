@@ -2,10 +2,9 @@
 // place; ties are broken by place, so the order of equal elements is kept. NaN counts as larger than every number, -0
 // as 0.
 #include <algorithm>
+#include <atomic>
 #include <bit>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "cpu/rows.h"
@@ -175,6 +174,15 @@ Item* sort_items(Item* items, Item* spare, int64_t n, uint64_t differing) {
   return radix_sort(items, spare, n, differing, n, counts, [](int64_t, auto&& body) { body(0); });
 }
 
+// Items of a long line, made by all threads, and the bits in which their keys differ.
+template <class T, class Item>
+uint64_t read_line(KernelContext& ctx, const Lines<T>& lines, int64_t line, Item* items) {
+  std::atomic<uint64_t> differing = 0;
+  ctx.parallel_ranges(lines.n, kSortBlock,
+                      [&](int64_t begin, int64_t end) { differing |= lines.read(line, begin, end, items + begin); });
+  return differing;
+}
+
 // Writes the first k of each sorted line.
 template <class T, class Item>
 void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
@@ -190,15 +198,10 @@ void sort_lines(KernelContext& ctx, const Lines<T>& lines) {
     return;
   }
   Item* items = ctx.scratch<Item>(2 * n);
-  const int64_t blocks = (n + kSortBlock - 1) / kSortBlock;
-  int64_t* counts = ctx.scratch<int64_t>(blocks * 256);
-  uint64_t* differing = ctx.scratch<uint64_t>(blocks);
+  int64_t* counts = ctx.scratch<int64_t>((n + kSortBlock - 1) / kSortBlock * 256);
   for (int64_t line = 0; line < lines.count; ++line) {
-    ctx.parallel_ranges(n, kSortBlock, [&](int64_t begin, int64_t end) {
-      differing[begin / kSortBlock] = lines.read(line, begin, end, items + begin);
-    });
-    const uint64_t any = std::accumulate(differing, differing + blocks, uint64_t{0}, std::bit_or<uint64_t>());
-    const Item* sorted = radix_sort(items, items + n, n, any, kSortBlock, counts,
+    const uint64_t differing = read_line(ctx, lines, line, items);
+    const Item* sorted = radix_sort(items, items + n, n, differing, kSortBlock, counts,
                                     [&](int64_t blocks, auto&& body) { ctx.parallel(blocks, body); });
     ctx.parallel_ranges(lines.k, kSortBlock,
                         [&](int64_t begin, int64_t end) { lines.write(line, begin, end, sorted + begin); });
@@ -346,18 +349,44 @@ void top_lines(KernelContext& ctx, const Lines<T>& lines) {
 
 // --- kthValue --------------------------------------------------------------------------------------------------------
 
+// Item k of n in the order of their places, were they sorted: from the first byte of the keys on only those that share the item's byte are kept, in
+// their order.
+template <class Item>
+Item select_item(Item* items, int64_t n, int64_t k, uint64_t differing) {
+  for (int byte = Item::kKeyBytes - 1; byte >= 0 && n >= kRadixFrom; --byte) {
+    if ((differing >> (8 * byte) & 0xffu) == 0) continue;
+    int64_t counts[256] = {};
+    for (int64_t i = 0; i < n; ++i) ++counts[items[i].digit(byte)];
+    unsigned digit = 0;
+    for (; k >= counts[digit]; ++digit) k -= counts[digit];
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      items[kept] = items[i];
+      kept += items[i].digit(byte) == digit;
+    }
+    n = kept;
+  }
+  std::nth_element(items, items + k, items + n);
+  return items[k];
+}
+
 // Item k - 1 of each line, were it sorted.
 template <class T, class Item>
 void kth_of_lines(KernelContext& ctx, const Lines<T>& lines, int64_t k) {
   const int64_t n = lines.n;
-  ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
-    Item* items = ctx.thread_scratch<Item>(n);
-    for (int64_t line = begin; line < end; ++line) {
-      lines.read(line, 0, n, items);
-      std::nth_element(items, items + k - 1, items + n);
-      lines.write(line, 0, 1, items + k - 1);
-    }
-  });
+  const auto finish = [&](int64_t line, Item* items, uint64_t differing) {
+    const Item item = select_item(items, n, k - 1, differing);
+    lines.write(line, 0, 1, &item);
+  };
+  if (n <= kSortBlock) {
+    ctx.parallel_ranges(lines.count, kTaskElements / n, [&](int64_t begin, int64_t end) {
+      Item* items = ctx.thread_scratch<Item>(n);
+      for (int64_t line = begin; line < end; ++line) finish(line, items, lines.read(line, 0, n, items));
+    });
+    return;
+  }
+  Item* items = ctx.scratch<Item>(n);
+  for (int64_t line = 0; line < lines.count; ++line) finish(line, items, read_line(ctx, lines, line, items));
 }
 
 template <class F>
@@ -398,43 +427,51 @@ void search_lines(KernelContext& ctx, const Command& cmd) {
   const RowOffsets sorted_rows(sorted, 1u << (sorted.rank - 1));
   const RowOffsets x_places(x, 0);
   const RowOffsets index_places(index, 0);
-  // `key_at(start_of(row) + at · step)` is the key of an element of a line.
-  const auto search = [&](auto start_of, int64_t step, auto key_at) {
+  const bool is_packed = x.is_contiguous() && index.is_contiguous();
+  // The keys `key(element)` of a row of the sorted elements lie side by side from `start_of(row)` on.
+  const auto search = [&](auto start_of, auto key) {
+    using Place = decltype(start_of(int64_t{0}));
     ctx.parallel_ranges(x.numel(), kTaskElements / 8, [&](int64_t begin, int64_t end) {
       // Some searches at a time, which all take the same steps, so that none waits for its own last one.
       constexpr int kTogether = 16;
       for (int64_t first = begin; first < end; first += kTogether) {
         const int count = static_cast<int>(std::min<int64_t>(kTogether, end - first));
         KeyOf<T> keys[kTogether];
-        int64_t starts[kTogether], low[kTogether] = {};
+        Place starts[kTogether], low[kTogether];
         for (int j = 0; j < kTogether; ++j) {
           const int64_t i = first + std::min(j, count - 1);
-          starts[j] = sorted.rank > 1 ? start_of(i / width) : 0;
-          keys[j] = key_of(x.as<T>()[x_places(i)]);
+          low[j] = starts[j] = start_of(sorted.rank > 1 ? i / width : 0);
+          keys[j] = key_of(x.as<T>()[is_packed ? i : x_places(i)]);
         }
-        // Without a branch on the comparison: `low` moves past half of what is left or not.
+        // Without a branch on the comparison: `low` moves past half of what is left or not. One by one: vectors of places, which compilers make unless
+        // they cannot see what is added, take several times as long to gather.
         for (int64_t left = n; left > 0;) {
           const int64_t half = (left + 1) / 2;
+#pragma GCC unroll 1
           for (int j = 0; j < kTogether; ++j) {
-            const KeyOf<T> probe = key_at(starts[j] + (low[j] + half - 1) * step);
-            low[j] += half & -static_cast<int64_t>(kRight ? probe <= keys[j] : probe < keys[j]);
+            const KeyOf<T> probe = key(low[j][half - 1]);
+            int64_t passed = half & -static_cast<int64_t>(kRight ? probe <= keys[j] : probe < keys[j]);
+            asm("" : "+r"(passed));
+            low[j] += passed;
           }
           left -= half;
         }
-        for (int j = 0; j < count; ++j) index.as<int64_t>()[index_places(first + j)] = low[j];
+        for (int j = 0; j < count; ++j) {
+          index.as<int64_t>()[is_packed ? first + j : index_places(first + j)] = low[j] - starts[j];
+        }
       }
     });
   };
   const T* elements = sorted.as<T>();
-  if (sorted.numel() > x.numel()) {
-    return search(sorted_rows, stride, [=](int64_t at) { return key_of(elements[at]); });
+  if (sorted.numel() > x.numel() && stride == 1) {
+    return search([&](int64_t row) { return elements + sorted_rows(row); }, [](T element) { return key_of(element); });
   }
   // Fewer than are searched for: their keys are made once.
   KeyOf<T>* packed = ctx.scratch<KeyOf<T>>(sorted.numel());
   for (int64_t row = 0; n > 0 && row < sorted_rows.rows(); ++row) {
     for (int64_t at = 0; at < n; ++at) packed[row * n + at] = key_of(elements[sorted_rows(row) + at * stride]);
   }
-  search([=](int64_t row) { return row * n; }, 1, [=](int64_t at) { return packed[at]; });
+  search([=](int64_t row) { return packed + row * n; }, [](KeyOf<T> key) { return key; });
 }
 
 HADAL_CPU_KERNEL(searchSorted) {

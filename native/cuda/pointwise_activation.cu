@@ -27,7 +27,7 @@ HADAL_CUDA_KERNEL(threshold) { run_floating<fn::Threshold, 1>(ctx, cmd); }
 HADAL_CUDA_KERNEL(prelu) { run_floating<fn::Prelu, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(glu) { run_floating<fn::Glu, 2>(ctx, cmd); }
 
-HADAL_CUDA_KERNEL(huber) { run_floating<fn::Huber, 1>(ctx, cmd); }
+HADAL_CUDA_KERNEL(huber) { run_floating<fn::Huber, 2>(ctx, cmd); }
 HADAL_CUDA_KERNEL(bceWithLogits) { run_floating<fn::BceWithLogits, 2>(ctx, cmd); }
 
 HADAL_CUDA_KERNEL(reluBackward) { run_floating<fn::ReluBackward, 2>(ctx, cmd); }

@@ -1,4 +1,4 @@
-// Scans along an axis: cumsum, cumprod, logCumSumExp, and cummax and cummin with the places of the extrema. Lines whose elements
+// Scans along an axis: cumsum, cumprod, logCumSumExp, linearScan, and cummax and cummin with the places of the extrema. Lines whose elements
 // are neighbours are scanned by blocks, others by threads that each walk a line beside their neighbours' lines. Lines too
 // few to fill the device are cut into chunks: first the total of each chunk, then what comes before each, then the scan; in
 // order, so the same bits each time. Sums of float run in double, of 16-bit floats in float, of integers in 64 bits that wrap.
@@ -21,15 +21,14 @@ constexpr int64_t kBlocksPerMultiprocessor = 8;
 constexpr int64_t kMinChunk = 1024;
 
 // An Op has
-//   Input, State                 elements, and what is scanned
-//   kTensors                     the input and the outputs
+//   State                        what is scanned
+//   kTensors                     the inputs and the outputs
 //   identity(), combine(a, b)    b comes after a
-//   load(x, position)            the state of one element
+//   load(offsets, position)      the state of one element, of which every tensor has an offset
 //   store(state, offsets)        writes one element of every output
 template <class Op>
 struct ScanArguments {
   static constexpr int kTensors = Op::kTensors;
-  const typename Op::Input* x;
   Axes<kTensors> lines;
   int64_t n;
   int64_t start[kTensors], strides[kTensors];  // along the axis
@@ -71,15 +70,14 @@ __global__ void __launch_bounds__(kBlock) scan_rows(Op op, ScanArguments<Op> arg
   State carry = args.carries != nullptr ? args.carries[place] : op.identity();
   for (int64_t begin = chunk * args.chunk; begin < end; begin += kBlock) {
     const int64_t i = begin + threadIdx.x;
-    State value = i < end ? op.load(args.x[at[0] + args.start[0] + i * args.strides[0]], i) : op.identity();
+    int64_t here[kTensors];
+#pragma unroll
+    for (int k = 0; k < kTensors; ++k) here[k] = at[k] + args.start[k] + i * args.strides[k];
+    State value = i < end ? op.load(here, i) : op.identity();
     State total;
     value = op.combine(carry, block_scan(op, value, total));
     carry = op.combine(carry, total);
-    if (i >= end || args.totals != nullptr) continue;
-    int64_t to[kTensors];
-#pragma unroll
-    for (int k = 0; k < kTensors; ++k) to[k] = at[k] + args.start[k] + i * args.strides[k];
-    op.store(value, to);
+    if (i < end && args.totals == nullptr) op.store(value, here);
   }
   if (args.totals != nullptr && threadIdx.x == 0) args.totals[place] = carry;
 }
@@ -97,12 +95,11 @@ __global__ void __launch_bounds__(kBlock) scan_columns(Op op, ScanArguments<Op> 
   State state = args.carries != nullptr ? args.carries[place] : op.identity();
   const int64_t end = min((chunk + 1) * args.chunk, args.n);
   for (int64_t i = chunk * args.chunk; i < end; ++i) {
-    state = op.combine(state, op.load(args.x[at[0] + args.start[0] + i * args.strides[0]], i));
-    if (args.totals != nullptr) continue;
-    int64_t to[kTensors];
+    int64_t here[kTensors];
 #pragma unroll
-    for (int k = 0; k < kTensors; ++k) to[k] = at[k] + args.start[k] + i * args.strides[k];
-    op.store(state, to);
+    for (int k = 0; k < kTensors; ++k) here[k] = at[k] + args.start[k] + i * args.strides[k];
+    state = op.combine(state, op.load(here, i));
+    if (args.totals == nullptr) op.store(state, here);
   }
   if (args.totals != nullptr) args.totals[place] = state;
 }
@@ -124,12 +121,11 @@ __global__ void __launch_bounds__(kBlock)
 template <class Op>
 void run_scan(CudaContext& ctx, const Command& cmd, const Op& op, bool reverse) {
   constexpr int kTensors = Op::kTensors;
-  const TensorView* views[kTensors] = {&cmd.input(0)};
-  for (int k = 1; k < kTensors; ++k) views[k] = &cmd.output(k - 1);
+  const TensorView* views[kTensors];
+  for (int k = 0; k < kTensors; ++k) views[k] = &cmd.tensors[k];
   const TensorView& x = *views[0];
   const int axis = x.rank > 0 ? static_cast<int>(cmd.integer(0)) : 0;
   ScanArguments<Op> args{};
-  args.x = x.as<const typename Op::Input>();
   args.n = x.rank > 0 ? x.shape[axis] : 1;
   args.lines = axes_of(views, all_axes(x) & ~(x.rank > 0 ? 1u << axis : 0u), true);
   const int64_t lines = args.lines.count;
@@ -164,24 +160,25 @@ void run_scan(CudaContext& ctx, const Command& cmd, const Op& op, bool reverse) 
 template <class T>
 struct TotalScan {
   static constexpr int kTensors = 2;
-  using Input = T;
   using State = std::conditional_t<std::is_integral_v<T>, uint64_t,
                                    std::conditional_t<std::is_same_v<T, float>, double, Compute<T>>>;
   using Output = std::conditional_t<std::is_integral_v<T>, int64_t, T>;
 
+  const T* x;
   Output* y;
   bool is_product;
 
   __device__ State identity() const { return is_product ? State(1) : State(0); }
   __device__ State combine(State a, State b) const { return is_product ? a * b : a + b; }
-  __device__ State load(const T& x, int64_t) const { return static_cast<State>(load_element(x)); }
+  __device__ State load(const int64_t (&at)[2], int64_t) const { return static_cast<State>(load_element(x[at[0]])); }
   __device__ void store(State value, const int64_t (&at)[2]) const {
     y[at[1]] = to_element<Output>(static_cast<Compute<Output>>(value));
   }
 };
 void total(CudaContext& ctx, const Command& cmd, bool is_product, bool reverse) {
   const auto run = [&]<class T>() {
-    run_scan(ctx, cmd, TotalScan<T>{cmd.output(0).as<typename TotalScan<T>::Output>(), is_product}, reverse);
+    using Output = typename TotalScan<T>::Output;
+    run_scan(ctx, cmd, TotalScan<T>{cmd.input(0).as<const T>(), cmd.output(0).as<Output>(), is_product}, reverse);
   };
   if (cmd.input(0).dtype == DType::kBool) run.template operator()<uint8_t>();
   else visit_number(cmd.name(), cmd.input(0).dtype, run);
@@ -193,17 +190,17 @@ HADAL_CUDA_KERNEL(cumprod) { total(ctx, cmd, true, false); }
 template <class T>
 struct LogSumExpScan {
   static constexpr int kTensors = 2;
-  using Input = T;
   using C = std::conditional_t<std::is_same_v<T, float>, double, Compute<T>>;
   using State = LogSumExp<C>;
 
+  const T* x;
   T* y;
 
   __device__ State identity() const { return State::none(); }
   __device__ State combine(const State& a, const State& b) const { return State::join(a, b); }
-  __device__ State load(const T& x, int64_t) const {
+  __device__ State load(const int64_t (&at)[2], int64_t) const {
     State state = State::none();
-    const C values[1] = {static_cast<C>(load_element(x))};
+    const C values[1] = {static_cast<C>(load_element(x[at[0]]))};
     state.add(values);
     return state;
   }
@@ -212,8 +209,44 @@ struct LogSumExpScan {
   }
 };
 HADAL_CUDA_KERNEL(logCumSumExp) {
-  visit_floating(cmd.name(), cmd.input(0).dtype,
-                 [&]<class T>() { run_scan(ctx, cmd, LogSumExpScan<T>{cmd.output(0).as<T>()}, false); });
+  visit_floating(cmd.name(), cmd.input(0).dtype, [&]<class T>() {
+    run_scan(ctx, cmd, LogSumExpScan<T>{cmd.input(0).as<const T>(), cmd.output(0).as<T>()}, false);
+  });
+}
+
+// --- Linear recurrences ------------------------------------------------------------------------------------------------
+
+// A run of steps turns y into sum + factor · y, in double.
+template <class T>
+struct LinearScan {
+  static constexpr int kTensors = 3;
+  struct State {
+    double factor, sum;
+  };
+
+  const T *a, *b;
+  T* y;
+  int64_t shift;  // from an element to that which its step's factor stands beside
+
+  __device__ State identity() const { return {1, 0}; }
+  // A sum of 0 stays 0, however far the factor has grown.
+  __device__ State combine(const State& first, const State& then) const {
+    return {first.factor * then.factor, then.sum + (first.sum == 0 ? 0 : first.sum * then.factor)};
+  }
+  __device__ State load(const int64_t (&at)[3], int64_t position) const {
+    return {position == 0 ? 0.0 : static_cast<double>(a[at[0] + shift]), static_cast<double>(b[at[1]])};
+  }
+  __device__ void store(const State& state, const int64_t (&at)[3]) const { y[at[2]] = static_cast<T>(state.sum); }
+};
+HADAL_CUDA_KERNEL(linearScan) {
+  const TensorView &a = cmd.input(0), &b = cmd.input(1), &y = cmd.output(0);
+  const bool reverse = cmd.flag(1);
+  const int64_t shift = reverse && a.rank > 0 ? a.strides[cmd.integer(0)] : 0;
+  const auto run = [&]<class T>() {
+    run_scan(ctx, cmd, LinearScan<T>{a.as<const T>(), b.as<const T>(), y.as<T>(), shift}, reverse);
+  };
+  if (y.dtype == DType::kFloat32) run.template operator()<float>();
+  else run.template operator()<double>();
 }
 
 // --- Running extrema -----------------------------------------------------------------------------------------------------
@@ -222,12 +255,12 @@ HADAL_CUDA_KERNEL(logCumSumExp) {
 template <class T>
 struct ExtremumScan {
   static constexpr int kTensors = 3;
-  using Input = T;
   struct State {
     int64_t place;  // -1: nothing yet
     Compute<T> value;
   };
 
+  const T* x;
   T* y;
   int64_t* index;
   bool smallest;
@@ -238,7 +271,7 @@ struct ExtremumScan {
     const bool beyond = smallest ? b.value <= a.value : b.value >= a.value;
     return a.place < 0 || beyond || b.value != b.value ? b : a;
   }
-  __device__ State load(const T& x, int64_t position) const { return {position, load_element(x)}; }
+  __device__ State load(const int64_t (&at)[3], int64_t position) const { return {position, load_element(x[at[0]])}; }
   __device__ void store(const State& state, const int64_t (&at)[3]) const {
     y[at[1]] = to_element<T>(state.value);
     index[at[2]] = state.place;
@@ -246,7 +279,8 @@ struct ExtremumScan {
 };
 void extremum(CudaContext& ctx, const Command& cmd, bool smallest) {
   const auto run = [&]<class T>() {
-    run_scan(ctx, cmd, ExtremumScan<T>{cmd.output(0).as<T>(), cmd.output(1).as<int64_t>(), smallest}, false);
+    const ExtremumScan<T> op{cmd.input(0).as<const T>(), cmd.output(0).as<T>(), cmd.output(1).as<int64_t>(), smallest};
+    run_scan(ctx, cmd, op, false);
   };
   if (cmd.input(0).dtype == DType::kBool) run.template operator()<uint8_t>();
   else visit_number(cmd.name(), cmd.input(0).dtype, run);

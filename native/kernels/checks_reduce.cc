@@ -87,6 +87,15 @@ void check_floating_scan(const Command& cmd) {
   require_dtype(is_floating(cmd.input(0).dtype), cmd, "needs a floating dtype");
 }
 
+void check_linear_scan(const Command& cmd) {
+  const TensorView& y = cmd.output(0);
+  require_shape(same_shape(cmd.input(0), y) && same_shape(cmd.input(1), y), cmd, "inputs and output differ in shape");
+  require_dtype((y.dtype == DType::kFloat32 || y.dtype == DType::kFloat64) && cmd.input(0).dtype == y.dtype &&
+                    cmd.input(1).dtype == y.dtype,
+                cmd, "needs one dtype, float32 or float64");
+  require_axis(cmd, 0, y);
+}
+
 void check_indexed_scan(const Command& cmd) {
   const TensorView& x = cmd.input(0);
   require_shape(same_shape(x, cmd.output(0)) && same_shape(x, cmd.output(1)), cmd, "input and outputs differ in shape");

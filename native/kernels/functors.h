@@ -113,10 +113,10 @@ HADAL_UNARY(Erfc, math::erfc(x))
 HADAL_UNARY(Erfinv, math::erfinv(x))
 HADAL_UNARY(Erfcx, math::erfcx(x))
 HADAL_UNARY(Ndtri, math::ndtri(x))
-HADAL_UNARY(I0, math::bessel_i(0, x))
-HADAL_UNARY(I0e, math::scaled_bessel_i(0, x))
-HADAL_UNARY(I1, math::bessel_i(1, x))
-HADAL_UNARY(I1e, math::scaled_bessel_i(1, x))
+HADAL_UNARY(I0, (math::bessel_i<0, false>(x)))
+HADAL_UNARY(I0e, (math::bessel_i<0, true>(x)))
+HADAL_UNARY(I1, (math::bessel_i<1, false>(x)))
+HADAL_UNARY(I1e, (math::bessel_i<1, true>(x)))
 HADAL_UNARY(Lgamma, math::lgamma(x))
 HADAL_UNARY(Digamma, math::digamma(x))
 HADAL_UNARY(Sigmoid, math::sigmoid(x))
@@ -316,9 +316,9 @@ struct TanhShrink {
 struct Huber {
   double delta;
   template <class V>
-  HADAL_HD V operator()(V x) const {
+  HADAL_HD V operator()(V x, V target) const {
     using T = Lane<V>;
-    const V size = math::abs(x);
+    const V size = math::abs(V(x - target));
     const V square = math::at_most(size, splat<V>(T(delta)));
     return square * (size - square * T(0.5));
   }

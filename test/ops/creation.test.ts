@@ -366,6 +366,29 @@ describe('filled and counted', () => {
     expect([x[0], x[6]]).toEqual([0.1, 0.7]);
   });
 
+  test.each<DType>(['float64', 'float32', 'int32', 'uint8'])('linspace of many %s', (dtype) => {
+    // Several blocks of a kernel, an odd and an even number.
+    for (const count of [5001, 4096]) {
+      const [start, end] = dtype === 'uint8' ? [3, 250] : [-3, 250];
+      const step = (end - start) / (count - 1);
+      const expected = Array.from({ length: count }, (_, i) =>
+        i < count / 2 ? start + i * step : end - (count - 1 - i) * step,
+      );
+      const own = tensor(Float64Array.from(expected)).cast(dtype);
+      const off = linspace(start, end, count, { dtype }).cast('float64').sub(own).abs().max().itemSync();
+      // Processors that multiply and add at once round once less, by a unit of the last place of 250.
+      expect(off).toBeLessThanOrEqual(dtype === 'float64' ? 2 ** -45 : 0);
+    }
+  });
+
+  test('logspace of floats and integers', () => {
+    expect(logspace(-2, 4, 7, { dtype: 'float64' }).toArraySync()).toEqual([0.01, 0.1, 1, 10, 100, 1000, 10000]);
+    expect(logspace(-2, 4, 7).toArraySync()).toEqual([0.01, 0.1, 1, 10, 100, 1000, 10000].map(Math.fround));
+    expect(logspace(0, 3, 4, { dtype: 'int32' }).toArraySync()).toEqual([1, 10, 100, 1000]);
+    expect(logspace(0, 3, 4, { base: -2 }).toArraySync()).toEqual([1, -2, 4, -8]);
+    expect(() => logspace(0, 3, 4, { dtype: 'uint8' })).toThrow('logspace');
+  });
+
   test('empty has the shape', () => {
     expect(hadal.emptyLike(tensor([[1n]])).dataSync()).toHaveLength(1);
     expect([empty([2, 0, 3]).shape, empty([4], { dtype: 'int16' }).dataSync()]).toEqual([

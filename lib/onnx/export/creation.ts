@@ -33,6 +33,17 @@ export const creation: Table = {
     const steps = graph.node('Mul', [graph.cast(places, 'int64', own), graph.number(step!, own)]);
     return graph.cast(graph.node('Add', [steps, graph.number(start!, own)]), own, dtype);
   },
+  linspace: (graph, { outputs, attributes }) => {
+    const { dtype, shape } = outputs[0]!;
+    const [start, end] = graph.fixedAll(attributes, 'a bound') as [number, number];
+    const count = graph.fixed(shape[0]!, 'the number of elements');
+    const share = (i: number): number => (count > 1 ? i / (count - 1) : 0);
+    return graph.constant(
+      dtype,
+      [count],
+      Array.from({ length: count }, (_, i) => start * (1 - share(i)) + end * share(i)),
+    );
+  },
   copy: (graph, { inputs: [x], outputs }) => {
     const { dtype } = outputs[0]!;
     if (!isValue(x)) return graph.node('Expand', [graph.operand(x, dtype), graph.sizes(outputs[0]!.shape)]);

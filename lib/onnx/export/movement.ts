@@ -182,6 +182,11 @@ const embeddingBag: Writer = (graph, event) => {
   return graph.node('MatMul', [graph.node('Div', [shares, divisors]), rows]);
 };
 
+const nonzero: Writer = (graph, { inputs: [x] }) => {
+  const flat = graph.node('Reshape', [graph.operand(x), graph.sizes([-1])]);
+  return graph.node('Reshape', [graph.node('NonZero', [flat]), graph.sizes([-1])]);
+};
+
 const indexSelect: Writer = (graph, { inputs: [x, index], attributes: [axis] }) =>
   graph.node('Gather', [graph.operand(x), graph.operand(index)], { axis: graph.fixed(axis!, 'an axis') });
 
@@ -241,6 +246,7 @@ export const movement: Table = {
   embedding,
   embeddingBag,
   indexSelect,
+  nonzero,
   gather,
   scatter,
   indexAdd,

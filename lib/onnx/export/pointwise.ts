@@ -206,12 +206,6 @@ const unary: Table = {
       [node('IsInf', [x], { detect_positive: 0 }), negInf!] as const,
     ].reduce((y, [condition, value]) => node('Where', [condition, number(value), y]), x),
   ),
-  // With c = min(|x|, δ): c · (|x| − c / 2).
-  huber: arithmetic(({ node, number, attributes: [delta] }, x) => {
-    const size = node('Abs', [x]);
-    const inner = node('Min', [size, number(delta!)]);
-    return node('Mul', [inner, node('Sub', [size, node('Mul', [inner, number(0.5)])])]);
-  }),
   logicalNot: asBools('Not'),
   bitwiseNot: logical('Not', 'BitwiseNot'),
 };
@@ -287,6 +281,12 @@ const ternary: Table = {
     return graph.cast(graph.node('Where', [graph.operand(condition), ...names]), own, dtype);
   },
   lerp: arithmetic(({ node }, a, b, weight) => node('Add', [a, node('Mul', [weight, node('Sub', [b, a])])])),
+  // With d = |a − b| and c = min(d, δ): c · (d − c / 2).
+  huber: arithmetic(({ node, number, attributes: [delta] }, a, b) => {
+    const size = node('Abs', [node('Sub', [a, b])]);
+    const inner = node('Min', [size, number(delta!)]);
+    return node('Mul', [inner, node('Sub', [size, node('Mul', [inner, number(0.5)])])]);
+  }),
   addcmul: arithmetic(({ node, number, attributes: [value] }, x, a, b) => {
     const product = node('Mul', [a, b]);
     return node('Add', [value === 1 ? product : node('Mul', [product, number(value!)]), x]);

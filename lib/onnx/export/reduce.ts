@@ -66,6 +66,27 @@ const norm: Writer = (graph, event) => {
   return graph.node('Pow', [powers(graph, event) as string, graph.number(1 / order!, dtype)]);
 };
 
+/** The norms of all differences of rows, for which there is room as for the kernel there need not be. */
+const cdist: Writer = (graph, event) => {
+  const [p] = graph.fixedAll(event.attributes, 'the order of a norm');
+  const { dtype } = event.outputs[0]!;
+  const [a, b] = [operandOf(event, 0), operandOf(event, 1)].map((x, i) =>
+    graph.node('Unsqueeze', [graph.name(x), graph.sizes([i === 0 ? -2 : -3])]),
+  ) as [string, string];
+  const difference = graph.node('Sub', [a, b]);
+  const over = (name: string, x: string): string => graph.node(name, [x, graph.sizes([-1])], { keepdims: 0 });
+  if (p === 1) return over('ReduceL1', difference);
+  if (p === 2) return over('ReduceL2', difference);
+  const size = graph.node('Abs', [difference]);
+  if (p === Infinity) return over('ReduceMax', size);
+  if (p === 0) {
+    const isThere = graph.node('Not', [graph.node('Equal', [size, graph.number(0, dtype)])]);
+    return over('ReduceSum', graph.cast(isThere, 'bool', dtype));
+  }
+  const total = over('ReduceSum', graph.node('Pow', [size, graph.number(p!, dtype)]));
+  return graph.node('Pow', [total, graph.number(1 / p!, dtype)]);
+};
+
 /** Mean and variance over the axes that the kernel keeps at size 1. */
 const varMean: Writer = (graph, event) => {
   const x = operandOf(event);
@@ -208,6 +229,7 @@ export const reduce: Table = {
   all: some(true),
   logSumExp: reduction('ReduceLogSumExp'),
   norm,
+  cdist,
   varMean,
   argmax: extreme('ArgMax'),
   argmin: extreme('ArgMin'),

@@ -24,11 +24,21 @@ const activations = [
   'tanhshrink',
 ] as const;
 const functions = ['exp', 'sin', 'cos', 'erf', 'expm1', 'asinh', 'atan', 'abs', 'square', 'neg'] as const;
+const special = ['erfc', 'erfcx', 'i0', 'i0e', 'i1', 'i1e', 'lgamma', 'digamma'] as const;
 
 export const pointwise: Readonly<Record<string, Kind>> = {
   'an activation'(chance) {
     const name = chance.pick(...activations);
     return { inputs: [chance.normal(...chance.shape())], f: (x) => ops[name](x), options: name, roundings: 4 };
+  },
+  // Of positive numbers away from 0, where the gamma functions have poles; erfcx and the Bessel functions are even longer sums than e^x.
+  'a special function'(chance) {
+    const name = chance.pick(...special);
+    const x = chance
+      .normal(...chance.shape())
+      .abs()
+      .add(0.5) as AnyTensor;
+    return { inputs: [x], f: (t) => ops[name](t), options: name, roundings: 8 };
   },
   'an activation with a number'(chance) {
     const [name, ...rest] = chance.pick(

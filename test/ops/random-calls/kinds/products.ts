@@ -2,7 +2,7 @@
 import { ops, type Kind } from '../call';
 import { count } from '../chance';
 
-const { addmm, bilinear, cdist, einsum, feedForward, linear, matmul, outer, tensordot } = ops;
+const { addmm, bilinear, cdist, einsum, feedForward, linear, matmul, outer, pdist, tensordot } = ops;
 
 export const products: Readonly<Record<string, Kind>> = {
   matmul(chance) {
@@ -116,6 +116,32 @@ export const products: Readonly<Record<string, Kind>> = {
       f: (a, b) => cdist(a, b),
       dtypes: ['float32'],
       roundings: 4,
+      varies: true,
+    };
+  },
+  'distances by differences'(chance) {
+    const [batch, m, n, features] = [chance.size(4), chance.size(60), chance.size(60), chance.size(80)] as const;
+    const p = chance.pick(1, 3, Infinity);
+    // One feature gives rows that are next to each other.
+    if (features < 3) return;
+    return {
+      inputs: [chance.normal(...chance.narrowed([batch]), m, features), chance.normal(batch, n, features)],
+      f: (a, b) => cdist(a, b, { p }),
+      options: p,
+      roundings: 8,
+      varies: true,
+    };
+  },
+  pdist(chance) {
+    const [rows, features] = [chance.size(60), chance.size(80)] as const;
+    const p = chance.pick(1, 2, Infinity);
+    if (rows < 2 || features < 3) return;
+    return {
+      inputs: [chance.normal(rows, features)],
+      f: (x) => pdist(x, { p }),
+      options: p,
+      dtypes: ['float32'],
+      roundings: 8,
       varies: true,
     };
   },

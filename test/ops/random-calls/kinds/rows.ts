@@ -3,7 +3,7 @@ import type { AnyTensor } from '../../../../lib/index';
 import { ops, type Kind } from '../call';
 import { count } from '../chance';
 
-const { argsort, batchNorm, crossEntropy, groupNorm, layerNorm, logCumSumExp, norm, rmsNorm } = ops;
+const { argsort, batchNorm, crossEntropy, groupNorm, kthValue, layerNorm, logCumSumExp, norm, rmsNorm } = ops;
 
 const reduction =
   (roundings: number, ...names: readonly (keyof typeof ops)[]): Kind =>
@@ -157,6 +157,17 @@ export const rows: Readonly<Record<string, Kind>> = {
     return {
       inputs: [chance.normal(...shape)],
       f: (x) => x.topk(k, { axis })[0] as AnyTensor,
+      options: { axis, k },
+      dtypes: ['float32'],
+    };
+  },
+  'the k-th element'(chance) {
+    const shape = chance.shape(3, 0.3);
+    const axis = chance.between(0, shape.length - 1);
+    const k = chance.between(1, shape[axis]!);
+    return {
+      inputs: [chance.normal(...shape)],
+      f: (x) => (kthValue(x, k, { axis }) as unknown as readonly AnyTensor[])[0]!,
       options: { axis, k },
       dtypes: ['float32'],
     };
