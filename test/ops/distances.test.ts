@@ -1,7 +1,9 @@
-// The euclidean distances that are computed from a product of matrices.
-import { autocast, cat, manualSeed, nn, randn, zeros, type AnyTensor } from '../../lib';
+// The euclidean distances that are computed from a product of matrices, and the two ways to the gradients of others.
+import { allCloseSync, autocast, cat, gradients, manualSeed, nn, randn, zeros, type AnyTensor } from '../../lib';
 
-const { cdist } = nn.functional as unknown as { cdist: (a: AnyTensor, b: AnyTensor) => AnyTensor };
+const { cdist } = nn.functional as unknown as {
+  cdist: (a: AnyTensor, b: AnyTensor, options?: { p: number }) => AnyTensor;
+};
 
 /** From the differences. */
 const apart = (a: AnyTensor, b: AnyTensor): AnyTensor =>
@@ -68,4 +70,17 @@ test('mixed precision leaves them in float32', () => {
   const y = autocast('bfloat16', () => cdist(a, b));
   expect(y.dtype).toBe('float32');
   expect(y.equalSync(cdist(a, b))).toBe(true);
+});
+
+// The kernel gives one, ops that can be differentiated again the other; each rounds a sum of six terms of about 1 in its own order.
+test.each([0, 0.5, 1, 1.5, 2, 3, Infinity])('gradients for p = %d, with and without a graph', (p) => {
+  manualSeed(4);
+  const [a, b] = [randn([2, 5, 3]).requiresGrad_(), randn([6, 3]).requiresGrad_()] as [AnyTensor, AnyTensor];
+  const y = cdist(a, b, { p });
+  const g = randn([2, 5, 6]);
+  const [plain, graphed] = [false, true].map((createGraph) =>
+    gradients([y.mul(g).sum() as AnyTensor], [a, b], { createGraph, retainGraph: true }),
+  ) as [AnyTensor[], AnyTensor[]];
+  plain.forEach((x, i) => expect(allCloseSync(x, graphed[i]!, { rtol: 1e-5, atol: 1e-5 })).toBe(true));
+  expect(plain.every((x) => x.abs().sum().itemSync() > 0)).toBe(p > 0);
 });
