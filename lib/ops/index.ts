@@ -86,6 +86,7 @@ export {
   type TriangularSolveOptions,
 } from './linalg-factor';
 export * from './linalg-spectral';
+export { linearScan, type LinearScanOptions } from './linear-scan';
 export { linearCrossEntropy, type LinearCrossEntropyOptions } from './linear-cross-entropy';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
 export * from './margin-losses';

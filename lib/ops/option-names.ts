@@ -231,6 +231,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'n axes norm': 'fftn ifftn irfftn rfftn',
   upper: 'cholesky',
   'upper transpose left unitriangular': 'triangularSolve',
+  'axis reverse': 'linearScan',
   'alpha beta': 'addmm baddbmm',
   keepDims:
     'countNonzero median mode nanMedian prod amax amin aminmax nanMean nanSum sum mean max min any all logSumExp argmax argmin',

@@ -6,6 +6,7 @@ import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
 import { ones } from './creation';
 import { checkOptions, checkTensor, defineOp, installMethods, numbers, run, type NativeOp } from './define';
+import { scan } from './linear-scan';
 import { cat } from './movement';
 import type { ReduceOptions } from './reduce';
 import { wide } from './wide';
@@ -89,30 +90,10 @@ const cumprodOp = defineOp<number>('cumprod', {
     const x = wide(node.input(0));
     if (x.size === 0) return [g];
     // The products behind an element, each times its gradient: no division, so an element may be 0.
-    const behind = linearScan(x, wide(g), axis, true);
+    const behind = scan(x, wide(g), axis, true);
     return [productOfThoseBefore(x, axis).mul(behind).cast(g.dtype)];
   },
 });
-
-const linearScanOp: NativeOp<readonly [axis: number, reverse: number]> = defineOp('linearScan', {
-  dtypes: ['float64', 'float32'],
-  saves: { inputs: true, outputs: true },
-  // The transpose of a scan is the one in reverse. Factor i joins terms i - 1 and i.
-  gradient: (g, node) => {
-    const [axis, reverse] = node.context;
-    const [a, y] = [node.input(0), node.output()];
-    const gb = linearScan(a, g, axis, reverse === 0);
-    if (!node.needs(0)) return [undefined, gb];
-    const joined = a.shape[axis]! - 1;
-    const [first, second] = reverse === 0 ? [y, gb] : [gb, y];
-    const products = first.narrow(axis, 0, joined).mul(second.narrow(axis, 1, joined));
-    return [products.pad(a.shape.map((_, i) => [i === axis ? 1 : 0, 0] as const)), gb];
-  },
-});
-
-/** yᵢ = bᵢ + aᵢ yᵢ₋₁ along an axis, or from the end yᵢ = bᵢ + aᵢ₊₁ yᵢ₊₁. */
-const linearScan = (a: AnyTensor, b: AnyTensor, axis: number, reverse: boolean): AnyTensor =>
-  run(linearScanOp, [a, b], b.shape, b.dtype, [axis, reverse ? 1 : 0]);
 
 /**
  * The running product along an axis: yᵢ = x₀ · … · xᵢ. Integers and bool are multiplied in int64.

@@ -208,6 +208,29 @@ const cumsum: Writer = (graph, event) => {
   return graph.cast(graph.node('CumSum', inputs, { reverse }), own, dtype);
 };
 
+/** A recurrence whose runs double: each sum takes in that of the run before it, or behind it in reverse, times the factors of its own run. */
+const linearScan: Writer = (graph, event) => {
+  const [a, b] = [operandOf(event, 0), operandOf(event, 1)];
+  const [axis, reverse] = graph.fixedAll(event.attributes, 'an axis') as [number, number];
+  const length = graph.fixed(b.shape[axis]!, 'the length of a recurrence');
+  const part = (name: string, ...ends: readonly [start: number, end: number]): string =>
+    graph.node('Slice', [name, ...[...ends, axis].map((size) => graph.sizes([size]))]);
+  const joined = (...parts: readonly string[]): string => graph.node('Concat', parts, { axis });
+  let [sums, factors] = [graph.name(b), graph.name(a)];
+  for (let run = 1; run < length; run *= 2) {
+    const rest = length - run;
+    const own = part(factors, run, length);
+    const [first, later] = [part(sums, 0, rest), part(sums, run, length)];
+    const added = (sum: string, other: string): string => graph.node('Add', [sum, graph.node('Mul', [own, other])]);
+    sums =
+      reverse === 0
+        ? joined(part(sums, 0, run), added(later, first))
+        : joined(added(first, later), part(sums, rest, length));
+    factors = joined(part(factors, 0, run), graph.node('Mul', [own, part(factors, 0, rest)]));
+  }
+  return sums;
+};
+
 /** The place of each number among sorted ones: how many of them are before it. */
 const searchSorted: Writer = (graph, event) => {
   const [sorted, x] = [operandOf(event, 0), operandOf(event, 1)];
@@ -236,6 +259,7 @@ export const reduce: Table = {
   cumsum,
   cumprod: scanned('ReduceProd', 1),
   logCumSumExp: scanned('ReduceLogSumExp', -Infinity),
+  linearScan,
   cummax: scannedExtreme(1),
   cummin: scannedExtreme(-1),
   sort,

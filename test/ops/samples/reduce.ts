@@ -359,6 +359,41 @@ const scanSamples = scans.flatMap(([op, name, scan]) =>
   })),
 );
 
+const recurrences: Sample[] = (
+  [
+    ['a factor for each', [2, 5], [2, 5], {}],
+    ['one factor', [], [7], {}],
+    ['from the end', [4, 3], [4, 3], { reverse: true }],
+    ['along the first axis, a factor for each column', [3], [4, 3], { axis: 0 }],
+    ['along the middle, from the end', [5, 1], [2, 5, 3], { axis: 1, reverse: true }],
+    ['one element', [2, 1], [2, 1], {}],
+    ['no elements', [1], [2, 0], {}],
+  ] as readonly (readonly [string, Shape, Shape, hadal.LinearScanOptions])[]
+).map(([variant, factors, shape, options]) => ({
+  op: 'linearScan',
+  variant,
+  dtypes: floats,
+  inputs: (draw, dtype) => [draw.tensor(factors, dtype), draw.tensor(shape, dtype)],
+  call: (a, b) => hadal.linearScan(a!, b!, options) as AnyTensor,
+  reference: (a, b) => {
+    const axis = (options.axis ?? -1) < 0 ? shape.length - 1 : options.axis!;
+    const [length, step] = [shape[axis]!, options.reverse === true ? 1 : -1];
+    const factorAt = (position: readonly number[]): number => {
+      const own = position.slice(shape.length - factors.length).map((place, i) => Math.min(place, factors[i]! - 1));
+      return a!.values[ravel(own, factors)]!;
+    };
+    return generated(shape, (position) => {
+      const at = (i: number): number => {
+        if (i < 0 || i >= length) return 0;
+        const here = position.toSpliced(axis, 1, i);
+        return b!.values[ravel(here, shape)]! + factorAt(here) * at(i + step);
+      };
+      return at(position[axis]!);
+    });
+  },
+  order: 2,
+}));
+
 const withZeros: Sample[] = (['prod', 'cumprod'] as const).map((op) => ({
   op,
   variant: 'zeros among the factors',
@@ -428,6 +463,7 @@ export const samples: Sample[] = [
   ...sumTo,
   ...scanSamples,
   ...withZeros,
+  ...recurrences,
   ...topk,
   argsort,
 ];
