@@ -56,13 +56,13 @@ void load_rows(const T* const (&rows)[kLanes<T>], int64_t size, T* to) {
   }
 }
 
-// Rows of a view as they lie in memory: `size` numbers, or twice as many of pairs.
+// Rows of a view along an axis, as they lie in memory: `size` numbers, or twice as many of pairs.
 struct RowShape {
   int64_t size, stride, part_stride;
   bool pairs;
-  RowShape(const TensorView& x, bool pairs)
-      : size(pairs ? 2 * x.size(-2) : x.size(-1)),
-        stride(pairs ? x.stride(-2) : x.stride(-1)),
+  RowShape(const TensorView& x, int axis, bool pairs)
+      : size((pairs ? 2 : 1) * x.size(axis)),
+        stride(x.stride(axis)),
         part_stride(pairs ? x.stride(-1) : 0),
         pairs(pairs) {}
   bool is_packed() const { return pairs ? part_stride == 1 && (stride == 2 || size == 2) : stride == 1; }
@@ -285,14 +285,14 @@ bool takes_long(int64_t rows, int64_t points) {
   return points > kLongest || (points >= kShortestLong && rows < kLanes<T> / 2);
 }
 
+// Of rows along an axis of the input, which come out one after the other.
 template <template <class> class Transform, class T>
-void run(KernelContext& ctx, const Command& cmd) {
+void run(KernelContext& ctx, const Command& cmd, int axis) {
   constexpr int kWidth = kLanes<T>;
-  constexpr bool kFromPairs = Transform<T>::kFromPairs;
   const TensorView& x = cmd.input(0);
   const Transform<T> transform(ctx, cmd);
-  const RowShape shape(x, kFromPairs);
-  const RowOffsets offsets(x, (kFromPairs ? 0b11u : 0b1u) << (x.rank - (kFromPairs ? 2 : 1)));
+  const RowShape shape(x, axis, Transform<T>::kFromPairs);
+  const RowOffsets offsets(x, 1u << axis | 1u << (x.rank - 1));
   const int64_t points = transform.points(), written = transform.written(), rows = offsets.rows();
   const T* from = x.as<T>();
   T* to = cmd.output(0).as<T>();
@@ -326,11 +326,13 @@ void run(KernelContext& ctx, const Command& cmd) {
   });
 }
 
+// Along the last axis.
 template <template <class> class Transform>
 void run(KernelContext& ctx, const Command& cmd) {
   if (cmd.output(0).numel() == 0) return;
-  if (cmd.output(0).dtype == DType::kFloat32) run<Transform, float>(ctx, cmd);
-  else run<Transform, double>(ctx, cmd);
+  const int axis = cmd.input(0).rank - (Transform<float>::kFromPairs ? 2 : 1);
+  if (cmd.output(0).dtype == DType::kFloat32) run<Transform, float>(ctx, cmd, axis);
+  else run<Transform, double>(ctx, cmd, axis);
 }
 
 // The transform along an axis that others follow: `inner` rows lie side by side, as columns.
@@ -339,9 +341,7 @@ void run_columns(KernelContext& ctx, const Command& cmd, int axis, int64_t inner
   constexpr int kWidth = kLanes<T>;
   const TensorView& x = cmd.input(0);
   const ComplexToComplex<T> transform(ctx, cmd);
-  RowShape shape(x, true);
-  shape.size = 2 * x.size(axis);
-  shape.stride = x.stride(axis);
+  const RowShape shape(x, axis, true);
   const RowOffsets offsets(x, 1u << axis | 1u << (x.rank - 1));
   const int64_t points = transform.points(), rows = offsets.rows(), stride = 2 * inner;
   const T* from = x.as<T>();
@@ -364,15 +364,17 @@ void run_columns(KernelContext& ctx, const Command& cmd, int axis, int64_t inner
     for (int64_t block = begin; block < end; ++block) {
       const int64_t column = block % blocks * kWidth, row = block / blocks * inner + column;
       const int count = static_cast<int>(std::min<int64_t>(kWidth, inner - column));
-      const int64_t first = offsets(row);
-      if (shape.part_stride == 1 && offsets(row + count - 1) == first + 2 * (count - 1)) {
-        for (int64_t j = 0; j < points; ++j) {
-          set_point(z, j, fft::load_pairs(from + first + j * shape.stride, count));
-        }
+      const T* lanes[kWidth];
+      bool side_by_side = shape.part_stride == 1;
+      for (int lane = 0; lane < count; ++lane) {
+        lanes[lane] = from + offsets(row + lane);
+        side_by_side &= lanes[lane] == lanes[0] + 2 * lane;
+      }
+      if (side_by_side) {
+        for (int64_t j = 0; j < points; ++j) set_point(z, j, fft::load_pairs(lanes[0] + j * shape.stride, count));
       } else {
         for (int lane = 0; lane < count; ++lane) {
-          const T* lanes = from + offsets(row + lane);
-          for (int64_t i = 0; i < shape.size; ++i) z[i * kWidth + lane] = lanes[shape(i)];
+          for (int64_t i = 0; i < shape.size; ++i) z[i * kWidth + lane] = lanes[lane][shape(i)];
         }
       }
       transform.columns(plan, z, count, result(row), stride);
@@ -386,7 +388,7 @@ void run_complex(KernelContext& ctx, const Command& cmd) {
   const auto axis = static_cast<int>(cmd.attribute(2));
   int64_t inner = 1;
   for (int after = axis + 1; after < y.rank - 1; ++after) inner *= y.shape[after];
-  if (inner == 1) run<ComplexToComplex, T>(ctx, cmd);
+  if (inner == 1) run<ComplexToComplex, T>(ctx, cmd, axis);
   else run_columns<T>(ctx, cmd, axis, inner);
 }
 

@@ -156,6 +156,7 @@ const complex: Sample[] = (
     ['orthonormal', [2, 6, 2], { norm: 'ortho' }],
     ['divided forth', [5, 2], { norm: 'forward' }],
     ['another axis', [4, 3, 2], { axis: 0 }],
+    ['an axis before one of size 1', [2, 5, 1, 2], { axis: 1 }],
     ['columns, more than a vector has', [2, 5, 37, 2], { axis: 1 }],
     ['columns of a large prime', [67, 3, 2], { axis: 0 }],
     ['long columns', [4116, 2, 2], { axis: 0, norm: 'ortho' }],
@@ -186,6 +187,20 @@ const complex: Sample[] = (
     };
   }),
 );
+
+const turned: Sample = {
+  op: 'fft',
+  variant: 'columns in another order of axes',
+  dtypes,
+  inputs: (draw, dtype) => [draw.tensor([4, 3, 2, 2], dtype)],
+  call: (x) => hadal.fft(x!.transpose(1, 2), { axis: 0 }) as AnyTensor,
+  reference: (x) => {
+    const whole = complexSpectrum(x!, 0, 4, -1, 1);
+    return generated([4, 2, 3, 2], ([k, i, j, part]) => whole.values[ravel([k!, j!, i!, part!], whole.shape)]!);
+  },
+  order: 2,
+  tolerance,
+};
 
 /** Real x as pairs, with imaginary parts of zero. */
 const withZeros = ({ shape, values }: Plain): Plain =>
@@ -429,6 +444,7 @@ export const samples: Sample[] = [
   ...back,
   ...alongAxis,
   ...complex,
+  turned,
   ...severalAxes,
   ...frames,
   ...sums,
