@@ -1,4 +1,4 @@
-// A call at random sizes and layouts, with its gradients, against the same in float64 on the CPU.
+// A call at random sizes and layouts, with its gradients, against the same in float64 on the CPU, of tensors that lie in their order.
 import { compile, gradients, randn, scope, type AnyTensor, type Device, type DType } from '../../../lib/index';
 import type { Kind } from './call';
 import { Chance } from './chance';
@@ -23,8 +23,11 @@ function compare(kind: Kind, chance: Chance, device: Device): { what: string; of
   let slopeLayout = (x: AnyTensor): AnyTensor => x;
   const isCompiled = chance.happens(0.2);
   const run = (of: DType, on: Device): AnyTensor[] => {
-    const there = (x: AnyTensor): AnyTensor => x.to(on).cast(of) as AnyTensor;
-    const laid = given.map((x, i) => layouts[i]!(there(x)).detach());
+    const there = (x: AnyTensor, layout: (x: AnyTensor) => AnyTensor): AnyTensor => {
+      const laid = layout(x.to(on).cast(of) as AnyTensor);
+      return of === dtype ? laid : laid.contiguous();
+    };
+    const laid = given.map((x, i) => there(x, layouts[i]!).detach());
     const step = (...leaves: AnyTensor[]): AnyTensor[] => {
       leaves.forEach((leaf) => leaf.requiresGrad_());
       const y = f(...leaves);
@@ -32,7 +35,7 @@ function compare(kind: Kind, chance: Chance, device: Device): { what: string; of
         slope = randn(y.shape, { device: 'cpu' }).cast(dtype) as AnyTensor;
         slopeLayout = chance.layout(y.rank);
       }
-      const slopes = gradients([y], leaves, { gradients: [slopeLayout(there(slope))] }) as AnyTensor[];
+      const slopes = gradients([y], leaves, { gradients: [there(slope, slopeLayout)] }) as AnyTensor[];
       return [y.detach(), ...slopes];
     };
     return (isCompiled && of === dtype ? compile(step) : step)(...laid).map(

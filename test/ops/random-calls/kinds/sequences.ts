@@ -1,4 +1,4 @@
-// Layers of sequences: attention, recurrent networks, rotary positions.
+// Sequences: attention, recurrent networks, rotary positions, Fourier transforms, linear recurrences.
 import { cat, manualSeed, nn, ones, type AnyTensor } from '../../../../lib/index';
 import { ops, type Call, type Kind } from '../call';
 
@@ -74,6 +74,34 @@ export const sequences: Readonly<Record<string, Kind>> = {
     ];
     if (batch * heads * steps * pairs * 2 > chance.most) return;
     return { inputs: [chance.normal(batch, heads, steps, 2 * pairs)], f: (x) => rotaryEmbedding(x), roundings: 4 };
+  },
+  'Fourier transforms'(chance) {
+    const op = chance.pick('rfft', 'irfft', 'fft', 'ifft');
+    const isReal = op === 'rfft';
+    const shape = chance.shape(4, 0.25);
+    const axis = chance.between(0, shape.length - 1);
+    const bins = shape[axis]!;
+    const n = chance.happens(0.7) ? undefined : chance.size(2 * bins);
+    const options = { axis, norm: 'ortho', ...(n !== undefined && { n }) };
+    if (op === 'irfft' && n === undefined && bins === 1) return;
+    return {
+      inputs: [isReal ? chance.normal(...shape) : chance.normal(...shape, 2)],
+      f: (x) => ops[op](x, options),
+      options: { op, ...options },
+      dtypes: ['float32'],
+    };
+  },
+  'linear recurrences'(chance) {
+    const shape = chance.shape();
+    const options = { axis: chance.between(0, shape.length - 1), reverse: chance.happens(0.5) };
+    return {
+      inputs: [chance.normal(...chance.narrowed(shape)), chance.normal(...shape)],
+      f: (a, b) => ops.linearScan(a.sigmoid() as AnyTensor, b, options),
+      options,
+      // Of rounded factors the powers are further and further off.
+      dtypes: ['float32'],
+      terms: 4,
+    };
   },
   lstm: recurrent('LSTM'),
   gru: recurrent('GRU'),
