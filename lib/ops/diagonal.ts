@@ -15,6 +15,7 @@ import {
   defineOp,
   defineView,
   installMethods,
+  recorded,
   run,
   view,
 } from './define';
@@ -59,18 +60,23 @@ const diagonalOp = defineView<number>('diagonal', (g, node) => {
   return [placed(g, rows, columns, node.context)];
 });
 
+const placedOp = defineView<number>('diagEmbed', (g, node) => [lastDiagonal(g, node.context)]);
+
 /** Matrices of zeros with the rows of `x` as diagonals: the elements of a diagonal are `columns + 1` apart in the flattened matrix. */
 function placed(x: AnyTensor, rows: number, columns: number, offset: number): AnyTensor {
   const batch = x.shape.slice(0, -1);
   const length = x.shape[x.rank - 1]!;
   const size = rows * columns;
   if (length === 0) return zeros([...batch, rows, columns], { dtype: x.dtype, device: x.device });
-  const spread = x.unsqueeze(-1).pad([[0, columns]]) as AnyTensor;
+  const spread = x
+    .detach()
+    .unsqueeze(-1)
+    .pad([[0, columns]]) as AnyTensor;
   const reach = (length - 1) * (columns + 1) + 1;
   const first = offset >= 0 ? offset : -offset * columns;
   let flat = spread.reshape([...batch, length * (columns + 1)]).narrow(-1, 0, reach) as AnyTensor;
   if (reach < size) flat = flat.pad([[first, size - first - reach]]);
-  return flat.reshape([...batch, rows, columns]);
+  return recorded(placedOp, [x], flat.reshape([...batch, rows, columns]), offset);
 }
 
 export interface DiagonalOptions {
