@@ -9,7 +9,7 @@ import { observeSubmissions } from '../../../lib/runtime/recorder';
 import { isFloat } from '../../../lib/tensor/dtype';
 import { channelsLastStrides } from '../../../lib/tensor/shapes';
 import { checkForward, checkGradients, compareWithCpu, differentiable } from '../../ops/check-sample';
-import { checkRandomStep } from '../../autograd/random-step';
+import { checkRandomStep } from '../../ops/random-calls/step';
 import { checkRandomCalls } from '../../ops/random-calls/check';
 import { kinds } from '../../ops/random-calls/kinds';
 import { titleOf, type Sample } from '../../ops/sample';

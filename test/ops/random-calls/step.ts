@@ -1,7 +1,7 @@
 // A training step made of random ops, compiled and as it stands: the same bits, on any device.
-import * as hadal from '../../lib/index';
-import { compile, manualSeed, nn, noGrad, optim, scope, where, type AnyTensor, type Device } from '../../lib/index';
-import { Chance } from '../ops/random-calls/chance';
+import * as hadal from '../../../lib/index';
+import { compile, manualSeed, nn, noGrad, optim, scope, where, type AnyTensor, type Device } from '../../../lib/index';
+import { Chance } from './chance';
 
 const F = nn.functional;
 const steps = 6;
