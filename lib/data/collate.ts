@@ -193,7 +193,8 @@ function rankChecked(items: readonly { readonly shape: readonly number[] }[]): (
   return items.map(({ shape }) => shape);
 }
 
-const tensorJoiner: Joiner = {
+/** To a new first axis. */
+export const tensorJoiner: Joiner = {
   arrays: (items) => asTensor(stackArrays(items)),
   tensors: (items) => stack(items),
 };

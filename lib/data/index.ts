@@ -5,6 +5,7 @@ export type { ArrayItem } from '../tensor/array-item';
 export { collate, padCollate, type Collated, type PadCollateOptions } from './collate';
 export * from './dataset';
 export * from './draw';
+export * from './graphs';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';
 export * from './random';
 export { renderDigits, type RenderedDigits } from './rendered-digits';

@@ -1,7 +1,7 @@
-// Data sets made of others, iterables, and padded batches.
-import { data, tensor, type AnyTensor } from '../../lib/index';
+// Data sets made of others, iterables, padded batches, and batches of graphs.
+import { allCloseSync, data, nn, ones, segmentSum, stack, tensor, type AnyTensor } from '../../lib/index';
 
-const { ConcatDataset, DataLoader, ListDataset, MapDataset, padCollate, randomSplit, collate } = data;
+const { ConcatDataset, DataLoader, ListDataset, MapDataset, padCollate, graphCollate, randomSplit, collate } = data;
 const upTo = (length: number, from = 0): data.Dataset<number> => ({ length, get: (i) => from + i });
 const asIs = (items: number[]): number[] => items;
 async function batchesOf<B>(loader: AsyncIterable<B>): Promise<B[]> {
@@ -122,6 +122,71 @@ describe('padded batches', () => {
     const join = padCollate({ value: 9 });
     expect((join([BigInt64Array.of(1n), BigInt64Array.of()]) as AnyTensor).toArraySync()).toEqual([[1], [9]]);
     expect((join([Float32Array.of(), Float32Array.of()]) as AnyTensor).shape).toEqual([2, 0]);
+  });
+});
+
+describe('batches of graphs', () => {
+  const edges = (...ends: number[]): data.ArrayItem<'int32'> => ({
+    dtype: 'int32',
+    shape: [2, ends.length / 2],
+    data: Int32Array.from(ends),
+  });
+  const pair = { nodes: Float32Array.of(1, 2), edges: edges(0, 1, 1, 0), bonds: Int32Array.of(7, 8), name: 'pair' };
+  const alone = { nodes: Float32Array.of(3), edges: edges(), bonds: Int32Array.of(), name: 'alone' };
+  const chain = {
+    nodes: Float32Array.of(4, 5, 6),
+    edges: edges(0, 1, 1, 2),
+    bonds: Int32Array.of(9, 10),
+    name: 'chain',
+  };
+
+  test('are one graph of parts without edges between them', () => {
+    const { nodes, edges: all, bonds, name, graphs, count } = graphCollate({ concatenate: ['bonds'] })([pair, alone, chain]); // prettier-ignore
+    expect(nodes.toArraySync()).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(all.toArraySync()).toEqual([[0, 1, 3, 4], [1, 0, 4, 5]]); // prettier-ignore
+    expect(bonds.toArraySync()).toEqual([7, 8, 9, 10]);
+    expect(name).toEqual(['pair', 'alone', 'chain']);
+    expect(graphs.toArraySync()).toEqual([0, 0, 1, 2, 2, 2]);
+    expect(count).toBe(3);
+  });
+  test('of tensors with features, and a single number for each', () => {
+    const items = [1, 2].map((n) => ({ nodes: ones([n, 3]) as AnyTensor, edges: edges(), y: n }));
+    const { nodes, edges: none, y } = graphCollate()(items);
+    expect([nodes.shape, none.shape]).toEqual([[3, 3], [2, 0]]); // prettier-ignore
+    expect(y.toArraySync()).toEqual([1, 2]);
+  });
+  test('a layer treats them as it does each alone', () => {
+    const conv = new nn.GCNConv(1, 2);
+    const { nodes, edges: all, graphs, count } = graphCollate()([pair, chain]);
+    const together = segmentSum(conv.forward(nodes.unsqueeze(1), all), graphs, count);
+    const each = [pair, chain].map((graph) =>
+      conv.forward(tensor(graph.nodes).unsqueeze(1), tensor(graph.edges)).sum(0),
+    );
+    expect(allCloseSync(together, stack(each))).toBe(true);
+  });
+  test.each<[unknown, string]>([
+    [{ ...pair, nodes: null }, 'graphCollate: nodes of item 1: got null, expected an array or a tensor'],
+    [{ ...pair, nodes: tensor(1) }, 'graphCollate: nodes of item 1: got shape [], expected [n, …]'],
+    [{ ...pair, edges: edges(0, 2) }, 'graphCollate: edges of item 1: got node 2, expected one of 2'],
+    [{ ...pair, edges: edges(0, -1) }, 'graphCollate: edges of item 1: got node -1, expected one of 2'],
+    [
+      { ...pair, edges: [[0], [1]] },
+      "graphCollate: edges of item 1: got an array, expected { dtype: 'int32', shape: [2, e], data }",
+    ],
+    [
+      { ...pair, edges: { ...edges(0, 1), dtype: 'float32' } },
+      'graphCollate: edges of item 1: got float32, expected int32',
+    ],
+    [
+      { ...pair, edges: { ...edges(0, 1), shape: [1, 2] } },
+      'graphCollate: edges of item 1: got shape [1, 2], expected [2, e]',
+    ],
+    [
+      { ...pair, edges: { ...edges(0, 1), shape: [2, 4] } },
+      'graphCollate: edges of item 1: got 2 elements, expected those of shape [2, 4]',
+    ],
+  ])('%#: refuse', (item, message) => {
+    expect(() => graphCollate()([pair, item as never])).toThrow(new Error(message));
   });
 });
 

@@ -154,6 +154,15 @@ const whole: Record<string, Case> = {
   padCollate: called(data.padCollate, [{ value: 1, multipleOf: 2 }], (join: Call) =>
     join([Int32Array.of(1, 2, 3), Int32Array.of(4)]),
   ),
+  graphCollate: called(data.graphCollate, [{ concatenate: ['bonds'] }], (join: Call) =>
+    join([
+      {
+        nodes: Float32Array.of(1, 2),
+        edges: { dtype: 'int32', shape: [2, 1], data: Int32Array.of(0, 1) },
+        bonds: Int32Array.of(1),
+      },
+    ]),
+  ),
   DataLoader: made(
     data.DataLoader,
     [

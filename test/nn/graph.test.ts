@@ -1,6 +1,6 @@
-// Graph layers against their formulas over dense adjacency matrices.
-import { eye, gradients, manualSeed, nn, ones, randn, tensor, where, type AnyTensor } from '../../lib/index';
-import { expectClose, plain } from '../ops/sample';
+// Layers for graphs against PyTorch Geometric's, on a graph with edges from nodes to themselves, edges that occur twice, and a node without any.
+import { nn, ones, randn, tensor, type AnyTensor } from '../../lib/index';
+import { compareLayer, type LayerCase } from '../golden/compare-layer';
 
 const edges = tensor(
   [
@@ -9,89 +9,36 @@ const edges = tensor(
   ],
   { dtype: 'int64' },
 );
-/** [target, source]; node 4 has no edges. */
-const adjacency = tensor([
-  [0, 1, 0, 0, 0],
-  [1, 0, 1, 1, 0],
-  [0, 0, 0, 1, 0],
-  [0, 1, 0, 0, 0],
-  [0, 0, 0, 0, 0],
-]) as AnyTensor;
 
-/** Values and gradients of two forms by the same tensors. */
-function same(a: AnyTensor, b: AnyTensor, by: readonly AnyTensor[]): void {
-  const tolerance = { rtol: 1e-5, atol: 1e-5 };
-  expectClose(plain(a), plain(b), tolerance, 'output');
-  const [got, expected] = [a, b].map((y) => gradients([y.square().sum()], by));
-  got!.forEach((g, i) => expectClose(plain(g!), plain(expected![i]!), tolerance, `gradient ${i}`));
-}
+type GraphLayer = nn.Module & { forward(x: AnyTensor, edges: AnyTensor, ofEdges?: AnyTensor): AnyTensor };
+const layer = (make: () => GraphLayer): LayerCase => ({
+  make,
+  call: (module: GraphLayer, [x, ends, ofEdges]) => module.forward(x!, ends!, ofEdges),
+});
+const net = (): nn.Layer => new nn.Sequential(new nn.Linear(3, 7), new nn.ReLU(), new nn.Linear(7, 2));
+const attention = { gat: nn.GATConv, gatv2: nn.GATv2Conv };
 
-const input = (): AnyTensor => {
-  manualSeed(1);
-  return randn([5, 3]).requiresGrad_();
+const cases: Record<string, LayerCase> = {
+  gcn: layer(() => new nn.GCNConv(3, 2)),
+  'gcn-weights': layer(() => new nn.GCNConv(3, 2)),
+  'gcn-no-loops': layer(() => new nn.GCNConv(3, 2, { selfLoops: false })),
+  'gcn-sums': layer(() => new nn.GCNConv(3, 2, { normalize: false, bias: false })),
+  'gatv2-shared': layer(() => new nn.GATv2Conv(3, 2, { heads: 2, shareWeights: true })),
+  gin: layer(() => new nn.GINConv(3, net(), { epsilon: 0.3 })),
+  'gin-trained': layer(() => new nn.GINConv(3, net(), { trainEpsilon: true })),
+  'gin-features': layer(() => new nn.GINConv(3, net(), { edgeFeatures: 5 })),
+  'sage-normalized': layer(() => new nn.SAGEConv(3, 2, { rootWeight: false, normalize: true, bias: false })),
 };
-
-test('GCNConv is D^(-1/2) (A + I) D^(-1/2) X W + b', () => {
-  const x = input();
-  const layer = new nn.GCNConv(3, 2);
-  expect(Object.keys(layer.stateDict()).sort()).toEqual(['bias', 'lin.weight']);
-  const whole = adjacency.add(eye(5)) as AnyTensor;
-  const scale = (whole.sum(1) as AnyTensor).rsqrt() as AnyTensor;
-  const matrix = scale.unsqueeze(1).mul(whole).mul(scale) as AnyTensor;
-  same(layer.forward(x, edges), matrix.matmul(layer.lin.forward(x)).add(layer.bias!), [x, ...layer.parameters()]);
-});
-
-test('GCNConv with weights, without self-loops: a node alone gets the bias', () => {
-  const x = input();
-  const layer = new nn.GCNConv(3, 2, { selfLoops: false });
-  const weights = tensor([1, 2, 3, 4, 5, 6]).requiresGrad_();
-  const dense = tensor([
-    [0, 2, 0, 0, 0],
-    [1, 0, 3, 4, 0],
-    [0, 0, 0, 5, 0],
-    [0, 6, 0, 0, 0],
-    [0, 0, 0, 0, 0],
-  ]) as AnyTensor;
-  const degree = dense.sum(1) as AnyTensor;
-  const scale = where(degree.greater(0), degree.add(1e-30).rsqrt(), 0) as AnyTensor;
-  const matrix = scale.unsqueeze(1).mul(dense).mul(scale) as AnyTensor;
-  const y = layer.forward(x, edges, weights);
-  same(y, matrix.matmul(layer.lin.forward(x)).add(layer.bias!), [x]);
-  const [g] = gradients([layer.forward(x, edges, weights).sum()], [weights]);
-  expect(g!.isFinite().all().itemSync()).toBe(1);
-  const plainSum = new nn.GCNConv(3, 2, { selfLoops: false, normalize: false, bias: false });
-  same(plainSum.forward(x, edges, weights), dense.matmul(plainSum.lin.forward(x)), [x]);
-});
-
-test.each([true, false])('GATConv is a masked softmax per head (concat %s)', (concat) => {
-  const x = input();
-  const layer = new nn.GATConv(3, 4, { heads: 2, concat });
-  expect(Object.keys(layer.stateDict()).sort()).toEqual(['att_dst', 'att_src', 'bias', 'lin.weight']);
-  const h: AnyTensor = layer.lin.forward(x).reshape([5, 2, 4]);
-  const [source, target] = [layer.attSrc, layer.attDst].map((a) => (h.mul(a).sum(-1) as AnyTensor).transpose());
-  const scores = target!.unsqueeze(2).add(source!.unsqueeze(1)).leakyRelu(0.2) as AnyTensor;
-  const seen = adjacency.add(eye(5)).greater(0);
-  const weights = (where(seen, scores, -Infinity) as AnyTensor).softmax(-1) as AnyTensor;
-  const joined = weights.matmul(h.transpose(0, 1)).transpose(0, 1) as AnyTensor;
-  const y: AnyTensor = concat ? joined.reshape([5, 8]) : joined.mean(1);
-  same(layer.forward(x, edges), y.add(layer.bias!), [x, ...layer.parameters()]);
-});
-
-test('SAGEConv joins means, sums or maxima with the node itself', () => {
-  const x = input();
-  const layer = new nn.SAGEConv(3, 2);
-  expect(Object.keys(layer.stateDict()).sort()).toEqual(['lin_l.bias', 'lin_l.weight', 'lin_r.weight']);
-  const counts = (adjacency.sum(1, { keepDims: true }) as AnyTensor).clamp(1) as AnyTensor;
-  const mean = adjacency.matmul(x).div(counts);
-  same(layer.forward(x, edges), layer.linL.forward(mean).add(layer.linR!.forward(x)), [x, ...layer.parameters()]);
-  const summed = new nn.SAGEConv(3, 2, { aggregation: 'sum', rootWeight: false, normalize: true });
-  const y = summed.linL.forward(adjacency.matmul(x));
-  same(summed.forward(x, edges), y.div(y.square().sum(1, { keepDims: true }).sqrt()), [x]);
-  const largest = new nn.SAGEConv(3, 2, { aggregation: 'max', rootWeight: false });
-  const options = where(adjacency.unsqueeze(2).greater(0), x.unsqueeze(0), -Infinity) as AnyTensor;
-  const best = options.max(1) as AnyTensor;
-  same(largest.forward(x, edges), largest.linL.forward(where(best.isInf(), 0, best) as AnyTensor), [x]);
-});
+for (const aggregation of ['mean', 'sum', 'max'] as const) {
+  cases[`sage-${aggregation}`] = layer(() => new nn.SAGEConv(3, 2, { aggregation }));
+}
+for (const [name, Layer] of Object.entries(attention)) {
+  cases[name] = layer(() => new Layer(3, 2, { heads: 2 }));
+  cases[`${name}-mean`] = layer(() => new Layer(3, 2, { heads: 2, concat: false, slope: 0.1, bias: false }));
+  cases[`${name}-features`] = layer(() => new Layer(3, 2, { heads: 2, edgeFeatures: 5 }));
+  cases[`${name}-no-loops`] = layer(() => new Layer(3, 2, { heads: 2, edgeFeatures: 5, selfLoops: false }));
+}
+test.each(Object.entries(cases))('%s', (name, graphLayer) => compareLayer(name, graphLayer, 'graphs'));
 
 describe('what graph layers refuse', () => {
   const x = ones([5, 3]);
@@ -106,6 +53,19 @@ describe('what graph layers refuse', () => {
       () => new nn.GCNConv(3, 2).forward(x, edges, ones([2])),
       'GCNConv: weights do not fit: got shape [2], expected [6]',
     ],
+    [
+      () => new nn.GATv2Conv(3, 2, { edgeFeatures: 4 }).forward(x, edges),
+      'GATv2Conv: edgeFeatures: got none, expected [6, 4], as the layer was made',
+    ],
+    [
+      () => new nn.GINConv(3, net()).forward(x, edges, randn([6, 2])),
+      'GINConv: edgeFeatures: got some, expected none, as the layer was made',
+    ],
+    [
+      () => new nn.GATConv(3, 2, { edgeFeatures: 2 }).forward(x, edges, randn([6, 3])),
+      'GATConv: edgeFeatures do not fit: got shape [6, 3], expected [6, 2]',
+    ],
+    [() => new nn.GINConv(3, {} as nn.Layer), 'GINConv: net: got an object, expected a module'],
     [
       () => new nn.SAGEConv(3, 2, { aggregation: 'min' as 'max' }),
       'SAGEConv: aggregation: got min, expected mean, sum or max',

@@ -90,7 +90,18 @@ const cases: Record<string, Case> = {
   GRUCell: { args: [4, 3, { bias: true }], inputs: [rows, x(2, 3)] },
   LSTMCell: { args: [4, 3, { bias: true }], inputs: [rows, x(2, 3), x(2, 3)] },
   GCNConv: { args: [4, 3, { bias: true }], inputs: [x(5, 4), edges, chance(6)] },
-  GATConv: { args: [4, 3, { heads: 2, concat: true, dropout: 0.1 }], inputs: [x(5, 4), edges] },
+  GATConv: {
+    args: [4, 3, { heads: 2, concat: true, dropout: 0.1, edgeFeatures: 2 }],
+    inputs: [x(5, 4), edges, x(6, 2)],
+  },
+  GATv2Conv: {
+    args: [4, 3, { heads: 2, slope: 0.1, shareWeights: true, edgeFeatures: 2 }],
+    inputs: [x(5, 4), edges, x(6, 2)],
+  },
+  GINConv: {
+    args: [4, new nn.Linear(4, 3), { epsilon: 0.1, trainEpsilon: true, edgeFeatures: 2 }],
+    inputs: [x(5, 4), edges, x(6, 2)],
+  },
   SAGEConv: { args: [4, 3, { aggregation: 'max' }], inputs: [x(5, 4), edges] },
   MixtureOfExperts: one(x(5, 4), 4, { experts: 3, hidden: 8, topK: 2, capacityFactor: 1, noise: true }),
   Sequential: one(rows, new nn.Linear(4, 3), new nn.ReLU()),

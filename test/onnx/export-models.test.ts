@@ -295,6 +295,18 @@ const cases: Case[] = [
     { input_0: { 0: 'nodes' }, input_1: { 1: 'edges' } },
   ],
   [
+    'GATv2',
+    () => new nn.GATv2Conv(4, 2, { heads: 3, edgeFeatures: 5 }),
+    (n, t) => [randn([t, 4]), randint(0, 2, [2, n], { dtype: 'int64' }), randn([n, 5])],
+    { input_0: { 0: 'nodes' }, input_1: { 1: 'edges' }, input_2: { 0: 'edges' } },
+  ],
+  [
+    'GIN',
+    () => new nn.GINConv(4, new nn.Linear(4, 2), { edgeFeatures: 5 }),
+    (n, t) => [randn([t, 4]), randint(0, 2, [2, n], { dtype: 'int64' }), randn([n, 5])],
+    { input_0: { 0: 'nodes' }, input_1: { 1: 'edges' }, input_2: { 0: 'edges' } },
+  ],
+  [
     'SAGE',
     () => new nn.SAGEConv(4, 2),
     (n, t) => [randn([t, 4]), randint(0, 2, [2, n], { dtype: 'int64' })],
