@@ -36,7 +36,7 @@ export interface TorchOptimizerState {
   readonly param_groups: readonly object[];
 }
 
-export abstract class Optimizer<Settings extends object> {
+export abstract class Optimizer<Settings extends object = object> {
   /** The parameter groups; their settings may be changed between steps. */
   readonly groups: Group<Settings>[] = [];
   protected readonly state = new Map<AnyTensor, ParameterState>();
