@@ -356,7 +356,8 @@ interface Replay {
 class Step {
   readonly #trace: Trace;
   readonly #program: Program;
-  readonly #arena: Storage;
+  /** Made at the first replay, where the memory of the traced step may have room for it. */
+  #arena: Storage | undefined;
   /** Where the storage of each binding comes from. */
   readonly #sources: ((replay: Replay) => Storage)[];
   /** Bindings that the step writes and that were there before it. */
@@ -387,7 +388,6 @@ class Step {
       this.#written.push(!tape.made(storage) && outputs.has(number));
     });
     this.#program = createProgram(tape, bindings, trace.randomStart);
-    this.#arena = lasting(this.#program.device, this.#program.arenaBytes, 'compile');
   }
 
   /** Whether a replay would now do what the step would. */
@@ -404,6 +404,7 @@ class Step {
     const replay: Replay = { args, made: new Map() };
     const storages = this.#sources.map((source) => source(replay));
     for (const storage of storages) if (storage.released !== undefined) throw disposedError('compile', storage, []);
+    this.#arena ??= lasting(this.#program.device, this.#program.arenaBytes, 'compile');
     replayProgram(this.#program, [...storages, this.#arena], randomBlocks);
     storages.forEach((storage, i) => {
       if (this.#written[i]!) storage.version++;

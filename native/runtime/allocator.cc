@@ -17,6 +17,7 @@ constexpr int kClassesPerOctave = 1 << kClassBits;
 // Blocks from here up are mapped by themselves, in whole huge pages, and can be given back.
 constexpr size_t kLargeBlock = size_t{1} << 20;
 constexpr size_t kLargeUnit = size_t{2} << 20;
+constexpr size_t kHugeBlock = size_t{64} << 20;
 constexpr size_t kSlab = size_t{4} << 20;
 constexpr size_t kLargeGap = kPoisons ? 4096 : 0;  // a page
 
@@ -39,7 +40,7 @@ size_t Allocator::class_size(int size_class) {
   return (size + unit - 1) & ~(unit - 1);
 }
 
-Block Allocator::allocate(size_t bytes) {
+Block Allocator::allocate(size_t bytes, uint64_t completed) {
   if (bytes > (size_t{1} << 48)) return {};
   const size_t size = class_size(size_class(bytes));
   const int wanted = size_class(size);  // rounding to whole pages may reach a later class
@@ -61,6 +62,7 @@ Block Allocator::allocate(size_t bytes) {
   if (block.data == nullptr) {
     if (size >= kLargeBlock) {
       if (cached_large_ > spare_ && cached_large_ - spare_ > 2 * most_live_) return {};
+      if (size >= kHugeBlock) make_room(size, completed);
       block.data = source_.map(size + kLargeGap);
     } else {
       if (slabs_.empty() || slab_used_ + size + kPoisonedGap > kSlab) {
@@ -91,6 +93,21 @@ void Allocator::free(Block block, uint64_t sequence) {
   if (block.capacity >= kLargeBlock) cached_large_ += block.capacity;
   --statistics_.storages;
   free_lists_[size_class(block.capacity)].push_back(block);
+}
+
+void Allocator::make_room(size_t bytes, uint64_t completed) {
+  size_t room = 0;
+  for (auto list = free_lists_.rbegin(); list != free_lists_.rend() && room < bytes; ++list) {
+    if (list->empty() || list->front().capacity < kLargeBlock) continue;
+    std::erase_if(*list, [&](const Block& block) {
+      if (room >= bytes || block.freed_at > completed) return false;
+      room += block.capacity;
+      unmap(block.data, block.capacity + kLargeGap);
+      return true;
+    });
+  }
+  statistics_.cached -= room;
+  cached_large_ -= room;
 }
 
 void Allocator::release_cache() {

@@ -34,8 +34,9 @@ class Allocator {
   Allocator& operator=(const Allocator&) = delete;
 
   // At least max(bytes, 1), 64-byte aligned, uninitialised. An empty block when the limit or the machine says no, or when too
-  // much is kept: release_cache() may help.
-  Block allocate(size_t bytes);
+  // much is kept: release_cache() may help. A huge one that is new takes the place of as much that is kept, of what is idle
+  // once `completed` commands have run.
+  Block allocate(size_t bytes, uint64_t completed);
   void free(Block block, uint64_t sequence);
   // Gives cached large blocks back to the system. The stream must be idle.
   void release_cache();
@@ -46,6 +47,7 @@ class Allocator {
  private:
   static int size_class(size_t bytes);
   static size_t class_size(int size_class);
+  void make_room(size_t bytes, uint64_t completed);
   void unmap(std::byte* memory, size_t bytes);
 
   MemorySource& source_;

@@ -1,7 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { DisposedError, keep, memory, nn, ones, OutOfMemoryError, randn, scope, synchronize, zeros } from '../../lib';
+import {
+  compile,
+  DisposedError,
+  keep,
+  memory,
+  nn,
+  ones,
+  OutOfMemoryError,
+  randn,
+  scope,
+  synchronize,
+  zeros,
+} from '../../lib';
 import type { AnyTensor } from '../../lib';
 import { collectGarbage } from '../../lib/runtime/native';
 
@@ -207,4 +219,18 @@ test('synchronize waits for everything', () => {
   for (let i = 0; i < 20; i++) y = y.matmul(x).mul(1 / 512);
   synchronize();
   expect(y.select(0, 0).select(0, 0).itemSync()).toBe(1);
+});
+
+test('the memory of a traced step makes room for that of its program', async () => {
+  const held = (): number => memory().liveBytes + memory().cachedBytes;
+  const x = keep(ones([2 ** 20, 8]));
+  const step = compile((y: AnyTensor) => {
+    const [a, b, c] = [2, 3, 4].map((by) => y.mul(by));
+    return a!.matmul(ones([8, 8])).mul(b!.matmul(ones([8, 8]))).add(c!.matmul(ones([8, 8]))).sum(); // prettier-ignore
+  });
+  const first = await step(x).item();
+  const before = held();
+  // It is replayed once two traces have been alike.
+  for (let i = 0; i < 4; i++) expect(await step(x).item()).toBe(first);
+  expect(held()).toBeLessThan(before + 2 ** 25);
 });
