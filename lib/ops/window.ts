@@ -26,7 +26,8 @@ export function perAxis(
   rank: SpatialRank,
 ): number[] {
   const given = value ?? otherwise;
-  const result = typeof given === 'number' ? new Array<number>(rank).fill(given) : given;
+  const single = Array.isArray(given) && given.length === 1 ? (given[0] as unknown) : given;
+  const result = typeof single === 'number' ? new Array<number>(rank).fill(single) : given;
   const valid = (list: unknown): boolean =>
     Array.isArray(list) && list.length === rank && list.every((n) => Number.isSafeInteger(n) && n >= least);
   if (!valid(result)) {
