@@ -14,6 +14,7 @@ import {
   div,
   equal,
   equalSync,
+  fmax,
   gammainc,
   gammaincc,
   gradients,
@@ -361,7 +362,15 @@ test('a bound of clamp promotes and broadcasts x', () => {
   const x = tensor([0, 3], { requiresGrad: true });
   const z = x.clamp(undefined, tensor([[1], [4]], { dtype: 'float64' }));
   z.sum().backward();
-  expect([z.dtype, z.shape, values(z), values(x.grad!)]).toEqual(['float64', [2, 2], [[0, 1], [0, 3]], [2, 1]]);
+  expect([z.dtype, z.shape, values(z), values(x.grad!)]).toEqual([
+    'float64',
+    [2, 2],
+    [
+      [0, 1],
+      [0, 3],
+    ],
+    [2, 1],
+  ]);
   expect(() => x.clamp(0, tensor([1, 2, 3]))).toThrow(
     new ShapeError('clamp: shapes [2] and [3] do not broadcast: 2 vs 3 at axis -1'),
   );
@@ -371,6 +380,7 @@ const bytes = (): AnyTensor => tensor([1, 200], { dtype: 'uint8' });
 const mask = (): AnyTensor => tensor([true, false]);
 test.each<[string, (value: number) => AnyTensor]>([
   ['maximum', (value) => bytes().maximum(value)],
+  ['fmax', (value) => fmax(bytes(), value) as AnyTensor],
   ['minimum', (value) => minimum(value, bytes()) as AnyTensor],
   ['where', (value) => where(mask() as Tensor<[2], 'bool'>, bytes(), value) as AnyTensor],
   ['maskedFill', (value) => bytes().maskedFill(mask() as Tensor<[2], 'bool'>, value)],
