@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isFloat, promote, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxes, normalizeAxis, sameShape, show } from '../tensor/shapes';
+import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
