@@ -217,7 +217,9 @@ function tripletLoss(
   options: TripletMarginWithDistanceOptions & Required<Pick<TripletMarginWithDistanceOptions, 'distance'>>,
 ): AnyTensor {
   const { distance, margin = 1, swap = false, reduction } = options;
-  if (!(margin > 0)) throw new ArgumentError(`${op}: margin: got ${shown(margin)}, expected a number above 0`);
+  if (typeof margin !== 'number' || !(margin > 0)) {
+    throw new ArgumentError(`${op}: margin: got ${shown(margin)}, expected a number above 0`);
+  }
   const near = distance(anchor, positive);
   checkTensor(op, near, 'distance');
   let far = distance(anchor, negative);

@@ -328,7 +328,9 @@ export function batchNorm(
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
   const { epsilon = 1e-5, momentum = 0.1, training = false, numBatchesTracked, residual, activation } = options;
-  if (!(epsilon > 0)) throw new ArgumentError(`${op}: epsilon: got ${shown(epsilon)}, expected a positive number`);
+  if (typeof epsilon !== 'number' || !(epsilon > 0)) {
+    throw new ArgumentError(`${op}: epsilon: got ${shown(epsilon)}, expected a positive number`);
+  }
   if (residual !== undefined) {
     checkTensor(op, residual, 'residual');
     if (!sameShape(residual.shape, x.shape)) {

@@ -433,6 +433,8 @@ export function hardtanh<S extends Shape, D extends DType>(
   min = -1,
   max = 1,
 ): Tensor<S, PromoteNumber<D, number>> {
+  checkNumber('hardtanh', 'min', min);
+  checkNumber('hardtanh', 'max', max);
   if (min > max) throw new ArgumentError(`hardtanh: bounds: got ${min} and ${max}, expected the lower one first`);
   return clampTo('hardtanh', hardtanhOp, x, min, max) as Tensor<S, PromoteNumber<D, number>>;
 }
