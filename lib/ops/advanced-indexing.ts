@@ -12,7 +12,7 @@ import type { Ok, Shape } from '../tensor/shape-types';
 import { broadcastShapes, checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { full, tensor, zeros } from './creation';
-import { checkOptions, checkTensor, defineView, installMethods, recorded } from './define';
+import { checkDType, checkOptions, checkTensor, defineView, installMethods, numbers, recorded } from './define';
 import { describe } from '../tensor/describe';
 import { checkIndex } from './indexing';
 import { later, now, type KnownLater } from './known-later';
@@ -327,6 +327,7 @@ export function setAt(
   checkOptions('setAt', options);
   checkTensor('setAt', x);
   const { accumulate = false } = options;
+  if (accumulate) checkDType('setAt', x.dtype, numbers);
   const { look, reversed, tensors } = planOf('setAt', x, indices);
   const seen = look(x);
   const view: AnyTensor = reversed.length === 0 ? seen : seen.flip(reversed);

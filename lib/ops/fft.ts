@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { checkList } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
-import type { Ok, Shape } from '../tensor/shape-types';
+import type { Axes, Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
 import type { Fft, Irfft, Irfftn, PairsCheck, Rfft, Rfftn } from '../tensor/signal-shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -44,11 +44,11 @@ export interface FftOptions<N extends number | undefined = number | undefined, A
 
 export interface FftnOptions<
   N extends readonly number[] | undefined = readonly number[] | undefined,
-  A extends readonly number[] | undefined = readonly number[] | undefined,
+  A extends Axes = Axes,
 > {
   /** The lengths of the sequences along each of the axes: longer ones are cut, shorter ones continued by zeros. */
   readonly n?: N;
-  /** The axes of the sequences, not counting the pairs; all unless given. */
+  /** The axes of the sequences, not counting the pairs; unless given the last ones, as many as there are lengths, or all. */
   readonly axes?: A;
   /** `'backward'` unless given: only the transform back divides, by the product of the lengths. */
   readonly norm?: FftNorm;
@@ -75,11 +75,14 @@ function resized(x: AnyTensor, axis: number, size: number): AnyTensor {
 
 /** What a transform along several axes does along each, in the order in which they are given. */
 function perAxis(op: string, options: FftnOptions, shape: Shape): FftOptions[] {
-  const { axes = shape.map((_, axis) => axis), n, norm = 'backward' } = options;
-  if (normalizeAxes(op, axes, shape).length === 0) {
+  const { n, norm = 'backward' } = options;
+  if (n !== undefined) checkList(op, 'n', n);
+  const all = shape.map((_, axis) => axis);
+  const { axes: given = n === undefined ? all : all.slice(-n.length) } = options;
+  if (normalizeAxes(op, given, shape).length === 0) {
     throw new ShapeError(`${op}: axes: got none for shape ${show(shape)}, expected at least one`);
   }
-  if (n !== undefined) checkList(op, 'n', n);
+  const axes = typeof given === 'number' ? [given] : given;
   if (n !== undefined && n.length !== axes.length) {
     throw new ShapeError(`${op}: n: got ${n.length} lengths, expected ${axes.length}, one for each axis`);
   }
@@ -213,7 +216,7 @@ export function rfftn<
   S extends Shape,
   D extends DType,
   const N extends readonly number[] | undefined = undefined,
-  const A extends readonly number[] | undefined = undefined,
+  const A extends Axes = undefined,
 >(x: Tensor<S, D>, options?: FftnOptions<N, A>): Tensor<Rfftn<S, N, A>, D>;
 export function rfftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
   checkOptions('rfftn', options);
@@ -234,7 +237,7 @@ export function irfftn<
   S extends Shape,
   D extends DType,
   const N extends readonly number[] | undefined = undefined,
-  const A extends readonly number[] | undefined = undefined,
+  const A extends Axes = undefined,
 >(x: Tensor<S, D> & Ok<PairsCheck<S, 'irfftn'>>, options?: FftnOptions<N, A>): Tensor<Irfftn<S, N, A>, D>;
 export function irfftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
   checkOptions('irfftn', options);
@@ -302,16 +305,10 @@ declare module '../tensor/tensor' {
     ifft<const N extends number | undefined = undefined, const A extends number = -1>(
       options?: FftOptions<N, A>,
     ): Tensor<Fft<S, N, A>, D>;
-    rfftn<
-      const N extends readonly number[] | undefined = undefined,
-      const A extends readonly number[] | undefined = undefined,
-    >(
+    rfftn<const N extends readonly number[] | undefined = undefined, const A extends Axes = undefined>(
       options?: FftnOptions<N, A>,
     ): Tensor<Rfftn<S, N, A>, D>;
-    irfftn<
-      const N extends readonly number[] | undefined = undefined,
-      const A extends readonly number[] | undefined = undefined,
-    >(
+    irfftn<const N extends readonly number[] | undefined = undefined, const A extends Axes = undefined>(
       options?: FftnOptions<N, A>,
     ): Tensor<Irfftn<S, N, A>, D>;
     fftn<const N extends readonly number[] | undefined = undefined>(

@@ -94,7 +94,7 @@ export interface CrossEntropyOptions<R extends Reduction = Reduction> extends Lo
  * The negative log-likelihood of targets under softmax(logits): −log softmax(x)[t], for logits [n, classes] and integer targets [n] (or logits
  * [classes] and a scalar; or logits [n, classes, d…] and targets [n, d…]; or target probabilities in the shape of the logits).
  *
- * @throws ShapeError, DTypeError; IndexError at the next read when a target is no class.
+ * @throws ShapeError, DTypeError; ArgumentError for an ignoreIndex beside probabilities; IndexError at the next read when a target is no class.
  * @example
  * crossEntropy(tensor([[2, 1, 0]]), tensor([0], { dtype: 'int32' })); // 0.4076
  */
@@ -114,6 +114,11 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   const classAxis = logits.rank === 1 ? 0 : 1;
   const classes = logits.shape[classAxis]!;
   checkClasses(op, classes, options);
+  if (isFloat(target.dtype) && (options.ignoreIndex ?? -1) >= 0) {
+    throw new ArgumentError(
+      `${op}: ignoreIndex: got ${options.ignoreIndex}, expected none for probabilities as target`,
+    );
+  }
   if (isFloat(target.dtype)) return softCrossEntropy(operand(crossEntropyOp, logits), target, classAxis, options);
   checkTarget(op, logits, 'logits', target);
   checkIndex(op, target, 'target');

@@ -159,7 +159,7 @@ export interface TripletMarginOptions<R extends Reduction = Reduction> extends M
  * max(0, d(anchor, positive) − d(anchor, negative) + margin) with d the distance along the last axis. The margin is 1 unless given. Schroff et al.,
  * 2015, FaceNet; swap: Balntas et al., 2016.
  *
- * @throws ShapeError, DTypeError.
+ * @throws ShapeError, DTypeError; ArgumentError unless the margin is above 0.
  * @example
  * tripletMarginLoss(tensor([[0, 0]]), tensor([[0, 3]]), tensor([[4, 0]])); // 0
  */
@@ -217,6 +217,9 @@ function tripletLoss(
   options: TripletMarginWithDistanceOptions & Required<Pick<TripletMarginWithDistanceOptions, 'distance'>>,
 ): AnyTensor {
   const { distance, margin = 1, swap = false, reduction } = options;
+  if (typeof margin !== 'number' || !(margin > 0)) {
+    throw new ArgumentError(`${op}: margin: got ${shown(margin)}, expected a number above 0`);
+  }
   const near = distance(anchor, positive);
   checkTensor(op, near, 'distance');
   let far = distance(anchor, negative);

@@ -1,7 +1,7 @@
 /** Ops that move elements without computing: views (which cost no kernel), concatenation, padding, flipping. */
 import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
-import { promote, type DType } from '../tensor/dtype';
+import { encode, isFloat, promote, type DType } from '../tensor/dtype';
 import type { PromoteAll, ShapesOf } from '../tensor/operand-types';
 import type {
   Axes,
@@ -634,6 +634,7 @@ export function pad(
       `pad: padding: got ${shownPadding(padding)}, expected up to ${x.rank} pairs [before, after] of integers`,
     );
   }
+  if (mode === 'constant' && !isFloat(x.dtype)) encode(x.dtype, [value], 'pad');
   const missing = x.rank - padding.length;
   const [before, after] = [0, 1].map((side) => x.shape.map((_, axis) => padding[axis - missing]?.[side] ?? 0));
   const cropped = (y: AnyTensor): AnyTensor =>

@@ -97,7 +97,12 @@ export function norm(x: AnyTensor, axes?: Axes, options: NormOrderOptions = {}):
   if (op !== undefined) return reduce(op, floating, axes, options, floating.dtype, [p]);
   const size = wide(floating).abs() as AnyTensor;
   const along = normalizeAxes('norm', axes, x.shape);
-  const total = (p > 0 && p < 1 ? power(size, p) : size.pow(p)).sum(along, kept) as AnyTensor;
+  if (p < 0) {
+    const isZero = size.equalTo(0);
+    const total = (where(isZero, 1, size) as AnyTensor).pow(p).sum(along, kept);
+    return where(isZero.any(along, kept), 0, total.pow(1 / p)).cast(floating.dtype) as AnyTensor;
+  }
+  const total = (p < 1 ? power(size, p) : size.pow(p)).sum(along, kept) as AnyTensor;
   return power(total, 1 / p).cast(floating.dtype) as AnyTensor;
 }
 

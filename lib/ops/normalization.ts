@@ -296,7 +296,7 @@ export function finishBatchNorm(
  * batch, and the running ones, if given, are updated in place (with the unbiased variance).
  *
  * @throws ShapeError when a parameter is not [c], the residual not of x's shape, or a training batch has one value per channel; ArgumentError for
- * another activation.
+ * another activation, and unless epsilon is positive.
  * @see Ioffe and Szegedy, 2015, Batch normalization.
  * @example
  * batchNorm(randn([8, 4, 5, 5]), undefined, undefined, undefined, undefined, { training: true }).shape; // [8, 4, 5, 5]
@@ -328,6 +328,9 @@ export function batchNorm(
   checkParameter(op, 'weight', weight, channels);
   checkParameter(op, 'bias', bias, channels);
   const { epsilon = 1e-5, momentum = 0.1, training = false, numBatchesTracked, residual, activation } = options;
+  if (typeof epsilon !== 'number' || !(epsilon > 0)) {
+    throw new ArgumentError(`${op}: epsilon: got ${shown(epsilon)}, expected a positive number`);
+  }
   if (residual !== undefined) {
     checkTensor(op, residual, 'residual');
     if (!sameShape(residual.shape, x.shape)) {

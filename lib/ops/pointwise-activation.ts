@@ -1,11 +1,11 @@
 /** Activations: the nonlinear functions between the layers of a network, and the fused kernels of their gradients. */
 import { ArgumentError, ShapeError } from '../errors';
-import { shown } from '../tensor/describe';
+import { describe, shown } from '../tensor/describe';
 import type { OpName } from '../native/opcodes';
 import type { DType, PromoteNumber, ToFloat } from '../tensor/dtype';
 import { isFloat, toFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
-import { normalizeAxis, show } from '../tensor/shapes';
+import { broadcastShapes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import {
   backward,
@@ -44,8 +44,7 @@ import {
   withGradient,
   type NativeOp,
 } from './define';
-import { describe } from '../tensor/describe';
-import { binary, fitted, floating, floatingBinary, unary } from './pointwise-run';
+import { binary, checkNumber, floating, floatingBinary, unary, type Arithmetic } from './pointwise-run';
 import { greaterEqual, lessEqual, where } from './pointwise-compare';
 import './pointwise-binary';
 import { wide } from './wide';
@@ -345,7 +344,7 @@ function bound(name: OpName, within: (x: Operand, bound: Operand) => AnyTensor):
     (g, node) => {
       const kept = within(node.operand(0)!, node.operand(1)!);
       return [
-        node.needs(0) ? where(kept, g, 0) : undefined,
+        node.needs(0) ? where(kept, g, 0).sumTo(node.shape(0)) : undefined,
         node.needs(1) ? where(kept, 0, g).sumTo(node.shape(1)) : undefined,
       ];
     },
@@ -355,29 +354,39 @@ function bound(name: OpName, within: (x: Operand, bound: Operand) => AnyTensor):
 const atLeastOp = bound('maximum', greaterEqual);
 const atMostOp = bound('minimum', lessEqual);
 
+/** What a bound makes of X. */
+type Bounded<X, A> = A extends Operand ? Arithmetic<X, A> : X;
+
 /**
- * `min(max(x, min), max)`; NaN stays NaN. The bounds are numbers, or tensors of the kind of x that broadcast to its shape; one may be left
+ * `min(max(x, min), max)`, in the common dtype; NaN stays NaN. The bounds are numbers or tensors, which broadcast with x; one may be left
  * out. The gradient passes where x lies within the bounds, ends included, and else to a bound that is a tensor. All dtypes but bool; a fractional bound makes integers float32.
  *
- * @throws ArgumentError when both bounds are missing.
+ * @throws ArgumentError when both bounds are missing; ShapeError when the shapes do not broadcast.
  * @example
  * clamp(tensor([-2, 0.5, 3]), 0, 1); // [0, 0.5, 1]
  */
-export function clamp<S extends Shape, D extends DType>(
-  x: Tensor<S, D>,
-  min?: Operand,
-  max?: Operand,
-): Tensor<S, PromoteNumber<D, number>>;
+export function clamp<
+  X extends AnyTensor,
+  A extends Operand | undefined = undefined,
+  B extends Operand | undefined = undefined,
+>(x: X, min?: A, max?: B): Bounded<Bounded<X, A>, B>;
 export function clamp(x: AnyTensor, min?: Operand, max?: Operand): AnyTensor {
   checkTensor('clamp', x);
   if (min === undefined && max === undefined) {
     throw new ArgumentError('clamp: got neither min nor max, expected at least one');
   }
-  if (typeof min === 'object' || typeof max === 'object') {
-    const raised = min === undefined ? x : binary<AnyTensor, unknown>(atLeastOp, x, fitted('clamp', x, min));
-    return max === undefined ? raised : binary(atMostOp, raised, fitted('clamp', x, max));
+  if (typeof min === 'object') {
+    const raised = bounded(atLeastOp, x, min);
+    return max === undefined ? raised : clamp(raised, undefined, max);
   }
+  if (typeof max === 'object') return bounded(atMostOp, min === undefined ? x : clamp(x, min), max);
   return clampTo('clamp', clampOp, x, min ?? -Infinity, max ?? Infinity);
+}
+
+function bounded(op: NativeOp, x: AnyTensor, limit: AnyTensor): AnyTensor {
+  checkTensor('clamp', limit, 'bound');
+  broadcastShapes('clamp', x.shape, limit.shape);
+  return binary(op, x, limit);
 }
 
 function clampTo(name: string, op: Attributed, x: AnyTensor, min: number, max: number): AnyTensor {
@@ -415,6 +424,7 @@ function beyond(bound: number, direction: 1 | -1, dtype: DType): number {
 /**
  * `min(max(x, min), max)`, the piecewise linear tanh. All dtypes but bool; a fractional bound makes integers float32.
  *
+ * @throws ArgumentError when min is above max.
  * @example
  * hardtanh(tensor([-2, 0.5, 3])); // [-1, 0.5, 1]
  */
@@ -423,6 +433,9 @@ export function hardtanh<S extends Shape, D extends DType>(
   min = -1,
   max = 1,
 ): Tensor<S, PromoteNumber<D, number>> {
+  checkNumber('hardtanh', 'min', min);
+  checkNumber('hardtanh', 'max', max);
+  if (min > max) throw new ArgumentError(`hardtanh: bounds: got ${min} and ${max}, expected the lower one first`);
   return clampTo('hardtanh', hardtanhOp, x, min, max) as Tensor<S, PromoteNumber<D, number>>;
 }
 
@@ -533,12 +546,6 @@ export function glu(x: AnyTensor, axis = -1): AnyTensor {
   return floatingBinary(gluOp, values, gates);
 }
 
-function checkNumber(name: string, argument: string, value: unknown): void {
-  if (typeof value !== 'number' || Number.isNaN(value)) {
-    throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a number`);
-  }
-}
-
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     sigmoid(): Tensor<S, ToFloat<D>>;
@@ -558,7 +565,10 @@ declare module '../tensor/tensor' {
     silu(): Tensor<S, ToFloat<D>>;
     mish(): Tensor<S, ToFloat<D>>;
     hardswish(): Tensor<S, ToFloat<D>>;
-    clamp(min?: Operand, max?: Operand): Tensor<S, PromoteNumber<D, number>>;
+    clamp<A extends Operand | undefined = undefined, B extends Operand | undefined = undefined>(
+      min?: A,
+      max?: B,
+    ): Bounded<Bounded<Tensor<S, D>, A>, B>;
     hardtanh(min?: number, max?: number): Tensor<S, PromoteNumber<D, number>>;
     softshrink(lambda?: number): Tensor<S, ToFloat<D>>;
     hardshrink(lambda?: number): Tensor<S, ToFloat<D>>;

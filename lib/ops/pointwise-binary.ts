@@ -19,6 +19,8 @@ import {
 import {
   as,
   binary,
+  checkNumber,
+  choice,
   common,
   fitted,
   floatingBinary,
@@ -367,12 +369,12 @@ const maximumOp = defineOp('maximum', {
 /**
  * The larger of a and b in the common dtype; NaN where either is NaN. Equal operands share the gradient.
  *
- * @throws ShapeError when the shapes do not broadcast.
+ * @throws ShapeError when the shapes do not broadcast; DTypeError for a number that the integers of a tensor do not hold.
  * @example
  * maximum(tensor([1, 5]), 3); // [3, 5]
  */
 export function maximum<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'maximum'>): Arithmetic<A, B> {
-  return binary(maximumOp, a, b);
+  return choice(maximumOp, a, b);
 }
 
 const minimumOp = defineOp('minimum', {
@@ -392,12 +394,12 @@ const minimumOp = defineOp('minimum', {
 /**
  * The smaller of a and b in the common dtype; NaN where either is NaN. Equal operands share the gradient.
  *
- * @throws ShapeError when the shapes do not broadcast.
+ * @throws ShapeError when the shapes do not broadcast; DTypeError for a number that the integers of a tensor do not hold.
  * @example
  * minimum(tensor([1, 5]), 3); // [1, 3]
  */
 export function minimum<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'minimum'>): Arithmetic<A, B> {
-  return binary(minimumOp, a, b);
+  return choice(minimumOp, a, b);
 }
 
 // --------------------------------------------------------------------------------------------------------------------- bits
@@ -547,6 +549,7 @@ const addcmulOp = defineOp('addcmul', {
 export function addcmul(x: Operand, a: Operand, b: Operand, options: ScaledOptions = {}): AnyTensor {
   checkOptions('addcmul', options);
   const { value = 1 } = options;
+  checkNumber('addcmul', 'value', value);
   return nary(addcmulOp, [x, a, b], !Number.isInteger(value), [value]);
 }
 
@@ -574,7 +577,9 @@ const addcdivOp = defineOp('addcdiv', {
  */
 export function addcdiv(x: Operand, a: Operand, b: Operand, options: ScaledOptions = {}): AnyTensor {
   checkOptions('addcdiv', options);
-  return nary(addcdivOp, [x, a, b], true, [options.value ?? 1]);
+  const { value = 1 } = options;
+  checkNumber('addcdiv', 'value', value);
+  return nary(addcdivOp, [x, a, b], true, [value]);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- in place

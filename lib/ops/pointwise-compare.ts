@@ -12,6 +12,7 @@ import { full } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, floats, installMethods, run } from './define';
 import {
   as,
+  checkHeld,
   common,
   comparison,
   unary,
@@ -186,6 +187,7 @@ export function where(condition: AnyTensor, a: Operand, b: Operand): AnyTensor {
     return run(whereOp, [condition, a, b], condition.shape, 'float32');
   }
   const { dtype, shape } = common('where', [a, b]);
+  checkHeld('where', dtype, a, b);
   return run(whereOp, [condition, as(a, dtype), as(b, dtype)], broadcastShapes('where', condition.shape, shape), dtype);
 }
 

@@ -11,6 +11,7 @@ import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods
 import { sub } from './pointwise-binary';
 import { equalTo, where } from './pointwise-compare';
 import {
+  checkHeld,
   common,
   floating,
   floatingBinary,
@@ -29,6 +30,7 @@ function operands(op: string, a: Operand, b: Operand, convert: (dtype: DType) =>
   const { dtype: promoted } = common(op, [a, b]);
   const dtype = convert(promoted);
   checkDType(op, dtype, numbers);
+  checkHeld(op, dtype, a, b);
   const device = [a, b].find((operand) => typeof operand !== 'number')?.device ?? getDefaultDevice();
   const tensorOf = (x: Operand): AnyTensor =>
     typeof x === 'number' ? full([], x, { dtype, device }) : (x.cast(dtype) as AnyTensor);

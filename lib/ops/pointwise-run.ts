@@ -5,7 +5,8 @@
 import { ArgumentError, DTypeError, ShapeError } from '../errors';
 import type { OpName } from '../native/opcodes';
 import type { Device } from '../runtime/device';
-import { isFloat, promoteNumber, promoteOperands, toFloat, type DType, type ToFloat } from '../tensor/dtype';
+import { describe } from '../tensor/describe';
+import { encode, isFloat, promoteNumber, promoteOperands, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { PromoteOperand, PromoteOperands } from '../tensor/operand-types';
 import type { Broadcast, BroadcastCheck, Ok, Shape, ShapeOf } from '../tensor/shape-types';
 import { broadcastShapes, sameShape, show } from '../tensor/shapes';
@@ -99,6 +100,18 @@ export function predicate<T extends AnyTensor, C>(op: NativeOp<C>, x: AnyTensor)
 export function binary<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
   const dtype = operandDType(op, commonDType(op.name, a, b));
   return typed(op, a, b, dtype, dtype, numberDType(dtype)) as T;
+}
+
+/** Runs an op that answers one of its two operands. */
+export function choice<T extends AnyTensor, C>(op: NativeOp<C>, a: Operand, b: Operand): T {
+  checkHeld(op.name, commonDType(op.name, a, b), a, b);
+  return binary(op, a, b);
+}
+
+/** Throws when a number is to become an element that `dtype` does not hold. In arithmetic it wraps around, as its results do. */
+export function checkHeld(name: string, dtype: DType, ...operands: readonly Operand[]): void {
+  if (isFloat(dtype)) return;
+  for (const operand of operands) if (typeof operand === 'number') encode(dtype, [operand], name);
 }
 
 /** What numbers come to arithmetic in `dtype` as: not rounded to the 16 bits that it is not done in. */
@@ -213,6 +226,13 @@ export function inPlace<T extends AnyTensor, C>(
   return x;
 }
 
+/** Throws unless an argument is a number, and not NaN. */
+export function checkNumber(name: string, argument: string, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw new ArgumentError(`${name}: ${argument}: got ${describe(value)}, expected a number`);
+  }
+}
+
 /** What may take the place of elements of a tensor: an operand, or `true` and `false` among bools. */
 export type Replacement = Operand | boolean;
 
@@ -221,7 +241,11 @@ export function replacing(name: string, x: AnyTensor, value: Replacement, argume
   if (x.dtype === 'bool' && (typeof value === 'boolean' || value === 1 || value === 0)) {
     return full([], value, { dtype: 'bool', device: x.device });
   }
-  if (typeof value !== 'boolean') return fitted(name, x, value, argument);
+  if (typeof value !== 'boolean') {
+    const operand = fitted(name, x, value, argument);
+    checkHeld(name, x.dtype, operand);
+    return operand;
+  }
   throw new ArgumentError(`${name}: ${argument}: got boolean ${value}, expected a number or a tensor`);
 }
 

@@ -53,7 +53,7 @@ const extremeOp = withGradient<AxisContext>(
   { inputs: true, outputs: true },
 );
 
-// The product of the others: of all that are not 0 divided by the element, unless others are 0.
+// The product of the others: of all that are not 0 divided by the element; times the one other that is 0, whose slope it has, and 0 for more.
 const productOp = withGradient<AxisContext>(
   scatterOp as NativeOp,
   (g, node) => {
@@ -61,12 +61,21 @@ const productOp = withGradient<AxisContext>(
     const [x, index, source] = [node.input(0), node.input(1), firstOf(node.input(2), node.input(1))];
     const without = (v: AnyTensor): AnyTensor => where(v.equalTo(0), 1, v) as AnyTensor;
     const zeroes = (v: AnyTensor): AnyTensor => v.equalTo(0).cast('int64') as AnyTensor;
+    const zero = (v: AnyTensor): AnyTensor => where(v.equalTo(0), v, 0) as AnyTensor;
     const count = zeroes(x).scatterAdd(axis, index, zeroes(source)) as AnyTensor;
+    const total = zero(x).scatterAdd(axis, index, zero(source)) as AnyTensor;
     const product = g.mul(scattered(productOp, without(x), axis, index, without(source), 'prod')) as AnyTensor;
-    const others = (v: AnyTensor, p: AnyTensor, n: AnyTensor): AnyTensor =>
-      where(n.equalTo(zeroes(v)), p.div(without(v)), 0) as AnyTensor;
-    const ofSource = others(source, product.gather(axis, index) as AnyTensor, count.gather(axis, index) as AnyTensor);
-    return [others(x, product, count), undefined, padded(ofSource, node.input(2))];
+    const others = (v: AnyTensor, [p, n, t]: readonly AnyTensor[]): AnyTensor => {
+      const left = n!.sub(zeroes(v));
+      const quotient = p!.div(without(v));
+      return where(left.equalTo(0), quotient, where(left.equalTo(1), quotient.mul(t!.sub(zero(v))), 0)) as AnyTensor;
+    };
+    const each = [product, count, total];
+    const ofSource = others(
+      source,
+      each.map((y) => y.gather(axis, index) as AnyTensor),
+    );
+    return [others(x, each), undefined, padded(ofSource, node.input(2))];
   },
   { inputs: true },
 );

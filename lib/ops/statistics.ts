@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isFloat, promote, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxes, normalizeAxis, sameShape, show } from '../tensor/shapes';
+import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
@@ -130,7 +130,7 @@ export function diff(x: AnyTensor, options: DiffOptions = {}): AnyTensor {
 }
 
 export interface TrapezoidOptions {
-  /** Where the values are: a vector, or of the shape of y. */
+  /** Where the values are: a vector, or of the shape of y with sizes that may be 1 but along the axis. */
   readonly x?: AnyTensor;
   /** The distance of the values, where `x` is not given; 1 unless given. */
   readonly dx?: number;
@@ -154,18 +154,17 @@ function areas(op: string, y: AnyTensor, { x, dx = 1, axis = -1 }: TrapezoidOpti
     return [heights.mul(dx) as AnyTensor, along];
   }
   checkTensor(op, x, 'x');
-  const isVector = x.rank === 1 && x.shape[0] === y.shape[along];
-  if (!isVector && !sameShape(x.shape, y.shape)) {
+  const size = y.shape[along]!;
+  const isVector = x.rank === 1 && x.shape[0] === size;
+  const places = wide(isVector ? x.reshape(y.shape.map((_, i) => (i === along ? size : 1))) : x);
+  const fits = (own: number, i: number): boolean => own === y.shape[i] || (own === 1 && i !== along);
+  if (places.rank !== y.rank || !places.shape.every(fits)) {
     throw new ShapeError(
-      `${op}: x does not fit: got shape ${show(x.shape)}, expected [${y.shape[along]}] or ${show(y.shape)}`,
+      `${op}: x does not fit: got shape ${show(x.shape)}, expected [${size}] or one that broadcasts to ${show(y.shape)}`,
     );
   }
-  const own = isVector ? 0 : along;
-  const widths = wide(x)
-    .narrow(own, start, count)
-    .sub(wide(x).narrow(own, 0, count)) as AnyTensor;
-  const shape = y.shape.map((_, i) => (i === along ? count : 1));
-  return [heights.mul(isVector ? widths.reshape(shape) : widths) as AnyTensor, along];
+  const widths = places.narrow(along, start, count).sub(places.narrow(along, 0, count));
+  return [heights.mul(widths) as AnyTensor, along];
 }
 
 /**

@@ -26,8 +26,9 @@ export function perAxis(
   rank: SpatialRank,
 ): number[] {
   const given = value ?? otherwise;
-  const result = typeof given === 'number' ? new Array<number>(rank).fill(given) : given;
-  const valid = (list: unknown): boolean =>
+  const single: unknown = Array.isArray(given) && given.length === 1 ? given[0] : given;
+  const result: unknown = typeof single === 'number' ? new Array<number>(rank).fill(single) : given;
+  const valid = (list: unknown): list is readonly number[] =>
     Array.isArray(list) && list.length === rank && list.every((n) => Number.isSafeInteger(n) && n >= least);
   if (!valid(result)) {
     throw new ArgumentError(

@@ -1,5 +1,5 @@
 /** Owns the shape types of Fourier transforms, frames and windows. Written under the rules of shape-types.ts. */
-import type { Bad, Good, May, Resize, Shape, Show, SizeAt } from './shape-types';
+import type { Axes, Bad, Good, May, Resize, Shape, Show, SizeAt } from './shape-types';
 import type { Add, Divide, Multiply, Subtract } from './size-types';
 
 /** The bins of a real transform of `Size` elements. */
@@ -26,28 +26,23 @@ export type Fft<S extends Shape, N extends number | undefined, A extends number>
   ? [...Resize<Paired<S>, A, N>, 2]
   : S;
 
-type LastOf<A extends readonly number[] | undefined> = A extends readonly [
-  ...(readonly number[]),
-  infer Last extends number,
-]
-  ? Last
-  : A extends undefined
-    ? -1
-    : number;
+type LastOf<A extends Axes> = A extends undefined
+  ? -1
+  : A extends number
+    ? A
+    : A extends readonly [...(readonly number[]), infer Last extends number]
+      ? Last
+      : number;
 
 /** As `Rfft` along the last of the axes A; with lengths N it is not known. */
-export type Rfftn<
-  S extends Shape,
-  N extends readonly number[] | undefined,
-  A extends readonly number[] | undefined,
-> = N extends undefined ? Rfft<S, undefined, LastOf<A>> : Shape;
+export type Rfftn<S extends Shape, N extends readonly number[] | undefined, A extends Axes> = N extends undefined
+  ? Rfft<S, undefined, LastOf<A>>
+  : Shape;
 
 /** As `Irfft` along the last of the axes A; with lengths N it is not known. */
-export type Irfftn<
-  S extends Shape,
-  N extends readonly number[] | undefined,
-  A extends readonly number[] | undefined,
-> = N extends undefined ? Irfft<S, undefined, LastOf<A>> : Shape;
+export type Irfftn<S extends Shape, N extends readonly number[] | undefined, A extends Axes> = N extends undefined
+  ? Irfft<S, undefined, LastOf<A>>
+  : Shape;
 
 /** Verdict: the last axis holds real and imaginary parts. */
 export type PairsCheck<S extends Shape, Op extends string> = S extends readonly []

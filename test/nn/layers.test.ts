@@ -219,6 +219,10 @@ describe('what layers refuse', () => {
       'batchNorm: activation: got gelu, expected relu',
     ],
     [
+      () => new nn.BatchNorm2d(3, { epsilon: -1 }).forward(ones([2, 3, 1, 1])),
+      'batchNorm: epsilon: got -1, expected a positive number',
+    ],
+    [
       () => new nn.BatchNorm1d(3).forward(ones([1, 3])),
       'batchNorm: one value per channel has no variance: got shape [1, 3], expected more in training',
     ],

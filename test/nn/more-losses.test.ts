@@ -119,6 +119,11 @@ describe('what losses refuse', () => {
     [() => f.huberLoss(x, x, { delta: 0 }), 'huberLoss: delta: got 0, expected a positive number'],
     [() => f.multiMarginLoss(x, int([0, 1]), { p: 3 as 2 }), 'multiMarginLoss: p: got 3, expected 1 or 2'],
     [
+      () => f.crossEntropy(x, x.div(3), { ignoreIndex: 1 }),
+      'crossEntropy: ignoreIndex: got 1, expected none for probabilities as target',
+    ],
+    [() => f.tripletMarginLoss(x, x, x, { margin: 0 }), 'tripletMarginLoss: margin: got 0, expected a number above 0'],
+    [
       () => f.multiLabelMarginLoss(x, int([0, 1])),
       'multiLabelMarginLoss: target does not fit: got shape [2], expected [2, 3]',
     ],

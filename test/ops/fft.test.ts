@@ -40,7 +40,8 @@ test.each([
   [() => ifft(ones([0, 2])), 'ifft: n: got 0 for shape [0, 2], expected a length from 1 to 2^30 - 1'],
   [() => rfftn(ones([])), 'rfftn: axes: got none for shape [], expected at least one'],
   [() => rfftn(ones([2, 3]), { axes: [1, -1] }), 'rfftn: axis 1 given twice for shape [2, 3]'],
-  [() => rfftn(ones([2, 3]), { n: [4] }), 'rfftn: n: got 1 lengths, expected 2, one for each axis'],
+  [() => rfftn(ones([2, 3]), { n: [4], axes: [0, 1] }), 'rfftn: n: got 1 lengths, expected 2, one for each axis'],
+  [() => rfftn(ones([2, 3]), { n: [4, 4, 4] }), 'rfftn: n: got 3 lengths, expected 2, one for each axis'],
   [() => fftn(ones([2, 3, 2]), { n: [4, 0] }), 'fftn: n: got 0 for shape [4, 3, 2], expected a length from 1 to 2^30 - 1'], // prettier-ignore
   [() => irfftn(ones([2, 1, 2])), 'irfftn: n: got 0 for shape [2, 1, 2], expected a length from 1 to 2^30 - 1'],
   [() => frame(ones([3]), 4, 1), 'frame: too short: got shape [3], expected at least 4 elements of time'],

@@ -46,6 +46,11 @@ test.each<[string, () => unknown, string]>([
     () => hadal.zeros([2], { dtype: 'int32' }).setAt([0], 0.5),
     'setAt: the result does not fit into the tensor: got the number 0.5, expected what int32 holds',
   ],
+  [
+    'bools added to',
+    () => hadal.zeros([2], { dtype: 'bool' }).setAt([0], true, { accumulate: true }),
+    'setAt: dtype: got bool, expected float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8',
+  ],
   ['indices that are no array', () => x.setAt(0 as never, 1), 'setAt: indices: got number 0, expected an array'],
 ])('%s', (_, call, message) => {
   expect(call).toThrow(message);

@@ -1,9 +1,12 @@
 // What the samples of the pointwise ops do not show: mixed dtypes, wrapping integers, writing in place, and what is refused.
 import {
   add,
+  addcdiv,
+  addcmul,
   allClose,
   allCloseSync,
   arange,
+  ArgumentError,
   AutogradError,
   bitwiseAnd,
   clamp,
@@ -11,16 +14,19 @@ import {
   div,
   equal,
   equalSync,
+  fmax,
   gammainc,
   gammaincc,
   gradients,
   greater,
+  hardtanh,
   i1,
   i1e,
   less,
   logAddExp,
   logAddExp2,
   logCumSumExp,
+  minimum,
   noGrad,
   ones,
   pad,
@@ -32,6 +38,7 @@ import {
   zeta,
   type AnyTensor,
   type DType,
+  type Tensor,
 } from '../../lib/index';
 
 const values = (x: AnyTensor): unknown => x.toArraySync();
@@ -345,6 +352,55 @@ test('a bound of clamp takes the gradient only where it takes the place of x', (
   y.sum().backward();
   expect(values(y)).toEqual([1, 3, 3, 4]);
   expect([x.grad!, min.grad!, max.grad!].map(values)).toEqual([[1, 0, 1, 0], [0, 1, 0, 0], [1]]);
+});
+
+test('a bound of clamp promotes and broadcasts x', () => {
+  const bytes = tensor([1, 200], { dtype: 'uint8' });
+  const y = bytes.clamp(tensor(0, { dtype: 'uint8' }), tensor([300, 150], { dtype: 'int32' }));
+  expect([y.dtype, values(y)]).toEqual(['int32', [1, 150]]);
+  expect(values(bytes.clamp(tensor([2, 2], { dtype: 'uint8' }), 300))).toEqual([2, 200]);
+  const x = tensor([0, 3], { requiresGrad: true });
+  const z = x.clamp(undefined, tensor([[1], [4]], { dtype: 'float64' }));
+  z.sum().backward();
+  expect([z.dtype, z.shape, values(z), values(x.grad!)]).toEqual([
+    'float64',
+    [2, 2],
+    [
+      [0, 1],
+      [0, 3],
+    ],
+    [2, 1],
+  ]);
+  expect(() => x.clamp(0, tensor([1, 2, 3]))).toThrow(
+    new ShapeError('clamp: shapes [2] and [3] do not broadcast: 2 vs 3 at axis -1'),
+  );
+});
+
+const bytes = (): AnyTensor => tensor([1, 200], { dtype: 'uint8' });
+const mask = (): AnyTensor => tensor([true, false]);
+test.each<[string, (value: number) => AnyTensor]>([
+  ['maximum', (value) => bytes().maximum(value)],
+  ['fmax', (value) => fmax(bytes(), value) as AnyTensor],
+  ['minimum', (value) => minimum(value, bytes()) as AnyTensor],
+  ['where', (value) => where(mask() as Tensor<[2], 'bool'>, bytes(), value) as AnyTensor],
+  ['maskedFill', (value) => bytes().maskedFill(mask() as Tensor<[2], 'bool'>, value)],
+  ['indexFill', (value) => bytes().indexFill(0, tensor([0], { dtype: 'int32' }), value)],
+  ['setAt', (value) => bytes().setAt([0], value)],
+  ['scatter', (value) => bytes().scatter(0, tensor([0], { dtype: 'int32' }), value)],
+  ['pad', (value) => bytes().pad([[0, 1]], { value })],
+])('%s refuses a number that integers do not hold, and does not wrap it', (op, call) => {
+  for (const value of [300, -1]) {
+    expect(() => call(value)).toThrow(new DTypeError(`${op}: uint8 cannot hold a value: got ${value}`));
+  }
+  expect(() => call(255)).not.toThrow();
+});
+
+test.each<[string, () => unknown, string]>([
+  ['addcmul', () => addcmul(tensor([1]), 2, 3, { value: true as never }), 'value: got boolean true, expected a number'],
+  ['addcdiv', () => addcdiv(tensor([1]), 2, 3, { value: '1' as never }), 'value: got string 1, expected a number'],
+  ['hardtanh', () => hardtanh(tensor([1]), 1, -1), 'bounds: got 1 and -1, expected the lower one first'],
+])('%s refuses an argument', (op, call, message) => {
+  expect(call).toThrow(new ArgumentError(`${op}: ${message}`));
 });
 
 test.each<[string, (x: AnyTensor) => AnyTensor, number, number]>([

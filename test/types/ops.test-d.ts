@@ -2,6 +2,7 @@ import {
   avgPool2d,
   bceWithLogits,
   cat,
+  clamp,
   conv2d,
   crossEntropy,
   embedding,
@@ -170,3 +171,8 @@ export function classify(x: Tensor<Shape>, w: Tensor<Shape>, target: Tensor<Shap
   const y: Tensor = linear(x.conv2d(w).maxPool2d(2).flatten(1), w);
   return crossEntropy(layerNorm(y, y.shape).slice(0, 1).unsqueeze(0).select(0, 0), target) as Tensor;
 }
+
+// Bounds take part in the shape and the dtype.
+expectType<Tensor<[2, 3], 'float64'>>().of(clamp(zeros([2, 1]), zeros([3], { dtype: 'float64' })));
+expectType<Tensor<[2], 'float32'>>().of(zeros([2]).clamp(undefined, zeros([2])));
+expectType<Tensor<[2], 'int32'>>().of(zeros([2], { dtype: 'int32' }).clamp(0, 5));

@@ -34,6 +34,7 @@ ifft(zeros([])); // error: "ifft: not pairs: got shape [], expected a last axis 
 expectType<Tensor<[8, 32, 17, 2]>>().of(rfftn(zeros([8, 32, 32]), { axes: [-2, -1] }));
 expectType<Tensor<[8, 17, 32, 2]>>().of(rfftn(zeros([8, 32, 32]), { axes: [-1, -2] }));
 expectType<Tensor<[32, 17, 2]>>().of(rfftn(zeros([32, 32])));
+expectType<Tensor<[17, 8, 2]>>().of(rfftn(zeros([32, 8]), { axes: 0 }));
 expectType<Tensor>().of(rfftn(zeros([32, 32]), { n: [n, 8] }));
 expectType<Tensor<[8, 32, 32]>>().of(irfftn(zeros([8, 32, 17, 2])));
 expectType<Tensor<[4, 5, 2], 'float64'>>().of(fftn(zeros([4, 5, 2], { dtype: 'float64' })));

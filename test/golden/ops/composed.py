@@ -116,4 +116,7 @@ def cases():
     for dtype in [torch.int32, torch.int64]:
         f.case("unravelIndex", torch.tensor([[0, 5, 23], [7, 12, 1]], dtype=dtype), [2, 3, 4])
         f.case("unravelIndex", torch.tensor(3, dtype=dtype), [5])
+    for op in ["trapezoid", "cumulativeTrapezoid"]:  # places that broadcast
+        f.case(op, f.uniform(torch.float32, [2, 3]), x=f.uniform(torch.float32, [1, 3]))
+        f.case(op, f.uniform(torch.float32, [3, 2]), x=f.uniform(torch.float32, [3, 1]), axis=0)
     return f

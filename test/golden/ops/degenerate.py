@@ -23,6 +23,8 @@ def cases():
             if p > 0.5:
                 f.case("norm", zeros, 1, p=p)
             f.case("norm", of([1.0, -1, 1], [2, 2, -2]), 1, p=p)
+        for p in [-1, -2.5]:
+            f.case("norm", zeros, 1, p=p)
         for p in [1, 2, 3, math.inf]:
             a = of([1.0, 2], [0, 0], [1, 2])
             f.case("cdist", a, of([1.0, 2], [3, 1]), p=p)

@@ -38,4 +38,7 @@ def cases():
             given = o["window"].tensor if "window" in o else torch.ones(8, dtype=dtype)
             spectrum = torch.stft(f.uniform(dtype, [2, 24]), 8, hop, window=given, normalized=o.get("normalized", False), return_complex=True)
             f.case("istft", torch.view_as_real(spectrum), 8, **o)
+        for o in [{"axes": -2}, {"n": [4]}, {"n": [4, 5]}]:
+            for op, shape in [("rfftn", [2, 3, 6]), ("fftn", [2, 3, 6, 2]), ("ifftn", [2, 3, 6, 2]), ("irfftn", [2, 3, 4, 2])]:
+                f.case(op, f.uniform(dtype, shape), **o)
     return f

@@ -99,6 +99,7 @@ def pooling():
                 for mode in ["nearest", linear] + (["bicubic"] if n == 2 else []):
                     f.case("interpolate", x, scaleFactor=factor, mode=mode)
             f.case("interpolate", x[(..., *[slice(2)] * n)], scaleFactor=1.3, mode=linear)
+    f.case("avgPool2d", f.uniform(torch.float32, [2, 5, 5]), [3], stride=[2], padding=[1])
     return f
 
 
