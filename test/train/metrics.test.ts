@@ -1,5 +1,5 @@
 // Each metric, fed in batches, against the definition computed over all samples in plain JavaScript, and against the values of scikit-learn,
-// torchmetrics and scikit-image in golden/metrics.json, which golden/make-metrics.py made.
+// SciPy, scikit-image and torchmetrics in golden/metrics.json, which golden/make-metrics.py made.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IndexError } from '../../lib/errors';
