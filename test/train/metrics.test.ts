@@ -1,6 +1,9 @@
-// Each metric, fed in batches, against the definition computed over all samples in plain JavaScript.
+// Each metric, fed in batches, against the definition computed over all samples in plain JavaScript, and against the values of scikit-learn,
+// SciPy, scikit-image and torchmetrics in golden/metrics.json, which golden/make-metrics.py made.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { IndexError } from '../../lib/errors';
-import { data, manualSeed, nn, randn, scope, tensor, train, zeros, type AnyTensor } from '../../lib/index';
+import { data, manualSeed, nn, rand, randn, scope, tensor, train, zeros, type AnyTensor } from '../../lib/index';
 
 const random = new data.Random(7);
 const labels = (n: number, classes: number): number[] => Array.from({ length: n }, () => random.integer(classes));
@@ -159,6 +162,40 @@ describe('classes', () => {
       () => new train.Bleu().update([['a']], [[]]),
       'Bleu: references: got 0 for 1 texts, expected one or more for each text',
     ],
+    [
+      () => new train.AveragePrecision({ classes: 3 }).update(zeros([2]), ints([0, 1])),
+      'AveragePrecision: scores: got shape [2] for targets [2], expected [n, 3] for [n]',
+    ],
+    [
+      () => new train.JaccardIndex(3).update(zeros([2, 4, 5]), zeros([2, 5], { dtype: 'int32' })),
+      'JaccardIndex: predictions: got 4 classes in [2, 4, 5], expected 3',
+    ],
+    [
+      () => new train.CohenKappa(3, { weights: 'cubic' as 'linear' }),
+      'CohenKappa: weights: got cubic, expected linear or quadratic',
+    ],
+    [
+      () => new train.PearsonCorrelation().update(zeros([2]), zeros([3])),
+      'PearsonCorrelation: predictions: got shape [2], expected [3] as the targets',
+    ],
+    [
+      () => new train.ExplainedVariance({ outputs: 2 }).update(zeros([2, 3]), zeros([2, 3])),
+      'ExplainedVariance: targets: got shape [2, 3], expected [n, 2]',
+    ],
+    [() => new train.Rouge(0), 'Rouge: order: got 0, expected an integer of at least 1, or L'],
+    [
+      () => new train.WordErrorRate().update(['a', 'b'], ['a']),
+      'WordErrorRate: references: got 1 for 2 texts, expected one for each text',
+    ],
+    [
+      () => new train.CharErrorRate().update([['a']] as never, ['a']),
+      'CharErrorRate: candidates[0]: got an array, expected a string',
+    ],
+    [() => new train.PeakSignalNoiseRatio(0), 'PeakSignalNoiseRatio: dataRange: got 0, expected a positive number'],
+    [
+      () => new train.StructuralSimilarity(1).update(zeros([1, 3, 5, 8]), zeros([1, 3, 5, 8])),
+      'StructuralSimilarity: predictions: got shape [1, 3, 5, 8], expected [n, channels, height, width] of at least 6 × 6',
+    ],
   ])('what does not fit: %#', (call, message) => {
     expect(call).toThrow(message);
   });
@@ -230,7 +267,7 @@ describe('numbers', () => {
     };
     const r2 = new train.R2Score({ outputs: 2 });
     feed(r2, tensor(guess), tensor(truth));
-    expect(await r2.compute()).toBeCloseTo((score(0) + score(1)) / 2, 6);
+    expect(await r2.compute()).toBeCloseTo((score(0) + score(1)) / 2, 12);
   });
 
   test("R² of targets that are all alike, with scikit-learn's answers", async () => {
@@ -250,6 +287,36 @@ describe('numbers', () => {
     mean.update(tensor([0.5, 1.1]), 8);
     expect(await mean.compute()).toBeCloseTo((0.5 * 32 + 0.8 * 16) / 48, 7);
   });
+});
+
+/** A metric fed with the same batches as others; numbers that JSON cannot hold are strings. */
+interface Golden {
+  readonly batches: readonly (readonly unknown[])[];
+  readonly cases: readonly {
+    readonly metric: string;
+    readonly what: string;
+    readonly args: readonly unknown[];
+    readonly expected: unknown;
+    /** Decimal places: 12 of what was computed in float64, 6 in float32. */
+    readonly digits: number;
+  }[];
+}
+const golden = JSON.parse(readFileSync(join(__dirname, '../golden/metrics.json'), 'utf8')) as Golden[];
+
+test.each(
+  golden.flatMap(({ batches, cases }) => cases.map((row) => [`${row.metric}: ${row.what}`, row, batches] as const)),
+)("others' values: %s", async (_, { metric, args, expected, digits }, batches) => {
+  const Class = (train as any)[metric] as new (...args: readonly unknown[]) => train.Metric<any>;
+  const measured = new Class(...args);
+  for (const batch of batches) {
+    const inputs = batch.map((input) => {
+      const { dtype, values } = input as { readonly dtype?: 'float64'; readonly values: number[] };
+      return dtype === undefined ? input : tensor(values, { dtype });
+    });
+    scope(() => measured.update(...inputs));
+  }
+  const [got, wanted] = [await measured.compute(), expected].map((value) => [value].flat().map(Number));
+  expect(got).toEqual(wanted!.map((value) => (Number.isFinite(value) ? expect.closeTo(value, digits) : value)));
 });
 
 describe('text', () => {
@@ -296,7 +363,10 @@ test('a metric goes on from its state, and starts anew after a reset', async () 
     () => new train.Accuracy(),
     () => new train.F1Score(classes),
     () => new train.Auroc({ classes }),
+    () => new train.AveragePrecision({ classes }),
     () => new train.ConfusionMatrix(classes),
+    () => new train.CohenKappa(classes, { weights: 'linear' }),
+    () => new train.JaccardIndex(classes, { average: 'none' }),
   ];
   for (const make of makers) {
     const [whole, first, second] = [make(), make(), make()];
@@ -310,11 +380,20 @@ test('a metric goes on from its state, and starts anew after a reset', async () 
     feed(second, logits, ints(targets));
     expect(await second.compute()).toEqual(await whole.compute());
   }
+  const [p, t] = [randn([20]).add(1000), randn([20])];
+  const [moments, others] = [new train.PearsonCorrelation(), new train.PearsonCorrelation()];
+  moments.update(p.narrow(0, 0, 8), t.narrow(0, 0, 8));
+  others.loadStateDict(moments.stateDict());
+  for (const metric of [moments, others]) metric.update(p.narrow(0, 8, 12), t.narrow(0, 8, 12));
+  expect(await others.compute()).toBe(await moments.compute());
   const bleu = new train.Bleu();
   bleu.update([['a', 'b']], [[['a', 'b']]]);
   const other = new train.Bleu();
-  other.loadStateDict(JSON.parse(JSON.stringify(bleu.stateDict())) as train.MetricState);
+  other.loadStateDict(bleu.stateDict());
   expect(await other.compute()).toBe(await bleu.compute());
+  expect(() => new train.Bleu({ maxOrder: 2 }).loadStateDict(bleu.stateDict())).toThrow(
+    'Bleu: state: got sums of shape [10], expected [6]',
+  );
   expect(() => new train.Accuracy().loadStateDict({ sums: zeros([3]) })).toThrow(
     'Accuracy: state: got sums of shape [3], expected [2]',
   );
@@ -323,13 +402,46 @@ test('a metric goes on from its state, and starts anew after a reset', async () 
 test('without a batch there is no value', async () => {
   for (const metric of [
     new train.Accuracy(),
+    new train.AveragePrecision(),
+    new train.Bleu(),
+    new train.CharErrorRate(),
+    new train.CohenKappa(3),
+    new train.ExplainedVariance(),
     new train.F1Score(3),
+    new train.JaccardIndex(3),
+    new train.MatthewsCorrCoef(3),
+    new train.MeanAbsoluteError(),
     new train.MeanSquaredError(),
+    new train.PeakSignalNoiseRatio(1),
+    new train.PearsonCorrelation(),
     new train.Perplexity(),
+    new train.R2Score(),
+    new train.Rouge(),
+    new train.StructuralSimilarity(1),
   ]) {
     expect(await metric.compute()).toBeNaN();
   }
-  expect(await new train.Bleu().compute()).toBeNaN();
+});
+
+test('a batch without a sample changes nothing', async () => {
+  const [p, t] = [tensor([1, 2, 5]), tensor([1, 4, 4])];
+  const image = rand([2, 1, 6, 6]);
+  for (const [metric, batch] of [
+    [new train.PearsonCorrelation(), [p, t]],
+    [new train.R2Score(), [p, t]],
+    [new train.MeanAbsoluteError(), [p, t]],
+    [new train.AveragePrecision(), [p, ints([0, 1, 0])]],
+    [new train.StructuralSimilarity(1), [image, image.square()]],
+  ] as const) {
+    const nothing = batch.map((x) => x.narrow(0, 0, 0)) as unknown as [AnyTensor, AnyTensor];
+    metric.update(...nothing);
+    expect(await metric.compute()).toBeNaN();
+    metric.update(...(batch as unknown as [AnyTensor, AnyTensor]));
+    const value = await metric.compute();
+    metric.update(...nothing);
+    expect(value).not.toBeNaN();
+    expect(await metric.compute()).toBe(value);
+  }
 });
 
 test('nothing is kept of a batch, nor recorded', () => {

@@ -135,6 +135,8 @@ const run = {
 };
 const classified = [rand([4, 3]).keep(), randint(0, 3, [4], { dtype: 'int64' }).keep()];
 const numbers = [rand([4]).keep(), rand([4]).keep()];
+const pictures = [rand([1, 2, 6, 7]).keep(), rand([1, 2, 6, 7]).keep()];
+const transcripts = [['a b'], ['a c']];
 const metric = (Class: new (...args: Any[]) => unknown, args: unknown[], inputs: unknown[] = classified) =>
   [
     (...given: Any[]) => new Class(...given),
@@ -170,16 +172,30 @@ const report = {
 const cases: Record<string, Row> = {
   Accuracy: metric(train.Accuracy, [{ ignoreIndex: 0, threshold: 0.5 }]),
   Auroc: metric(train.Auroc, [{ classes: 3 }]),
+  AveragePrecision: metric(train.AveragePrecision, [{ classes: 3 }]),
   Bleu: metric(train.Bleu, [{ maxOrder: 2, smooth: true }], [[['a', 'b']], [[['a', 'b']]]]),
+  CharErrorRate: metric(train.CharErrorRate, [], transcripts),
+  CohenKappa: metric(train.CohenKappa, [3, { weights: 'linear', ignoreIndex: 0, threshold: 0.5 }]),
   ConfusionMatrix: metric(train.ConfusionMatrix, [3, { ignoreIndex: 0, threshold: 0.5 }]),
+  ExplainedVariance: metric(train.ExplainedVariance, [{ outputs: 1 }], numbers),
   F1Score: metric(train.F1Score, [3, { average: 'micro', ignoreIndex: 0, threshold: 0.5 }]),
+  JaccardIndex: metric(train.JaccardIndex, [3, { average: 'macro', ignoreIndex: 0, threshold: 0.5 }]),
+  MatthewsCorrCoef: metric(train.MatthewsCorrCoef, [3, { ignoreIndex: 0, threshold: 0.5 }]),
   Mean: metric(train.Mean, [], [ones([]), 2]),
+  MeanAbsoluteError: metric(train.MeanAbsoluteError, [], numbers),
+  MeanAbsolutePercentageError: metric(train.MeanAbsolutePercentageError, [], numbers),
   MeanSquaredError: metric(train.MeanSquaredError, [{ root: true }], numbers),
+  PeakSignalNoiseRatio: metric(train.PeakSignalNoiseRatio, [1], numbers),
+  PearsonCorrelation: metric(train.PearsonCorrelation, [], numbers),
   Perplexity: metric(train.Perplexity, [{ ignoreIndex: 0 }]),
   Precision: metric(train.Precision, [3, { average: 'none', ignoreIndex: 0, threshold: 0.5 }]),
   R2Score: metric(train.R2Score, [{ outputs: 1 }], numbers),
   Recall: metric(train.Recall, [3, { average: 'macro', ignoreIndex: 0, threshold: 0.5 }]),
+  Rouge: metric(train.Rouge, [2], [[['a', 'b']], [[['a', 'b']]]]),
+  Specificity: metric(train.Specificity, [3, { average: 'macro', ignoreIndex: 0, threshold: 0.5 }]),
+  StructuralSimilarity: metric(train.StructuralSimilarity, [1], pictures),
   TopKAccuracy: metric(train.TopKAccuracy, [2, { ignoreIndex: 0 }]),
+  WordErrorRate: metric(train.WordErrorRate, [], transcripts),
   CheckpointFolder: [
     (...args) => new train.CheckpointFolder(...(args as [Any, Any])),
     [file('kept'), { keepLast: 2 }],

@@ -1,16 +1,15 @@
-/** Metrics of classes: what is taken for what, and the shares that follow from it. */
-import { ArgumentError, ShapeError } from '../../errors';
-import { full, ones, zeros } from '../../ops/creation';
+/** Metrics of classes: the shares of samples that are predicted, and what is counted of predictions and targets for the metrics of class-scores.ts and confusion.ts. */
+import { ShapeError } from '../../errors';
+import { ones, zeros } from '../../ops/creation';
 import { checkOptions } from '../../ops/define';
 import { cat } from '../../ops/movement';
 import { where } from '../../ops/pointwise-compare';
 import { checkCount, checkFinite } from '../../tensor/checks';
-import { shown } from '../../tensor/describe';
 import { isFloat, type IndexDType } from '../../tensor/dtype';
 import type { Shape } from '../../tensor/shape-types';
 import { sameShape, show } from '../../tensor/shapes';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { checkInputs, sumsOf, SumMetric } from './metric';
+import { checkInputs, countOf, RatioMetric, sumsOf, SumMetric } from './metric';
 
 /** Predictions and targets: see {@link Accuracy}. */
 export type Classified = [predictions: AnyTensor, targets: AnyTensor];
@@ -86,9 +85,7 @@ function unlessIgnored(index: AnyTensor, targets: AnyTensor, ignoreIndex: number
  * accuracy.update(tensor([[2, 1], [0, 3]]), tensor([0, 0], { dtype: 'int32' }));
  * await accuracy.compute(); // 0.5
  */
-export class Accuracy extends SumMetric<Classified> {
-  protected readonly length = 2;
-
+export class Accuracy extends RatioMetric<Classified> {
   constructor(private readonly options: ClassificationOptions = {}) {
     super();
     checkClassification('Accuracy', options);
@@ -99,17 +96,12 @@ export class Accuracy extends SumMetric<Classified> {
     const right = classesOf('Accuracy', predictions, targets, threshold).equalTo(targets) as AnyTensor;
     return shareOf(right, targets, ignoreIndex);
   }
-
-  protected evaluate(sums: Float64Array): number {
-    return sums[0]! / sums[1]!;
-  }
 }
 
 /** How many are true and how many count. */
 function shareOf(right: AnyTensor, targets: AnyTensor, ignoreIndex: number | undefined): AnyTensor {
   if (ignoreIndex === undefined) {
-    const { device, size } = targets;
-    return sumsOf(right.cast('float64').sum(), full([], size, { dtype: 'float64', device }) as AnyTensor);
+    return sumsOf(right.cast('float64').sum(), countOf(targets.size, targets));
   }
   const counts = targets.notEqual(ignoreIndex) as AnyTensor;
   return sumsOf(right.logicalAnd(counts).cast('float64').sum(), counts.cast('float64').sum());
@@ -124,9 +116,7 @@ function shareOf(right: AnyTensor, targets: AnyTensor, ignoreIndex: number | und
  * top2.update(tensor([[3, 2, 1], [3, 2, 1]]), tensor([1, 2], { dtype: 'int32' }));
  * await top2.compute(); // 0.5
  */
-export class TopKAccuracy extends SumMetric<Classified> {
-  protected readonly length = 2;
-
+export class TopKAccuracy extends RatioMetric<Classified> {
   constructor(
     readonly k: number,
     private readonly options: Pick<ClassificationOptions, 'ignoreIndex'> = {},
@@ -148,91 +138,21 @@ export class TopKAccuracy extends SumMetric<Classified> {
     const right = best.equalTo(targets.unsqueeze(1)).any(1) as AnyTensor;
     return shareOf(right, targets, this.options.ignoreIndex);
   }
-
-  protected evaluate(sums: Float64Array): number {
-    return sums[0]! / sums[1]!;
-  }
 }
 
-/**
- * How often each class is taken for each: `matrix[truth][prediction]`. Predictions are as for {@link Accuracy}.
- *
- * @throws ShapeError; IndexError at `compute` when a target or a prediction is no class.
- * @example
- * const confusion = new train.ConfusionMatrix(2);
- * confusion.update(tensor([0, 1, 1], { dtype: 'int32' }), tensor([0, 0, 1], { dtype: 'int32' }));
- * await confusion.compute(); // [[1, 1], [0, 1]]
- */
-export class ConfusionMatrix extends SumMetric<Classified, number[][]> {
-  protected readonly length: number;
-
+/** A metric out of counts of samples by their predicted and their true class. */
+export abstract class CountMetric<Value> extends SumMetric<Classified, Value> {
   constructor(
     readonly classes: number,
     private readonly options: ClassificationOptions = {},
   ) {
     super();
-    checkCount('ConfusionMatrix', 'classes', classes, 2);
-    checkClassification('ConfusionMatrix', options);
-    this.length = classes * classes;
-  }
-
-  protected measure(predictions: AnyTensor, targets: AnyTensor): AnyTensor {
-    const { classes, options, length } = this;
-    checkClasses('ConfusionMatrix', predictions, targets, classes);
-    const guess = checkedClasses(flat(classesOf('ConfusionMatrix', predictions, targets, options.threshold)), classes);
-    const index = checkedClasses(flat(targets), classes).mul(classes).add(guess) as AnyTensor;
-    return counted(unlessIgnored(index, flat(targets), options.ignoreIndex, length), length);
-  }
-
-  protected evaluate(sums: Float64Array): number[][] {
-    return Array.from({ length: this.classes }, (_, i) => [...sums.subarray(i * this.classes, (i + 1) * this.classes)]);
-  }
-}
-
-/**
- * How values of classes become one: `'macro'`, their mean over the classes that occur; `'weighted'`, that mean weighted by how often each is true;
- * `'micro'`, the value over all samples; `'binary'`, that of class 1; `'none'`, all of them.
- */
-export type Average = 'macro' | 'weighted' | 'micro' | 'binary' | 'none';
-
-export interface AverageOptions<A extends Average> extends ClassificationOptions {
-  /** `'macro'` unless given. */
-  readonly average?: A;
-}
-
-/** Counts of one class, or of several together. */
-interface Counts {
-  /** How many were predicted and true. */
-  readonly both: number;
-  readonly predicted: number;
-  readonly actual: number;
-}
-
-abstract class ClassScore<A extends Average> extends SumMetric<Classified, A extends 'none' ? number[] : number> {
-  protected readonly length: number;
-  readonly #average: Average;
-
-  constructor(
-    readonly classes: number,
-    private readonly options: AverageOptions<A> = {},
-  ) {
-    super();
     checkCount(this.constructor.name, 'classes', classes, 2);
     checkClassification(this.constructor.name, options);
-    this.#average = options.average ?? 'macro';
-    if (!['macro', 'weighted', 'micro', 'binary', 'none'].includes(this.#average)) {
-      throw new ArgumentError(
-        `${this.constructor.name}: average: got ${shown(this.#average)}, expected macro, weighted, micro, binary or none`,
-      );
-    }
-    if (this.#average === 'binary' && classes !== 2) {
-      throw new ArgumentError(`${this.constructor.name}: average: got binary for ${classes} classes, expected 2`);
-    }
-    this.length = 3 * classes;
   }
 
-  /** The score of a class; 0 where it is 0/0. */
-  protected abstract score(counts: Counts): number;
+  /** Which of the `length` counts each sample raises by one, from its predicted and its true class: vectors of int64. */
+  protected abstract counts(guess: AnyTensor, truth: AnyTensor): readonly AnyTensor[];
 
   protected measure(predictions: AnyTensor, targets: AnyTensor): AnyTensor {
     const { classes, options, length } = this;
@@ -240,74 +160,9 @@ abstract class ClassScore<A extends Average> extends SumMetric<Classified, A ext
     checkClasses(name, predictions, targets, classes);
     const guess = checkedClasses(flat(classesOf(name, predictions, targets, options.threshold)), classes);
     const truth = checkedClasses(flat(targets), classes);
-    const both = where(guess.equalTo(truth) as Tensor<Shape, 'bool'>, truth, length) as AnyTensor;
-    const indices = [both, guess.add(classes), truth.add(2 * classes)].map((index) =>
-      unlessIgnored(index as AnyTensor, flat(targets), options.ignoreIndex, length),
+    const indices = this.counts(guess, truth).map((index) =>
+      unlessIgnored(index, flat(targets), options.ignoreIndex, length),
     );
     return counted(cat(indices) as AnyTensor, length);
-  }
-
-  protected evaluate(sums: Float64Array): A extends 'none' ? number[] : number {
-    const { classes } = this;
-    const all = Array.from({ length: classes }, (_, i): Counts => {
-      return { both: sums[i]!, predicted: sums[classes + i]!, actual: sums[2 * classes + i]! };
-    });
-    return this.#combine(all) as A extends 'none' ? number[] : number;
-  }
-
-  #combine(all: readonly Counts[]): number | number[] {
-    const total = (of: (counts: Counts) => number): number => all.reduce((sum, counts) => sum + of(counts), 0);
-    const samples = total(({ actual }) => actual);
-    if (samples === 0) return this.#average === 'none' ? all.map(() => NaN) : NaN;
-    switch (this.#average) {
-      case 'none':
-        return all.map((counts) => this.score(counts));
-      case 'binary':
-        return this.score(all[1]!);
-      case 'micro':
-        return this.score({ both: total(({ both }) => both), predicted: samples, actual: samples });
-      case 'weighted':
-        return total((counts) => counts.actual * this.score(counts)) / samples;
-      case 'macro': {
-        const occurs = ({ predicted, actual }: Counts): boolean => predicted + actual > 0;
-        return total((counts) => (occurs(counts) ? this.score(counts) : 0)) / all.filter(occurs).length;
-      }
-    }
-  }
-}
-
-/**
- * Of the samples predicted as a class, the share that are of it. Predictions are as for {@link Accuracy}.
- *
- * @example
- * const precision = new train.Precision(3, { average: 'none' });
- */
-export class Precision<A extends Average = 'macro'> extends ClassScore<A> {
-  protected score({ both, predicted }: Counts): number {
-    return both / Math.max(predicted, 1);
-  }
-}
-
-/**
- * Of the samples of a class, the share predicted as it. Predictions are as for {@link Accuracy}.
- *
- * @example
- * const recall = new train.Recall(2, { average: 'binary' });
- */
-export class Recall<A extends Average = 'macro'> extends ClassScore<A> {
-  protected score({ both, actual }: Counts): number {
-    return both / Math.max(actual, 1);
-  }
-}
-
-/**
- * The harmonic mean of {@link Precision} and {@link Recall} of each class.
- *
- * @example
- * const f1 = new train.F1Score(10, { average: 'weighted' });
- */
-export class F1Score<A extends Average = 'macro'> extends ClassScore<A> {
-  protected score({ both, predicted, actual }: Counts): number {
-    return (2 * both) / Math.max(predicted + actual, 1);
   }
 }

@@ -1,17 +1,25 @@
 /** Metrics: values over many batches. */
-export { Auroc } from './auroc';
 export {
-  Accuracy,
-  ConfusionMatrix,
   F1Score,
+  JaccardIndex,
   Precision,
   Recall,
-  TopKAccuracy,
+  Specificity,
   type Average,
   type AverageOptions,
-  type ClassificationOptions,
-  type Classified,
-} from './classification';
+} from './class-scores';
+export { Accuracy, TopKAccuracy, type ClassificationOptions, type Classified } from './classification';
+export { CohenKappa, ConfusionMatrix, MatthewsCorrCoef, type CohenKappaOptions } from './confusion';
+export { PeakSignalNoiseRatio, StructuralSimilarity } from './images';
 export type { Metric, MetricState } from './metric';
-export { Mean, MeanSquaredError, R2Score } from './regression';
-export { Bleu, Perplexity, type BleuOptions, type Tokens } from './text';
+export { Auroc, AveragePrecision } from './ranking';
+export {
+  ExplainedVariance,
+  Mean,
+  MeanAbsoluteError,
+  MeanAbsolutePercentageError,
+  MeanSquaredError,
+  PearsonCorrelation,
+  R2Score,
+} from './regression';
+export { Bleu, CharErrorRate, Perplexity, Rouge, WordErrorRate, type BleuOptions, type Tokens } from './text';

@@ -4,6 +4,7 @@
  */
 import { noGrad } from '../../autograd/modes';
 import { ArgumentError, ShapeError } from '../../errors';
+import { full } from '../../ops/creation';
 import { checkObject, checkTensor } from '../../ops/define';
 import { stack } from '../../ops/movement';
 import { scope } from '../../tensor/scope';
@@ -25,7 +26,7 @@ export interface Metric<Inputs extends readonly unknown[] = readonly never[], Va
   loadStateDict(state: MetricState): void;
 }
 
-/** A metric that follows from sums over all samples: a vector of float64 on the device, to which each batch adds. */
+/** A metric that follows from sums over all samples: a vector of float64 on the device of the first batch, to which each batch adds. */
 export abstract class SumMetric<Inputs extends readonly unknown[], Value = number> implements Metric<Inputs, Value> {
   #sums: AnyTensor | undefined;
 
@@ -38,12 +39,17 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
   /** The value that follows from the sums. */
   protected abstract evaluate(sums: Float64Array): Value;
 
+  /** Takes what a batch adds into the sums, in place. */
+  protected merge(sums: AnyTensor, added: AnyTensor): void {
+    sums.add_(added);
+  }
+
   update(...inputs: Inputs): void {
     noGrad(() =>
       scope(() => {
         const added = this.measure(...inputs);
         if (this.#sums === undefined) this.#sums = added.keep();
-        else this.#sums.add_(added);
+        else this.merge(this.#sums, added.to(this.#sums.device) as AnyTensor);
       }),
     );
   }
@@ -73,6 +79,19 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
     this.#sums = sums && noGrad(() => sums.clone().keep());
   }
 }
+
+/** A metric that is the quotient of two sums, such as a mean; NaN where there is nothing to divide. */
+export abstract class RatioMetric<Inputs extends readonly unknown[]> extends SumMetric<Inputs> {
+  protected readonly length = 2;
+
+  protected evaluate(sums: Float64Array): number {
+    return sums[0]! / sums[1]!;
+  }
+}
+
+/** A number as a 0-d tensor of float64 beside `like`. */
+export const countOf = (value: number, like: AnyTensor): AnyTensor =>
+  full([], value, { dtype: 'float64', device: like.device }) as AnyTensor;
 
 /** 0-d tensors as one vector of float64. */
 export const sumsOf = (...values: readonly AnyTensor[]): AnyTensor =>
