@@ -62,29 +62,35 @@ inline Complex<Vec<T>> reversed(Complex<Vec<T>> z) {
   return {reversed<T>(z.re), reversed<T>(z.im)};
 }
 
-// Rows in the lanes of vectors [size][lane]; lanes from `count` on repeat the last.
+// Rows in the lanes of vectors [size][lane].
 template <class T>
 void load_rows(const T* const (&rows)[kLanes<T>], int64_t size, T* to) {
   constexpr int kWidth = kLanes<T>;
-  for (int64_t at = 0; at < size; at += kWidth) {
-    const int here = static_cast<int>(std::min<int64_t>(kWidth, size - at));
+  const auto square = [&](int64_t at, auto part) {
     Vec<T> square[kWidth];
-    for (int i = 0; i < kWidth; ++i) square[i] = fft::load_some(rows[i] + at, here);
+    unroll<kWidth>([&](auto i) __attribute__((always_inline)) { square[i] = load(rows[i] + at, part); });
     transpose<T>(square);
-    for (int i = 0; i < kWidth; ++i) store(to + (at + i) * kWidth, square[i]);
-  }
+    unroll<kWidth>([&](auto i) __attribute__((always_inline)) { store(to + (at + i) * kWidth, square[i]); });
+  };
+  int64_t at = 0;
+  for (; at + kWidth <= size; at += kWidth) square(at, Full{});
+  if (at < size) square(at, Tail{static_cast<int>(size - at)});
 }
-// The first `count` of them as rows one after the other.
+// The first `count` of them, times a factor, as rows one after the other.
 template <class T>
-void store_rows(const T* from, int64_t size, int count, T* to) {
+void store_rows(const T* from, int64_t size, int count, T factor, T* to) {
   constexpr int kWidth = kLanes<T>;
-  for (int64_t at = 0; at < size; at += kWidth) {
-    const int here = static_cast<int>(std::min<int64_t>(kWidth, size - at));
+  const auto square = [&](int64_t at, auto part) {
     Vec<T> square[kWidth];
-    for (int i = 0; i < kWidth; ++i) square[i] = load(from + (at + i) * kWidth);
+    unroll<kWidth>([&](auto i) __attribute__((always_inline)) { square[i] = load(from + (at + i) * kWidth) * factor; });
     transpose<T>(square);
-    for (int lane = 0; lane < count; ++lane) fft::store_some(to + lane * size + at, here, square[lane]);
-  }
+    unroll<kWidth>([&](auto i) __attribute__((always_inline)) {
+      if (i < count) store(to + i * size + at, square[i], part);
+    });
+  };
+  int64_t at = 0;
+  for (; at + kWidth <= size; at += kWidth) square(at, Full{});
+  if (at < size) square(at, Tail{static_cast<int>(size - at)});
 }
 
 // Numbers of a row along an axis, as they lie in memory.
@@ -114,7 +120,7 @@ void each_mirrored(const Each& each, int64_t points, Vector&& vector, Number&& n
 }
 
 // The transforms differ in what they make of a row before and after its points are transformed: in lanes() of rows in the lanes of vectors,
-// from [size][lane] to [written][lane] (both with room for a point more than the plan has), and in row() of a packed one.
+// from [size][lane] to [written][lane] (both with room for a point more than the plan has) but for a factor(), and in row() of a packed one.
 
 // Real rows to their spectra.
 template <class T>
@@ -145,8 +151,12 @@ class RealToSpectra {
         set_point(y, mirror, mirrored);
       }
     }
-    for (int64_t k = 0; k < lengths_.bins; ++k) set_point(y, k, scaled(point(y, k), factors_.at(k)));
+    const T ends = factors_.ends / factors_.inner;
+    if (ends == 1) return;
+    set_point(y, 0, scaled(point(y, 0), ends));
+    if (lengths_.even) set_point(y, lengths_.points, scaled(point(y, lengths_.points), ends));
   }
+  T factor() const { return factors_.inner; }
 
   template <class Each>
   void row(const Each& each, const RowFft<T>& plan, const T* x, T* memory, T* y) const {
@@ -205,7 +215,7 @@ class SpectraToReal {
 
   void lanes(const LaneFft<T>& plan, T* z, T* y) const {
     const auto bin = [&](int64_t k) {
-      auto x = scaled(point(z, k), factor(k));
+      auto x = scaled(point(z, k), factor_of(k));
       if (factors_.is_end(k)) x.im = Vec<T>{};
       return x;
     };
@@ -214,18 +224,17 @@ class SpectraToReal {
         const int64_t mirror = lengths_.points - k;
         Complex<Vec<T>> a, b;
         pack(bin(k), bin(mirror), w_[k], a, b);
-        set_point(z, mirror, b);
-        set_point(z, k, a);
+        set_point(z, mirror, swapped(b));
+        set_point(z, k, swapped(a));
       }
     } else {
-      set_point(z, 0, bin(0));
+      set_point(z, 0, swapped(bin(0)));
       for (int64_t k = 1; k < lengths_.bins; ++k) {
         const auto x = bin(k);
-        set_point(z, k, x);
-        set_point(z, lengths_.n - k, conjugate(x));
+        set_point(z, k, swapped(x));
+        set_point(z, lengths_.n - k, swapped(conjugate(x)));
       }
     }
-    for (int64_t j = 0; j < lengths_.points; ++j) set_point(z, j, swapped(point(z, j)));
     plan.run(z, 2 * kLanes<T>, z, y);
     for (int64_t j = 0; j < lengths_.points; ++j) {
       const auto value = point(y, j);
@@ -233,20 +242,21 @@ class SpectraToReal {
       else store(y + j * kLanes<T>, value.im);
     }
   }
+  T factor() const { return T(1); }
 
   template <class Each>
   void row(const Each& each, const RowFft<T>& plan, const T* x, T* memory, T* y) const {
     const Planes<T> z(memory + plan.room(), lengths_.points);
     const auto bin = [&](int64_t k) {
-      return Complex<T>{x[2 * k] * factor(k), factors_.is_end(k) ? T(0) : x[2 * k + 1] * factor(k)};
+      return Complex<T>{x[2 * k] * factor_of(k), factors_.is_end(k) ? T(0) : x[2 * k + 1] * factor_of(k)};
     };
     if (lengths_.even) {
       each_mirrored<T>(
           each, lengths_.points,
           [&](int64_t k, int64_t mirror) {
             Complex<Vec<T>> a, b;
-            pack(scaled(load_pairs(x + 2 * k), factor(k)), reversed<T>(scaled(load_pairs(x + 2 * mirror), factor(k))),
-                 w_.load(k), a, b);
+            pack(scaled(load_pairs(x + 2 * k), factor_of(k)),
+                 reversed<T>(scaled(load_pairs(x + 2 * mirror), factor_of(k))), w_.load(k), a, b);
             z.store(k, kLanes<T>, a);
             z.store(mirror, kLanes<T>, reversed<T>(b));
           },
@@ -272,7 +282,7 @@ class SpectraToReal {
   }
 
  private:
-  T factor(int64_t k) const { return factors_.at(k) * (factors_.is_end(k) ? T(1) : T(0.5)); }
+  T factor_of(int64_t k) const { return factors_.at(k) * (factors_.is_end(k) ? T(1) : T(0.5)); }
 
   Lengths lengths_;
   Factors<T> factors_;
@@ -296,12 +306,14 @@ class ComplexToComplex {
   Complex<Vec<T>> after(Complex<Vec<T>> z) const { return scaled(before(z), scale_); }
 
   void lanes(const LaneFft<T>& plan, T* z, T* y) const {
-    if (back_) {
-      for (int64_t j = 0; j < n_; ++j) set_point(z, j, swapped(point(z, j)));
-    }
+    const auto turn_back = [&](T* points) {
+      for (int64_t j = 0; j < n_; ++j) set_point(points, j, swapped(point(points, j)));
+    };
+    if (back_) turn_back(z);
     plan.run(z, 2 * kLanes<T>, z, y);
-    for (int64_t k = 0; k < n_; ++k) set_point(y, k, after(point(y, k)));
+    if (back_) turn_back(y);
   }
+  T factor() const { return scale_; }
 
   template <class Each>
   void row(const Each& each, const RowFft<T>& plan, const T* x, T* memory, T* y) const {
@@ -330,8 +342,15 @@ struct Pass {
         written(transform.written()),
         rows(offsets.rows()),
         inner(inner),
+        is_side_by_side(shape.part_stride == 1),
         from(cmd.input(0).as<T>()),
-        to(cmd.output(0).as<T>()) {}
+        to(cmd.output(0).as<T>()) {
+    int64_t stride = 2;
+    for (int after = cmd.input(0).rank - 2; after > axis; --after) {
+      is_side_by_side &= cmd.input(0).shape[after] == 1 || cmd.input(0).strides[after] == stride;
+      stride *= cmd.input(0).shape[after];
+    }
+  }
 
   void run() const {
     const bool fills_lanes = inner >= kWidth / 4 || points < kShortestRow<T>;
@@ -365,7 +384,7 @@ struct Pass {
                             }
                             load_rows<T>(lanes, shape.size, z);
                             transform.lanes(plan, z, z + room);
-                            store_rows(z + room, written, count, result(block * kWidth));
+                            store_rows(z + room, written, count, transform.factor(), result(block * kWidth));
                           }
                         });
   }
@@ -375,32 +394,31 @@ struct Pass {
     if constexpr (std::is_same_v<Transform<T>, ComplexToComplex<T>>) {
       const LaneFft<T> plan(ctx, points, make_roots(ctx, points));
       const int64_t blocks = (inner + kWidth - 1) / kWidth;
-      ctx.parallel_ranges(rows / inner * blocks, kTaskElements / (kWidth * shape.size),
-                          [&](int64_t begin, int64_t end) {
-                            T* z = ctx.thread_scratch<T>(2 * plan.room());
-                            for (int64_t block = begin; block < end; ++block) {
-                              const int64_t column = block % blocks * kWidth, row = block / blocks * inner + column;
-                              const int count = static_cast<int>(std::min<int64_t>(kWidth, inner - column));
-                              const T* lanes[kWidth];
-                              bool side_by_side = shape.part_stride == 1;
-                              for (int lane = 0; lane < count; ++lane) {
-                                lanes[lane] = from + offsets(row + lane);
-                                side_by_side &= lanes[lane] == lanes[0] + 2 * lane;
-                              }
-                              T* y = result(row);
-                              if (side_by_side) {
-                                for (int64_t j = 0; j < points; ++j)
-                                  set_point(z, j, load_pairs(lanes[0] + j * shape.stride, count));
-                              } else {
-                                for (int lane = 0; lane < count; ++lane) {
-                                  for (int64_t i = 0; i < shape.size; ++i) z[i * kWidth + lane] = lanes[lane][shape(i)];
-                                }
-                              }
-                              transform.lanes(plan, z, z + plan.room());
-                              for (int64_t k = 0; k < points; ++k)
-                                store_pairs(y + k * 2 * inner, count, point(z + plan.room(), k));
-                            }
-                          });
+      const int64_t grain = kTaskElements / (kWidth * shape.size);
+      ctx.parallel_ranges(rows / inner * blocks, grain, [&](int64_t begin, int64_t end) {
+        T *z = ctx.thread_scratch<T>(2 * plan.room()), *results = z + plan.room();
+        for (int64_t block = begin; block < end; ++block) {
+          const int64_t column = block % blocks * kWidth, row = block / blocks * inner + column;
+          const int count = static_cast<int>(std::min<int64_t>(kWidth, inner - column));
+          const T* x = from + offsets(row);
+          if (is_side_by_side) {
+            for (int64_t j = 0; j < points; ++j) {
+              set_point(z, j, transform.before(load_pairs(x + j * shape.stride, count)));
+            }
+          } else {
+            for (int lane = 0; lane < count; ++lane) {
+              x = from + offsets(row + lane);
+              for (int64_t i = 0; i < shape.size; ++i) z[i * kWidth + lane] = x[shape(i)];
+            }
+            for (int64_t j = 0; j < points; ++j) set_point(z, j, transform.before(point(z, j)));
+          }
+          plan.run(z, 2 * kWidth, z, results);
+          T* y = result(row);
+          for (int64_t k = 0; k < points; ++k) {
+            store_pairs(y + k * 2 * inner, count, transform.after(point(results, k)));
+          }
+        }
+      });
     }
   }
 
@@ -441,6 +459,7 @@ struct Pass {
   RowShape shape;
   RowOffsets offsets;
   int64_t points, written, rows, inner;
+  bool is_side_by_side;  // the rows, in the input
   const T* from;
   T* to;
 };
