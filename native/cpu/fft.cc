@@ -126,7 +126,7 @@ void each_mirrored(const Each& each, int64_t points, Vector&& vector, Number&& n
 template <class T>
 class RealToSpectra {
  public:
-  static constexpr bool kFromPairs = false;
+  static constexpr bool kFromPairs = false, kToPairs = true;
   RealToSpectra(KernelContext& ctx, const Command& cmd)
       : lengths_(cmd.input(0).size(-1)),
         factors_(cmd.attribute(0), cmd.attribute(1), lengths_),
@@ -204,7 +204,7 @@ class RealToSpectra {
 template <class T>
 class SpectraToReal {
  public:
-  static constexpr bool kFromPairs = true;
+  static constexpr bool kFromPairs = true, kToPairs = false;
   SpectraToReal(KernelContext& ctx, const Command& cmd)
       : lengths_(cmd.output(0).size(-1)),
         factors_(cmd.attribute(0), cmd.attribute(1), lengths_),
@@ -290,28 +290,26 @@ class SpectraToReal {
 };
 
 // Complex rows to complex rows, forth or back.
-template <class T>
+template <class T, bool kBack>
 class ComplexToComplex {
  public:
-  static constexpr bool kFromPairs = true;
+  static constexpr bool kFromPairs = true, kToPairs = true;
   ComplexToComplex(KernelContext&, const Command& cmd)
-      : n_(cmd.input(0).size(static_cast<int>(cmd.attribute(2)))),
-        scale_(static_cast<T>(cmd.attribute(0))),
-        back_(cmd.attribute(1) != 0) {}
+      : n_(cmd.input(0).size(static_cast<int>(cmd.attribute(2)))), scale_(static_cast<T>(cmd.attribute(0))) {}
   int64_t points() const { return n_; }
   int64_t written() const { return 2 * n_; }
   int64_t room() const { return 0; }
 
-  Complex<Vec<T>> before(Complex<Vec<T>> z) const { return back_ ? swapped(z) : z; }
+  Complex<Vec<T>> before(Complex<Vec<T>> z) const { return kBack ? swapped(z) : z; }
   Complex<Vec<T>> after(Complex<Vec<T>> z) const { return scaled(before(z), scale_); }
 
   void lanes(const LaneFft<T>& plan, T* z, T* y) const {
     const auto turn_back = [&](T* points) {
       for (int64_t j = 0; j < n_; ++j) set_point(points, j, swapped(point(points, j)));
     };
-    if (back_) turn_back(z);
+    if (kBack) turn_back(z);
     plan.run(z, 2 * kLanes<T>, z, y);
-    if (back_) turn_back(y);
+    if (kBack) turn_back(y);
   }
   T factor() const { return scale_; }
 
@@ -325,8 +323,11 @@ class ComplexToComplex {
  private:
   int64_t n_;
   T scale_;
-  bool back_;
 };
+template <class T>
+using Forth = ComplexToComplex<T, false>;
+template <class T>
+using Back = ComplexToComplex<T, true>;
 
 // A transform along an axis of the input that `inner` rows side by side follow.
 template <template <class> class Transform, class T>
@@ -391,7 +392,7 @@ struct Pass {
 
   // kWidth rows side by side at a time, which come out side by side.
   void run_columns() const {
-    if constexpr (std::is_same_v<Transform<T>, ComplexToComplex<T>>) {
+    if constexpr (Transform<T>::kToPairs && Transform<T>::kFromPairs) {
       const LaneFft<T> plan(ctx, points, make_roots(ctx, points));
       const int64_t blocks = (inner + kWidth - 1) / kWidth;
       const int64_t grain = kTaskElements / (kWidth * shape.size);
@@ -402,9 +403,11 @@ struct Pass {
           const int count = static_cast<int>(std::min<int64_t>(kWidth, inner - column));
           const T* x = from + offsets(row);
           if (is_side_by_side) {
-            for (int64_t j = 0; j < points; ++j) {
-              set_point(z, j, transform.before(load_pairs(x + j * shape.stride, count)));
-            }
+            fft::with_lanes<T>(count, [&](auto count) {
+              for (int64_t j = 0; j < points; ++j) {
+                set_point(z, j, transform.before(load_pairs(x + j * shape.stride, count)));
+              }
+            });
           } else {
             for (int lane = 0; lane < count; ++lane) {
               x = from + offsets(row + lane);
@@ -414,9 +417,11 @@ struct Pass {
           }
           plan.run(z, 2 * kWidth, z, results);
           T* y = result(row);
-          for (int64_t k = 0; k < points; ++k) {
-            store_pairs(y + k * 2 * inner, count, transform.after(point(results, k)));
-          }
+          fft::with_lanes<T>(count, [&](auto count) {
+            for (int64_t k = 0; k < points; ++k) {
+              store_pairs(y + k * 2 * inner, count, transform.after(point(results, k)));
+            }
+          });
         }
       });
     }
@@ -480,7 +485,8 @@ HADAL_CPU_KERNEL(fft) {
   const auto axis = static_cast<int>(cmd.attribute(2));
   int64_t inner = 1;
   for (int after = axis + 1; after < y.rank - 1; ++after) inner *= y.shape[after];
-  run<ComplexToComplex>(ctx, cmd, axis, inner);
+  if (cmd.attribute(1) == 0) run<Forth>(ctx, cmd, axis, inner);
+  else run<Back>(ctx, cmd, axis, inner);
 }
 
 }  // namespace hadal::cpu

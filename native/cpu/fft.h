@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "cpu/gemm_tile.h"
@@ -59,6 +60,13 @@ inline Complex<V> swapped(Complex<V> z) {
 template <class T>
 constexpr int64_t vectors(int64_t count) {
   return (count + kLanes<T> - 1) / kLanes<T>;
+}
+
+// Calls body(count), with a constant where all lanes are meant: loops over whole vectors are then without branches.
+template <class T, class F>
+inline void with_lanes(int count, F&& body) {
+  if (count == kLanes<T>) body(std::integral_constant<int, kLanes<T>>{});
+  else body(count);
 }
 
 // The first `count` elements; other lanes are zeros.
@@ -327,7 +335,9 @@ class RectangleFft {
       for (int64_t block = begin; block < end; ++block) {
         const int64_t at = block * kWidth;
         const int count = lanes(at, second_);
-        for (int64_t j = 0; j < first_; ++j) set_point(data, j, load(j * second_ + at, count));
+        with_lanes<T>(count, [&](auto count) {
+          for (int64_t j = 0; j < first_; ++j) set_point(data, j, load(j * second_ + at, count));
+        });
         columns_.run(data, 2 * kWidth, data, result, turn(block, memory));
         transpose_columns(result, middle + at * pitch_);
       }
@@ -338,7 +348,9 @@ class RectangleFft {
         const int64_t at = block * kWidth;
         const int count = lanes(at, first_);
         rows_.run(middle + 2 * kWidth * block, pitch_, data, result);
-        for (int64_t k = 0; k < second_; ++k) store(k * first_ + at, count, point(result, k));
+        with_lanes<T>(count, [&](auto count) {
+          for (int64_t k = 0; k < second_; ++k) store(k * first_ + at, count, point(result, k));
+        });
       }
     });
   }
