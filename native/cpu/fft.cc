@@ -267,11 +267,17 @@ class SpectraToReal {
             z.set(k, a);
           });
     } else {
-      z.set(0, bin(0));
-      for (int64_t k = 1; k < lengths_.bins; ++k) {
-        z.set(k, bin(k));
-        z.set(lengths_.n - k, conjugate(bin(k)));
-      }
+      each_mirrored<T>(
+          each, lengths_.points,
+          [&](int64_t k, int64_t mirror) {
+            const auto a = scaled(load_pairs(x + 2 * k), factor_of(k));
+            z.store(k, kLanes<T>, a);
+            z.store(mirror, kLanes<T>, reversed<T>(conjugate(a)));
+          },
+          [&](int64_t k, int64_t mirror) {
+            if (mirror < lengths_.points) z.set(mirror, conjugate(bin(k)));
+            z.set(k, bin(k));
+          });
     }
     plan.run(
         each, memory, [&](int64_t j, int count) { return swapped(z.load(j, count)); },
