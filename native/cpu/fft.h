@@ -111,7 +111,8 @@ inline void store_pairs(T* to, int count, Complex<Vec<T>> z) {
 // A sequence with its real parts apart from its imaginary ones.
 template <class T>
 struct Planes {
-  T *re, *im;
+  T *re = nullptr, *im = nullptr;
+  Planes() = default;
   Planes(T* memory, int64_t size) : re(memory), im(memory + size) {}
   Complex<T> operator[](int64_t i) const { return {re[i], im[i]}; }
   void set(int64_t i, Complex<T> z) const {
@@ -234,10 +235,10 @@ class LaneFft {
   void prime_stage(int level, const T* from, int64_t pitch, T* data, int64_t length) const {
     const int radix = radices_[level];
     const int64_t apart = length / radix;
-    const Complex<T>* w = turns_[level] - 1;
+    const Complex<T>* w = turns_[level];
     for (int64_t p = 0; p < apart; ++p, from += pitch, data += kPoint, w += radix - 1) {
       prime_butterfly(radix, from, apart * pitch,
-                      [&](int k, Complex<Vec<T>> z) { set_point(data, k * apart, k == 0 ? z : z * w[k]); });
+                      [&](int k, Complex<Vec<T>> z) { set_point(data, k * apart, k == 0 ? z : z * w[k - 1]); });
     }
   }
   void last_prime(const T* from, int64_t pitch, int blocks, int64_t step, T* result, const T* turns) const {
@@ -428,12 +429,10 @@ template <class T>
 class RowFft {
  public:
   RowFft(KernelContext& ctx, int64_t size)
-      : size_(size),
-        padded_(is_smooth(size) ? size : padded_length(size)),
-        plan_(ctx, padded_),
-        chirp_(padded_ == size ? nullptr : ctx.scratch<T>(2 * size), size),
-        spectrum_(padded_ == size ? nullptr : ctx.scratch<T>(2 * padded_), padded_) {
+      : size_(size), padded_(is_smooth(size) ? size : padded_length(size)), plan_(ctx, padded_) {
     if (padded_ == size) return;
+    chirp_ = Planes<T>(ctx.scratch<T>(2 * size), size);
+    spectrum_ = Planes<T>(ctx.scratch<T>(2 * padded_), padded_);
     // Bluestein's chirps e^(-πij²/n), and the transform of their conjugates over padded_ places, divided by that.
     const Roots roots = make_roots(ctx, 2 * size);
     std::fill_n(spectrum_.re, 2 * padded_, T(0));
