@@ -20,6 +20,7 @@ using fft::load_pairs;
 using fft::make_roots;
 using fft::Planes;
 using fft::point;
+using fft::RectangleFft;
 using fft::rounded;
 using fft::RowFft;
 using fft::scaled;
@@ -35,6 +36,8 @@ using hadal::fft::unpack;
 // Rows of so many points make rectangles that fill all lanes.
 template <class T>
 constexpr int64_t kShortestRow = kLanes<T> * kLanes<T>;
+// The share of the lanes that the rectangle of a somewhat longer row is to fill.
+constexpr double kLeastFilled = 0.75;
 // Rows of more points leave the second cache, so all threads transform one together.
 constexpr int64_t kLongestRow = 1 << 15;
 // The same of columns, kLanes of which are transformed at a time.
@@ -360,10 +363,11 @@ struct Pass {
   }
 
   void run() const {
-    const bool fills_lanes = inner >= kWidth / 4 || points < kShortestRow<T>;
+    const bool is_short =
+        points < kShortestRow<T> || (points < 4 * kShortestRow<T> && RectangleFft<T>::filled(points) < kLeastFilled);
     if (!is_smooth(points) || points > kLongestColumn) run_rows();
-    else if (inner > 1 && fills_lanes) run_columns();
-    else if (points < kShortestRow<T>) run_lanes();
+    else if (inner > 1 && (inner >= kWidth / 4 || is_short)) run_columns();
+    else if (is_short) run_lanes();
     else run_rows();
   }
 

@@ -324,6 +324,10 @@ class RectangleFft {
     return std::max(2 * columns_.room() + 2 * kWidth * kWidth * vectors<T>(first_), 2 * rows_.room());
   }
   int64_t room() const { return pitch_ * kWidth * vectors<T>(second_); }
+  // How many of the lanes a sequence fills.
+  static double filled(int64_t size) {
+    return 2 * static_cast<double>(size) / static_cast<double>(work(size, divisor(size)));
+  }
 
   // load(j, count) answers points from j on, the others as zeros; store(k, count, z) takes results from k on. Results are stored when all
   // points have been loaded.
@@ -385,14 +389,15 @@ class RectangleFft {
   // The length of columns: of the divisors that make the rectangle nearly a square, that which leaves the fewest lanes idle.
   static int64_t divisor(int64_t size) {
     const auto root = static_cast<int64_t>(std::sqrt(static_cast<double>(size)));
-    const auto work = [&](int64_t first) {
-      return kWidth * (vectors<T>(size / first) * first + vectors<T>(first) * (size / first));
-    };
     int64_t best = 1;
     for (int64_t first = root; first > 1 && (best == 1 || first > root / 4); --first) {
-      if (size % first == 0 && (best == 1 || work(first) < work(best))) best = first;
+      if (size % first == 0 && (best == 1 || work(size, first) < work(size, best))) best = first;
     }
     return best;
+  }
+  // The points of both steps, with those of idle lanes.
+  static int64_t work(int64_t size, int64_t first) {
+    return kWidth * (vectors<T>(size / first) * first + vectors<T>(first) * (size / first));
   }
   static int64_t grain(int64_t length) { return kTaskElements / (2 * kWidth * length); }
 
