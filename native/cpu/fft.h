@@ -1,13 +1,12 @@
 // The discrete Fourier transform of complex sequences, Z[k] = Σ_j z[j]·e^(-2πijk/n), of any length n. LaneFft transforms kLanes
-// sequences side by side, one in each lane, so that every radix is whole vectors; long_fft transforms one long sequence by cutting
-// it into columns, which are such lanes. Lengths with a prime factor above kLargestRadix go through Bluestein's convolution.
-// Nothing here knows tensors or what is real; fft.cc, the only caller, does.
+// sequences side by side, one in each lane, so that every radix is whole vectors; RowFft transforms one sequence as a rectangle, whose
+// columns and then rows are such lanes. Lengths with a prime factor above kLargestRadix go through Bluestein's convolution. Nothing
+// here knows tensors or what is real; fft.cc, the only caller, does.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <new>
-#include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "cpu/gemm_tile.h"
@@ -32,6 +31,9 @@ using hadal::fft::scaled;
 using hadal::fft::smooth_length;
 using hadal::fft::times_i;
 
+// Elements worth a task of their own: some 20 µs.
+inline constexpr int64_t kTaskElements = 1 << 14;
+
 inline Roots make_roots(KernelContext& ctx, int64_t n) {
   auto* table = ctx.scratch<Complex<double>>(Roots::room(n));
   const Roots roots(n, table);
@@ -49,211 +51,38 @@ inline void set_point(T* data, int64_t i, Complex<Vec<T>> z) {
   store(data + 2 * i * kLanes<T>, z.re);
   store(data + (2 * i + 1) * kLanes<T>, z.im);
 }
-
-// Chirps of Bluestein's convolution: e^(-πij²/n), and the transform of their conjugates over `padded` places, divided by that.
-template <class T>
-struct Chirp {
-  int64_t size, padded;
-  Complex<T>* chirp;
-  Complex<T>* spectrum;
-};
-template <class T>
-Chirp<T> make_chirp(KernelContext& ctx, int64_t size) {
-  const int64_t padded = smooth_length(2 * size - 1);
-  Chirp<T> chirp{size, padded, ctx.scratch<Complex<T>>(size), ctx.scratch<Complex<T>>(padded)};
-  const Roots roots = make_roots(ctx, 2 * size);
-  // j² modulo 2·size, from one to the next.
-  int64_t square = 0;
-  for (int64_t j = 0; j < size; ++j) {
-    chirp.chirp[j] = rounded<T>(roots(square));
-    square = (square + 2 * j + 1) % (2 * size);
-  }
-  return chirp;
+// The transform of these, with its results taken so too, is the transform back.
+template <class V>
+inline Complex<V> swapped(Complex<V> z) {
+  return {z.im, z.re};
 }
 
-// Transforms kLanes sequences of `size` points in place. Points are pairs of vectors: [size][re, im][lane]; result k stands at
-// position(k), with the digits of k in the other order.
 template <class T>
-class LaneFft {
- public:
-  static constexpr int kWidth = kLanes<T>;
-
-  // Tables come from the context's scratch memory: they live until the kernel returns.
-  LaneFft(KernelContext& ctx, int64_t size) : size_(size) {
-    count_ = radices_of(size, radices_);
-    positions_ = ctx.scratch<int32_t>(size);
-    positions_[0] = 0;
-    if (size == 1 || count_ > 0) {
-      const Roots roots = make_roots(ctx, size);
-      roots_ = ctx.scratch<Complex<T>>(size);
-      for (int64_t k = 0; k < size; ++k) roots_[k] = rounded<T>(roots(k));
-      int64_t known = 1;
-      for (int i = 0; i < count_; ++i) {
-        const int64_t apart = size / known / radices_[i];
-        for (int64_t k = known; k < known * radices_[i]; ++k) {
-          positions_[k] = static_cast<int32_t>(positions_[k % known] + k / known * apart);
-        }
-        known *= radices_[i];
-      }
-      return;
-    }
-    std::iota(positions_, positions_ + size, 0);
-    chirp_ = make_chirp<T>(ctx, size);
-    inner_ = ctx.scratch<LaneFft>(1);
-    new (inner_) LaneFft(ctx, chirp_.padded);
-    T* values = ctx.scratch<T>(inner_->room());
-    std::fill(values, values + inner_->room(), T(0));
-    for (int64_t j = 0; j < size; ++j) {
-      const auto w = conjugate(chirp_.chirp[j]);
-      for (const int64_t at : {j, mirrored(j, chirp_.padded)})
-        set_point(values, at, {broadcast(w.re), broadcast(w.im)});
-    }
-    inner_->run(values);
-    for (int64_t k = 0; k < chirp_.padded; ++k) {
-      const T* value = values + 2 * kWidth * inner_->position(k);
-      chirp_.spectrum[k] = scaled(Complex<T>{value[0], value[kWidth]}, T(1) / static_cast<T>(chirp_.padded));
-    }
-  }
-
-  // The elements that `data` needs room for.
-  int64_t room() const { return 2 * kWidth * (inner_ == nullptr ? size_ : 2 * chirp_.padded); }
-  int64_t position(int64_t k) const { return positions_[k]; }
-
-  void run(T* data) const {
-    if (inner_ != nullptr) return convolve(data);
-    int64_t length = size_;
-    for (int i = 0; i < count_; ++i) {
-      switch (radices_[i]) {
-        case 2: stage<2>(data, length); break;
-        case 3: stage<3>(data, length); break;
-        case 4: stage<4>(data, length); break;
-        case 5: stage<5>(data, length); break;
-        case 8: stage<8>(data, length); break;
-        case 16: stage<16>(data, length); break;
-        default: prime_stage(radices_[i], data, length);
-      }
-      length /= radices_[i];
-    }
-  }
-
- private:
-  // One step of the algorithm of Gentleman and Sande: in every block of `length`, points that lie a kRadix-th of it apart.
-  template <int kRadix>
-  void stage(T* data, int64_t length) const {
-    const int64_t apart = length / kRadix, turn = size_ / length;
-    for (T* block = data; block < data + 2 * kWidth * size_; block += 2 * kWidth * length) {
-      for (int64_t p = 0; p < apart; ++p) {
-        Complex<Vec<T>> a[kRadix];
-        unroll<kRadix>([&](auto j) __attribute__((always_inline)) { a[j] = point(block, p + j * apart); });
-        butterfly<kRadix>(a);
-        set_point(block, p, a[0]);
-        unroll<kRadix - 1>([&](auto j) __attribute__((always_inline)) {
-          constexpr int k = j + 1;
-          set_point(block, p + k * apart, p == 0 ? a[k] : a[k] * roots_[p * k * turn]);
-        });
-      }
-    }
-  }
-
-  // The same for an odd radix, by the sums and differences of points that mirror each other.
-  void prime_stage(int radix, T* data, int64_t length) const {
-    const int half = radix / 2;
-    const int64_t apart = length / radix, turn = size_ / length, step = size_ / radix;
-    Complex<Vec<T>> sums[kLargestRadix / 2 + 1], differences[kLargestRadix / 2 + 1];
-    for (T* block = data; block < data + 2 * kWidth * size_; block += 2 * kWidth * length) {
-      for (int64_t p = 0; p < apart; ++p) {
-        const auto first = point(block, p);
-        auto total = first;
-        for (int j = 1; j <= half; ++j) {
-          const auto a = point(block, p + j * apart), b = point(block, p + (radix - j) * apart);
-          sums[j] = a + b;
-          differences[j] = a - b;
-          total = total + sums[j];
-        }
-        set_point(block, p, total);
-        for (int k = 1; k <= half; ++k) {
-          auto even = first;
-          Complex<Vec<T>> odd{};
-          for (int j = 1, at = k; j <= half; ++j, at += k) {
-            if (at >= radix) at -= radix;
-            const Complex<T> w = roots_[at * step];
-            even = even + scaled(sums[j], w.re);
-            odd = odd + scaled(differences[j], w.im);
-          }
-          set_point(block, p + k * apart, (even + times_i(odd)) * roots_[p * k * turn]);
-          set_point(block, p + (radix - k) * apart, (even - times_i(odd)) * roots_[p * (radix - k) * turn]);
-        }
-      }
-    }
-  }
-
-  void convolve(T* data) const {
-    const int64_t padded = chirp_.padded;
-    T* product = data + 2 * kWidth * padded;
-    for (int64_t j = 0; j < size_; ++j) set_point(data, j, point(data, j) * chirp_.chirp[j]);
-    std::fill(data + 2 * kWidth * size_, product, T(0));
-    inner_->run(data);
-    for (int64_t k = 0; k < padded; ++k) set_point(product, k, point(data, inner_->position(k)) * chirp_.spectrum[k]);
-    inner_->run(product);
-    for (int64_t k = 0; k < size_; ++k) {
-      set_point(data, k, point(product, inner_->position(mirrored(k, padded))) * chirp_.chirp[k]);
-    }
-  }
-
-  int64_t size_;
-  int count_ = 0;
-  int radices_[kMostRadices] = {};
-  Complex<T>* roots_ = nullptr;
-  int32_t* positions_;
-  LaneFft* inner_ = nullptr;
-  Chirp<T> chirp_{};
-};
-
-// A sequence with its real parts apart from its imaginary ones.
-template <class T>
-struct Planes {
-  T *re, *im;
-};
-template <class T>
-inline Planes<T> make_planes(KernelContext& ctx, int64_t size) {
-  return {ctx.scratch<T>(size), ctx.scratch<T>(size)};
+constexpr int64_t vectors(int64_t count) {
+  return (count + kLanes<T> - 1) / kLanes<T>;
 }
 
-// Vectors vector(0) … vector(count - 1) as rows, one of each lane: lane i goes to to + i·stride. Only the first `lanes` are stored.
-// Several squares at a time, so that lines of the result are written whole.
+// Calls body(count), with a constant where all lanes are meant: loops over whole vectors are then without branches.
 template <class T, class F>
-inline void store_lanes(int64_t count, int lanes, T* to, int64_t stride, F&& vector) {
-  constexpr int kWidth = kLanes<T>, kSquares = 4;
-  alignas(kVectorBytes) T rows[kWidth][kSquares * kWidth];
-  for (int64_t at = 0; at < count; at += kSquares * kWidth) {
-    const int64_t here = std::min<int64_t>(kSquares * kWidth, count - at);
-    for (int64_t begin = 0; begin < here; begin += kWidth) {
-      Vec<T> square[kWidth] = {};
-      const int64_t some = std::min<int64_t>(kWidth, here - begin);
-      for (int64_t i = 0; i < some; ++i) square[i] = vector(at + begin + i);
-      transpose<T>(square);
-      for (int lane = 0; lane < kWidth; ++lane) store(rows[lane] + begin, square[lane]);
-    }
-    for (int lane = 0; lane < lanes; ++lane) {
-      std::memcpy(to + lane * stride + at, rows[lane], static_cast<size_t>(here) * sizeof(T));
-    }
-  }
+inline void with_lanes(int count, F&& body) {
+  if (count == kLanes<T>) body(std::integral_constant<int, kLanes<T>>{});
+  else body(count);
 }
 
-// The same of points, real and imaginary parts side by side: rows of `count` of them without gaps.
-template <class T, class F>
-inline void store_points(int64_t count, int lanes, T* to, F&& value) {
-  Complex<Vec<T>> pair{};
-  store_lanes(2 * count, lanes, to, 2 * count, [&](int64_t i) {
-    if (i % 2 != 0) return pair.im;
-    pair = value(i / 2);
-    return pair.re;
-  });
-}
-
-// Points of as many lanes side by side, real and imaginary parts in turns. Lanes from `count` on are zeros.
+// The first `count` elements; other lanes are zeros.
 template <class T>
-inline Complex<Vec<T>> load_pairs(const T* from, int count) {
+inline Vec<T> load_some(const T* from, int count) {
+  return count == kLanes<T> ? load(from) : load_partial(from, count);
+}
+template <class T>
+inline void store_some(T* to, int count, Vec<T> v) {
+  if (count == kLanes<T>) store(to, v);
+  else store_partial(to, v, count);
+}
+
+// Complex numbers of as many lanes side by side, real and imaginary parts in turns. Lanes from `count` on are zeros.
+template <class T>
+inline Complex<Vec<T>> load_pairs(const T* from, int count = kLanes<T>) {
   constexpr int kWidth = kLanes<T>;
   const bool is_full = count == kWidth;
   const Vec<T> low = is_full ? load(from) : load_partial(from, std::min(2 * count, kWidth));
@@ -279,142 +108,385 @@ inline void store_pairs(T* to, int count, Complex<Vec<T>> z) {
   }
 }
 
-// One long sequence, of a length without large prime factors, as rows [first][second]: columns are transformed, turned, and then rows.
-// Bailey, 1990, FFTs in external or hierarchical memory.
+// A sequence with its real parts apart from its imaginary ones.
 template <class T>
-class LongFft {
+struct Planes {
+  T *re = nullptr, *im = nullptr;
+  Planes() = default;
+  Planes(T* memory, int64_t size) : re(memory), im(memory + size) {}
+  Complex<T> operator[](int64_t i) const { return {re[i], im[i]}; }
+  void set(int64_t i, Complex<T> z) const {
+    re[i] = z.re;
+    im[i] = z.im;
+  }
+  Complex<Vec<T>> load(int64_t i, int count = kLanes<T>) const {
+    return {load_some(re + i, count), load_some(im + i, count)};
+  }
+  void store(int64_t i, int count, Complex<Vec<T>> z) const {
+    store_some(re + i, count, z.re);
+    store_some(im + i, count, z.im);
+  }
+};
+
+// Transforms kLanes sequences, of a length without large prime factors.
+template <class T>
+class LaneFft {
  public:
   static constexpr int kWidth = kLanes<T>;
 
-  LongFft(KernelContext& ctx, int64_t size)
-      : size_(size),
-        first_(divisor(size)),
-        second_(size / first_),
-        columns_(ctx, first_),
-        rows_(ctx, second_),
-        roots_(make_roots(ctx, size)),
-        steps_(ctx.scratch<T>(2 * kWidth * first_)),
-        middle_(make_planes<T>(ctx, size)) {
-    for (int64_t k = 0; k < first_; ++k) {
-      for (int lane = 0; lane < kWidth; ++lane) {
-        const auto w = rounded<T>(roots_(k * lane % size));
-        steps_[2 * k * kWidth + lane] = w.re;
-        steps_[(2 * k + 1) * kWidth + lane] = w.im;
+  // The tables come from the context's scratch memory: they live until the kernel returns. `roots` are of a multiple of the length.
+  LaneFft(KernelContext& ctx, int64_t size, const Roots& roots, int64_t multiple = 1)
+      : size_(size), count_(radices_of(size, radices_)), roots_(ctx.scratch<Complex<T>>(size)) {
+    for (int64_t k = 0; k < size; ++k) roots_[k] = rounded<T>(roots(k * multiple));
+    if (size == 1) radices_[count_++] = 1;
+    int64_t length = size;
+    for (int i = 0; i + 1 < count_; ++i) {
+      const int64_t turn = size / length;
+      Complex<T>* w = ctx.scratch<Complex<T>>(length);
+      turns_[i] = w;
+      length /= radices_[i];
+      for (int64_t p = 0; p < length; ++p) {
+        for (int k = 1; k < radices_[i]; ++k) *w++ = roots_[p * k * turn];
       }
     }
   }
 
-  // The length of columns: the divisor that makes the rectangle most like a square.
-  static int64_t divisor(int64_t size) {
-    auto best = static_cast<int64_t>(std::sqrt(static_cast<double>(size)));
-    while (size % best != 0) --best;
-    return best;
-  }
+  // The elements of [size][re, im][lane].
+  int64_t room() const { return 2 * kWidth * size_; }
 
-  // Both may be the same planes.
-  void run(KernelContext& ctx, Planes<T> from, Planes<T> to) const {
-    each_block(ctx, second_, columns_, [&](int64_t column, int count, T* z) {
-      for (int64_t j = 0; j < first_; ++j) {
-        const int64_t at = j * second_ + column;
-        set_point(z, j, {load_some(from.re + at, count), load_some(from.im + at, count)});
-      }
-      columns_.run(z);
-      for (int64_t k = 0; k < first_; ++k) {
-        const int64_t at = columns_.position(k);
-        set_point(z, at, point(z, at) * rounded<T>(roots_(column * k)) * point(steps_, k));
-      }
-      T* re = middle_.re + column * first_;
-      T* im = middle_.im + column * first_;
-      store_lanes(first_, count, re, first_, [&](int64_t k) { return point(z, columns_.position(k)).re; });
-      store_lanes(first_, count, im, first_, [&](int64_t k) { return point(z, columns_.position(k)).im; });
-    });
-    each_block(ctx, first_, rows_, [&](int64_t k, int count, T* z) {
-      for (int64_t j = 0; j < second_; ++j) {
-        const int64_t at = j * first_ + k;
-        set_point(z, j, {load_some(middle_.re + at, count), load_some(middle_.im + at, count)});
-      }
-      rows_.run(z);
-      for (int64_t i = 0; i < second_; ++i) {
-        const auto value = point(z, rows_.position(i));
-        store_some(to.re + i * first_ + k, value.re, count);
-        store_some(to.im + i * first_ + k, value.im, count);
-      }
-    });
+  // Results in order, each times a point of `turns` if there are such, from points that lie `pitch` elements apart. `data` is overwritten; it
+  // may be `from`.
+  void run(const T* from, int64_t pitch, T* data, T* result, const T* turns = nullptr) const {
+    part(0, from, pitch, data, size_, result, turns);
   }
 
  private:
-  static Vec<T> load_some(const T* from, int count) { return count == kWidth ? load(from) : load_partial(from, count); }
-  static void store_some(T* to, Vec<T> v, int count) {
-    if (count == kWidth) store(to, v);
-    else store_partial(to, v, count);
+  static constexpr int kPoint = 2 * kWidth;  // elements
+
+  // The step of a level of the algorithm of Gentleman and Sande: of points that lie a radix-th of `length` apart. Those that come out next to each
+  // other are transformed to the end while they are in the cache. Results are size / length points apart.
+  void part(int level, const T* from, int64_t pitch, T* data, int64_t length, T* result, const T* turns) const {
+    if (level + 1 == count_) return last(from, pitch, 1, 0, result, turns);
+    const int radix = radices_[level];
+    switch (radix) {
+      case 2: stage<2>(level, from, pitch, data, length); break;
+      case 3: stage<3>(level, from, pitch, data, length); break;
+      case 4: stage<4>(level, from, pitch, data, length); break;
+      case 5: stage<5>(level, from, pitch, data, length); break;
+      case 8: stage<8>(level, from, pitch, data, length); break;
+      case 16: stage<16>(level, from, pitch, data, length); break;
+      default: prime_stage(level, from, pitch, data, length);
+    }
+    const int64_t apart = length / radix, step = kPoint * (size_ / length);
+    if (level + 2 == count_) return last(data, kPoint, radix, step, result, turns);
+    for (int k = 0; k < radix; ++k) {
+      T* block = data + kPoint * k * apart;
+      part(level + 1, block, kPoint, block, apart, result + k * step, turns == nullptr ? nullptr : turns + k * step);
+    }
   }
 
-  // Calls body(first lane, lanes, memory for points) for all lanes of [0, size).
+  template <int kRadix>
+  [[gnu::noinline]] void stage(int level, const T* from, int64_t pitch, T* data, int64_t length) const {
+    const int64_t apart = length / kRadix;
+    const Complex<T>* w = turns_[level];
+    for (int64_t p = 0; p < apart; ++p, from += pitch, data += kPoint, w += kRadix - 1) {
+      Complex<Vec<T>> a[kRadix];
+      unroll<kRadix>([&](auto j) __attribute__((always_inline)) { a[j] = point(from + j * apart * pitch, 0); });
+      butterfly<kRadix>(a);
+      set_point(data, 0, a[0]);
+      unroll<kRadix - 1>([&](auto j)
+                             __attribute__((always_inline)) { set_point(data, (j + 1) * apart, a[j + 1] * w[j]); });
+    }
+  }
+
+  // Steps of the last level: of blocks of so many points as its radix is, whose results begin `step` elements apart.
+  void last(const T* from, int64_t pitch, int blocks, int64_t step, T* result, const T* turns) const {
+    switch (radices_[count_ - 1]) {
+      case 1: last<1>(from, pitch, blocks, step, result, turns); break;
+      case 2: last<2>(from, pitch, blocks, step, result, turns); break;
+      case 3: last<3>(from, pitch, blocks, step, result, turns); break;
+      case 4: last<4>(from, pitch, blocks, step, result, turns); break;
+      case 5: last<5>(from, pitch, blocks, step, result, turns); break;
+      case 8: last<8>(from, pitch, blocks, step, result, turns); break;
+      case 16: last<16>(from, pitch, blocks, step, result, turns); break;
+      default: last_prime(from, pitch, blocks, step, result, turns);
+    }
+  }
+
+  template <int kRadix>
+  [[gnu::noinline]] void last(const T* from, int64_t pitch, int blocks, int64_t step, T* result, const T* turns) const {
+    const int64_t apart = size_ / kRadix;
+    for (; blocks > 0; --blocks, from += kRadix * pitch, result += step) {
+      Complex<Vec<T>> a[kRadix];
+      unroll<kRadix>([&](auto j) __attribute__((always_inline)) { a[j] = point(from + j * pitch, 0); });
+      if constexpr (kRadix > 1) butterfly<kRadix>(a);
+      if (turns == nullptr) {
+        unroll<kRadix>([&](auto k) __attribute__((always_inline)) { set_point(result, k * apart, a[k]); });
+      } else {
+        unroll<kRadix>([&](auto k) __attribute__((always_inline)) {
+          set_point(result, k * apart, a[k] * point(turns, k * apart));
+        });
+        turns += step;
+      }
+    }
+  }
+
+  // The same for any odd radix.
+  void prime_stage(int level, const T* from, int64_t pitch, T* data, int64_t length) const {
+    const int radix = radices_[level];
+    const int64_t apart = length / radix;
+    const Complex<T>* w = turns_[level];
+    for (int64_t p = 0; p < apart; ++p, from += pitch, data += kPoint, w += radix - 1) {
+      prime_butterfly(radix, from, apart * pitch,
+                      [&](int k, Complex<Vec<T>> z) { set_point(data, k * apart, k == 0 ? z : z * w[k - 1]); });
+    }
+  }
+  void last_prime(const T* from, int64_t pitch, int blocks, int64_t step, T* result, const T* turns) const {
+    const int radix = radices_[count_ - 1];
+    const int64_t apart = size_ / radix;
+    for (; blocks > 0; --blocks, from += radix * pitch, result += step) {
+      prime_butterfly(radix, from, pitch, [&](int k, Complex<Vec<T>> z) {
+        set_point(result, k * apart, turns == nullptr ? z : z * point(turns, k * apart));
+      });
+      if (turns != nullptr) turns += step;
+    }
+  }
+
+  // By the sums and differences of points that mirror each other.
   template <class F>
-  void each_block(KernelContext& ctx, int64_t size, const LaneFft<T>& plan, F&& body) const {
-    ctx.parallel((size + kWidth - 1) / kWidth, [&](int64_t block) {
-      const int64_t at = block * kWidth;
-      body(at, static_cast<int>(std::min<int64_t>(kWidth, size - at)), ctx.thread_scratch<T>(plan.room()));
-    });
+  void prime_butterfly(int radix, const T* from, int64_t pitch, F&& put) const {
+    const int half = radix / 2;
+    const int64_t step = size_ / radix;
+    Complex<Vec<T>> sums[kLargestRadix / 2 + 1], differences[kLargestRadix / 2 + 1];
+    const auto first = point(from, 0);
+    auto total = first;
+    for (int j = 1; j <= half; ++j) {
+      const auto a = point(from + j * pitch, 0), b = point(from + (radix - j) * pitch, 0);
+      sums[j] = a + b;
+      differences[j] = a - b;
+      total = total + sums[j];
+    }
+    put(0, total);
+    for (int k = 1; k <= half; ++k) {
+      auto even = first;
+      Complex<Vec<T>> odd{};
+      for (int j = 1, at = k; j <= half; ++j, at += k) {
+        if (at >= radix) at -= radix;
+        const Complex<T> w = roots_[at * step];
+        even = even + scaled(sums[j], w.re);
+        odd = odd + scaled(differences[j], w.im);
+      }
+      put(k, even + times_i(odd));
+      put(radix - k, even - times_i(odd));
+    }
   }
 
-  int64_t size_, first_, second_;
-  LaneFft<T> columns_, rows_;
-  Roots roots_;
-  T* steps_;
-  Planes<T> middle_;
+  int64_t size_;
+  int radices_[kMostRadices] = {};
+  int count_;
+  Complex<T>* roots_;
+  const Complex<T>* turns_[kMostRadices] = {};  // of each level, those of a point after the other
 };
 
-// A long sequence of any length, in place.
+// How a transform of one sequence is run: each(count, grain, body) calls body(begin, end, memory for lanes) for ranges of [0, count).
+// On the calling thread, where others have sequences of their own:
 template <class T>
-class AnyLongFft {
+struct Alone {
+  T* memory;
+  template <class F>
+  void operator()(int64_t count, int64_t, F&& body) const {
+    body(int64_t{0}, count, memory);
+  }
+};
+// On all threads, in ranges of `grain`:
+template <class T>
+struct Together {
+  KernelContext& ctx;
+  int64_t room;
+  template <class F>
+  void operator()(int64_t count, int64_t grain, F&& body) const {
+    ctx.parallel_ranges(count, grain,
+                        [&](int64_t begin, int64_t end) { body(begin, end, ctx.thread_scratch<T>(room)); });
+  }
+};
+
+// One sequence, of a length without large prime factors, as rows [first][second]: columns are transformed, turned, and then rows.
+// Bailey, 1990, FFTs in external or hierarchical memory.
+template <class T>
+class RectangleFft {
  public:
-  AnyLongFft(KernelContext& ctx, int64_t size)
-      : size_(size), plan_(ctx, is_smooth(size) ? size : smooth_length(2 * size - 1)) {
-    if (is_smooth(size)) return;
-    chirp_ = make_chirp<T>(ctx, size);
-    padded_ = make_planes<T>(ctx, chirp_.padded);
-    std::fill_n(padded_.re, chirp_.padded, T(0));
-    std::fill_n(padded_.im, chirp_.padded, T(0));
-    for (int64_t j = 0; j < size; ++j) {
-      for (const int64_t at : {j, mirrored(j, chirp_.padded)}) {
-        padded_.re[at] = chirp_.chirp[j].re;
-        padded_.im[at] = -chirp_.chirp[j].im;
-      }
-    }
-    plan_.run(ctx, padded_, padded_);
-    for (int64_t k = 0; k < chirp_.padded; ++k) {
-      chirp_.spectrum[k] = scaled(Complex<T>{padded_.re[k], padded_.im[k]}, T(1) / static_cast<T>(chirp_.padded));
-    }
+  static constexpr int kWidth = kLanes<T>;
+
+  RectangleFft(KernelContext& ctx, int64_t size) : RectangleFft(ctx, size, divisor(size), make_roots(ctx, size)) {}
+
+  // The elements of memory for lanes, and of that for the points between the two steps.
+  int64_t lane_room() const {
+    return std::max(2 * columns_.room() + 2 * kWidth * kWidth * vectors<T>(first_), 2 * rows_.room());
+  }
+  int64_t room() const { return pitch_ * kWidth * vectors<T>(second_); }
+  // How many of the lanes a sequence fills.
+  static double filled(int64_t size) {
+    return 2 * static_cast<double>(size) / static_cast<double>(work(size, divisor(size)));
   }
 
-  void run(KernelContext& ctx, Planes<T> z) const {
-    if (chirp_.chirp == nullptr) return plan_.run(ctx, z, z);
-    for (int64_t j = 0; j < chirp_.padded; ++j) {
-      const auto value = j < size_ ? Complex<T>{z.re[j], z.im[j]} * chirp_.chirp[j] : Complex<T>{};
-      padded_.re[j] = value.re;
-      padded_.im[j] = value.im;
-    }
-    plan_.run(ctx, padded_, padded_);
-    for (int64_t k = 0; k < chirp_.padded; ++k) {
-      const auto value = Complex<T>{padded_.re[k], padded_.im[k]} * chirp_.spectrum[k];
-      padded_.re[k] = value.re;
-      padded_.im[k] = value.im;
-    }
-    plan_.run(ctx, padded_, padded_);
-    for (int64_t k = 0; k < size_; ++k) {
-      const int64_t at = mirrored(k, chirp_.padded);
-      const auto value = Complex<T>{padded_.re[at], padded_.im[at]} * chirp_.chirp[k];
-      z.re[k] = value.re;
-      z.im[k] = value.im;
-    }
+  // load(j, count) answers points from j on, the others as zeros; store(k, count, z) takes results from k on. Results are stored when all
+  // points have been loaded.
+  template <class Each, class Load, class Store>
+  void run(const Each& each, T* middle, Load&& load, Store&& store) const {
+    const auto lanes = [](int64_t at, int64_t size) { return static_cast<int>(std::min<int64_t>(kWidth, size - at)); };
+    each(vectors<T>(second_), grain(first_), [&](int64_t begin, int64_t end, T* data) {
+      T *memory = data + columns_.room(), *result = memory + columns_.room();
+      std::fill(result + 2 * kWidth * first_, result + 2 * kWidth * kWidth * vectors<T>(first_), T(0));
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t at = block * kWidth;
+        const int count = lanes(at, second_);
+        with_lanes<T>(count, [&](auto count) {
+          for (int64_t j = 0; j < first_; ++j) set_point(data, j, load(j * second_ + at, count));
+        });
+        columns_.run(data, 2 * kWidth, data, result, turn(block, memory));
+        transpose_columns(result, middle + at * pitch_);
+      }
+    });
+    each(vectors<T>(first_), grain(second_), [&](int64_t begin, int64_t end, T* data) {
+      T* result = data + rows_.room();
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t at = block * kWidth;
+        const int count = lanes(at, first_);
+        rows_.run(middle + 2 * kWidth * block, pitch_, data, result);
+        with_lanes<T>(count, [&](auto count) {
+          for (int64_t k = 0; k < second_; ++k) store(k * first_ + at, count, point(result, k));
+        });
+      }
+    });
   }
 
  private:
-  int64_t size_;
-  LongFft<T> plan_;
-  Chirp<T> chirp_{};
-  Planes<T> padded_{};
+  // Up to here the turns have a table; it costs as much as a few rows.
+  static constexpr int64_t kTableSize = 1 << 13;
+
+  RectangleFft(KernelContext& ctx, int64_t size, int64_t first, const Roots& roots)
+      : first_(first),
+        second_(size / first),
+        columns_(ctx, first_, roots, second_),
+        rows_(ctx, second_, roots, first_),
+        roots_(roots),
+        // Places of a column that are a power of two apart would share few sets of the cache.
+        pitch_(2 * kWidth * (vectors<T>(first_) >= 16 ? vectors<T>(first_) | 1 : vectors<T>(first_))),
+        has_table_(size <= kTableSize),
+        turns_(ctx.scratch<T>(2 * kWidth * first_ * (has_table_ ? vectors<T>(second_) : 1))) {
+    for (int64_t block = 0; block < (has_table_ ? vectors<T>(second_) : 1); ++block) {
+      for (int64_t k = 0; k < first_; ++k) {
+        T* to = turns_ + 2 * kWidth * (block * first_ + k);
+        for (int64_t lane = 0, column = block * kWidth; lane < kWidth; ++lane, ++column) {
+          const auto w = column < second_ ? rounded<T>(roots(k * column)) : Complex<T>{};
+          to[lane] = w.re;
+          to[kWidth + lane] = w.im;
+        }
+      }
+    }
+  }
+
+  // The length of columns: of the divisors that make the rectangle nearly a square, that which leaves the fewest lanes idle.
+  static int64_t divisor(int64_t size) {
+    const auto root = static_cast<int64_t>(std::sqrt(static_cast<double>(size)));
+    int64_t best = 1;
+    for (int64_t first = root; first > 1 && (best == 1 || first > root / 4); --first) {
+      if (size % first == 0 && (best == 1 || work(size, first) < work(size, best))) best = first;
+    }
+    return best;
+  }
+  // The points of both steps, with those of idle lanes.
+  static int64_t work(int64_t size, int64_t first) {
+    return kWidth * (vectors<T>(size / first) * first + vectors<T>(first) * (size / first));
+  }
+  static int64_t grain(int64_t length) { return kTaskElements / (2 * kWidth * length); }
+
+  // e^(-2πik·column/n) for the columns of a block, in `memory` if there is no table of them.
+  const T* turn(int64_t block, T* memory) const {
+    if (has_table_) return turns_ + 2 * kWidth * block * first_;
+    for (int64_t k = 0; k < first_; ++k)
+      set_point(memory, k, point(turns_, k) * rounded<T>(roots_(block * kWidth * k)));
+    return memory;
+  }
+
+  // Columns as rows.
+  [[gnu::noinline]] void transpose_columns(const T* columns, T* rows) const {
+    for (int64_t k = 0; k < 2 * vectors<T>(first_); ++k) {
+      const T* from = columns + (k / 2 * 2 * kWidth + k % 2) * kWidth;
+      Vec<T> square[kWidth];
+      unroll<kWidth>([&](auto i) __attribute__((always_inline)) { square[i] = load(from + 2 * i * kWidth); });
+      transpose<T>(square);
+      T* to = rows + k * kWidth;
+      unroll<kWidth>([&](auto i) __attribute__((always_inline)) { store(to + i * pitch_, square[i]); });
+    }
+  }
+
+  int64_t first_, second_;
+  LaneFft<T> columns_, rows_;
+  Roots roots_;
+  int64_t pitch_;  // elements from one row to the next between the two steps
+  bool has_table_;
+  T* turns_;
+};
+
+// One sequence of any length.
+template <class T>
+class RowFft {
+ public:
+  RowFft(KernelContext& ctx, int64_t size)
+      : size_(size), padded_(is_smooth(size) ? size : padded_length(size)), plan_(ctx, padded_) {
+    if (padded_ == size) return;
+    chirp_ = Planes<T>(ctx.scratch<T>(2 * size), size);
+    spectrum_ = Planes<T>(ctx.scratch<T>(2 * padded_), padded_);
+    // Bluestein's chirps e^(-πij²/n), and the transform of their conjugates over padded_ places, divided by that.
+    const Roots roots = make_roots(ctx, 2 * size);
+    std::fill_n(spectrum_.re, 2 * padded_, T(0));
+    for (int64_t j = 0, square = 0; j < size; ++j) {
+      const auto w = rounded<T>(roots(square));
+      chirp_.set(j, w);
+      for (const int64_t at : {j, mirrored(j, padded_)}) spectrum_.set(at, conjugate(w));
+      square = (square + 2 * j + 1) % (2 * size);  // modulo 2n, from one to the next
+    }
+    const T scale = T(1) / static_cast<T>(padded_);
+    plan_.run(
+        Together<T>{ctx, lane_room()}, ctx.scratch<T>(plan_.room()),
+        [&](int64_t j, int count) { return spectrum_.load(j, count); },
+        [&](int64_t k, int count, Complex<Vec<T>> z) { spectrum_.store(k, count, scaled(z, scale)); });
+  }
+
+  int64_t lane_room() const { return plan_.lane_room(); }
+  int64_t room() const { return plan_.room() + (padded_ == size_ ? 0 : 2 * padded_); }
+
+  // As RectangleFft::run.
+  template <class Each, class Load, class Store>
+  void run(const Each& each, T* memory, Load&& load, Store&& store) const {
+    if (padded_ == size_) return plan_.run(each, memory, load, store);
+    const auto here = [&](int64_t at, int count) { return static_cast<int>(std::min<int64_t>(count, size_ - at)); };
+    const Planes<T> product(memory + plan_.room(), padded_);
+    plan_.run(
+        each, memory,
+        [&](int64_t j, int count) {
+          if (j >= size_) return Complex<Vec<T>>{};
+          return load(j, here(j, count)) * chirp_.load(j, here(j, count));
+        },
+        [&](int64_t k, int count, Complex<Vec<T>> z) { product.store(k, count, z * spectrum_.load(k, count)); });
+    plan_.run(
+        each, memory, [&](int64_t j, int count) { return swapped(product.load(j, count)); },
+        [&](int64_t k, int count, Complex<Vec<T>> z) {
+          if (k < size_) store(k, here(k, count), swapped(z) * chirp_.load(k, here(k, count)));
+        });
+  }
+
+ private:
+  // A length for the convolution whose rectangles leave no lanes idle.
+  static int64_t padded_length(int64_t size) {
+    constexpr int64_t kSquare = kLanes<T> * kLanes<T>;
+    return kSquare * smooth_length((2 * size - 1 + kSquare - 1) / kSquare);
+  }
+
+  int64_t size_, padded_;
+  RectangleFft<T> plan_;
+  Planes<T> chirp_, spectrum_;
 };
 
 }  // namespace hadal::cpu::fft

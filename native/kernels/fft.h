@@ -258,8 +258,8 @@ struct Factors {
 // x = even + i·odd gives Z; X[k] = (Z[k] + Z*[L - k]) / 2 - i·w·(Z[k] - Z*[L - k]) / 2 with w = e^(-2πik/n).
 template <class V, class T>
 HADAL_HD inline void unpack(Complex<V> a, Complex<V> b, Complex<T> w, Complex<V>& bin, Complex<V>& mirrored) {
-  const auto even = scaled(a + conjugate(b), T(0.5));
-  const auto odd = scaled(a - conjugate(b), T(0.5)) * Complex<T>{w.im, -w.re};
+  const auto even = scaled(a + conjugate(b), NumberOf<V>(0.5));
+  const auto odd = scaled(a - conjugate(b), NumberOf<V>(0.5)) * Complex<T>{w.im, -w.re};
   bin = even + odd;
   mirrored = conjugate(even - odd);
 }
