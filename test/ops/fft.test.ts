@@ -16,8 +16,10 @@ import {
   rfft,
   rfftn,
   setNumThreads,
+  stack,
   getNumThreads,
   stft,
+  tensor,
   type AnyTensor,
 } from '../../lib/index';
 import { plain } from './sample';
@@ -90,4 +92,52 @@ test('stft as torch computes it', () => {
   ];
   expect(y.shape).toEqual([3, 6, 2]);
   plain(y).values.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 12));
+});
+
+describe.each(['float64', 'float32'] as const)('lengths of every kind in %s', (dtype) => {
+  // Within lanes and beyond them, powers of two, composites whose rectangles are full and not, primes, and what all threads transform together.
+  const lengths = [11, 16, 48, 64, 100, 128, 239, 256, 300, 441, 480, 509, 512, 1009, 1500, 4096, 4099, 5000, 8192, 32_768, 33_075, 65_536]; // prettier-ignore
+  const tolerance = dtype === 'float64' ? 1e-14 : 4e-7;
+
+  /** What a few bins of x [rows, n, 2] are by definition, [rows, bins, 2]. */
+  function binsOf(x: AnyTensor, bins: readonly number[]): AnyTensor {
+    const n = x.shape[1]!;
+    const waves = [Math.cos, Math.sin].map((f) => {
+      const turns = Float64Array.from({ length: n }, (_, i) => f((-2 * Math.PI * i) / n));
+      const factors = new Float64Array(n * bins.length);
+      for (let j = 0; j < n; j++) bins.forEach((k, b) => (factors[j * bins.length + b] = turns[(j * k) % n]!));
+      return tensor(factors, { shape: [n, bins.length] }) as AnyTensor;
+    });
+    const [re, im] = x.cast('float64').unbind(-1) as [AnyTensor, AnyTensor];
+    const [cosines, sines] = waves as [AnyTensor, AnyTensor];
+    return stack([re.matmul(cosines).sub(im.matmul(sines)), re.matmul(sines).add(im.matmul(cosines))], -1) as AnyTensor;
+  }
+
+  test.each(lengths)('%i', (n) => {
+    manualSeed(n);
+    // Relative to the largest bin, whose size is about √n.
+    const near = (got: AnyTensor, expected: AnyTensor, what: string): void => {
+      const error = got.cast('float64').sub(expected).abs().max().itemSync();
+      const size = expected.abs().max().itemSync();
+      if (!(error <= tolerance * size * Math.log2(n))) throw new Error(`${what}: off by ${error} of ${size}`);
+    };
+    const bins = [0, 1, n >> 1, ...[0.13, 0.37, 0.71].map((part) => Math.floor(part * n)), n - 1];
+    const places = tensor(Int32Array.from(bins));
+    for (const rows of n > 5000 ? [1, 9] : [1, 3, 9, 37]) {
+      const x = randn([rows, n, 2], { dtype }) as AnyTensor;
+      const expected = binsOf(x, bins);
+      const spectrum = fft(x) as AnyTensor;
+      near(spectrum.indexSelect(1, places), expected, `${rows} rows`);
+      near(ifft(spectrum) as AnyTensor, x, `${rows} rows and back`);
+      const columns = x.transpose(0, 1).clone() as AnyTensor;
+      near(fft(columns, { axis: 0 }).transpose(0, 1).indexSelect(1, places), expected, `${rows} columns`);
+      near(fft(columns.transpose(0, 1)).indexSelect(1, places), expected, `${rows} rows that lie as columns`);
+      const real = x.select(2, 0) as AnyTensor;
+      const half = bins.filter((k) => k <= n >> 1);
+      const alone = stack([real, real.mul(0)], -1) as AnyTensor;
+      const halves = rfft(real) as AnyTensor;
+      near(halves.indexSelect(1, tensor(Int32Array.from(half))), binsOf(alone, half), `${rows} real rows`);
+      near(irfft(halves, { n }) as AnyTensor, real, `${rows} real rows and back`);
+    }
+  });
 });
