@@ -66,7 +66,10 @@ function parameterOf(parameter, type = checker.getTypeAtLocation(parameter)) {
   return `{ ${fields.join(', ')} }${isOptional ? '?' : ''}`;
 }
 
-/** Who takes an object of options, and the names in it: exported functions and classes of all namespaces, and their methods as `Class.method`. */
+/**
+ * Who takes an object of options, and the names in it, with `?` behind those that are true or false: exported functions and classes of all namespaces,
+ * and their methods as `Class.method`.
+ */
 export function optionNames() {
   const found = new Map();
   const add = (taker, signatures) => {
@@ -74,7 +77,7 @@ export function optionNames() {
     for (const parameter of parameters.filter(({ name }) => /^(options|call)$/.test(name))) {
       const type = checker.getNonNullableType(checker.getTypeOfSymbol(parameter));
       const types = type.isUnion() ? type.types : [type];
-      const names = types.flatMap((one) => checker.getPropertiesOfType(one).map(({ name }) => name));
+      const names = types.flatMap((one) => checker.getPropertiesOfType(one).map(optionOf));
       found.set(taker, [...new Set([...(found.get(taker) ?? []), ...names])]);
     }
   };
@@ -95,6 +98,13 @@ export function optionNames() {
   };
   visit(checker.getSymbolAtLocation(program.getSourceFile(join(root, 'lib/index.ts'))));
   return found;
+}
+
+function optionOf(property) {
+  const type = checker.getNonNullableType(checker.getTypeOfSymbol(property));
+  const own = type.flags & ts.TypeFlags.TypeParameter ? (checker.getBaseConstraintOfType(type) ?? type) : type;
+  const types = own.isUnion() ? own.types : [own];
+  return types.every(({ flags }) => flags & ts.TypeFlags.BooleanLike) ? `${property.name}?` : property.name;
 }
 
 /** Whether users may call a member; a constructor that is not written is undefined. */

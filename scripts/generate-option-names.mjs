@@ -15,10 +15,10 @@ const takersByNames: Readonly<Record<string, string>> = {
 ${[...takers].map(([names, list]) => `  '${names}': '${list.join(' ')}',`).join('\n')}
 };
 
-/** The names of options, by who takes them; a method is \`Class.method\`. */
-export const optionNames: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+/** The names of options, with whether they are true or false, by who takes them; a method is \`Class.method\`. */
+export const optionNames: ReadonlyMap<string, ReadonlyMap<string, boolean>> = new Map(
   Object.entries(takersByNames).flatMap(([list, takers]) => {
-    const names = new Set(list.split(' '));
+    const names = new Map(list.split(' ').map((name) => [name.replace('?', ''), name.endsWith('?')]));
     return takers.split(' ').map((taker) => [taker, names]);
   }),
 );

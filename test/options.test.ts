@@ -1,4 +1,5 @@
-// An option that nobody has is an error and not passed over: everything public that takes options is called with one.
+// An option that nobody has is an error and not passed over, and so is a value for what is true or false that is neither: everything public that takes
+// options is called with one.
 import * as hadal from '../lib/index';
 import { CsvTable } from '../lib/data/readers/csv';
 import { NpzFile } from '../lib/io/numpy/npy';
@@ -47,8 +48,8 @@ const fillers: readonly unknown[] = [
   new hadal.data.SequentialSampler(3),
 ];
 
-/** Calls what takes options with a wrong name in each place of an argument, other things before it, until that is complained of. */
-async function refusal(taker: string): Promise<string> {
+/** Calls what takes options with wrong ones in each place of an argument, other things before it, until a message has `complaint`. */
+async function refusal(taker: string, options: object, complaint: string): Promise<string> {
   const [name, method] = taker.split('.') as [string, string?];
   const target = exported.get(name) ?? hidden[name]!;
   const made: unknown = method === undefined ? undefined : Object.create(target.prototype as object);
@@ -61,11 +62,11 @@ async function refusal(taker: string): Promise<string> {
   const answers = new Set<string>();
   for (const list of lists) {
     try {
-      const result = call([...(list as unknown[]), { nonsense: 1 }]);
+      const result = call([...(list as unknown[]), options]);
       await (result instanceof Object && 'next' in result ? (result as AsyncGenerator).next() : result);
     } catch (error) {
       const { message } = error as Error;
-      if (message.includes('options: got nonsense')) return message;
+      if (message.includes(complaint)) return message;
       answers.add(message);
     }
   }
@@ -75,9 +76,24 @@ async function refusal(taker: string): Promise<string> {
 test('whatever takes options refuses names that it does not have', async () => {
   const wrong: string[] = [];
   for (const [taker, names] of optionNames) {
-    const message = await refusal(taker);
-    if (!message.endsWith(`: options: got nonsense, expected ${[...names].join(', ')}`))
+    const message = await refusal(taker, { nonsense: 1 }, 'options: got nonsense');
+    if (!message.endsWith(`: options: got nonsense, expected ${[...names.keys()].join(', ')}`))
       wrong.push(`${taker}: ${message}`);
   }
   expect(wrong).toEqual([]);
+});
+
+test('what is true or false takes nothing else', async () => {
+  const wrong: string[] = [];
+  for (const [taker, names] of optionNames) {
+    for (const [name, isFlag] of names) {
+      if (!isFlag) continue;
+      const message = await refusal(taker, { [name]: 'False' }, `: ${name}: got False, expected true or false`);
+      if (message.startsWith('nothing said')) wrong.push(`${taker}, ${name}: ${message}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect(() => new hadal.optim.SGD(model.parameters(), { lr: 1, nesterov: 1 as never })).toThrow(
+    new hadal.ArgumentError('SGD: nesterov: got 1, expected true or false'),
+  );
 });

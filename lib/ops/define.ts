@@ -22,6 +22,7 @@ import {
 import { Storage } from '../runtime/storage';
 import { tape, type LiveAttributes } from '../runtime/tape';
 import { bytesOf, codeOf, codes, isFloat, type DType } from '../tensor/dtype';
+import { checkFlag } from '../tensor/checks';
 import { describe } from '../tensor/describe';
 import { Edge, Node, recording, type Differentiable, type GradientRule } from '../tensor/node';
 import type { Shape } from '../tensor/shape-types';
@@ -137,14 +138,18 @@ const ownNames = new Map([
 ]);
 
 /**
- * Throws `ArgumentError` unless `options` is left out or an object whose names are those that `taker` has. Of a taker that is not in the list, such as
+ * Throws `ArgumentError` unless `options` is left out or an object whose names are those that `taker` has, with true or false where that is wanted. Of a taker that is not in the list, such as
  * a class of a user over one of ours, PyTorch's names alone are refused.
  */
 export function checkOptions(name: string, options: unknown, taker = name): void {
   if (options === undefined) return;
   checkObject(name, options, 'options');
   const known = optionNames.get(taker);
-  for (const given of Object.keys(options)) if (known?.has(given) !== true) checkName(name, given, known);
+  for (const given of Object.keys(options)) {
+    const isFlag = known?.get(given);
+    if (isFlag === undefined) checkName(name, given, known);
+    else if (isFlag) checkFlag(name, given, (options as Readonly<Record<string, unknown>>)[given]);
+  }
 }
 
 /** The same for options that may not be left out. */
@@ -153,11 +158,11 @@ export function checkGivenOptions(name: string, options: unknown, taker = name):
   checkOptions(name, options, taker);
 }
 
-function checkName(name: string, given: string, known: ReadonlySet<string> | undefined): void {
+function checkName(name: string, given: string, known: ReadonlyMap<string, boolean> | undefined): void {
   const own = given.includes('_')
     ? given.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase())
     : ownNames.get(given);
-  const expected = own === undefined || known?.has(own) === false ? known && [...known].join(', ') : own;
+  const expected = own === undefined || known?.has(own) === false ? known && [...known.keys()].join(', ') : own;
   if (expected === undefined) return;
   throw new ArgumentError(`${name}: options: got ${given}, expected ${expected}`, { op: name });
 }

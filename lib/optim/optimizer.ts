@@ -4,6 +4,7 @@ import { clearGradient } from '../autograd/backward';
 import { noGrad } from '../autograd/modes';
 import { checkObject, checkOptions } from '../ops/define';
 import { guard, tape } from '../runtime/tape';
+import { checkFlag } from '../tensor/checks';
 import { describe, shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
@@ -55,7 +56,7 @@ export abstract class Optimizer<Settings extends object = object> {
     }
     if (parameters.length === 0) throw new ArgumentError(`${name}: parameters: got none, expected at least one`);
     checkOptions(name, settings);
-    checkNames(name, 'settings', settings, defaults);
+    checkSettings(name, 'settings', settings, defaults);
     this.#defaults = { ...defaults, ...settings };
     const given = parameters[0] instanceof Tensor ? [{ parameters }] : parameters;
     for (const group of given as readonly ParameterGroup<Settings>[]) this.addParamGroup(group);
@@ -74,7 +75,7 @@ export abstract class Optimizer<Settings extends object = object> {
       if (seen.has(parameter)) throw new ArgumentError(`${name}: parameters: got a tensor twice, expected each once`);
       seen.add(parameter);
     }
-    checkNames(name, 'group', group, { parameters: [], initialLr: 0, ...this.#defaults });
+    checkSettings(name, 'group', group, { parameters: [], initialLr: 0, ...this.#defaults });
     const added: Group<Settings> = { ...this.#defaults, ...group, parameters: [...group.parameters] };
     this.check(added);
     this.groups.push(added);
@@ -230,13 +231,17 @@ export function checkParameters(name: string, group: unknown): asserts group is 
   }
 }
 
-/** Throws unless the names of `given` are among those of `known`. */
-function checkNames(name: string, argument: string, given: object, known: object): void {
+/** Throws unless the names of `given` are among those of `known`, and what is true or false there is so too. */
+function checkSettings(name: string, argument: string, given: object, known: object): void {
   const unknown = Object.keys(given).filter((key) => !Object.hasOwn(known, key));
-  if (unknown.length === 0) return;
-  throw new ArgumentError(
-    `${name}: ${argument}: got ${unknown.join(', ')}, expected names among ${Object.keys(known).join(', ')}`,
-  );
+  if (unknown.length > 0) {
+    throw new ArgumentError(
+      `${name}: ${argument}: got ${unknown.join(', ')}, expected names among ${Object.keys(known).join(', ')}`,
+    );
+  }
+  for (const [key, value] of Object.entries(known) as [string, unknown][]) {
+    if (typeof value === 'boolean') checkFlag(name, key, (given as Readonly<Record<string, unknown>>)[key]);
+  }
 }
 
 /** Throws unless `dict` has the form of a state dict. */

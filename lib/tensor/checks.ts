@@ -12,6 +12,11 @@ export function checkString(owner: string, name: string, value: unknown): assert
   if (typeof value !== 'string') fail(owner, name, describe(value), 'a string');
 }
 
+/** Throws unless `value` is true or false, or left out. */
+export function checkFlag(owner: string, name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') fail(owner, name, shown(value), 'true or false');
+}
+
 /** Throws unless `value` is an array. */
 export function checkList(owner: string, name: string, value: unknown): void {
   if (!Array.isArray(value)) fail(owner, name, describe(value), 'an array');
