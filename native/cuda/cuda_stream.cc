@@ -100,7 +100,7 @@ void CudaStream::fail(cudaError_t status) const {
 
 MemorySource& CudaStream::source() const { return device_memory(device_.index); }
 
-Block CudaStream::allocate(size_t bytes) { return allocator_.allocate(bytes, 0); }
+Block CudaStream::allocate(size_t bytes) { return allocator_.allocate(bytes, nullptr); }
 
 void CudaStream::release_cache() {
   synchronize();

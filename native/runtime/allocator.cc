@@ -40,7 +40,7 @@ size_t Allocator::class_size(int size_class) {
   return (size + unit - 1) & ~(unit - 1);
 }
 
-Block Allocator::allocate(size_t bytes, uint64_t completed) {
+Block Allocator::allocate(size_t bytes, const std::atomic<uint64_t>* completed) {
   if (bytes > (size_t{1} << 48)) return {};
   const size_t size = class_size(size_class(bytes));
   const int wanted = size_class(size);  // rounding to whole pages may reach a later class
@@ -62,7 +62,7 @@ Block Allocator::allocate(size_t bytes, uint64_t completed) {
   if (block.data == nullptr) {
     if (size >= kLargeBlock) {
       if (cached_large_ > spare_ && cached_large_ - spare_ > 2 * most_live_) return {};
-      if (size >= kHugeBlock) make_room(size, completed);
+      if (size >= kHugeBlock && completed != nullptr) make_room(size, completed->load(std::memory_order_acquire));
       block.data = source_.map(size + kLargeGap);
     } else {
       if (slabs_.empty() || slab_used_ + size + kPoisonedGap > kSlab) {

@@ -2,6 +2,7 @@
 // every later use comes later in the stream. One per environment, used on its JS thread only.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -35,8 +36,8 @@ class Allocator {
 
   // At least max(bytes, 1), 64-byte aligned, uninitialised. An empty block when the limit or the machine says no, or when too
   // much is kept: release_cache() may help. A huge one that is new takes the place of as much that is kept, of what is idle
-  // once `completed` commands have run.
-  Block allocate(size_t bytes, uint64_t completed);
+  // when so many commands as `completed` says have run; of nothing if that is null.
+  Block allocate(size_t bytes, const std::atomic<uint64_t>* completed);
   void free(Block block, uint64_t sequence);
   // Gives cached large blocks back to the system. The stream must be idle.
   void release_cache();

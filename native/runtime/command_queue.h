@@ -67,6 +67,8 @@ class CommandQueue : public Backend {
   void commit_copy(const Copy& copy);
   uint64_t submitted() const { return submitted_; }  // JS thread only: commands and copies so far
   uint64_t completed() const { return completed_.load(std::memory_order_acquire); }
+  // The same to be read when it is needed: its cache line is the stream's.
+  const std::atomic<uint64_t>& completed_count() const { return completed_; }
   // The place in the queue of what runs: queue's thread only.
   uint64_t running() const { return completed_.load(std::memory_order_relaxed) + 1; }
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }

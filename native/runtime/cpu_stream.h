@@ -19,7 +19,7 @@ class CpuStream final : public CommandQueue, private CollectiveContext {
   ~CpuStream() override { stop(); }
 
   bool supports(Op op) const override { return kernels_.find(op) != nullptr; }
-  Block allocate(size_t bytes) override { return allocator_.allocate(bytes, completed()); }
+  Block allocate(size_t bytes) override { return allocator_.allocate(bytes, &completed_count()); }
   void free(Block block) override { allocator_.free(block, submitted()); }
   void release_cache() override;
   const MemoryStatistics& memory() const override { return allocator_.statistics(); }

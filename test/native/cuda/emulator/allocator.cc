@@ -15,7 +15,7 @@ constexpr size_t kHeldBytes = size_t{512} << 20, kHeldBlocks = 20000;
 }  // namespace
 
 // Blocks that are freed wait in free_lists_[0], the first from slab_used_ on.
-Block Allocator::allocate(size_t bytes, uint64_t) {
+Block Allocator::allocate(size_t bytes, const std::atomic<uint64_t>*) {
   if (bytes > (size_t{1} << 48)) return {};
   bytes = std::max<size_t>(bytes, 1);
   const Block block{source_.map(bytes), bytes, bytes, 0};
