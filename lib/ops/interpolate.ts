@@ -10,7 +10,7 @@ import { checkDType, checkOptions, checkTensor, defineOp, floats, type NativeOp,
 import { perAxis, type SpatialRank } from './window';
 
 /** The codes are native/kernels/resample.h's. */
-const kinds = { nearest: 0, nearestExact: 1, linear: 2, cubic: 3, area: 4 } as const;
+const kinds = { nearest: 0, nearestExact: 1, linear: 2, cubic: 3, area: 4, smoothLinear: 5, smoothCubic: 6 } as const;
 
 const modes = {
   nearest: { kind: 'nearest', ranks: [1, 2, 3], corners: false },
@@ -32,7 +32,14 @@ export interface InterpolateOptions<P = number | readonly number[]> {
   readonly mode?: InterpolateMode;
   /** Whether the centres of the corner elements of input and output coincide, instead of their outer edges; false unless given. */
   readonly alignCorners?: boolean;
+  /**
+   * Whether a smaller result takes all that its elements cover into account, with linear and cubic modes (cubic with a = −0.5 then), as libraries for
+   * images do; otherwise what lies between the nearest elements is lost. Not with `alignCorners`. False unless given.
+   */
+  readonly antialias?: boolean;
 }
+
+const smooth = { linear: 'smoothLinear', cubic: 'smoothCubic' } as const;
 
 interface Resampling {
   readonly attributes: readonly number[];
@@ -87,6 +94,7 @@ function checkSpace(op: string, x: AnyTensor): SpatialRank {
  * x [n, c, …space] with one to three spatial axes resampled to another size, given as `size` or as `scaleFactor`. The modes `'linear'`, `'bilinear'`
  * and `'trilinear'` (for one, two and three axes) weigh the nearest elements, `'bicubic'` (two axes) takes Keys' cubic with a = −0.75, `'area'` the mean
  * of what an element covers, `'nearest-exact'` the nearest centre, and `'nearest'` what OpenCV's does. Floats, and uint8, whose results are rounded.
+ * Images that shrink want `antialias`.
  *
  * @throws ArgumentError when not exactly one of `size` and `scaleFactor` is given or the mode does not fit; ShapeError.
  * @see Keys, 1981, Cubic convolution interpolation for digital image processing.
@@ -104,11 +112,11 @@ export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): Any
   checkTensor(op, x);
   if (x.dtype === 'uint8') return interpolate(x.cast('float32'), options).round().cast('uint8') as AnyTensor;
   const rank = checkSpace(op, x);
-  const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false } = options;
+  const { size: wanted, scaleFactor, mode = 'nearest', alignCorners = false, antialias = false } = options;
   if (!Object.hasOwn(modes, mode)) {
     throw new ArgumentError(`${op}: mode: got ${shown(mode)}, expected ${Object.keys(modes).join(', ')}`);
   }
-  const { kind, ranks, corners } = modes[mode];
+  const { kind: plain, ranks, corners } = modes[mode];
   if (!(ranks as readonly number[]).includes(rank)) {
     throw new ArgumentError(
       `${op}: mode: got ${mode} for shape ${show(x.shape)}, expected ${ranks.join(', ')} spatial axes`,
@@ -117,6 +125,13 @@ export function interpolate(x: AnyTensor, options: InterpolateOptions = {}): Any
   if (alignCorners && !corners) {
     throw new ArgumentError(`${op}: alignCorners: got true with mode ${mode}, expected a linear or cubic one`);
   }
+  if (antialias && !Object.hasOwn(smooth, plain)) {
+    throw new ArgumentError(`${op}: antialias: got true with mode ${mode}, expected a linear or cubic one`);
+  }
+  if (antialias && alignCorners) {
+    throw new ArgumentError(`${op}: alignCorners: got true with antialias, expected one of them`);
+  }
+  const kind = antialias ? smooth[plain as keyof typeof smooth] : plain;
   if ((wanted === undefined) === (scaleFactor === undefined)) {
     throw new ArgumentError(
       `${op}: size and scaleFactor: got ${wanted === undefined ? 'neither' : 'both'}, expected one of them`,

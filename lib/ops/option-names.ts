@@ -11,7 +11,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'stride padding dilation groups': 'conv1d conv2d conv3d',
   'outputSize outputRatio samples':
     'fractionalMaxPool2d fractionalMaxPool2dWithIndices fractionalMaxPool3d fractionalMaxPool3dWithIndices FractionalMaxPool2d FractionalMaxPool3d',
-  'size scaleFactor mode alignCorners?': 'interpolate Upsample',
+  'size scaleFactor mode alignCorners? antialias?': 'interpolate Upsample',
   'alignCorners?': 'affineGrid',
   'mode padding alignCorners?': 'gridSample',
   'stride padding outputSize': 'maxUnpool1d maxUnpool2d maxUnpool3d',

@@ -1,5 +1,5 @@
 // Resampling of volumes [n, c, d, h, w] (images have d = 1): every output is a weighted sum over a box of the input, with
-// weights that are products of one factor per axis. Nearest, linear, cubic and area interpolation are all of this form, and
+// weights that are products of one factor per axis. Nearest, linear, cubic and area interpolation, smooth or not, are all of this form, and
 // so are their adjoints, so one loop over tables of factors serves them all. Rows come first: the rows of the box are
 // resampled along w and added up, or added up and then resampled, whichever is less work.
 #include "kernels/resample.h"
@@ -34,7 +34,7 @@ struct Table {
 template <class T>
 Table<T> forward_table(Resampling mode, bool align_corners, double ratio, int64_t in, int64_t out) {
   Table<T> table;
-  table.taps = std::min(most_taps(mode, in, out), in);
+  table.taps = most_taps(mode, ratio, in, out);
   table.first.resize(out);
   table.count.resize(out);
   table.weights.resize(out * table.taps);

@@ -118,10 +118,10 @@ void resample(CudaContext& ctx, const Command& cmd) {
     Table<C> tables[3];
     for (int axis = 0; axis < 3; ++axis) {
       const int64_t in = x.shape[2 + axis], out = y.shape[2 + axis];
-      const int64_t taps = std::min(most_taps(mode, in, out), in);
+      const double ratio = cmd.attribute(2 + axis);
+      const int64_t taps = most_taps(mode, ratio, in, out);
       tables[axis] = {in, out, taps, ctx.scratch<int32_t>(out), ctx.scratch<int32_t>(out), ctx.scratch<C>(out * taps)};
-      ctx.launch(cmd, fill_table<C>, blocks_for(out, kBlock), kBlock, 0, tables[axis], mode, cmd.flag(1),
-                 cmd.attribute(2 + axis));
+      ctx.launch(cmd, fill_table<C>, blocks_for(out, kBlock), kBlock, 0, tables[axis], mode, cmd.flag(1), ratio);
     }
     ResampleArguments<T> args{from.as<const T>(), to.as<T>(), {}, {}, tables[0], tables[1], tables[2], Coordinates(to)};
     std::copy_n(from.strides, 5, args.from_strides);

@@ -1,5 +1,5 @@
 // Augmentations of batches of images: against loops in float64, and that a seed decides them.
-import { arange, data, stack, tensor, zeros, rand, manualSeed, type AnyTensor } from '../../lib/index';
+import { arange, data, stack, tensor, where, zeros, rand, manualSeed, type AnyTensor } from '../../lib/index';
 import { inverseAffine, warp } from '../../lib/data/augment/geometry';
 import { adjust } from '../../lib/data/augment/colour';
 
@@ -104,6 +104,13 @@ describe('resized crops', () => {
     const wide = augment.randomResizedCrop([2, 4], { scale: [1, 1], ratio: [0.5, 0.5] })(places(2, 8), new Random(0));
     expectNear(wide.select(1, 1) as AnyTensor, [2, 3, 4, 5, 2, 3, 4, 5]);
   });
+});
+
+test('a smaller image takes every pixel into account', () => {
+  // Every fourth column is bright: without the others half of the places show nothing, or too much.
+  const x = where(arange(32).remainder(4).equalTo(3), 1, 0).expand([1, 1, 8, 32]) as AnyTensor;
+  const middle = values(augment.resize([2, 8])(x, new Random(0)).narrow(3, 1, 6) as AnyTensor);
+  (middle as number[][][][]).flat(3).forEach((value) => expect(value).toBeCloseTo(0.25, 6));
 });
 
 test('flips: some, all, none; of bytes too', () => {

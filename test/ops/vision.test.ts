@@ -38,6 +38,21 @@ test('an identity map gives the image back, and its dtype the wider of the two',
   expect(hadal.allCloseSync(y, x, { atol: 1e-5 })).toBe(true);
 });
 
+test('interpolation refuses what does not go together', () => {
+  const image = ones([1, 1, 6, 6]);
+  const antialias = true;
+  expect(() => hadal.interpolate(image, { size: 3, antialias })).toThrow(
+    'interpolate: antialias: got true with mode nearest, expected a linear or cubic one',
+  );
+  expect(() => hadal.interpolate(image, { size: 3, mode: 'bilinear', antialias, alignCorners: true })).toThrow(
+    'interpolate: alignCorners: got true with antialias, expected one of them',
+  );
+  expect(() => hadal.interpolate(image, { size: 3, mode: 'area', alignCorners: true })).toThrow(
+    'interpolate: alignCorners: got true with mode area, expected a linear or cubic one',
+  );
+  expect(() => hadal.interpolate(image, { mode: 'bilinear' })).toThrow('interpolate: size and scaleFactor: got neither');
+});
+
 test('unpooling refuses places and sizes that are none', () => {
   const [y, indices] = hadal.maxPool2dWithIndices(ones([1, 1, 4, 4]), 2);
   expect(() => hadal.maxUnpool2d(y, indices.slice(2, 0, 1), 2)).toThrow(

@@ -68,7 +68,7 @@ export interface RandomResizedCropOptions {
 }
 
 /**
- * A part of each image, of a size and at a place of its own, at the size given, bilinearly. Where ten parts that were drawn do not fit, it is the largest in the
+ * A part of each image, of a size and at a place of its own, at the size given, as {@link resize} makes it. Where ten parts that were drawn do not fit, it is the largest in the
  * middle whose height / width does.
  *
  * @see Szegedy et al., 2015, Going deeper with convolutions, section 6.
@@ -100,7 +100,7 @@ export function randomResizedCrop(
           ? [(h - height) >> 1, (w - width) >> 1]
           : [random.integer(h - height + 1), random.integer(w - width + 1)];
       const part = images.narrow(0, i, 1).narrow(2, top, height).narrow(3, left, width) as AnyTensor;
-      return interpolate(part, { size: target, mode: 'bilinear' }) as AnyTensor;
+      return interpolate(part, { size: target, mode: 'bilinear', antialias: true }) as AnyTensor;
     });
     return cat(parts);
   });
@@ -144,14 +144,16 @@ export function verticalFlip(chance = 0.5): Augmentation {
 }
 
 /**
- * All images at another size, bilinearly.
+ * All images at another size, bilinearly; where they shrink, each pixel takes all that it covers into account.
  *
  * @example
  * const augment = data.augment.resize([64, 64]);
  */
 export function resize(size: readonly [height: number, width: number]): Augmentation {
   const [height, width] = sizeOf('resize', size);
-  return augmentation('resize', 'float', (images) => interpolate(images, { size: [height, width], mode: 'bilinear' }));
+  return augmentation('resize', 'float', (images) =>
+    interpolate(images, { size: [height, width], mode: 'bilinear', antialias: true }),
+  );
 }
 
 export interface RandomAffineOptions {

@@ -2,7 +2,7 @@
 import { adaptiveWindows } from '../../ops/pool-planes';
 import type { DType } from '../../tensor/dtype';
 import { Varying, type Event, type Size, type Value } from '../trace';
-import { real, type Graph, type Table, type Writer } from './graph';
+import { real, type Attribute, type Graph, type Table, type Writer } from './graph';
 import { operandOf } from './reduce';
 
 /** Equal parts of a list of numbers, and what is left. */
@@ -128,20 +128,22 @@ const avgPool: Writer = (graph, event) => {
   return graph.node('AveragePool', [wider], { ...attributes, pads });
 };
 
-/** By the codes of interpolate.ts. */
-const resampling = [
-  { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' },
-  { mode: 'nearest', nearest_mode: 'round_prefer_ceil', coordinate_transformation_mode: 'half_pixel' },
-  { mode: 'linear', coordinate_transformation_mode: 'half_pixel' },
-  { mode: 'cubic', coordinate_transformation_mode: 'half_pixel', cubic_coeff_a: real(-0.75) },
-];
+/** By the codes of interpolate.ts; means of areas have no node. */
+const resampling: Readonly<Record<number, Readonly<Record<string, Attribute>>>> = {
+  0: { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' },
+  1: { mode: 'nearest', nearest_mode: 'round_prefer_ceil', coordinate_transformation_mode: 'half_pixel' },
+  2: { mode: 'linear', coordinate_transformation_mode: 'half_pixel' },
+  3: { mode: 'cubic', coordinate_transformation_mode: 'half_pixel', cubic_coeff_a: real(-0.75) },
+  5: { mode: 'linear', antialias: 1, exclude_outside: 1 },
+  6: { mode: 'cubic', antialias: 1, exclude_outside: 1, cubic_coeff_a: real(-0.5) },
+};
 
 const resample: Writer = (graph, event) => {
   const x = operandOf(event);
   const { shape } = event.outputs[0]!;
   const [mode, corners, ...ratios] = event.attributes as [number, number, ...Size[]];
   const how = resampling[mode];
-  if (how === undefined) return mode === 4 ? meanOfAreas(graph, x, shape) : [];
+  if (how === undefined) return meanOfAreas(graph, x, shape);
   // Axes that stay 1 are not there, for runtimes that resample images alone.
   const kept = [0, 1, 2].filter((axis) => x.shape[2 + axis] !== 1 || shape[2 + axis] !== 1);
   const space = kept.length === 0 ? [2] : kept;

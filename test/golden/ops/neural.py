@@ -99,6 +99,11 @@ def pooling():
                 for mode in ["nearest", linear] + (["bicubic"] if n == 2 else []):
                     f.case("interpolate", x, scaleFactor=factor, mode=mode)
             f.case("interpolate", x[(..., *[slice(2)] * n)], scaleFactor=1.3, mode=linear)
+        for mode in ["bilinear", "bicubic"]:
+            x = f.uniform(dtype, [1, 2, 13, 5])
+            f.case("interpolate", x, size=[4, 7], mode=mode, antialias=True)
+            f.case("interpolate", x, size=[15, 2], mode=mode, antialias=True)
+            f.case("interpolate", x, scaleFactor=[0.37, 0.8], mode=mode, antialias=True)
     f.case("avgPool2d", f.uniform(torch.float32, [2, 5, 5]), [3], stride=[2], padding=[1])
     return f
 

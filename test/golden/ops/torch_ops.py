@@ -273,9 +273,9 @@ for n in ["1d", "2d", "3d"]:
     )
 
 
-def interpolate(x, size=None, scaleFactor=None, mode="nearest", alignCorners=None):
+def interpolate(x, size=None, scaleFactor=None, mode="nearest", alignCorners=None, antialias=False):
     corners = {} if mode in ["nearest", "area"] else {"align_corners": bool(alignCorners)}
-    return F.interpolate(x, size, scaleFactor, mode, **corners)
+    return F.interpolate(x, size, scaleFactor, mode, antialias=antialias, **corners)
 
 
 def attend(q, k, v, mask=None, causal=False, scale=None):

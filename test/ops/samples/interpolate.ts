@@ -43,6 +43,20 @@ const area: Rule = (i, from, to) => {
   return window.map((place) => [place, 1 / window.length]);
 };
 
+/** All that lies within the kernel's reach of an output's centre, which grows as the axis shrinks. */
+const smooth =
+  (kernel: (distance: number) => number, reach: number): Rule =>
+  (i, from, to, scale = to / from) => {
+    const stretch = Math.max(1 / scale, 1);
+    const places = Array.from({ length: from }, (_, place) => place);
+    const distance = (place: number): number => Math.abs(place + 0.5 - (i + 0.5) / scale) / stretch;
+    const terms = places.filter((place) => distance(place) < reach).map((place) => [place, kernel(distance(place))] as const); // prettier-ignore
+    const sum = terms.reduce((total, [, factor]) => total + factor, 0);
+    return terms.map(([place, factor]) => [place, factor / sum]);
+  };
+const smoothLinear = smooth((d) => 1 - d, 1);
+const smoothCubic = smooth((d) => (d < 1 ? (1.5 * d - 2.5) * d * d + 1 : ((-0.5 * d + 2.5) * d - 4) * d + 2), 2);
+
 /** Σ over the box of an output, axis by axis. */
 function resampled(x: Plain, to: readonly number[], rule: Rule, scale: readonly number[] = []): Plain {
   const from = x.shape.slice(2);
@@ -125,6 +139,43 @@ const cases: Record<string, Case> = {
   },
   area: { x: [1, 2, 5, 7], options: { size: [2, 3], mode: 'area' }, to: [2, 3], rule: area },
   'area, larger': { x: [1, 1, 3], options: { size: 5, mode: 'area' }, to: [5], rule: area },
+  'linear, smooth': {
+    x: [2, 1, 9],
+    options: { size: 4, mode: 'linear', antialias: true },
+    to: [4],
+    rule: smoothLinear,
+  },
+  'bilinear, smooth': {
+    x: [1, 2, 11, 3],
+    options: { size: [4, 5], mode: 'bilinear', antialias: true },
+    to: [4, 5],
+    rule: smoothLinear,
+  },
+  'bilinear, smooth, many to one': {
+    x: [1, 1, 40, 2],
+    options: { size: [2, 1], mode: 'bilinear', antialias: true },
+    to: [2, 1],
+    rule: smoothLinear,
+  },
+  'bicubic, smooth': {
+    x: [1, 2, 13, 4],
+    options: { size: [5, 6], mode: 'bicubic', antialias: true },
+    to: [5, 6],
+    rule: smoothCubic,
+  },
+  'bicubic, smooth, a factor that does not divide': {
+    x: [1, 1, 11, 7],
+    options: { scaleFactor: [0.35, 0.6], mode: 'bicubic', antialias: true },
+    to: [3, 4],
+    scale: [0.35, 0.6],
+    rule: smoothCubic,
+  },
+  'trilinear, smooth': {
+    x: [1, 1, 5, 3, 6],
+    options: { size: [2, 4, 3], mode: 'trilinear', antialias: true },
+    to: [2, 4, 3],
+    rule: smoothLinear,
+  },
   'no images': { x: [0, 2, 3, 3], options: { scaleFactor: 2, mode: 'bilinear' }, to: [6, 6], rule: linear(false) },
 };
 

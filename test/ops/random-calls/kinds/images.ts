@@ -34,7 +34,8 @@ export const images: Readonly<Record<string, Kind>> = {
     const shape = [chance.size(6), chance.size(40), chance.size(40), chance.size(40)];
     const size = [chance.size(60), chance.size(60)];
     if (count(shape) > chance.most || shape[0]! * shape[1]! * count(size) > chance.most) return;
-    const options = { size, mode: chance.pick('nearest', 'bilinear', 'bicubic') };
+    const mode = chance.pick('nearest', 'bilinear', 'bicubic');
+    const options = { size, mode, antialias: mode !== 'nearest' && chance.happens(0.5) };
     return { inputs: [chance.normal(...shape)], f: (x) => interpolate(x, options), options, roundings: 2 };
   },
   patches(chance) {
