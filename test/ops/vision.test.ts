@@ -50,7 +50,9 @@ test('interpolation refuses what does not go together', () => {
   expect(() => hadal.interpolate(image, { size: 3, mode: 'area', alignCorners: true })).toThrow(
     'interpolate: alignCorners: got true with mode area, expected a linear or cubic one',
   );
-  expect(() => hadal.interpolate(image, { mode: 'bilinear' })).toThrow('interpolate: size and scaleFactor: got neither');
+  expect(() => hadal.interpolate(image, { mode: 'bilinear' })).toThrow(
+    'interpolate: size and scaleFactor: got neither',
+  );
 });
 
 test('unpooling refuses places and sizes that are none', () => {
