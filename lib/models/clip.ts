@@ -105,7 +105,9 @@ class CLIPImages extends Module {
     }
     const patches = this.patches.forward(images).flatten(2).transpose(1, 2);
     const first = this.classToken.expand([b!, 1, this.classToken.size]);
-    const placed = cat([first, patches], 1).add(this.positions.weight) as AnyTensor;
+    const tokens = cat([first, patches], 1);
+    const places = arange(tokens.shape[1]!, { dtype: 'int32', device: images.device });
+    const placed = tokens.add(this.positions.forward(places)) as AnyTensor;
     return this.encoder.forward(this.norm.forward(placed)).select(1, 0);
   }
 }

@@ -20,6 +20,7 @@ export * from './padding';
 export * from './parametrize';
 export * from './pooling';
 export * as prune from './prune';
+export * from './quantize';
 export * from './recurrent';
 export * from './regularization';
 export * from './resampling';

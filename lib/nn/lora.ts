@@ -1,8 +1,13 @@
 /** Low-rank adapters: large matrices stay as they are, and what is trained is a small correction to them. */
+import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { empty, zeros } from '../ops/creation';
 import { checkOptions } from '../ops/define';
-import { show } from '../tensor/shapes';
+import { embedding } from '../ops/indexing';
+import { linear } from '../ops/matmul';
+import { formOf, matrixForm, type MatrixForm } from '../ops/matrix-form';
+import type { Shape } from '../tensor/shape-types';
+import { show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { heUniform_ } from './init';
 import { Module, Parameter, type LoadResult, type StateDict } from './module';
@@ -18,21 +23,29 @@ export interface LoraOptions {
   readonly match?: RegExp;
 }
 
+/** What a weight has, whatever form it is in. */
+type Matrix = Pick<MatrixForm, 'dtype' | 'device'> & { readonly shape: Shape };
+
 /** W + (α / r)·B·A, A at random and B zero at first. The axes behind the first of W count as one. */
 class LoraParametrization extends Parametrization {
   /** [rank, inputs] */
-  readonly loraA: Parameter;
+  readonly loraA: AnyTensor;
   /** [outputs, rank] */
-  readonly loraB: Parameter;
+  readonly loraB: AnyTensor;
   readonly #scale: number;
 
-  constructor(weight: AnyTensor, rank: number, alpha: number) {
+  constructor(loraA: AnyTensor, loraB: AnyTensor, scale: number) {
     super();
-    const { dtype, device } = weight;
-    const [outputs, inputs] = [weight.shape[0]!, weight.size / weight.shape[0]!];
-    this.loraA = new Parameter(heUniform_(empty([rank, inputs], { dtype, device }), { slope: Math.sqrt(5) }));
-    this.loraB = new Parameter(zeros([outputs, rank], { dtype, device }));
-    this.#scale = alpha / rank;
+    this.loraA = loraA;
+    this.loraB = loraB;
+    this.#scale = scale;
+  }
+
+  /** What starts as no correction of a weight. */
+  static of({ shape, dtype, device }: Matrix, rank: number, alpha: number): LoraParametrization {
+    const [outputs, inputs] = [shape[0]!, sizeOf(shape.slice(1))];
+    const a = new Parameter(heUniform_(empty([rank, inputs], { dtype, device }), { slope: Math.sqrt(5) }));
+    return new LoraParametrization(a, new Parameter(zeros([outputs, rank], { dtype, device })), alpha / rank);
   }
 
   protected override fields(): Iterable<[string, unknown]> {
@@ -43,8 +56,60 @@ class LoraParametrization extends Parametrization {
   }
 
   forward(weight: AnyTensor): AnyTensor {
-    const correction = (this.loraB as AnyTensor).matmul(this.loraA).mul(this.#scale);
+    const correction = this.loraB.matmul(this.loraA).mul(this.#scale) as AnyTensor;
     return weight.add(correction.reshape(weight.shape));
+  }
+
+  /** x times the transpose of the correction alone, which is not formed. */
+  product(x: AnyTensor): AnyTensor {
+    return linear(linear(x, this.loraA), this.loraB).mul(this.#scale) as AnyTensor;
+  }
+
+  /** Rows of the correction alone. */
+  rows(index: AnyTensor): AnyTensor {
+    return (embedding(this.loraB, index) as AnyTensor).matmul(this.loraA).mul(this.#scale) as AnyTensor;
+  }
+
+  narrow(start: number, length: number): LoraParametrization {
+    return new LoraParametrization(this.loraA, this.loraB.narrow(0, start, length), this.#scale);
+  }
+}
+
+/** The same of a weight that is no tensor, whose products are corrected instead: x·Wᵀ + (α / r)·(x·Aᵀ)·Bᵀ. */
+class CorrectedMatrix extends Module implements MatrixForm {
+  readonly [matrixForm] = true;
+
+  constructor(
+    readonly base: MatrixForm,
+    readonly correction: LoraParametrization,
+  ) {
+    super();
+  }
+
+  get shape(): MatrixForm['shape'] {
+    return this.base.shape;
+  }
+  get dtype(): MatrixForm['dtype'] {
+    return this.base.dtype;
+  }
+  get device(): MatrixForm['device'] {
+    return this.base.device;
+  }
+
+  linear(x: AnyTensor, bias: AnyTensor | undefined): AnyTensor {
+    return this.base.linear(x, bias).add(this.correction.product(x)) as AnyTensor;
+  }
+
+  rows(index: AnyTensor): AnyTensor {
+    return this.base.rows(index).add(this.correction.rows(index)) as AnyTensor;
+  }
+
+  narrow(axis: 0, start: number, length: number): CorrectedMatrix {
+    return new CorrectedMatrix(this.base.narrow(axis, start, length), this.correction.narrow(start, length));
+  }
+
+  dense(): AnyTensor {
+    return this.correction.forward(this.base.dense());
   }
 }
 
@@ -68,7 +133,7 @@ export class LoraAdapters {
 
   /** What is trained: A and B of each. */
   parameters(): Parameter[] {
-    return Object.values(this.stateDict()) as Parameter[];
+    return [...new Set(Object.values(this.stateDict()))] as Parameter[];
   }
 
   /** The adapters alone, under the names that the model's state dict gives them. */
@@ -86,9 +151,19 @@ export class LoraAdapters {
     return this.model.loadStateDict({ ...Object.fromEntries(own), ...dict });
   }
 
-  /** Adds the corrections to the matrices for good, which are plain parameters again. Answers the model. */
+  /** Adds the corrections to the matrices for good, which are plain parameters again, quantized ones too. Answers the model. */
   merge(): Module {
-    for (const [module, own] of this.#adapted) removeParametrizations(module, own);
+    const merged = new Map<MatrixForm, Parameter>();
+    for (const [module, own] of this.#adapted) {
+      const [holder, key] = Module.slotOf(module, own);
+      const form = formOf(holder[key]);
+      if (form === undefined) {
+        removeParametrizations(module, own);
+        continue;
+      }
+      if (!merged.has(form)) merged.set(form, new Parameter(noGrad(() => form.dense())));
+      holder[key] = merged.get(form);
+    }
     return this.model;
   }
 }
@@ -98,10 +173,11 @@ const isAdapter = (name: string): boolean => /\.lora_[AB]$/.test(name);
 /**
  * Gives parameters of a model low-rank adapters, W + (α / r)·B·A with A [r, inputs] and B [outputs, r], and freezes everything else: layers of any
  * kind, attention's joint projections and convolutions too, whose further axes count as inputs. B starts at zero, so the model computes what it did. The sum is
- * formed at each forward pass, at the cost of a product of rank r, however large the batch.
+ * formed at each forward pass, at the cost of a product of rank r, however large the batch. Quantized weights (`nn.quantize`) stay quantized, and their products are
+ * corrected instead.
  *
  * @throws ArgumentError when no parameter matches.
- * @see Hu et al., 2021, LoRA: low-rank adaptation of large language models.
+ * @see Hu et al., 2021, LoRA: low-rank adaptation of large language models; Dettmers et al., 2023, QLoRA: efficient finetuning of quantized LLMs.
  * @example
  * const model = new nn.TransformerEncoderLayer(16, 4);
  * const adapters = nn.lora(model, { rank: 2, match: /self_attn|linear/ });
@@ -113,9 +189,9 @@ export function lora(model: Module, options: LoraOptions = {}): LoraAdapters {
   checkSizes('lora', { rank });
   const adapted = model.namedModules().flatMap(([prefix, module]) =>
     [...Module.tensorsOf(module)].flatMap(([own, value]) => {
-      if (!(value instanceof Parameter) || value.rank < 2) return [];
+      if (formOf(value) === undefined && (!(value instanceof Parameter) || value.rank < 2)) return [];
       const name = `${prefix === '' ? '' : `${prefix}.`}${own}`;
-      return name.search(match) >= 0 ? [[module, own, name, value] as const] : [];
+      return name.search(match) >= 0 ? [[module, own, name, value as Parameter | MatrixForm] as const] : [];
     }),
   );
   if (adapted.length === 0) {
@@ -126,8 +202,17 @@ export function lora(model: Module, options: LoraOptions = {}): LoraAdapters {
     );
   }
   model.requiresGrad_(false);
+  // A matrix that several layers share stays shared.
+  const corrected = new Map<Matrix, CorrectedMatrix>();
   for (const [module, own, , weight] of adapted) {
-    parametrize(module, own, new LoraParametrization(weight, rank, alpha));
+    const correction = (): LoraParametrization => LoraParametrization.of(weight, rank, alpha);
+    if (weight instanceof Parameter) {
+      parametrize(module, own, correction());
+      continue;
+    }
+    if (!corrected.has(weight)) corrected.set(weight, new CorrectedMatrix(weight, correction()));
+    const [holder, key] = Module.slotOf(module, own);
+    holder[key] = corrected.get(weight);
   }
   return new LoraAdapters(
     model,

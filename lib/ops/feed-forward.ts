@@ -20,6 +20,7 @@ import {
   run,
   runMany,
 } from './define';
+import { formOf } from './matrix-form';
 import { checkLayer, linear, matmulOp, noActivation, parameterGradients, rowsOf } from './matmul';
 import { gelu, relu, silu } from './pointwise-activation';
 
@@ -107,6 +108,9 @@ export function feedForward(
     throw new ArgumentError(`${op}: activation: got ${shown(activation)}, expected ${known}`);
   }
   checkTensor(op, x);
+  if (formOf(weight1) !== undefined || formOf(weight2) !== undefined) {
+    return linear(writtenActivations[activation].of(linear(x, weight1, bias1)), weight2, bias2);
+  }
   checkLayer(op, x.shape, weight1, bias1, ['x', 'weight1', 'bias1']);
   const front = x.shape.slice(0, -1);
   checkLayer(op, [...front, weight1.shape[0]!], weight2, bias2, ['hidden', 'weight2', 'bias2']);

@@ -147,6 +147,13 @@ export {
 } from './pooling';
 export type { AvgPoolOptions, MaxPoolOptions, PoolOptions } from './pool-planes';
 export { cumprod, prod } from './products';
+export {
+  dequantizeMatrix,
+  quantizedLinear,
+  quantizeMatrix,
+  type QuantizedMatrix,
+  type QuantizeOptions,
+} from './quantized';
 export * from './random';
 export {
   gru,

@@ -9,6 +9,7 @@ import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/sh
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
+import { formOf } from './matrix-form';
 
 /** Throws unless `index` is an integer tensor that can address elements. */
 export function checkIndex(op: string, index: unknown, name = 'index'): asserts index is Tensor<Shape, IndexDType> {
@@ -81,8 +82,10 @@ export function embedding<W extends Shape, D extends DType, I extends Shape, E e
 ): Tensor<Rows<W, I>, D>;
 export function embedding(weight: AnyTensor, index: AnyTensor, options: EmbeddingOptions = {}): AnyTensor {
   checkOptions('embedding', options);
-  checkTensor('embedding', weight, 'weight');
   checkIndex('embedding', index);
+  const form = formOf(weight);
+  if (form !== undefined) return form.rows(index);
+  checkTensor('embedding', weight, 'weight');
   if (weight.rank < 1) throw new ShapeError(`embedding: weight: got a scalar, expected [rows, …]`);
   const paddingIndex =
     options.paddingIndex === undefined ? noPadding : paddingRow('embedding', options.paddingIndex, weight.shape[0]!);

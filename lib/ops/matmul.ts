@@ -7,6 +7,7 @@ import { broadcastShapes, sameShape, show, sizeOf } from '../tensor/shapes';
 import { recording } from '../tensor/node';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { operand } from './autocast';
+import { formOf } from './matrix-form';
 import {
   checkDType,
   checkTensor,
@@ -177,6 +178,8 @@ export function linear<S extends Shape, D extends DType, W extends Shape, E exte
 ): Tensor<Linear<S, SizeAt<W, 0>>, Promote<D, E>>;
 export function linear(x: AnyTensor, weight: AnyTensor, bias?: AnyTensor): AnyTensor {
   checkTensor('linear', x);
+  const form = formOf(weight);
+  if (form !== undefined) return form.linear(x, bias);
   checkLayer('linear', x.shape, weight, bias);
   x = operand(matmulOp, x);
   weight = operand(matmulOp, weight);

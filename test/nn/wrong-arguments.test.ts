@@ -190,6 +190,7 @@ const others = [
   'Parameter',
   'Parametrization',
   'LoraAdapters',
+  'QuantizedWeight',
   'AttentionCache',
   'ModelSummary',
 ];

@@ -6,6 +6,7 @@ import { movement } from './movement';
 import { normalization } from './normalization';
 import { pointwise } from './pointwise';
 import { products } from './products';
+import { quantized } from './quantized';
 import { recurrence } from './recurrent';
 import { reduce } from './reduce';
 import { spectra } from './spectra';
@@ -17,6 +18,7 @@ export const writers: Table = {
   ...pointwise,
   ...normalization,
   ...products,
+  ...quantized,
   ...recurrence,
   ...reduce,
   ...spectra,

@@ -1,8 +1,9 @@
 // Products of matrices, and what is made of them.
+import { quantizeMatrix } from '../../../../lib/index';
 import { ops, type Kind } from '../call';
 import { count } from '../chance';
 
-const { addmm, bilinear, cdist, einsum, feedForward, linear, matmul, outer, pdist, tensordot } = ops;
+const { addmm, bilinear, cdist, einsum, feedForward, linear, matmul, outer, pdist, quantizedLinear, tensordot } = ops;
 
 export const products: Readonly<Record<string, Kind>> = {
   matmul(chance) {
@@ -100,6 +101,25 @@ export const products: Readonly<Record<string, Kind>> = {
           [1, 2],
           [1, 0],
         ]),
+    };
+  },
+  'a matrix of few bits'(chance) {
+    const group = chance.pick(32, 64, 96);
+    const [m, n, k] = [chance.size(60), chance.size(200), group * chance.size(12)] as const;
+    if (n * k > chance.most || m * k > chance.most) return;
+    const options = { bits: chance.pick(8 as const, 4 as const), group };
+    const matrix = quantizeMatrix(chance.normal(n, k), options);
+    // As every dtype holds them.
+    const scales = matrix.scales.cast('bfloat16');
+    return {
+      inputs: [chance.normal(m, k), chance.normal(n)],
+      f: (x, bias) => {
+        const own = { codes: matrix.codes.to(x.device), scales: scales.to(x.device).cast(x.dtype) };
+        return quantizedLinear(x, own as never, bias);
+      },
+      options,
+      // The matrix as floats, by which many rows and gradients are multiplied, is rounded too.
+      roundings: 4,
     };
   },
   bilinear(chance) {
