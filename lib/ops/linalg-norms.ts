@@ -76,7 +76,7 @@ export function matrixNorm(x: AnyTensor, order: MatrixNormOrder = 'fro', options
   const along = normalizeAxes('matrixNorm', axes, x.shape);
   if (along.length !== 2) {
     throw new ShapeError(
-      `matrixNorm: axes: got ${shown(axes)} for shape ${show(x.shape)}, expected those of rows and columns`,
+      `matrixNorm: axes: got ${along.length} for shape ${show(x.shape)}, expected 2, of rows and of columns`,
     );
   }
   const y = normOf('matrixNorm', x.moveAxis(axes, [-2, -1]), order);
