@@ -135,6 +135,7 @@ void general_eigenvalue_kernel(KernelContext& ctx, const Command& cmd, T* w, T* 
         int failed = 0;
         lapack.geev("N", job, &n, a, &n, real, imaginary, &nothing, &one, vectors, &n, at(at_work), &work_size, &failed,
                     1, 1);
+        if (failed != 0) return failed;
         for (int64_t j = 0; j < n; ++j) {
           T* pair = w + 2 * (i * n + j);
           pair[0] = real[j];
@@ -149,7 +150,7 @@ void general_eigenvalue_kernel(KernelContext& ctx, const Command& cmd, T* w, T* 
             element[1] = sign == 0 ? T(0) : sign * column[row + n];
           }
         }
-        return failed;
+        return 0;
       },
       unconverged);
 }
