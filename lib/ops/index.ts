@@ -74,8 +74,11 @@ export { affineGrid, gridSample, type AffineGridOptions, type GridSampleOptions 
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
 export { indexAdd, indexSelect } from './index-select';
 export { embedding, gather, scatterAdd, unravelIndex, type EmbeddingOptions } from './indexing';
+export { eig, eigvals } from './linalg-eig';
 export {
   cholesky,
+  choleskyInverse,
+  choleskySolve,
   det,
   inv,
   logdet,
@@ -83,9 +86,13 @@ export {
   solve,
   triangularSolve,
   type CholeskyOptions,
+  type SolveOptions,
   type TriangularSolveOptions,
 } from './linalg-factor';
+export { lu, luFactor, luSolve, type LuSolveOptions } from './linalg-lu';
+export { cond, matrixNorm, type MatrixNormOptions, type MatrixNormOrder } from './linalg-norms';
 export * from './linalg-spectral';
+export { tensorinv, tensorsolve, type TensorSolveOptions } from './linalg-tensors';
 export { linearScan, type LinearScanOptions } from './linear-scan';
 export { linearCrossEntropy, type LinearCrossEntropyOptions } from './linear-cross-entropy';
 export { bceWithLogits, crossEntropy, mseLoss, type CrossEntropyOptions, type LossOptions } from './losses';
@@ -93,7 +100,19 @@ export * from './margin-losses';
 export { einsum, tensordot } from './einsum';
 export { linear, matmul } from './matmul';
 export { feedForward, type FeedForwardActivation, type FeedForwardOptions } from './feed-forward';
-export { addmm, baddbmm, bmm, dot, kron, multiDot, mv, outer, type AddedProductOptions } from './matrix-products';
+export {
+  addmm,
+  baddbmm,
+  bmm,
+  dot,
+  kron,
+  multiDot,
+  mv,
+  outer,
+  vecdot,
+  type AddedProductOptions,
+  type VecdotOptions,
+} from './matrix-products';
 export { maskedFill, maskedScatter, maskedSelect, maskedSelectSync, nonzero, nonzeroSync } from './masks';
 export {
   cat,

@@ -1,11 +1,11 @@
-/** Linear systems and what follows from triangular factors: solve, triangularSolve, inv, cholesky, det, slogdet, logdet. Through LAPACK. */
+/** Linear systems and what follows from triangular factors: solve, triangularSolve, inv, cholesky and solutions with it, det, slogdet, logdet. Through LAPACK. */
 import type { DType } from '../tensor/dtype';
 import type { Batch, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkOptions, checkTensor, defineOp, installMethods, run, runMany } from './define';
-import { batchOf, checkSquare, lapackDTypes, withRightSides } from './linalg-shared';
+import { checkOptions, defineOp, installMethods, run, runMany } from './define';
+import { batchOf, checkSquare, identity, lapackDTypes, perMatrix, withRightSides } from './linalg-shared';
 import { where } from './pointwise-compare';
 
 const dtypes = lapackDTypes;
@@ -26,7 +26,8 @@ const triangularSolveOp = defineOp<readonly [upper: number, unit: number]>('tria
   },
 });
 
-function solveTriangle(a: AnyTensor, b: AnyTensor, upper: boolean, unit: boolean): AnyTensor {
+/** Of matrices and right-hand sides of one batch shape. */
+export function solveTriangle(a: AnyTensor, b: AnyTensor, upper: boolean, unit: boolean): AnyTensor {
   const attributes = [upper ? 1 : 0, unit ? 1 : 0] as const;
   return run(triangularSolveOp, [a, b], b.shape, b.dtype, attributes, attributes);
 }
@@ -58,14 +59,15 @@ export function triangularSolve(a: AnyTensor, b: AnyTensor, options: TriangularS
   checkOptions('triangularSolve', options);
   const { upper = false, transpose = false, left = true, unitriangular = false } = options;
   checkSquare('triangularSolve', a, 'a');
-  checkTensor('triangularSolve', b, 'b');
-  const isMatrices = b.rank > 1;
-  const turned = left || !isMatrices ? b : b.transpose();
-  return withRightSides('triangularSolve', a, turned, (matrices, right, back) => {
-    const flip = transpose === left;
-    const x = solveTriangle(flip ? matrices.transpose() : matrices, right, upper !== flip, unitriangular);
-    return back(left || !isMatrices ? x : x.transpose());
-  });
+  const flip = transpose === left;
+  return withRightSides(
+    'triangularSolve',
+    a,
+    b,
+    (matrices, right, back) =>
+      back(solveTriangle(flip ? matrices.transpose() : matrices, right, upper !== flip, unitriangular)),
+    { left },
+  );
 }
 
 const choleskyOp = defineOp('cholesky', {
@@ -108,9 +110,60 @@ export function cholesky(x: AnyTensor, options: CholeskyOptions = {}): AnyTensor
   return run(choleskyOp, [x], x.shape, x.dtype);
 }
 
+/** L of x = L·Lᵀ, or of the upper factor Lᵀ. */
+const lowerOf = (factor: AnyTensor, { upper = false }: CholeskyOptions): AnyTensor =>
+  upper ? factor.transpose() : factor;
+
+/**
+ * The solution x of a·x = b from the Cholesky factor l of a [..., n, n], for b [..., n, k], [n], or one vector per matrix [..., n]. Batch axes broadcast.
+ * With `upper`, l is the upper factor. Only its triangle is read; a zero on the diagonal gives infinities.
+ *
+ * @throws ShapeError when l is not square or b does not fit; DTypeError unless both are float32 or float64.
+ * @example
+ * choleskySolve(tensor([6, 7]), cholesky(tensor([[4, 2], [2, 5]]))); // [1, 1]
+ */
+export function choleskySolve<S extends Shape, D extends DType>(
+  b: Tensor<Shape, D>,
+  l: Tensor<S, D> & Ok<SquareCheck<S, 'choleskySolve', 'l'>>,
+  options?: CholeskyOptions,
+): Tensor<Shape, D>;
+export function choleskySolve(b: AnyTensor, l: AnyTensor, options: CholeskyOptions = {}): AnyTensor {
+  checkOptions('choleskySolve', options);
+  checkSquare('choleskySolve', l, 'l');
+  return withRightSides(
+    'choleskySolve',
+    l,
+    b,
+    (factors, right, back) => {
+      const lower = lowerOf(factors, options);
+      return back(solveTriangle(lower.transpose(), solveTriangle(lower, right, false, false), true, false));
+    },
+    { name: 'l' },
+  );
+}
+
+/**
+ * The inverse of a from its Cholesky factor l [..., n, n]; with `upper`, l is the upper factor. Only its triangle is read.
+ *
+ * @throws ShapeError when l is not square; DTypeError unless it is float32 or float64.
+ * @example
+ * choleskyInverse(tensor([[2, 0], [0, 1]])); // [[0.25, 0], [0, 1]]
+ */
+export function choleskyInverse<S extends Shape, D extends DType>(
+  l: Tensor<S, D> & Ok<SquareCheck<S, 'choleskyInverse', 'l'>>,
+  options?: CholeskyOptions,
+): Tensor<S, D>;
+export function choleskyInverse(l: AnyTensor, options: CholeskyOptions = {}): AnyTensor {
+  checkOptions('choleskyInverse', options);
+  checkSquare('choleskyInverse', l, 'l');
+  const one: AnyTensor = identity(l, l.shape[l.rank - 1]!).expand(l.shape);
+  const inverse = solveTriangle(lowerOf(l, options), one, false, false);
+  return inverse.transpose().matmul(inverse);
+}
+
 // --------------------------------------------------------------------------------------------------------------- systems
 
-const luSolveOp = defineOp('luSolve', { dtypes, onHost: true });
+const solveTransposedOp = defineOp('solveTransposed', { dtypes, onHost: true });
 
 const solveOp = defineOp('solve', {
   dtypes,
@@ -120,7 +173,7 @@ const solveOp = defineOp('solve', {
   gradient: (g, node) => {
     const gb = recording.enabled
       ? solveMatrices(node.input(0).transpose(), g)
-      : run(luSolveOp, [node.output(1), node.output(2), g], g.shape, g.dtype);
+      : run(solveTransposedOp, [node.output(1), node.output(2), g], g.shape, g.dtype);
     return [node.needs(0) ? gb.matmul(node.output(0).transpose()).neg() : undefined, node.needs(1) ? gb : undefined];
   },
 });
@@ -134,6 +187,11 @@ function solveMatrices(a: AnyTensor, b: AnyTensor): AnyTensor {
   return runMany(solveOp, [a, b], outputs)[0]!;
 }
 
+export interface SolveOptions {
+  /** Whether a stands left of x; x·a = b is solved if not, for b [..., k, n] or [n]. True unless given. */
+  readonly left?: boolean;
+}
+
 /**
  * The solution x of a·x = b for a [..., n, n] and b [..., n, k], [n], or one vector per matrix [..., n]. Batch axes broadcast.
  *
@@ -145,10 +203,19 @@ function solveMatrices(a: AnyTensor, b: AnyTensor): AnyTensor {
 export function solve<S extends Shape, T extends Shape, D extends DType>(
   a: Tensor<S, D> & Ok<SquareCheck<S, 'solve'>>,
   b: Tensor<T, D>,
+  options?: SolveOptions,
 ): Tensor<Shape, D>;
-export function solve(a: AnyTensor, b: AnyTensor): AnyTensor {
+export function solve(a: AnyTensor, b: AnyTensor, options: SolveOptions = {}): AnyTensor {
+  checkOptions('solve', options);
   checkSquare('solve', a, 'a');
-  return withRightSides('solve', a, b, (matrices, right, back) => back(solveMatrices(matrices, right)));
+  const { left = true } = options;
+  return withRightSides(
+    'solve',
+    a,
+    b,
+    (matrices, right, back) => back(solveMatrices(left ? matrices : matrices.transpose(), right)),
+    { left },
+  );
 }
 
 const invOp = defineOp('inv', {
@@ -194,8 +261,6 @@ const detOp = defineOp('det', {
     ];
   },
 });
-
-const perMatrix = (x: AnyTensor): AnyTensor => x.unsqueeze(-1).unsqueeze(-1);
 
 /**
  * The determinants of matrices [..., n, n]; 1 for a matrix without elements. The gradient of a singular matrix is right too; only its own gradient
@@ -257,11 +322,23 @@ declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     cholesky(options?: CholeskyOptions): Tensor<S, D>;
     triangularSolve<T extends Shape>(b: Tensor<T, D>, options?: TriangularSolveOptions): Tensor<Shape, D>;
-    solve<T extends Shape>(b: Tensor<T, D>): Tensor<Shape, D>;
+    choleskySolve(l: Tensor<Shape, D>, options?: CholeskyOptions): Tensor<Shape, D>;
+    choleskyInverse(options?: CholeskyOptions): Tensor<S, D>;
+    solve<T extends Shape>(b: Tensor<T, D>, options?: SolveOptions): Tensor<Shape, D>;
     inv(): Tensor<S, D>;
     det(): Tensor<Batch<S>, D>;
     slogdet(): [sign: Tensor<Batch<S>, D>, logarithm: Tensor<Batch<S>, D>];
     logdet(): Tensor<Batch<S>, D>;
   }
 }
-installMethods({ cholesky, triangularSolve, solve, inv, det, slogdet, logdet });
+installMethods({
+  cholesky,
+  triangularSolve,
+  choleskySolve,
+  choleskyInverse,
+  solve,
+  inv,
+  det,
+  slogdet,
+  logdet,
+});

@@ -1,26 +1,31 @@
-/** Orthogonal factors and what follows from them: qr, svd, eigh, pinv, lstsq, matrixRank; and powers and exponentials of matrices. Through LAPACK. */
-import { ArgumentError, AutogradError } from '../errors';
+/** Orthogonal factors and what follows from them: qr, householderProduct, svd, eigh, pinv, lstsq, matrixRank; and powers and exponentials of matrices. Through LAPACK. */
+import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../errors';
 import type { DType } from '../tensor/dtype';
 import type { Batch, Eigenvalues, SingularValues, SquareCheck } from '../tensor/linalg-shape-types';
 import { recording } from '../tensor/node';
 import type { Ok, Shape } from '../tensor/shape-types';
+import { sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { ones, zeros, zerosLike } from './creation';
-import { checkOptions, defineOp, installMethods, run, runMany } from './define';
+import { checkOptions, checkTensor, defineOp, installMethods, run, runMany } from './define';
 import { describe } from '../tensor/describe';
-import { eye } from './diagonal';
-import { inv, triangularSolve } from './linalg-factor';
-import { batchOf, checkMatrices, checkSquare, epsilonOf, lapackDTypes, withRightSides } from './linalg-shared';
+import { inv, solveTriangle, triangularSolve } from './linalg-factor';
+import {
+  batchOf,
+  checkMatrices,
+  checkSquare,
+  epsilonOf,
+  identity,
+  lapackDTypes,
+  sizesOf,
+  timesColumns,
+  timesRows,
+  withRightSides,
+} from './linalg-shared';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 
 const dtypes = lapackDTypes;
-
-const sizesOf = (x: AnyTensor): [m: number, n: number] => [x.shape[x.rank - 2]!, x.shape[x.rank - 1]!];
-const identity = (x: AnyTensor, n: number): AnyTensor => eye(n, n, { dtype: x.dtype, device: x.device });
-/** X with its columns, or its rows, scaled. */
-const timesColumns = (x: AnyTensor, scale: AnyTensor): AnyTensor => x.mul(scale.unsqueeze(-2));
-const timesRows = (x: AnyTensor, scale: AnyTensor): AnyTensor => x.mul(scale.unsqueeze(-1));
 
 // -------------------------------------------------------------------------------------------------------------------- qr
 
@@ -90,6 +95,45 @@ export function qr(x: AnyTensor, options: QrOptions = {}): AnyTensor[] {
       { shape: [...batchOf(x), columns, n], dtype: x.dtype },
     ],
   );
+}
+
+/**
+ * The first n columns of H₁·H₂ … Hₖ with Hᵢ = 1 − τᵢ·vᵢ·vᵢᵀ, for x [..., m, n] with m ≥ n and tau [..., k] with k ≤ n: what LAPACK's factorisations leave of Q. Vector vᵢ is column i of x
+ * with 0 above its diagonal and 1 on it, neither of which is read.
+ *
+ * @throws ShapeError when the shapes are not such; DTypeError unless both are float32 or float64.
+ * @see Schreiber and Van Loan, 1989, A storage-efficient WY representation for products of Householder transformations.
+ * @example
+ * householderProduct(tensor([[0], [1]]), tensor([1])); // [[0], [-1]]
+ */
+export function householderProduct<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
+  tau: Tensor<Shape, D>,
+): Tensor<S, D>;
+export function householderProduct(x: AnyTensor, tau: AnyTensor): AnyTensor {
+  checkMatrices('householderProduct', x);
+  checkTensor('householderProduct', tau, 'tau');
+  if (x.dtype !== tau.dtype) {
+    throw new DTypeError(
+      `householderProduct: dtypes differ: got x ${x.dtype} and tau ${tau.dtype}, expected one dtype`,
+    );
+  }
+  const [m, n] = sizesOf(x);
+  const k = tau.shape[tau.rank - 1] ?? Infinity;
+  if (m < n || k > n || !sameShape(batchOf(x), tau.shape.slice(0, -1))) {
+    throw new ShapeError(
+      `householderProduct: tau does not fit: got x ${show(x.shape)} and tau ${show(tau.shape)}, expected [..., m, n] and [..., k] with m >= n >= k`,
+      { x: x.shape, tau: tau.shape },
+    );
+  }
+  // 1 - V·T·Vᵀ with T = diag τ·(1 + S·diag τ)⁻¹, where S is what of Vᵀ·V is above the diagonal.
+  const v = x
+    .narrow(-1, 0, k)
+    .tril(-1)
+    .add(identity(x, m, k));
+  const inner = timesColumns(v.transpose().matmul(v), tau);
+  const rows = solveTriangle(inner, v.narrow(-2, 0, n).transpose(), true, true);
+  return identity(x, m, n).sub(v.matmul(timesRows(rows, tau)));
 }
 
 // ------------------------------------------------------------------------------------------------------- singular values
@@ -465,6 +509,7 @@ export function matrixExp(x: AnyTensor): AnyTensor {
 declare module '../tensor/tensor' {
   interface Tensor<S extends Shape, D extends DType> {
     qr(options?: QrOptions): [q: Tensor<Shape, D>, r: Tensor<Shape, D>];
+    householderProduct(tau: Tensor<Shape, D>): Tensor<S, D>;
     svd(options?: SvdOptions): [u: Tensor<Shape, D>, s: Tensor<SingularValues<S>, D>, vt: Tensor<Shape, D>];
     svdvals(): Tensor<SingularValues<S>, D>;
     matrixRank(options?: ToleranceOptions): Tensor<Batch<S>, 'int64'>;
@@ -476,4 +521,16 @@ declare module '../tensor/tensor' {
     matrixExp(): Tensor<S, D>;
   }
 }
-installMethods({ qr, svd, svdvals, matrixRank, pinv, lstsq, eigh, eigvalsh, matrixPower, matrixExp });
+installMethods({
+  qr,
+  householderProduct,
+  svd,
+  svdvals,
+  matrixRank,
+  pinv,
+  lstsq,
+  eigh,
+  eigvalsh,
+  matrixPower,
+  matrixExp,
+});

@@ -1,11 +1,11 @@
 /** Products of operands with a fixed rank, under the names that linear algebra gives them, and the Kronecker product. All are matmul or mul. */
 import { ArgumentError, ShapeError } from '../errors';
 import { describe, shown } from '../tensor/describe';
-import { isFloat, promote, type DType, type Promote } from '../tensor/dtype';
+import { isFloat, promote, type DType, type Promote, type SumDType } from '../tensor/dtype';
 import type { MatMul } from '../tensor/layer-shape-types';
 import type { AddedCheck, Kron, Outer, RankedCheck, RankedProductCheck } from '../tensor/product-shape-types';
-import type { Ok, Shape } from '../tensor/shape-types';
-import { broadcastShapes, checkShape, maxRank, sameShape, show } from '../tensor/shapes';
+import type { Broadcast, BroadcastCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
+import { broadcastShapes, checkShape, maxRank, normalizeAxis, sameShape, show } from '../tensor/shapes';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { checkDType, checkOptions, checkTensor, installMethods, numbers } from './define';
 import { linear, matmul } from './matmul';
@@ -50,6 +50,32 @@ export function dot<S extends Shape, D extends DType, T extends Shape, E extends
 ): Tensor<[], Promote<D, E>>;
 export function dot(a: AnyTensor, b: AnyTensor): AnyTensor {
   return product('dot', a, 1, b, 1);
+}
+
+export interface VecdotOptions<A extends number = number> {
+  /** The axis of the vectors after broadcasting; the last unless given. */
+  readonly axis?: A;
+}
+
+/**
+ * The inner products of vectors along an axis: Σ aᵢ·bᵢ. The others broadcast.
+ *
+ * @throws ShapeError when the shapes do not broadcast or the axis is out of range; DTypeError for bool.
+ * @example
+ * vecdot(tensor([[1, 2], [3, 4]]), tensor([1, 10])); // [21, 43]
+ */
+export function vecdot<S extends Shape, D extends DType, T extends Shape, E extends DType, const A extends number = -1>(
+  a: Tensor<S, D>,
+  b: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'vecdot'>>,
+  options?: VecdotOptions<A>,
+): Tensor<Reduce<Broadcast<S, T>, A>, SumDType<Promote<D, E>>>;
+export function vecdot(a: AnyTensor, b: AnyTensor, options: VecdotOptions = {}): AnyTensor {
+  checkOptions('vecdot', options);
+  checkTensor('vecdot', a, 'a');
+  checkTensor('vecdot', b, 'b');
+  checkDType('vecdot', promote(a.dtype, b.dtype), numbers);
+  const axis = normalizeAxis('vecdot', options.axis ?? -1, broadcastShapes('vecdot', a.shape, b.shape));
+  return a.mul(b).sum(axis);
 }
 
 /**
@@ -284,6 +310,10 @@ declare module '../tensor/tensor' {
     dot<T extends Shape, E extends DType>(
       other: Tensor<T, E> & Ok<RankedProductCheck<S, 'vector', T, 'vector', 'dot'>>,
     ): Tensor<[], Promote<D, E>>;
+    vecdot<T extends Shape, E extends DType, const A extends number = -1>(
+      other: Tensor<T, E> & Ok<BroadcastCheck<S, T, 'vecdot'>>,
+      options?: VecdotOptions<A>,
+    ): Tensor<Reduce<Broadcast<S, T>, A>, SumDType<Promote<D, E>>>;
     mv<T extends Shape, E extends DType>(
       vector: Tensor<T, E> & Ok<RankedProductCheck<S, 'matrix', T, 'vector', 'mv'>>,
     ): Tensor<MatMul<S, T>, Promote<D, E>>;
@@ -309,4 +339,4 @@ declare module '../tensor/tensor' {
     ): Tensor<MatMul<A, B>, Promote<C, Promote<E, F>>>;
   }
 }
-installMethods({ dot, mv, bmm, outer, kron, addmm, baddbmm });
+installMethods({ dot, vecdot, mv, bmm, outer, kron, addmm, baddbmm });

@@ -1,8 +1,9 @@
-// The kernels over triangular factors: cholesky, triangularSolve, solve, luSolve, inv, det, slogdet, cofactors; and matrixExp. Outputs are
-// contiguous, inputs strided as they like; all are written with =, in the arithmetic of their dtype.
+// The kernels over triangular factors: cholesky, triangularSolve, solve, solveTransposed, luFactor, luPermutation, inv, det, slogdet,
+// cofactors; and matrixExp. Outputs are contiguous, inputs strided as they like; all are written with =, in the arithmetic of their dtype.
 #include "cpu/linalg_factor.h"
 
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "runtime/registry.h"
@@ -13,6 +14,10 @@ namespace {
 std::string indefinite(int info, const std::string& where) {
   return "not positive definite: got a leading minor of order " + std::to_string(info) + " that is not positive" +
          where + ", expected a positive-definite matrix";
+}
+
+std::string bad_pivot(const std::string& op, int pivot, int64_t rows) {
+  return op + ": pivot: got " + std::to_string(pivot) + ", expected one from 1 to " + std::to_string(rows);
 }
 
 // Runs body(i, begin, end) over blocks of columns of every right-hand side.
@@ -37,7 +42,7 @@ void factor_all(KernelContext& ctx, const Command& cmd, const Matrices<T>& a, T*
     for (int64_t i = 0; i < a.count(); ++i) {
       T* factors = lu + i * n * n;
       pack(factors, a, i);
-      const int info = factor_lu_panels(ctx, factors, n, pivots + i * n);
+      const int info = factor_lu_panels(ctx, factors, n, n, pivots + i * n);
       if (info != 0) {
         throw Error(ErrorCode::kLinAlg,
                     std::string(cmd.name()) + ": " + singular(info, " in matrix " + std::to_string(i)));
@@ -50,7 +55,7 @@ void factor_all(KernelContext& ctx, const Command& cmd, const Matrices<T>& a, T*
       ctx, cmd, a.count(), n * n * n,
       [&](int64_t i) {
         pack(lu + i * n * n, a, i);
-        return factor_lu(blas, lu + i * n * n, n, pivots + i * n);
+        return factor_lu(blas, lu + i * n * n, n, n, pivots + i * n);
       },
       singular);
 }
@@ -110,14 +115,14 @@ void each_factored(KernelContext& ctx, const Command& cmd, int64_t extra, F&& bo
   if (panels) {
     auto* memory = ctx.scratch<std::byte>(layout.bytes());
     for (int64_t i = 0; i < a.count(); ++i) {
-      one(memory, i, [&](T* lu, int* pivots) { return factor_lu_panels(ctx, lu, n, pivots); });
+      one(memory, i, [&](T* lu, int* pivots) { return factor_lu_panels(ctx, lu, n, n, pivots); });
     }
     return;
   }
   ctx.parallel_ranges(a.count(), (int64_t{1} << 16) / std::max<int64_t>(n * n * n, 1), [&](int64_t begin, int64_t end) {
     auto* memory = ctx.thread_scratch<std::byte>(layout.bytes());
     for (int64_t i = begin; i < end; ++i) {
-      one(memory, i, [&](T* lu, int* pivots) { return factor_lu(blas, lu, n, pivots); });
+      one(memory, i, [&](T* lu, int* pivots) { return factor_lu(blas, lu, n, n, pivots); });
     }
   });
 }
@@ -146,7 +151,7 @@ void singular_cofactors(const Blas& blas, const Matrices<T>& x, int64_t i, T* c,
   // u and vt are row-major: in LAPACK's eyes (U·Vᵀ)ᵀ = vt·u.
   const T one = 1, zero = 0;
   lapack.gemm("N", "N", &n, &n, &n, &one, vt, &n, u, &n, &zero, a, &n);
-  factor_lu(blas, a, n, integers.data());
+  factor_lu(blas, a, n, n, integers.data());
   const T sign = Determinant<T>(a, n, integers.data()).sign;
   for (int k = 0; k < n; ++k) {
     T others = sign;
@@ -232,20 +237,63 @@ HADAL_CPU_KERNEL(solve) {
 }
 
 // x = A⁻ᵀ·b from the factors that solve has left.
-HADAL_CPU_KERNEL(luSolve) {
+HADAL_CPU_KERNEL(solveTransposed) {
   visit_lapack(cmd, [&]<class T>() {
     const Matrices<T> lu(cmd.input(0)), b(cmd.input(2));
     const int* pivots = cmd.input(1).as<int>();
     const int64_t n = lu.rows;
     for (int64_t i = 0; i < lu.count() * n; ++i) {
-      if (pivots[i] < 1 || pivots[i] > n)
-        throw Error(ErrorCode::kIndex, "luSolve: pivot: got " + std::to_string(pivots[i]) +
-                                           ", expected one from 1 to " + std::to_string(n));
+      if (pivots[i] < 1 || pivots[i] > n) throw Error(ErrorCode::kIndex, bad_pivot(cmd.name(), pivots[i], n));
     }
     T* x = cmd.output(0).as<T>();
     pack_all(ctx, x, b);
     solve_all(ctx, true, lu.count(), n, static_cast<const T*>(lu[0]), pivots, x, b.columns);
   });
+}
+
+// x [..., m, n] → L and U in one matrix, lu [..., m, n], and pivots [..., min(m, n)], counted from 1, of x itself: x = P·L·U. A
+// singular matrix has them too.
+HADAL_CPU_KERNEL(luFactor) {
+  visit_lapack(cmd, [&]<class T>() {
+    const Matrices<T> x(cmd.input(0));
+    const int64_t m = x.rows, n = x.columns, k = std::min(m, n), size = std::max<int64_t>(m * n, 1);
+    T* lu = cmd.output(0).as<T>();
+    int* pivots = cmd.output(1).as<int>();
+    const auto one = [&](T* a, int64_t i, auto&& factor) {
+      copy_matrix(a, int64_t{1}, m, static_cast<const T*>(x[i]), x.row_stride, x.column_stride, m, n);
+      factor(pivots + i * k);
+      copy_matrix(lu + i * m * n, n, int64_t{1}, static_cast<const T*>(a), int64_t{1}, m, m, n);
+    };
+    if (by_panels(x.count(), k)) {
+      T* a = ctx.scratch<T>(size);
+      for (int64_t i = 0; i < x.count(); ++i) one(a, i, [&](int* to) { factor_lu_panels(ctx, a, m, n, to); });
+      return;
+    }
+    const Blas& blas = ctx.blas();
+    ctx.parallel_ranges(x.count(), (int64_t{1} << 16) / (size * std::max<int64_t>(k, 1)),
+                        [&](int64_t begin, int64_t end) {
+                          T* a = ctx.thread_scratch<T>(size);
+                          for (int64_t i = begin; i < end; ++i)
+                            one(a, i, [&](int* to) { factor_lu(blas, a, m, n, to); });
+                        });
+  });
+}
+
+// The rows of x in the order in which they are those of L·U, order [..., m], from its pivots [..., k].
+HADAL_CPU_KERNEL(luPermutation) {
+  const TensorView& pivots = cmd.input(0);
+  const RowOffsets rows(pivots, 1u << (pivots.rank - 1));
+  const int64_t k = pivots.size(-1), m = cmd.output(0).size(-1);
+  int* order = cmd.output(0).as<int>();
+  for (int64_t row = 0; row < rows.rows() && m > 0; ++row, order += m) {
+    const int* from = pivots.as<int>() + rows(row);
+    std::iota(order, order + m, 0);
+    for (int64_t i = 0; i < k; ++i) {
+      const int pivot = from[i * pivots.stride(-1)];
+      if (pivot < 1 || pivot > m) throw Error(ErrorCode::kIndex, bad_pivot("luSolve", pivot, m));
+      std::swap(order[i], order[pivot - 1]);
+    }
+  }
 }
 
 // The Taylor polynomial of degree 16 of A / 2^s, whose 1-norm is at most 1/2 and the rest below 1e-19, squared s times. The

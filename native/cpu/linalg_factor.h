@@ -1,4 +1,4 @@
-// Triangular factors of square matrices, and solutions with them: on one thread through OpenBLAS, or, for a large matrix, in
+// Triangular factors, and solutions with them: on one thread through OpenBLAS, or, for a large matrix, in
 // panels whose updates are cut into tasks. The same sizes take the same path at any thread count.
 #pragma once
 
@@ -14,51 +14,54 @@ inline constexpr int64_t kLarge = 192;
 // But not where there are enough matrices.
 inline bool by_panels(int64_t count, int64_t n) { return n >= kLarge && count < 8; }
 
-// All pointers are row-major n × n here; LAPACK sees the transpose M = Aᵀ = P·L·U, so that A = Uᵀ·Lᵀ·Pᵀ.
-
-// Overwrites a with L and U. Answers 0, or 1 + the position of the first zero on U's diagonal.
+// Overwrites a, m rows and n columns column-major, with the L and U of P·L·U. Answers 0, or 1 + the position of the first zero
+// on U's diagonal.
 template <class T>
-int factor_lu(const Blas& blas, T* a, int64_t size, int* pivots) {
-  const int n = to_int(size);
+int factor_lu(const Blas& blas, T* a, int64_t rows, int64_t columns, int* pivots) {
+  const int m = to_int(rows), n = to_int(columns);
   int info = 0;
-  if (n > 0) blas.of<T>().getrf(&n, &n, a, &n, pivots, &info);
+  if (m > 0 && n > 0) blas.of<T>().getrf(&m, &n, a, &m, pivots, &info);
   return info;
 }
 
 template <class T>
-int factor_lu_panels(KernelContext& ctx, T* a, int64_t size, int* pivots) {
+int factor_lu_panels(KernelContext& ctx, T* a, int64_t m, int64_t n, int* pivots) {
   const Lapack<T>& lapack = ctx.blas().of<T>();
-  const int n = to_int(size);
+  const int64_t k = std::min(m, n);
+  const int stride = to_int(m);
   const T one = 1, minus_one = -1;
   int failed = 0;
-  for (int64_t j = 0; j < size; j += kPanel) {
-    const int width = to_int(std::min(kPanel, size - j));
-    const int height = to_int(size - j);
+  for (int64_t j = 0; j < k; j += kPanel) {
+    const int width = to_int(std::min(kPanel, k - j));
+    const int height = to_int(m - j);
     const int below = height - width;
-    T* diagonal = a + j * (size + 1);
+    T* diagonal = a + j * (m + 1);
     int info = 0;
-    lapack.getrf(&height, &width, diagonal, &n, pivots + j, &info);
+    lapack.getrf(&height, &width, diagonal, &stride, pivots + j, &info);
     if (info > 0 && failed == 0) failed = to_int(j) + info;
     for (int64_t i = j; i < j + width; ++i) pivots[i] += to_int(j);
-    const int64_t blocks = (size + kPanel - 1) / kPanel;
+    const int64_t blocks = (n + kPanel - 1) / kPanel;
     ctx.parallel(blocks, [&](int64_t block) {
-      const int64_t first = block * kPanel;
-      if (first == j) return;
-      const int columns = to_int(std::min(kPanel, size - first));
-      T* part = a + first * size;
+      // A wide matrix has columns of its last block beside the panel.
+      const int64_t first = block * kPanel + (block * kPanel == j ? width : 0);
+      const int columns = to_int(std::min((block + 1) * kPanel, n) - first);
+      if (columns <= 0) return;
+      T* part = a + first * m;
       for (int64_t c = 0; c < columns; ++c) {
-        for (int64_t i = j; i < j + width; ++i) std::swap(part[c * size + i], part[c * size + pivots[i] - 1]);
+        for (int64_t i = j; i < j + width; ++i) std::swap(part[c * m + i], part[c * m + pivots[i] - 1]);
       }
       if (first < j) return;
-      lapack.trsm("L", "L", "N", "U", &width, &columns, &one, diagonal, &n, part + j, &n);
+      lapack.trsm("L", "L", "N", "U", &width, &columns, &one, diagonal, &stride, part + j, &stride);
       if (below > 0) {
-        lapack.gemm("N", "N", &below, &columns, &width, &minus_one, diagonal + width, &n, part + j, &n, &one,
-                    part + j + width, &n);
+        lapack.gemm("N", "N", &below, &columns, &width, &minus_one, diagonal + width, &stride, part + j, &stride, &one,
+                    part + j + width, &stride);
       }
     });
   }
   return failed;
 }
+
+// All pointers are row-major n × n from here on; LAPACK sees the transpose M = Aᵀ = P·L·U, so that A = Uᵀ·Lᵀ·Pᵀ.
 
 // Overwrites columns [begin, end) of the row-major x [n, columns] with the solution of A·X = X, or Aᵀ·X = X.
 template <class T>

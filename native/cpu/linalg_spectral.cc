@@ -1,4 +1,4 @@
-// The kernels over orthogonal factors: qr, svd, svdvals, eigh, eigvalsh, pinv, lstsq. One matrix is one task, in memory of its
+// The kernels over orthogonal factors and eigenvectors: qr, svd, svdvals, eigh, eigvalsh, eig, eigvals, pinv, lstsq. One matrix is one task, in memory of its
 // thread. Outputs are contiguous, inputs strided as they like; all are written with =, in the arithmetic of their dtype.
 #include "cpu/linalg.h"
 #include "runtime/registry.h"
@@ -106,6 +106,55 @@ void eigenvalue_kernel(KernelContext& ctx, const Command& cmd, T* w, T* v) {
       unconverged);
 }
 
+// Eigenvalues of any matrix, pairs of real and imaginary parts w [n, 2] of which the conjugate ones are neighbours, the one above
+// the real axis first, and its vectors as columns, v [n, n, 2], unless v is null.
+template <class T>
+void general_eigenvalue_kernel(KernelContext& ctx, const Command& cmd, T* w, T* v) {
+  const Matrices<T> x(cmd.input(0));
+  const Lapack<T>& lapack = ctx.blas().of<T>();
+  const int n = to_int(x.rows), one = 1;
+  const int64_t size = x.rows * x.rows;
+  const char* job = v == nullptr ? "N" : "V";
+  if (n == 0) return;
+  T answer = 0, nothing = 0;
+  int query = -1, info = 0;
+  lapack.geev("N", job, &n, &nothing, &n, &nothing, &nothing, &nothing, &one, &nothing, &n, &answer, &query, &info, 1,
+              1);
+  const int work_size = workspace(answer);
+  Layout layout;
+  const int64_t at_a = layout.add<T>(size), at_real = layout.add<T>(n), at_imaginary = layout.add<T>(n),
+                at_vectors = layout.add<T>(v == nullptr ? 0 : size), at_work = layout.add<T>(work_size);
+  each_matrix(
+      ctx, cmd, x.count(), 24 * size * n,
+      [&](int64_t i) {
+        auto* memory = ctx.thread_scratch<std::byte>(layout.bytes());
+        const auto at = [&](int64_t offset) { return reinterpret_cast<T*>(memory + offset); };
+        T *a = at(at_a), *real = at(at_real), *imaginary = at(at_imaginary), *vectors = at(at_vectors);
+        copy_matrix(a, int64_t{1}, int64_t{n}, static_cast<const T*>(x[i]), x.row_stride, x.column_stride, n, n);
+        if (!all_finite(a, size)) return kNotFinite;
+        int failed = 0;
+        lapack.geev("N", job, &n, a, &n, real, imaginary, &nothing, &one, vectors, &n, at(at_work), &work_size, &failed,
+                    1, 1);
+        if (failed != 0) return failed;
+        for (int64_t j = 0; j < n; ++j) {
+          T* pair = w + 2 * (i * n + j);
+          pair[0] = real[j];
+          pair[1] = imaginary[j];
+          if (v == nullptr) continue;
+          // Of conjugate vectors LAPACK has the real part in the first one's place and the imaginary part in the second's.
+          const T sign = imaginary[j] > 0 ? T(1) : imaginary[j] < 0 ? T(-1) : T(0);
+          const T* column = vectors + (sign < 0 ? j - 1 : j) * n;
+          for (int64_t row = 0; row < n; ++row) {
+            T* element = v + 2 * (i * size + row * n + j);
+            element[0] = column[row];
+            element[1] = sign == 0 ? T(0) : sign * column[row + n];
+          }
+        }
+        return 0;
+      },
+      unconverged);
+}
+
 }  // namespace
 
 // x [..., m, n] → q [..., m, c], r [..., c, n], where c is min(m, n) or m.
@@ -167,6 +216,15 @@ HADAL_CPU_KERNEL(eigh) {
 
 HADAL_CPU_KERNEL(eigvalsh) {
   visit_lapack(cmd, [&]<class T>() { eigenvalue_kernel<T>(ctx, cmd, cmd.output(0).as<T>(), nullptr); });
+}
+
+HADAL_CPU_KERNEL(eig) {
+  visit_lapack(cmd,
+               [&]<class T>() { general_eigenvalue_kernel(ctx, cmd, cmd.output(0).as<T>(), cmd.output(1).as<T>()); });
+}
+
+HADAL_CPU_KERNEL(eigvals) {
+  visit_lapack(cmd, [&]<class T>() { general_eigenvalue_kernel<T>(ctx, cmd, cmd.output(0).as<T>(), nullptr); });
 }
 
 // x [..., m, n] → y [..., n, m] = V·S⁺·Uᵀ, where singular values up to `tolerance` times the largest count as zero.

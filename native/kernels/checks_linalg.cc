@@ -104,7 +104,27 @@ void check_solve(const Command& cmd) {
   require_dtype(cmd.output(2).dtype == DType::kInt32, cmd, "pivots need dtype int32");
 }
 
-void check_lu_solve(const Command& cmd) {
+void check_lu_factor(const Command& cmd) {
+  const auto [m, n, k] = require_matrices(cmd);
+  require_lapack(cmd, 1);
+  require_batch(cmd, cmd.input(0), cmd.output(0), {m, n}, "the factors need the shape of x");
+  require_batch(cmd, cmd.input(0), cmd.output(1), {k}, "there is one pivot per step");
+  require_dtype(cmd.output(1).dtype == DType::kInt32, cmd, "pivots need dtype int32");
+}
+
+// pivots [..., k] and the order [..., m] of at least as many rows.
+void check_lu_permutation(const Command& cmd) {
+  const TensorView &pivots = cmd.input(0), &order = cmd.output(0);
+  require_shape(pivots.rank >= 1 && order.rank == pivots.rank, cmd, "needs pivots and an order of their rank");
+  for (int axis = 0; axis < pivots.rank - 1; ++axis) {
+    require_shape(pivots.shape[axis] == order.shape[axis], cmd, "the order needs the batch of the pivots");
+  }
+  require_shape(order.size(-1) >= pivots.size(-1) && order.size(-1) <= INT32_MAX, cmd, "there is one pivot per step");
+  require_shape(order.is_contiguous() || order.numel() == 0, cmd, "needs contiguous outputs");
+  require_dtype(pivots.dtype == DType::kInt32 && order.dtype == DType::kInt32, cmd, "needs dtype int32");
+}
+
+void check_solve_transposed(const Command& cmd) {
   const int64_t n = require_square(cmd);
   require_lapack(cmd);
   const int64_t columns = require_columns(cmd, 2, n);
@@ -150,6 +170,13 @@ void check_eigh(const Command& cmd) {
   require_lapack(cmd);
   require_batch(cmd, cmd.input(0), cmd.output(0), {n}, "there is one eigenvalue per row");
   if (cmd.output_count > 1) require_batch(cmd, cmd.input(0), cmd.output(1), {n, n}, "v does not fit");
+}
+
+void check_eig(const Command& cmd) {
+  const int64_t n = require_square(cmd);
+  require_lapack(cmd);
+  require_batch(cmd, cmd.input(0), cmd.output(0), {n, 2}, "there is one pair per row");
+  if (cmd.output_count > 1) require_batch(cmd, cmd.input(0), cmd.output(1), {n, n, 2}, "v does not fit");
 }
 
 void check_pinv(const Command& cmd) {

@@ -5,21 +5,23 @@
 #include <mutex>
 
 extern "C" {
-#define HADAL_LAPACK(letter, T)                                                                                      \
-  void letter##gemm_(const char*, const char*, const int*, const int*, const int*, const T*, const T*, const int*,   \
-                     const T*, const int*, const T*, T*, const int*);                                                \
-  void letter##trsm_(const char*, const char*, const char*, const char*, const int*, const int*, const T*, const T*, \
-                     const int*, T*, const int*);                                                                    \
-  void letter##potrf_(const char*, const int*, T*, const int*, int*);                                                \
-  void letter##getrf_(const int*, const int*, T*, const int*, int*, int*);                                           \
-  void letter##getri_(const int*, T*, const int*, const int*, T*, const int*, int*);                                 \
-  void letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*);                             \
-  void letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*, const int*, int*);           \
-  void letter##gesdd_(const char*, const int*, const int*, T*, const int*, T*, T*, const int*, T*, const int*, T*,   \
-                      const int*, int*, int*, size_t);                                                               \
-  void letter##syevd_(const char*, const char*, const int*, T*, const int*, T*, T*, const int*, int*, const int*,    \
-                      int*, size_t, size_t);                                                                         \
-  void letter##gelsd_(const int*, const int*, const int*, T*, const int*, T*, const int*, T*, const T*, int*, T*,    \
+#define HADAL_LAPACK(letter, T)                                                                                        \
+  void letter##gemm_(const char*, const char*, const int*, const int*, const int*, const T*, const T*, const int*,     \
+                     const T*, const int*, const T*, T*, const int*);                                                  \
+  void letter##trsm_(const char*, const char*, const char*, const char*, const int*, const int*, const T*, const T*,   \
+                     const int*, T*, const int*);                                                                      \
+  void letter##potrf_(const char*, const int*, T*, const int*, int*);                                                  \
+  void letter##getrf_(const int*, const int*, T*, const int*, int*, int*);                                             \
+  void letter##getri_(const int*, T*, const int*, const int*, T*, const int*, int*);                                   \
+  void letter##geqrf_(const int*, const int*, T*, const int*, T*, T*, const int*, int*);                               \
+  void letter##orgqr_(const int*, const int*, const int*, T*, const int*, const T*, T*, const int*, int*);             \
+  void letter##gesdd_(const char*, const int*, const int*, T*, const int*, T*, T*, const int*, T*, const int*, T*,     \
+                      const int*, int*, int*, size_t);                                                                 \
+  void letter##syevd_(const char*, const char*, const int*, T*, const int*, T*, T*, const int*, int*, const int*,      \
+                      int*, size_t, size_t);                                                                           \
+  void letter##geev_(const char*, const char*, const int*, T*, const int*, T*, T*, T*, const int*, T*, const int*, T*, \
+                     const int*, int*, size_t, size_t);                                                                \
+  void letter##gelsd_(const int*, const int*, const int*, T*, const int*, T*, const int*, T*, const T*, int*, T*,      \
                       const int*, int*, int*);
 
 HADAL_LAPACK(s, float)
@@ -85,9 +87,9 @@ constexpr auto routine = alone<kRoutine>(kRoutine);
 const Blas& openblas() {
   static constexpr Blas kBlas{
       {routine<sgemm_>, routine<strsm_>, routine<spotrf_>, routine<sgetrf_>, routine<sgetri_>, routine<sgeqrf_>,
-       routine<sorgqr_>, routine<sgesdd_>, routine<ssyevd_>, routine<sgelsd_>},
+       routine<sorgqr_>, routine<sgesdd_>, routine<ssyevd_>, routine<sgeev_>, routine<sgelsd_>},
       {routine<dgemm_>, routine<dtrsm_>, routine<dpotrf_>, routine<dgetrf_>, routine<dgetri_>, routine<dgeqrf_>,
-       routine<dorgqr_>, routine<dgesdd_>, routine<dsyevd_>, routine<dgelsd_>}};
+       routine<dorgqr_>, routine<dgesdd_>, routine<dsyevd_>, routine<dgeev_>, routine<dgelsd_>}};
   return kBlas;
 }
 

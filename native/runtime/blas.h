@@ -28,6 +28,10 @@ struct Lapack {
                 const int* ldvt, T* work, const int* lwork, int* iwork, int* info, size_t jobz_length);
   void (*syevd)(const char* jobz, const char* uplo, const int* n, T* a, const int* lda, T* w, T* work, const int* lwork,
                 int* iwork, const int* liwork, int* info, size_t jobz_length, size_t uplo_length);
+  // Eigenvalues and vectors of any square matrix.
+  void (*geev)(const char* jobvl, const char* jobvr, const int* n, T* a, const int* lda, T* wr, T* wi, T* vl,
+               const int* ldvl, T* vr, const int* ldvr, T* work, const int* lwork, int* info, size_t jobvl_length,
+               size_t jobvr_length);
   // The least-squares solution of least norm, through singular values.
   void (*gelsd)(const int* m, const int* n, const int* nrhs, T* a, const int* lda, T* b, const int* ldb, T* s,
                 const T* rcond, int* rank, T* work, const int* lwork, int* iwork, int* info);

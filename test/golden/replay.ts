@@ -141,6 +141,10 @@ const adapters: Readonly<Record<string, Call>> = {
   svd: magnitudes(hadal.svd),
   // Only the lower triangle of a symmetric matrix is read, and a gradient need not be symmetric.
   eigh: magnitudes((x: AnyTensor) => hadal.eigh(x.add(x.transpose()).div(2) as AnyTensor)),
+  eig: (x) => {
+    const [w, v] = hadal.eig(x as AnyTensor);
+    return [w, v.square().sum(-1).sqrt()];
+  },
   ctcLoss: (x, ...rest) =>
     hadal.ctcLoss(hadal.logSoftmax(x as AnyTensor, -1), ...(rest as [AnyTensor, number[], number[]])),
 };

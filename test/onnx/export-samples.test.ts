@@ -17,7 +17,7 @@ afterAll(async () => {
 
 // What ONNX has no form for: decompositions, special functions, random numbers, training, and what depends on values.
 const without = new Set(
-  `inv matrixExp det slogdet logdet solve triangularSolve cholesky qr svd svdvals pinv matrixRank lstsq eigh eigvalsh matrixPower ctcLoss gumbelSoftmax quantizeMatrix sgdStep adamStep adamaxStep adagradStep adadeltaStep rmsPropStep lionStep lerpTensors clampTensors scaleTensors gammainc gammaincc zeta nextAfter erfinv erfcx ndtri i0 i1 i0e i1e lgamma digamma polygamma logNdtr gcd lcm dropout dropout1d dropout2d dropout3d alphaDropout featureAlphaDropout rrelu repeatInterleaveSync atSync nonzeroSync maskedSelectSync bincountSync uniqueSync nonMaxSuppressionSync`.split(
+  `lu luFactor luSolve choleskySolve choleskyInverse eig eigvals matrixNorm cond householderProduct tensorinv tensorsolve inv matrixExp det slogdet logdet solve triangularSolve cholesky qr svd svdvals pinv matrixRank lstsq eigh eigvalsh matrixPower ctcLoss gumbelSoftmax quantizeMatrix sgdStep adamStep adamaxStep adagradStep adadeltaStep rmsPropStep lionStep lerpTensors clampTensors scaleTensors gammainc gammaincc zeta nextAfter erfinv erfcx ndtri i0 i1 i0e i1e lgamma digamma polygamma logNdtr gcd lcm dropout dropout1d dropout2d dropout3d alphaDropout featureAlphaDropout rrelu repeatInterleaveSync atSync nonzeroSync maskedSelectSync bincountSync uniqueSync nonMaxSuppressionSync`.split(
     /\s+/,
   ),
 );

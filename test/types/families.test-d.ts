@@ -3,6 +3,8 @@ import {
   addmm,
   bceLoss,
   cholesky,
+  choleskyInverse,
+  cond,
   corrcoef,
   cosineEmbeddingLoss,
   cov,
@@ -11,7 +13,9 @@ import {
   csrFromCoo,
   ctcLoss,
   det,
+  eig,
   eigh,
+  eigvals,
   gru,
   huberLoss,
   inv,
@@ -19,7 +23,11 @@ import {
   logAddExp,
   unravelIndex,
   lstm,
+  lu,
+  luFactor,
+  luSolve,
   marginRankingLoss,
+  matrixNorm,
   matrixPower,
   mseLoss,
   nanMean,
@@ -33,6 +41,7 @@ import {
   spmm,
   svd,
   trace,
+  vecdot,
   zeros,
   type AnyTensor,
   type LstmResult,
@@ -52,6 +61,18 @@ expectType<Tensor<[5]>>().of(det(batch));
 expectType<Tensor<[]>>().of(slogdet(zeros([3, 3]))[0]);
 expectType<Tensor<[5, 3]>>().of(eigh(batch)[0]);
 expectType<Tensor<[5, 3]>>().of(svd(batch)[1]);
+expectType<[Tensor<[5, 3, 3]>, Tensor<[5, 3, 3]>, Tensor<[5, 3, 3]>]>().of(lu(batch));
+expectType<[Tensor<[4, 4]>, Tensor<[4, number]>, Tensor<[number, 2]>]>().of(zeros([4, 2]).lu());
+expectType<[Tensor<[4, 2]>, Tensor<[number], 'int32'>]>().of(luFactor(zeros([4, 2])));
+expectType<Tensor<[5, 3, 3]>>().of(choleskyInverse(batch));
+expectType<[Tensor<[5, 3, 2]>, Tensor<[5, 3, 3, 2]>]>().of(eig(batch));
+expectType<Tensor<[n: number, pair: 2], 'float64'>>().of(eigvals(zeros([n, n], { dtype: 'float64' })));
+expectType<Tensor>().of(eigvals(anyShape));
+expectType<Tensor<[5]>>().of(matrixNorm(batch));
+expectType<Tensor<[1, 3, 1]>>().of(matrixNorm(zeros([2, 3, 4]), 'nuc', { axes: [0, 2], keepDims: true }));
+expectType<Tensor<[5]>>().of(cond(zeros([5, 3, 4]), -2));
+expectType<Tensor<[2, 4]>>().of(vecdot(zeros([2, 1, 3]), zeros([4, 3])));
+expectType<Tensor<[3]>>().of(zeros([2, 3]).vecdot(zeros([2, 3]), { axis: 0 }));
 expectType<Tensor<[number, number]>>().of(matrixPower(zeros([n, n]), 3));
 expectType<Tensor<[5]>>().of(trace(batch));
 expectType<Tensor>().of(inv(anyShape));
@@ -61,6 +82,12 @@ expectType<Tensor<[7, 3]>>().of(cross(zeros([7, 3]), zeros([3])));
 inv(zeros([5, 3, 4])); // error: "inv: not square: got x of shape [5, 3, 4], expected [..., n, n]"
 det(zeros([3])); // error: "det: not square: got x of shape [3], expected [..., n, n]"
 solve(zeros([3, 4]), zeros([3])); // error: "solve: not square: got x of shape [3, 4], expected [..., n, n]"
+eig(zeros([3, 4])); // error: "eig: not square: got x of shape [3, 4], expected [..., n, n]"
+choleskyInverse(zeros([3])); // error: "choleskyInverse: not square: got l of shape [3], expected [..., n, n]"
+luSolve(zeros([3, 3]), zeros([3]), zeros([3])); // error: not assignable
+matrixNorm(zeros([3])); // error: "matrixNorm: axis -2 out of range for shape [3]"
+matrixNorm(zeros([3, 3]), 'max'); // error: not assignable
+vecdot(zeros([2, 3]), zeros([4])); // error: "vecdot: shapes [2, 3] and [4] do not broadcast: 3 vs 4 at axis -1"
 cross(zeros([7, 3]), zeros([6, 3])); // error: "cross: shapes [7, 3] and [6, 3] do not broadcast: 7 vs 6 at axis -2"
 zeros([2, 4]).addmm(zeros([2, 3]), zeros([2, 4])); // error: "addmm: inner sizes differ: 3 vs 2"
 

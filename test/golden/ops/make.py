@@ -27,6 +27,7 @@ FAMILIES = {
     "movement": movement.cases,
     "indexing": movement.indexing,
     "linalg": linalg.cases,
+    "factors": linalg.factors,
     "convolution": neural.convolution,
     "pooling": neural.pooling,
     "normalization": neural.normalization,

@@ -397,6 +397,22 @@ def eigh(x):
     return values, vectors.abs()
 
 
+def eig(x):
+    values, vectors = torch.linalg.eig(x)
+    return torch.view_as_real(values), vectors.abs()
+
+
+def read_triangle(x, upper):
+    """What is read of a factor; PyTorch gives the rest a gradient too."""
+    return x.triu() if upper else x.tril()
+
+
+def cond(x, order=2):
+    if not x.requires_grad or order in (2, -2, "nuc"):
+        return torch.linalg.cond(x, order)
+    return torch.linalg.matrix_norm(x, order) * torch.linalg.matrix_norm(torch.linalg.inv(x), order)  # PyTorch's own backward is an error
+
+
 def solve_triangular(a, b, upper=False, transpose=False, left=True, unitriangular=False):
     return torch.linalg.solve_triangular(a.mT if transpose else a, b, upper=upper != transpose, left=left, unitriangular=unitriangular)
 
@@ -412,7 +428,20 @@ define(
     inv=torch.linalg.inv,
     det=torch.linalg.det,
     slogdet=lambda x: tuple(torch.linalg.slogdet(x)),
-    solve=torch.linalg.solve,
+    solve=lambda a, b, left=True: torch.linalg.solve(a, b, left=left),
+    lu=lambda x: tuple(torch.linalg.lu(x)),
+    luFactor=lambda x: tuple(torch.linalg.lu_factor_ex(x))[:2],
+    luSolve=lambda lu, pivots, b, left=True, transpose=False: torch.linalg.lu_solve(lu, pivots, b, left=left, adjoint=transpose),
+    choleskySolve=lambda b, l, upper=False: torch.cholesky_solve(b, read_triangle(l, upper), upper=upper),
+    choleskyInverse=lambda l, upper=False: torch.cholesky_inverse(read_triangle(l, upper), upper=upper),
+    eig=eig,
+    eigvals=lambda x: torch.view_as_real(torch.linalg.eigvals(x)),
+    matrixNorm=lambda x, order="fro", axes=(-2, -1), keepDims=False: torch.linalg.matrix_norm(x, order, tuple(axes), keepDims),
+    cond=cond,
+    householderProduct=torch.linalg.householder_product,
+    tensorinv=lambda x, axes=2: torch.linalg.tensorinv(x, axes),
+    tensorsolve=lambda a, b, axes=None: torch.linalg.tensorsolve(a, b, axes),
+    vecdot=lambda a, b, axis=-1: torch.linalg.vecdot(a, b, dim=axis),
     triangularSolve=solve_triangular,
     matrixPower=torch.linalg.matrix_power,
     eigh=eigh,

@@ -3,37 +3,37 @@ import * as hadal from '../../../lib/index';
 import type { AnyTensor, DType, Shape } from '../../../lib/index';
 import { generated, ravel, type Draw, type Plain, type Sample } from '../sample';
 
-const dtypes: readonly DType[] = ['float64', 'float32'];
+export const dtypes: readonly DType[] = ['float64', 'float32'];
 // float32 loses a few digits to the condition of a matrix.
-const tolerance = { float32: { rtol: 1e-4, atol: 1e-4 } };
+export const tolerance = { float32: { rtol: 1e-4, atol: 1e-4 } };
 // A sum over a whole matrix loses more.
-const looser = { float32: { rtol: 1e-4, atol: 2e-3 } };
+export const looser = { float32: { rtol: 1e-4, atol: 2e-3 } };
 
 type Unary = (x: AnyTensor) => AnyTensor;
 type Binary = (a: AnyTensor, b: AnyTensor) => AnyTensor;
 const ops = hadal as unknown as Record<string, (...args: unknown[]) => unknown>;
 const unary = (op: string): Unary => ops[op] as Unary;
 
-const sizesOf = (shape: Shape): [batch: number, m: number, n: number] => {
+export const sizesOf = (shape: Shape): [batch: number, m: number, n: number] => {
   const [m, n] = shape.slice(-2) as [number, number];
   return [shape.slice(0, -2).reduce((product, size) => product * size, 1), m, n];
 };
 
 /** Matrix `i` of a batch as rows. */
-function rowsOf({ shape, values }: Plain, i: number): number[][] {
+export function rowsOf({ shape, values }: Plain, i: number): number[][] {
   const [, m, n] = sizesOf(shape);
   return Array.from({ length: m }, (_, row) => values.slice((i * m + row) * n, (i * m + row + 1) * n));
 }
 
 /** A function of each matrix that answers rows, as one of the batch. */
-function perMatrix(x: Plain, columns: number, f: (rows: number[][], i: number) => number[][]): Plain {
+export function perMatrix(x: Plain, columns: number, f: (rows: number[][], i: number) => number[][]): Plain {
   const [batch, m] = sizesOf(x.shape);
   const values = Array.from({ length: batch }, (_, i) => f(rowsOf(x, i), i)).flat(2);
   return { shape: [...x.shape.slice(0, -2), m, columns], values };
 }
 
 /** Gauss-Jordan elimination of [A | B] with pivoting: A⁻¹·B, and det A. */
-function eliminate(a: number[][], b: number[][]): { solution: number[][]; det: number } {
+export function eliminate(a: number[][], b: number[][]): { solution: number[][]; det: number } {
   const rows = a.map((row, i) => [...row, ...b[i]!]);
   const n = a.length;
   let det = 1;
@@ -55,11 +55,11 @@ function eliminate(a: number[][], b: number[][]): { solution: number[][]; det: n
   return { solution: rows.map((row) => row.slice(n)), det };
 }
 
-const identityRows = (n: number): number[][] =>
+export const identityRows = (n: number): number[][] =>
   Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_unused, j) => (i === j ? 1 : 0)));
 
 /** Matrices that are far from singular. */
-const regular = (draw: Draw, shape: Shape, dtype: DType): AnyTensor => {
+export const regular = (draw: Draw, shape: Shape, dtype: DType): AnyTensor => {
   const n = shape[shape.length - 1]!;
   return draw.tensor(shape, dtype, -1, 1).add(hadal.eye(n, n, { dtype }).mul(2 + n / 3));
 };
@@ -71,7 +71,7 @@ const definite: Unary = (x) => {
 };
 const symmetric: Unary = (x) => x.add(x.transpose());
 
-const squares: readonly (readonly [string, Shape])[] = [
+export const squares: readonly (readonly [string, Shape])[] = [
   ['a matrix', [3, 3]],
   ['one element', [1, 1]],
   ['a batch', [2, 2, 3, 3]],
@@ -82,7 +82,7 @@ const squares: readonly (readonly [string, Shape])[] = [
 // Past the size from which a matrix is factored in panels.
 const large: readonly [string, Shape] = ['a large matrix', [201, 201]];
 const manyLarge: readonly [string, Shape] = ['many matrices in tasks of several', [70, 5, 5]];
-const orderOf = (shape: Shape): 0 | 2 => (shape[shape.length - 1]! > 3 || shape[0] === 70 ? 0 : 2);
+export const orderOf = (shape: Shape): 0 | 2 => (shape[shape.length - 1]! > 3 || shape[0] === 70 ? 0 : 2);
 
 const inverses: Sample[] = [...squares, large, manyLarge].map(([variant, shape]) => ({
   op: 'inv',
@@ -186,6 +186,37 @@ const singularDeterminants: Sample[] = ([2, 3] as const).map((rank) => ({
   order: 0,
 }));
 
+/** The solutions of x·z = y by elimination, under the rules of `solve` for vectors and batches. */
+export function solved(x: Plain, y: Plain): Plain {
+  const isVectors =
+    y.shape.length === 1 ||
+    (y.shape.length === x.shape.length - 1 && y.shape.every((size, axis) => size === x.shape[axis]));
+  const right: Plain = isVectors ? { shape: [...y.shape, 1], values: y.values } : y;
+  const [n, k] = right.shape.slice(-2) as [number, number];
+  const [own, other] = [x.shape.slice(0, -2), right.shape.slice(0, -2)];
+  const rank = Math.max(own.length, other.length);
+  const sizeOf = (batch: readonly number[], axis: number): number => batch[axis - rank + batch.length] ?? 1;
+  const batch = Array.from({ length: rank }, (_, axis) => {
+    const size = sizeOf(own, axis);
+    return size === 1 ? sizeOf(other, axis) : size;
+  });
+  const pick = (shape: readonly number[], position: readonly number[]): number =>
+    ravel(
+      shape.map((size, axis) => (size === 1 ? 0 : position[rank - shape.length + axis]!)),
+      shape,
+    );
+  const known = new Map<string, number[][]>();
+  const whole = generated([...batch, n, k], (position) => {
+    const key = position.slice(0, rank).join();
+    if (!known.has(key)) {
+      const left = rowsOf(x, pick(own, position));
+      known.set(key, eliminate(left, rowsOf(right, pick(other, position))).solution);
+    }
+    return known.get(key)![position[rank]!]![position[rank + 1]!]!;
+  });
+  return isVectors ? { shape: whole.shape.slice(0, -1), values: whole.values } : whole;
+}
+
 const solutions: Sample[] = (
   [
     ['a matrix', [3, 3], [3, 2]],
@@ -201,33 +232,6 @@ const solutions: Sample[] = (
   ] as const
 ).flatMap(([variant, a, b]): Sample[] => {
   const order = a[a.length - 1]! > 3 ? 0 : 2;
-  const isVectors = b.length === 1 || (b.length === a.length - 1 && b.every((size, axis) => size === a[axis]));
-  const reference = (x: Plain, y: Plain): Plain => {
-    const right: Plain = isVectors ? { shape: [...y.shape, 1], values: y.values } : y;
-    const [n, k] = right.shape.slice(-2) as [number, number];
-    const [own, other] = [x.shape.slice(0, -2), right.shape.slice(0, -2)];
-    const rank = Math.max(own.length, other.length);
-    const sizeOf = (batch: readonly number[], axis: number): number => batch[axis - rank + batch.length] ?? 1;
-    const batch = Array.from({ length: rank }, (_, axis) => {
-      const size = sizeOf(own, axis);
-      return size === 1 ? sizeOf(other, axis) : size;
-    });
-    const pick = (shape: readonly number[], position: readonly number[]): number =>
-      ravel(
-        shape.map((size, axis) => (size === 1 ? 0 : position[rank - shape.length + axis]!)),
-        shape,
-      );
-    const solved = new Map<string, number[][]>();
-    const whole = generated([...batch, n, k], (position) => {
-      const key = position.slice(0, rank).join();
-      if (!solved.has(key)) {
-        const left = rowsOf(x, pick(own, position));
-        solved.set(key, eliminate(left, rowsOf(right, pick(other, position))).solution);
-      }
-      return solved.get(key)![position[rank]!]![position[rank + 1]!]!;
-    });
-    return isVectors ? { shape: whole.shape.slice(0, -1), values: whole.values } : whole;
-  };
   const shared = { variant, dtypes, order, tolerance } as const;
   const triangle = (upper: boolean, unit: boolean) => (x: Plain, y: Plain) => {
     const cut = generated(x.shape, (position) => {
@@ -235,7 +239,7 @@ const solutions: Sample[] = (
       if (i === j && unit) return 1;
       return (upper ? i <= j : i >= j) ? x.values[ravel(position, x.shape)]! : 0;
     });
-    return reference(cut, y);
+    return solved(cut, y);
   };
   return [
     {
@@ -243,7 +247,7 @@ const solutions: Sample[] = (
       op: 'solve',
       inputs: (draw, dtype) => [regular(draw, a, dtype), draw.tensor(b, dtype)],
       call: ops['solve'] as Binary,
-      reference,
+      reference: solved,
     },
     ...([false, true] as const).flatMap((upper): Sample[] => [
       {
@@ -323,7 +327,7 @@ const upperFactor: Sample = {
   tolerance,
 };
 
-const rectangles: readonly (readonly [string, Shape])[] = [
+export const rectangles: readonly (readonly [string, Shape])[] = [
   ['a square matrix', [3, 3]],
   ['a tall matrix', [4, 2]],
   ['a wide matrix', [2, 4]],
@@ -333,12 +337,12 @@ const rectangles: readonly (readonly [string, Shape])[] = [
   ['an empty batch', [0, 2, 3]],
   ['a matrix past one block', [70, 40]],
 ];
-const orderOfRectangle = (shape: Shape): 0 | 1 | 2 => (shape[0] === 70 ? 0 : shape.includes(0) ? 1 : 2);
+export const orderOfRectangle = (shape: Shape): 0 | 1 | 2 => (shape[0] === 70 ? 0 : shape.includes(0) ? 1 : 2);
 
 /** Zeros in the shape of the only input. */
-const nothingLeft = (x: Plain): Plain => ({ shape: x.shape, values: x.values.map(() => 0) });
+export const nothingLeft = (x: Plain): Plain => ({ shape: x.shape, values: x.values.map(() => 0) });
 /** Far from rank-deficient, with singular values apart. */
-const spread = (draw: Draw, shape: Shape, dtype: DType): AnyTensor => {
+export const spread = (draw: Draw, shape: Shape, dtype: DType): AnyTensor => {
   const [m, n] = shape.slice(-2) as [number, number];
   const scales = hadal.arange(1, n + 1, 1, { dtype });
   return draw.tensor(shape, dtype, -0.5, 0.5).add(hadal.eye(m, n, { dtype }).mul(scales).mul(2));
