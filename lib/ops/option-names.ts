@@ -205,6 +205,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'normalized?': 'CLIP.encodeImage',
   'normalized? keyMask': 'CLIP.encodeText',
   'numClasses dropout': 'DenseNet',
+  'numClasses dropout stochasticDepth': 'EfficientNet',
   'beams returned lengthPenalty earlyStopping maxTokens stop begin repetitionPenalty noRepeatNgram logitsProcessor':
     'beamSearch',
   'maxTokens stop begin temperature topK topP minP repetitionPenalty noRepeatNgram logitsProcessor':
@@ -216,6 +217,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares? sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias? outputBias? hiddenBias? activation zeroCenteredNorm? queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm? postNorm? residualScale window scaledEmbedding logitScale tied?':
     'Llama',
+  'width numClasses dropout': 'MobileNetV2 MobileNetV3',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated? tied? start':
     'T5',
   'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',

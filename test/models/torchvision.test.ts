@@ -1,0 +1,135 @@
+// Image networks beside torchvision's, of which test/golden/torchvision.json has the names and shapes of states, scores, gradients and running statistics.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { compile, manualSeed, models, nn, noGrad, optim, randn, scope, tensor, type AnyTensor } from '../../lib/index';
+import { digest, fill, listed, numbers } from './filled';
+
+interface Results {
+  /** Height and width of the images. */
+  readonly size: number;
+  /** Mean and deviation of what parameters begin with. */
+  readonly initial: Readonly<Record<string, readonly [number, number]>>;
+  readonly logits: readonly (readonly number[])[];
+  readonly loss: number;
+  readonly gradients: Readonly<Record<string, readonly [number, number]>>;
+  readonly statistics: Readonly<Record<string, readonly [number, number]>>;
+}
+
+const golden = JSON.parse(readFileSync(join(__dirname, '../golden/torchvision.json'), 'utf8')) as {
+  readonly states: Readonly<Record<string, unknown>>;
+  readonly results: Readonly<Record<string, Results>>;
+};
+
+interface Options {
+  readonly numClasses?: number;
+}
+type Make = (options?: Options) => nn.Layer;
+
+/** Every variant by torchvision's name, which a factor of the width may follow. */
+const networks: Record<string, Make> = {
+  mobilenet_v2: (options) => new models.MobileNetV2(options),
+  'mobilenet_v2 0.35': (options) => new models.MobileNetV2({ ...options, width: 0.35 }),
+  'mobilenet_v2 1.4': (options) => new models.MobileNetV2({ ...options, width: 1.4 }),
+  mobilenet_v3_small: (options) => new models.MobileNetV3('small', options),
+  'mobilenet_v3_small 0.75': (options) => new models.MobileNetV3('small', { ...options, width: 0.75 }),
+  mobilenet_v3_large: (options) => new models.MobileNetV3('large', options),
+  'mobilenet_v3_large 1.25': (options) => new models.MobileNetV3('large', { ...options, width: 1.25 }),
+  efficientnet_b0: (options) => new models.EfficientNet('b0', options),
+  efficientnet_b1: (options) => new models.EfficientNet('b1', options),
+  efficientnet_b2: (options) => new models.EfficientNet('b2', options),
+  efficientnet_b3: (options) => new models.EfficientNet('b3', options),
+  efficientnet_b4: (options) => new models.EfficientNet('b4', options),
+  efficientnet_b5: (options) => new models.EfficientNet('b5', options),
+  efficientnet_b6: (options) => new models.EfficientNet('b6', options),
+  efficientnet_b7: (options) => new models.EfficientNet('b7', options),
+  efficientnet_v2_s: (options) => new models.EfficientNet('v2s', options),
+  efficientnet_v2_m: (options) => new models.EfficientNet('v2m', options),
+  efficientnet_v2_l: (options) => new models.EfficientNet('v2l', options),
+};
+
+test.each(Object.keys(networks))('%s has the state of the reference', (name) => {
+  expect(listed(networks[name]!())).toEqual(golden.states[name]);
+});
+
+test('every state of the reference is there', () => {
+  expect(Object.keys(networks)).toEqual(Object.keys(golden.states));
+});
+
+/** Puts a model into training mode, but for what drops something at random. */
+function trained(model: nn.Layer): nn.Layer {
+  for (const module of model.modules())
+    module.training = !(module instanceof nn.Dropout || module instanceof nn.StochasticDepth);
+  return model;
+}
+
+const labels = tensor([0, 1, 2], { dtype: 'int64' }).keep();
+
+/** Fails unless both numbers of a digest are those of the reference, to 1e-7 of its norm: the gradient of hardsigmoid has 1 / 6 as a float32 number in PyTorch. */
+function expectDigest(name: string, x: AnyTensor, expected: readonly [number, number]): void {
+  const [norm, product] = digest(name, x);
+  const bound = 1e-7 * expected[0] + 1e-12;
+  const near = Math.abs(norm - expected[0]) <= bound && Math.abs(product - expected[1]) <= bound;
+  if (!near) throw new Error(`${name}: got ${norm}, ${product}, expected ${expected.join(', ')}`);
+}
+
+describe.each(Object.entries(golden.results))('%s', (name, { size, initial, logits, loss, gradients, statistics }) => {
+  const images = numbers('images', [3, 3, size, size]).keep();
+  const make = (dtype: 'float32' | 'float64'): nn.Layer => {
+    const model = networks[name]!({ numClasses: 10 }).to(dtype);
+    fill(model);
+    return model;
+  };
+
+  test('parameters begin with numbers of the mean and deviation of the reference', () => {
+    manualSeed(0);
+    for (const [each, parameter] of networks[name]!({ numClasses: 10 }).namedParameters()) {
+      const [mean, deviation] = initial[each]!;
+      // Six standard errors of the difference of two samples, and four digits stored.
+      const bound = deviation * (6 * Math.sqrt(2 / parameter.size) + 1e-3);
+      const found = [parameter.mean().itemSync(), parameter.std(undefined, { correction: 0 }).itemSync()];
+      const near = Math.abs(found[0]! - mean) <= bound && Math.abs(found[1]! - deviation) <= bound;
+      if (!near) throw new Error(`${each}: got ${found.join(' ± ')}, expected ${mean} ± ${deviation}`);
+    }
+  });
+
+  test('scores, gradients and running statistics are those of the reference', () => {
+    const model = make('float64');
+    const scores = scope(() => noGrad(() => model.eval().forward(images))).toArraySync() as number[][];
+    scores.forEach((row, i) => row.forEach((value, j) => expect(value).toBeCloseTo(logits[i]![j]!, 7)));
+    const got = nn.functional.crossEntropy(trained(model).forward(images), labels as never) as AnyTensor;
+    got.backward();
+    expect(got.itemSync()).toBeCloseTo(loss, 9);
+    expect(
+      model
+        .namedParameters()
+        .map(([each]) => each)
+        .sort(),
+    ).toEqual(Object.keys(gradients).sort());
+    for (const [each, { grad }] of model.namedParameters()) expectDigest(each, grad!, gradients[each]!);
+    const state = model.stateDict();
+    for (const [each, expected] of Object.entries(statistics)) expectDigest(each, state[each]!, expected);
+  });
+
+  test('compiled steps are eager ones', () => {
+    type Step = (x: AnyTensor) => AnyTensor;
+    const train = (wrap: (step: Step) => Step): AnyTensor[] => {
+      const model = trained(make('float32'));
+      const optimizer = new optim.SGD(model.parameters(), { lr: 1e-3 });
+      const step = wrap((x: AnyTensor) => {
+        optimizer.zeroGrad();
+        const error = nn.functional.crossEntropy(model.forward(x), labels as never) as AnyTensor;
+        error.backward();
+        optimizer.step();
+        return error;
+      });
+      manualSeed(1);
+      // The fourth call is the first that is replayed.
+      const losses = Array.from({ length: 4 }, () => step(randn([3, 3, size, size])));
+      return [...losses, ...Object.values(model.stateDict())];
+    };
+    const eager = train((step) => (x) => scope(() => step(x)));
+    const compiled = train(compile);
+    expect(eager.map((x, i) => x.equalSync(compiled[i]!)).indexOf(false)).toBe(-1);
+  });
+});
