@@ -8,6 +8,7 @@ export * from './bert';
 export * from './bert-classifier';
 export * from './cifar-resnet';
 export * from './clip';
+export * from './convnext';
 export * from './densenet';
 export * from './efficientnet';
 export { EncoderDecoder, type EncoderDecoderCall, type EncoderDecoderLossOptions } from './encoder-decoder';

@@ -204,6 +204,7 @@ const takersByNames: Readonly<Record<string, string>> = {
     'CLIP',
   'normalized?': 'CLIP.encodeImage',
   'normalized? keyMask': 'CLIP.encodeText',
+  'numClasses stochasticDepth layerScale': 'ConvNeXt',
   'numClasses dropout': 'DenseNet',
   'numClasses dropout stochasticDepth': 'EfficientNet',
   'beams returned lengthPenalty earlyStopping maxTokens stop begin repetitionPenalty noRepeatNgram logitsProcessor':

@@ -51,10 +51,11 @@ def digest(name, tensor):
 
 
 def listed(model):
-    """How many numbers are trained, a digest of the names and shapes of the state, the kinds of norms, and the sum of all probabilities of being dropped."""
+    """How many numbers are trained, a digest of the names and shapes of the state, epsilon and momentum of norms,
+    and the sum of all probabilities of being dropped."""
     lines = sorted(f"{name} {list(x.shape)}" for name, x in model.state_dict().items())
     sha = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    norms = {f"{m.eps} {getattr(m, 'momentum', None)}" for m in model.modules() if hasattr(m, "eps")}
+    norms = {(m.eps, getattr(m, "momentum", 0)) for m in model.modules() if hasattr(m, "eps")}
     dropped = sum(m.p for m in model.modules() if isinstance(m, (nn.Dropout, StochasticDepth)))
     return [sum(p.numel() for p in model.parameters()), sha, sorted(norms), round(dropped, 9)]
 
@@ -72,7 +73,7 @@ def results(model, size):
         if isinstance(module, (nn.Dropout, StochasticDepth)):
             module.p = 0.0
     fill(model.state_dict())
-    x = numbers("images", [3, 3, size, size])
+    x = numbers("images", [3, 3, *size])
     logits = model.eval()(x).detach()
     loss = F.cross_entropy(model.train()(x), torch.arange(3))
     loss.backward()
@@ -90,8 +91,10 @@ def results(model, size):
 variants = ["mobilenet_v2", "mobilenet_v2 0.35", "mobilenet_v2 1.4", "mobilenet_v3_small", "mobilenet_v3_small 0.75"]
 variants += ["mobilenet_v3_large", "mobilenet_v3_large 1.25"]
 variants += [f"efficientnet_{each}" for each in "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l".split()]
+variants += [f"convnext_{each}" for each in "tiny small base large".split()]
 # With the height and width of images.
-compared = {"mobilenet_v2": 40, "mobilenet_v3_small": 40, "mobilenet_v3_large": 40, "efficientnet_b0": 40, "efficientnet_v2_s": 40}
+compared = {name: [40, 48] for name in "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large efficientnet_b0 efficientnet_v2_s".split()}
+compared |= {"convnext_tiny": [32, 64]}
 
 
 def make(variant, **options):

@@ -46,21 +46,21 @@ export function digest(name: string, x: AnyTensor): [norm: number, product: numb
 }
 
 /**
- * How many numbers are trained, a digest of the names and shapes of the state, the kinds of norms, and the sum of all probabilities of being dropped.
+ * How many numbers are trained, a digest of the names and shapes of the state, epsilon and momentum of norms, and the sum of all probabilities of being dropped.
  */
-export function listed(model: nn.Module): [parameters: number, sha: string, norms: string[], dropped: number] {
+export function listed(model: nn.Module): [parameters: number, sha: string, norms: number[][], dropped: number] {
   const lines = Object.entries(model.stateDict()).map(([name, { shape }]) => `${name} [${shape.join(', ')}]`);
   const norms = new Set<string>();
   let dropped = 0;
   for (const module of model.modules()) {
     if (module instanceof nn.BatchNorm) norms.add(`${module.options.epsilon ?? 1e-5} ${module.momentum}`);
-    if (module instanceof nn.LayerNorm) norms.add(`${module.epsilon} None`);
+    if (module instanceof nn.LayerNorm) norms.add(`${module.epsilon} 0`);
     if (module instanceof nn.Dropout || module instanceof nn.StochasticDepth) dropped += module.probability;
   }
   return [
     model.parameters().reduce((sum, { size }) => sum + size, 0),
     createHash('sha256').update(lines.sort().join('\n')).digest('hex'),
-    [...norms].sort().map((each) => each.replace('0.00001', '1e-05').replace('1e-6', '1e-06')),
+    [...norms].sort().map((each) => each.split(' ').map(Number)),
     Math.round(dropped * 1e9) / 1e9,
   ];
 }
