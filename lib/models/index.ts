@@ -20,6 +20,7 @@ export * from './llama';
 export * from './mobilenet-v2';
 export * from './mobilenet-v3';
 export * from './resnet';
+export * from './swin';
 export * from './t5';
 export * from './transcribe';
 export * from './vgg';

@@ -219,6 +219,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares? sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias? outputBias? hiddenBias? activation zeroCenteredNorm? queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm? postNorm? residualScale window scaledEmbedding logitScale tied?':
     'Llama',
   'width numClasses dropout': 'MobileNetV2 MobileNetV3',
+  'version numClasses dropout attentionDropout stochasticDepth': 'SwinTransformer',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated? tied? start':
     'T5',
   'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',

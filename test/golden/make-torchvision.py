@@ -47,7 +47,7 @@ def fill(state):
 def digest(name, tensor):
     """Two numbers that hardly any other tensor has."""
     product = (tensor.detach() * numbers(name + " digest", tensor.shape)).sum()
-    return [float(f"{x.item():.9g}") for x in (tensor.detach().norm(), product)]
+    return [float(f"{x.item():.9g}") for x in (tensor.detach().double().norm(), product)]
 
 
 def listed(model):
@@ -63,12 +63,13 @@ def listed(model):
 def initial(model):
     """Mean and deviation of what parameters begin with."""
     return {
-        name: [float(f"{x.item():.4g}") for x in (p.mean(), p.std(correction=0))] for name, p in model.named_parameters()
+        name: [float(f"{x.item():.7g}") for x in (p.mean(), p.std(correction=0))] for name, p in model.named_parameters()
     }
 
 
 def results(model, size):
     begin = initial(model)
+    constants = {name: digest(name, b) for name, b in model.named_buffers() if "relative" in name}
     for module in model.modules():
         if isinstance(module, (nn.Dropout, StochasticDepth)):
             module.p = 0.0
@@ -80,6 +81,7 @@ def results(model, size):
     return {
         "size": size,
         "initial": begin,
+        "constants": constants,
         "logits": [[float(f"{v:.9g}") for v in row] for row in logits.tolist()],
         "loss": loss.item(),
         "gradients": {name: digest(name, p.grad) for name, p in model.named_parameters()},
@@ -92,14 +94,16 @@ variants = ["mobilenet_v2", "mobilenet_v2 0.35", "mobilenet_v2 1.4", "mobilenet_
 variants += ["mobilenet_v3_large", "mobilenet_v3_large 1.25"]
 variants += [f"efficientnet_{each}" for each in "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l".split()]
 variants += [f"convnext_{each}" for each in "tiny small base large".split()]
+variants += [f"swin_{each}" for each in "t s b v2_t v2_s v2_b".split()]
 # With the height and width of images.
 compared = {name: [40, 48] for name in "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large efficientnet_b0 efficientnet_v2_s".split()}
-compared |= {"convnext_tiny": [32, 64]}
+# Heights and widths that windows have to be filled up for, of which one axis is rolled.
+compared |= {"convnext_tiny": [32, 64], "swin_t": [68, 36], "swin_v2_t": [68, 36]}
 
 
 def make(variant, **options):
     name, *width = variant.split()
-    return models.get_model(name, **({"width_mult": float(width[0])} if width else {}), **options)
+    return models.get_model(name, **({"width_mult": float(width[0])} if width else {}), **options).double()
 
 
 with torch.device("meta"):

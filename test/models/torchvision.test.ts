@@ -5,15 +5,18 @@ import { join } from 'node:path';
 import { compile, manualSeed, models, nn, noGrad, optim, randn, scope, tensor, type AnyTensor } from '../../lib/index';
 import { digest, fill, listed, numbers } from './filled';
 
+type Digests = Readonly<Record<string, readonly [number, number]>>;
+
 interface Results {
   /** Height and width of the images. */
   readonly size: readonly [number, number];
   /** Mean and deviation of what parameters begin with. */
-  readonly initial: Readonly<Record<string, readonly [number, number]>>;
+  readonly initial: Digests;
   readonly logits: readonly (readonly number[])[];
   readonly loss: number;
-  readonly gradients: Readonly<Record<string, readonly [number, number]>>;
-  readonly statistics: Readonly<Record<string, readonly [number, number]>>;
+  readonly constants: Digests;
+  readonly gradients: Digests;
+  readonly statistics: Digests;
 }
 
 const golden = JSON.parse(readFileSync(join(__dirname, '../golden/torchvision.json'), 'utf8')) as {
@@ -50,6 +53,12 @@ const networks: Record<string, Make> = {
   convnext_small: (options) => new models.ConvNeXt('small', options),
   convnext_base: (options) => new models.ConvNeXt('base', options),
   convnext_large: (options) => new models.ConvNeXt('large', options),
+  swin_t: (options) => new models.SwinTransformer('tiny', options),
+  swin_s: (options) => new models.SwinTransformer('small', options),
+  swin_b: (options) => new models.SwinTransformer('base', options),
+  swin_v2_t: (options) => new models.SwinTransformer('tiny', { ...options, version: 2 }),
+  swin_v2_s: (options) => new models.SwinTransformer('small', { ...options, version: 2 }),
+  swin_v2_b: (options) => new models.SwinTransformer('base', { ...options, version: 2 }),
 };
 
 test.each(Object.keys(networks))('%s has the state of the reference', (name) => {
@@ -76,22 +85,31 @@ function filled(name: string, dtype: 'float32' | 'float64'): nn.Layer {
 
 const labels = tensor([0, 1, 2], { dtype: 'int64' }).keep();
 
-/** Fails unless both numbers of a digest are those of the reference, to 1e-7 of its norm: the gradient of hardsigmoid has 1 / 6 as a float32 number in PyTorch. */
-function expectDigest(name: string, x: AnyTensor, expected: readonly [number, number]): void {
+/**
+ * Fails unless both numbers of a digest are those of the reference, to 1e-7 of its norm unless another share is given: the gradient of hardsigmoid has 1 / 6 as a
+ * float32 number in PyTorch.
+ */
+function expectDigest(name: string, x: AnyTensor, expected: readonly [number, number], share = 1e-7): void {
   const [norm, product] = digest(name, x);
-  const bound = 1e-7 * expected[0] + 1e-12;
+  const bound = share * expected[0] + 1e-12;
   const near = Math.abs(norm - expected[0]) <= bound && Math.abs(product - expected[1]) <= bound;
   if (!near) throw new Error(`${name}: got ${norm}, ${product}, expected ${expected.join(', ')}`);
 }
 
-describe.each(Object.entries(golden.results))('%s', (name, { size, initial, logits, loss, gradients, statistics }) => {
+describe.each(Object.entries(golden.results))('%s', (name, expected) => {
+  const { size, initial, constants, logits, loss, gradients, statistics } = expected;
   const images = numbers('images', [3, 3, ...size]).keep();
+
   test('parameters begin with numbers of the mean and deviation of the reference', () => {
     manualSeed(0);
-    for (const [each, parameter] of networks[name]!({ numClasses: 10 }).namedParameters()) {
+    const model = networks[name]!({ numClasses: 10 });
+    const state = model.stateDict();
+    // Made in float32.
+    for (const [each, wanted] of Object.entries(constants)) expectDigest(each, state[each]!, wanted, 1e-6);
+    for (const [each, parameter] of model.namedParameters()) {
       const [mean, deviation] = initial[each]!;
-      // Six standard errors of the difference of two samples, and four digits stored; float32 beside float64.
-      const bound = deviation * (6 * Math.sqrt(2 / parameter.size) + 1e-3) + 1e-6 * Math.abs(mean);
+      // Six standard errors of the difference of two samples, and float32 beside float64.
+      const bound = deviation * 6 * Math.sqrt(2 / parameter.size) + 1e-6 * Math.abs(mean);
       const found = [parameter.mean().itemSync(), parameter.std(undefined, { correction: 0 }).itemSync()];
       const near = Math.abs(found[0]! - mean) <= bound && Math.abs(found[1]! - deviation) <= bound;
       if (!near) throw new Error(`${each}: got ${found.join(' ± ')}, expected ${mean} ± ${deviation}`);
@@ -113,11 +131,11 @@ describe.each(Object.entries(golden.results))('%s', (name, { size, initial, logi
     ).toEqual(Object.keys(gradients).sort());
     for (const [each, { grad }] of model.namedParameters()) expectDigest(each, grad!, gradients[each]!);
     const state = model.stateDict();
-    for (const [each, expected] of Object.entries(statistics)) expectDigest(each, state[each]!, expected);
+    for (const [each, wanted] of Object.entries(statistics)) expectDigest(each, state[each]!, wanted);
   });
 });
 
-test.each(['mobilenet_v2', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_tiny'])(
+test.each(['mobilenet_v2', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_tiny', 'swin_t', 'swin_v2_t'])(
   'compiled steps of %s are eager ones',
   (name) => {
     type Step = (x: AnyTensor) => AnyTensor;
