@@ -199,7 +199,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   labels: 'BertClassifier.load BertTokenClassifier.load',
   'labels classifierDropout padding epsilon hidden vocabulary context types width layers heads dropout':
     'BertTokenClassifier',
-  numClasses: 'CifarResNet ResNet',
+  numClasses: 'CifarResNet',
   'size imageSize patchSize channels imageWidth imageLayers imageHeads imageHidden vocabulary context textWidth textLayers textHeads textHidden end activation epsilon':
     'CLIP',
   'normalized?': 'CLIP.encodeImage',
@@ -219,6 +219,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares? sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias? outputBias? hiddenBias? activation zeroCenteredNorm? queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm? postNorm? residualScale window scaledEmbedding logitScale tied?':
     'Llama',
   'width numClasses dropout': 'MobileNetV2 MobileNetV3',
+  'numClasses groups groupWidth': 'ResNet',
   'version numClasses dropout attentionDropout stochasticDepth': 'SwinTransformer',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated? tied? start':
     'T5',

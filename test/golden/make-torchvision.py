@@ -95,10 +95,11 @@ variants += ["mobilenet_v3_large", "mobilenet_v3_large 1.25"]
 variants += [f"efficientnet_{each}" for each in "b0 b1 b2 b3 b4 b5 b6 b7 v2_s v2_m v2_l".split()]
 variants += [f"convnext_{each}" for each in "tiny small base large".split()]
 variants += [f"swin_{each}" for each in "t s b v2_t v2_s v2_b".split()]
+variants += "resnet34 resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2 wide_resnet101_2".split()
 # With the height and width of images.
 compared = {name: [40, 48] for name in "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large efficientnet_b0 efficientnet_v2_s".split()}
 # Heights and widths that windows have to be filled up for, of which one axis is rolled.
-compared |= {"convnext_tiny": [32, 64], "swin_t": [68, 36], "swin_v2_t": [68, 36]}
+compared |= {"convnext_tiny": [32, 64], "swin_t": [68, 36], "swin_v2_t": [68, 36], "resnext50_32x4d": [40, 48]}
 
 
 def make(variant, **options):

@@ -59,6 +59,12 @@ const networks: Record<string, Make> = {
   swin_v2_t: (options) => new models.SwinTransformer('tiny', { ...options, version: 2 }),
   swin_v2_s: (options) => new models.SwinTransformer('small', { ...options, version: 2 }),
   swin_v2_b: (options) => new models.SwinTransformer('base', { ...options, version: 2 }),
+  resnet34: (options) => new models.ResNet(34, options),
+  resnext50_32x4d: (options) => new models.ResNet(50, { ...options, groups: 32, groupWidth: 4 }),
+  resnext101_32x8d: (options) => new models.ResNet(101, { ...options, groups: 32, groupWidth: 8 }),
+  resnext101_64x4d: (options) => new models.ResNet(101, { ...options, groups: 64, groupWidth: 4 }),
+  wide_resnet50_2: (options) => new models.ResNet(50, { ...options, groupWidth: 128 }),
+  wide_resnet101_2: (options) => new models.ResNet(101, { ...options, groupWidth: 128 }),
 };
 
 test.each(Object.keys(networks))('%s has the state of the reference', (name) => {
