@@ -165,3 +165,25 @@ test.each(['mobilenet_v2', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_ti
     expect(eager.map((x, i) => x.equalSync(compiled[i]!)).indexOf(false)).toBe(-1);
   },
 );
+
+test.each([
+  [() => new models.MobileNetV2({ width: 0 }), 'MobileNetV2: width: got 0, expected a positive number'],
+  [() => new models.MobileNetV3('medium' as 'small'), 'MobileNetV3: size: got medium, expected small or large'],
+  [
+    () => new models.EfficientNet('b8' as 'b7'),
+    'EfficientNet: variant: got b8, expected b0, b1, b2, b3, b4, b5, b6, b7, v2s, v2m or v2l',
+  ],
+  [() => new models.ConvNeXt('huge' as 'large'), 'ConvNeXt: size: got huge, expected tiny, small, base or large'],
+  [() => new models.SwinTransformer('tiny', { version: 3 as 2 }), 'SwinTransformer: version: got 3, expected 1 or 2'],
+])('%#: %s', (act, message) => {
+  expect(act).toThrow(new Error(message));
+});
+
+test('the head is replaced to train it alone', () => {
+  const model = new models.MobileNetV3('small').requiresGrad_(false);
+  const last = model.classifier.layers.at(-1) as nn.Linear;
+  model.classifier = new nn.Sequential(...model.classifier.layers.slice(0, -1), new nn.Linear(last.inFeatures, 3));
+  expect(model.forward(randn([2, 3, 32, 32])).shape).toEqual([2, 3]);
+  const trained = model.namedParameters().filter(([, { requiresGrad }]) => requiresGrad);
+  expect(trained.map(([name]) => name)).toEqual(['classifier.3.weight', 'classifier.3.bias']);
+});
