@@ -1,4 +1,5 @@
 /** Residual networks for images of the size of ImageNet's; those for CIFAR are cifar-resnet.ts. */
+import { ArgumentError } from '../errors';
 import { Sequential, type Layer } from '../nn/container';
 import { Conv2d } from '../nn/convolution';
 import { heNormal_ } from '../nn/init';
@@ -51,13 +52,14 @@ class Bottleneck extends Module {
   readonly bn3: BatchNorm2d;
   readonly downsample: Sequential | undefined;
 
-  constructor(channels: number, width: number, stride: number) {
+  constructor(channels: number, width: number, stride: number, groups: number, groupWidth: number) {
     super();
-    this.conv1 = new Conv2d(channels, width, 1, { bias: false });
-    this.bn1 = new BatchNorm2d(width, { activation: 'relu' });
-    this.conv2 = new Conv2d(width, width, 3, { stride, padding: 1, bias: false });
-    this.bn2 = new BatchNorm2d(width, { activation: 'relu' });
-    this.conv3 = new Conv2d(width, 4 * width, 1, { bias: false });
+    const inner = Math.floor((width * groupWidth) / 64) * groups;
+    this.conv1 = new Conv2d(channels, inner, 1, { bias: false });
+    this.bn1 = new BatchNorm2d(inner, { activation: 'relu' });
+    this.conv2 = new Conv2d(inner, inner, 3, { stride, padding: 1, groups, bias: false });
+    this.bn2 = new BatchNorm2d(inner, { activation: 'relu' });
+    this.conv3 = new Conv2d(inner, 4 * width, 1, { bias: false });
     this.bn3 = new BatchNorm2d(4 * width, { activation: 'relu' });
     this.downsample = projection(channels, 4 * width, stride);
   }
@@ -80,12 +82,19 @@ const depths = {
 export interface ResNetOptions {
   /** 1000 unless given. */
   readonly numClasses?: number;
+  /** Groups of channels in the 3 × 3 convolutions of 50 and more layers; 1 unless given, 32 or 64 in ResNeXt. */
+  readonly groups?: number;
+  /** Channels of such a group in the first stage; 64 unless given, 4 or 8 in ResNeXt, 128 in Wide ResNet. */
+  readonly groupWidth?: number;
 }
 
 /**
- * ResNet with 18, 34, 50, 101 or 152 layers (the stride of a bottleneck in its 3 × 3 convolution): images [n, 3, h, w] to scores [n, numClasses].
+ * ResNet with 18, 34, 50, 101 or 152 layers (the stride of a bottleneck in its 3 × 3 convolution): images [n, 3, h, w] to scores [n, numClasses]. ResNeXt-50 32x4d
+ * is `new models.ResNet(50, { groups: 32, groupWidth: 4 })`, Wide ResNet-50-2 `new models.ResNet(50, { groupWidth: 128 })`.
  *
- * @see He et al., 2015, Deep residual learning for image recognition.
+ * @throws ArgumentError for another depth, or groups of channels with less than 50 layers.
+ * @see He et al., 2015, Deep residual learning for image recognition; Xie et al., 2017, Aggregated residual transformations for deep neural networks; Zagoruyko
+ * and Komodakis, 2016, Wide residual networks.
  * @example
  * new models.ResNet(18, { numClasses: 10 }).forward(randn([1, 3, 64, 64])).shape; // [1, 10]
  */
@@ -103,13 +112,16 @@ export class ResNet extends Module {
   constructor(depth: keyof typeof depths, options: ResNetOptions = {}) {
     super();
     checkOptions('ResNet', options);
-    const { numClasses = 1000 } = options;
+    const { numClasses = 1000, groups = 1, groupWidth = 64 } = options;
     const { block: Block, counts } = ofDepth('ResNet', depths, depth);
+    if (Block === BasicBlock && (groups !== 1 || groupWidth !== 64)) {
+      throw new ArgumentError(`ResNet: depth: got ${depth} with groups or groupWidth, expected 50, 101 or 152`);
+    }
     let channels = 64;
     const stage = (index: number): Sequential => {
       const width = 64 * 2 ** index;
       const blocks = Array.from({ length: counts[index]! }, (_, i): Layer => {
-        const block = new Block(channels, width, i === 0 && index > 0 ? 2 : 1);
+        const block = new Block(channels, width, i === 0 && index > 0 ? 2 : 1, groups, groupWidth);
         channels = width * Block.expansion;
         return block;
       });

@@ -1,5 +1,8 @@
 /** Layers that act in training only. */
+import { ones } from '../ops/creation';
+import { checkOptions, checkTensor } from '../ops/define';
 import { alphaDropout, dropout, dropout1d, dropout2d, dropout3d, featureAlphaDropout } from '../ops/random';
+import { checkChoice } from '../tensor/checks';
 import type { AnyTensor } from '../tensor/tensor';
 import { Module } from './module';
 import { checkProbability } from './options';
@@ -60,5 +63,37 @@ export class AlphaDropout extends DropoutLayer {
 export class FeatureAlphaDropout extends DropoutLayer {
   forward(x: AnyTensor): AnyTensor {
     return featureAlphaDropout(x, this.probability, { training: this.training });
+  }
+}
+
+export interface StochasticDepthOptions {
+  /** What is dropped together: each row of the batch by itself (`'row'`, unless given), or all of it. */
+  readonly mode?: 'row' | 'batch';
+}
+
+/**
+ * Zeroes whole rows of x [n, …] with a probability and scales the rest by 1 / (1 − probability), in training; passes through otherwise. At the end of a residual
+ * block it leaves the shortcut alone. Huang et al., 2016.
+ *
+ * @throws ArgumentError for a probability outside [0, 1].
+ * @example
+ * new nn.StochasticDepth(0.2).eval().forward(ones([2, 3])).sum(); // 6
+ */
+export class StochasticDepth extends DropoutLayer {
+  constructor(
+    probability?: number,
+    readonly options: StochasticDepthOptions = {},
+  ) {
+    super(probability);
+    checkOptions('StochasticDepth', options);
+    checkChoice('StochasticDepth', 'mode', options.mode ?? 'row', ['row', 'batch']);
+  }
+
+  forward(x: AnyTensor): AnyTensor {
+    checkTensor('StochasticDepth', x);
+    if (!this.training || this.probability === 0) return x;
+    const rows = this.options.mode === 'batch' ? 1 : x.shape[0];
+    const shape = x.shape.map((_, axis) => (axis === 0 ? rows! : 1));
+    return x.mul(dropout(ones(shape, { dtype: x.dtype, device: x.device }), this.probability)) as AnyTensor;
   }
 }

@@ -92,6 +92,7 @@ const takersByNames: Readonly<Record<string, string>> = {
   'projection layers bias? batchFirst? dropout bidirectional?': 'LSTM',
   'hidden lengths cell': 'LSTM.forward',
   'bias? nonlinearity': 'RNNCell',
+  mode: 'StochasticDepth qr',
   'hidden dropout activation normFirst? bias? epsilon': 'TransformerEncoderLayer TransformerDecoderLayer',
   'cache memoryCache causal? mask keyMask memoryMask memoryKeyMask': 'TransformerDecoderLayer.forward',
   norm: 'TransformerEncoder TransformerDecoder',
@@ -199,12 +200,14 @@ const takersByNames: Readonly<Record<string, string>> = {
   labels: 'BertClassifier.load BertTokenClassifier.load',
   'labels classifierDropout padding epsilon hidden vocabulary context types width layers heads dropout':
     'BertTokenClassifier',
-  numClasses: 'CifarResNet ResNet',
+  numClasses: 'CifarResNet',
   'size imageSize patchSize channels imageWidth imageLayers imageHeads imageHidden vocabulary context textWidth textLayers textHeads textHidden end activation epsilon':
     'CLIP',
   'normalized?': 'CLIP.encodeImage',
   'normalized? keyMask': 'CLIP.encodeText',
+  'numClasses stochasticDepth layerScale': 'ConvNeXt',
   'numClasses dropout': 'DenseNet',
+  'numClasses dropout stochasticDepth': 'EfficientNet',
   'beams returned lengthPenalty earlyStopping maxTokens stop begin repetitionPenalty noRepeatNgram logitsProcessor':
     'beamSearch',
   'maxTokens stop begin temperature topK topP minP repetitionPenalty noRepeatNgram logitsProcessor':
@@ -216,6 +219,9 @@ const takersByNames: Readonly<Record<string, string>> = {
   'channels numClasses imageSize': 'LeNet5',
   'vocabulary context width layers heads keyHeads headSize hidden epsilon experts expertsPerToken expertHidden normalizedShares? sharedHidden balance rotaryBase rotarySize rotary rotaryScaling attentionBias? outputBias? hiddenBias? activation zeroCenteredNorm? queryKeyNorm attentionScale attentionSoftCap logitSoftCap preNorm? postNorm? residualScale window scaledEmbedding logitScale tied?':
     'Llama',
+  'width numClasses dropout': 'MobileNetV2 MobileNetV3',
+  'numClasses groups groupWidth': 'ResNet',
+  'version numClasses dropout attentionDropout stochasticDepth': 'SwinTransformer',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated? tied? start':
     'T5',
   'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',
@@ -268,7 +274,6 @@ const takersByNames: Readonly<Record<string, string>> = {
   'base dtype device requiresGrad?': 'logspace',
   'dtype device requiresGrad? shape': 'tensor',
   'shape dtype device requiresGrad?': 'fromBuffer',
-  mode: 'qr',
   'fullMatrices?': 'svd',
   tolerance: 'matrixRank pinv lstsq',
   'nan posInf negInf': 'nanToNum',

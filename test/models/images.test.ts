@@ -152,6 +152,9 @@ test('other heads', () => {
 
 test('a depth that there is not', () => {
   expect(() => new models.ResNet(19 as 18)).toThrow(new Error('ResNet: depth: got 19, expected 18, 34, 50, 101, 152'));
+  expect(() => new models.ResNet(18, { groups: 32 })).toThrow(
+    new Error('ResNet: depth: got 18 with groups or groupWidth, expected 50, 101 or 152'),
+  );
 });
 
 const published = join(

@@ -112,6 +112,28 @@ describe('dropouts', () => {
     expect(layer.eval().forward(ones(shape)).sum().itemSync()).toBe(shape.reduce((a, b) => a * b));
   });
 
+  test('StochasticDepth drops whole rows, or the whole batch', () => {
+    manualSeed(6);
+    const [rows, batch] = [new nn.StochasticDepth(0.25), new nn.StochasticDepth(0.25, { mode: 'batch' })];
+    const x = ones([2000, 3, 2]).requiresGrad_();
+    const y = rows.forward(x);
+    y.sum().backward();
+    // The gradient of a row is what the row was scaled by.
+    expect(x.grad!.equalSync(y)).toBe(true);
+    expect((y.min([1, 2]) as AnyTensor).equalSync(y.max([1, 2]) as AnyTensor)).toBe(true);
+    // 0 or 1 / (1 - 0.25) in float32.
+    expect(new Set(y.dataSync() as Float32Array)).toEqual(new Set([0, Math.fround(4 / 3)]));
+    const dropped = y.select(1, 0).equalTo(0).sum().itemSync() / 2;
+    // Five standard deviations of a binomial distribution.
+    expect(Math.abs(dropped - 500)).toBeLessThan(5 * Math.sqrt(2000 * 0.25 * 0.75));
+
+    const together = Array.from({ length: 400 }, () => new Set(batch.forward(ones([3, 2])).dataSync() as Float32Array));
+    expect(together.every(({ size }) => size === 1)).toBe(true);
+    const none = together.filter((values) => values.has(0)).length;
+    expect(Math.abs(none - 100)).toBeLessThan(5 * Math.sqrt(400 * 0.25 * 0.75));
+    for (const layer of [rows.eval(), batch.eval(), new nn.StochasticDepth(0)]) expect(layer.forward(x)).toBe(x);
+  });
+
   test.each([new nn.AlphaDropout(0.3), new nn.FeatureAlphaDropout(0.3)])('%s keeps mean and variance', (layer) => {
     manualSeed(4);
     const y = layer.forward(randn([400, 50, 2]));
@@ -343,6 +365,11 @@ describe('what layers refuse', () => {
       'rotaryEmbedding: got shape [2, 3], expected [..., t, d] with an even d',
     ],
     [() => new nn.FeatureAlphaDropout(2), 'FeatureAlphaDropout: probability: got 2, expected a number from 0 to 1'],
+    [() => new nn.StochasticDepth(-1), 'StochasticDepth: probability: got -1, expected a number from 0 to 1'],
+    [
+      () => new nn.StochasticDepth(0.1, { mode: 'column' as never }),
+      'StochasticDepth: mode: got column, expected row or batch',
+    ],
   ])('%#: %s', (act, message) => {
     expect(act).toThrow(new Error(message));
   });

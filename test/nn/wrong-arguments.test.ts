@@ -160,6 +160,7 @@ for (const name of ['LogSigmoid', 'Hardsigmoid', 'Hardswish', 'Tanhshrink']) cas
 for (const name of ['LeakyReLU', 'ELU', 'CELU', 'Softshrink', 'Hardshrink']) cases[name] = one(rows, 0.5);
 for (const name of ['Softmax', 'LogSoftmax', 'Softmin', 'GLU']) cases[name] = one(rows, 1);
 for (const name of ['Dropout', 'AlphaDropout', 'FeatureAlphaDropout']) cases[name] = one(x(2, 3, 4), 0.2);
+cases['StochasticDepth'] = one(x(2, 3, 4), 0.2, { mode: 'batch' });
 cases['Hardtanh'] = one(rows, -1, 1);
 cases['RReLU'] = one(rows, 0.1, 0.3);
 cases['GELU'] = one(rows, { approximate: 'tanh' });
