@@ -48,16 +48,19 @@ function encoder(dtype: Float): Workload {
 
 const [prompt, made] = [128, 16];
 
-/** GPT-2 reads 128 tokens, and then 16 one by one, with what it attended to before cached. */
-function continuation(dtype: Float): Workload {
+/** GPT-2 reads 128 tokens, and then 16 one by one, with what it attended to before cached. Its weights may be of few bits; the peer's are not. */
+function continuation(dtype: Float, bits?: 8 | 4): Workload {
   return {
-    name: dtype === 'bfloat16' ? 'gpt2 continuation bf16' : 'gpt2 continuation',
+    name: `gpt2 continuation${dtype === 'bfloat16' ? ' bf16' : ''}${bits === undefined ? '' : `, ${bits} bits`}`,
     twin: ['gpt2_continuation', prompt, made, dtype],
     dtype,
     reach: 1,
+    // What is left of the weights in few bits, see nn.quantize.
+    ...(bits !== undefined && { tolerance: bits === 8 ? 2e-2 : 2e-1 }),
     prepare() {
       const model = new models.GPT2().to(dtype).eval();
       fill(model);
+      if (bits !== undefined) nn.quantize(model, { bits });
       const tokens = tensor(classes(prompt + made, 50257)).reshape([1, -1]) as AnyTensor;
       return answers(() => {
         const caches = model.makeCaches();
@@ -73,4 +76,6 @@ export const workloads: Workload[] = (['float32', 'bfloat16'] as const).flatMap(
   resnet50(dtype),
   encoder(dtype),
   continuation(dtype),
+  continuation(dtype, 8),
+  continuation(dtype, 4),
 ]);
