@@ -26,9 +26,9 @@ export const mergingMethods = ['stateDict', 'reset', 'merge'];
  * @throws ArgumentError for a metric without `merge`; DistributedError at the read of what does not come.
  * @example
  * const f1 = new train.F1Score(10);
- * for await (const [x, y] of loader) f1.update(model.forward(x), y); // the share of this process
+ * f1.update(randn([32, 10]), randint(0, 10, [32])); // the share of this process
  * await train.mergeMetrics({ f1 });
- * console.log(await f1.compute()); // over all shares
+ * await f1.compute(); // over all shares
  */
 export async function mergeMetrics(metrics: Metrics): Promise<void> {
   checkObject('mergeMetrics', metrics, 'metrics');
