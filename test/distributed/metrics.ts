@@ -2,17 +2,7 @@
 // another size, one of them none. Started alone it is the reference.
 import { join } from 'node:path';
 
-import {
-  distributed,
-  manualSeed,
-  nn,
-  optim,
-  rand,
-  randint,
-  randn,
-  train,
-  type AnyTensor,
-} from '../../lib/index';
+import { distributed, manualSeed, nn, optim, rand, randint, randn, train, type AnyTensor } from '../../lib/index';
 
 const samples = 23;
 /** Where the shares of three processes begin and end. */
