@@ -84,6 +84,53 @@ export function blockDiag(tensors: readonly AnyTensor[]): AnyTensor {
   return cat(rows, 0) as AnyTensor;
 }
 
+/** S with axes of one element where it has fewer than one, two or three. */
+type AtLeast1d<S extends Shape> = S extends readonly [] ? [1] : S;
+type AtLeast2d<S extends Shape> = S extends readonly [] ? [1, 1] : S extends readonly [infer N] ? [1, N] : S;
+type AtLeast3d<S extends Shape> = S extends readonly []
+  ? [1, 1, 1]
+  : S extends readonly [infer N]
+    ? [1, N, 1]
+    : S extends readonly [infer M, infer N]
+      ? [M, N, 1]
+      : S;
+
+/**
+ * x with one axis at least: a scalar becomes [1]. A view.
+ *
+ * @example
+ * atleast1d(tensor(3)); // [3]
+ */
+export function atleast1d<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<AtLeast1d<S> & Shape, D>;
+export function atleast1d(x: AnyTensor): AnyTensor {
+  checkTensor('atleast1d', x);
+  return x.rank === 0 ? x.unsqueeze(0) : x;
+}
+
+/**
+ * x with two axes at least: a vector becomes a row, a scalar [1, 1]. A view.
+ *
+ * @example
+ * atleast2d(tensor([1, 2])); // [[1, 2]]
+ */
+export function atleast2d<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<AtLeast2d<S> & Shape, D>;
+export function atleast2d(x: AnyTensor): AnyTensor {
+  checkTensor('atleast2d', x);
+  return x.rank < 2 ? x.reshape([1, x.size]) : x;
+}
+
+/**
+ * x with three axes at least: a matrix [m, n] becomes [m, n, 1], a vector [1, n, 1], a scalar [1, 1, 1]. A view.
+ *
+ * @example
+ * atleast3d(tensor([1, 2])); // [[[1], [2]]]
+ */
+export function atleast3d<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<AtLeast3d<S> & Shape, D>;
+export function atleast3d(x: AnyTensor): AnyTensor {
+  checkTensor('atleast3d', x);
+  return x.rank < 3 ? (atleast2d(x) as AnyTensor).unsqueeze(2) : x;
+}
+
 /**
  * Tensors side by side: along the second axis, scalars and vectors along their only one.
  *
@@ -94,7 +141,7 @@ export function blockDiag(tensors: readonly AnyTensor[]): AnyTensor {
 export function hstack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
 export function hstack(tensors: readonly AnyTensor[]): AnyTensor {
   checkList('hstack', tensors);
-  const whole = tensors.map((x) => (x.rank === 0 ? x.reshape([1]) : x));
+  const whole = tensors.map((x) => atleast1d(x) as AnyTensor);
   return cat(whole, whole[0]!.rank === 1 ? 0 : 1) as AnyTensor;
 }
 
@@ -108,9 +155,38 @@ export function hstack(tensors: readonly AnyTensor[]): AnyTensor {
 export function vstack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
 export function vstack(tensors: readonly AnyTensor[]): AnyTensor {
   checkList('vstack', tensors);
+  return cat(tensors.map((x) => atleast2d(x) as AnyTensor)) as AnyTensor;
+}
+
+/**
+ * Tensors one behind the other, along the third axis, which scalars, vectors and matrices get by {@link atleast3d}.
+ *
+ * @throws ShapeError when the other axes differ; ArgumentError for no tensors.
+ * @example
+ * dstack([tensor([1, 2]), tensor([3, 4])]); // [[[1, 3], [2, 4]]]
+ */
+export function dstack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function dstack(tensors: readonly AnyTensor[]): AnyTensor {
+  checkList('dstack', tensors);
   return cat(
-    tensors.map((x) => (x.rank < 2 ? x.reshape([1, x.size]) : x)),
-    0,
+    tensors.map((x) => atleast3d(x) as AnyTensor),
+    2,
+  ) as AnyTensor;
+}
+
+/**
+ * Vectors and scalars as columns, beside matrices and each other: along the second axis.
+ *
+ * @throws ShapeError when the other axes differ; ArgumentError for no tensors.
+ * @example
+ * columnStack([tensor([1, 2]), tensor([3, 4])]); // [[1, 3], [2, 4]]
+ */
+export function columnStack<D extends DType>(tensors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>;
+export function columnStack(tensors: readonly AnyTensor[]): AnyTensor {
+  checkList('columnStack', tensors);
+  return cat(
+    tensors.map((x) => (x.rank < 2 ? x.reshape([x.size, 1]) : x)),
+    1,
   ) as AnyTensor;
 }
 

@@ -12,6 +12,7 @@ import { checkShape, maxRank, show, sizeOf } from '../tensor/shapes';
 import { contiguousTensor, type Tensor, type AnyTensor } from '../tensor/tensor';
 import { creation, ownShape, type CreationOptions } from './creation-options';
 import { checkOptions, allDTypes, checkTensor, defineOp, run, runInto, installMethods } from './define';
+import { checkChoice } from '../tensor/checks';
 import { describe } from '../tensor/describe';
 
 export type { CreationOptions };
@@ -300,15 +301,27 @@ function spaced(op: string, start: number, end: number, count: number, options: 
   return finish(run(linspaceOp, [], shape, dtype, attributes, attributes, dtype, shape, device), requiresGrad);
 }
 
+export interface MeshgridOptions {
+  /** `'ij'`: vector i varies along axis i; `'xy'`: the first one along the columns, the second along the rows, as of images. `'ij'` unless given. */
+  readonly indexing?: 'ij' | 'xy';
+}
+
 /**
  * The grid of several vectors: tensor i of the result has the shape of all lengths, and varies along axis i as vector i does. Views.
  *
- * @throws ShapeError when one is no vector.
+ * @throws ShapeError when one is no vector; ArgumentError.
  * @example
  * meshgrid([tensor([1, 2]), tensor([3, 4])])[1]; // [[3, 4], [3, 4]]
+ * meshgrid([tensor([1, 2]), tensor([3, 4])], { indexing: 'xy' })[1]; // [[3, 3], [4, 4]]
  */
-export function meshgrid<D extends DType>(vectors: readonly Tensor<Shape, D>[]): Tensor<Shape, D>[];
-export function meshgrid(vectors: readonly AnyTensor[]): AnyTensor[] {
+export function meshgrid<D extends DType>(
+  vectors: readonly Tensor<Shape, D>[],
+  options?: MeshgridOptions,
+): Tensor<Shape, D>[];
+export function meshgrid(vectors: readonly AnyTensor[], options: MeshgridOptions = {}): AnyTensor[] {
+  checkOptions('meshgrid', options);
+  const { indexing = 'ij' } = options;
+  checkChoice('meshgrid', 'indexing', indexing, ['ij', 'xy']);
   if (!Array.isArray(vectors)) {
     throw new ArgumentError(`meshgrid: vectors: got ${describe(vectors)}, expected an array of tensors`);
   }
@@ -321,7 +334,10 @@ export function meshgrid(vectors: readonly AnyTensor[]): AnyTensor[] {
   });
   const spread = (vector: AnyTensor, along: number): AnyTensor =>
     vector.reshape(shape.map((size, axis) => (axis === along ? size : 1))).expand(shape);
-  return (vectors as readonly AnyTensor[]).map(spread);
+  if (indexing === 'ij' || shape.length < 2) return (vectors as readonly AnyTensor[]).map(spread);
+  const [first, second, ...rest] = vectors as readonly AnyTensor[];
+  [shape[0], shape[1]] = [shape[1]!, shape[0]!];
+  return [spread(first!, 1), spread(second!, 0), ...rest.map((vector, i) => spread(vector, i + 2))];
 }
 
 const oneHotOp = defineOp('oneHot', { dtypes: ['int64', 'int32'] });

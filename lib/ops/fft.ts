@@ -1,13 +1,15 @@
 /** Fourier transforms. Complex numbers are real tensors whose last axis holds real and imaginary parts. */
 import { ArgumentError, ShapeError } from '../errors';
-import { checkList } from '../tensor/checks';
+import { checkCount, checkFinite, checkList } from '../tensor/checks';
 import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import type { Axes, Ok, Shape } from '../tensor/shape-types';
 import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
-import type { Fft, Irfft, Irfftn, PairsCheck, Rfft, Rfftn } from '../tensor/signal-shape-types';
+import type { Bins, Fft, Irfft, Irfftn, PairsCheck, Rfft, Rfftn } from '../tensor/signal-shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { checkDType, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
+import { arange } from './creation';
+import { creation, type CreationOptions } from './creation-options';
+import { checkDType, checkOptions, checkTensor, defineOp, floats, installMethods, type NativeOp, run } from './define';
 
 const dtypes: readonly DType[] = ['float64', 'float32'];
 
@@ -280,10 +282,118 @@ export function ifftn(x: AnyTensor, options: FftnOptions = {}): AnyTensor {
   return complexAlong('ifftn', x, perAxis('ifftn', options, x.shape.slice(0, -1)), false);
 }
 
-/** Throws unless the last axis of `x` holds pairs. */
+// ------------------------------------------------------------------------------------------------------------- frequencies
+
+export interface FftShiftOptions {
+  /** Which axes, not counting the pairs; all unless given. */
+  readonly axes?: Axes;
+  /** Whether the last axis holds real and imaginary parts, which stay together; true unless given. Of real numbers, such as magnitudes, it is false. */
+  readonly pairs?: boolean;
+}
+
+/** Moves the first element along each axis to the place that `to` makes of the size. */
+function shifted(op: string, x: AnyTensor, options: FftShiftOptions, to: (size: number) => number): AnyTensor {
+  checkOptions(op, options);
+  const { axes, pairs = true } = options;
+  checkTensor(op, x);
+  if (pairs) checkLastPairs(op, x);
+  const along = normalizeAxes(op, axes, pairs ? x.shape.slice(0, -1) : x.shape);
+  return x.roll(
+    along.map((axis) => to(x.shape[axis]!)),
+    along,
+  ) as AnyTensor;
+}
+
+/**
+ * Spectra x [..., 2], as {@link fft} and {@link fftn} answer them, with frequency 0 in the middle of each axis: negative frequencies before it. As in all
+ * complex tensors the last axis holds real and imaginary parts, and is no axis to be shifted; with `pairs: false` x is real, and it is.
+ *
+ * @throws ShapeError unless the last axis of pairs has size 2, and when an axis is out of range.
+ * @example
+ * fftshift(fft(tensor([[1, 0], [0, 1]]))); // [[1, -1], [1, 1]]
+ * fftshift(fftfreq(4), { pairs: false }); // [-0.5, -0.25, 0, 0.25]
+ */
+export function fftshift<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: FftShiftOptions): Tensor<S, D>;
+export function fftshift(x: AnyTensor, options: FftShiftOptions = {}): AnyTensor {
+  return shifted('fftshift', x, options, (size) => Math.floor(size / 2));
+}
+
+/**
+ * The inverse of {@link fftshift} with the same options: frequency 0 from the middle of each axis to its beginning.
+ *
+ * @throws ShapeError unless the last axis of pairs has size 2, and when an axis is out of range.
+ * @example
+ * ifftshift(tensor([-1, 0, 1]), { pairs: false }); // [0, 1, -1]
+ */
+export function ifftshift<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: FftShiftOptions): Tensor<S, D>;
+export function ifftshift(x: AnyTensor, options: FftShiftOptions = {}): AnyTensor {
+  return shifted('ifftshift', x, options, (size) => -Math.floor(size / 2));
+}
+
+export interface FrequencyOptions<D extends DType = DType> extends CreationOptions<D> {
+  /** How far apart the elements of the sequence are; 1 unless given. */
+  readonly spacing?: number;
+}
+
+/** Whole numbers divided by the length of a sequence. */
+function frequencies<D extends DType>(
+  op: string,
+  n: number,
+  options: FrequencyOptions<D>,
+  bins: (options: CreationOptions) => AnyTensor,
+): AnyTensor {
+  checkOptions(op, options);
+  const { spacing = 1, requiresGrad = false, ...rest } = options;
+  const { dtype } = creation(op, rest);
+  checkDType(op, dtype, floats);
+  checkCount(op, 'n', n, 1, 2 ** 30 - 1);
+  checkFinite(op, 'spacing', spacing);
+  const y = bins({ ...rest, dtype: 'float64' })
+    .div(n * spacing)
+    .cast(dtype) as AnyTensor;
+  return requiresGrad ? y.requiresGrad_() : y;
+}
+
+/**
+ * The frequencies of {@link fft} of sequences of n elements, in cycles per unit of the spacing: [0, 1, …, ⌈n/2⌉ − 1, −⌊n/2⌋, …, −1] / (n · spacing).
+ *
+ * @throws ArgumentError; DTypeError for integers.
+ * @example
+ * fftfreq(4, { spacing: 0.5 }); // [0, 0.5, -1, -0.5]
+ */
+export function fftfreq<const N extends number, D extends DType = 'float32'>(
+  n: N,
+  options: FrequencyOptions<D> = {},
+): Tensor<[N], NoInfer<D>> {
+  const half = Math.floor(n / 2);
+  const bins = (float64: CreationOptions): AnyTensor =>
+    arange(-half, n - half, float64).roll(-half) as unknown as AnyTensor;
+  return frequencies('fftfreq', n, options, bins) as unknown as Tensor<[N], NoInfer<D>>;
+}
+
+/**
+ * The frequencies of {@link rfft} of sequences of n elements, in cycles per unit of the spacing: [0, 1, …, ⌊n/2⌋] / (n · spacing).
+ *
+ * @throws ArgumentError; DTypeError for integers.
+ * @example
+ * rfftfreq(4); // [0, 0.25, 0.5]
+ */
+export function rfftfreq<const N extends number, D extends DType = 'float32'>(
+  n: N,
+  options: FrequencyOptions<D> = {},
+): Tensor<[Bins<N>], NoInfer<D>> {
+  const bins = (float64: CreationOptions): AnyTensor => arange(Math.floor(n / 2) + 1, float64) as unknown as AnyTensor;
+  return frequencies('rfftfreq', n, options, bins) as unknown as Tensor<[Bins<N>], NoInfer<D>>;
+}
+
+/** Throws unless `x` is of a dtype that transforms take, and its last axis holds pairs. */
 export function checkPairs(op: string, x: AnyTensor): void {
   checkTensor(op, x);
   checkDType(op, x.dtype, dtypes);
+  checkLastPairs(op, x);
+}
+
+function checkLastPairs(op: string, x: AnyTensor): void {
   if (x.shape[x.rank - 1] === 2) return;
   throw new ShapeError(
     `${op}: not pairs: got shape ${show(x.shape)}, expected a last axis of real and imaginary parts`,
@@ -317,6 +427,8 @@ declare module '../tensor/tensor' {
     ifftn<const N extends readonly number[] | undefined = undefined>(
       options?: FftnOptions<N>,
     ): Tensor<N extends undefined ? S : Shape, D>;
+    fftshift(options?: FftShiftOptions): Tensor<S, D>;
+    ifftshift(options?: FftShiftOptions): Tensor<S, D>;
   }
 }
-installMethods({ rfft, irfft, fft, ifft, rfftn, irfftn, fftn, ifftn });
+installMethods({ rfft, irfft, fft, ifft, rfftn, irfftn, fftn, ifftn, fftshift, ifftshift });

@@ -1,9 +1,14 @@
 /** Every op as a function. Importing this installs the methods of tensors. */
 export * from './adaptive-pooling';
 export {
+  atleast1d,
+  atleast2d,
+  atleast3d,
   blockDiag,
   cartesianProd,
+  columnStack,
   cross,
+  dstack,
   hstack,
   indexFill,
   trace,
@@ -59,16 +64,22 @@ export {
 } from './group-normalization';
 export {
   fft,
+  fftfreq,
   fftn,
+  fftshift,
   ifft,
   ifftn,
+  ifftshift,
   irfft,
   irfftn,
   rfft,
+  rfftfreq,
   rfftn,
   type FftNorm,
   type FftnOptions,
   type FftOptions,
+  type FftShiftOptions,
+  type FrequencyOptions,
 } from './fft';
 export { affineGrid, gridSample, type AffineGridOptions, type GridSampleOptions } from './grid-sample';
 export { gumbelSoftmax, type GumbelSoftmaxOptions } from './gumbel-softmax';
@@ -209,7 +220,14 @@ export { segmentMax, segmentMean, segmentSoftmax, segmentSum } from './segments'
 export { csrFromCoo, spmm, type CsrMatrix } from './sparse';
 export { rotaryEmbedding, type RotaryOptions, type RotaryScaling } from './rotary';
 export { cummax, cummin, logCumSumExp } from './scans';
-export { indexCopy, scatter, scatterReduce, type ScatterReduceOptions, type ScatterReduction } from './scatter';
+export {
+  indexCopy,
+  indexReduce,
+  scatter,
+  scatterReduce,
+  type ScatterReduceOptions,
+  type ScatterReduction,
+} from './scatter';
 export {
   bincount,
   bincountSync,
@@ -219,6 +237,7 @@ export {
   type BincountOptions,
   type HistogramOptions,
   type SearchOptions,
+  type SearchSortedOptions,
 } from './searching';
 export {
   aminmax,

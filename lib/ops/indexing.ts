@@ -7,9 +7,10 @@ import type { Embedding } from '../tensor/layer-shape-types';
 import type { AxisCheck, Ok, Shape } from '../tensor/shape-types';
 import { checkShape, normalizeAxis, sameShape, show, sizeOf } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { zeros } from './creation';
+import { ones, zeros } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, type NativeOp, run } from './define';
 import { formOf } from './matrix-form';
+import { wide } from './wide';
 
 /** Throws unless `index` is an integer tensor that can address elements. */
 export function checkIndex(op: string, index: unknown, name = 'index'): asserts index is Tensor<Shape, IndexDType> {
@@ -23,14 +24,17 @@ export const noPadding = -1;
 export interface EmbeddingContext {
   readonly index: AnyTensor;
   readonly paddingIndex: number;
+  /** Whether gradients are divided by how often their row was named. */
+  readonly byFrequency: boolean;
 }
 
 const embeddingOp: NativeOp<EmbeddingContext> = defineOp<EmbeddingContext>('embedding', {
   dtypes: allDTypes,
   gradient: (g, node) => {
     const { context } = node;
+    const scaled = context.byFrequency ? perOccurrence(g, context.index, node.shape(0)[0]!) : g;
     return [
-      run(embeddingBackwardOp, [g, context.index], node.shape(0), g.dtype, [context.paddingIndex], context),
+      run(embeddingBackwardOp, [scaled, context.index], node.shape(0), g.dtype, [context.paddingIndex], context),
       undefined,
     ];
   },
@@ -52,9 +56,22 @@ export const embeddingBackwardOp = defineOp<EmbeddingContext>('embeddingBackward
   },
 });
 
+/** Gradients of rows of a table divided by how often each row was named. */
+function perOccurrence(g: AnyTensor, index: AnyTensor, rows: number): AnyTensor {
+  const each = ones([1], { device: g.device }).expand(index.shape) as AnyTensor;
+  const flat = index.reshape([-1]) as Tensor<Shape, IndexDType>;
+  const counts = zeros([rows], { device: g.device }).scatterAdd(0, flat, each.reshape([-1]) as AnyTensor);
+  const ofIndex = counts
+    .indexSelect(0, flat)
+    .reshape([...index.shape, ...new Array<number>(g.rank - index.rank).fill(1)]);
+  return wide(g).div(ofIndex).cast(g.dtype) as AnyTensor;
+}
+
 export interface EmbeddingOptions {
   /** A row that gets no gradient; a negative one counts from the end. */
   readonly paddingIndex?: number;
+  /** Divides the gradient of each row by how often the index names it; false unless given. */
+  readonly scaleGradByFrequency?: boolean;
 }
 
 /** The row of a table of `rows` that a padding index means. */
@@ -90,7 +107,9 @@ export function embedding(weight: AnyTensor, index: AnyTensor, options: Embeddin
   const paddingIndex =
     options.paddingIndex === undefined ? noPadding : paddingRow('embedding', options.paddingIndex, weight.shape[0]!);
   const shape = [...index.shape, ...weight.shape.slice(1)];
-  return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, { index: index.detach(), paddingIndex });
+  const byFrequency = options.scaleGradByFrequency ?? false;
+  const context = { index: index.detach(), paddingIndex, byFrequency };
+  return run(embeddingOp, [weight, index], shape, weight.dtype, undefined, context);
 }
 
 export interface AxisContext {

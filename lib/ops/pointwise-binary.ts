@@ -1,5 +1,6 @@
 /** Pointwise arithmetic of two and three operands, and its in-place forms. */
 import { ArgumentError } from '../errors';
+import { shown } from '../tensor/describe';
 import type { DType } from '../tensor/dtype';
 import { isFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
@@ -34,6 +35,7 @@ import {
   type QuotientWith,
 } from './pointwise-run';
 import { equalTo, less, where } from './pointwise-compare';
+import { wide } from './wide';
 
 // --------------------------------------------------------------------------------------------------------------- arithmetic
 
@@ -118,15 +120,37 @@ const divOp = defineOp('div', {
   },
 });
 
+export interface DivOptions {
+  /** Towards zero, or down as `floorDivide`. */
+  readonly rounding: 'trunc' | 'floor';
+}
+
 /**
- * The quotient `a / b`. Integers and bool become float32; a division by 0 gives ±inf or NaN.
+ * The quotient `a / b`. Integers and bool become float32; a division by 0 gives ±inf or NaN. Rounded quotients are in the common dtype, those of
+ * integers exact.
  *
- * @throws ShapeError when the shapes do not broadcast.
+ * @throws ShapeError when the shapes do not broadcast; ArgumentError for another rounding; DTypeError for rounded quotients of bool.
  * @example
  * div(tensor([1, 2], { dtype: 'int32' }), 4); // [0.25, 0.5]
+ * div(tensor([7, -7]), 2, { rounding: 'trunc' }); // [3, -3]
  */
-export function div<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'div'>): Quotient<A, B> {
-  return floatingBinary(divOp, a, b);
+export function div<A extends Operand, B extends Operand>(a: A, b: B & Fits<A, B, 'div'>): Quotient<A, B>;
+export function div<A extends Operand, B extends Operand>(
+  a: A,
+  b: B & Fits<A, B, 'div'>,
+  options: DivOptions,
+): Arithmetic<A, B>;
+export function div(a: Operand, b: Operand, options: Partial<DivOptions> = {}): AnyTensor {
+  checkOptions('div', options);
+  const { rounding } = options;
+  if (rounding === undefined) return floatingBinary(divOp, a, b);
+  if (rounding === 'floor') return floorDivide(a, b) as AnyTensor;
+  if (rounding !== 'trunc') throw new ArgumentError(`div: rounding: got ${shown(rounding)}, expected trunc or floor`);
+  const { dtype } = common('div', [a, b]);
+  if (!isFloat(dtype)) return floorDivide(sub(a, fmod(a, b)), b) as AnyTensor;
+  // The quotient of 16-bit floats may round up to a whole number.
+  const [x, y] = [a, b].map((each) => (typeof each === 'number' ? each : wide(each))) as [Operand, Operand];
+  return (div(x, y) as AnyTensor).trunc().cast(dtype) as AnyTensor;
 }
 
 const floorDivideOp = defineOp('floorDivide', { dtypes: numbers, pointwise: true });
@@ -637,6 +661,11 @@ declare module '../tensor/tensor' {
       this: Tensor<A, E>,
       other: O & FitsIn<A, O, 'div'>,
     ): QuotientWith<A, E, O>;
+    div<A extends Shape, E extends DType, O extends Operand>(
+      this: Tensor<A, E>,
+      other: O & FitsIn<A, O, 'div'>,
+      options: DivOptions,
+    ): ArithmeticWith<A, E, O>;
     floorDivide<O extends Operand>(other: O & FitsIn<S, O, 'floorDivide'>): ArithmeticWith<S, D, O>;
     remainder<O extends Operand>(other: O & FitsIn<S, O, 'remainder'>): ArithmeticWith<S, D, O>;
     fmod<O extends Operand>(other: O & FitsIn<S, O, 'fmod'>): ArithmeticWith<S, D, O>;

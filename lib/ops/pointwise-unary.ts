@@ -5,7 +5,17 @@ import { isFloat, toFloat, type DType, type ToFloat } from '../tensor/dtype';
 import type { Shape } from '../tensor/shape-types';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zerosLike } from './creation';
-import { allDTypes, checkTensor, defineOp, floats, installMethods, integersAndBool, numbers } from './define';
+import {
+  allDTypes,
+  checkDType,
+  checkOptions,
+  checkTensor,
+  defineOp,
+  floats,
+  installMethods,
+  integersAndBool,
+  numbers,
+} from './define';
 import { addcmul } from './pointwise-binary';
 import { floating, ofInput, ofOutput, predicate, unary } from './pointwise-run';
 import { wide } from './wide';
@@ -458,14 +468,33 @@ export function ceil<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<
   return rounded(ceilOp, x);
 }
 
+export interface RoundOptions {
+  /** To how many decimal places; negative ones are before the point: -2 rounds to hundreds. 0 unless given. */
+  readonly decimals?: number;
+}
+
 /**
- * The nearest whole number; halves go to the even one. Integers stay as they are.
+ * The nearest whole number, or the nearest with so many decimal places, as far as the dtype has it; halves go to the even one. Integers stay as they are.
  *
+ * @throws ArgumentError for decimals that are no integer; DTypeError for negative ones of integers.
  * @example
  * round(tensor([0.5, 1.5, 2.6])); // [0, 2, 3]
+ * round(tensor([1.234, -5.678]), { decimals: 1 }); // [1.2, -5.7]
  */
-export function round<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
-  return rounded(roundOp, x);
+export function round<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: RoundOptions): Tensor<S, D>;
+export function round(x: AnyTensor, options: RoundOptions = {}): AnyTensor {
+  checkOptions('round', options);
+  const { decimals = 0 } = options;
+  if (!Number.isSafeInteger(decimals)) {
+    throw new ArgumentError(`round: decimals: got ${shown(decimals)}, expected an integer`);
+  }
+  checkTensor('round', x);
+  if (decimals < 0) checkDType('round', x.dtype, floats);
+  if (decimals === 0 || !isFloat(x.dtype)) return rounded(roundOp, x);
+  const power = 10 ** Math.abs(decimals);
+  const scaled = decimals > 0 ? wide(x).mul(power) : wide(x).div(power);
+  const near = scaled.round() as AnyTensor;
+  return (decimals > 0 ? near.div(power) : near.mul(power)).cast(x.dtype) as AnyTensor;
 }
 
 /**
@@ -584,7 +613,7 @@ declare module '../tensor/tensor' {
     polygamma(order: number): Tensor<S, ToFloat<D>>;
     floor(): Tensor<S, D>;
     ceil(): Tensor<S, D>;
-    round(): Tensor<S, D>;
+    round(options?: RoundOptions): Tensor<S, D>;
     trunc(): Tensor<S, D>;
     frac(): Tensor<S, D>;
     isNaN(): Tensor<S, 'bool'>;

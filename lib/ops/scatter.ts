@@ -209,6 +209,46 @@ function meanOf(sums: AnyTensor, axis: number, index: AnyTensor, includeSelf: bo
 }
 
 /**
+ * x with slices of `source` combined with those at `index` along an axis: their sum, product, mean, largest or smallest elements, as {@link scatterReduce} does
+ * it. Slices that no index names stay.
+ *
+ * @throws ShapeError, ArgumentError; DTypeError for bool; IndexError at the next read when an index is outside the axis.
+ * @example
+ * indexReduce(ones([2]), 0, tensor([1, 1], { dtype: 'int32' }), tensor([3, 4]), 'prod'); // [1, 12]
+ */
+export function indexReduce<S extends Shape, D extends DType, E extends DType>(
+  x: Tensor<S, D>,
+  axis: number,
+  index: IndexTensor<Shape, E, 'indexReduce'>,
+  source: AnyTensor,
+  reduction: ScatterReduction,
+  options?: ScatterReduceOptions,
+): Tensor<S, D>;
+export function indexReduce(
+  x: AnyTensor,
+  axis: number,
+  index: AnyTensor,
+  source: AnyTensor,
+  reduction: ScatterReduction,
+  options: ScatterReduceOptions = {},
+): AnyTensor {
+  checkOptions('indexReduce', options);
+  checkTensor('indexReduce', x);
+  checkDType('indexReduce', x.dtype, numbers);
+  const [along, places] = placesOf('indexReduce', x, axis, index, source);
+  return scatterReduce(x, along, places as never, source, reduction, options);
+}
+
+/** The axis, and the index beside each element of slices that are to be put there. */
+function placesOf(op: string, x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): [number, AnyTensor] {
+  checkVector(op, index);
+  const along = normalizeAxis(op, axis, x.shape);
+  checkSlices(op, x, along, index, source);
+  const line = index.reshape(x.shape.map((_, i) => (i === along ? index.size : 1))) as AnyTensor;
+  return [along, line.expand(source.shape) as AnyTensor];
+}
+
+/**
  * x with slices of `source` put at `index` along an axis: y[…, index[i], …] = source[…, i, …]. Of slices that fall on one place the last one stays.
  *
  * @throws ShapeError, DTypeError; IndexError at the next read when an index is outside the axis.
@@ -223,10 +263,7 @@ export function indexCopy<S extends Shape, D extends DType, E extends DType>(
 ): Tensor<S, D>;
 export function indexCopy(x: AnyTensor, axis: number, index: AnyTensor, source: AnyTensor): AnyTensor {
   checkTensor('indexCopy', x);
-  checkVector('indexCopy', index);
-  const along = normalizeAxis('indexCopy', axis, x.shape);
-  checkSlices('indexCopy', x, along, index, source);
-  const places = index.reshape(x.shape.map((_, i) => (i === along ? index.size : 1))).expand(source.shape) as AnyTensor;
+  const [along, places] = placesOf('indexCopy', x, axis, index, source);
   return scattered(assignOp, x, along, places, source.cast(x.dtype), 'assign');
 }
 
@@ -244,6 +281,13 @@ declare module '../tensor/tensor' {
       reduction: ScatterReduction,
       options?: ScatterReduceOptions,
     ): Tensor<S, D>;
+    indexReduce<E extends DType>(
+      axis: number,
+      index: IndexTensor<Shape, E, 'indexReduce'>,
+      source: AnyTensor,
+      reduction: ScatterReduction,
+      options?: ScatterReduceOptions,
+    ): Tensor<S, D>;
     indexCopy<E extends DType>(
       axis: number,
       index: IndexTensor<Shape, E, 'indexCopy'>,
@@ -251,4 +295,4 @@ declare module '../tensor/tensor' {
     ): Tensor<S, D>;
   }
 }
-installMethods({ scatter, scatterReduce, indexCopy });
+installMethods({ scatter, scatterReduce, indexReduce, indexCopy });

@@ -8,6 +8,7 @@ import type { AnyTensor, Operand, Tensor } from '../tensor/tensor';
 import { arange, full, linspace, ones, tensor, zeros } from './creation';
 import { allDTypes, checkOptions, checkTensor, defineOp, installMethods, run } from './define';
 import { describe } from '../tensor/describe';
+import { checkIndex } from './indexing';
 import { later, now, type KnownLater } from './known-later';
 import { where } from './pointwise-compare';
 
@@ -18,23 +19,41 @@ export interface SearchOptions {
   readonly right?: boolean;
 }
 
+export interface SearchSortedOptions extends SearchOptions {
+  /** The order that sorts lines which are not sorted, as `argsort` answers it: int32 or int64 in their shape. */
+  readonly sorter?: AnyTensor;
+}
+
 /**
  * Where elements would have to be put into sorted lines to keep these sorted, as int64: how many elements of the line are below x, or with
  * `right` not above it. `sorted` is one line [n], or [..., n] with a line for each of the lines x [..., m]. NaN is above every number. A line that is not
- * sorted gives places without a meaning.
+ * sorted gives places without a meaning, unless `sorter` sorts it.
  *
- * @throws ShapeError when the lines do not fit x.
+ * @throws ShapeError when the lines do not fit x or the sorter the lines; DTypeError for a sorter of floats; IndexError at the next read when it
+ * names no element.
  * @example
  * searchSorted(tensor([1, 3, 5]), tensor([3, 4])); // [1, 2]
  */
 export function searchSorted<O extends Operand>(
   sorted: AnyTensor,
   x: O,
-  options?: SearchOptions,
+  options?: SearchSortedOptions,
 ): Tensor<ShapeOf<O>, 'int64'>;
-export function searchSorted(sorted: AnyTensor, x: Operand, options: SearchOptions = {}): AnyTensor {
+export function searchSorted(sorted: AnyTensor, x: Operand, options: SearchSortedOptions = {}): AnyTensor {
   checkOptions('searchSorted', options);
-  return search('searchSorted', sorted, x, options);
+  const { sorter, ...rest } = options;
+  if (sorter === undefined) return search('searchSorted', sorted, x, rest);
+  checkTensor('searchSorted', sorted, 'sorted');
+  checkIndex('searchSorted', sorter);
+  if (!sameShape(sorter.shape, sorted.shape)) {
+    throw new ShapeError(`searchSorted: sorter: got shape ${show(sorter.shape)}, expected ${show(sorted.shape)}`);
+  }
+  return search(
+    'searchSorted',
+    sorted.rank === 0 ? sorted : (sorted.gather(-1, sorter as never) as AnyTensor),
+    x,
+    rest,
+  );
 }
 
 function search(op: string, sorted: AnyTensor, x: Operand, { right = false }: SearchOptions): AnyTensor {

@@ -3,10 +3,10 @@ import { ArgumentError, ShapeError } from '../errors';
 import { shown } from '../tensor/describe';
 import { isFloat, promote, toFloat, type DType, type SumDType, type ToFloat } from '../tensor/dtype';
 import type { Axes, AxisCheck, Ok, Reduce, Shape } from '../tensor/shape-types';
-import { normalizeAxes, normalizeAxis, show } from '../tensor/shapes';
+import { normalizeAxes, normalizeAxis, sameShape, show } from '../tensor/shapes';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { zeros } from './creation';
-import { checkDType, checkOptions, checkTensor, floats, installMethods } from './define';
+import { checkDType, checkOptions, checkTensor, floats, installMethods, integers } from './define';
 import { cat } from './movement';
 import { where } from './pointwise-compare';
 import { checkNotEmpty, type ReduceOptions } from './reduction';
@@ -203,12 +203,18 @@ export function cumulativeTrapezoid(y: AnyTensor, options: TrapezoidOptions = {}
 export interface CovOptions {
   /** Subtracted from the count in the divisor; 1 unless given. */
   readonly correction?: number;
+  /** How often each observation counts, integers [n]. */
+  readonly frequencyWeights?: AnyTensor;
+  /** How much each observation counts, floats [n], such as its certainty; a common factor of them changes nothing. */
+  readonly analyticWeights?: AnyTensor;
 }
 
 /**
- * The covariances of variables, the rows of x [v, n]: [v, v]; of one variable [n] its variance. Integers and bool become float32.
+ * The covariances of variables, the rows of x [v, n]: [v, v]; of one variable [n] its variance. Integers and bool become float32. With weights w, the products of
+ * those given, it is Σ w·(x − μ)(y − μ') / (Σ w − correction · Σ w·a / Σ w), where a are the analytic weights or 1, and means are weighted.
  *
- * @throws ShapeError for more than two axes; ArgumentError.
+ * @throws ShapeError for more than two axes, or weights that are not one for each observation; ArgumentError; DTypeError for frequencies that are no integers or
+ * analytic weights that are no floats.
  * @example
  * cov(tensor([[0, 1, 2], [2, 1, 0]])); // [[1, -1], [-1, 1]]
  */
@@ -228,17 +234,50 @@ type Covariances<S extends Shape> = S extends readonly [infer V extends number, 
     : Shape;
 
 /** Not rounded to 16 bits. */
-function covariances(op: string, x: AnyTensor, { correction = 1 }: CovOptions): AnyTensor {
+function covariances(op: string, x: AnyTensor, options: CovOptions): AnyTensor {
+  const { correction = 1, frequencyWeights, analyticWeights } = options;
   checkTensor(op, x);
   if (x.rank > 2) throw new ShapeError(`${op}: got shape ${show(x.shape)}, expected at most two axes`);
   if (typeof correction !== 'number' || Number.isNaN(correction)) {
     throw new ArgumentError(`${op}: correction: got ${shown(correction)}, expected a number`);
   }
   const rows = wide((x.rank === 2 ? x : x.reshape([1, x.size])).cast(toFloat(x.dtype)) as AnyTensor);
-  const centred: AnyTensor = rows.sub(rows.mean(1, { keepDims: true }));
-  const sums = centred.matmul(centred.transpose()) as AnyTensor;
-  const result = sums.div(Math.max(0, rows.shape[1]! - correction)) as AnyTensor;
+  const result = weightedCovariances(rows, correction, [
+    weightsOf(op, 'frequencyWeights', frequencyWeights, rows, integers),
+    weightsOf(op, 'analyticWeights', analyticWeights, rows, floats),
+  ]);
   return x.rank === 2 ? result : result.reshape([]);
+}
+
+function weightedCovariances(
+  rows: AnyTensor,
+  correction: number,
+  [frequencies, analytic]: readonly [AnyTensor | undefined, AnyTensor | undefined],
+): AnyTensor {
+  const weights = (frequencies === undefined ? analytic : analytic?.mul(frequencies)) ?? frequencies;
+  if (weights === undefined) {
+    const centred: AnyTensor = rows.sub(rows.mean(1, { keepDims: true }));
+    return centred.matmul(centred.transpose()).div(Math.max(0, rows.shape[1]! - correction)) as AnyTensor;
+  }
+  const total = weights.sum() as AnyTensor;
+  const centred: AnyTensor = rows.sub(rows.mul(weights).sum(1, { keepDims: true }).div(total));
+  const lost = analytic === undefined ? correction : weights.mul(analytic).sum().div(total).mul(correction);
+  return (centred.mul(weights) as AnyTensor).matmul(centred.transpose()).div(total.sub(lost).clamp(0)) as AnyTensor;
+}
+
+/** Weights of observations in the dtype of the rows. */
+function weightsOf(
+  op: string,
+  name: string,
+  weights: AnyTensor | undefined,
+  rows: AnyTensor,
+  dtypes: readonly DType[],
+): AnyTensor | undefined {
+  if (weights === undefined) return undefined;
+  checkTensor(op, weights, name);
+  checkDType(`${op}: ${name}`, weights.dtype, dtypes);
+  if (sameShape(weights.shape, rows.shape.slice(1))) return weights.cast(rows.dtype) as AnyTensor;
+  throw new ShapeError(`${op}: ${name}: got shape ${show(weights.shape)}, expected [${rows.shape[1]}]`);
 }
 
 /**

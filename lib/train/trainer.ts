@@ -34,7 +34,8 @@ import { loadCheckpoint, saveCheckpoint, type CheckpointPart, type Positioned, t
 import { Checkpoints } from './checkpoints';
 import { monitored } from './early-stopping';
 import type { Logger } from './logger';
-import { Mean, type Metric } from './metrics';
+import { Mean, mergeMetrics, type Metric } from './metrics';
+import { mergeStates, mergingMethods, statesOf } from './metrics/merge';
 
 /** What makes steps out of gradients: every class of `optim`. */
 export interface Stepper extends Stateful {
@@ -78,7 +79,7 @@ export interface TrainerOptions<Batch, M extends Metrics> {
   readonly optimizer: Stepper;
   /** The loss of a batch, as a 0-d tensor, alone or with what metrics need. Called in a scope, in training and in validation. */
   readonly step: (batch: Batch) => AnyTensor | StepOutput;
-  /** Makes the metrics: once for training, and once for each evaluation. */
+  /** Makes the metrics: for training and for each evaluation; where several processes train, for each merging of theirs too, and they need `merge`. */
   readonly metrics?: () => M;
   readonly schedule?: Schedule;
   /** When the schedule makes its steps: after each optimizer step unless given, or at the end of each epoch. */
@@ -123,7 +124,12 @@ interface Pending {
   readonly loss: Promise<number>;
   readonly samples: number;
   /** What is to be logged once the loss is there. */
-  log?: { readonly step: number; readonly position: Values; readonly metrics: Promise<Record<string, unknown>> };
+  log?: {
+    readonly step: number;
+    readonly position: Values;
+    readonly gradNorm: Promise<number> | undefined;
+    readonly metrics: () => Promise<Record<string, unknown>>;
+  };
 }
 
 /**
@@ -131,7 +137,8 @@ interface Pending {
  *
  * Between batches the loop waits for the device without blocking: timers, servers and sockets in the same process go on.
  *
- * In several processes (`distributed`) all of them train; values are the means over the processes, and rank 0 alone logs and writes checkpoints.
+ * In several processes (`distributed`) all of them train, and all must call `fit`, `evaluate` and `save`. Losses are means over the processes, metrics
+ * those of all batches of all processes; rank 0 alone logs and writes checkpoints.
  *
  * @example
  * const trainer = new train.Trainer({
@@ -196,8 +203,9 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
   #newMetrics(): M {
     const metrics = this.#options.metrics?.() ?? ({} as M);
     checkObject('Trainer', metrics, 'metrics');
+    const methods = [...metricMethods, ...(worldSize() > 1 ? mergingMethods : [])];
     for (const [name, metric] of Object.entries(metrics))
-      checkMethods('Trainer', `metrics: ${name}`, metric, metricMethods);
+      checkMethods('Trainer', `metrics: ${name}`, metric, [...new Set(methods)]);
     return metrics;
   }
 
@@ -417,11 +425,27 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       epoch: this.#epoch + (length === undefined ? 0 : this.#batch / length),
       ...(learningRate !== undefined && { learningRate }),
     };
-    const metrics = Promise.all([computeAll(this.#metrics), this.#gradNorm?.item()]).then(([values, gradNorm]) => {
-      return gradNorm === undefined ? values : { ...values, gradNorm };
-    });
+    const gradNorm = this.#gradNorm && handledLater(this.#gradNorm.item());
+    const metrics = this.#valuesOf(this.#metrics);
     for (const metric of Object.values(this.#metrics)) metric.reset();
-    return { step: this.#step, position, metrics: handledLater(metrics) };
+    return { step: this.#step, position, gradNorm, metrics };
+  }
+
+  /** Asks for what metrics have gathered by now. The answer's call merges it with that of the other processes, which come to it at the same step. */
+  #valuesOf(metrics: M): () => Promise<Record<string, unknown>> {
+    if (worldSize() === 1) {
+      const values = handledLater(computeAll(metrics));
+      return () => values;
+    }
+    const own = handledLater(statesOf(metrics));
+    return async () => await computeAll(await this.#merged(own));
+  }
+
+  /** New metrics with what all processes have gathered. */
+  async #merged(own: Promise<Uint8Array>): Promise<M> {
+    const metrics = this.#newMetrics();
+    await mergeStates(metrics, await own);
+    return metrics;
   }
 
   /** Waits until the losses of all but the last `ahead` batches are known. */
@@ -441,8 +465,12 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
       if (log === undefined) continue;
       const mean = this.#window.loss / this.#window.batches;
       this.#window = { loss: 0, batches: 0 };
-      const measured = await log.metrics;
-      await this.#report(log.step, { ...log.position, loss: mean, ...measured, ...this.#takeSpeed(log.step) });
+      const gradNorm = await log.gradNorm;
+      await this.#report(log.step, {
+        ...(await meansOf({ ...log.position, loss: mean })),
+        ...(await log.metrics()),
+        ...(await meansOf({ ...(gradNorm !== undefined && { gradNorm }), ...this.#takeSpeed(log.step) })),
+      });
     }
   }
 
@@ -478,15 +506,14 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#speed.start += performance.now() - start;
   }
 
-  /** Hands what was measured to the loggers; answers the numbers, which are the same in all processes. */
+  /** Hands what was measured, the same in all processes, to the loggers; answers the numbers. */
   async #report(step: number, measured: Readonly<Record<string, unknown>>): Promise<Values> {
-    const own: Record<string, number> = {};
+    const values: Record<string, number> = {};
     for (const [name, value] of Object.entries(measured)) {
-      if (typeof value === 'number') own[name] = value;
+      if (typeof value === 'number') values[name] = value;
       else if (isMatrix(value)) for (const logger of this.#loggers) await logger.confusion?.(step, name, value);
-      else if (Array.isArray(value)) value.forEach((each: number, i) => (own[`${name}.${i}`] = each));
+      else if (Array.isArray(value)) value.forEach((each: number, i) => (values[`${name}.${i}`] = each));
     }
-    const values = await meansOf(own);
     await this.log(values, step);
     return values;
   }
@@ -501,7 +528,7 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
 
   /**
    * The mean loss and the metrics of a model that is not trained meanwhile. The loss is weighted by the number of samples where the step function
-   * answers targets.
+   * answers targets. Where several processes train all must call it, each with its share of the batches: values are those of all shares.
    *
    * @example
    * const { loss, accuracy } = await trainer.evaluate(testLoader);
@@ -512,24 +539,26 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     const { signal } = options;
     checkSignal('evaluate', signal);
     const metrics = this.#newMetrics();
-    const mean = new Mean();
+    const loss = new Mean();
     using _ = inEvaluation(this.model, this.average);
     let previous: Promise<number> | undefined;
     for await (const batch of loader) {
       signal?.throwIfAborted();
-      const loss = noGrad(() =>
+      const lossOfBatch = noGrad(() =>
         scope(() => {
           const output = this.#run(batch);
-          mean.update(output.loss, output.samples || 1);
+          loss.update(output.loss, output.samples || 1);
           updateMetrics(metrics, output);
           return output.loss;
         }),
       );
-      const current = handledLater(loss.item());
+      const current = handledLater(lossOfBatch.item());
       await previous; // the queue stays short
       previous = current;
     }
-    return { loss: await mean.compute(), ...(await computeAll(metrics)) } as Measured<M>;
+    const all = { loss, ...metrics } as Metrics;
+    await mergeMetrics(all);
+    return (await computeAll(all)) as Measured<M>;
   }
 
   /**
@@ -558,8 +587,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
    */
   async save(path: string): Promise<void> {
     await this.#settle(0);
-    this.#randomStates = worldSize() > 1 ? await gatherRandomStates() : undefined;
-    if (rank() === 0) await saveCheckpoint(path, this.#parts());
+    const state = await this.#state();
+    if (rank() === 0) await saveCheckpoint(path, this.#parts(state));
     if (worldSize() > 1) await barrier(); // the file is there for all
   }
 
@@ -571,11 +600,11 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     for (const logger of this.#loggers) await logger.resume?.(this.#step);
   }
 
-  #parts(): Record<string, CheckpointPart> {
+  #parts(state?: RunState): Record<string, CheckpointPart> {
     const { average } = this;
     const { optimizer, schedule, scaler } = this.#options;
     const run: Stateful = {
-      stateDict: () => this.#state(),
+      stateDict: () => state,
       loadStateDict: (state: RunState) => this.#loadState(state),
     };
     return {
@@ -596,17 +625,19 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     );
   }
 
-  #state(): RunState {
+  /** Where the run is; of several processes what they have measured since values were last logged is one. */
+  async #state(): Promise<RunState> {
+    const metrics = worldSize() === 1 ? this.#metrics : await this.#merged(statesOf(this.#metrics));
     return {
       step: this.#step,
       epoch: this.#epoch,
       batch: this.#batch,
       validatedAt: this.#validatedAt,
       values: { ...this.#values },
-      window: { ...this.#window },
-      metrics: Object.fromEntries(Object.entries(this.#metrics).map(([name, metric]) => [name, metric.stateDict()])),
+      window: await meansOf({ ...this.#window }),
+      metrics: Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, metric.stateDict()])),
       callbacks: this.#callbacks.map((callback) => callback.stateDict?.() ?? null),
-      random: this.#randomStates,
+      random: worldSize() === 1 ? undefined : await gatherRandomStates(),
     };
   }
 
@@ -625,7 +656,8 @@ export class Trainer<Batch, M extends Metrics = Record<never, never>> implements
     this.#window = { ...state.window };
     for (const [name, metric] of Object.entries(this.#metrics)) {
       metric.reset();
-      if (Object.hasOwn(state.metrics, name)) metric.loadStateDict(state.metrics[name] as never);
+      // What all processes have gathered counts once.
+      if (rank() === 0 && Object.hasOwn(state.metrics, name)) metric.loadStateDict(state.metrics[name] as never);
     }
     this.#callbacks.forEach((callback, i) => {
       if (state.callbacks[i] !== null) callback.loadStateDict?.(state.callbacks[i] as never);
@@ -653,11 +685,11 @@ interface RunState {
 }
 
 /** The means over all processes, so that all decide alike. */
-async function meansOf(values: Values): Promise<Values> {
+async function meansOf<V extends Values>(values: V): Promise<V> {
   if (worldSize() === 1) return values;
   const own = tensor(Object.values(values), { dtype: 'float64', device: 'cpu' });
   const means = await allReduce(own, { reduction: 'mean' }).data();
-  return Object.fromEntries(Object.keys(values).map((name, i) => [name, means[i]!]));
+  return Object.fromEntries(Object.keys(values).map((name, i) => [name, means[i]!])) as V;
 }
 
 async function gatherRandomStates(): Promise<number[][]> {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
-import { distributed, nn, ones, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { distributed, nn, ones, tensor, train, zeros, type AnyTensor } from '../../lib/index';
+import { measured, metrics, trained } from './metrics';
 import { ranksOf } from './ranks';
 import { trainVariant, variants } from './training';
 
@@ -88,6 +89,43 @@ test('a run of the Trainer that is stopped and goes on ends with the same bits; 
   expect(second!.through.values).toBe(first!.through.values); // the mean of both
   expect(first!.files).toContain('step-000000008.safetensors');
 });
+
+describe('metrics', () => {
+  test('every one is among those that are measured', () => {
+    const isMetric = (value: unknown): boolean =>
+      typeof value === 'function' &&
+      typeof (value.prototype as Partial<train.Metric> | undefined)?.compute === 'function';
+    const all = Object.entries(train).filter(([, value]) => isMetric(value));
+    expect(all.length).toBeGreaterThan(20);
+    const made = Object.values(metrics()).flatMap((some) => Object.keys(some));
+    expect(all.map(([name]) => name).filter((name) => !made.includes(name))).toEqual([]);
+  });
+
+  test('are over all samples, whatever share of them a process has, also in a run that is stopped and goes on', async () => {
+    const [told, ...others] = (await ranksOf(3, 'metric-ranks.ts', folder)).map(
+      (lines) => JSON.parse(lines[0]!) as Record<string, Record<string, unknown>>,
+    );
+    const { values, runs, messages } = told!;
+    const silent = { ...told, runs: { ...runs, through: [], resumed: [] } }; // rank 0 alone logs
+    expect(others).toEqual([silent, silent]);
+    // Sums of float64 in another order, and of losses in float32 over batches of other sizes.
+    expect(values).toEqual(near(await measured(), 12));
+    expect(runs).toEqual(near(await trained(folder), 6));
+    expect(runs!['resumed']).toEqual(near(runs!['through'], 12));
+    expect(messages).toEqual([
+      'mergeMetrics: metrics: own: got a Unmerged, expected an object with stateDict, reset, merge',
+      'Trainer: metrics: own: got a Unmerged, expected an object with update, compute, reset, stateDict, loadStateDict, merge',
+    ]);
+  });
+});
+
+/** What is as near as so many decimal places. */
+function near(value: unknown, digits: number): unknown {
+  if (typeof value === 'number') return expect.closeTo(value, digits);
+  if (Array.isArray(value)) return value.map((each) => near(each, digits));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, near(each, digits)]));
+}
 
 test('the example of docs/distributed.md runs, and learns', async () => {
   const guide = readFileSync(join(__dirname, '../../docs/distributed.md'), 'utf8');

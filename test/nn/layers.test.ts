@@ -5,7 +5,9 @@ import {
   gradients,
   manualSeed,
   nn,
+  noGrad,
   ones,
+  optim,
   randn,
   stack,
   tensor,
@@ -188,6 +190,30 @@ test('the last row of a table as its padding', () => {
   expect(table.weight.select(0, 2).toArraySync()).toEqual([0, 0]);
 });
 
+// From PyTorch: nn.Embedding(4, 2, max_norm=1.5, norm_type=p) on these indices, then SGD of the mean square with a rate of 0.5, four times.
+test.each([
+  [2, [[0.2847656, 0.3796875], [0.3, 0.4], [-6, 8], [0.3355995, -0.3355995]]], // prettier-ignore
+  [1, [[0.2034040, 0.2712054], [0.3, 0.4], [-6, 8], [0.2373047, -0.2373047]]], // prettier-ignore
+])('a table whose rows are kept within a norm with p = %i, also in compiled steps', (normType, expected) => {
+  for (const isCompiled of [false, true]) {
+    const table = new nn.Embedding(4, 2, { maxNorm: 1.5, normType });
+    noGrad(() => table.weight.copy_(tensor([[3, 4], [0.3, 0.4], [-6, 8], [2, -2]]))); // prettier-ignore
+    const optimizer = new optim.SGD([table.weight], { lr: 0.5 });
+    const step = (index: AnyTensor): AnyTensor => {
+      optimizer.zeroGrad();
+      const loss = table.forward(index).square().mean() as AnyTensor;
+      loss.backward();
+      optimizer.step();
+      return loss;
+    };
+    const run = isCompiled ? compile(step) : step;
+    for (let i = 0; i < 4; i++) run(tensor([[0, 3], [3, 0]], { dtype: 'int32' }) as AnyTensor); // prettier-ignore
+    // The rest stays as it is: it has not been read.
+    const got = table.weight.toArraySync() as number[][];
+    got.flat().forEach((value, i) => expect(value).toBeCloseTo(expected.flat()[i]!, 6));
+  }
+});
+
 describe('what layers refuse', () => {
   test.each([
     [() => new nn.Linear(0, 3), 'Linear: inFeatures: got 0, expected a positive integer'],
@@ -195,6 +221,7 @@ describe('what layers refuse', () => {
     [() => new nn.Conv2d(4, 3, 3, { groups: 2 }), 'Conv2d: outChannels / groups: got 1.5, expected a positive integer'],
     [() => new nn.Conv2d(3, 4, 0), 'Conv2d: kernelSize: got 0, expected one or two integers of at least 1'],
     [() => new nn.Embedding(3, 4, { paddingIndex: -4 }), 'Embedding: paddingIndex: got -4, expected a row of 3'],
+    [() => new nn.Embedding(3, 4, { maxNorm: 0 }), 'Embedding: maxNorm: got 0, expected a positive number'],
     [() => new nn.Dropout(1.5), 'Dropout: probability: got 1.5, expected a number from 0 to 1'],
     [() => new nn.MultiHeadAttention(8, 3), 'MultiHeadAttention: heads: got 3, expected a divisor of the size 8'],
     [

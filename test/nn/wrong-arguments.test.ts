@@ -27,7 +27,10 @@ const cases: Record<string, Case> = {
   Unflatten: one(rows, 1, [2, 2]),
   CosineSimilarity: two([2, 3], { axis: 1, epsilon: 1e-8 }),
   PairwiseDistance: two([2, 3], { p: 2, epsilon: 1e-6, keepDims: true }),
-  Embedding: { args: [5, 3, { paddingIndex: 1 }], inputs: [index([2, 3], 5)] },
+  Embedding: {
+    args: [5, 3, { paddingIndex: 1, maxNorm: 1, normType: 2, scaleGradByFrequency: true }],
+    inputs: [index([2, 3], 5)],
+  },
   EmbeddingBag: {
     args: [5, 3, { mode: 'sum', paddingIndex: 1 }],
     inputs: [index([6], 5), tensor([0, 3], { dtype: 'int64' }).keep(), x(6)],

@@ -245,6 +245,7 @@ const cases: Record<string, Row> = {
   buildReport: [train.buildReport, [report]],
   encodePng: [train.encodePng, [picture.pixels, 2, 2]],
   formatDuration: [train.formatDuration, [1000]],
+  mergeMetrics: [train.mergeMetrics, [{ accuracy: new train.Accuracy() }]],
   loadCheckpoint: [train.loadCheckpoint, [file('checkpoint'), {}, { device: 'cpu', random: false }]],
   modeOf: [train.modeOf, ['accuracy']],
   profile: [train.profile, [() => ones([2]), { device: 'cpu', peaks: false }]],

@@ -12,6 +12,7 @@ export { Accuracy, TopKAccuracy, type ClassificationOptions, type Classified } f
 export { CohenKappa, ConfusionMatrix, MatthewsCorrCoef, type CohenKappaOptions } from './confusion';
 export { PeakSignalNoiseRatio, StructuralSimilarity } from './images';
 export type { Metric, MetricState } from './metric';
+export { mergeMetrics } from './merge';
 export { Auroc, AveragePrecision } from './ranking';
 export {
   ExplainedVariance,

@@ -11,7 +11,7 @@ import { scope } from '../../tensor/scope';
 import { sameShape, show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
 
-/** What a metric has gathered so far, for a checkpoint: tensors and plain data. */
+/** What a metric has gathered so far, for checkpoints and for other processes: tensors and plain data. */
 export type MetricState = Readonly<Record<string, unknown>>;
 
 /** A value over many batches. */
@@ -24,6 +24,8 @@ export interface Metric<Inputs extends readonly unknown[] = readonly never[], Va
   reset(): void;
   stateDict(): MetricState;
   loadStateDict(state: MetricState): void;
+  /** Adds the batches of another metric with the same settings, from its {@link stateDict}. Where several processes train it must be there. */
+  merge?(state: MetricState): void;
 }
 
 /** A metric that follows from sums over all samples: a vector of float64 on the device of the first batch, to which each batch adds. */
@@ -39,17 +41,27 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
   /** The value that follows from the sums. */
   protected abstract evaluate(sums: Float64Array): Value;
 
-  /** Takes what a batch adds into the sums, in place. */
-  protected merge(sums: AnyTensor, added: AnyTensor): void {
+  /** Takes the sums of other batches into `sums`, in place. */
+  protected accumulate(sums: AnyTensor, added: AnyTensor): void {
     sums.add_(added);
   }
 
   update(...inputs: Inputs): void {
+    this.#add(() => this.measure(...inputs));
+  }
+
+  /** @throws ArgumentError when the state is that of another metric. */
+  merge(state: MetricState): void {
+    const sums = this.#sumsOf(state);
+    if (sums !== undefined) this.#add(() => sums.clone() as AnyTensor);
+  }
+
+  #add(sums: () => AnyTensor): void {
     noGrad(() =>
       scope(() => {
-        const added = this.measure(...inputs);
+        const added = sums();
         if (this.#sums === undefined) this.#sums = added.keep();
-        else this.merge(this.#sums, added.to(this.#sums.device) as AnyTensor);
+        else this.accumulate(this.#sums, added.to(this.#sums.device) as AnyTensor);
       }),
     );
   }
@@ -69,6 +81,11 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
 
   /** @throws ArgumentError when the state is that of another metric. */
   loadStateDict(state: MetricState): void {
+    const sums = this.#sumsOf(state);
+    this.#sums = sums && noGrad(() => sums.clone().keep());
+  }
+
+  #sumsOf(state: MetricState): AnyTensor | undefined {
     const name = this.constructor.name;
     checkObject(name, state, 'state');
     const sums: unknown = state['sums'];
@@ -76,7 +93,7 @@ export abstract class SumMetric<Inputs extends readonly unknown[], Value = numbe
     if (sums !== undefined && !sameShape(sums.shape, [this.length])) {
       throw new ArgumentError(`${name}: state: got sums of shape ${show(sums.shape)}, expected [${this.length}]`);
     }
-    this.#sums = sums && noGrad(() => sums.clone().keep());
+    return sums;
   }
 }
 

@@ -70,14 +70,24 @@ abstract class RankingMetric implements Metric<[scores: AnyTensor, targets: AnyT
   }
 
   loadStateDict(state: MetricState): void {
+    this.#checkState(state);
+    this.reset();
+    this.merge(state);
+  }
+
+  merge(state: MetricState): void {
+    this.#checkState(state);
     const copies = (tensors: unknown): AnyTensor[] =>
       noGrad(() => (tensors as readonly AnyTensor[]).map((x) => x.clone().keep()));
+    this.#scores.push(...copies(state['scores']));
+    this.#targets.push(...copies(state['targets']));
+  }
+
+  #checkState(state: MetricState): void {
     const name = this.constructor.name;
     checkObject(name, state, 'state');
     checkList(name, 'state: scores', state['scores']);
     checkList(name, 'state: targets', state['targets']);
-    this.#scores = copies(state['scores']);
-    this.#targets = copies(state['targets']);
   }
 }
 

@@ -142,7 +142,7 @@ abstract class MomentMetric extends SumMetric<Numbers> {
     return cat([counts, means, sums] as AnyTensor[]).reshape([-1]) as AnyTensor;
   }
 
-  protected override merge(sums: AnyTensor, added: AnyTensor): void {
+  protected override accumulate(sums: AnyTensor, added: AnyTensor): void {
     const parts = (all: AnyTensor): AnyTensor[] => all.reshape([6, this.outputs]).split([1, 2, 3]) as AnyTensor[];
     const [count, means, about] = parts(sums) as [AnyTensor, AnyTensor, AnyTensor];
     const [addedCount, addedMeans, addedAbout] = parts(added) as [AnyTensor, AnyTensor, AnyTensor];

@@ -119,4 +119,37 @@ def cases():
     for op in ["trapezoid", "cumulativeTrapezoid"]:  # places that broadcast
         f.case(op, f.uniform(torch.float32, [2, 3]), x=f.uniform(torch.float32, [1, 3]))
         f.case(op, f.uniform(torch.float32, [3, 2]), x=f.uniform(torch.float32, [3, 1]), axis=0)
+    for dtype in FLOATS:
+        for decimals in [2, 0, -1]:
+            f.case("round", f.uniform(dtype, [3, 4], -60, 60), decimals=decimals)
+        f.case("div", f.uniform(dtype, [3, 4], -40, 40), f.uniform(dtype, [4], 1, 5), rounding="trunc")
+        f.case("div", Fixed(f.uniform(dtype, [3, 4], -40, 40)), Fixed(f.uniform(dtype, [4], -5, -1)), rounding="floor")
+        for indexing in ["ij", "xy"]:
+            f.case("meshgrid", [f.uniform(dtype, [3]), f.uniform(dtype, [2]), f.uniform(dtype, [4])], indexing=indexing)
+            f.case("meshgrid", [f.uniform(dtype, [3])], indexing=indexing)
+        for op in ["columnStack", "dstack"]:
+            f.case(op, [f.uniform(dtype, [3]), f.uniform(dtype, [3])])
+            f.case(op, [f.uniform(dtype, []), f.uniform(dtype, [])])
+            f.case(op, [f.uniform(dtype, [2, 3]), f.uniform(dtype, [2, 3])])
+        for op in ["atleast1d", "atleast2d", "atleast3d"]:
+            for shape in [[], [3], [2, 3], [2, 3, 2]]:
+                f.case(op, f.uniform(dtype, shape))
+        weights = {"frequencyWeights": torch.tensor([1, 3, 0, 2, 1, 1]), "analyticWeights": f.uniform(dtype, [6], 0.5, 2)}
+        for names in [["frequencyWeights"], ["analyticWeights"], ["frequencyWeights", "analyticWeights"]]:
+            for correction in [0, 1]:
+                f.case("cov", f.uniform(dtype, [3, 6]), correction=correction, **{name: weights[name] for name in names})
+        f.case("cov", f.uniform(dtype, [6]), **weights)
+        for reduction in ["prod", "mean", "amax", "amin"]:
+            for include in [True, False]:
+                index, source = torch.tensor([2, 0, 2]), f.distinct(dtype, [2, 3, 3])
+                f.case("indexReduce", f.distinct(dtype, [2, 4, 3]) + 1 / 16, 1, index, source, reduction, includeSelf=include)
+        f.case("embedding", f.uniform(dtype, [5, 3]), torch.tensor([[1, 4, 1], [1, 0, 4]]), scaleGradByFrequency=True)
+        f.case("embedding", f.uniform(dtype, [5, 3]), torch.tensor([1, 4, 1, 4]), paddingIndex=4, scaleGradByFrequency=True)
+    for dtype in INTS:
+        for mode in ["trunc", "floor"]:
+            x, y = f.uniform(dtype, [4, 4], -90, 90), f.uniform(dtype, [4], 1, 9)
+            f.case("div", x, y if dtype == torch.uint8 else torch.where(y > 5, -y, y), rounding=mode)
+    for right in [False, True]:
+        lines = f.uniform(torch.float32, [2, 6], 0, 9)
+        f.case("searchSorted", Fixed(lines), Fixed(f.uniform(torch.float32, [2, 4], 0, 9)), right=right, sorter=lines.argsort())
     return f

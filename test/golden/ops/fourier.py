@@ -41,4 +41,12 @@ def cases():
         for o in [{"axes": -2}, {"n": [4]}, {"n": [4, 5]}]:
             for op, shape in [("rfftn", [2, 3, 6]), ("fftn", [2, 3, 6, 2]), ("ifftn", [2, 3, 6, 2]), ("irfftn", [2, 3, 4, 2])]:
                 f.case(op, f.uniform(dtype, shape), **o)
+        for op in ["fftshift", "ifftshift"]:
+            for o in [{}, {"axes": -1}, {"axes": [1, 0]}, {"pairs": False}, {"axes": [2], "pairs": False}]:
+                f.case(op, f.uniform(dtype, [3, 4, 2]), **o)
+                f.case(op, f.uniform(dtype, [4, 5, 2]), **o)
+    for n in [1, 4, 9]:
+        for op in ["fftfreq", "rfftfreq"]:
+            f.case(op, n)
+            f.case(op, n, spacing=0.25, dtype="float64")
     return f

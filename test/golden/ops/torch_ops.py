@@ -68,7 +68,12 @@ def on_numbers(function):
 
 
 define(**{name: on_numbers(getattr(torch, snake(name))) for name in "atan2 hypot maximum minimum logicalAnd logicalOr logicalXor".split()})
-define(sub=on_numbers(torch.sub), div=on_numbers(torch.div), remainder=on_numbers(torch.remainder))
+define(
+    sub=on_numbers(torch.sub),
+    div=lambda a, b, rounding=None: on_numbers(lambda a, b: torch.div(a, b, rounding_mode=rounding))(a, b),
+    remainder=on_numbers(torch.remainder),
+    round=lambda x, decimals=0: torch.round(x, decimals=decimals),
+)
 
 define(
     **{name: getattr(torch.special, name) for name in "erfcx ndtri i0 i0e i1 i1e gammainc gammaincc zeta".split()},
@@ -147,7 +152,7 @@ define(
         x, torch.tensor(q, dtype=x.dtype), axis, keepDims, interpolation=interpolation
     ),
     unique=unique,
-    searchSorted=lambda sorted, x, right=False: torch.searchsorted(sorted, x, right=right),
+    searchSorted=lambda sorted, x, right=False, sorter=None: torch.searchsorted(sorted, x, right=right, sorter=sorter),
     bucketize=lambda x, boundaries, right=False: torch.bucketize(x, boundaries, right=right),
     bincount=lambda x, weights=None, minLength=0: torch.bincount(x, weights, minLength),
     histogram=histogram,
@@ -214,12 +219,18 @@ define(
     scatterReduce=lambda x, axis, index, source, reduction, includeSelf=True: torch.scatter_reduce(
         x, axis, index, source, reduction, include_self=includeSelf
     ),
+    indexReduce=lambda x, axis, index, source, reduction, includeSelf=True: x.index_reduce(
+        axis, index, source, reduction, include_self=includeSelf
+    ),
     takeAlongAxis=lambda x, index, axis=None: torch.take_along_dim(x, index, axis),
     gatherNd=lambda x, indices: x[tuple(indices.unbind(-1))],
     scatterNd=scatter_nd,
-    embedding=lambda weight, index, paddingIndex=None: F.embedding(index, weight, paddingIndex),
+    embedding=lambda weight, index, paddingIndex=None, scaleGradByFrequency=False: F.embedding(
+        index, weight, paddingIndex, scale_grad_by_freq=scaleGradByFrequency
+    ),
     oneHot=lambda index, classes: F.one_hot(index.long(), classes).float(),
-    meshgrid=lambda vectors: torch.meshgrid(*vectors, indexing="ij"),
+    meshgrid=lambda vectors, indexing="ij": torch.meshgrid(*vectors, indexing=indexing),
+    **{f"atleast{n}d": getattr(torch, f"atleast_{n}d") for n in [1, 2, 3]},
     arange=created(torch.arange),
     linspace=created(torch.linspace),
     logspace=created(lambda start, end, count, base=10.0, **options: torch.logspace(start, end, count, base, **options)),
@@ -587,6 +598,19 @@ def from_pairs(function):
     return lambda x, *args, **options: function(torch.view_as_complex(x), *args, **options)
 
 
+def shift(function):
+    def f(x, axes=None, pairs=True):
+        axes = axes_of(x[..., 0] if pairs else x, axes)
+        axes = [axes] if isinstance(axes, int) else axes
+        return function(x, [a - 1 if pairs and a < 0 else a for a in axes])
+
+    return f
+
+
+def frequencies(function):
+    return lambda n, spacing=1.0, dtype="float32": function(n, spacing, dtype=getattr(torch, dtype))
+
+
 def complex_pairs(function):
     return in_pairs(from_pairs(function))
 
@@ -626,7 +650,11 @@ define(
     cumulativeTrapezoid=exactly(
         lambda y, x=None, dx=1, axis=-1: torch.cumulative_trapezoid(y, dx=dx, dim=axis) if x is None else torch.cumulative_trapezoid(y, x, dim=axis)
     ),
-    cov=exactly(torch.cov),
+    cov=exactly(
+        lambda x, correction=1, frequencyWeights=None, analyticWeights=None: torch.cov(
+            x, correction=correction, fweights=frequencyWeights, aweights=analyticWeights
+        )
+    ),
     corrcoef=exactly(torch.corrcoef),
     renorm=exactly(torch.renorm),
     isIn=lambda x, test, invert=False: torch.isin(x, test, invert=invert),
@@ -646,6 +674,10 @@ define(
     fftn=complex_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.fftn(x, n, axes, norm)),
     ifftn=complex_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.ifftn(x, n, axes, norm)),
     rfftn=in_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.rfftn(x, n, axes, norm)),
+    fftshift=shift(torch.fft.fftshift),
+    ifftshift=shift(torch.fft.ifftshift),
+    fftfreq=frequencies(torch.fft.fftfreq),
+    rfftfreq=frequencies(torch.fft.rfftfreq),
     irfftn=from_pairs(lambda x, n=None, axes=None, norm="backward": torch.fft.irfftn(x, n, axes, norm)),
     stft=short_time(torch.stft, True),
     istft=short_time(torch.istft, False),
