@@ -81,8 +81,11 @@ export interface QuantizeModelOptions extends QuantizeOptions {
   readonly match?: RegExp;
 }
 
-/** Whose matrices are multiplied by, or looked up in, and nothing else. */
-const layers = [Linear, MultiHeadAttention, Embedding];
+/** Whether a layer's matrices are multiplied by, or looked up in, and nothing else. */
+const onlyReads = (module: Module): boolean =>
+  module instanceof Linear ||
+  module instanceof MultiHeadAttention ||
+  (module instanceof Embedding && module.options.maxNorm === undefined);
 
 /**
  * Quantizes the weights of a model's `Linear`, `MultiHeadAttention` and `Embedding` layers whose rows are a multiple of the group, in place: they become codes of 8 or 4 bits with
@@ -102,7 +105,7 @@ export function quantize<M extends Module>(model: M, options: QuantizeModelOptio
   const { match = /^/, ...rest } = options;
   const { bits, group } = quantization('quantize', rest);
   const found = model.namedModules().flatMap(([prefix, module]) =>
-    layers.some((layer) => module instanceof layer)
+    onlyReads(module)
       ? [...Module.placesOf(module)].flatMap(([holder, key, tensor]) => {
           if (!(tensor instanceof Parameter) || tensor.rank !== 2) return [];
           const matrix: AnyTensor = tensor;

@@ -204,6 +204,8 @@ describe('a model', () => {
     const alone = nn.quantize(new Tied(), { match: /head/ });
     expect(alone.head.weight).toBeInstanceOf(nn.QuantizedWeight);
     expect(alone.table.weight).toBeInstanceOf(nn.Parameter);
+    const bounded = new nn.Embedding(10, 64, { maxNorm: 1 });
+    expect(() => nn.quantize(bounded)).toThrow('expected what fits any of no matrices of layers');
     expect(() => nn.quantize(new Tied(), { match: /small/ })).toThrow(
       'quantize: match: got small and groups of 64, expected what fits any of table.weight [10, 64], head.weight [10, 64], small.weight [3, 10]',
     );
