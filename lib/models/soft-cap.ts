@@ -5,6 +5,7 @@ import { checkTensor } from '../ops/define';
 import type { LinearCrossEntropyOptions } from '../ops/linear-cross-entropy';
 import { crossEntropy } from '../ops/losses';
 import { linear } from '../ops/matmul';
+import { denseOf } from '../ops/matrix-form';
 import { cat } from '../ops/movement';
 import { wide } from '../ops/wide';
 import { checkChoice, checkCount } from '../tensor/checks';
@@ -44,6 +45,7 @@ export function softCappedCrossEntropy(
   if (!sameShape(target.shape, front)) {
     throw new ShapeError(`${op}: target does not fit: got shape ${show(target.shape)} for x ${show(x.shape)}, expected ${show(front)}`); // prettier-ignore
   }
+  const dense = denseOf(weight);
   const targets = target.flatten().split(rowsAtOnce, 0);
   const lossesOf = (rows: AnyTensor, own: AnyTensor): AnyTensor =>
     checkpoint(
@@ -54,7 +56,7 @@ export function softCappedCrossEntropy(
           ...(labelSmoothing !== undefined && { labelSmoothing }),
         }) as AnyTensor,
       rows,
-      weight,
+      dense,
     );
   const pieces = x.flatten(0, -2).split(rowsAtOnce, 0);
   const losses: AnyTensor = cat(

@@ -3,6 +3,7 @@ import { noGrad } from '../autograd/modes';
 import { ArgumentError } from '../errors';
 import { zeros } from '../ops/creation';
 import { checkOptions } from '../ops/define';
+import { checkList } from '../tensor/checks';
 import { bytesOf, type DType } from '../tensor/dtype';
 import { scope } from '../tensor/scope';
 import type { Shape } from '../tensor/shape-types';
@@ -117,6 +118,7 @@ export function summary(
 ): ModelSummary {
   checkOptions('summary', options);
   checkForward('summary', 'model', model);
+  checkList('summary', 'inputShape', inputShape);
   const shapes = (typeof inputShape[0] === 'number' ? [inputShape] : inputShape) as readonly Shape[];
   if (shapes.length === 0) throw new ArgumentError('summary: inputShape: got none, expected the shape of an input');
   const modules = model.namedModules();

@@ -22,7 +22,7 @@ import {
   runMany,
 } from './define';
 import { checkIndex } from './indexing';
-import { formOf } from './matrix-form';
+import { denseOf } from './matrix-form';
 import {
   checkClasses,
   composedGradient,
@@ -163,7 +163,7 @@ export function linearCrossEntropy(
   const { linearBias, reduction } = options;
   checkTensor(op, x);
   checkTensor(op, target, 'target');
-  weight = formOf(weight)?.dense() ?? weight;
+  weight = denseOf(weight);
   checkLayer(op, x.shape, weight, linearBias, ['x', 'weight', 'linearBias']);
   const front = x.shape.slice(0, -1);
   if (!sameShape(target.shape, front)) {

@@ -27,3 +27,6 @@ export const formOf = (weight: unknown): MatrixForm | undefined =>
   weight instanceof Tensor || typeof weight !== 'object' || weight === null || !(matrixForm in weight)
     ? undefined
     : (weight as MatrixForm);
+
+/** A weight as a tensor. */
+export const denseOf = (weight: AnyTensor): AnyTensor => formOf(weight)?.dense() ?? weight;

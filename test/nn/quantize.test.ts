@@ -223,6 +223,15 @@ describe('a model', () => {
     expect(distance(halves, before)).toBeLessThan(0.03);
   });
 
+  test('whose logits are capped has the loss of its logits', () => {
+    const options = { vocabulary: 96, context: 16, width: 64, layers: 1, heads: 4, hidden: 128, tied: true };
+    const model = nn.quantize(new models.Llama({ ...options, logitSoftCap: 5 }));
+    const text = tokens();
+    const [x, y] = [text.narrow(1, 0, 8), text.narrow(1, 1, 8)];
+    const whole = F.crossEntropy(model.forward(x).reshape([16, 96]), y.reshape([16]) as never) as AnyTensor;
+    expect(model.loss(x, y).itemSync()).toBeCloseTo(whole.itemSync(), 5);
+  });
+
   test('is trained by adapters, in a compiled step, and merged', () => {
     const model = nn.quantize(languageModel(), { bits: 4 });
     const text = tokens();

@@ -88,4 +88,7 @@ test('refused', () => {
   expect(() => nn.summary(new nn.ReLU(), [])).toThrow(
     new Error('summary: inputShape: got none, expected the shape of an input'),
   );
+  expect(() => nn.summary(new nn.Linear(2, 3), ones([1, 2]) as never)).toThrow(
+    'summary: inputShape: got a Tensor, expected an array',
+  );
 });
