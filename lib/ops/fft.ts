@@ -365,9 +365,10 @@ export function fftfreq<const N extends number, D extends DType = 'float32'>(
   n: N,
   options: FrequencyOptions<D> = {},
 ): Tensor<[N], NoInfer<D>> {
-  const half = Math.floor(n / 2);
-  const bins = (float64: CreationOptions): AnyTensor =>
-    arange(-half, n - half, float64).roll(-half) as unknown as AnyTensor;
+  const bins = (float64: CreationOptions): AnyTensor => {
+    const half = Math.floor(n / 2);
+    return arange(-half, n - half, float64).roll(-half) as unknown as AnyTensor;
+  };
   return frequencies('fftfreq', n, options, bins) as unknown as Tensor<[N], NoInfer<D>>;
 }
 
