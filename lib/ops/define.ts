@@ -506,7 +506,8 @@ export function recordedParts<Context>(
   outputs: readonly AnyTensor[],
   context: Context,
 ): void {
-  if (leavesNode([x])) recordNode(op, [x], outputs[0]!, outputs, context);
+  const [first] = outputs;
+  if (first !== undefined && leavesNode([x])) recordNode(op, [x], first, outputs, context);
 }
 
 /** Makes functions of a tensor into methods of it: `f(x, …)` becomes `x.f(…)`. Their types are declared by interface merging. */

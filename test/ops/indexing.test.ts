@@ -174,3 +174,7 @@ test('1 and 0 replace elements of bools, and no other number does', () => {
   expect(() => x.setAt([0], 2)).toThrow(`setAt: the result does not fit into the tensor: got the number 2, ${held}`);
   expect(() => x.setAt([0], tensor(1))).toThrow(`setAt: the result does not fit into the tensor: got float32, ${held}`);
 });
+
+test('nothing is split into no pieces, with gradients too', () => {
+  expect(hadal.zeros([0, 2]).requiresGrad_().split([])).toEqual([]);
+});
