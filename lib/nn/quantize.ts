@@ -8,6 +8,7 @@ import {
   quantization,
   quantizeMatrix,
   quantizedLinear,
+  widthOf,
   type QuantizedMatrix,
   type QuantizeOptions,
 } from '../ops/quantized';
@@ -36,8 +37,7 @@ export class QuantizedWeight extends Module implements MatrixForm, QuantizedMatr
 
   /** Of the weight that they stand for. */
   get shape(): readonly [out: number, width: number] {
-    const [out, width] = this.codes.shape as [number, number];
-    return [out, this.bits === 8 ? width : 2 * width];
+    return [this.codes.shape[0]!, widthOf(this.codes)];
   }
 
   /** Of that weight. */

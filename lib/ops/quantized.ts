@@ -2,10 +2,22 @@
 import { ArgumentError, ShapeError } from '../errors';
 import { checkChoice, checkCount } from '../tensor/checks';
 import { isFloat, promote, type DType } from '../tensor/dtype';
+import type { GradientRule } from '../tensor/node';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { operand } from './autocast';
-import { checkDType, checkObject, checkOptions, checkTensor, defineOp, floats, run, runMany } from './define';
+import {
+  checkDType,
+  checkObject,
+  checkOptions,
+  checkTensor,
+  defineOp,
+  defineView,
+  floats,
+  recorded,
+  run,
+  runMany,
+} from './define';
 import { linear, rowsOf } from './matmul';
 
 /** The codes of a block, which share bytes; native/kernels/quantized.h has the layout. */
@@ -86,7 +98,8 @@ export function dequantizeMatrix(matrix: QuantizedMatrix): AnyTensor {
   return run(dequantizeOp, [codes, scales], [codes.shape[0]!, widthOf(codes)], scales.dtype);
 }
 
-const widthOf = (codes: AnyTensor): number => codes.shape[1]! * (codes.dtype === 'int8' ? 1 : 2);
+/** Of a row, in weights. */
+export const widthOf = (codes: AnyTensor): number => codes.shape[1]! * (codes.dtype === 'int8' ? 1 : 2);
 
 function checkedMatrix(op: string, matrix: QuantizedMatrix): QuantizedMatrix {
   checkObject(op, matrix, 'matrix');
@@ -109,18 +122,23 @@ function checkedMatrix(op: string, matrix: QuantizedMatrix): QuantizedMatrix {
 /** Row-major, and where vectors may begin. */
 const aligned = (x: AnyTensor): AnyTensor => (x.isContiguous && x.offset % BLOCK === 0 ? x : x.clone());
 
-const quantizedMatmulOp = defineOp('quantizedMatmul', {
+/** y = x·Wᵀ + bias: gx = g·W, with the floats of W made anew, so that no graph keeps them; codes and scales stay as they are. */
+const gradient: GradientRule<unknown> = (g, node) => [
+  node.needs(0) ? g.matmul(dequantizeMatrix({ codes: node.input(1), scales: node.input(2) })) : undefined,
+  undefined,
+  undefined,
+  node.needs(3) ? g.sum(0) : undefined,
+];
+
+const quantizedMatmulOp = defineOp<unknown>('quantizedMatmul', {
   dtypes: ['float32', 'float16', 'bfloat16'],
   autocast: 'lower',
   saves: { inputs: true },
-  // y = x·Wᵀ + bias: gx = g·W; the codes stay as they are.
-  gradient: (g, node) => [
-    node.needs(0) ? g.matmul(dequantizeMatrix({ codes: node.input(1), scales: node.input(2) })) : undefined,
-    undefined,
-    undefined,
-    node.needs(3) ? g.sum(0) : undefined,
-  ],
+  gradient,
 });
+
+/** A product with the matrix as floats. */
+const denseProduct = defineView('quantizedLinear', gradient, { inputs: true });
 
 /**
  * `linear(x, dequantizeMatrix(matrix), bias)` for x [..., k], a matrix [n, k] and bias [n]: few rows are multiplied by the codes as they are read, many by the matrix as floats.
@@ -147,10 +165,16 @@ export function quantizedLinear(x: AnyTensor, matrix: QuantizedMatrix, bias?: An
   const dtype: DType = promote(given!.dtype, factors!.dtype);
   if (!isFloat(given!.dtype)) checkDType(op, given!.dtype, floats);
   const rows = rowsOf(given!);
-  if (rows.shape[0]! >= MANY_ROWS || dtype === 'float64') {
-    return linear(given!, dequantizeMatrix({ codes, scales: factors!.cast(dtype) }), shift);
-  }
-  const inputs = [rows.cast(dtype).contiguous(), codes, factors!.cast(dtype), shift?.cast(dtype).contiguous()];
-  const y = run(quantizedMatmulOp, inputs, [rows.shape[0]!, out], dtype);
+  const [left, own, added] = [rows, factors, shift].map((each) => each?.cast(dtype).contiguous()) as [AnyTensor, AnyTensor, AnyTensor?]; // prettier-ignore
+  const inputs = [left, codes, own, added];
+  const isDense = rows.shape[0]! >= MANY_ROWS || dtype === 'float64';
+  const y = isDense
+    ? recorded(
+        denseProduct,
+        inputs,
+        linear(left.detach(), dequantizeMatrix({ codes, scales: own.detach() }), added?.detach()),
+        undefined,
+      )
+    : run(quantizedMatmulOp, inputs, [rows.shape[0]!, out], dtype);
   return x.rank === 2 ? y : y.reshape([...x.shape.slice(0, -1), out]);
 }

@@ -4,6 +4,7 @@ import {
   dequantizeMatrix,
   gradients,
   manualSeed,
+  memory,
   models,
   nn,
   noGrad,
@@ -12,6 +13,7 @@ import {
   quantizeMatrix,
   randint,
   randn,
+  scope,
   setNumThreads,
   getNumThreads,
   tensor,
@@ -119,6 +121,17 @@ describe('a matrix', () => {
     const [gx, gb] = gradients([quantizedLinear(x, matrix, bias).mul(g).sum()], [x, bias]);
     expect(distance(gx!, g.matmul(dequantizeMatrix(matrix)))).toBeLessThan(1e-6);
     expect(distance(gb!, g.sum(0) as AnyTensor)).toBeLessThan(1e-6);
+  });
+
+  test('keeps its floats for no gradient', () => {
+    const matrix = quantizeMatrix(normal([1024, 1024]));
+    const x = normal([32, 1024]).requiresGrad_();
+    const before = memory('cpu').liveBytes;
+    const y = scope(() => quantizedLinear(x, matrix));
+    // The result has 128 KiB, the matrix as floats 4 MiB.
+    expect(memory('cpu').liveBytes - before).toBeLessThan(2 ** 20);
+    const [gx] = gradients([y.sum()], [x]);
+    expect(distance(gx!, dequantizeMatrix(matrix).sum(0, { keepDims: true }).expand([32, 1024]))).toBeLessThan(1e-6);
   });
 
   test('refuses what does not fit', () => {
