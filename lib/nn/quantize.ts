@@ -1,4 +1,4 @@
-/** Weights of layers as whole numbers of few bits: a quarter or an eighth of the memory of float32, and of the time to read them. */
+/** Weights of layers as whole numbers of few bits: about a quarter or a seventh of the memory of float32, and less time to read them. */
 import { ArgumentError } from '../errors';
 import { checkOptions } from '../ops/define';
 import { embedding } from '../ops/indexing';

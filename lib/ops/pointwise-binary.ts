@@ -140,9 +140,9 @@ export function div<A extends Operand, B extends Operand>(
   b: B & Fits<A, B, 'div'>,
   options: DivOptions,
 ): Arithmetic<A, B>;
-export function div(a: Operand, b: Operand, options: Partial<DivOptions> = {}): AnyTensor {
+export function div(a: Operand, b: Operand, options?: Partial<DivOptions>): AnyTensor {
   checkOptions('div', options);
-  const { rounding } = options;
+  const rounding = options?.rounding;
   if (rounding === undefined) return floatingBinary(divOp, a, b);
   if (rounding === 'floor') return floorDivide(a, b) as AnyTensor;
   if (rounding !== 'trunc') throw new ArgumentError(`div: rounding: got ${shown(rounding)}, expected trunc or floor`);

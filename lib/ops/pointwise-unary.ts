@@ -482,9 +482,9 @@ export interface RoundOptions {
  * round(tensor([1.234, -5.678]), { decimals: 1 }); // [1.2, -5.7]
  */
 export function round<S extends Shape, D extends DType>(x: Tensor<S, D>, options?: RoundOptions): Tensor<S, D>;
-export function round(x: AnyTensor, options: RoundOptions = {}): AnyTensor {
+export function round(x: AnyTensor, options?: RoundOptions): AnyTensor {
   checkOptions('round', options);
-  const { decimals = 0 } = options;
+  const decimals = options?.decimals ?? 0;
   if (!Number.isSafeInteger(decimals)) {
     throw new ArgumentError(`round: decimals: got ${shown(decimals)}, expected an integer`);
   }
