@@ -180,6 +180,7 @@ const weighted = (x: Plain, analytic: readonly number[], counts: readonly number
 };
 const ones = [1, 1, 1, 1, 1];
 const frequencyWeights = (): AnyTensor => hadal.tensor(often, { dtype: 'int64' });
+// Composed of several ops, each of which rounds to 16 bits: four roundings, of numbers up to 2.
 const rounded = { float16: { rtol: 4e-3, atol: 8e-3 }, bfloat16: { rtol: 3.2e-2, atol: 6.4e-2 } };
 const covariances: Sample[] = [
   sample({
