@@ -21,6 +21,19 @@ inline bool is_outside(int64_t index, int64_t size) {
   return static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);
 }
 
+// Whether any of n indices, `stride` apart, is outside [0, size): the largest of them as unsigned numbers is, which takes no branch.
+template <class I>
+bool any_outside(const I* index, int64_t stride, int64_t n, int64_t size) {
+  using Unsigned = std::make_unsigned_t<I>;
+  Unsigned largest = 0;
+  if (stride == 1) {
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<Unsigned>(index[i]));
+  } else {
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<Unsigned>(index[i * stride]));
+  }
+  return n > 0 && static_cast<uint64_t>(largest) >= static_cast<uint64_t>(size);
+}
+
 // Called once some index is known to be outside [0, size): finds the first, in row-major order, and throws.
 template <class I>
 [[noreturn]] void throw_index_error(const Command& cmd, const TensorView& index, int64_t size, const char* what) {
@@ -105,19 +118,16 @@ void gather_along(KernelContext& ctx, const Command& cmd, const TensorView& x, c
           const T* from = x.as<T>() + x_rows(row);
           const I* places = index.as<I>() + index_rows(row);
           T* to = y.as<T>() + y_rows(row);
-          // Checked first and then read without a branch, which makes vector code of both.
-          bool fails = false;
+          if (any_outside(places, index_stride, n, size)) {
+            throw_index_error<I>(cmd, index, size, "elements of the axis");
+          }
           if (index_stride == 1 && y_stride == 1) {
-            for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i], size);
-            if (fails) throw_index_error<I>(cmd, index, size, "elements of the axis");
             if (x_stride == 0 && x_axis_stride == 1) {
               for (int64_t i = 0; i < n; ++i) to[i] = from[places[i]];
             } else {
               for (int64_t i = 0; i < n; ++i) to[i] = from[i * x_stride + places[i] * x_axis_stride];
             }
           } else {
-            for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i * index_stride], size);
-            if (fails) throw_index_error<I>(cmd, index, size, "elements of the axis");
             for (int64_t i = 0; i < n; ++i) {
               to[i * y_stride] = from[i * x_stride + places[i * index_stride] * x_axis_stride];
             }
@@ -344,10 +354,9 @@ void scatter_lines(KernelContext& ctx, const Command& cmd, const TensorView& ind
       const T* from = source.as<T>() + source_groups(group) + first * source_stride;
       To* to = y.as<To>() + y_groups(group) + first * y_stride;
       const auto each = [&](int64_t n, int64_t place_stride, int64_t value_stride, int64_t shift) {
-        // Checked first and then combined without a branch.
-        bool fails = false;
-        for (int64_t i = 0; i < n; ++i) fails |= is_outside(places[i * place_stride], size);
-        if (fails) throw_index_error<int64_t>(cmd, index, size, "elements of the axis");
+        if (any_outside(places, place_stride, n, size)) {
+          throw_index_error<int64_t>(cmd, index, size, "elements of the axis");
+        }
         for (int64_t i = 0; i < n; ++i) {
           combine_into<kMode>(to[places[i * place_stride] * y_step + i * shift], from[i * value_stride]);
         }
