@@ -561,7 +561,7 @@ const attention = (name: string, environment: Record<string, string>): Part => (
           const leaf = x.detach().requiresGrad_() as AnyTensor;
           return hadal.gradients([attendingParts(leaf).square().sum()], [leaf])[0]!;
         });
-        const inputs = [1, 2].map(() => hadal.randn([1, 140, 3 * 2 * 32]).cast('bfloat16') as AnyTensor);
+        const inputs = [1, 2].map(() => hadal.randn([1, 70, 3 * 2 * 32]).cast('bfloat16') as AnyTensor);
         return Array.from({ length: 8 }, (_, i) => valuesOf(step(inputs[i % 2]!).cast('float32')));
       };
       const plain = gradients((step) => (x) => scope(() => step(x)));
