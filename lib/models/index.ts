@@ -27,4 +27,6 @@ export * from './vgg';
 export * from './vit';
 export * from './whisper';
 export { whisperFeatures, type WhisperFeaturesOptions } from './whisper-features';
+export type { WhisperLanguage } from './whisper-language';
+export type { FallbackOptions } from './whisper-target';
 export { whisperTimes, type TimedTokens, type WhisperSegment, type WhisperTimesOptions } from './whisper-times';

@@ -4,11 +4,14 @@ import { checkSound } from '../data/audio/resample';
 import { ArgumentError, ShapeError } from '../errors';
 import { checkOptions } from '../ops/define';
 import { checkCount, checkList } from '../tensor/checks';
+import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
-import { beamSearch, generate, type BeamSearchOptions } from './generation';
+import type { BeamSearchOptions } from './generation';
 import { Whisper } from './whisper';
 import { heard, HOP } from './whisper-features';
+import { beginningIn, firstLogits, languagesOf, noSpeechChance } from './whisper-language';
+import { fallbackOf, windowTarget, type FallbackOptions } from './whisper-target';
 import {
   checkedTimes,
   FRAMES_PER_SECOND,
@@ -19,31 +22,46 @@ import {
 } from './whisper-times';
 
 export interface TranscribeOptions
-  extends WhisperTimesOptions, Pick<BeamSearchOptions, 'begin' | 'maxTokens' | 'repetitionPenalty' | 'noRepeatNgram'> {
+  extends
+    WhisperTimesOptions,
+    FallbackOptions,
+    Pick<BeamSearchOptions, 'begin' | 'maxTokens' | 'repetitionPenalty' | 'noRepeatNgram'> {
+  /** The language that is spoken, by its code, of a model that knows languages; the likeliest of the first window unless given. */
+  readonly language?: string;
+  /** What is done in such a model: `transcribe`, unless given, or `translate`, into English. */
+  readonly task?: string;
   /** How many sequences are continued at a time, as in {@link beamSearch}; 1, for the likeliest token each time, unless given. */
   readonly beams?: number;
+}
+
+/** What is said in a piece of a recording. */
+export interface Transcription extends WhisperSegment {
+  /** Given or heard, in a model that knows languages. */
+  readonly language?: string | undefined;
 }
 
 /**
  * What is said in a recording of any length, [time] at 16,000 samples per second within ±1, as {@link whisperFeatures} hears it: yields segments as soon as they are
  * known. The model hears a window at a time, in published models of 30 seconds; the next window begins at the last time that it has written, so that nothing is cut in
- * two. `begin` is the language and the task, in models that have such tokens. Windows do not know the text of those before, and none is decoded again at random.
+ * two. Targets begin with the language and the task, in models that have such tokens, or with `begin`. Windows do not know the text of those before.
  *
- * @throws ArgumentError for another model, and one without `end` or `noTimes`; ShapeError for samples of another shape; DTypeError for those of no floating dtype.
+ * @throws ArgumentError for another model, one without `end` or `noTimes`, and a language or a task that it does not know; ShapeError for samples of another shape;
+ * DTypeError for those of no floating dtype.
  * @see Radford et al., 2022, Robust speech recognition via large-scale weak supervision, section 4.5.
  * @example
  * const model = new models.Whisper({
  *   vocabulary: 100, sourceContext: 50, context: 16, width: 32, layers: 1, heads: 4, start: 41, end: 40, noTimes: 48,
+ *   languages: { en: 42, de: 43 }, tasks: { transcribe: 44, translate: 45 },
  * }).eval();
- * for await (const { start, end, tokens } of models.transcribe(model, randn([40000]).mul(0.1), { begin: [42, 43] })) {
- *   console.log(start, end, tokens);
+ * for await (const { start, end, tokens, language } of models.transcribe(model, randn([40000]).mul(0.1), { temperatures: [0, 0.4, 0.8] })) {
+ *   console.log(start, end, tokens, language);
  * }
  */
 export async function* transcribe(
   model: Whisper,
   samples: AnyTensor,
   options: TranscribeOptions = {},
-): AsyncGenerator<WhisperSegment, void, undefined> {
+): AsyncGenerator<Transcription, void, undefined> {
   const owner = 'transcribe';
   checkOptions(owner, options);
   if (!(model instanceof Whisper)) throw new ArgumentError(`${owner}: model: got another one, expected a Whisper`);
@@ -51,38 +69,42 @@ export async function* transcribe(
   if (samples.rank !== 1) {
     throw new ShapeError(`${owner}: samples: got shape ${show(samples.shape)}, expected [time]`);
   }
-  const { beams = 1, latestStart, begin = [], maxTokens = model.context - 1 - begin.length, ...rest } = options;
+  const { latestStart, language: spoken, task, begin: given, beams = 1, ...others } = options;
   checkCount(owner, 'beams', beams);
-  checkList(owner, 'begin', begin);
+  const { fallback, rest } = fallbackOf(owner, others);
+  if (given !== undefined) checkList(owner, 'begin', given);
+  if (given !== undefined && (spoken ?? task) !== undefined) {
+    throw new ArgumentError(`${owner}: begin: got it beside a language or a task, expected one or the other`);
+  }
   const { end, firstTime } = checkedTimes(owner, model);
-  const times = whisperTimes(model, latestStart === undefined ? {} : { latestStart });
-  const decoding = { maxTokens, begin, stop: end, logitsProcessor: times, ...rest };
+  const logitsProcessor = whisperTimes(model, latestStart === undefined ? {} : { latestStart });
   const [frames, window] = [Math.floor(samples.size / HOP), 2 * model.encoder.positions.shape[0]!];
   const speech = heard(samples.unsqueeze(0) as AnyTensor, model.mels, frames + window);
+  const hearsLanguage = given === undefined && Object.keys(model.languages).length > 0;
+  let language = spoken;
   for (let frame = 0; frame < frames;) {
-    const target = await targetOf(
-      model,
-      noGrad(() => speech.narrow(2, frame, window)),
-      beams,
-      decoding,
+    const left = Math.min(window, frames - frame);
+    const part = noGrad(() => speech.narrow(2, frame, window)) as AnyTensor;
+    const decoder = noGrad(() => model.given(part));
+    const first = noGrad(() => scope(() => firstLogits(model, decoder, part)));
+    if (hearsLanguage) language ??= (await languagesOf(owner, model, first))[0]!.language;
+    const begin = given ?? beginningIn(owner, model, language, task);
+    const target = await windowTarget(
+      {
+        decoder,
+        prompt: [model.start, ...begin],
+        vocabulary: first.shape[1]!,
+        noSpeech: await noSpeechChance(model, first),
+      },
+      fallback,
+      { maxTokens: model.context - 1 - begin.length, ...rest, beams, stop: end, logitsProcessor },
     );
-    const spoken = target.at(-1) === end ? target.slice(0, -1) : target;
-    const { segments, move } = segmentsOf(spoken, firstTime, Math.min(window, frames - frame));
+    const text = target?.at(-1) === end ? target?.slice(0, -1) : target;
+    const { segments, move } = text === undefined ? { segments: [], move: left } : segmentsOf(text, firstTime, left);
     for (const { start, end: until, tokens } of segments) {
-      yield { start: (frame + start) / FRAMES_PER_SECOND, end: (frame + until) / FRAMES_PER_SECOND, tokens };
+      const [from, to] = [start, until].map((each) => (frame + each) / FRAMES_PER_SECOND) as [number, number];
+      yield { start: from, end: to, tokens, language };
     }
     frame += move;
   }
-}
-
-async function targetOf(
-  model: Whisper,
-  speech: AnyTensor,
-  beams: number,
-  options: BeamSearchOptions,
-): Promise<readonly number[]> {
-  if (beams > 1) return (await beamSearch(model, speech, { ...options, beams }))[0]?.tokens ?? [];
-  const tokens: number[] = [];
-  for await (const token of generate(model, speech, { ...options, temperature: 0 })) tokens.push(token);
-  return tokens;
 }

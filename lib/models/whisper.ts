@@ -1,5 +1,6 @@
 /** Whisper: a Transformer that hears speech and writes what is said. */
-import { ArgumentError, ShapeError } from '../errors';
+import { noGrad } from '../autograd/modes';
+import { ArgumentError, FormatError, ShapeError } from '../errors';
 import { Conv1d } from '../nn/convolution';
 import { Embedding } from '../nn/embedding';
 import { Module, type StateDict } from '../nn/module';
@@ -7,10 +8,11 @@ import { LayerNorm } from '../nn/normalization';
 import { Dropout } from '../nn/regularization';
 import { TransformerDecoderLayer, TransformerEncoderLayer } from '../nn/transformer';
 import { arange, zerosLike } from '../ops/creation';
-import { checkOptions, checkTensor } from '../ops/define';
+import { checkObject, checkOptions, checkTensor } from '../ops/define';
 import { gelu } from '../ops/pointwise-activation';
 import { checkCount } from '../tensor/checks';
-import { shown } from '../tensor/describe';
+import { describe, shown } from '../tensor/describe';
+import { scope } from '../tensor/scope';
 import { show } from '../tensor/shapes';
 import type { AnyTensor } from '../tensor/tensor';
 import { checkTokenOptions, coderSizes, type CoderOptions } from './coder-options';
@@ -25,9 +27,11 @@ import {
   readGeneration,
   readPublished,
   translated,
+  type Config,
   type Translation,
 } from './published';
 import { sinusoids } from './sinusoids';
+import { firstLogits, languagesOf, type WhisperLanguage } from './whisper-language';
 
 export interface WhisperOptions extends CoderOptions {
   /** How many tokens there are; 51,865 unless given. */
@@ -54,7 +58,14 @@ export interface WhisperOptions extends CoderOptions {
   readonly noTimes?: number | undefined;
   /** Tokens that it does not make first, as the end and a space; none unless given. */
   readonly neverFirst?: readonly number[];
+  /** The token of each language that it knows, by the language's code, as `en`; none unless given. */
+  readonly languages?: TokensByName;
+  /** The token of each task, which are `transcribe` and `translate` in published models; none unless given. */
+  readonly tasks?: TokensByName;
 }
+
+/** Tokens by what they stand for. */
+export type TokensByName = Readonly<Record<string, number>>;
 
 type Sizes = Required<Omit<WhisperOptions, 'padding' | 'end' | 'noTimes'>> & WhisperOptions;
 
@@ -130,6 +141,22 @@ const published: Translation = {
   ],
 };
 
+const prefixed = (prefix: string, tokens: TokensByName): TokensByName =>
+  Object.fromEntries(Object.entries(tokens).map(([name, token]) => [`${prefix}.${name}`, token]));
+
+/** Tokens of a configuration by their names, without the signs around those of languages; none where it is left out. */
+function tokensByName(config: Config, name: string): TokensByName {
+  const tokens = config[name] ?? {};
+  if (typeof tokens !== 'object') {
+    throw new FormatError(`Whisper: ${name}: got ${describe(tokens)}, expected tokens by their names`);
+  }
+  const named = Object.keys(tokens).map((key) => [
+    key.replace(/^<\|(.*)\|>$/, '$1'),
+    configured('Whisper', tokens as Config, key),
+  ]);
+  return Object.fromEntries(named) as TokensByName;
+}
+
 /**
  * Whisper: speech [b, mels, frames], as {@link whisperFeatures} makes it of recordings, and token numbers of a target [b, t] to logits [b, t, vocabulary] of what
  * follows each token of the target. Sizes are those of whisper-tiny unless given. The keys of attention have biases, which published models have not: they are zeros
@@ -158,6 +185,8 @@ export class Whisper extends EncoderDecoder {
   readonly mels: number;
   override readonly never: readonly number[];
   override readonly neverFirst: readonly number[];
+  readonly languages: TokensByName;
+  readonly tasks: TokensByName;
   readonly tokens: Embedding;
   readonly encoder: WhisperEncoder;
   readonly decoder: WhisperDecoder;
@@ -174,16 +203,22 @@ export class Whisper extends EncoderDecoder {
       dropout: 0,
       start: 50258,
       neverFirst: [],
+      languages: {},
+      tasks: {},
       ...options,
     };
     const { vocabulary, context, width, mels, start, end, noTimes, padding, never, neverFirst } = sizes;
+    const { languages, tasks } = sizes;
     for (const name of ['mels', 'sourceContext', 'context', 'layers', 'decoderLayers'] as const) {
       checkCount('Whisper', name, sizes[name]);
     }
     if (width % 2 !== 0 || width < 4) {
       throw new ArgumentError(`Whisper: width: got ${shown(width)}, expected an even number of at least 4`);
     }
-    checkTokenOptions('Whisper', vocabulary, { start, end, noTimes }, { never, neverFirst });
+    checkObject('Whisper', languages, 'languages');
+    checkObject('Whisper', tasks, 'tasks');
+    const named = { ...prefixed('languages', languages), ...prefixed('tasks', tasks) };
+    checkTokenOptions('Whisper', vocabulary, { start, end, noTimes, ...named }, { never, neverFirst });
     this.start = start;
     this.end = end;
     this.noTimes = noTimes;
@@ -191,6 +226,8 @@ export class Whisper extends EncoderDecoder {
     this.mels = mels;
     this.never = never;
     this.neverFirst = neverFirst;
+    this.languages = languages;
+    this.tasks = tasks;
     this.tokens = new Embedding(vocabulary, width, padding === undefined ? {} : { paddingIndex: padding });
     this.encoder = new WhisperEncoder(sizes);
     this.decoder = new WhisperDecoder(sizes);
@@ -200,7 +237,7 @@ export class Whisper extends EncoderDecoder {
   /**
    * Reads a model that was published for the library transformers: a folder with `config.json`, weights (safetensors, sharded or not, or PyTorch's) and, where it
    * has one, `generation_config.json`. Its `model_type` is whisper. Of what the files say of how to generate, tokens are read: those that are not made
-   * (`suppress_tokens` and `begin_suppress_tokens`), `eos_token_id` and `no_timestamps_token_id`.
+   * (`suppress_tokens` and `begin_suppress_tokens`), `eos_token_id`, `no_timestamps_token_id`, `lang_to_id` and `task_to_id`.
    *
    * @throws FormatError, ArgumentError or ShapeError when the files are not those of such a model, or ask for what `WhisperOptions` does not have.
    */
@@ -235,6 +272,8 @@ export class Whisper extends EncoderDecoder {
       padding: config['pad_token_id'] === null ? undefined : number('pad_token_id', 50256),
       never: configuredList('Whisper', generation, 'suppress_tokens'),
       neverFirst: configuredList('Whisper', generation, 'begin_suppress_tokens'),
+      languages: tokensByName(generation, 'lang_to_id'),
+      tasks: tokensByName(generation, 'task_to_id'),
     });
     model.loadPublished(weights);
     return model.eval();
@@ -247,6 +286,24 @@ export class Whisper extends EncoderDecoder {
       .map(([name, value]) => [name.replace('v_proj', 'k_proj'), zerosLike(value)] as const);
     const own = translated('Whisper', { ...Object.fromEntries(biases), ...weights }, published);
     this.loadStateDict({ 'encoder.positions': this.encoder.positions, ...own });
+  }
+
+  /**
+   * The likeliest language of each source [b, mels, 2 · sourceContext], and how likely it is among those that the model knows: by what it would write first.
+   *
+   * @throws ArgumentError for a model without `languages`; ShapeError for sources of another shape.
+   * @example
+   * const sizes = { vocabulary: 100, sourceContext: 50, context: 16, width: 32, layers: 1, heads: 4, start: 41 };
+   * const model = new models.Whisper({ ...sizes, languages: { en: 42, de: 43 } }).eval();
+   * const [{ language, probability }] = await model.detectLanguage(models.whisperFeatures(randn([16000]).mul(0.1), { seconds: 1 }));
+   * console.log(language, probability);
+   */
+  async detectLanguage(source: AnyTensor): Promise<WhisperLanguage[]> {
+    return languagesOf(
+      'detectLanguage',
+      this,
+      noGrad(() => scope(() => firstLogits(this, this.given(source), source))),
+    );
   }
 
   protected override layerCount(): number {

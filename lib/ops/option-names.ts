@@ -225,11 +225,12 @@ const takersByNames: Readonly<Record<string, string>> = {
   'version numClasses dropout attentionDropout stochasticDepth': 'SwinTransformer',
   'vocabulary width layers decoderLayers heads headSize hidden buckets maxDistance dropout epsilon activation gated? tied? start':
     'T5',
-  'beams latestStart begin maxTokens repetitionPenalty noRepeatNgram': 'transcribe',
+  'language task beams latestStart temperatures logProbabilityThreshold compressionThreshold noSpeechThreshold begin maxTokens repetitionPenalty noRepeatNgram':
+    'transcribe',
   'batchNorm? numClasses dropout hidden': 'VGG',
   'imageSize patchSize channels width layers heads hidden dropout epsilon numClasses': 'ViT',
   imageSize: 'ViT.load',
-  'vocabulary mels sourceContext context width layers heads dropout start end noTimes neverFirst decoderLayers decoderHeads hidden decoderHidden padding never':
+  'vocabulary mels sourceContext context width layers heads dropout start end noTimes neverFirst languages tasks decoderLayers decoderHeads hidden decoderHidden padding never':
     'Whisper',
   'inputNames outputNames dynamicAxes externalData?': 'save',
   'columns increasing?': 'vander',

@@ -166,6 +166,40 @@ for recording, options in [(0, dict()), (1, dict()), (0, dict(num_beams=3)), (1,
     transcripts.append({"recording": recording, "options": options, "segments": segments})
 written["transcripts"] = transcripts
 
+# The language that is heard in a window, a task behind it; and windows that hold no speech.
+spoken = dict(is_multilingual=True, lang_to_id={"<|en|>": 6, "<|de|>": 8, "<|fr|>": 9}, task_to_id={"transcribe": 7, "translate": 10})
+model = models["whisper"]
+languages = []
+fallbacks = []
+silent = dict(task="transcribe", temperature=(0.0,))
+for recording, options in [
+    (0, dict(task="transcribe")), (1, dict(task="transcribe")), (1, dict(task="translate")), (0, dict(language="fr")),
+    (0, dict(**silent, logprob_threshold=-1.4, no_speech_threshold=0.0)), (1, dict(**silent, logprob_threshold=-1.0, no_speech_threshold=0.068)),
+]:
+    padded = torch.cat([sounds[recording] / 128, torch.zeros(3200)])
+    features = extract(padded.numpy(), truncation=False, sampling_rate=16000, return_tensors="pt").input_features
+    model.generation_config = GenerationConfig(
+        **timed, **spoken, pad_token_id=0, decoder_start_token_id=2, max_length=24, max_initial_timestamp_index=3, suppress_tokens=[2, 3],
+        begin_suppress_tokens=[14], return_timestamps=True)
+    model._retrieve_max_frames_and_seek = lambda *_, **__: (torch.tensor([frames]), torch.tensor([0]))
+    if options == dict(task="transcribe"):
+        logits = model(input_features=features[:, :, :20], decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
+        chances = logits[list(spoken["lang_to_id"].values())].softmax(-1)
+        languages.append({"recording": recording, "chances": rounded(chances[None])[0]})
+    answer = model.generate(features, return_segments=True, **options)
+    segments = [
+        {"start": float(each["start"]), "end": float(each["end"]), "tokens": each["tokens"].tolist()}
+        for each in answer["segments"][0]
+    ]
+    fallbacks.append({"recording": recording, "options": options, "segments": segments})
+written["languages"] = languages
+written["fallbacks"] = fallbacks
+compressed = []
+for tokens, vocabulary in [([7], 24), ([7] * 40, 24), ([1, 2, 3] * 30, 51865), ([i * 7919 % 51865 for i in range(60)], 51865), ([9] * 50, 70000)]:
+    ratio = WhisperForConditionalGeneration._retrieve_compression_ratio(torch.tensor(tokens), vocabulary)
+    compressed.append({"tokens": tokens, "vocabulary": vocabulary, "ratio": ratio})
+written["compressed"] = compressed
+
 # Targets of a window of so many frames, cut into segments, and by how many frames the next window is behind it.
 cut = []
 for tokens in [[12, 7], [12, 7, 8, 16], [14, 7, 16, 16], [12, 7, 16, 16, 8, 9], [13, 7, 16, 17, 8, 20], [12, 7, 15, 15, 8, 18, 19, 9, 20, 21],

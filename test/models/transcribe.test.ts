@@ -3,7 +3,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { manualSeed, models, ones, randn, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { cat, manualSeed, models, ones, randn, tensor, zeros, type AnyTensor } from '../../lib/index';
+import { compression } from '../../lib/models/whisper-target';
 import { segmentsOf } from '../../lib/models/whisper-times';
 import { collect, folderOf, referenceOf } from './references';
 
@@ -24,6 +25,18 @@ interface Golden {
     readonly options: { readonly num_beams?: number; readonly forced_decoder_ids?: [number, number][] };
     readonly segments: Segment[];
   }[];
+  readonly languages: { readonly recording: number; readonly chances: number[] }[];
+  readonly fallbacks: {
+    readonly recording: number;
+    readonly options: {
+      readonly language?: string;
+      readonly task?: string;
+      readonly logprob_threshold?: number;
+      readonly no_speech_threshold?: number;
+    };
+    readonly segments: Segment[];
+  }[];
+  readonly compressed: { readonly tokens: number[]; readonly vocabulary: number; readonly ratio: number }[];
   readonly segments: {
     readonly tokens: number[];
     readonly rest: number;
@@ -43,8 +56,8 @@ const ours = (segments: readonly Segment[]): models.WhisperSegment[] =>
     tokens: all.filter((token) => token < firstTime),
   }));
 
-async function collectSegments(segments: AsyncIterable<models.WhisperSegment>): Promise<models.WhisperSegment[]> {
-  const list: models.WhisperSegment[] = [];
+async function collectSegments(segments: AsyncIterable<models.Transcription>): Promise<models.Transcription[]> {
+  const list: models.Transcription[] = [];
   for await (const segment of segments) list.push(segment);
   return list;
 }
@@ -67,32 +80,49 @@ test.each(golden.segments)(
   },
 );
 
+test.each(golden.compressed)(
+  '$tokens.length tokens of $vocabulary are compressed',
+  ({ tokens: all, vocabulary, ratio }) => {
+    expect(compression(all, vocabulary)).toBeCloseTo(ratio, 12);
+  },
+);
+
+const generation = {
+  eos_token_id: 5,
+  no_timestamps_token_id: 11,
+  suppress_tokens: [2, 3],
+  begin_suppress_tokens: [14],
+};
+
+/** The small model, beside which a file says how to generate. */
+async function loadWith(config: object): Promise<models.Whisper> {
+  const folder = mkdtempSync(join(tmpdir(), 'hadal-published-'));
+  try {
+    cpSync(folderOf('whisper'), folder, { recursive: true });
+    writeFileSync(join(folder, 'generation_config.json'), JSON.stringify(config));
+    return await models.Whisper.load(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const recordingOf = async (recording: number): Promise<AnyTensor> =>
+  (await referenceOf('whisper'))['sound']!.cast('float32').div(128).select(0, recording) as AnyTensor;
+
 describe('recordings', () => {
-  let folder: string;
   let model: models.Whisper;
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'hadal-published-'));
-    cpSync(folderOf('whisper'), folder, { recursive: true });
-    const generation = {
-      eos_token_id: 5,
-      no_timestamps_token_id: 11,
-      suppress_tokens: [2, 3],
-      begin_suppress_tokens: [14],
-    };
-    writeFileSync(join(folder, 'generation_config.json'), JSON.stringify(generation));
-    model = await models.Whisper.load(folder);
+    model = await loadWith(generation);
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   test('which tokens end and time targets is read', () => {
     expect([model.end, model.noTimes]).toEqual([5, 11]);
   });
 
   test.each(golden.transcripts)('recording $recording with $options', async ({ recording, options, segments }) => {
-    const sound = (await referenceOf('whisper'))['sound']!.cast('float32').div(128);
     const { num_beams: beams = 1, forced_decoder_ids: forced = [] } = options;
     const begin = forced.map(([, token]) => token);
-    const found = models.transcribe(model, sound.select(0, recording), { beams, begin, latestStart: 0.06 });
+    const found = models.transcribe(model, await recordingOf(recording), { beams, begin, latestStart: 0.06 });
     expect(await collectSegments(found)).toEqual(ours(segments));
   });
 
@@ -115,6 +145,100 @@ describe('recordings', () => {
       expect(target[0]).toBeGreaterThanOrEqual(firstTime);
       expect(times).toEqual([...times].sort((a, b) => a - b));
     }
+  });
+});
+
+describe('recordings in one of several languages', () => {
+  const languages = { en: 6, de: 8, fr: 9 };
+  let model: models.Whisper;
+  beforeAll(async () => {
+    const named = Object.fromEntries(Object.entries(languages).map(([code, token]) => [`<|${code}|>`, token]));
+    model = await loadWith({ ...generation, lang_to_id: named, task_to_id: { transcribe: 7, translate: 10 } });
+  });
+
+  test('which tokens languages and tasks have is read', () => {
+    expect(model.languages).toEqual(languages);
+    expect(model.tasks).toEqual({ transcribe: 7, translate: 10 });
+  });
+
+  test.each(golden.languages)('of recording $recording the likeliest is heard', async ({ recording, chances }) => {
+    const speech = models.whisperFeatures(await recordingOf(recording), { seconds: 2, mels: 6 }).narrow(2, 0, 20);
+    const [heard, again] = await model.detectLanguage(cat([speech, speech]) as AnyTensor);
+    const likeliest = Math.max(...chances);
+    expect(heard!.language).toBe(Object.keys(languages)[chances.indexOf(likeliest)]);
+    // Of the reference with eight digits, both in float32.
+    expect(Math.abs(heard!.probability - likeliest)).toBeLessThan(1e-6);
+    expect(again).toEqual(heard);
+  });
+
+  test.each(golden.fallbacks)('recording $recording with $options', async ({ recording, options, segments }) => {
+    const { language, task, logprob_threshold: unlikely, no_speech_threshold: silent } = options;
+    const found = await collectSegments(
+      models.transcribe(model, await recordingOf(recording), {
+        latestStart: 0.06,
+        ...(language === undefined ? {} : { language }),
+        ...(task === undefined ? {} : { task }),
+        ...(silent === undefined ? {} : { logProbabilityThreshold: unlikely!, noSpeechThreshold: silent }),
+      }),
+    );
+    expect(found.map(({ language: _, ...segment }) => segment)).toEqual(ours(segments));
+    expect([...new Set(found.map((each) => each.language))]).toEqual([language ?? 'fr']);
+  });
+
+  describe('doubtful windows are written again', () => {
+    const write = async (options: models.TranscribeOptions): Promise<models.WhisperSegment[]> =>
+      collectSegments(models.transcribe(model, await recordingOf(0), { latestStart: 0.06, ...options }));
+    let likeliest: models.WhisperSegment[], searched: models.WhisperSegment[];
+    beforeAll(async () => {
+      [likeliest, searched] = await Promise.all([write({}), write({ beams: 3 })]);
+      expect(searched).not.toEqual(likeliest);
+    });
+    // So low a temperature draws the likeliest token, without beams.
+    const again = { beams: 3, temperatures: [0, 1e-9] };
+
+    test('unlikely ones', async () => {
+      expect(await write({ ...again, logProbabilityThreshold: 0, compressionThreshold: 100 })).toEqual(likeliest);
+      expect(await write({ ...again, logProbabilityThreshold: -100, compressionThreshold: 100 })).toEqual(searched);
+    });
+
+    test('ones that repeat themselves', async () => {
+      expect(await write({ ...again, logProbabilityThreshold: -100, compressionThreshold: 0.01 })).toEqual(likeliest);
+    });
+
+    test('drawn, the same for the same seed', async () => {
+      const draw = (): Promise<models.WhisperSegment[]> => {
+        manualSeed(5);
+        return write({ temperatures: [0, 1], logProbabilityThreshold: 0 });
+      };
+      const drawn = await draw();
+      expect(drawn).not.toEqual(likeliest);
+      expect(await draw()).toEqual(drawn);
+    });
+  });
+
+  test('what is refused', async () => {
+    const refused = (options: models.TranscribeOptions): Promise<unknown> =>
+      models.transcribe(model, randn([4000]), options).next();
+    await expect(refused({ language: 'it' })).rejects.toThrow('transcribe: language: got it, expected en, de, fr');
+    await expect(refused({ task: 'sing' })).rejects.toThrow(
+      'transcribe: task: got sing, expected transcribe, translate',
+    );
+    await expect(refused({ begin: [6, 7], language: 'en' })).rejects.toThrow('transcribe: begin: got it beside');
+    await expect(refused({ temperatures: [] })).rejects.toThrow('transcribe: temperatures.length: got 0');
+    await expect(refused({ temperatures: [-1] })).rejects.toThrow('transcribe: temperatures[0]: got -1');
+    await expect(refused({ noSpeechThreshold: 2 })).rejects.toThrow('transcribe: noSpeechThreshold: got 2');
+    await expect(refused({ compressionThreshold: -1 })).rejects.toThrow('transcribe: compressionThreshold: got -1');
+    const plain = await loadWith(generation);
+    const speech = randn([1, 6, 20]) as AnyTensor;
+    await expect(plain.detectLanguage(speech)).rejects.toThrow('detectLanguage: model.languages: got none');
+    await expect(models.transcribe(plain, randn([4000]), { task: 'translate' }).next()).rejects.toThrow(
+      'transcribe: task: got translate, expected none, as the model knows none',
+    );
+    await expect(loadWith({ ...generation, lang_to_id: { '<|en|>': 'six' } })).rejects.toThrow('en');
+    await expect(loadWith({ ...generation, lang_to_id: { '<|en|>': 24 } })).rejects.toThrow(
+      'Whisper: languages.en: got 24, expected an integer from 0 to 23',
+    );
+    await expect(loadWith({ ...generation, task_to_id: 3 })).rejects.toThrow('Whisper: task_to_id: got number 3');
   });
 });
 
