@@ -118,7 +118,7 @@ struct LossArguments {
 // loss = (1 − s) · w[t] · (lse − x[t]) + s / classes · Σ_c w[c] · (lse − x[c]); zero in ignored rows. Block (lanes, rows). The next units
 // are read while some are worked on, and what is to be known of the target meanwhile.
 template <class T, int kPack, bool kSmooth>
-__global__ void __launch_bounds__(256, 4)
+__global__ void __launch_bounds__(256, kSmooth ? 3 : 4)
     loss_rows(LossArguments<T> args, Targets targets, Smoothing<Compute<T>> smoothing) {
   using C = Compute<T>;
   __shared__ RowTotals<T> partial[RowGroup::kMaxWarps];
