@@ -7,7 +7,7 @@ export * from './dataset';
 export * from './draw';
 export * from './graphs';
 export { DataLoader, type DataLoaderOptions, type LoaderState } from './loader';
-export * from './random';
+export { Random } from './random';
 export { renderDigits, type RenderedDigits } from './rendered-digits';
 export * from './readers';
 export * from './samplers';

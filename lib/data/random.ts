@@ -1,5 +1,6 @@
 /** Random numbers on the JS side, that a seed decides: the same on every machine. For data; tensors draw from the device's Philox stream. */
 
+import { nextRandomBlocks } from '../runtime/random';
 import { checkCount, checkFinite, maxEntries } from '../tensor/checks';
 
 const { imul } = Math; // in inner loops: looking up a global costs more than the function does
@@ -87,5 +88,23 @@ export class Random {
       [order[i], order[j]] = [order[j]!, order[i]!];
     }
     return order;
+  }
+}
+
+/** Numbers that follow from where the generator of tensors is when the first of them is drawn, which moves it on. */
+export class ContinuedRandom extends Random {
+  #drawn: Random | undefined;
+
+  constructor() {
+    super(0);
+  }
+
+  override bits(): number {
+    if (this.#drawn === undefined) {
+      const [low, high, offset] = nextRandomBlocks(1);
+      // As many of the seed's 64 bits as a number holds.
+      this.#drawn = new Random((high % 2 ** 21) * 2 ** 32 + low, offset);
+    }
+    return this.#drawn.bits();
   }
 }

@@ -1,5 +1,16 @@
 // Augmentations of batches of images: against loops in float64, and that a seed decides them.
-import { arange, data, stack, tensor, where, zeros, rand, manualSeed, type AnyTensor } from '../../lib/index';
+import {
+  arange,
+  data,
+  getRandomState,
+  stack,
+  tensor,
+  where,
+  zeros,
+  rand,
+  manualSeed,
+  type AnyTensor,
+} from '../../lib/index';
 import { inverseAffine, warp } from '../../lib/data/augment/geometry';
 import { adjust } from '../../lib/data/augment/colour';
 
@@ -48,7 +59,7 @@ describe('every augmentation', () => {
     expect(change(picture().requiresGrad_(), new Random(3)).requiresGrad).toBe(false);
     expect(change(zeros([0, 3, 9, 7]), new Random(3)).shape[0]).toBe(0);
   });
-  test.each([
+  const drawing = [
     'randomCrop',
     'randomResizedCrop',
     'horizontalFlip',
@@ -57,8 +68,24 @@ describe('every augmentation', () => {
     'randomErasing',
     'cutout',
     'randAugment',
-  ])('%s: another seed gives something else', (name) => {
+  ];
+  test.each(drawing)('%s: another seed gives something else', (name) => {
     expect(numbers(all[name]!(picture(), new Random(1)))).not.toEqual(numbers(all[name]!(picture(), new Random(2))));
+  });
+  test.each(drawing)('%s: without numbers of its own it draws as `manualSeed` has it', (name) => {
+    const [x, change] = [picture(), all[name]!];
+    const two = (): number[][] => {
+      manualSeed(7);
+      return [change(x), change(x)].map(numbers);
+    };
+    const [first, second] = two();
+    expect(first).not.toEqual(second);
+    expect(two()).toEqual([first, second]);
+  });
+  test.each(['resize', 'centerCrop', 'normalize'])('%s draws nothing', (name) => {
+    const before = getRandomState();
+    all[name]!(zeros([4, 3, 9, 7]));
+    expect(getRandomState()).toEqual(before);
   });
 });
 

@@ -10,7 +10,7 @@ import { scope } from '../../tensor/scope';
 import { show } from '../../tensor/shapes';
 import { Tensor, type AnyTensor } from '../../tensor/tensor';
 import { checkRandom } from '../augment/images';
-import type { Random } from '../random';
+import { ContinuedRandom, type Random } from '../random';
 
 export interface SpecAugmentOptions {
   /** How many bands of frequencies; 2 unless given. */
@@ -29,14 +29,14 @@ export interface SpecAugmentOptions {
 
 /**
  * SpecAugment (Park et al., 2019) without warping: bands of frequencies and stretches of time of each spectrogram of a batch [n, …, frequencies, frames] are replaced, at places of its
- * own.
+ * own, drawn from `random` or, unless it is given, from the generator that {@link manualSeed} starts.
  *
  * @throws ShapeError when the spectrograms have no axis for the batch.
  * @example
  * const augment = data.audio.specAugment({ timeWidth: 40 });
  * const changed = augment(logMel, new data.Random(0));
  */
-export function specAugment(options: SpecAugmentOptions = {}): (spectrograms: AnyTensor, random: Random) => AnyTensor {
+export function specAugment(options: SpecAugmentOptions = {}): (spectrograms: AnyTensor, random?: Random) => AnyTensor {
   const op = 'specAugment';
   checkOptions(op, options);
   const { frequencyMasks = 2, frequencyWidth = 27, timeMasks = 2, timeWidth = 100, timeShare = 1, value = 0 } = options;
@@ -44,7 +44,7 @@ export function specAugment(options: SpecAugmentOptions = {}): (spectrograms: An
   for (const [name, given] of Object.entries({ frequencyWidth, timeWidth })) checkNumber(op, name, given, 0);
   checkNumber(op, 'timeShare', timeShare, 0, 1);
   checkFinite(op, 'value', value);
-  return (spectrograms, random) => {
+  return (spectrograms, random = new ContinuedRandom()) => {
     if (!(spectrograms instanceof Tensor) || spectrograms.rank < 3) {
       const got = spectrograms instanceof Tensor ? `shape ${show(spectrograms.shape)}` : describe(spectrograms);
       throw new ShapeError(`${op}: got ${got}, expected [n, …, frequencies, frames]`);

@@ -10,14 +10,17 @@ import { describe, shown } from '../../tensor/describe';
 import { isFloat } from '../../tensor/dtype';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
-import { Random } from '../random';
+import { ContinuedRandom, Random } from '../random';
 
-/** Changes a batch of images [n, c, h, w]; what it draws comes from `random`, so a seed decides the result. */
-export type Augmentation = (images: AnyTensor, random: Random) => AnyTensor;
+/** Changes a batch of images [n, c, h, w] by what it draws from `random`. */
+export type Change = (images: AnyTensor, random: Random) => AnyTensor;
+
+/** Changes a batch of images [n, c, h, w]; what it draws comes from `random`, unless given from the generator that {@link manualSeed} starts. */
+export type Augmentation = (images: AnyTensor, random?: Random) => AnyTensor;
 
 /** An augmentation with its check, its memory given back but for the result, and no gradient recorded. */
-export function augmentation(op: string, needs: 'any' | 'float', change: Augmentation): Augmentation {
-  return (images, random) => {
+export function augmentation(op: string, needs: 'any' | 'float', change: Change): Augmentation {
+  return (images, random = new ContinuedRandom()) => {
     checkImages(op, images, random);
     if (needs === 'float' && !isFloat(images.dtype)) {
       throw new DTypeError(`${op}: images: got ${images.dtype}, expected a floating dtype; toFloat() comes first`);

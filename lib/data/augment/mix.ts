@@ -10,7 +10,7 @@ import { shown } from '../../tensor/describe';
 import { scope } from '../../tensor/scope';
 import { show } from '../../tensor/shapes';
 import type { AnyTensor } from '../../tensor/tensor';
-import type { Random } from '../random';
+import { ContinuedRandom, type Random } from '../random';
 import { boxMask } from './colour';
 import { checkImages } from './images';
 
@@ -26,8 +26,8 @@ export interface MixOptions {
   readonly alpha?: number;
 }
 
-/** Mixes a batch [n, c, h, w] and its labels, numbers [n] or probabilities [n, classes]. */
-export type Mix = (images: AnyTensor, labels: AnyTensor, random: Random) => Mixed;
+/** Mixes a batch [n, c, h, w] and its labels, numbers [n] or probabilities [n, classes]; `random` is as in {@link Augmentation}. */
+export type Mix = (images: AnyTensor, labels: AnyTensor, random?: Random) => Mixed;
 
 /**
  * MixUp (Zhang et al., 2018): each image becomes λ·image + (1 − λ)·another, its label likewise; λ is drawn per batch from Beta(α, α).
@@ -86,7 +86,7 @@ function mixing(op: string, options: MixOptions, blend: Blend): Mix {
   if (!Number.isFinite(alpha) || alpha <= 0) {
     throw new ArgumentError(`${op}: alpha: got ${shown(alpha)}, expected a number above 0`);
   }
-  return (images, labels, random) => {
+  return (images, labels, random = new ContinuedRandom()) => {
     checkImages(op, images, random);
     checkTensor(op, labels, 'labels');
     const isSoft = labels.rank === 2;

@@ -10,10 +10,10 @@ import { cat } from '../../ops/movement';
 import { where } from '../../ops/pointwise';
 import { checkCount, checkFinite, checkFunction, checkNumber } from '../../tensor/checks';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import type { Random } from '../random';
+import { ContinuedRandom, type Random } from '../random';
 import { adjust } from './colour';
 import { inverseAffine, warp, type AffineParts } from './geometry';
-import { augmentation, perImage, type Augmentation } from './images';
+import { augmentation, perImage, type Augmentation, type Change } from './images';
 
 /**
  * Augmentations one after the other.
@@ -23,9 +23,10 @@ import { augmentation, perImage, type Augmentation } from './images';
  * const change = augment.compose(augment.randomCrop({ padding: 4 }), augment.horizontalFlip());
  * const changed = change(images, new data.Random(0));
  */
-export function compose(...augmentations: readonly Augmentation[]): Augmentation {
+export function compose(...augmentations: readonly Change[]): Augmentation {
   augmentations.forEach((change, i) => checkFunction('compose', `augmentations[${i}]`, change));
-  return (images, random) => augmentations.reduce((result, change) => change(result, random), images);
+  return (images, random = new ContinuedRandom()) =>
+    augmentations.reduce((result, change) => change(result, random), images);
 }
 
 export interface RandAugmentOptions {
@@ -38,10 +39,10 @@ export interface RandAugmentOptions {
 }
 
 /** A change of the given strength, 0 to 1, to images that all get it. */
-type Change = (images: AnyTensor, strength: number, random: Random, fill: number) => AnyTensor;
+type StrongChange = (images: AnyTensor, strength: number, random: Random, fill: number) => AnyTensor;
 
 const moved =
-  (parts: (amount: number, images: AnyTensor) => AffineParts): Change =>
+  (parts: (amount: number, images: AnyTensor) => AffineParts): StrongChange =>
   (images, strength, random, fill) => {
     const matrices = Array.from({ length: images.shape[0]! }, () =>
       inverseAffine(parts(random.uniform() < 0.5 ? strength : -strength, images)),
@@ -49,7 +50,7 @@ const moved =
     return warp(images, matrices, 'nearest', fill);
   };
 const recoloured =
-  (change: (images: AnyTensor, factor: AnyTensor) => AnyTensor): Change =>
+  (change: (images: AnyTensor, factor: AnyTensor) => AnyTensor): StrongChange =>
   (images, strength, random) =>
     change(
       images,
@@ -59,7 +60,7 @@ const recoloured =
 const degrees = (radians: number): number => (Math.atan(radians) * 180) / Math.PI;
 
 // The changes and their ranges, as in torchvision.
-const changes: Readonly<Record<string, Change>> = {
+const changes: Readonly<Record<string, StrongChange>> = {
   identity: (images) => images,
   shearX: moved((amount) => ({ shear: degrees(0.3 * amount) })),
   // A slant of the vertical: the horizontal's, in an image turned by a quarter.
