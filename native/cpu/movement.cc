@@ -89,16 +89,16 @@ void pad(KernelContext& ctx, const Command& cmd, T value) {
   const int64_t before = y.rank > 0 ? cmd.integer(2 + last) : 0;
   const int64_t inner_begin = std::clamp<int64_t>(before, 0, n);
   const int64_t inner_end = std::clamp<int64_t>(before + (y.rank > 0 ? x.shape[last] : 1), inner_begin, n);
-  const RowOffsets y_rows(y, y.rank > 0 ? 1u << last : 0u);
   ctx.parallel_ranges(count / n, kTaskElements / n, [&](int64_t begin, int64_t end) {
+    T* to = y.as<T>();
     int64_t place[kMaxRank] = {};
     int64_t rest = begin;
     for (int axis = last - 1; axis >= 0; --axis) {
       place[axis] = rest % y.shape[axis];
       rest /= y.shape[axis];
+      to += place[axis] * y.strides[axis];
     }
     for (int64_t row = begin; row < end; ++row) {
-      T* to = y.as<T>() + y_rows(row);
       int64_t offset = 0;
       bool is_constant = false;
       for (int axis = 0; axis < last; ++axis) {
@@ -120,7 +120,12 @@ void pad(KernelContext& ctx, const Command& cmd, T value) {
         }
         edge(inner_end, n);
       }
-      for (int axis = last - 1; axis >= 0 && ++place[axis] == y.shape[axis]; --axis) place[axis] = 0;
+      for (int axis = last - 1; axis >= 0; --axis) {
+        to += y.strides[axis];
+        if (++place[axis] < y.shape[axis]) break;
+        place[axis] = 0;
+        to -= y.shape[axis] * y.strides[axis];
+      }
     }
   });
 }
