@@ -86,15 +86,15 @@ export async function* transcribe(
     const left = Math.min(window, frames - frame);
     const part = noGrad(() => speech.narrow(2, frame, window)) as AnyTensor;
     const decoder = noGrad(() => model.given(part));
-    const first = noGrad(() => scope(() => firstLogits(model, decoder, part)));
-    if (hearsLanguage) language ??= (await languagesOf(owner, model, first))[0]!.language;
+    const first = (): AnyTensor => noGrad(() => scope(() => firstLogits(model, decoder, part)));
+    if (hearsLanguage) language ??= (await languagesOf(owner, model, first()))[0]!.language;
     const begin = given ?? beginningIn(owner, model, language, task);
     const target = await windowTarget(
       {
         decoder,
         prompt: [model.start, ...begin],
-        vocabulary: first.shape[1]!,
-        noSpeech: await noSpeechChance(model, first),
+        vocabulary: model.tokens.weight.shape[0]!,
+        noSpeechChance: () => noSpeechChance(model, first()),
       },
       fallback,
       { maxTokens: model.context - 1 - begin.length, ...rest, beams, stop: end, logitsProcessor },

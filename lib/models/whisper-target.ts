@@ -61,23 +61,23 @@ export interface HeardWindow {
   /** Of how many tokens. */
   readonly vocabulary: number;
   /** How likely it is that nothing is said. */
-  readonly noSpeech: number;
+  noSpeechChance(): Promise<number>;
 }
 
 /** The target of a window; undefined where nothing is said. */
 export async function windowTarget(
-  { decoder, prompt, vocabulary, noSpeech }: HeardWindow,
+  { decoder, prompt, vocabulary, noSpeechChance }: HeardWindow,
   fallback: Required<FallbackOptions>,
   decoding: Decoding,
 ): Promise<readonly number[] | undefined> {
-  const { temperatures, logProbabilityThreshold, compressionThreshold, noSpeechThreshold = 1 } = fallback;
+  const { temperatures, logProbabilityThreshold, compressionThreshold, noSpeechThreshold } = fallback;
   for (const [i, temperature] of temperatures.entries()) {
     const isSearched = temperature === 0 && decoding.beams > 1;
     const { tokens, likelihood } = isSearched
       ? await search(decoder, prompt, decoding)
       : await draw(decoder, prompt, temperature, decoding);
     const isUnlikely = likelihood < logProbabilityThreshold;
-    if (isUnlikely && noSpeech > noSpeechThreshold) return undefined;
+    if (isUnlikely && noSpeechThreshold !== undefined && (await noSpeechChance()) > noSpeechThreshold) return undefined;
     const repeats = compression(tokens, vocabulary) > compressionThreshold;
     if (i === temperatures.length - 1 || !(isUnlikely || repeats)) return tokens;
   }

@@ -2,6 +2,7 @@
 // indexAdd and embedding's gradient, which combine what falls on one place in row-major order of the index, whatever
 // the number of threads. Indices are checked as they are read; the error names the first bad one.
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <type_traits>
 
@@ -21,7 +22,8 @@ inline bool is_outside(int64_t index, int64_t size) {
   return static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);
 }
 
-// Whether any of n indices, `stride` apart, is outside [0, size): the largest of them as unsigned numbers is, which takes no branch.
+// Whether any of n indices, `stride` apart, is outside [0, size): the largest of them as unsigned numbers is, which takes no branch. One below 0 is
+// larger than all that I holds, if not than a size beyond that.
 template <class I>
 bool any_outside(const I* index, int64_t stride, int64_t n, int64_t size) {
   using Unsigned = std::make_unsigned_t<I>;
@@ -31,7 +33,8 @@ bool any_outside(const I* index, int64_t stride, int64_t n, int64_t size) {
   } else {
     for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<Unsigned>(index[i * stride]));
   }
-  return n > 0 && static_cast<uint64_t>(largest) >= static_cast<uint64_t>(size);
+  return n > 0 && (largest > static_cast<Unsigned>(std::numeric_limits<I>::max()) ||
+                   is_outside(static_cast<int64_t>(largest), size));
 }
 
 // Called once some index is known to be outside [0, size): finds the first, in row-major order, and throws.

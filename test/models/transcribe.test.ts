@@ -234,7 +234,9 @@ describe('recordings in one of several languages', () => {
     await expect(models.transcribe(plain, randn([4000]), { task: 'translate' }).next()).rejects.toThrow(
       'transcribe: task: got translate, expected none, as the model knows none',
     );
-    await expect(loadWith({ ...generation, lang_to_id: { '<|en|>': 'six' } })).rejects.toThrow('en');
+    await expect(loadWith({ ...generation, lang_to_id: { '<|en|>': 'six' } })).rejects.toThrow(
+      '<|en|>: got string six, expected a number',
+    );
     await expect(loadWith({ ...generation, lang_to_id: { '<|en|>': 24 } })).rejects.toThrow(
       'Whisper: languages.en: got 24, expected an integer from 0 to 23',
     );
